@@ -1,0 +1,79 @@
+package fleet
+
+// Cluster is one member of the fleet, as it was declared: by a file of the
+// fleet repo or, later, through the API.
+type Cluster struct {
+	Name   string            `json:"name"`
+	DNS    string            `json:"dns,omitempty"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Overlay overrides placement; Components are added to placement's. Both
+	// are directories relative to the root of the fleet repo.
+	Overlay    string   `json:"overlay,omitempty"`
+	Components []string `json:"components,omitempty"`
+	// Resources are whole objects, one YAML document each.
+	Resources []Resource `json:"-"`
+	Patches   []Patch    `json:"-"`
+	// File and Line say where the cluster is declared in the fleet repo.
+	File string `json:"file,omitempty"`
+	Line int    `json:"-"`
+}
+
+// Resource is one object of a cluster, as text, because kustomize's reading of
+// YAML differs from other libraries' and is the one that counts.
+type Resource struct {
+	YAML string
+	Line int
+}
+
+// Patch means what an entry of kustomization.yaml's `patches` means.
+type Patch struct {
+	// Patch is a strategic merge patch or a JSON patch (RFC 6902), as text.
+	Patch   string
+	Target  *Target
+	Options PatchOptions
+	Line    int
+}
+
+// Target selects the objects of a patch; Group, Version, Kind, Name and
+// Namespace are anchored regular expressions, as in kustomize.
+type Target struct {
+	Group              string `json:"group,omitempty"`
+	Version            string `json:"version,omitempty"`
+	Kind               string `json:"kind,omitempty"`
+	Name               string `json:"name,omitempty"`
+	Namespace          string `json:"namespace,omitempty"`
+	LabelSelector      string `json:"labelSelector,omitempty"`
+	AnnotationSelector string `json:"annotationSelector,omitempty"`
+}
+
+// PatchOptions are kustomize's options of a patch.
+type PatchOptions struct {
+	AllowNameChange bool `json:"allowNameChange,omitempty"`
+	AllowKindChange bool `json:"allowKindChange,omitempty"`
+}
+
+// EnvironmentLabel is the label whose value every input carries as `cluster.environment`.
+const EnvironmentLabel = "environment"
+
+// Identity is what every input says of its cluster, under the key `cluster`.
+type Identity struct {
+	DNS         string            `json:"dns"`
+	Environment string            `json:"environment"`
+	Labels      map[string]string `json:"labels"`
+	Name        string            `json:"name"`
+}
+
+// Identity returns the cluster's own; its labels are shared, and never nil.
+func (c Cluster) Identity() Identity {
+	labels := c.Labels
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	return Identity{Name: c.Name, DNS: c.DNS, Environment: labels[EnvironmentLabel], Labels: labels}
+}
+
+// Placement is what the rules of fleet.yaml and the cluster's own fields chose for it.
+type Placement struct {
+	Overlay    string   `json:"overlay"`
+	Components []string `json:"components,omitempty"`
+}

@@ -1,0 +1,85 @@
+package fleet
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a fleet repo, said so that its author
+// can mend it: where, what, and what to do.
+type Problem struct {
+	// File is relative to the root of the fleet repo; empty where no one file is to blame.
+	File string `json:"file,omitempty"`
+	// Line counts from 1; 0 where it is not known.
+	Line int `json:"line,omitempty"`
+	// Field is the path of the field in the document, such as `spec.patches[0].target`.
+	Field string `json:"field,omitempty"`
+	// Cluster is the cluster that the problem concerns; empty where it concerns the fleet.
+	Cluster string `json:"cluster,omitempty"`
+	// Message says what is wrong and what to do.
+	Message string `json:"message"`
+	// Warning is true where the fleet can be served all the same.
+	Warning bool `json:"warning,omitempty"`
+}
+
+// String is `file:line: field: message`, without the parts that are not known.
+func (p Problem) String() string {
+	var b strings.Builder
+	if p.File != "" {
+		b.WriteString(p.File)
+		if p.Line > 0 {
+			fmt.Fprintf(&b, ":%d", p.Line)
+		}
+		b.WriteString(": ")
+	}
+	if p.Cluster != "" {
+		fmt.Fprintf(&b, "cluster %q: ", p.Cluster)
+	}
+	if p.Field != "" {
+		b.WriteString(p.Field + ": ")
+	}
+	b.WriteString(p.Message)
+	return b.String()
+}
+
+// Problems is everything that is wrong at once. As an error it is an ErrInvalid.
+type Problems []Problem
+
+// Error gives one line for each problem.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Is makes errors.Is(ps, ErrInvalid) true.
+func (Problems) Is(target error) bool { return target == ErrInvalid }
+
+// Faults are the problems that keep a snapshot from being served.
+func (ps Problems) Faults() Problems {
+	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return p.Warning })
+}
+
+// Warnings are the problems that do not.
+func (ps Problems) Warnings() Problems {
+	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
+}
+
+// Sort puts problems in the order in which a person reads them, and drops
+// repetitions. The same problems sort to the same list.
+func (ps Problems) Sort() Problems {
+	slices.SortFunc(ps, func(a, b Problem) int {
+		return cmp.Or(
+			cmp.Compare(a.File, b.File),
+			cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Cluster, b.Cluster),
+			cmp.Compare(a.Field, b.Field),
+			cmp.Compare(a.Message, b.Message),
+		)
+	})
+	return slices.Compact(ps)
+}

@@ -1,0 +1,29 @@
+package fleet
+
+import (
+	"context"
+	"io/fs"
+)
+
+// Snapshot is the immutable tree of files at one revision of a source.
+type Snapshot struct {
+	// Revision is the source's version, written as Flux writes it:
+	// main@sha1:<40 hex>, v1.2.0@sha256:<64 hex>, local@sha256:<64 hex>.
+	Revision string
+	// Tree holds the files. Reading it needs no network and gives the same
+	// bytes for as long as it is held.
+	Tree fs.FS
+}
+
+// Source is where the fleet repo comes from. Package sources has them.
+type Source interface {
+	// String names the source for logs and status, without credentials.
+	String() string
+	// Fetch returns the present snapshot. Where its revision is still known,
+	// nothing is read beyond what tells so, and the snapshot is nil.
+	Fetch(ctx context.Context, known string) (*Snapshot, error)
+	// Watch calls moved whenever the source notices by itself that a Fetch
+	// would find something new, until ctx ends. A source that cannot notice
+	// returns nil at once.
+	Watch(ctx context.Context, moved func()) error
+}
