@@ -1,0 +1,211 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config is what a Fleet is made of.
+type Config struct {
+	Source   Source
+	Renderer Renderer
+	// Interval is how often the source is looked at; 0 means a minute.
+	Interval time.Duration
+	// Logger is discarded where nil.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil registers none.
+	Registerer prometheus.Registerer
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Fleet is the live fleet: it follows its source and publishes views. One
+// goroutine, Run, writes; any number read, and none ever waits.
+type Fleet struct {
+	cfg     Config
+	log     *slog.Logger
+	metrics *metrics
+	look    chan struct{}        // of capacity 1: looks asked for in a burst are one
+	current atomic.Pointer[View] // nil until the first good release
+
+	mu     sync.Mutex // guards status
+	status Status
+}
+
+// Status is what a person needs to know of the fleet beside what it serves.
+type Status struct {
+	// Source names the source, without credentials.
+	Source string
+	// LookedAt is when the source last answered; zero if it never has.
+	LookedAt time.Time
+	// SourceError is why the last look at the source gave no answer; nil if it did.
+	SourceError error
+	// Failed is the source's present revision where that has a fault; nil
+	// where what the source holds is what is served.
+	Failed *Release
+}
+
+// New returns a fleet that serves nothing until it is Run.
+func New(cfg Config) *Fleet {
+	if cfg.Interval == 0 {
+		cfg.Interval = time.Minute
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Fleet{
+		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer),
+		look:   make(chan struct{}, 1),
+		status: Status{Source: cfg.Source.String()},
+	}
+}
+
+// View returns what is served now, or an ErrNotReady that says why nothing is.
+func (f *Fleet) View() (*View, error) {
+	if v := f.current.Load(); v != nil {
+		return v, nil
+	}
+	status := f.Status()
+	switch {
+	case status.Failed != nil:
+		return nil, fmt.Errorf("fleet: %w: revision %s has %d faults, see /api/v1/releases",
+			ErrNotReady, status.Failed.Revision, len(status.Failed.Problems.Faults()))
+	case status.SourceError != nil:
+		return nil, fmt.Errorf("fleet: %w: source: %w", ErrNotReady, status.SourceError)
+	}
+	return nil, fmt.Errorf("fleet: %w: the first revision is being rendered", ErrNotReady)
+}
+
+// Status returns the present one.
+func (f *Fleet) Status() Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.status
+}
+
+// Look asks Run to look at the source now. It does not wait.
+func (f *Fleet) Look() {
+	select {
+	case f.look <- struct{}{}:
+	default: // one is asked for already
+	}
+}
+
+// Run follows the source until ctx ends. It returns nil then, and no error of
+// the source ends it.
+func (f *Fleet) Run(ctx context.Context) error {
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		if err := f.cfg.Source.Watch(ctx, f.Look); err != nil && ctx.Err() == nil {
+			f.log.Warn("source is not watched, only polled", "err", err, "interval", f.cfg.Interval)
+		}
+	})
+	defer watch.Wait()
+
+	known := "" // the revision that was last looked at, good or not
+	for failures := 0; ; {
+		revision, err := f.follow(ctx, known)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			failures++
+			f.log.Error("source does not answer", "source", f.status.Source, "err", err)
+		default:
+			known, failures = revision, 0
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.look:
+		case <-time.After(pause(f.cfg.Interval, failures)):
+		}
+	}
+}
+
+// pause is the time until the next look: the interval, or after failures a
+// second that doubles up to it; both with a tenth of jitter, so that servers
+// started together do not look together.
+func pause(interval time.Duration, failures int) time.Duration {
+	wait := interval
+	if failures > 0 {
+		wait = min(interval, time.Second<<min(failures-1, 16))
+	}
+	return wait + time.Duration((rand.Float64()-0.5)*0.2*float64(wait))
+}
+
+// follow looks at the source once and releases what is new. It returns the
+// revision that the source is at.
+func (f *Fleet) follow(ctx context.Context, known string) (string, error) {
+	start := time.Now()
+	snapshot, err := f.cfg.Source.Fetch(ctx, known)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	f.metrics.fetched(time.Since(start), err)
+	f.mu.Lock()
+	f.status.SourceError = err
+	if err == nil {
+		f.status.LookedAt = f.cfg.Now()
+	}
+	f.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	if snapshot == nil {
+		return known, nil
+	}
+	return snapshot.Revision, f.release(ctx, snapshot)
+}
+
+// release renders a snapshot and, where it has no fault, puts it live. All
+// fallible work is done before the swap, so a fault changes nothing.
+func (f *Fleet) release(ctx context.Context, s *Snapshot) error {
+	if v := f.current.Load(); v != nil && v.release.Revision == s.Revision {
+		f.setFailed(nil) // the source went back to what is served
+		return nil
+	}
+	start := time.Now()
+	view, problems, err := Prepare(ctx, f.cfg.Renderer, s, f.cfg.Now(), nil)
+	if err != nil {
+		return err
+	}
+	f.metrics.rendered(time.Since(start), view != nil)
+	for _, p := range problems.Warnings() {
+		f.log.Warn("fleet repo", "revision", s.Revision, "problem", p.String())
+	}
+	if view == nil {
+		f.setFailed(&Release{
+			ID: releaseID(s.Revision), Revision: s.Revision, State: Failed,
+			At: f.cfg.Now(), Problems: problems,
+		})
+		for _, p := range problems.Faults() {
+			f.log.Error("fleet repo", "revision", s.Revision, "problem", p.String())
+		}
+		f.log.Error("release failed", "revision", s.Revision, "faults", len(problems.Faults()))
+		return nil
+	}
+	f.current.Store(view)
+	f.setFailed(nil)
+	f.metrics.live(view.release)
+	f.log.Info("release is live", "revision", s.Revision, "clusters", view.release.Clusters,
+		"took", time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+func (f *Fleet) setFailed(r *Release) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.status.Failed = r
+	f.metrics.failed(r != nil)
+}
