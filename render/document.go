@@ -1,0 +1,209 @@
+package render
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// document is one YAML document that Tributary itself reads, with what it takes
+// to say where something in it is wrong.
+type document struct {
+	file     string
+	root     *yaml.Node
+	lines    map[string]int // by field path
+	problems fleet.Problems
+}
+
+// parseDocuments splits a file into its documents. Comments alone make none.
+func parseDocuments(file string, data []byte) ([]*document, fleet.Problems) {
+	if p := checkYAML(file, data); p != nil {
+		return nil, fleet.Problems{*p}
+	}
+	var docs []*document
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var node yaml.Node
+		err := dec.Decode(&node)
+		if errors.Is(err, io.EOF) {
+			return docs, nil
+		}
+		if err != nil {
+			return nil, fleet.Problems{yamlProblem(file, err)}
+		}
+		root := node.Content[0]
+		if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
+			continue
+		}
+		docs = append(docs, &document{file: file, root: root, lines: map[string]int{}})
+	}
+}
+
+// decode fills out, a pointer to a struct with json tags, and notes every field
+// that is unknown, repeated or of the wrong type.
+func (d *document) decode(out any) {
+	d.value("", d.root, reflect.ValueOf(out).Elem())
+}
+
+// problem notes what is wrong with the field at path, at the line of the
+// nearest field on the way to it that was written.
+func (d *document) problem(path, format string, args ...any) {
+	d.problems = append(d.problems, fleet.Problem{
+		File: d.file, Line: d.line(path), Field: path, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+func (d *document) line(path string) int {
+	for {
+		if line, ok := d.lines[path]; ok {
+			return line
+		}
+		cut := strings.LastIndexAny(path, ".[")
+		if cut < 0 {
+			return d.root.Line
+		}
+		path = path[:cut]
+	}
+}
+
+// nodeDecoder is for fields that are more than their Go type says.
+type nodeDecoder interface {
+	decodeNode(d *document, path string, n *yaml.Node)
+}
+
+func (d *document) value(path string, n *yaml.Node, v reflect.Value) {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if _, known := d.lines[path]; !known {
+		d.lines[path] = n.Line
+	}
+	if special, ok := v.Addr().Interface().(nodeDecoder); ok {
+		special.decodeNode(d, path, n)
+		return
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return // as Kubernetes reads it: a field that is null is not set
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		d.value(path, n, v.Elem())
+	case reflect.Struct:
+		d.structure(path, n, v)
+	case reflect.Map:
+		d.mapping(path, n, v)
+	case reflect.Slice:
+		d.sequence(path, n, v)
+	case reflect.Interface:
+		d.scalar(path, n, v, "a value")
+	case reflect.Bool:
+		d.scalar(path, n, v, "true or false")
+	default:
+		d.scalar(path, n, v, "a string")
+	}
+}
+
+func (d *document) structure(path string, n *yaml.Node, v reflect.Value) {
+	fields := map[string]reflect.Value{}
+	names := []string{}
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if name == "" || name == "-" {
+			continue
+		}
+		fields[name], names = v.Field(i), append(names, name)
+	}
+	d.entries(path, n, func(key string, at int, child *yaml.Node) {
+		field, known := fields[key]
+		if !known {
+			d.lines[join(path, key)] = at
+			d.problem(join(path, key), "unknown field; known here are %s", strings.Join(slices.Sorted(slices.Values(names)), ", "))
+			return
+		}
+		d.value(join(path, key), child, field)
+	})
+}
+
+func (d *document) mapping(path string, n *yaml.Node, v reflect.Value) {
+	v.Set(reflect.MakeMap(v.Type()))
+	d.entries(path, n, func(key string, _ int, child *yaml.Node) {
+		element := reflect.New(v.Type().Elem()).Elem()
+		d.value(join(path, key), child, element)
+		v.SetMapIndex(reflect.ValueOf(key), element)
+	})
+}
+
+// entries calls f for each key of a mapping, once.
+func (d *document) entries(path string, n *yaml.Node, f func(key string, line int, child *yaml.Node)) {
+	if n.Kind != yaml.MappingNode {
+		d.problem(path, "must be a mapping of keys to values, is %s", describe(n))
+		return
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if first, again := seen[key.Value]; again {
+			d.lines[join(path, key.Value)] = key.Line
+			d.problem(join(path, key.Value), "stands here again, first in line %d; remove one", first)
+			continue
+		}
+		seen[key.Value] = key.Line
+		d.lines[join(path, key.Value)] = key.Line
+		f(key.Value, key.Line, n.Content[i+1])
+	}
+}
+
+func (d *document) sequence(path string, n *yaml.Node, v reflect.Value) {
+	if n.Kind != yaml.SequenceNode {
+		d.problem(path, "must be a list, is %s", describe(n))
+		return
+	}
+	for i, child := range n.Content {
+		element := reflect.New(v.Type().Elem()).Elem()
+		d.value(fmt.Sprintf("%s[%d]", path, i), child, element)
+		v.Set(reflect.Append(v, element))
+	}
+}
+
+func (d *document) scalar(path string, n *yaml.Node, v reflect.Value, want string) {
+	if v.Kind() == reflect.String && (n.Kind != yaml.ScalarNode || n.Tag != "!!str") {
+		d.problem(path, "must be %s, is %s%s", want, describe(n), quoteHint(n))
+		return
+	}
+	if err := n.Decode(v.Addr().Interface()); err != nil {
+		d.problem(path, "must be %s, is %s", want, describe(n))
+	}
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	return fmt.Sprintf("%q (%s)", n.Value, strings.TrimPrefix(n.Tag, "!!"))
+}
+
+func quoteHint(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode {
+		return "; put it in quotes"
+	}
+	return ""
+}

@@ -1,0 +1,134 @@
+package render
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/kyaml/openapi"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// object is one object as plain JSON values. It is immutable and shared by all
+// clusters that have it; a patch makes another.
+type object struct {
+	fleet.Object
+	id    resid.ResId
+	value map[string]any
+	// inputs has the object's input for each set that selects it, by the
+	// set's place in fleet.yaml; nil for those that do not.
+	inputs []*input
+	// traits of the object that decide which shortcuts are exact for it
+	unknown bool // kustomize has no schema of its kind: its lists are replaced whole
+	usual   bool // metadata is as kustomize would write it again
+}
+
+// objects converts a finished build. The caller is in withKustomize.
+func (r *Repo) objects(m resmap.ResMap) ([]*object, error) {
+	var out []*object
+	for _, res := range m.Resources() {
+		o, err := r.object(res)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+// object converts what kustomize holds, in kustomize's own reading of scalars.
+func (r *Repo) object(res *resource.Resource) (*object, error) {
+	id := res.CurId()
+	data, err := res.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", title(id), err)
+	}
+	value, err := decodeJSON(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", title(id), err)
+	}
+	meta := kyaml.TypeMeta{APIVersion: id.ApiVersion(), Kind: id.Kind}
+	return r.newObject(&object{id: id, unknown: openapi.SchemaForResourceType(meta) == nil}, value)
+}
+
+// newObject completes an object from its value. It needs no kustomize.
+func (r *Repo) newObject(o *object, value map[string]any) (*object, error) {
+	data, err := encode(value)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", title(o.id), err)
+	}
+	o.value, o.usual = value, usualMetadata(value)
+	o.Object = fleet.Object{
+		APIVersion: o.id.ApiVersion(), Kind: o.id.Kind,
+		Namespace: o.id.Namespace, Name: o.id.Name, JSON: data,
+	}
+	o.inputs = make([]*input, len(r.sets))
+	for i, set := range r.sets {
+		if set.selects(o) {
+			o.inputs[i] = set.newInput(o)
+		}
+	}
+	return o, nil
+}
+
+// changed returns the object with another value; its identity stays.
+func (r *Repo) changed(o *object, value map[string]any) (*object, error) {
+	return r.newObject(&object{id: o.id, unknown: o.unknown}, value)
+}
+
+// usualMetadata tells whether kustomize, which rewrites name, namespace and
+// annotations when it patches, would leave them as they are.
+func usualMetadata(value map[string]any) bool {
+	meta, ok := value["metadata"].(map[string]any)
+	if !ok {
+		return false
+	}
+	_, name := meta["name"].(string)
+	if namespace, present := meta["namespace"]; present && (namespace == "" || !isString(namespace)) {
+		return false
+	}
+	return name && textMap(meta, "labels") && textMap(meta, "annotations")
+}
+
+// textMap tells whether a field is absent, or has strings alone and at least one.
+func textMap(meta map[string]any, key string) bool {
+	field, present := meta[key]
+	if !present {
+		return true
+	}
+	m, ok := field.(map[string]any)
+	for _, v := range m {
+		ok = ok && isString(v)
+	}
+	return ok && len(m) > 0
+}
+
+func isString(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
+// title is how messages name an object.
+func title(id resid.ResId) string {
+	if id.Namespace == "" {
+		return id.Kind + "/" + id.Name
+	}
+	return id.Kind + "/" + id.Name + " in namespace " + id.Namespace
+}
+
+// encode writes JSON with sorted keys and without the escapes for HTML.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return slices.Clip(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}

@@ -1,0 +1,213 @@
+package render
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strings"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the one kustomize applies patches with
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/kustomize/api/builtins"
+	"sigs.k8s.io/kustomize/api/resmap"
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// patch is an entry of a cluster's patches, read once for all clusters that
+// have the same. Either merges or ops is set.
+type patch struct {
+	kustomize types.Patch
+	merges    []merge         // strategic merge patches
+	ops       jsonpatch.Patch // a JSON patch
+	target    *target         // nil where each merge names its object
+	// whole is true where nothing less than a build of the cluster is known to
+	// mean the same: the patch may change what an object is called.
+	whole bool
+}
+
+// merge is one strategic merge patch.
+type merge struct {
+	id    resid.ResId
+	value map[string]any
+	lists bool // it holds a list
+	plain bool // it holds no null, no directive and no unusual metadata
+}
+
+// target selects objects as kustomize's `target` does.
+type target struct {
+	pattern             *types.SelectorRegex
+	labels, annotations labels.Selector
+}
+
+func (t *target) matches(o *object) bool {
+	return t.pattern.MatchNamespace(o.id.EffectiveNamespace()) && t.pattern.MatchName(o.id.Name) &&
+		t.pattern.MatchGvk(o.id.Gvk) &&
+		t.labels.Matches(metadataOf(o, "labels")) && t.annotations.Matches(metadataOf(o, "annotations"))
+}
+
+func metadataOf(o *object, key string) labels.Set {
+	meta, _ := o.value["metadata"].(map[string]any)
+	m, _ := meta[key].(map[string]any)
+	set := make(labels.Set, len(m))
+	for k, v := range m {
+		set[k], _ = scalarText(v)
+	}
+	return set
+}
+
+// unusual marks text that kustomize treats in ways that the shortcuts do not
+// know: aliases and merge keys, schema comments, its own annotations, which may
+// hide an object from the result.
+var unusual = regexp.MustCompile(`<<|[&*][\w-]|\$openapi|\$ref|config\.kubernetes\.io|config\.k8s\.io`)
+
+// readPatch reads a patch with kustomize. The caller is in withKustomize.
+func readPatch(p fleet.Patch) (*patch, error) {
+	out := &patch{kustomize: kustomizePatch(p)}
+	var err error
+	if out.target, err = newTarget(out.kustomize.Target); err != nil {
+		return nil, err
+	}
+	if err := configured(out.kustomize, new(builtins.PatchTransformerPlugin)); err != nil {
+		return nil, err
+	}
+	text := strings.TrimSpace(p.Patch)
+	out.whole = p.Options != fleet.PatchOptions{} || unusual.MatchString(text)
+	resources, err := newResources().RF().SliceFromBytes([]byte(text))
+	if err != nil {
+		return out, out.readOps(text)
+	}
+	if len(resources) > 1 && out.target != nil {
+		return nil, errors.New("more than one patch stands under one target; give each an entry of its own")
+	}
+	for _, res := range resources {
+		data, err := res.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		value, err := decodeJSON(data)
+		if err != nil {
+			return nil, err
+		}
+		out.merges = append(out.merges, newMerge(res.OrgId(), value))
+	}
+	return out, nil
+}
+
+func (p *patch) readOps(text string) error {
+	if p.target == nil {
+		return errors.New("a JSON patch needs a target: it does not say itself what it is for")
+	}
+	data := []byte(text)
+	if !strings.HasPrefix(text, "[") {
+		var err error
+		if data, err = yaml.YAMLToJSON(data); err != nil {
+			return err
+		}
+	}
+	var err error
+	if p.ops, err = jsonpatch.DecodePatch(data); err != nil {
+		return err
+	}
+	for _, op := range p.ops {
+		at, err := op.Path()
+		p.whole = p.whole || err != nil || renames(at)
+		if from, err := op.From(); err == nil {
+			p.whole = p.whole || renames(from)
+		}
+	}
+	return nil
+}
+
+// renames tells whether a JSON pointer leads to what an object is called, to
+// annotations, which kustomize rewrites after a JSON patch, or to all of it.
+func renames(pointer string) bool {
+	parts := strings.Split(pointer, "/")
+	if len(parts) < 2 || parts[0] != "" {
+		return true
+	}
+	switch parts[1] {
+	case "metadata":
+		return len(parts) < 3 || parts[2] != "labels"
+	case "kind", "apiVersion":
+		return true
+	}
+	return strings.Contains(parts[1], "~")
+}
+
+func newMerge(id resid.ResId, value map[string]any) merge {
+	delete(value, "apiVersion")
+	delete(value, "kind")
+	m := merge{id: id, value: value, plain: true}
+	if meta, ok := value["metadata"].(map[string]any); ok {
+		// kustomize restores both after the merge.
+		delete(meta, "name")
+		delete(meta, "namespace")
+		for key := range meta {
+			m.plain = m.plain && (key == "labels" || key == "annotations") && textMap(meta, key)
+		}
+		if len(meta) == 0 {
+			delete(value, "metadata")
+		}
+	}
+	m.inspect(value)
+	return m
+}
+
+func (m *merge) inspect(v any) {
+	switch v := v.(type) {
+	case nil:
+		m.plain = false
+	case map[string]any:
+		for key, child := range v {
+			m.plain = m.plain && !strings.HasPrefix(key, "$")
+			m.inspect(child)
+		}
+	case []any:
+		m.lists = true
+		for _, child := range v {
+			m.inspect(child)
+		}
+	}
+}
+
+func newTarget(s *types.Selector) (*target, error) {
+	if s == nil {
+		return nil, nil
+	}
+	pattern, err := types.NewSelectorRegex(s)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{pattern: pattern}
+	if t.labels, err = labels.Parse(s.LabelSelector); err != nil {
+		return nil, err
+	}
+	t.annotations, err = labels.Parse(s.AnnotationSelector)
+	return t, err
+}
+
+func kustomizePatch(p fleet.Patch) types.Patch {
+	out := types.Patch{Patch: p.Patch}
+	if t := p.Target; t != nil {
+		out.Target = &types.Selector{LabelSelector: t.LabelSelector, AnnotationSelector: t.AnnotationSelector}
+		out.Target.Group, out.Target.Version, out.Target.Kind = t.Group, t.Version, t.Kind
+		out.Target.Name, out.Target.Namespace = t.Name, t.Namespace
+	}
+	if p.Options != (fleet.PatchOptions{}) {
+		out.Options = &types.PatchArgs{AllowNameChange: p.Options.AllowNameChange, AllowKindChange: p.Options.AllowKindChange}
+	}
+	return out
+}
+
+// configured gives a patch to kustomize's own transformer.
+func configured(p types.Patch, plugin *builtins.PatchTransformerPlugin) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	return plugin.Config(resmap.NewPluginHelpers(nil, nil, newResources(), nil), data)
+}

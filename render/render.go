@@ -1,0 +1,126 @@
+package render
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// Renderer compiles fleet repos. It has no state; the zero value is ready.
+type Renderer struct{}
+
+// Compile implements fleet.Renderer.
+func (Renderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+	r := &Repo{tree: tree, stacks: map[string]*stack{}, vetting: vetting{tree: tree, dirs: map[string]*vetted{}}}
+	spec, problems := readFleet(tree)
+	r.problems = problems
+	if spec == nil {
+		return r, ctx.Err()
+	}
+	r.sets, r.placement = spec.Spec.Inputs, spec.Spec.Placement
+	r.clusters, problems = readClusters(tree)
+	r.problems = append(r.problems, problems...)
+	if len(r.problems) > 0 && len(spec.Spec.Inputs) == 0 {
+		return r, ctx.Err()
+	}
+	for _, c := range r.clusters {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		r.prepare(c)
+	}
+	r.problems = append(r.problems, r.vetting.problems...).Sort()
+	return r, ctx.Err()
+}
+
+// Repo is a compiled fleet repo. It implements fleet.Repo.
+type Repo struct {
+	tree      fs.FS
+	sets      []*inputSet
+	placement []rule
+	clusters  []fleet.Cluster
+	stacks    map[string]*stack // by stackKey; nil where one cannot be built
+	vetting   vetting
+	patches   sync.Map // by patchText: what readPatch gave
+	resources sync.Map // by text: what readResource gave
+	problems  fleet.Problems
+}
+
+// noTree is the tree of a build that has all its files added.
+type noTree struct{}
+
+// Open finds nothing.
+func (noTree) Open(name string) (fs.File, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+// prepare builds the cluster's stack, if no other cluster's is the same.
+func (r *Repo) prepare(c fleet.Cluster) {
+	p, problem := r.place(c)
+	if problem != nil {
+		r.problems = append(r.problems, *problem)
+		return
+	}
+	key := stackKey(p)
+	if _, built := r.stacks[key]; built {
+		return
+	}
+	s, problems := r.buildStack(p)
+	r.stacks[key] = s
+	r.problems = append(r.problems, problems...)
+}
+
+// place applies the placement rules to a cluster.
+func (r *Repo) place(c fleet.Cluster) (fleet.Placement, *fleet.Problem) {
+	var p fleet.Placement
+	for _, rule := range r.placement {
+		if rule.selector == nil || !rule.selector.Matches(labels.Set(c.Labels)) {
+			continue
+		}
+		if rule.Overlay != "" {
+			p.Overlay = rule.Overlay
+		}
+		p.Components = append(p.Components, rule.Components...)
+	}
+	if c.Overlay != "" {
+		p.Overlay = c.Overlay
+	}
+	p.Components = firstMentions(append(p.Components, c.Components...))
+	if p.Overlay == "" {
+		return p, &fleet.Problem{File: c.File, Line: c.Line, Field: "spec.overlay", Message: fmt.Sprintf(
+			"no rule of spec.placement in fleet.yaml gives cluster %q with labels %s an overlay; add a rule, a label, or an overlay here",
+			c.Name, labels.Set(c.Labels))}
+	}
+	return p, nil
+}
+
+func firstMentions(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Sets implements fleet.Repo.
+func (r *Repo) Sets() []string {
+	names := make([]string, len(r.sets))
+	for i, s := range r.sets {
+		names[i] = s.Name
+	}
+	return names
+}
+
+// Clusters implements fleet.Repo.
+func (r *Repo) Clusters() []fleet.Cluster { return slices.Clone(r.clusters) }
+
+// Problems implements fleet.Repo.
+func (r *Repo) Problems() fleet.Problems { return slices.Clone(r.problems) }

@@ -1,0 +1,87 @@
+package render
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// maxExpansion bounds the nodes that aliases may add to a file. Honest files
+// repeat a few dozen; a bomb of nine short lines stands for billions.
+const maxExpansion = 100_000
+
+// checkYAML refuses a file whose aliases would expand beyond bounds, or into
+// themselves. Text that is no YAML passes: whoever reads it says so better.
+func checkYAML(file string, data []byte) *fleet.Problem {
+	if !bytes.ContainsRune(data, '*') || !bytes.ContainsRune(data, '&') {
+		return nil
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		if err := dec.Decode(&doc); err != nil {
+			return nil
+		}
+		e := expansion{sizes: map[*yaml.Node]int{}}
+		switch size := e.size(&doc); {
+		case e.cycle:
+			return &fleet.Problem{File: file, Line: doc.Line, Message: "an alias stands inside its own anchor; write the value out"}
+		case size-len(e.sizes) > maxExpansion:
+			return &fleet.Problem{File: file, Line: doc.Line, Message: fmt.Sprintf(
+				"aliases expand to more than %d nodes; write the values out", maxExpansion)}
+		}
+	}
+}
+
+// expansion computes how many nodes a document has once its aliases are
+// written out, without writing them out.
+type expansion struct {
+	sizes map[*yaml.Node]int
+	cycle bool
+}
+
+const expanding = -1 // the size of a node that is being computed
+
+func (e *expansion) size(n *yaml.Node) int {
+	size, known := e.sizes[n]
+	switch {
+	case size == expanding:
+		e.cycle = true
+		return 0
+	case known:
+		return size
+	}
+	e.sizes[n] = expanding
+	size = 1
+	if n.Kind == yaml.AliasNode {
+		size = e.size(n.Alias)
+	}
+	for _, child := range n.Content {
+		size = min(size+e.size(child), 1<<30) // saturates: a bomb's true size overflows
+	}
+	e.sizes[n] = size
+	return size
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// yamlProblem turns a syntax error of the YAML library into a problem. The
+// library tells the line in its text alone.
+func yamlProblem(file string, err error) fleet.Problem {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fleet.Problem{File: file, Message: "ends in the middle of a value"}
+	}
+	text := err.Error()
+	p := fleet.Problem{File: file, Message: "not YAML: " + yamlLine.ReplaceAllString(text, "")}
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+	}
+	return p
+}
