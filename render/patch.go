@@ -34,7 +34,7 @@ type merge struct {
 	id    resid.ResId
 	value map[string]any
 	lists bool // it holds a list
-	plain bool // it holds no null, no directive and no unusual metadata
+	plain bool // it holds no null and no directive
 }
 
 // target selects objects as kustomize's `target` does.
@@ -92,7 +92,8 @@ func readPatch(p fleet.Patch) (*patch, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.merges = append(out.merges, newMerge(res.OrgId(), value))
+		m, usual := newMerge(res.OrgId(), value)
+		out.merges, out.whole = append(out.merges, m), out.whole || !usual
 	}
 	return out, nil
 }
@@ -138,23 +139,26 @@ func renames(pointer string) bool {
 	return strings.Contains(parts[1], "~")
 }
 
-func newMerge(id resid.ResId, value map[string]any) merge {
+// newMerge takes out of a patch what kustomize restores after the merge. What
+// is left of its metadata is usual where it sets labels and annotations to
+// strings: kustomize rewrites those in the course of a build.
+func newMerge(id resid.ResId, value map[string]any) (m merge, usual bool) {
 	delete(value, "apiVersion")
 	delete(value, "kind")
-	m := merge{id: id, value: value, plain: true}
+	usual = true
 	if meta, ok := value["metadata"].(map[string]any); ok {
-		// kustomize restores both after the merge.
 		delete(meta, "name")
 		delete(meta, "namespace")
 		for key := range meta {
-			m.plain = m.plain && (key == "labels" || key == "annotations") && textMap(meta, key)
+			usual = usual && (key == "labels" || key == "annotations") && textMap(meta, key)
 		}
 		if len(meta) == 0 {
 			delete(value, "metadata")
 		}
 	}
+	m = merge{id: id, value: value, plain: true}
 	m.inspect(value)
-	return m
+	return m, usual
 }
 
 func (m *merge) inspect(v any) {
