@@ -48,12 +48,34 @@ func Prepare(ctx context.Context, r Renderer, s *Snapshot, at time.Time, progres
 	if err := group.Wait(); err != nil {
 		return nil, nil, err
 	}
-	problems = problems.Sort()
+	problems = append(problems, overLimit(repo.Sets(), members)...).Sort()
 	if len(problems.Faults()) > 0 {
 		return nil, problems, nil
 	}
 	view, err := newView(s.Revision, at, repo, members, problems)
 	return view, problems, err
+}
+
+// overLimit warns of sets that need a spec.filter.limit of their own, once for
+// each and not for each cluster.
+func overLimit(sets []string, members []*Member) Problems {
+	var problems Problems
+	for _, set := range sets {
+		var most *Member
+		for _, m := range members {
+			if m != nil && (most == nil || m.Counts[set] > most.Counts[set]) {
+				most = m
+			}
+		}
+		if most != nil && most.Counts[set] > DefaultLimit {
+			n := most.Counts[set]
+			problems = append(problems, Problem{File: "fleet.yaml", Warning: true, Message: fmt.Sprintf(
+				"input set %q has up to %d inputs (on cluster %q), and a ResourceSetInputProvider without spec.filter.limit "+
+					"silently drops those after %d, which deletes what they made: set it to %d or more",
+				set, n, most.Cluster.Name, DefaultLimit, n)})
+		}
+	}
+	return problems
 }
 
 func newMember(c Cluster, r *Rendering) *Member {

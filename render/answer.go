@@ -15,9 +15,9 @@ type member struct {
 	in *input
 }
 
-// answer writes the set's answer to one cluster, and notes what keeps it from
+// answer writes a set's answer to one cluster, and notes what keeps it from
 // being served. n is the set's place in fleet.yaml.
-func (s *inputSet) answer(st *stack, c fleet.Cluster, objects []*object, n int, identity []byte) (fleet.InputSet, fleet.Problems) {
+func (r *Repo) answer(s *inputSet, st *stack, c fleet.Cluster, objects []*object, n int, identity []byte) (fleet.InputSet, fleet.Problems) {
 	var members []member
 	size := len(`{"inputs":[]}`)
 	for _, o := range objects {
@@ -27,7 +27,7 @@ func (s *inputSet) answer(st *stack, c fleet.Cluster, objects []*object, n int, 
 		}
 	}
 	slices.SortStableFunc(members, func(a, b member) int { return cmp.Compare(a.in.id, b.in.id) })
-	problems := s.problems(st, c, members)
+	problems := r.problemsOf(s, st, c, members)
 
 	body := append(make([]byte, 0, size), `{"inputs":[`...)
 	for i, m := range members {
@@ -43,7 +43,7 @@ func (s *inputSet) answer(st *stack, c fleet.Cluster, objects []*object, n int, 
 	return fleet.InputSet{Count: len(members), JSON: body}, problems
 }
 
-func (s *inputSet) problems(st *stack, c fleet.Cluster, members []member) fleet.Problems {
+func (r *Repo) problemsOf(s *inputSet, st *stack, c fleet.Cluster, members []member) fleet.Problems {
 	var problems fleet.Problems
 	if len(members) == 0 && !s.AllowEmpty {
 		problems = append(problems, s.about(c, "is empty, which tells Flux to delete all that it made from it; give the cluster an object of the set, or set allowEmpty: true on it"))
@@ -53,14 +53,17 @@ func (s *inputSet) problems(st *stack, c fleet.Cluster, members []member) fleet.
 	}
 	for i, m := range members {
 		for _, f := range m.in.faults {
-			problems = append(problems, s.fault(st, c, m.object, f))
+			problems = append(problems, r.fault(s, st, c, m.object, f))
 		}
 		if i == 0 {
 			continue
 		}
 		before := members[i-1]
+		if len(m.in.faults)+len(before.in.faults) > 0 {
+			continue // the rest may follow from them
+		}
 		if m.in.id == before.in.id {
-			problems = append(problems, s.fault(st, c, m.object, fault{message: fmt.Sprintf(
+			problems = append(problems, r.fault(s, st, c, m.object, fault{message: fmt.Sprintf(
 				"has the id %q, as %s %s has; set id in fleet.yaml to paths that tell them apart, such as [kind, metadata.namespace, metadata.name]",
 				m.in.id, before.APIVersion, title(before.id))}))
 		}
@@ -77,12 +80,14 @@ func (s *inputSet) about(c fleet.Cluster, format string, args ...any) fleet.Prob
 		Message: fmt.Sprintf("input set %q ", s.Name) + fmt.Sprintf(format, args...)}
 }
 
-// fault is a problem of one object in the set: of the stack, where the object
-// is shared, so that it is told once, else of the cluster.
-func (s *inputSet) fault(st *stack, c fleet.Cluster, o *object, f fault) fleet.Problem {
+// fault is a problem of one object in the set: of the file it comes from, where
+// it is shared by all clusters of the stack, so that it is told once; else of
+// the cluster that changed or added it.
+func (r *Repo) fault(s *inputSet, st *stack, c fleet.Cluster, o *object, f fault) fleet.Problem {
 	p := fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name, Field: f.path}
 	if slices.Contains(st.objects, o) {
-		p = fleet.Problem{File: st.placement.Overlay, Field: f.path}
+		p.Cluster = ""
+		p.File, p.Line = r.originOf(st, o.id, f.path)
 	}
 	p.Message = fmt.Sprintf("%s in input set %q: %s", title(o.id), s.Name, f.message)
 	return p

@@ -32,7 +32,7 @@ func (r *Repo) Render(c fleet.Cluster) (*fleet.Rendering, fleet.Problems) {
 		return nil, append(problems, at(c, "metadata", err))
 	}
 	for i, set := range r.sets {
-		answer, found := set.answer(s, c, objects, i, identity)
+		answer, found := r.answer(set, s, c, objects, i, identity)
 		out.Inputs[set.Name], problems = answer, append(problems, found...)
 	}
 	if len(problems.Faults()) > 0 {
@@ -56,6 +56,11 @@ func (r *Repo) layered(s *stack, c fleet.Cluster) ([]*object, fleet.Problems) {
 		if objects, err = r.wholly(s, c, patches); err != nil {
 			return nil, fleet.Problems{at(c, "spec", err)}
 		}
+		for i, p := range patches {
+			if p.target != nil && !slices.ContainsFunc(slices.Concat(s.objects, objects), p.target.matches) {
+				problems = append(problems, selectsNothing(c, i))
+			}
+		}
 	}
 	return objects, problems
 }
@@ -65,15 +70,17 @@ func (r *Repo) quickly(s *stack, c fleet.Cluster, patches []*patch) ([]*object, 
 	objects := slices.Clone(s.objects)
 	for i, resource := range c.Resources {
 		added, err := r.readResource(resource)
-		if err != nil {
-			return nil, nil, errNoShortcut // kustomize's own error may know better
+		if errors.Is(err, errNoShortcut) {
+			return nil, nil, err
 		}
 		for _, o := range added {
-			if _, err := find(objects, o.id); err == nil {
-				return nil, fleet.Problems{atLine(c, resource.Line, fmt.Sprintf("spec.resources[%d]", i), fmt.Errorf(
-					"%s is there already; change it with a patch", title(o.id)))}, nil
+			if _, taken := find(objects, o.id); taken == nil {
+				err = fmt.Errorf("%s is there already; change it with a patch", title(o.id))
 			}
 			objects = append(objects, o)
+		}
+		if err != nil {
+			return nil, fleet.Problems{atLine(c, resource.Line, fmt.Sprintf("spec.resources[%d]", i), err)}, nil
 		}
 	}
 	var problems fleet.Problems
@@ -86,9 +93,7 @@ func (r *Repo) quickly(s *stack, c fleet.Cluster, patches []*patch) ([]*object, 
 		case err != nil:
 			return nil, append(problems, atLine(c, line, field, err)), nil
 		case selected == 0:
-			warning := atLine(c, line, field+".target", errors.New("selects nothing; is it misspelt?"))
-			warning.Warning = true
-			problems = append(problems, warning)
+			problems = append(problems, selectsNothing(c, i))
 		}
 		objects = slices.DeleteFunc(objects, func(o *object) bool { return o == nil })
 	}
@@ -125,6 +130,12 @@ func (r *Repo) readResource(res fleet.Resource) ([]*object, error) {
 		}
 		return nil, errNoShortcut
 	})
+}
+
+func selectsNothing(c fleet.Cluster, patch int) fleet.Problem {
+	p := atLine(c, c.Patches[patch].Line, fmt.Sprintf("spec.patches[%d].target", patch), errors.New("selects nothing; is it misspelt?"))
+	p.Warning = true
+	return p
 }
 
 func at(c fleet.Cluster, field string, err error) fleet.Problem {

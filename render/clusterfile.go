@@ -17,6 +17,10 @@ import (
 
 const clustersDir = "clusters"
 
+// maxOwn bounds the resources and patches of one cluster file. Honest ones have
+// a handful; each costs a search through all objects.
+const maxOwn = 500
+
 type clusterDocument struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -81,12 +85,12 @@ func readClusters(tree fs.FS) ([]fleet.Cluster, fleet.Problems) {
 	if _, missing := fs.Stat(tree, clustersDir); err != nil && missing == nil {
 		problems = append(problems, fleet.Problem{File: clustersDir, Message: err.Error()})
 	}
-	slices.SortFunc(clusters, func(a, b fleet.Cluster) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(clusters, func(a, b fleet.Cluster) int { return strings.Compare(a.Name, b.Name) })
 	return unique(clusters, problems)
 }
 
 func readClusterFile(tree fs.FS, name string) ([]fleet.Cluster, fleet.Problems) {
-	data, err := fs.ReadFile(tree, name)
+	data, err := readBounded(tree, name)
 	if err != nil {
 		return nil, fleet.Problems{{File: name, Message: missing(err, "is it a link?")}}
 	}
@@ -119,6 +123,9 @@ func (c *clusterDocument) check(d *document, tree fs.FS) {
 		d.problem("spec.dns", "%q must be a DNS name with a dot in it, so that no cluster's name can be taken for it", dns)
 	}
 	checkPlacement(d, "spec", tree, &c.Spec.Overlay, c.Spec.Components)
+	if n := len(c.Spec.Patches) + len(c.Spec.Resources); n > maxOwn {
+		d.problem("spec", "has %d resources and patches; one cluster may have %d: what many clusters share belongs in a component", n, maxOwn)
+	}
 	for i, p := range c.Spec.Patches {
 		field := fmt.Sprintf("spec.patches[%d]", i)
 		if p.Path != "" {
@@ -148,8 +155,8 @@ func (c *clusterDocument) cluster(d *document) fleet.Cluster {
 	return out
 }
 
-// unique notes names and dns that two clusters claim. Neither is served then:
-// which of them a poll means cannot be told.
+// unique leaves out clusters whose name or dns an earlier one has, and notes it:
+// which of the two a poll means could not be told.
 func unique(clusters []fleet.Cluster, problems fleet.Problems) ([]fleet.Cluster, fleet.Problems) {
 	byName, byDNS := map[string]fleet.Cluster{}, map[string]fleet.Cluster{}
 	twice := func(c, first fleet.Cluster, field, value string) {

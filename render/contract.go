@@ -16,7 +16,7 @@ func (s *inputSet) contract(o *object, values map[string]any) []fault {
 	var faults []fault
 	walk("", values, func(path string, v any) {
 		if tooLarge(v) {
-			faults = append(faults, fault{path, fmt.Sprintf(
+			faults = append(faults, fault{s.inObject(path), fmt.Sprintf(
 				"%v is beyond ±(2^53−1), and the client reads numbers as float64; write it as a string", v)})
 		}
 	})

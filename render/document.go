@@ -54,8 +54,14 @@ func (d *document) decode(out any) {
 }
 
 // problem notes what is wrong with the field at path, at the line of the
-// nearest field on the way to it that was written.
+// nearest field on the way to it that was written. Where something is wrong with
+// the field or in it already, the rest follows from that and is not told.
 func (d *document) problem(path, format string, args ...any) {
+	for _, p := range d.problems {
+		if p.Field == path || strings.HasPrefix(p.Field, path+".") || strings.HasPrefix(p.Field, path+"[") {
+			return
+		}
+	}
 	d.problems = append(d.problems, fleet.Problem{
 		File: d.file, Line: d.line(path), Field: path, Message: fmt.Sprintf(format, args...),
 	})

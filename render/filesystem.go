@@ -18,7 +18,10 @@ import (
 const (
 	maxFile  = 16 << 20  // bytes of one file
 	maxBuild = 128 << 20 // bytes that one build reads, repetitions included
-	maxLinks = 40        // symbolic links followed for one path, as on Linux
+	// maxObjects is how many objects one build reads. kustomize takes time by
+	// the square of it: ten seconds here, five minutes for 20,000.
+	maxObjects = 4_000
+	maxLinks   = 40 // symbolic links followed for one path, as on Linux
 )
 
 // repoRoot is where the tree stands in the file system that kustomize sees.
@@ -33,14 +36,17 @@ type filesystem struct {
 	// vetted are the kustomizations that may be read, by directory of the
 	// tree. kustomize acts on a kustomization only after reading it here, so
 	// one that was not vetted can do nothing.
-	vetted func(dir string) bool
-	read   int
+	vetted        func(dir string) bool
+	read, objects int
 	// refused are the files that were not given out; kustomize's own message
 	// would bury the reason.
 	refused fleet.Problems
 }
 
-var errReadOnly = errors.New("a fleet repo is read-only")
+var (
+	errReadOnly  = errors.New("a fleet repo is read-only")
+	errDirectory = errors.New("is a directory")
+)
 
 // real returns the path in the tree that name, an absolute path, leads to when
 // its links are followed.
@@ -110,6 +116,9 @@ func (f *filesystem) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, f.refuse(name, err)
 	}
+	if f.IsDir(name) {
+		return nil, errDirectory // kustomize tries every resource as a file first
+	}
 	data, err := readBounded(f.tree, inRepo)
 	if err != nil {
 		return nil, f.refuse(inRepo, err)
@@ -120,6 +129,9 @@ func (f *filesystem) ReadFile(name string) ([]byte, error) {
 	if p := checkYAML(inRepo, data); p != nil {
 		f.refused = append(f.refused, *p)
 		return nil, errors.New(p.String())
+	}
+	if f.objects += countObjects(data); f.objects > maxObjects {
+		return nil, f.refuse(inRepo, fmt.Errorf("is where one build passes %d objects; place clusters on smaller overlays", maxObjects))
 	}
 	if isKustomization(path.Base(inRepo)) && !f.vetted(path.Dir(inRepo)) {
 		return nil, f.refuse(inRepo, errors.New("is a kustomization that no resources or components entry leads to"))
@@ -141,7 +153,7 @@ func readBounded(tree fs.FS, name string) ([]byte, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("is a directory")}
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errDirectory}
 	}
 	if info.Size() > maxFile {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("has %d bytes; at most %d MiB are read", info.Size(), maxFile>>20)}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -108,7 +109,7 @@ func (v *values) decodeNode(d *document, path string, n *yaml.Node) {
 
 // readFleet reads fleet.yaml; the document is nil where nothing can be made of it.
 func readFleet(tree fs.FS) (*fleetDocument, fleet.Problems) {
-	data, err := fs.ReadFile(tree, fleetFile)
+	data, err := readBounded(tree, fleetFile)
 	if err != nil {
 		return nil, fleet.Problems{{File: fleetFile, Message: missing(err,
 			"a fleet repo has it at its root: apiVersion: "+apiVersion+", kind: Fleet")}}
@@ -168,14 +169,14 @@ func (s *inputSet) check(d *document, path string, tree fs.FS) {
 	for i, text := range s.ID {
 		s.id = append(s.id, parsePath(d, fmt.Sprintf("%s.id[%d]", path, i), text))
 	}
-	for key, text := range s.Fields {
+	for _, key := range slices.Sorted(maps.Keys(s.Fields)) {
 		checkReserved(d, path+".fields", key)
 		if s.fields == nil {
 			s.fields = map[string]fieldPath{}
 		}
-		s.fields[key] = parsePath(d, path+".fields."+key, text)
+		s.fields[key] = parsePath(d, path+".fields."+key, s.Fields[key])
 	}
-	for key := range s.Defaults {
+	for _, key := range slices.Sorted(maps.Keys(s.Defaults)) {
 		checkReserved(d, path+".defaults", key)
 	}
 	if s.Schema != "" {

@@ -37,8 +37,8 @@ func (s *inputSet) newInput(o *object) *input {
 	in.keys = slices.Sorted(maps.Keys(values))
 	in.faults = append(in.faults, s.contract(o, values)...)
 	if s.schema != nil {
-		for _, line := range s.schema.validate(values) {
-			in.faults = append(in.faults, fault{message: line + " (schema " + s.Schema + ")"})
+		for _, f := range s.schema.validate(values) {
+			in.fault(s.inObject(f.path), "%s, says %s", f.message, s.Schema)
 		}
 	}
 	head, tail := map[string]any{}, map[string]any{}
@@ -51,6 +51,16 @@ func (s *inputSet) newInput(o *object) *input {
 	}
 	in.head, in.tail = in.members(head), in.members(tail)
 	return in
+}
+
+// inObject is the path in the object of a path in its input.
+func (s *inputSet) inObject(path string) string {
+	field, rest, _ := strings.Cut(path, ".")
+	if s.fields == nil {
+		return strings.TrimSuffix("spec."+path, ".")
+	}
+	from := strings.Join(s.fields[field], ".")
+	return strings.Trim(from+"."+rest, ".")
 }
 
 // values are the fields of the input: the object's spec or what `fields` names,
@@ -97,7 +107,7 @@ func (s *inputSet) inputID(o *object, in *input) string {
 			parts = append(parts, text)
 		}
 	}
-	if len(parts) == 0 {
+	if len(parts) == 0 && len(in.faults) == 0 {
 		in.fault(s.ID[0], "gives no id; every input needs one")
 	}
 	return strings.Join(parts, "-")

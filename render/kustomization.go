@@ -14,9 +14,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// maxBuilds bounds how often one stack builds kustomizations, repetitions
-// included: twenty overlays that each name the next one twice are a million.
-const maxBuilds = 2_000
+// maxSteps bounds what one stack makes kustomize do: kustomizations, and what
+// each goes through all objects for, repetitions included. Twenty overlays that
+// each name the next one twice are a million.
+const maxSteps = 5_000
 
 func isKustomization(base string) bool {
 	return slices.Contains(konfig.RecognizedKustomizationFileNames(), base)
@@ -33,15 +34,31 @@ type vetting struct {
 }
 
 type vetted struct {
-	kind   string // Kustomization or Component
-	sound  bool
-	builds int
+	kind  string // Kustomization or Component
+	sound bool
+	steps int
+}
+
+// add takes in what an entry leads to; nil for a file.
+func (v *vetted) add(next *vetted) {
+	if next != nil {
+		v.steps += next.steps
+		v.sound = v.sound && next.sound
+	}
 }
 
 // entry is a line of a kustomization that leads somewhere.
 type entry struct {
 	file, field, value string
 	line               int
+}
+
+// subject names a directory that an entry leads to, where the entry does not.
+func (e entry) subject(dir string) string {
+	if e.value == "" {
+		return "the directory"
+	}
+	return dir
 }
 
 func (v *vetting) problem(e entry, format string, args ...any) {
@@ -65,7 +82,7 @@ func (v *vetting) directory(dir string, from entry, kind string) *vetted {
 		v.dirs[dir] = known
 	}
 	if known.sound && known.kind != kind {
-		v.problem(from, "%s is a %s and must be a %s here", dir, known.kind, kind)
+		v.problem(from, "%s is a %s and must be a %s to be used so", from.subject(dir), known.kind, kind)
 		return &vetted{kind: kind}
 	}
 	return known
@@ -77,24 +94,31 @@ func (v *vetting) visit(dir string, from entry) *vetted {
 	if k == nil {
 		return &vetted{}
 	}
-	out := &vetted{kind: k.Kind, builds: 1}
+	out := &vetted{kind: k.Kind, steps: steps(k)}
 	at := func(field, value string) entry {
 		return entry{file: file, field: field, value: value, line: lineOf(root, field, value)}
 	}
 	v.refuseFields(k, at)
+	out.sound = true
 	for _, p := range k.Resources {
-		out.builds += v.leadsTo(dir, at("resources", p), types.KustomizationKind)
+		out.add(v.leadsTo(dir, at("resources", p), types.KustomizationKind))
 	}
 	for _, p := range k.Components {
-		out.builds += v.leadsTo(dir, at("components", p), types.ComponentKind)
+		out.add(v.leadsTo(dir, at("components", p), types.ComponentKind))
 	}
 	v.files(dir, k, at)
 	v.plugins(dir, k, at)
-	if out.builds > maxBuilds {
-		v.problem(entry{file: file}, "leads to more than %d builds; list each base once", maxBuilds)
+	if out.sound && out.steps > maxSteps {
+		v.problem(entry{file: file}, "leads to more than %d builds, patches and generators; is the same base included many times?", maxSteps)
 	}
-	out.sound = len(v.problems) == before
+	out.sound = out.sound && len(v.problems) == before
 	return out
+}
+
+func steps(k *types.Kustomization) int {
+	return 1 + len(k.Patches) + len(k.PatchesStrategicMerge) + len(k.PatchesJson6902) + len(k.Replacements) +
+		len(k.ConfigMapGenerator) + len(k.SecretGenerator) + len(k.Generators) + len(k.Transformers) + len(k.Validators) +
+		len(k.Images) + len(k.Replicas) + len(k.Labels) + len(k.Vars) + len(k.Configurations) + len(k.Crds)
 }
 
 // load reads the kustomization file of a directory the way kustomize does.
@@ -106,7 +130,7 @@ func (v *vetting) load(dir string, from entry) (string, *types.Kustomization, *y
 		}
 	}
 	if len(found) != 1 {
-		v.problem(from, "%s must have one kustomization.yaml, has %d", dir, len(found))
+		v.problem(from, "%s must have one kustomization.yaml, has %d", from.subject(dir), len(found))
 		return "", nil, nil
 	}
 	file := found[0]
@@ -147,27 +171,18 @@ func (v *vetting) refuseFields(k *types.Kustomization, at func(field, value stri
 	}
 }
 
-// leadsTo vets an entry of resources or components and returns the builds that
-// it causes.
-func (v *vetting) leadsTo(dir string, e entry, kind string) int {
+// leadsTo vets an entry of resources or components; nil for a file.
+func (v *vetting) leadsTo(dir string, e entry, kind string) *vetted {
 	clean, info := v.local(dir, e)
-	if info == nil {
-		return 0
+	switch {
+	case info == nil:
+		return &vetted{}
+	case info.IsDir():
+		return v.directory(clean, e, kind)
+	case kind == types.ComponentKind:
+		v.problem(e, "%s is a file; a component is a directory with a kustomization.yaml", e.value)
 	}
-	if !info.IsDir() {
-		if kind == types.ComponentKind {
-			v.problem(e, "%s is a file; a component is a directory with a kustomization.yaml", e.value)
-		}
-		return 0
-	}
-	before := len(v.problems)
-	next := v.directory(clean, e, kind)
-	if !next.sound && len(v.problems) == before {
-		// What is wrong there was told when it was vetted first; this
-		// kustomization depends on it all the same.
-		v.problem(e, "%s has a problem of its own", e.value)
-	}
-	return next.builds
+	return nil
 }
 
 // local returns the path in the tree that an entry leads to; the info is nil

@@ -51,9 +51,10 @@ func build(f *filesystem, dir string) (resmap.ResMap, error) {
 // kustomization is what Tributary writes for kustomize. JSON is YAML, and needs
 // no care in quoting.
 type kustomization struct {
-	Resources  []string      `json:"resources"`
-	Components []string      `json:"components,omitempty"`
-	Patches    []types.Patch `json:"patches,omitempty"`
+	Resources     []string      `json:"resources"`
+	Components    []string      `json:"components,omitempty"`
+	Patches       []types.Patch `json:"patches,omitempty"`
+	BuildMetadata []string      `json:"buildMetadata,omitempty"`
 }
 
 func (k kustomization) yaml() []byte {

@@ -19,16 +19,12 @@ type Renderer struct{}
 func (Renderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 	r := &Repo{tree: tree, stacks: map[string]*stack{}, vetting: vetting{tree: tree, dirs: map[string]*vetted{}}}
 	spec, problems := readFleet(tree)
-	r.problems = problems
+	clusters, more := readClusters(tree)
+	r.problems = append(problems, more...).Sort()
 	if spec == nil {
-		return r, ctx.Err()
+		return r, ctx.Err() // without it no cluster has a place
 	}
-	r.sets, r.placement = spec.Spec.Inputs, spec.Spec.Placement
-	r.clusters, problems = readClusters(tree)
-	r.problems = append(r.problems, problems...)
-	if len(r.problems) > 0 && len(spec.Spec.Inputs) == 0 {
-		return r, ctx.Err()
-	}
+	r.sets, r.placement, r.clusters = spec.Spec.Inputs, spec.Spec.Placement, clusters
 	for _, c := range r.clusters {
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -56,29 +55,27 @@ func (l treeLoader) Load(ref string) (any, error) {
 	return jsonschema.UnmarshalJSON(f)
 }
 
-// validate returns what is wrong with an input, one line for each place.
-func (s *schema) validate(input map[string]any) []string {
+// validate returns what is wrong with an input; paths are those of the input.
+func (s *schema) validate(input map[string]any) []fault {
 	err := s.compiled.Validate(input)
 	if err == nil {
 		return nil
 	}
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
-		return []string{err.Error()}
+		return []fault{{message: err.Error()}}
 	}
-	var lines []string
+	var faults []fault
 	printer := message.NewPrinter(language.English)
 	var leaves func(e *jsonschema.ValidationError)
 	leaves = func(e *jsonschema.ValidationError) {
 		if len(e.Causes) == 0 {
-			at := strings.Join(e.InstanceLocation, ".")
-			lines = append(lines, strings.TrimPrefix(at+": "+e.ErrorKind.LocalizedString(printer), ": "))
+			faults = append(faults, fault{strings.Join(e.InstanceLocation, "."), e.ErrorKind.LocalizedString(printer)})
 		}
 		for _, cause := range e.Causes {
 			leaves(cause)
 		}
 	}
 	leaves(invalid)
-	slices.Sort(lines)
-	return slices.Compact(lines)
+	return faults
 }

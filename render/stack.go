@@ -2,9 +2,11 @@ package render
 
 import (
 	"errors"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
@@ -21,6 +23,9 @@ type stack struct {
 	// objects are what a cluster without resources and patches of its own has:
 	// the build, built once more, which is what every cluster goes through.
 	objects []*object
+
+	origins sync.Once
+	files   map[string]string // where objects come from, by id
 }
 
 // stackKey identifies a placement.
@@ -34,14 +39,10 @@ func (r *Repo) buildStack(p fleet.Placement) (*stack, fleet.Problems) {
 	if !r.vet(p) {
 		return nil, nil // told already
 	}
-	top := kustomization{Resources: []string{".." + path.Join(repoRoot, p.Overlay)}}
-	for _, c := range p.Components {
-		top.Components = append(top.Components, ".."+path.Join(repoRoot, c))
-	}
-	f := &filesystem{tree: r.tree, vetted: r.isVetted, added: map[string][]byte{"/stack/kustomization.yaml": top.yaml()}}
+	f := r.stackFiles(p)
 	s := &stack{placement: p}
 	err := withKustomize(func() error {
-		m, err := build(f, "/stack")
+		m, err := build(f, stackDir)
 		if err != nil {
 			return err
 		}
@@ -61,6 +62,18 @@ func (r *Repo) buildStack(p fleet.Placement) (*stack, fleet.Problems) {
 		return nil, f.refused
 	}
 	return nil, fleet.Problems{{File: p.Overlay, Message: buildMessage(p, err)}}
+}
+
+const stackDir = "/stack"
+
+// stackFiles is what kustomize sees when it builds a placement.
+func (r *Repo) stackFiles(p fleet.Placement, metadata ...string) *filesystem {
+	top := kustomization{Resources: []string{".." + path.Join(repoRoot, p.Overlay)}, BuildMetadata: metadata}
+	for _, c := range p.Components {
+		top.Components = append(top.Components, ".."+path.Join(repoRoot, c))
+	}
+	added := map[string][]byte{stackDir + "/kustomization.yaml": top.yaml()}
+	return &filesystem{tree: r.tree, vetted: r.isVetted, added: added}
 }
 
 func buildMessage(p fleet.Placement, err error) string {
@@ -93,11 +106,22 @@ func layer(stackYAML []byte, resources []fleet.Resource, patches []types.Patch) 
 
 // vet checks the kustomizations of a placement, each once for all stacks.
 func (r *Repo) vet(p fleet.Placement) bool {
-	sound := r.vetting.directory(p.Overlay, entry{file: p.Overlay}, types.KustomizationKind).sound
+	sound := r.vetTop(p.Overlay, types.KustomizationKind)
 	for _, c := range p.Components {
-		sound = r.vetting.directory(c, entry{file: c}, types.ComponentKind).sound && sound
+		sound = r.vetTop(c, types.ComponentKind) && sound
 	}
 	return sound
+}
+
+func (r *Repo) vetTop(dir, kind string) bool {
+	dir, err := followLinks(r.tree, dir)
+	if err != nil {
+		return false // told where fleet.yaml or the cluster file names it
+	}
+	if info, err := fs.Stat(r.tree, dir); err != nil || !info.IsDir() {
+		return false // told there as well
+	}
+	return r.vetting.directory(dir, entry{file: dir}, kind).sound
 }
 
 func (r *Repo) isVetted(dir string) bool {

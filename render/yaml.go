@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -70,6 +71,39 @@ func (e *expansion) size(n *yaml.Node) int {
 	return size
 }
 
+// countObjects counts the objects in a file, lists taken apart as kustomize
+// does. For a file of a few it only bounds them.
+func countObjects(data []byte) int {
+	if n := bytes.Count(data, []byte("kind")); n < 50 {
+		return n
+	}
+	n := 0
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		if err := dec.Decode(&doc); err != nil {
+			return n
+		}
+		n += objectsIn(doc.Content[0])
+	}
+}
+
+func objectsIn(n *yaml.Node) int {
+	kind := child(n, "kind")
+	items := child(n, "items")
+	if kind == nil {
+		return 0
+	}
+	if !strings.HasSuffix(kind.Value, "List") || items == nil {
+		return 1
+	}
+	count := 0
+	for _, item := range items.Content {
+		count += objectsIn(item)
+	}
+	return count
+}
+
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
 // yamlProblem turns a syntax error of the YAML library into a problem. The
@@ -79,8 +113,8 @@ func yamlProblem(file string, err error) fleet.Problem {
 		return fleet.Problem{File: file, Message: "ends in the middle of a value"}
 	}
 	text := err.Error()
-	p := fleet.Problem{File: file, Message: "not YAML: " + yamlLine.ReplaceAllString(text, "")}
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
+	p := fleet.Problem{File: file, Line: 1, Message: "not YAML: " + yamlLine.ReplaceAllString(text, "")}
+	if m := yamlLine.FindStringSubmatch(text); m != nil && m[1] != "" { // it leaves out the first line
 		p.Line, _ = strconv.Atoi(m[1])
 	}
 	return p

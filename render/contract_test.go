@@ -1,0 +1,34 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// TestMoreInputsThanTheClientAdmitsIsAFault calls answer itself, because a
+// build of so many objects is refused for the time it would take.
+func TestMoreInputsThanTheClientAdmitsIsAFault(t *testing.T) {
+	set := &inputSet{Name: "apps"}
+	r := &Repo{sets: []*inputSet{set}}
+	for _, c := range []struct {
+		n    int
+		want string
+	}{
+		{fleet.MaxInputs, ""},
+		{fleet.MaxInputs + 1, "has 10001 inputs, and the client takes at most 10000"},
+	} {
+		var objects []*object
+		for i := range c.n {
+			in := &input{id: fmt.Sprintf("%05d", i)}
+			in.tail = fmt.Appendf(nil, `"id":%q`, in.id)
+			objects = append(objects, &object{inputs: []*input{in}})
+		}
+		answer, problems := r.answer(set, &stack{}, fleet.Cluster{Name: "one"}, objects, 0, []byte(`{}`))
+		if answer.Count != c.n || (c.want == "") != (len(problems) == 0) || !strings.Contains(problems.Error(), c.want) {
+			t.Errorf("answer of %d inputs: count %d, problems %q, want %q", c.n, answer.Count, problems, c.want)
+		}
+	}
+}

@@ -1,0 +1,192 @@
+package render_test
+
+import (
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// small is a fleet of one cluster with what base holds.
+func small(base string) fstest.MapFS {
+	return fstest.MapFS{
+		"fleet.yaml": {Data: []byte(`apiVersion: tributary/v1alpha1
+kind: Fleet
+metadata: {name: acme}
+spec:
+  inputs:
+  - {name: apps, kind: App}
+  placement:
+  - {selector: {}, overlay: base}
+`)},
+		"base/kustomization.yaml": {Data: []byte("resources: [all.yaml]\n")},
+		"base/all.yaml":           {Data: []byte(base)},
+		"clusters/one.yaml":       {Data: []byte("apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: one}\n")},
+	}
+}
+
+func apps(n int, spec string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "---\napiVersion: example.com/v1\nkind: App\nmetadata: {name: a%05d}\nspec: {%s}\n", i, spec)
+	}
+	return b.String()
+}
+
+// doubling is a list of copy operations that each double the object.
+func doubling(n int) string {
+	ops := make([]string, n)
+	for i := range ops {
+		ops[i] = fmt.Sprintf(`{"op": "copy", "from": "/spec", "path": "/spec/x%d"}`, i)
+	}
+	return strings.Join(ops, ", ")
+}
+
+func TestAnswerBeyondTheClientsLimitsIsAFault(t *testing.T) {
+	const want = "has 958467 bytes, and the client takes at most 921600"
+	if got := problemsOf(t, small(apps(95, "text: "+strings.Repeat("x", 10_000)))); !strings.Contains(got, want) {
+		t.Errorf("problems = %s, want one with %q", got, want)
+	}
+}
+
+// TestBuildsThatWouldTakeForeverAreRefused is about time: kustomize would take
+// minutes for each of these, and does not get to see them.
+func TestBuildsThatWouldTakeForeverAreRefused(t *testing.T) {
+	list := "apiVersion: v1\nkind: AppList\nitems:\n" + strings.Repeat("- {apiVersion: example.com/v1, kind: App, metadata: {name: a}}\n", 5_000)
+	for name, base := range map[string]string{"documents": apps(5_000, "a: b"), "list": list} {
+		t.Run(name, func(t *testing.T) {
+			const want = "base/all.yaml: is where one build passes 4000 objects; place clusters on smaller overlays\n"
+			if got := problemsOf(t, small(base)); got != want {
+				t.Errorf("problems = %s, want %s", got, want)
+			}
+		})
+	}
+	t.Run("patches", func(t *testing.T) {
+		tree := small(apps(1, "a: b"))
+		patch := "- {target: {kind: App}, patch: '[]'}\n"
+		tree["base/kustomization.yaml"].Data = []byte("resources: [all.yaml]\npatches:\n" + strings.Repeat(patch, 6_000))
+		if got := problemsOf(t, tree); !strings.Contains(got, "leads to more than 5000 builds, patches and generators") {
+			t.Errorf("problems = %s", got)
+		}
+		tree = small(apps(1, "a: b"))
+		tree["clusters/one.yaml"].Data = append(tree["clusters/one.yaml"].Data, "spec:\n  patches:\n"+strings.Repeat("  "+patch, 501)...)
+		if got := problemsOf(t, tree); !strings.Contains(got, "has 501 resources and patches; one cluster may have 500") {
+			t.Errorf("problems = %s", got)
+		}
+	})
+}
+
+func TestSetOverTheProvidersDefaultLimitIsAWarning(t *testing.T) {
+	const want = `warning: fleet.yaml: input set "apps" has up to 101 inputs (on cluster "one"), and a ResourceSetInputProvider ` +
+		`without spec.filter.limit silently drops those after 100, which deletes what they made: set it to 101 or more` + "\n"
+	if got := problemsOf(t, small(apps(101, "a: b"))); got != want {
+		t.Errorf("problems = %s, want %s", got, want)
+	}
+	if got := problemsOf(t, small(apps(100, "a: b"))); got != "" {
+		t.Errorf("problems with 100 inputs = %s, want none", got)
+	}
+}
+
+// huge is a tree with a file that says it is larger than may be read, and
+// fails the test when it is read all the same.
+type huge struct {
+	fstest.MapFS
+	t    *testing.T
+	name string
+}
+
+func (h huge) Stat(name string) (fs.FileInfo, error) {
+	info, err := h.MapFS.Stat(name)
+	if name == h.name {
+		return hugeInfo{info}, err
+	}
+	return info, err
+}
+
+func (h huge) ReadFile(name string) ([]byte, error) {
+	if name == h.name {
+		h.t.Errorf("%s was read", name)
+	}
+	return h.MapFS.ReadFile(name)
+}
+
+type hugeInfo struct{ fs.FileInfo }
+
+func (hugeInfo) Size() int64 { return 1 << 30 }
+
+func TestHugeFileIsNotRead(t *testing.T) {
+	for _, name := range []string{"fleet.yaml", "clusters/one.yaml", "base/kustomization.yaml", "base/all.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			tree := huge{small(apps(1, "a: b")), t, name}
+			got := problemsOf(t, tree)
+			if want := name + ": has 1073741824 bytes; at most 16 MiB are read"; !strings.Contains(got, want) {
+				t.Errorf("problems = %s, want %s", got, want)
+			}
+		})
+	}
+}
+
+func TestSymbolicLinksStayInTheTree(t *testing.T) {
+	link := func(target string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink}
+	}
+	for _, c := range []struct {
+		name, target, want string
+	}{
+		{"inside", "../base/all.yaml", ""},
+		{"absolute", "/etc/passwd", "link.yaml: symbolic link to /etc/passwd leads out of the fleet repo"},
+		{"parent", "../../passwd", "leads out of the fleet repo"},
+		{"circle", "link.yaml", "leads out of the fleet repo, or in a circle"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tree := small(apps(1, "a: b"))
+			tree["base/link.yaml"] = link(c.target)
+			tree["base/kustomization.yaml"] = &fstest.MapFile{Data: []byte("resources: [link.yaml]\n")}
+			got := problemsOf(t, tree)
+			if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+				t.Errorf("problems = %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestLinkedDirectoryIsBuiltUnderItsOwnName keeps kustomize's search for cycles
+// working: under ever longer names it would not find this one.
+func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
+	tree := small(apps(1, "a: b"))
+	tree["base/self"] = &fstest.MapFile{Data: []byte("../base"), Mode: fs.ModeSymlink}
+	tree["base/kustomization.yaml"] = &fstest.MapFile{Data: []byte("resources: [all.yaml, self]\n")}
+	const want = "base/kustomization.yaml:1: resources: goes in a circle: base → base\n"
+	if got := problemsOf(t, tree); got != want {
+		t.Errorf("problems = %q, want %q", got, want)
+	}
+}
+
+// TestHostileFileDoesNotPoisonTheNextBuild renders a good fleet after every
+// bad one, in the same process, and wants the bytes of before.
+func TestHostileFileDoesNotPoisonTheNextBuild(t *testing.T) {
+	good := small(apps(3, "a: b"))
+	before := answers(t, good)
+	for name, patch := range map[string]string{
+		"panic":     "target: {kind: App}\n    patch: '[{\"op\": \"replace\", \"path\": \"/metadata/name\", \"value\": \"x\"}]'",
+		"copies":    "target: {kind: App}\n    patch: '[" + doubling(40) + "]'",
+		"nonsense":  "patch: '{apiVersion: v1, kind: App, metadata: {name: 5}, $patch: {a: b}}'",
+		"deep":      "patch: '" + strings.Repeat("[", 20_000) + "'",
+		"directive": "patch: '{apiVersion: example.com/v1, kind: App, metadata: {name: a00000}, spec: {$patch: explode}}'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := small(apps(3, "a: b"))
+			bad["clusters/one.yaml"] = &fstest.MapFile{Data: []byte(
+				"apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: one}\nspec:\n  patches:\n  - " + patch + "\n")}
+			if got := problemsOf(t, bad); !strings.Contains(got, "clusters/one.yaml:") {
+				t.Errorf("problems = %q, want one of the cluster file", got)
+			}
+			for i, f := range answers(t, good) {
+				if string(f.Data) != string(before[i].Data) {
+					t.Errorf("%s = %s after a hostile build, want %s", f.Name, f.Data, before[i].Data)
+				}
+			}
+		})
+	}
+}

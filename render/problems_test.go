@@ -1,0 +1,88 @@
+package render_test
+
+import (
+	"context"
+	"flag"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+)
+
+var update = flag.Bool("update", false, "write what was found into testdata")
+
+const wantFile = "want.txt"
+
+// TestProblems holds every fault and warning to its exact words and place. An
+// archive of testdata/problems is a fleet repo; want.txt has what is told of it.
+func TestProblems(t *testing.T) {
+	archives, err := filepath.Glob("testdata/problems/*.txtar")
+	if err != nil || len(archives) == 0 {
+		t.Fatalf("no archives: %v", err)
+	}
+	for _, name := range archives {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tree, want := fstest.MapFS{}, ""
+			for _, f := range archive.Files {
+				if f.Name == wantFile {
+					want = string(f.Data)
+					continue
+				}
+				tree[f.Name] = &fstest.MapFile{Data: f.Data}
+			}
+			got := problemsOf(t, tree)
+			if *update {
+				rewrite(t, name, archive, got)
+			} else if got != want {
+				t.Errorf("problems =\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+// problemsOf is one line for each problem of a tree. A tree without a fault is
+// served, one with a fault is not.
+func problemsOf(t *testing.T, tree fs.FS) string {
+	t.Helper()
+	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, time.Now(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if (view == nil) != (len(problems.Faults()) > 0) {
+		t.Errorf("view = %v with faults %v", view, problems.Faults())
+	}
+	var b strings.Builder
+	for _, p := range problems {
+		if p.Warning {
+			b.WriteString("warning: ")
+		}
+		b.WriteString(p.String() + "\n")
+	}
+	return b.String()
+}
+
+func rewrite(t *testing.T, name string, archive *txtar.Archive, got string) {
+	t.Helper()
+	files := archive.Files[:0]
+	for _, f := range archive.Files {
+		if f.Name != wantFile {
+			files = append(files, f)
+		}
+	}
+	archive.Files = append(files, txtar.File{Name: wantFile, Data: []byte(got)})
+	if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
