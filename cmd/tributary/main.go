@@ -1,0 +1,76 @@
+// Command tributary renders fleet repos and serves their clusters' inputs to
+// Flux. This package is wiring: flags in, exit code out. It is the only place
+// that knows all rooms, and it holds no rule of its own.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := newRoot().ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if !errors.Is(err, errTold) {
+		fmt.Fprintln(os.Stderr, "tributary:", err)
+	}
+	return 1
+}
+
+// errTold ends a command with exit status 1 where all there is to say has been
+// printed.
+var errTold = errors.New("told")
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tributary",
+		Short: "Render a fleet of clusters from Git and serve each one's inputs to Flux",
+		Long: `Tributary takes a fleet repo (kustomize bases and overlays, and a small file per
+cluster), computes the inputs of every cluster, and serves them to the Flux
+Operator that polls for them.
+
+Every flag can also be set by the environment: --tokens-file by
+TRIBUTARY_TOKENS_FILE, and so on.`,
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+	}
+	root.AddCommand(newServe(), newRender(), newValidate())
+	return root
+}
+
+// fromEnvironment sets every flag that the command line leaves out and the
+// environment has.
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var wrong error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "TRIBUTARY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, set := os.LookupEnv(name)
+		if !set || f.Changed || wrong != nil {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			wrong = fmt.Errorf("%s=%q: %w", name, value, err)
+		}
+	})
+	return wrong
+}

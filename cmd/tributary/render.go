@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+)
+
+type renderOptions struct {
+	set     string
+	objects bool
+	output  string
+}
+
+func newRender() *cobra.Command {
+	var o renderOptions
+	cmd := &cobra.Command{
+		Use:   "render SOURCE CLUSTER",
+		Short: "Print what a cluster gets",
+		Long: `Prints the inputs of a cluster, by its name or dns: those of every set, or with
+--set exactly what a poll of that set is answered. With --objects it prints the
+objects that the inputs are made from.
+
+` + sourceHelp,
+		Example: `  tributary render . eu-prod-01
+  tributary render . eu-prod-01 --set platform-components -o json
+  tributary render . eu-prod-01 --objects
+
+Exit status is 0, or 1 if the cluster cannot be rendered.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return renderCluster(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1], o)
+		},
+	}
+	cmd.Flags().StringVar(&o.set, "set", "", "print this input set alone")
+	cmd.Flags().BoolVar(&o.objects, "objects", false, "print objects in place of inputs")
+	cmd.Flags().StringVarP(&o.output, "output", "o", "yaml", "yaml or json")
+	cmd.MarkFlagsMutuallyExclusive("set", "objects")
+	return cmd
+}
+
+func renderCluster(ctx context.Context, w, stderr io.Writer, ref, name string, o renderOptions) error {
+	if o.output != "yaml" && o.output != "json" {
+		return fmt.Errorf("--output %q: must be yaml or json", o.output)
+	}
+	source, snapshot, err := snapshot(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	repo, err := render.Renderer{}.Compile(ctx, snapshot.Tree)
+	if err != nil {
+		return err
+	}
+	rendering, problems, err := one(repo, name)
+	if err != nil {
+		return err
+	}
+	if rendering == nil {
+		return fmt.Errorf("cluster %q cannot be rendered:\n%w", name, problems.Faults())
+	}
+	for _, p := range problems {
+		_, _ = fmt.Fprintln(stderr, "tributary: warning:", p)
+	}
+	if o.objects {
+		return printObjects(w, rendering.Objects, o.output)
+	}
+	return printInputs(w, rendering, o)
+}
+
+// one renders the cluster of that name or dns. Where there is no rendering the
+// problems are all that may be why.
+func one(repo fleet.Repo, name string) (*fleet.Rendering, fleet.Problems, error) {
+	for _, c := range repo.Clusters() {
+		if c.Name == name || (c.DNS == name && name != "") {
+			rendering, problems := repo.Render(c)
+			if rendering == nil {
+				problems = append(problems, repo.Problems()...).Sort()
+			}
+			return rendering, problems, nil
+		}
+	}
+	if faults := repo.Problems().Faults(); len(faults) > 0 {
+		return nil, faults, nil // the cluster may be behind one of them
+	}
+	return nil, nil, fmt.Errorf("cluster %q: %w in the fleet repo", name, fleet.ErrNotFound)
+}
+
+func printInputs(w io.Writer, r *fleet.Rendering, o renderOptions) error {
+	if o.set != "" {
+		set, ok := r.Inputs[o.set]
+		if !ok {
+			return fmt.Errorf("input set %q: %w in fleet.yaml", o.set, fleet.ErrNotFound)
+		}
+		return printDocument(w, set.JSON, o.output)
+	}
+	all := map[string]json.RawMessage{}
+	for name, set := range r.Inputs {
+		all[name] = set.JSON
+	}
+	var b bytes.Buffer
+	if err := printJSON(&b, all); err != nil {
+		return err
+	}
+	return printDocument(w, b.Bytes(), o.output)
+}
+
+// printObjects prints what kubectl can read: YAML documents, or a List.
+func printObjects(w io.Writer, objects []fleet.Object, output string) error {
+	items := make([]string, len(objects))
+	for i, o := range objects {
+		items[i] = string(o.JSON)
+		if output == "json" {
+			continue
+		}
+		if i > 0 {
+			if _, err := fmt.Fprintln(w, "---"); err != nil {
+				return err
+			}
+		}
+		if err := printDocument(w, o.JSON, output); err != nil {
+			return err
+		}
+	}
+	if output != "json" {
+		return nil
+	}
+	return printDocument(w, []byte(`{"apiVersion":"v1","kind":"List","items":[`+strings.Join(items, ",")+`]}`), output)
+}
+
+// printDocument prints JSON as it is, or as YAML.
+func printDocument(w io.Writer, data []byte, output string) error {
+	if output == "yaml" {
+		var err error
+		if data, err = yaml.JSONToYAML(data); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w, strings.TrimSuffix(string(data), "\n"))
+	return err
+}
+
+// printJSON prints for people and pipes: indented, without escapes for HTML.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"tributary": main})
+}
+
+// TestScripts drives the binary as its users do, one script for each behaviour.
+// Beside testscript's own commands there are
+//
+//	ready                         wait for the server in the background; its URL is then $URL
+//	get PATH STATUS FILE [TOKEN]  ask it, and keep headers and body in FILE
+//	gitserver DIR                 serve the repositories in DIR with git http-backend at $GIT
+//	eventually PATH STATUS REGEXP ask until the answer is that; time is no part of what is tested
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GIT_CONFIG_GLOBAL", env.WorkDir+"/.gitconfig")
+			config := "[user]\n\tname = Test\n\temail = test@example.com\n[init]\n\tdefaultBranch = main\n"
+			return os.WriteFile(env.WorkDir+"/.gitconfig", []byte(config), 0o600)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"ready": ready, "get": get, "eventually": eventually, "gitserver": gitserver,
+		},
+	})
+}
+
+// patience is how long something may take that only must happen.
+const patience = time.Minute
+
+func ready(ts *testscript.TestScript, neg bool, args []string) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		addr, err := os.ReadFile(ts.MkAbs("addr"))
+		if err != nil {
+			continue
+		}
+		ts.Setenv("URL", "http://"+strings.TrimSpace(string(addr)))
+		if len(args) == 1 && args[0] == "-address" {
+			return
+		}
+		if status, _, err := request(ts, "/readyz", ""); err == nil && status == http.StatusOK {
+			return
+		}
+	}
+	ts.Fatalf("the server does not become ready")
+}
+
+func get(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 || len(args) > 4 {
+		ts.Fatalf("usage: get PATH STATUS FILE [TOKEN]")
+	}
+	token := ""
+	if len(args) == 4 {
+		token = args[3]
+	}
+	status, text, err := request(ts, args[0], token)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text), 0o600))
+	if want := args[1]; strconv.Itoa(status) != want {
+		ts.Fatalf("GET %s = %d, want %s\n%s", args[0], status, want, text)
+	}
+}
+
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: eventually PATH STATUS REGEXP")
+	}
+	pattern := regexp.MustCompile(args[2])
+	last := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		status, text, err := request(ts, args[0], "")
+		if err == nil && strconv.Itoa(status) == args[1] && pattern.MatchString(text) {
+			return
+		}
+		last = fmt.Sprintf("%d %s %v", status, text, err)
+	}
+	ts.Fatalf("GET %s = %s, want %s with %s", args[0], last, args[1], args[2])
+}
+
+func gitserver(ts *testscript.TestScript, neg bool, args []string) {
+	path, err := exec.Command("git", "--exec-path").Output()
+	ts.Check(err)
+	server := httptest.NewServer(&cgi.Handler{
+		Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + ts.MkAbs(args[0]), "GIT_HTTP_EXPORT_ALL=1"},
+	})
+	ts.Defer(server.Close)
+	ts.Setenv("GIT", server.URL)
+}
+
+func request(ts *testscript.TestScript, path, token string) (status int, text string, err error) {
+	r, err := http.NewRequest(http.MethodGet, ts.Getenv("URL")+path, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	var b strings.Builder
+	_ = answer.Header.Write(&b)
+	return answer.StatusCode, b.String() + "\n" + string(body), err
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+type serveOptions struct {
+	listen, addrFile    string
+	interval            time.Duration
+	tokensFile          string
+	tlsCert, tlsKey     string
+	allowAnonymous      bool
+	logFormat, logLevel string
+}
+
+func newServe() *cobra.Command {
+	var o serveOptions
+	cmd := &cobra.Command{
+		Use:   "serve SOURCE",
+		Short: "Run the server",
+		Long: `Follows a source, renders every revision for every cluster, and answers the polls
+of their Flux Operators. A revision that has a fault is not served: the last good
+one is, and /api/v1/releases says what is wrong.
+
+` + sourceHelp + `
+
+Without --tokens-file everybody is admin; that is allowed on a loopback address
+alone.`,
+		Example: `  tributary serve ./examples/fleet
+  tributary serve https://github.com/acme/fleet.git?ref=main \
+    --listen :8443 --tokens-file tokens.yaml --tls-cert-file tls.crt --tls-key-file tls.key
+
+Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return serve(cmd.Context(), cmd.ErrOrStderr(), args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to answer on")
+	f.StringVar(&o.addrFile, "addr-file", "", "write the address it listens on to this file, for --listen 127.0.0.1:0")
+	f.DurationVar(&o.interval, "interval", time.Minute, "how often the source is looked at; a directory is also watched")
+	f.StringVar(&o.tokensFile, "tokens-file", "", "YAML file of credentials, read again when it changes")
+	f.StringVar(&o.tlsCert, "tls-cert-file", "", "PEM certificate chain, read again when it changes")
+	f.StringVar(&o.tlsKey, "tls-key-file", "", "PEM key of the certificate")
+	f.BoolVar(&o.allowAnonymous, "insecure-allow-anonymous", false, "admit everybody as admin on any address")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) error {
+	logger, err := newLogger(stderr, o.logFormat, o.logLevel)
+	if err != nil {
+		return err
+	}
+	if o.interval <= 0 {
+		return fmt.Errorf("--interval %s: must be more than 0", o.interval)
+	}
+	source, err := sources.Open(ref, sources.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	live := fleet.New(fleet.Config{
+		Source: source, Renderer: render.Renderer{}, Interval: o.interval, Logger: logger, Registerer: registry,
+	})
+	s, err := server.New(server.Config{
+		Fleet: live, Logger: logger, Registry: registry, Version: version,
+		TokensFile: o.tokensFile, AllowAnonymous: o.allowAnonymous,
+		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, s, o)
+	if err != nil {
+		return err
+	}
+	logger.Info("serving", "version", version, "source", source.String(), "listen", listener.Addr().String())
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return live.Run(ctx) })
+	group.Go(func() error { return s.Serve(ctx, listener) })
+	return group.Wait()
+}
+
+// listen opens the address and, once the server may answer there, tells it.
+func listen(ctx context.Context, s *server.Server, o serveOptions) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %s: %w", o.listen, err)
+	}
+	if err = s.CheckAddress(listener.Addr()); err == nil && o.addrFile != "" {
+		err = writeAddress(o.addrFile, listener.Addr())
+	}
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+// writeAddress renames the file into place, so that who waits for it never
+// reads half an address.
+func writeAddress(file string, addr net.Addr) error {
+	part := file + ".part"
+	if err := os.WriteFile(part, []byte(addr.String()+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(part, file)
+}
+
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	var o slog.HandlerOptions
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level %q: must be debug, info, warn or error", level)
+	}
+	o.Level = l
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, &o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, &o)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q: must be text or json", format)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+)
+
+type validateOptions struct{ output string }
+
+func newValidate() *cobra.Command {
+	var o validateOptions
+	cmd := &cobra.Command{
+		Use:   "validate SOURCE",
+		Short: "Check every cluster of a fleet repo, for a pull request's CI",
+		Long: `Renders and checks every cluster, and prints all that is wrong, one problem a
+line: file:line: field: what to do. Warnings are printed too and fail nothing.
+
+` + sourceHelp,
+		Example: `  tributary validate .
+  tributary validate https://github.com/acme/fleet.git?ref=new-cluster -o json
+
+Exit status is 0 if the fleet can be served and 1 if not.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return validate(cmd.Context(), cmd.OutOrStdout(), args[0], o)
+		},
+	}
+	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
+	return cmd
+}
+
+// report is what validate prints as JSON.
+type report struct {
+	Revision string         `json:"revision"`
+	Clusters int            `json:"clusters"`
+	Sets     []string       `json:"sets"`
+	Problems fleet.Problems `json:"problems"`
+}
+
+func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) error {
+	if o.output != "text" && o.output != "json" {
+		return fmt.Errorf("--output %q: must be text or json", o.output)
+	}
+	source, snapshot, err := snapshot(ctx, ref)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = source.Close() }()
+	clusters := 0
+	line := &progress{start: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	view, problems, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, time.Now(), func(done, total int) {
+		clusters = total
+		line.show(done, total)
+	})
+	line.clear()
+	if err != nil {
+		return err
+	}
+	r := report{Revision: snapshot.Revision, Clusters: clusters, Sets: []string{}, Problems: problems}
+	if view != nil {
+		r.Sets = view.Sets()
+	}
+	if o.output == "json" {
+		if r.Problems == nil {
+			r.Problems = fleet.Problems{}
+		}
+		err = printJSON(w, r)
+	} else {
+		err = printReport(w, r)
+	}
+	if err == nil && view == nil {
+		return errTold
+	}
+	return err
+}
+
+func printReport(w io.Writer, r report) error {
+	for _, p := range r.Problems {
+		kind := ""
+		if p.Warning {
+			kind = "warning: "
+		}
+		if _, err := fmt.Fprintln(w, kind+p.String()); err != nil {
+			return err
+		}
+	}
+	if faults := len(r.Problems.Faults()); faults > 0 {
+		_, err := fmt.Fprintf(w, "%d faults: %s cannot be served\n", faults, r.Revision)
+		return err
+	}
+	_, err := fmt.Fprintf(w, "ok: %d clusters, %d input sets, %s\n", r.Clusters, len(r.Sets), r.Revision)
+	return err
+}
+
+// progress is the line that a person sees when validation takes long.
+type progress struct {
+	start    time.Time
+	terminal bool
+	shown    bool
+}
+
+func (p *progress) show(done, total int) {
+	if !p.terminal || time.Since(p.start) < time.Second || done%50 != 0 {
+		return
+	}
+	p.shown = true
+	fmt.Fprintf(os.Stderr, "\r%d of %d clusters", done, total)
+}
+
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(os.Stderr, "\r\x1b[K")
+	}
+}
