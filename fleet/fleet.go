@@ -78,7 +78,7 @@ func (f *Fleet) View() (*View, error) {
 	status := f.Status()
 	switch {
 	case status.Failed != nil:
-		return nil, fmt.Errorf("fleet: %w: revision %s has %d faults, see /api/v1/releases",
+		return nil, fmt.Errorf("fleet: %w: revision %s has faults: %d",
 			ErrNotReady, status.Failed.Revision, len(status.Failed.Problems.Faults()))
 	case status.SourceError != nil:
 		return nil, fmt.Errorf("fleet: %w: source: %w", ErrNotReady, status.SourceError)
@@ -105,11 +105,7 @@ func (f *Fleet) Look() {
 // the source ends it.
 func (f *Fleet) Run(ctx context.Context) error {
 	var watch sync.WaitGroup
-	watch.Go(func() {
-		if err := f.cfg.Source.Watch(ctx, f.Look); err != nil && ctx.Err() == nil {
-			f.log.Warn("source is not watched, only polled", "err", err, "interval", f.cfg.Interval)
-		}
-	})
+	watch.Go(func() { f.watch(ctx) })
 	defer watch.Wait()
 
 	known := "" // the revision that was last looked at, good or not
@@ -133,9 +129,25 @@ func (f *Fleet) Run(ctx context.Context) error {
 	}
 }
 
+// watch lets the source tell of changes. Where it cannot, polling goes on and
+// watching is tried again: what it lacks may be given back.
+func (f *Fleet) watch(ctx context.Context) {
+	for failures := 1; ; failures++ {
+		err := f.cfg.Source.Watch(ctx, f.Look)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		f.log.Warn("source is not watched, only polled", "err", err, "interval", f.cfg.Interval)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause(f.cfg.Interval, failures)):
+		}
+	}
+}
+
 // pause is the time until the next look: the interval, or after failures a
-// second that doubles up to it; both with a tenth of jitter, so that servers
-// started together do not look together.
+// second that doubles up to it. Both have a tenth of jitter either way, so that
+// servers that were started together do not look together.
 func pause(interval time.Duration, failures int) time.Duration {
 	wait := interval
 	if failures > 0 {

@@ -1,0 +1,266 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+)
+
+// script is a source that a test moves. It is the one mock here, for failure
+// and order; the renderer is the real one.
+type script struct {
+	mu      sync.Mutex
+	next    *fleet.Snapshot
+	err     error
+	fetched chan struct{} // one value for each Fetch that has returned
+	watches int
+	moved   func()
+}
+
+func newScript() *script { return &script{fetched: make(chan struct{}, 1000)} }
+
+func (s *script) String() string { return "script" }
+
+func (s *script) set(revision, tag string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next, s.err = &fleet.Snapshot{Revision: revision, Tree: tree(tag)}, nil
+}
+
+func (s *script) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *script) Fetch(_ context.Context, known string) (*fleet.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fetched <- struct{}{}
+	if s.err != nil || s.next == nil || s.next.Revision == known {
+		return nil, s.err
+	}
+	return s.next, nil
+}
+
+func (s *script) Watch(ctx context.Context, moved func()) error {
+	s.mu.Lock()
+	s.watches++
+	first := s.watches == 1
+	s.moved = moved
+	s.mu.Unlock()
+	if first {
+		return errors.New("no watches left")
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// tree is a fleet whose one input has a tag; an empty tag is a fault.
+func tree(tag string) fstest.MapFS {
+	spec := "spec: {tag: " + tag + "}"
+	if tag == "" {
+		spec = "spec: [no, mapping]"
+	}
+	return fstest.MapFS{
+		"fleet.yaml": {Data: []byte(`apiVersion: tributary/v1alpha1
+kind: Fleet
+metadata: {name: acme}
+spec:
+  inputs: [{name: apps, kind: App}]
+  placement: [{selector: {}, overlay: base}]
+`)},
+		"base/kustomization.yaml": {Data: []byte("resources: [app.yaml]\n")},
+		"base/app.yaml":           {Data: []byte("apiVersion: example.com/v1\nkind: App\nmetadata: {name: web}\n" + spec + "\n")},
+		"clusters/one.yaml": {Data: []byte(`apiVersion: tributary/v1alpha1
+kind: Cluster
+metadata: {name: one}
+spec: {dns: one.example.com}
+`)},
+	}
+}
+
+func run(t *testing.T, s *script) (*fleet.Fleet, *prometheus.Registry) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	f := fleet.New(fleet.Config{Source: s, Renderer: render.Renderer{}, Interval: time.Millisecond, Registerer: registry})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run() = %v, want nil after its context ended", err)
+		}
+	})
+	return f, registry
+}
+
+// await waits for what must happen, however long it takes.
+func await(t *testing.T, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s never happened", what)
+		}
+	}
+}
+
+func served(f *fleet.Fleet) string {
+	v, err := f.View()
+	if err != nil {
+		return err.Error()
+	}
+	m, err := v.Member("one.example.com")
+	if err != nil {
+		return err.Error()
+	}
+	body, err := m.Inputs("apps")
+	if err != nil {
+		return err.Error()
+	}
+	return v.Release().Revision + " " + string(body.JSON)
+}
+
+func TestFailedReleaseKeepsLastGood(t *testing.T) {
+	s := newScript()
+	s.set("main@1", "v1")
+	f, _ := run(t, s)
+	await(t, "the first release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
+	good := served(f)
+
+	s.set("main@2", "")
+	await(t, "the failure", func() bool { return f.Status().Failed != nil })
+	failed := f.Status().Failed
+	if failed.Revision != "main@2" || failed.State != fleet.Failed || len(failed.Problems.Faults()) != 1 {
+		t.Errorf("Status().Failed = %+v, want main@2 with one fault", failed)
+	}
+	if got := served(f); got != good {
+		t.Errorf("served = %s after a failure, want %s", got, good)
+	}
+
+	s.set("main@1", "v1")
+	await(t, "the failure to be over", func() bool { return f.Status().Failed == nil })
+	s.set("main@3", "v3")
+	await(t, "the next good release", func() bool { return strings.Contains(served(f), `"tag":"v3"`) })
+}
+
+func TestNothingIsServedBeforeTheFirstGoodRelease(t *testing.T) {
+	s := newScript()
+	s.fail(errors.New("connection refused"))
+	f, _ := run(t, s)
+	for _, want := range []string{"source: connection refused", "revision main@1 has faults: 1"} {
+		await(t, want, func() bool { return strings.Contains(served(f), want) })
+		if _, err := f.View(); !errors.Is(err, fleet.ErrNotReady) {
+			t.Errorf("View() = %v, want ErrNotReady", err)
+		}
+		s.set("main@1", "")
+	}
+	s.set("main@2", "v2")
+	await(t, "a good release", func() bool { return strings.Contains(served(f), `"tag":"v2"`) })
+}
+
+func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T) {
+	s := newScript()
+	s.set("main@1", "v1")
+	f, _ := run(t, s)
+	await(t, "the first release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
+	s.fail(errors.New("no route to host"))
+	await(t, "the source's error", func() bool { return f.Status().SourceError != nil })
+	if got := served(f); !strings.Contains(got, `"tag":"v1"`) {
+		t.Errorf("served = %s while the source is away", got)
+	}
+	s.set("main@2", "v2")
+	await(t, "the next release", func() bool { return strings.Contains(served(f), `"tag":"v2"`) })
+	if err := f.Status().SourceError; err != nil {
+		t.Errorf("Status().SourceError = %v once the source is back", err)
+	}
+}
+
+func TestWatchThatFailsIsTriedAgain(t *testing.T) {
+	s := newScript()
+	run(t, s)
+	await(t, "a second Watch", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.watches == 2
+	})
+}
+
+func TestViewNamesWhatItDoesNotHave(t *testing.T) {
+	s := newScript()
+	s.set("main@1", "v1")
+	f, _ := run(t, s)
+	await(t, "a release", func() bool { _, err := f.View(); return err == nil })
+	v, err := f.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.Member("two"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `cluster "two": not found` {
+		t.Errorf("Member(two) = %v", err)
+	}
+	m, err := v.Member("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Inputs("other"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `input set "other": not found` {
+		t.Errorf("Inputs(other) = %v", err)
+	}
+	if _, err := v.Object(m, "app", "web", nil, nil); err != nil {
+		t.Errorf("Object(app, web) = %v", err)
+	}
+	other := "other.example.com"
+	if _, err := v.Object(m, "App", "web", &other, nil); !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("Object of another group = %v, want ErrNotFound", err)
+	}
+}
+
+func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
+	s := newScript()
+	s.set("main@1", "v1")
+	f, registry := run(t, s)
+	await(t, "a release", func() bool { _, err := f.View(); return err == nil })
+	s.set("main@2", "")
+	await(t, "the failure", func() bool { return f.Status().Failed != nil })
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, family := range families {
+		for _, m := range family.Metric {
+			name := family.GetName()
+			for _, l := range m.Label {
+				name += fmt.Sprintf("{%s=%s}", l.GetName(), l.GetValue())
+			}
+			got[name] = fmt.Sprint(m.GetGauge().GetValue() + m.GetCounter().GetValue())
+		}
+	}
+	for name, want := range map[string]string{
+		"tributary_live_release_info{revision=main@1}": "1", "tributary_clusters": "1",
+		"tributary_release_failing": "1", "tributary_failures_total{stage=render}": "1",
+	} {
+		if got[name] != want {
+			t.Errorf("%s = %s, want %s", name, got[name], want)
+		}
+	}
+}
+
+func TestPrepareEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
+	if view, _, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, time.Now(), nil); view != nil || !errors.Is(err, context.Canceled) {
+		t.Errorf("Prepare = %v, %v, want context.Canceled", view, err)
+	}
+}
