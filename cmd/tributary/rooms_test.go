@@ -1,0 +1,105 @@
+package main_test
+
+import (
+	"errors"
+	"go/build"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tributary-gitops/tributary"
+
+// The rooms, as docs and README draw them: each with the rooms it may import.
+// The domain stands in the middle, and siblings never meet.
+var rooms = map[string][]string{
+	"cmd/tributary": {"sources", "render", "server", "fleet", "fleet/sqlstore"},
+
+	"sources":         {"fleet"},
+	"render":          {"fleet"},
+	"server":          {"fleet"},
+	"fleet/sqlstore":  {"fleet"},
+	"fleet/storetest": {"fleet"},
+
+	"fleet": {},
+}
+
+// floor is everything at the top level that is neither a file nor hidden; bin is
+// where make builds, and not in Git.
+var floor = []string{"bin", "cmd", "deploy", "docs", "examples", "fleet", "render", "server", "sources"}
+
+func TestRoomsImportOnlyWhatTheDrawingAllows(t *testing.T) {
+	packages := imports(t, "../..")
+	if len(packages) == 0 {
+		t.Fatal("no package found")
+	}
+	for room, imported := range packages {
+		allowed, ok := rooms[room]
+		if !ok {
+			t.Errorf("package %s is in no room: give it to one, or draw it a new one here and in the docs", room)
+			continue
+		}
+		for _, other := range imported {
+			if !slices.Contains(allowed, other) {
+				t.Errorf("%s imports %s; it may import %q", room, other, allowed)
+			}
+		}
+	}
+}
+
+func TestTopLevelHoldsOnlyRoomsAndDocuments(t *testing.T) {
+	entries, err := os.ReadDir("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && !slices.Contains(floor, e.Name()) {
+			t.Errorf("top-level directory %s: want only %q", e.Name(), floor)
+		}
+	}
+}
+
+// imports maps each package of the module, by its directory, to the packages of
+// the module that it imports outside its tests. It reads the files itself rather
+// than ask the go command, because go test sees that and runs the test again
+// when one of them changes.
+func imports(t *testing.T, root string) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
+	err := filepath.WalkDir(root, func(dir string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		if name := d.Name(); dir != root && (strings.HasPrefix(name, ".") || name == "bin" || name == "testdata") {
+			return fs.SkipDir
+		}
+		pkg, err := build.ImportDir(dir, 0)
+		if noGo := (*build.NoGoError)(nil); errors.As(err, &noGo) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if len(pkg.GoFiles) == 0 {
+			return nil // tests alone
+		}
+		room, err := filepath.Rel(root, dir)
+		if err != nil {
+			return err
+		}
+		room = filepath.ToSlash(room)
+		found[room] = nil
+		for _, path := range pkg.Imports {
+			if other, ok := strings.CutPrefix(path, module+"/"); ok {
+				found[room] = append(found[room], other)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
