@@ -43,8 +43,8 @@ type fleetDocument struct {
 		Name string `json:"name"`
 	} `json:"metadata"`
 	Spec struct {
-		Inputs    []*inputSet `json:"inputs"`
-		Placement []rule      `json:"placement"`
+		Inputs    []inputSet `json:"inputs"`
+		Placement []rule     `json:"placement"`
 	} `json:"spec"`
 }
 
@@ -136,8 +136,8 @@ func (f *fleetDocument) check(d *document, tree fs.FS) {
 		d.problem("spec.inputs", "must have at least one input set, or there is nothing to serve")
 	}
 	seen := map[string]bool{}
-	for i, set := range f.Spec.Inputs {
-		path := fmt.Sprintf("spec.inputs[%d]", i)
+	for i := range f.Spec.Inputs {
+		set, path := &f.Spec.Inputs[i], fmt.Sprintf("spec.inputs[%d]", i)
 		set.line = d.line(path)
 		set.check(d, path, tree)
 		if seen[set.Name] {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the one kustomize applies patches with
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -67,17 +69,20 @@ var unusual = regexp.MustCompile(`<<|[&*][\w-]|\$openapi|\$ref|config\.kubernete
 // readPatch reads a patch with kustomize. The caller is in withKustomize.
 func readPatch(p fleet.Patch) (*patch, error) {
 	out := &patch{kustomize: kustomizePatch(p)}
-	var err error
-	if out.target, err = newTarget(out.kustomize.Target); err != nil {
-		return nil, err
-	}
 	if err := configured(out.kustomize, new(builtins.PatchTransformerPlugin)); err != nil {
 		return nil, err
 	}
 	text := strings.TrimSpace(p.Patch)
 	out.whole = p.Options != fleet.PatchOptions{} || unusual.MatchString(text)
-	resources, err := newResources().RF().SliceFromBytes([]byte(text))
-	if err != nil {
+	resources, notMerge := newResources().RF().SliceFromBytes([]byte(text))
+	if notMerge == nil && len(resources) == 0 {
+		return out, nil // a comment, say; kustomize does not look at its target
+	}
+	var err error
+	if out.target, err = newTarget(out.kustomize.Target); err != nil {
+		return nil, err
+	}
+	if notMerge != nil {
 		return out, out.readOps(text)
 	}
 	if len(resources) > 1 && out.target != nil {
@@ -93,6 +98,7 @@ func readPatch(p fleet.Patch) (*patch, error) {
 			return nil, err
 		}
 		m, usual := newMerge(res.OrgId(), value)
+		m.plain = m.plain && !holdsNull(res.YNode())
 		out.merges, out.whole = append(out.merges, m), out.whole || !usual
 	}
 	return out, nil
@@ -161,10 +167,14 @@ func newMerge(id resid.ResId, value map[string]any) (m merge, usual bool) {
 	return m, usual
 }
 
+// holdsNull looks at the nodes, because a null that is written as nothing can
+// be an empty string once it is JSON.
+func holdsNull(n *kyaml.Node) bool {
+	return n.Kind == kyaml.ScalarNode && n.Tag == kyaml.NodeTagNull || slices.ContainsFunc(n.Content, holdsNull)
+}
+
 func (m *merge) inspect(v any) {
 	switch v := v.(type) {
-	case nil:
-		m.plain = false
 	case map[string]any:
 		for key, child := range v {
 			m.plain = m.plain && !strings.HasPrefix(key, "$")

@@ -26,25 +26,13 @@ func TestClusterGetsWhatKustomizeBuilds(t *testing.T) {
 	const cases = 250
 	var quick, faults int
 	for seed := range uint64(cases) {
+		t.Logf("seed %d", seed) // shown where it fails
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 7))}
 		files, cluster := g.fleet()
-		want, wantErr := standsFor(files, cluster)
-
-		compiled, err := Renderer{}.Compile(context.Background(), mapFS(files))
-		if err != nil {
-			t.Fatal(err)
-		}
-		repo := compiled.(*Repo)
-		got, problems := objectsOf(t, repo, cluster)
-		if (wantErr != nil) != (len(problems.Faults()) > 0) {
-			t.Fatalf("seed %d: kustomize says %v, Tributary says %v\n%s", seed, wantErr, problems, show(files, cluster))
-		}
-		if wantErr != nil {
+		repo := checkAgainstKustomize(t, files, cluster)
+		if repo == nil {
 			faults++
 			continue
-		}
-		if !slices.Equal(got, want) {
-			t.Fatalf("seed %d: objects = \n%s\nwant\n%s\n%s", seed, strings.Join(got, "\n"), strings.Join(want, "\n"), show(files, cluster))
 		}
 		if isQuick(t, repo, cluster) {
 			quick++
@@ -70,6 +58,29 @@ func objectsOf(t *testing.T, r *Repo, c fleet.Cluster) ([]string, fleet.Problems
 		out = append(out, canonical(o.JSON))
 	}
 	return out, problems
+}
+
+// checkAgainstKustomize compares the objects of a cluster with krusty's, and
+// returns nil where both find a fault.
+func checkAgainstKustomize(t *testing.T, files map[string]string, c fleet.Cluster) *Repo {
+	t.Helper()
+	want, wantErr := standsFor(files, c)
+	compiled, err := Renderer{}.Compile(context.Background(), mapFS(files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo := compiled.(*Repo)
+	got, problems := objectsOf(t, repo, c)
+	if (wantErr != nil) != (len(problems.Faults()) > 0) {
+		t.Fatalf("kustomize says %v, Tributary says %v\n%s", wantErr, problems, show(files, c))
+	}
+	if wantErr != nil {
+		return nil
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("objects = \n%s\nwant\n%s\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"), show(files, c))
+	}
+	return repo
 }
 
 func isQuick(t *testing.T, r *Repo, c fleet.Cluster) bool {

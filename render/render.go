@@ -24,7 +24,10 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 	if spec == nil {
 		return r, ctx.Err() // without it no cluster has a place
 	}
-	r.sets, r.placement, r.clusters = spec.Spec.Inputs, spec.Spec.Placement, clusters
+	for i := range spec.Spec.Inputs {
+		r.sets = append(r.sets, &spec.Spec.Inputs[i])
+	}
+	r.placement, r.clusters = spec.Spec.Placement, clusters
 	for _, c := range r.clusters {
 		if err := ctx.Err(); err != nil {
 			return nil, err

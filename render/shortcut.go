@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/kustomize/api/builtins"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -158,8 +159,13 @@ func (r *Repo) transformed(o *object, p *patch) (out *object, err error) {
 		return nil, errNoShortcut // the others would not find their objects
 	}
 	err = withKustomize(func() error {
-		factory := newResources()
-		all, err := factory.NewResMapFromBytes(o.JSON)
+		// As YAML in block style, which is how it would stand in stack.yaml:
+		// kustomize merges empty values differently into JSON's flow style.
+		text, err := yaml.JSONToYAML(o.JSON)
+		if err != nil {
+			return err
+		}
+		all, err := newResources().NewResMapFromBytes(text)
 		if err != nil {
 			return err
 		}
