@@ -1,0 +1,101 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// Header values that never change are made once. net/http only reads them.
+var (
+	jsonType       = []string{"application/json"}
+	noCache        = []string{"no-cache"}
+	acceptEncoding = []string{"Accept-Encoding"}
+	gzipped        = []string{"gzip"}
+)
+
+// write sends body in the form that the client takes, or 304 where it has that
+// already, and returns the status. An empty revision is not sent.
+func write(w http.ResponseWriter, r *http.Request, contentType []string, body *fleet.Body, revision string) int {
+	payload, tag, packed := body.JSON, body.ETag, false
+	if takesGzip(r.Header["Accept-Encoding"]) {
+		payload, tag, packed = body.Gzip, body.GzipETag, true
+	}
+	known, matches := match(r.Header["If-None-Match"], tag, body)
+	if matches {
+		tag = known
+	}
+	// One allocation for the three values rather than one each.
+	values := []string{tag, revision, strconv.Itoa(len(payload))}
+	h := w.Header()
+	h["Etag"] = values[0:1:1]
+	if revision != "" {
+		h["Tributary-Revision"] = values[1:2:2]
+	}
+	h["Cache-Control"], h["Vary"] = noCache, acceptEncoding
+	if matches {
+		w.WriteHeader(http.StatusNotModified)
+		return http.StatusNotModified
+	}
+	h["Content-Type"], h["Content-Length"] = contentType, values[2:3:3]
+	if packed {
+		h["Content-Encoding"] = gzipped
+	}
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(payload) // a client that went away needs no answer
+	}
+	return http.StatusOK
+}
+
+// answer sends v as JSON.
+func answer(w http.ResponseWriter, r *http.Request, v any, revision string) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	write(w, r, jsonType, fleet.NewBody(b.Bytes()), revision)
+	return nil
+}
+
+// static answers the same bytes always.
+func (s *Server) static(contentType string, bytes []byte) handler {
+	body, types := fleet.NewBody(bytes), []string{contentType}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		write(w, r, types, body, "")
+		return nil
+	}
+}
+
+// parameters are the query's, each given at most once and none but the ones in
+// known, because a misspelt ?selector= would answer for the whole fleet.
+func parameters(r *http.Request, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("%w: query: %w", errBadRequest, err)
+	}
+	for name, values := range query {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("%w: parameter %q: this route takes %s", errBadRequest, name, orNone(known))
+		}
+		if len(values) > 1 {
+			return nil, fmt.Errorf("%w: parameter %q: give it once", errBadRequest, name)
+		}
+	}
+	return query, nil
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}

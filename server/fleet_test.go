@@ -1,0 +1,163 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing/fstest"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// source is a fleet.Source in memory.
+type source struct {
+	mu       sync.Mutex
+	snapshot *fleet.Snapshot
+	err      error
+}
+
+func (s *source) String() string { return "memory:fleet" }
+
+func (s *source) Fetch(_ context.Context, known string) (*fleet.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || s.snapshot == nil || s.snapshot.Revision == known {
+		return nil, s.err
+	}
+	return s.snapshot, nil
+}
+
+func (s *source) Watch(context.Context, func()) error { return nil }
+
+func (s *source) set(revision string, content repo, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+	if err == nil {
+		text, _ := json.Marshal(content)
+		s.snapshot = &fleet.Snapshot{Revision: revision, Tree: fstest.MapFS{"fleet.json": {Data: text}}}
+	}
+}
+
+// repo is a fleet repo in the simplest form: one file that says what comes out.
+type repo struct {
+	InputSets []string
+	Faults    fleet.Problems
+	Members   []member
+	renderer  *renderer
+}
+
+type member struct {
+	Cluster fleet.Cluster
+	Inputs  map[string][]map[string]any
+	Objects []map[string]any
+	Padding int // bytes to make each input longer by
+}
+
+// renderer is a fleet.Renderer of repos.
+type renderer struct {
+	panics atomic.Bool // from now on
+}
+
+func (r *renderer) Compile(_ context.Context, tree fs.FS) (fleet.Repo, error) {
+	content := &repo{renderer: r}
+	text, err := fs.ReadFile(tree, "fleet.json")
+	if err == nil {
+		err = json.Unmarshal(text, content)
+	}
+	if err != nil {
+		content.Faults = fleet.Problems{{File: "fleet.json", Message: err.Error()}}
+	}
+	return content, nil
+}
+
+func (r *repo) Sets() []string { return r.InputSets }
+
+func (r *repo) Clusters() []fleet.Cluster {
+	var all []fleet.Cluster
+	for _, m := range r.Members {
+		all = append(all, m.Cluster)
+	}
+	return all
+}
+
+func (r *repo) Problems() fleet.Problems { return r.Faults }
+
+func (r *repo) Render(c fleet.Cluster) (*fleet.Rendering, fleet.Problems) {
+	if r.renderer.panics.Load() {
+		panic("told to")
+	}
+	for _, m := range r.Members {
+		if m.Cluster.Name == c.Name {
+			return m.render(), nil
+		}
+	}
+	return nil, fleet.Problems{{Cluster: c.Name, Message: "is not there"}}
+}
+
+func (m member) render() *fleet.Rendering {
+	out := &fleet.Rendering{
+		Placement: fleet.Placement{Overlay: "overlays/" + m.Cluster.Labels["environment"], Components: m.Cluster.Components},
+		Inputs:    map[string]fleet.InputSet{},
+	}
+	for set, inputs := range m.Inputs {
+		for i := range inputs {
+			inputs[i] = maps.Clone(inputs[i])
+			inputs[i]["cluster"] = m.Cluster.Identity()
+			if m.Padding > 0 {
+				inputs[i]["padding"] = strings.Repeat("x", m.Padding)
+			}
+		}
+		text, _ := json.Marshal(map[string]any{"inputs": inputs})
+		out.Inputs[set] = fleet.InputSet{Count: len(inputs), JSON: text}
+	}
+	for _, o := range m.Objects {
+		text, _ := json.Marshal(o)
+		metadata := o["metadata"].(map[string]any)
+		namespace, _ := metadata["namespace"].(string)
+		out.Objects = append(out.Objects, fleet.Object{
+			APIVersion: o["apiVersion"].(string), Kind: o["kind"].(string),
+			Namespace: namespace, Name: metadata["name"].(string), JSON: text,
+		})
+	}
+	return out
+}
+
+// acme is a small fleet whose every input says which revision it is of.
+func acme(revision string) repo {
+	r := repo{InputSets: []string{"platform-components", "rolebindings"}}
+	for _, c := range []fleet.Cluster{
+		{Name: "eu-dev-01", Labels: map[string]string{"environment": "dev", "region": "eu"}, File: "clusters/eu-dev-01.yaml"},
+		{Name: "eu-prod-01", DNS: "eu-prod-01.k8s.example.com", Labels: map[string]string{"environment": "prod", "region": "eu"},
+			Components: []string{"components/gpu"}, File: "clusters/eu-prod-01.yaml"},
+		{Name: "us-prod-01", DNS: "us-prod-01.k8s.example.com", Labels: map[string]string{"environment": "prod", "region": "us"}},
+	} {
+		r.Members = append(r.Members, member{
+			Cluster: c,
+			Inputs: map[string][]map[string]any{
+				"platform-components": {{"id": "cert-manager", "revision": revision}, {"id": "keda", "revision": revision}},
+				"rolebindings":        {},
+			},
+			Objects: []map[string]any{
+				object("platform.example.com/v1", "PlatformComponent", "", "keda"),
+				object("v1", "Service", "web", "podinfo"),
+				object("v1", "Service", "api", "podinfo"),
+				object("networking.k8s.io/v1", "Ingress", "web", "podinfo"),
+				object("traefik.io/v1", "Ingress", "web", "podinfo"),
+			},
+		})
+	}
+	return r
+}
+
+func object(apiVersion, kind, namespace, name string) map[string]any {
+	metadata := map[string]any{"name": name}
+	if namespace != "" {
+		metadata["namespace"] = namespace
+	}
+	return map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": metadata, "spec": map[string]any{"note": "<&>"}}
+}

@@ -1,0 +1,256 @@
+package server_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+// harness is a running fleet with a running server on a real listener. What its
+// client receives is held against the OpenAPI document.
+type harness struct {
+	t        *testing.T
+	source   *source
+	renderer *renderer
+	fleet    *fleet.Fleet
+	server   *server.Server
+	addr     string // host:port
+	url      string
+	client   *http.Client
+	logs     *logbook
+	stop     func() error // ends Serve and returns what it said
+}
+
+// The tokens of tokensFile, by role.
+const (
+	viewerToken    = "viewer-5c1f0be2d8"
+	operatorToken  = "operator-90ab2c4417"
+	adminToken     = "admin-77e03d21ff"
+	bootstrapToken = "bootstrap-1d2c3b4a59"
+	clusterToken   = "eu-prod-01-a3b9f0c1d2"
+	ghostToken     = "ghost-00ff11ee22" // of a cluster that does not exist
+)
+
+func hash(token string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(token))) }
+
+func tokensFile(t *testing.T) string {
+	t.Helper()
+	return writeFile(t, "tokens.yaml", `
+tokens:
+- {name: grafana, role: viewer, hash: "`+hash(viewerToken)+`"}
+- {name: pipeline, role: operator, hash: "`+hash(operatorToken)+`"}
+- {name: ada, role: admin, hash: "`+hash(adminToken)+`"}
+- {name: boot, role: bootstrap, hash: "`+hash(bootstrapToken)+`"}
+- {name: eu-prod-01, role: cluster, cluster: eu-prod-01, hash: "`+hash(clusterToken)+`"}
+- {name: ghost, role: cluster, cluster: ghost, hash: "`+hash(ghostToken)+`"}
+`)
+}
+
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// start runs a server that has no release yet; mend changes its Config.
+func start(t *testing.T, mend ...func(*server.Config)) *harness {
+	t.Helper()
+	h := &harness{t: t, source: &source{}, renderer: &renderer{}, logs: &logbook{}}
+	log := slog.New(slog.NewJSONHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	registry := prometheus.NewRegistry()
+	h.fleet = fleet.New(fleet.Config{Source: h.source, Renderer: h.renderer, Logger: log, Registerer: registry, Interval: time.Hour})
+	cfg := server.Config{Fleet: h.fleet, Logger: log, Registry: registry, Version: "v0.0.0-test"}
+	for _, m := range mend {
+		m(&cfg)
+	}
+	h.fleet = cfg.Fleet
+	var err error
+	if h.server, err = server.New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.addr = ln.Addr().String()
+	h.url = "http://" + h.addr
+	h.client = &http.Client{Transport: newChecked(t, &http.Transport{MaxIdleConnsPerHost: 100})}
+	h.run(ln)
+	return h
+}
+
+func (h *harness) run(ln net.Listener) {
+	ctx, cancel := context.WithCancel(context.Background())
+	following, served := make(chan error, 1), make(chan error, 1)
+	go func() { following <- h.fleet.Run(ctx) }()
+	go func() { served <- h.server.Serve(ctx, ln) }()
+	h.stop = sync.OnceValue(func() error {
+		cancel()
+		return errors.Join(<-served, <-following)
+	})
+	h.t.Cleanup(func() {
+		h.client.CloseIdleConnections()
+		if err := h.stop(); err != nil {
+			h.t.Errorf("Serve = %v, want nil", err)
+		}
+	})
+}
+
+func withTokens(t *testing.T) func(*server.Config) {
+	t.Helper()
+	file := tokensFile(t)
+	return func(c *server.Config) { c.TokensFile = file }
+}
+
+// release has the fleet go to content, and waits until it has.
+func (h *harness) release(revision string, content repo) {
+	h.t.Helper()
+	h.source.set(revision, content, nil)
+	h.fleet.Look()
+	eventually(h.t, func() bool {
+		view, err := h.fleet.View()
+		failed := h.fleet.Status().Failed
+		return err == nil && view.Release().Revision == revision || failed != nil && failed.Revision == revision
+	})
+}
+
+// eventually waits for something that another goroutine brings about; that it
+// takes long is no failure, so the bound is one that only a hang reaches.
+func eventually(t *testing.T, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen within a minute")
+		}
+	}
+}
+
+// reply is an answer, read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// get sends a GET; headers are name, value, name, value, ….
+func (h *harness) get(path string, headers ...string) reply {
+	h.t.Helper()
+	return h.do(http.MethodGet, path, headers...)
+}
+
+func (h *harness) do(method, path string, headers ...string) reply {
+	h.t.Helper()
+	r, err := http.NewRequest(method, h.url+path, nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+		}
+	}
+	response, err := h.client.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header, body}
+}
+
+func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
+
+// problem checks that the reply is that problem, and returns its detail.
+func (r reply) problem(t *testing.T, status int, name string) string {
+	t.Helper()
+	var p server.Problem
+	if err := json.Unmarshal(r.body, &p); err != nil {
+		t.Fatalf("status %d, body %q: %v", r.status, r.body, err)
+	}
+	if r.status != status || p.Status != status || p.Type != "urn:tributary:problem:"+name {
+		t.Errorf("status %d, %+v, want %d %s", r.status, p, status, name)
+	}
+	return p.Detail
+}
+
+// into decodes the body of a 200.
+func (r reply) into(t *testing.T, v any) {
+	t.Helper()
+	if r.status != http.StatusOK {
+		t.Fatalf("status %d: %s, want 200", r.status, r.body)
+	}
+	if err := json.Unmarshal(r.body, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// metric is the value of one line of /metrics, "" where there is none.
+func (h *harness) metric(line string) string {
+	h.t.Helper()
+	for l := range strings.Lines(string(h.get("/metrics", bearer(viewerToken)...).body)) {
+		if value, ok := strings.CutPrefix(l, line+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// logbook is a log that can be read while it is written.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// lines are the entries with that message.
+func (l *logbook) lines(t *testing.T, message string) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	for line := range strings.Lines(l.String()) {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatal(err)
+		}
+		if cmp.Or(message, entry["msg"].(string)) == entry["msg"] {
+			found = append(found, entry)
+		}
+	}
+	return found
+}

@@ -1,0 +1,108 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// exchange is a request being answered: it notes what the log and the metrics
+// will say of it.
+type exchange struct {
+	http.ResponseWriter
+	status int // 0 until the answer has begun
+	bytes  int
+	route  route  // zero where no route was found
+	who    string // "" where nobody was recognised
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (x *exchange) Write(p []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	n, err := x.ResponseWriter.Write(p)
+	x.bytes += n
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// serveLogged answers everything but polls.
+func (s *Server) serveLogged(w http.ResponseWriter, r *http.Request) {
+	start, id := time.Now(), newRequestID(r)
+	x := &exchange{ResponseWriter: w}
+	x.Header().Set("X-Request-Id", id)
+	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+	r.Body = http.MaxBytesReader(x, r.Body, s.cfg.Limits.BodyBytes)
+	defer func() {
+		cause := recover()
+		if cause != nil {
+			s.recovered(x, r, cause)
+		}
+		s.served(x, r, time.Since(start))
+		if cause != nil && x.status < http.StatusInternalServerError {
+			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+		}
+	}()
+	s.router.ServeHTTP(x, r)
+}
+
+// recovered logs a panic and, where the answer has not begun, makes it a problem.
+func (s *Server) recovered(x *exchange, r *http.Request, cause any) {
+	s.log.Error("panic", "path", r.URL.Path, "request_id", requestID(r.Context()), "cause", cause, "stack", string(debug.Stack()))
+	if x.status == 0 {
+		s.problem(x, r, errors.New("panic"))
+	}
+}
+
+// served logs and counts a request. The query stays out of the log, because
+// people put tokens there, wrong as it is.
+func (s *Server) served(x *exchange, r *http.Request, took time.Duration) {
+	s.metrics.served(x.route, x.status, took)
+	remote, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		remote = r.RemoteAddr
+	}
+	level := slog.LevelInfo
+	if !strings.HasPrefix(r.URL.Path, "/api/") && x.status < http.StatusBadRequest {
+		level = slog.LevelDebug // probes and scrapes, every few seconds
+	}
+	s.log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", x.status, "bytes", x.bytes,
+		"duration", took, "remote", remote, "identity", x.who, "request_id", requestID(r.Context()))
+}
+
+type requestIDKey struct{}
+
+// requestID is the id of the request that ctx belongs to, "" for polls.
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// newRequestID keeps the id that a proxy in front gave, so that its log and this
+// one can be read together.
+func newRequestID(r *http.Request) string {
+	if id := r.Header.Get("X-Request-Id"); wellFormedID.MatchString(id) {
+		return id
+	}
+	return rand.Text()
+}

@@ -1,0 +1,41 @@
+package server
+
+import (
+	_ "embed"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// openAPI describes the whole API; a test holds the server against it.
+//
+//go:embed openapi.yaml
+var openAPI []byte
+
+var plainType = []string{"text/plain; charset=utf-8"}
+
+func (s *Server) getHealth(w http.ResponseWriter, r *http.Request) error {
+	write(w, r, plainType, fleet.NewBody([]byte("ok\n")), "")
+	return nil
+}
+
+// getReadiness is for load balancers too: traffic comes once there is something to serve.
+func (s *Server) getReadiness(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.view(); err != nil {
+		return err
+	}
+	return s.getHealth(w, r)
+}
+
+// getIndex tells who looks here with a browser what there is.
+func (s *Server) getIndex(w http.ResponseWriter, r *http.Request) error {
+	var page strings.Builder
+	fmt.Fprintf(&page, "Tributary %s feeds Flux Operator with inputs.\n\n", s.cfg.Version)
+	for _, rt := range s.table {
+		fmt.Fprintf(&page, "  %-4s %-58s %s\n", rt.method, rt.path, rt.about)
+	}
+	write(w, r, plainType, fleet.NewBody([]byte(page.String())), "")
+	return nil
+}

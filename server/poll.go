@@ -1,0 +1,136 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// pollPath takes the path of a poll apart. It runs before the router and for
+// every request, and must know a poll whatever its method is, since the router
+// has no routes for them. Escaped paths are split before they are unescaped: a
+// %2F is part of a name.
+func pollPath(u *url.URL) (cluster, set string, is bool) {
+	path := u.Path
+	if u.RawPath != "" {
+		path = u.RawPath
+	}
+	rest, is := strings.CutPrefix(path, "/api/v1/flux/clusters/")
+	if !is {
+		rest, is = strings.CutPrefix(path, "/api/v2/flux/clusters/")
+	}
+	if !is {
+		return "", "", false
+	}
+	cluster, set, is = strings.Cut(rest, "/")
+	if !is || cluster == "" || set == "" || strings.Contains(set, "/") {
+		return "", "", false
+	}
+	if u.RawPath != "" {
+		return unescaped(cluster), unescaped(set), true
+	}
+	return cluster, set, true
+}
+
+// unescaped needs no error: net/http has parsed the path already.
+func unescaped(segment string) string {
+	plain, _ := url.PathUnescape(segment)
+	return plain
+}
+
+// servePoll answers a poll and counts it. Polls are not logged: ten thousand
+// clusters would drown everything else, and say no more than the counters do.
+func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set string) {
+	view, body, err := s.poll(r, cluster, set)
+	switch {
+	case err == nil:
+		s.metrics.polled(set, write(w, r, jsonType, body, view.Release().Revision))
+	case view != nil && slices.Contains(view.Sets(), set):
+		s.metrics.polled(set, s.problem(w, r, err))
+	default:
+		// A label that takes what clients make up would grow without end.
+		s.metrics.polled("", s.problem(w, r, err))
+	}
+}
+
+// poll finds what to answer: credential, view, bytes. What is returned without
+// an error is the complete set of a live release, and nothing else ever is.
+func (s *Server) poll(r *http.Request, cluster, set string) (*fleet.View, *fleet.Body, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil, nil, &methodError{method: r.Method, allowed: "GET, HEAD"}
+	}
+	who, err := s.authenticate(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	view, err := s.view()
+	if err != nil {
+		return nil, nil, err
+	}
+	member, err := view.Member(cluster)
+	if !who.mayPoll(cluster, member) {
+		return view, nil, fmt.Errorf("%w: this credential does not read that cluster's inputs", fleet.ErrForbidden)
+	}
+	if err != nil {
+		return view, nil, fmt.Errorf("%w: correct the name, or declare it in the fleet repo", err)
+	}
+	body, err := member.Inputs(set)
+	if err != nil {
+		return view, nil, fmt.Errorf("%w: correct the name, or declare it under spec.inputs of fleet.yaml", err)
+	}
+	return view, body, nil
+}
+
+// view is what is served. Where nothing is, the error says why in words that
+// are fit for everyone: of what is wrong inside, only viewers may read.
+func (s *Server) view() (*fleet.View, error) {
+	view, err := s.fleet.View()
+	if err == nil {
+		return view, nil
+	}
+	reason := "the first revision is being rendered"
+	switch status := s.fleet.Status(); {
+	case status.Failed != nil:
+		reason = "the source's present revision has faults"
+	case status.SourceError != nil:
+		reason = "the source does not answer"
+	}
+	return nil, fmt.Errorf("%w: %s; GET /api/v1/releases says more", fleet.ErrNotReady, reason)
+}
+
+// getClusterInputs answers the poll of a management cluster.
+func (s *Server) getClusterInputs(w http.ResponseWriter, r *http.Request) error {
+	view, err := s.view()
+	if err != nil {
+		return err
+	}
+	query, err := parameters(r, "selector")
+	if err != nil {
+		return err
+	}
+	selector, err := selectorIn(query)
+	if err != nil {
+		return err
+	}
+	body, err := view.ClusterInputs(selector)
+	if err != nil {
+		return err
+	}
+	write(w, r, jsonType, body, view.Release().Revision)
+	return nil
+}
+
+// selectorIn is the selector of a query; one that is absent matches everything.
+func selectorIn(query url.Values) (labels.Selector, error) {
+	selector, err := labels.Parse(query.Get("selector"))
+	if err != nil {
+		return nil, fmt.Errorf("%w: selector: %w: write it as kubectl takes it, such as environment=prod,region in (eu,us)", errBadRequest, err)
+	}
+	return selector, nil
+}

@@ -1,0 +1,241 @@
+package server_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// Promise 1: a 200 carries the complete set of a live release. Before there is
+// one, and for what is not known, the answer must make Flux keep what it has.
+func TestNothingUnknownIsAnsweredAsEmpty(t *testing.T) {
+	h := start(t, withTokens(t))
+	mustNotBeGood := func(path, token string, status int, name string) {
+		t.Helper()
+		for _, accept := range []string{"gzip", "identity"} {
+			reply := h.get(path, append(bearer(token), "Accept-Encoding", accept, "If-None-Match", "*")...)
+			reply.problem(t, status, name)
+			if strings.Contains(string(reply.body), "inputs\"") {
+				t.Errorf("%s: the body looks like inputs: %s", path, reply.body)
+			}
+			if status == http.StatusServiceUnavailable && reply.header.Get("Retry-After") == "" {
+				t.Errorf("%s: 503 without Retry-After", path)
+			}
+		}
+	}
+	polls := []string{"/api/v1/flux/clusters", "/api/v2/flux/clusters", kedaPath,
+		"/api/v2/flux/clusters/eu-prod-01/platform-components", "/api/v1/flux/clusters/eu-prod-01/rolebindings",
+		"/api/v1/flux/clusters/nobody/platform-components", "/api/v1/flux/clusters/eu-prod-01/nothing"}
+	unready := func() {
+		t.Helper()
+		for _, path := range append([]string{"/api/v1/clusters", "/readyz"}, polls...) {
+			mustNotBeGood(path, viewerToken, http.StatusServiceUnavailable, "not-ready")
+		}
+	}
+	unready() // nothing looked at
+
+	h.source.set("", repo{}, errors.New("connection refused"))
+	h.fleet.Look()
+	eventually(t, func() bool { return h.fleet.Status().SourceError != nil })
+	unready()
+
+	bad := acme("main@sha1:1")
+	bad.Faults = fleet.Problems{{File: "fleet.yaml", Line: 3, Message: "is wrong"}}
+	h.release("main@sha1:1", bad)
+	unready()
+
+	h.release("main@sha1:2", acme("main@sha1:2"))
+	for _, path := range []string{
+		"/api/v1/flux/clusters/nobody/platform-components",
+		"/api/v1/flux/clusters/nobody/rolebindings",
+		"/api/v1/flux/clusters/eu-prod-01/nothing",
+		"/api/v1/flux/clusters/EU-PROD-01/platform-components",
+		"/api/v1/flux/clusters?selector=environment%3Dnone",
+	} {
+		mustNotBeGood(path, viewerToken, http.StatusNotFound, "not-found")
+	}
+	mustNotBeGood("/api/v1/flux/clusters/ghost/platform-components", ghostToken, http.StatusNotFound, "not-found")
+	// A set that the release has as empty is served so: fleet.yaml allowed it.
+	if got := h.get("/api/v1/flux/clusters/eu-prod-01/rolebindings", bearer(viewerToken)...); string(got.body) != `{"inputs":[]}` {
+		t.Errorf("rolebindings = %d %s", got.status, got.body)
+	}
+}
+
+// Promise 2, as far as it shows here: a failed revision changes no answer.
+func TestFailedReleaseKeepsLastGood(t *testing.T) {
+	h := start(t)
+	h.release("main@sha1:1", acme("main@sha1:1"))
+	before := h.get(kedaPath)
+	bad := acme("main@sha1:2")
+	bad.Faults = fleet.Problems{{File: "clusters/eu.yaml", Line: 7, Field: "spec.patches[0]", Message: "hits nothing"}}
+	h.release("main@sha1:2", bad)
+	h.source.set("", repo{}, errors.New("connection refused"))
+	h.fleet.Look()
+	eventually(t, func() bool { return h.fleet.Status().SourceError != nil })
+	after := h.get(kedaPath)
+	if string(after.body) != string(before.body) || after.header.Get("ETag") != before.header.Get("ETag") ||
+		after.header.Get("Tributary-Revision") != "main@sha1:1" {
+		t.Errorf("after a failed revision: %v %s", after.header, after.body)
+	}
+	if got := h.get("/readyz").status; got != http.StatusOK {
+		t.Errorf("readyz = %d, want 200", got)
+	}
+}
+
+// Promise 4, as far as it shows here: each answer is whole and of one release,
+// while releases go live under ten thousand polls.
+func TestAnswersAreOfOneReleaseWhileReleasesSwap(t *testing.T) {
+	h := start(t)
+	const polls, pollers = 10_000, 16
+	revision := func(n int) string { return fmt.Sprintf("main@sha1:%040x", n) }
+	var tags sync.Map // by revision and whether compressed; known before anyone can see it
+	release := func(r string) {
+		content := acme(r)
+		body := fleet.NewBody(content.Members[1].render().Inputs["platform-components"].JSON)
+		tags.Store(polled{r, false}, body.ETag)
+		tags.Store(polled{r, true}, body.GzipETag)
+		h.release(r, acme(r))
+	}
+	release(revision(0))
+	var left atomic.Int64
+	left.Store(polls)
+	var seen sync.Map
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: pollers, DisableCompression: true}}
+	defer client.CloseIdleConnections()
+	var running sync.WaitGroup
+	for n := range pollers {
+		running.Go(func() {
+			for left.Add(-1) >= 0 {
+				got, tag, err := pollOnce(client, h.url+kedaPath, n%2 == 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if want, _ := tags.Load(got); tag != want {
+					t.Errorf("%+v: ETag = %s, want %s", got, tag, want)
+				}
+				seen.Store(got.revision, true)
+			}
+		})
+	}
+	for n := 1; left.Load() > 0; n++ {
+		release(revision(n))
+		goal := left.Load() - 20
+		eventually(t, func() bool { return left.Load() <= max(goal, 0) })
+	}
+	running.Wait()
+	releases := 0
+	seen.Range(func(any, any) bool { releases++; return true })
+	if releases < 2 {
+		t.Errorf("polls saw %d releases: the test tested nothing", releases)
+	}
+}
+
+type polled struct {
+	revision string
+	packed   bool
+}
+
+// pollOnce checks that body and headers of one answer are of one revision, and
+// returns that and the ETag.
+func pollOnce(client *http.Client, url string, gzip bool) (polled, string, error) {
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		return polled{}, "", err
+	}
+	if gzip {
+		r.Header.Set("Accept-Encoding", "gzip")
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return polled{}, "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return polled{}, "", err
+	}
+	if gzip {
+		body = unzip(body)
+	}
+	p := polled{response.Header.Get("Tributary-Revision"), response.Header.Get("Content-Encoding") == "gzip"}
+	var got inputs
+	if err := json.Unmarshal(body, &got); err != nil || response.StatusCode != 200 || len(got.Inputs) != 2 || p.packed != gzip {
+		return p, "", fmt.Errorf("%d %v %q: %w", response.StatusCode, response.Header, body, err)
+	}
+	for _, in := range got.Inputs {
+		if in.Revision != p.revision || in.Cluster.Name != "eu-prod-01" {
+			return p, "", fmt.Errorf("an input of %s in an answer of %s", in.Revision, p.revision)
+		}
+	}
+	return p, response.Header.Get("ETag"), nil
+}
+
+// Promise 6: a cluster's credential reads that cluster's inputs and nothing else.
+func TestClusterReadsItsOwnInputsAndNothingElse(t *testing.T) {
+	h := start(t, withTokens(t))
+	h.release("main@sha1:1", acme("main@sha1:1"))
+	open := map[string]bool{"/healthz": true, "/readyz": true, "/openapi.yaml": true, "/": true}
+	fill := strings.NewReplacer("{set}", "platform-components", "{kind}", "PlatformComponent", "{name}", "keda", "{id}", "x")
+	for _, rt := range h.server.Routes() {
+		if rt.Open != open[rt.Path] {
+			t.Errorf("%s: open = %v, want %v", rt.Path, rt.Open, open[rt.Path])
+		}
+		for _, cluster := range []string{"eu-prod-01", "eu-prod-01.k8s.example.com", "us-prod-01", "us-prod-01.k8s.example.com", "nobody", "ghost"} {
+			path := strings.ReplaceAll(fill.Replace(rt.Path), "{cluster}", cluster)
+			want := http.StatusForbidden
+			if rt.Open || rt.Poll && strings.HasPrefix(cluster, "eu-prod-01") {
+				want = http.StatusOK
+			}
+			for _, method := range []string{rt.Method, http.MethodHead} {
+				if got := h.do(method, path, bearer(clusterToken)...); got.status != want {
+					t.Errorf("%s %s with a token of eu-prod-01 = %d, want %d", method, path, got.status, want)
+				}
+			}
+			if got := h.get(path); !rt.Open && got.status != http.StatusUnauthorized {
+				t.Errorf("%s without a token = %d, want 401", path, got.status)
+			}
+			if got := h.get(path, bearer(bootstrapToken)...); !rt.Open && got.status != http.StatusForbidden {
+				t.Errorf("%s with a bootstrap token = %d, want 403", path, got.status)
+			}
+		}
+	}
+	// What is forbidden must not tell what exists.
+	other := h.get("/api/v1/flux/clusters/us-prod-01/platform-components", bearer(clusterToken)...)
+	for _, path := range []string{"/api/v1/flux/clusters/nobody/platform-components", "/api/v1/flux/clusters/us-prod-01/nothing"} {
+		if got := h.get(path, bearer(clusterToken)...); string(got.body) != string(other.body) {
+			t.Errorf("%s: %s, want %s", path, got.body, other.body)
+		}
+	}
+}
+
+func TestViewersAndAboveReadEverything(t *testing.T) {
+	h := start(t, withTokens(t))
+	h.release("main@sha1:1", acme("main@sha1:1"))
+	fill := strings.NewReplacer("{cluster}", "us-prod-01", "{set}", "platform-components", "{kind}", "PlatformComponent",
+		"{name}", "keda", "{id}", h.liveID())
+	for _, rt := range h.server.Routes() {
+		for _, token := range []string{viewerToken, operatorToken, adminToken} {
+			if got := h.get(fill.Replace(rt.Path), bearer(token)...); got.status != http.StatusOK {
+				t.Errorf("%s with %s = %d: %s", rt.Path, token, got.status, got.body)
+			}
+		}
+	}
+}
+
+func (h *harness) liveID() string {
+	h.t.Helper()
+	view, err := h.fleet.View()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return view.Release().ID
+}

@@ -1,0 +1,174 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// Config is what a Server is made of. Only Fleet is required.
+type Config struct {
+	// Fleet is what is served. Running it is the caller's.
+	Fleet *fleet.Fleet
+	// Logger is discarded where nil.
+	Logger *slog.Logger
+	// Registry takes the server's metrics and is what /metrics shows; nil is a new one.
+	Registry *prometheus.Registry
+	// TokensFile is a YAML file of credentials. Without one everybody is
+	// admin, which CheckAddress admits on loopback addresses only.
+	TokensFile string
+	// AllowAnonymous makes everybody admin on any address.
+	AllowAnonymous bool
+	// TLSCertFile and TLSKeyFile are PEM files; without them the server speaks plain HTTP.
+	TLSCertFile, TLSKeyFile string
+	// Reload is how often the files above are looked at for changes; 0 means 2 s.
+	Reload time.Duration
+	// Limits bound what one client can cost; zero fields have defaults.
+	Limits Limits
+	// Version is what the start page says is running.
+	Version string
+}
+
+// Server is the HTTP side of a fleet. It is an http.Handler; Serve runs it.
+type Server struct {
+	cfg         Config
+	fleet       *fleet.Fleet
+	log         *slog.Logger
+	metrics     *metrics
+	tokens      *tokens      // nil: everybody is admin
+	certificate *certificate // nil: plain HTTP
+	reloaders   []*reloader
+	table       []route
+	router      *mux.Router
+}
+
+// route is a line of the table: whose request is answered by what.
+type route struct {
+	method, path string
+	least        role // the least role that may; roleAnyone needs no credential
+	about        string
+	handle       handler // nil for polls, which never reach the router
+}
+
+// handler answers a request, or returns why not before it has written anything.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// routes is the whole API. HEAD is answered wherever GET is.
+func (s *Server) routes() []route {
+	return []route{
+		{"GET", "/api/v1/flux/clusters/{cluster}/{set}", roleCluster, "the inputs that a cluster's Flux polls", nil},
+		{"GET", "/api/v2/flux/clusters/{cluster}/{set}", roleCluster, "the same", nil},
+		{"GET", "/api/v1/flux/clusters", roleViewer, "the clusters as inputs; ?selector=", s.getClusterInputs},
+		{"GET", "/api/v2/flux/clusters", roleViewer, "the same", s.getClusterInputs},
+
+		{"GET", "/api/v1/clusters", roleViewer, "the fleet; ?selector=, ?limit=, ?cursor=", s.getClusters},
+		{"GET", "/api/v1/clusters/{cluster}", roleViewer, "one cluster, by name or dns", s.getCluster},
+		{"GET", "/api/v1/clusters/{cluster}/objects", roleViewer, "the objects of a cluster", s.getObjects},
+		{"GET", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", roleViewer, "one of them; ?group=, ?namespace=", s.getObject},
+		{"GET", "/api/v1/releases", roleViewer, "what is served, what failed and why", s.getReleases},
+		{"GET", "/api/v1/releases/{id}", roleViewer, "one release", s.getRelease},
+
+		{"GET", "/healthz", roleAnyone, "is the process alive", s.getHealth},
+		{"GET", "/readyz", roleAnyone, "is there a live release", s.getReadiness},
+		{"GET", "/metrics", roleViewer, "metrics for Prometheus", s.getMetrics()},
+		{"GET", "/openapi.yaml", roleAnyone, "this API, for machines", s.static("application/yaml", openAPI)},
+		{"GET", "/", roleAnyone, "this page", s.getIndex},
+	}
+}
+
+// New returns a server of cfg's fleet. It reads the files that cfg names and
+// returns what is wrong with them.
+func New(cfg Config) (*Server, error) {
+	if cfg.AllowAnonymous && cfg.TokensFile != "" {
+		return nil, errors.New("a tokens file and anonymous access contradict each other: drop one of them")
+	}
+	if (cfg.TLSCertFile == "") != (cfg.TLSKeyFile == "") {
+		return nil, errors.New("TLS needs both a certificate file and a key file: name the other one as well")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registry == nil {
+		cfg.Registry = prometheus.NewRegistry()
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	s := &Server{cfg: cfg, fleet: cfg.Fleet, log: cfg.Logger, metrics: newMetrics(cfg.Registry)}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	s.table = s.routes()
+	s.router = s.newRouter()
+	return s, nil
+}
+
+// load reads the files for the first time, and fails where a later bad version
+// would only be logged.
+func (s *Server) load() error {
+	if s.cfg.TokensFile != "" {
+		s.tokens = &tokens{file: s.cfg.TokensFile}
+		s.reloaders = append(s.reloaders, s.newReloader("tokens", s.tokens.use, s.cfg.TokensFile))
+	}
+	if s.cfg.TLSCertFile != "" {
+		s.certificate = &certificate{}
+		s.reloaders = append(s.reloaders, s.newReloader("certificate", s.certificate.use, s.cfg.TLSCertFile, s.cfg.TLSKeyFile))
+	}
+	for _, r := range s.reloaders {
+		if err := r.look(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) newRouter() *mux.Router {
+	// A path that would have to be cleaned is not one of ours: the answer is
+	// 404, because a client that follows redirects would hide the mistake.
+	router := mux.NewRouter().SkipClean(true)
+	for _, rt := range s.table {
+		if rt.handle != nil {
+			router.Handle(rt.path, s.guard(rt)).Methods(rt.methods()...)
+		}
+	}
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.problem(w, r, errNoRoute)
+	})
+	router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
+	return router
+}
+
+func (rt route) methods() []string {
+	if rt.method == http.MethodGet {
+		return []string{http.MethodGet, http.MethodHead}
+	}
+	return []string{rt.method}
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if cluster, set, is := pollPath(r.URL); is {
+		s.servePoll(w, r, cluster, set)
+		return
+	}
+	s.serveLogged(w, r)
+}
+
+// methodNotAllowed asks the router which methods the path would have taken.
+func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		other := *r
+		other.Method = method
+		var match mux.RouteMatch
+		if s.router.Match(&other, &match) && match.MatchErr == nil {
+			allowed = append(allowed, method)
+		}
+	}
+	s.problem(w, r, &methodError{method: r.Method, allowed: strings.Join(allowed, ", ")})
+}
