@@ -1,0 +1,107 @@
+package render
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// BenchmarkClusterAgainstKrusty renders a cluster with two patches on a stack
+// of 30 objects, inputs and contract checks included, and has krusty build the
+// same cluster from the same finished stack. The two take turns, so that the
+// ratio holds on a machine whose speed drifts.
+func BenchmarkClusterAgainstKrusty(b *testing.B) {
+	repo, c := benchFleet(b)
+	files, patches := benchLayer(repo, c)
+	var ours, theirs time.Duration
+	for b.Loop() {
+		start := time.Now()
+		for range 20 {
+			if rendering, problems := repo.Render(c); rendering == nil {
+				b.Fatal(problems)
+			}
+		}
+		ours += time.Since(start) / 20
+		start = time.Now()
+		if _, err := krustyBuild(files, "/cluster", patches); err != nil {
+			b.Fatal(err)
+		}
+		theirs += time.Since(start)
+	}
+	b.ReportMetric(float64(ours.Microseconds())/float64(b.N), "µs/cluster")
+	b.ReportMetric(float64(theirs.Microseconds())/float64(b.N), "µs/krusty")
+	b.ReportMetric(float64(theirs)/float64(ours), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+func benchFleet(b *testing.B) (*Repo, fleet.Cluster) {
+	b.Helper()
+	var objects strings.Builder
+	for i := range 30 {
+		fmt.Fprintf(&objects, `---
+apiVersion: platform.example.com/v1
+kind: PlatformComponent
+metadata: {name: component-%02d, labels: {team: platform}}
+spec:
+  namespace: system-%02d
+  source: {oci_url: "oci://registry.example.com/charts/component-%02d", oci_tag: 1.%d.0}
+  depends_on: [cert-manager, external-secrets]
+  values:
+    replicaCount: 2
+    image: {repository: registry.example.com/component-%02d, tag: v1.%d.0}
+    resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 256Mi}}
+    service: {type: ClusterIP, ports: [{name: http, port: 80}, {name: metrics, port: 9090}]}
+`, i, i, i, i, i, i)
+	}
+	compiled, err := Renderer{}.Compile(context.Background(), mapFS(map[string]string{
+		"fleet.yaml": `apiVersion: tributary/v1alpha1
+kind: Fleet
+metadata: {name: bench}
+spec:
+  inputs: [{name: platform-components, kind: PlatformComponent}]
+  placement: [{selector: {}, overlay: base}]
+`,
+		"base/kustomization.yaml": "resources: [all.yaml]\n",
+		"base/all.yaml":           objects.String(),
+		"clusters/one.yaml": `apiVersion: tributary/v1alpha1
+kind: Cluster
+metadata: {name: one, labels: {environment: prod, region: eu}}
+spec:
+  dns: one.k8s.example.com
+  patches:
+  - target: {kind: PlatformComponent, name: component-03}
+    patch: |-
+      - {op: replace, path: /spec/values/replicaCount, value: 3}
+  - patch: |-
+      apiVersion: platform.example.com/v1
+      kind: PlatformComponent
+      metadata: {name: component-07}
+      spec: {source: {oci_tag: v1.0.0-1}}
+`,
+	}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if problems := compiled.Problems(); problems != nil {
+		b.Fatal(problems)
+	}
+	return compiled.(*Repo), compiled.Clusters()[0]
+}
+
+// benchLayer is what krusty gets: the finished stack, and the cluster on top.
+func benchLayer(r *Repo, c fleet.Cluster) (filesys.FileSystem, map[string]any) {
+	p, _ := r.place(c)
+	files := filesys.MakeFsInMemory()
+	_ = files.WriteFile("/cluster/stack.yaml", r.stacks[stackKey(p)].yaml) // memory takes it
+	var patches []any
+	for _, p := range c.Patches {
+		patches = append(patches, kustomizePatch(p))
+	}
+	return files, map[string]any{"resources": []string{"stack.yaml"}, "patches": patches}
+}
