@@ -1,0 +1,195 @@
+package sources
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// readCommit reads a commit's tree from the server. Of have, which may be nil,
+// nothing is sent again, and the bytes of its files are shared.
+func readCommit(ctx context.Context, remote *remote, hash plumbing.Hash, have *commit, limits Limits) (*commit, error) {
+	stream, err := remote.pack(ctx, hash, have, limits)
+	if err != nil {
+		return nil, err
+	}
+	defer stream.close()
+	s, err := newSpool()
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	r := &commitReader{ctx: ctx, budget: budget{limits: limits}, used: objects{}, filtered: remote.filters()}
+	if have != nil {
+		r.have = have.objects
+	}
+	if r.pack, err = readPack(ctx, stream, s, r.have, limits); err != nil {
+		return nil, err
+	}
+	root, err := r.root(hash)
+	if err != nil {
+		return nil, err
+	}
+	return &commit{hash, &tree{root}, r.used}, nil
+}
+
+// commitReader makes a tree of a commit's objects.
+type commitReader struct {
+	ctx    context.Context
+	budget budget
+	pack   *pack
+	have   objects
+	// used become the new commit's.
+	used objects
+	// filtered is true where the server leaves out files that are too large.
+	filtered bool
+	// doubtful is a file that is lost because another one is too large. It is
+	// blamed only where that other one is not found.
+	doubtful string
+}
+
+func (r *commitReader) root(hash plumbing.Hash) (*node, error) {
+	encoded, err := r.decodable(hash, plumbing.CommitObject)
+	if err != nil {
+		return nil, err
+	}
+	var c gitobject.Commit
+	if err := c.Decode(encoded); err != nil {
+		return nil, &fault{"", fmt.Sprintf("commit %s: %v; make another", hash, err)}
+	}
+	root, err := r.directory(".", c.TreeHash)
+	if err == nil && r.doubtful != "" {
+		err = tooLarge(r.doubtful, r.budget.limits)
+	}
+	return root, err
+}
+
+func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error) {
+	if _, ok := r.size(hash); !ok {
+		return &node{mode: modeDirectory}, r.missing(name, hash)
+	}
+	encoded, err := r.decodable(hash, plumbing.TreeObject)
+	if err != nil {
+		return nil, err
+	}
+	var listing gitobject.Tree
+	if err := listing.Decode(encoded); err != nil {
+		return nil, &fault{name, fmt.Sprintf("%v; make another commit", err)}
+	}
+	children := make([]*node, 0, len(listing.Entries))
+	for _, entry := range listing.Entries {
+		child, err := r.entry(name, entry)
+		if err != nil {
+			return nil, err
+		}
+		if child.mode != modeDirectory || len(child.children) > 0 {
+			children = append(children, child)
+		}
+	}
+	return newDirectoryNode(path.Base(name), name, children)
+}
+
+func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*node, error) {
+	if err := r.ctx.Err(); err != nil {
+		return nil, err
+	}
+	name, err := r.budget.enter(directory, entry.Name)
+	if err != nil {
+		return nil, err
+	}
+	switch entry.Mode {
+	case filemode.Dir:
+		return r.directory(name, entry.Hash)
+	case filemode.Submodule:
+		message := fmt.Sprintf("is a submodule, at commit %s, and submodules are not read; put its files in its place", entry.Hash)
+		return &node{name: entry.Name, mode: modeSubmodule, err: &fault{name, message}}, nil
+	case filemode.Symlink:
+		data, err := r.file(name, entry.Hash, r.budget.link)
+		return &node{name: entry.Name, mode: modeLink, data: data}, err
+	case filemode.Executable:
+		data, err := r.file(name, entry.Hash, r.budget.file)
+		return &node{name: entry.Name, mode: modeExecutable, data: data}, err
+	default:
+		data, err := r.file(name, entry.Hash, r.budget.file)
+		return &node{name: entry.Name, mode: modeFile, data: data}, err
+	}
+}
+
+// file returns the content of a file or link, if allow gives leave for its size.
+func (r *commitReader) file(name string, hash plumbing.Hash, allow func(name string, size int64) error) ([]byte, error) {
+	size, ok := r.size(hash)
+	if !ok {
+		return nil, r.missing(name, hash)
+	}
+	if err := allow(name, size); err != nil {
+		return nil, err
+	}
+	return r.object(hash, plumbing.BlobObject)
+}
+
+func (r *commitReader) size(hash plumbing.Hash) (int64, bool) {
+	if o, ok := r.used[hash]; ok {
+		return int64(len(o.data)), true
+	}
+	if o, ok := r.have[hash]; ok {
+		return int64(len(o.data)), true
+	}
+	at, ok := r.pack.spool.index[hash]
+	return at.size, ok
+}
+
+// missing says why an object is not there: as a rule it is too large, so that
+// the server left it out or the pack passed over it.
+func (r *commitReader) missing(name string, hash plumbing.Hash) error {
+	switch {
+	case r.pack.tooLarge[hash]:
+		return tooLarge(name, r.budget.limits)
+	case r.pack.lost:
+		r.doubtful = cmp.Or(r.doubtful, name)
+		return nil
+	case r.filtered && r.have == nil: // Else the server may have thought that it is known here.
+		return tooLarge(name, r.budget.limits)
+	}
+	return fmt.Errorf("%w: %s is missing", errPack, printable(name))
+}
+
+// object returns an object's content and keeps it for the next commit.
+func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]byte, error) {
+	o, ok := r.used[hash]
+	if !ok {
+		o, ok = r.have[hash]
+	}
+	if !ok {
+		at, ok := r.pack.spool.index[hash]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s %s is missing", errPack, kind, hash)
+		}
+		data, err := r.pack.spool.read(at)
+		if err != nil {
+			return nil, err
+		}
+		o = object{at.kind, data}
+	}
+	if o.kind != kind {
+		return nil, &fault{"", fmt.Sprintf("object %s is a %s where a %s is needed; rewrite the commit", hash, o.kind, kind)}
+	}
+	r.used[hash] = o
+	return o.data, nil
+}
+
+// decodable is an object in the form that go-git decodes.
+func (r *commitReader) decodable(hash plumbing.Hash, kind plumbing.ObjectType) (plumbing.EncodedObject, error) {
+	data, err := r.object(hash, kind)
+	if err != nil {
+		return nil, err
+	}
+	encoded := &plumbing.MemoryObject{}
+	encoded.SetType(kind)
+	_, err = encoded.Write(data)
+	return encoded, err
+}

@@ -1,0 +1,160 @@
+package sources
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+)
+
+// maxChain is how many deltas may stand on one another; Git's own ceiling.
+const maxChain = 4095
+
+// delta is how to make an object from another one.
+type delta struct {
+	// at is where in the pack it stood, by which later ones refer to it.
+	at int64
+	// lies is where in the spool its instructions are.
+	lies spooled
+}
+
+// delta reads a delta, and leaves it to wait for its base.
+func (p *pack) delta(s *packfile.Scanner, header *packfile.ObjectHeader) error {
+	if err := p.inflate(header.Length); err != nil {
+		return err
+	}
+	var head deltaHead
+	start := p.spool.size
+	var w io.Writer = &head
+	if header.Length <= p.limits.FileSize {
+		w = io.MultiWriter(&head, p.spool)
+	}
+	if err := inflateAll(s, w, header.Length); err != nil {
+		return err
+	}
+	size, ok := head.targetSize()
+	if !ok {
+		return fmt.Errorf("%w: a delta that says nothing of its size", errPack)
+	}
+	if size > p.limits.FileSize || header.Length > p.limits.FileSize {
+		p.lost = true
+		return nil
+	}
+	if err := p.inflate(size); err != nil {
+		return err
+	}
+	d := delta{header.Offset, spooled{header.Type, start, header.Length}}
+	if header.Type == plumbing.OFSDeltaObject {
+		p.byOffset[header.OffsetReference] = append(p.byOffset[header.OffsetReference], d)
+	} else {
+		p.byHash[header.Reference] = append(p.byHash[header.Reference], d)
+	}
+	return nil
+}
+
+// applyDeltas makes the objects that were sent as deltas.
+func (p *pack) applyDeltas() error {
+	for _, b := range p.bases {
+		at := p.spool.index[b.hash]
+		waiting := p.waiting(b.at, b.hash)
+		if len(waiting) == 0 {
+			continue
+		}
+		data, err := p.spool.read(at)
+		if err != nil {
+			return err
+		}
+		if err := p.applyAll(waiting, object{at.kind, data}, 1); err != nil {
+			return err
+		}
+	}
+	for hash := range p.byHash {
+		// Offsets start at 12, after the header: nothing waits for 0.
+		if from, ok := p.have[hash]; ok {
+			if err := p.applyAll(p.waiting(0, hash), from, 1); err != nil {
+				return err
+			}
+		}
+	}
+	if len(p.byOffset)+len(p.byHash) > 0 {
+		if !p.lost && len(p.tooLarge) == 0 {
+			return fmt.Errorf("%w: a delta without its base", errPack)
+		}
+		p.lost = true
+	}
+	return nil
+}
+
+// waiting takes the deltas that wait for an object.
+func (p *pack) waiting(at int64, hash plumbing.Hash) []delta {
+	list := append(p.byOffset[at], p.byHash[hash]...)
+	delete(p.byOffset, at)
+	delete(p.byHash, hash)
+	return list
+}
+
+// applyAll makes all objects that stand on one, each before those that stand on
+// it in turn.
+func (p *pack) applyAll(deltas []delta, from object, depth int) error {
+	p.held += int64(len(from.data))
+	defer func() { p.held -= int64(len(from.data)) }()
+	if depth > maxChain || p.held > p.limits.TreeSize {
+		return fmt.Errorf("%w: too many deltas stand on one another", errPack)
+	}
+	for _, d := range deltas {
+		if err := p.ctx.Err(); err != nil {
+			return err
+		}
+		made, err := p.apply(d, from)
+		if err != nil {
+			return err
+		}
+		hash := plumbing.ComputeHash(made.kind, made.data)
+		if _, err := p.spool.Write(made.data); err != nil {
+			return err
+		}
+		p.spool.add(hash, made.kind, int64(len(made.data)))
+		if next := p.waiting(d.at, hash); len(next) > 0 {
+			if err := p.applyAll(next, made, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pack) apply(d delta, from object) (object, error) {
+	instructions, err := p.spool.read(d.lies)
+	if err != nil {
+		return object{}, err
+	}
+	data, err := packfile.PatchDelta(from.data, instructions)
+	if err != nil {
+		return object{}, fmt.Errorf("%w: %w", errPack, err)
+	}
+	return object{from.kind, data}, nil
+}
+
+// deltaHead keeps the first bytes of a delta: the sizes of its base and of what
+// it makes.
+type deltaHead struct {
+	bytes [2 * binary.MaxVarintLen64]byte
+	n     int
+}
+
+func (h *deltaHead) Write(p []byte) (int, error) {
+	h.n += copy(h.bytes[h.n:], p)
+	return len(p), nil
+}
+
+// targetSize is the size of what the delta makes.
+func (h *deltaHead) targetSize() (int64, bool) {
+	_, n := binary.Uvarint(h.bytes[:h.n])
+	if n <= 0 {
+		return 0, false
+	}
+	size, m := binary.Uvarint(h.bytes[n:h.n])
+	return int64(size), m > 0 && int64(size) >= 0
+}

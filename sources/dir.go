@@ -1,0 +1,104 @@
+package sources
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// directory is a local directory as a source. It never follows a symbolic link
+// out of the directory, though SOURCE itself may be one.
+type directory struct {
+	path   string
+	limits Limits
+
+	turn turn
+	last *tree
+}
+
+func newDirectory(path string, limits Limits) *directory {
+	return &directory{path: path, limits: limits, turn: newTurn()}
+}
+
+// String is the absolute path.
+func (d *directory) String() string { return d.path }
+
+// Close has nothing to let go of.
+func (d *directory) Close() error { return nil }
+
+// Fetch reads all files, because a time or a size does not tell that a file is
+// the same, and compares the revision that they have together.
+func (d *directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
+	if err := d.turn.take(ctx); err != nil {
+		return nil, err
+	}
+	defer d.turn.give()
+	t, err := d.readSteady(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("directory %s: %w", printable(d.path), err)
+	}
+	d.last = t
+	revision := localRevision(t)
+	if revision == known {
+		return nil, nil
+	}
+	return &fleet.Snapshot{Revision: revision, Tree: t}, nil
+}
+
+func (d *directory) read(ctx context.Context) (*tree, error) {
+	// The slash makes it an error, rather than a wait for a writer, if it is a FIFO.
+	root, err := os.OpenRoot(d.path + "/")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("does not exist; create it or name another: %w", fleet.ErrNotFound)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("cannot be read; give this process permission: %w", fleet.ErrForbidden)
+	case errors.Is(err, syscall.ENOTDIR):
+		return nil, fmt.Errorf("is not a directory; name the one that holds fleet.yaml: %w", fleet.ErrInvalid)
+	case err != nil:
+		return nil, err
+	}
+	defer root.Close()
+	return readDirectory(ctx, root, d.limits, d.last)
+}
+
+// localRevision is a hash over what the tree holds, and nothing else: not the
+// times of files, nor the order in which they were listed.
+func localRevision(t *tree) string {
+	h := sha256.New()
+	hashNode(h, "", t.root)
+	return "local@sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// hashNode writes each part with its length, so that two trees cannot be
+// written the same.
+func hashNode(h hash.Hash, name string, n *node) {
+	hashPart(h, []byte(name))
+	hashPart(h, []byte(n.mode.String()))
+	hashPart(h, n.data)
+	if n.err != nil {
+		hashPart(h, []byte(n.err.Error()))
+	} else {
+		hashPart(h, nil)
+	}
+	for _, child := range n.children {
+		hashNode(h, path.Join(name, child.name), child)
+	}
+}
+
+func hashPart(h hash.Hash, part []byte) {
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+	h.Write(length[:])
+	h.Write(part)
+}

@@ -1,0 +1,392 @@
+package sources_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+// write makes a file with all its directories.
+func write(t *testing.T, dir, name, content string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	must(t, os.WriteFile(path, []byte(content), 0o644))
+}
+
+func TestDirectoryHasRevision(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "fleet.yaml", "one")
+	write(t, dir, "base/a.yaml", "a")
+	s := open(t, dir)
+	snapshot := fetch(t, s, "")
+	if !regexp.MustCompile(`^local@sha256:[0-9a-f]{64}$`).MatchString(snapshot.Revision) {
+		t.Errorf("Revision = %q, want local@sha256: and 64 digits", snapshot.Revision)
+	}
+	wantContents(t, snapshot.Tree, map[string]string{"fleet.yaml": "one", "base/a.yaml": "a"})
+	fetchNothing(t, s, snapshot.Revision)
+	fetchNothing(t, open(t, dir), snapshot.Revision)
+}
+
+// TestDirectoryRevisionIsOfWhatItHolds makes the same tree in another order, at
+// another time and place, and then one change after the other.
+func TestDirectoryRevisionIsOfWhatItHolds(t *testing.T) {
+	a, b := t.TempDir(), t.TempDir()
+	write(t, a, "fleet.yaml", "one")
+	write(t, a, "base/a.yaml", "a")
+	write(t, b, "base/a.yaml", "a")
+	write(t, b, "fleet.yaml", "one")
+	must(t, os.Chtimes(filepath.Join(b, "base/a.yaml"), time.Unix(1, 0), time.Unix(1, 0)))
+	must(t, os.Chmod(filepath.Join(b, "fleet.yaml"), 0o600))
+	must(t, os.Mkdir(filepath.Join(b, "hollow"), 0o755))
+	write(t, b, ".git/HEAD", "ref: refs/heads/main")
+	write(t, b, "base/.git", "gitdir: elsewhere")
+	revision := fetch(t, open(t, a), "").Revision
+	fetchNothing(t, open(t, b), revision)
+
+	seen := map[string]string{revision: "nothing"}
+	for what, change := range map[string]func(){
+		"content":    func() { write(t, b, "fleet.yaml", "two") },
+		"executable": func() { must(t, os.Chmod(filepath.Join(b, "fleet.yaml"), 0o755)) },
+		"new file":   func() { write(t, b, "base/b.yaml", "") },
+		"new name":   func() { must(t, os.Rename(filepath.Join(b, "base/a.yaml"), filepath.Join(b, "base/c.yaml"))) },
+		"link":       func() { must(t, os.Symlink("fleet.yaml", filepath.Join(b, "link"))) },
+		"moved text": func() { write(t, b, "x", "yz"); write(t, b, "xy", "z") },
+	} {
+		change()
+		revision := fetch(t, open(t, b), "").Revision
+		if before, ok := seen[revision]; ok {
+			t.Errorf("after %s the revision is the same as after %s", what, before)
+		}
+		seen[revision] = what
+	}
+}
+
+func TestDirectorySharesWhatDidNotChange(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a/same", "content")
+	write(t, dir, "b", "content")
+	s := open(t, dir)
+	before := fetch(t, s, "")
+	write(t, dir, "a/same", "content") // Written again, so that only its content tells.
+	write(t, dir, "b", "CONTENT")
+	after := fetch(t, s, before.Revision)
+	wantShared(t, before.Tree, after.Tree, "a/same", true)
+	wantShared(t, before.Tree, after.Tree, "b", false)
+	wantContents(t, before.Tree, map[string]string{"a/same": "content", "b": "content"})
+	wantContents(t, after.Tree, map[string]string{"a/same": "content", "b": "CONTENT"})
+}
+
+func TestDirectorySnapshotOutlivesFiles(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "fleet.yaml", "one")
+	s := open(t, dir)
+	snapshot := fetch(t, s, "")
+	must(t, s.Close())
+	must(t, os.RemoveAll(dir))
+	wantContents(t, snapshot.Tree, map[string]string{"fleet.yaml": "one"})
+}
+
+func TestDirectoryMayBeALink(t *testing.T) {
+	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "current")
+	write(t, dir, "v1/fleet.yaml", "one")
+	write(t, dir, "v2/fleet.yaml", "two")
+	must(t, os.Symlink(filepath.Join(dir, "v1"), link))
+	s := open(t, link)
+	before := fetch(t, s, "")
+	wantContents(t, before.Tree, map[string]string{"fleet.yaml": "one"})
+	point(t, link, filepath.Join(dir, "v2"))
+	wantContents(t, fetch(t, s, before.Revision).Tree, map[string]string{"fleet.yaml": "two"})
+}
+
+// point re-points a link in one step, as git-sync and Kubernetes do.
+func point(t *testing.T, link, target string) {
+	t.Helper()
+	must(t, os.Symlink(target, link+".new"))
+	must(t, os.Rename(link+".new", link))
+}
+
+func TestDirectoryThatIsNone(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "file", "")
+	must(t, syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644))
+	for name, want := range map[string]error{"missing": fleet.ErrNotFound, "file": fleet.ErrInvalid, "fifo": fleet.ErrInvalid} {
+		path := filepath.Join(dir, name)
+		if err := fetchError(t, open(t, path), path); !errors.Is(err, want) {
+			t.Errorf("%s: error = %v, want %v", name, err, want)
+		}
+	}
+}
+
+// TestDirectoryNeverOpensWhatIsNoFile would hang on the FIFO otherwise.
+func TestDirectoryNeverOpensWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "fleet.yaml", "one")
+	must(t, syscall.Mkfifo(filepath.Join(dir, "fifo.yaml"), 0o644))
+	must(t, os.Symlink("/dev/zero", filepath.Join(dir, "device")))
+	tree := fetch(t, open(t, dir), "").Tree
+	if got := read(t, tree, "fleet.yaml"); got != "one" {
+		t.Errorf("fleet.yaml = %q, want one", got)
+	}
+	wantUnreadable(t, tree, "fifo.yaml", "fifo.yaml: is no regular file")
+	wantUnreadable(t, tree, "device", "device: symbolic link to /dev/zero leads out")
+}
+
+func TestDirectoryTellsWhatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Chmod(filepath.Dir(dir), 0o755))
+	write(t, dir, "fleet.yaml", "one")
+	write(t, dir, "secret.yaml", "two")
+	write(t, dir, "lost+found/x", "three")
+	must(t, os.Chmod(filepath.Join(dir, "secret.yaml"), 0))
+	must(t, os.Chmod(filepath.Join(dir, "lost+found"), 0))
+	asNobody(t, func() {
+		tree := fetch(t, open(t, dir), "").Tree
+		if got := read(t, tree, "fleet.yaml"); got != "one" {
+			t.Errorf("fleet.yaml = %q, want one", got)
+		}
+		wantUnreadable(t, tree, "secret.yaml", "secret.yaml: cannot be read", "permission")
+		wantUnreadable(t, tree, "lost+found", "lost+found: cannot be read", "permission")
+		wantUnreadable(t, tree, "lost+found/x", "lost+found: cannot be read")
+	})
+	must(t, os.Chmod(filepath.Join(dir, "lost+found"), 0o755))
+}
+
+// asNobody runs f without root's right to read everything, where it has it.
+func asNobody(t *testing.T, f func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // Never unlocked: the thread ends with the goroutine.
+		if err := syscall.Setfsuid(65534); err != nil {
+			t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+func TestDirectoryLimits(t *testing.T) {
+	for name, c := range map[string]struct {
+		files  map[string]string
+		limits sources.Limits
+		want   []string
+	}{
+		"large file": {map[string]string{"a": "x", "b/c": noise(1001)}, sources.Limits{FileSize: 1000}, []string{"b/c: is larger than 1000 bytes"}},
+		"large tree": {map[string]string{"a": noise(900), "b": noise(900)}, sources.Limits{TreeSize: 1000}, []string{": with it", "1000 bytes"}},
+		"many files": {many(30), sources.Limits{Files: 20}, []string{"more than 20 files"}},
+		"deep":       {map[string]string{strings.Repeat("d/", 9) + "f": "x"}, sources.Limits{Depth: 5}, []string{"d/d/d", "5 directories deep"}},
+		"long path":  {map[string]string{strings.Repeat("d", 60) + "/" + strings.Repeat("f", 60): "x"}, sources.Limits{PathLength: 100}, []string{"ddd", "100 bytes"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, content := range c.files {
+				write(t, dir, name, content)
+			}
+			if err := fetchError(t, openWith(t, dir, c.limits), c.want...); !errors.Is(err, fleet.ErrInvalid) {
+				t.Errorf("error = %v, want a fleet.ErrInvalid", err)
+			}
+		})
+	}
+}
+
+func TestDirectoryNeverReadsALargeFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "huge.bin", "")
+	must(t, os.Truncate(filepath.Join(dir, "huge.bin"), 1<<40))
+	fetchError(t, open(t, dir), "huge.bin: is larger than 16 MiB")
+}
+
+func TestDirectoryNameThatIsNotUTF8(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "caf\xe9.yaml", "x")
+	fetchError(t, open(t, dir), `caf\xe9.yaml`, "not UTF-8")
+}
+
+func TestDirectoryEndsWithContext(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "fleet.yaml", "one")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := open(t, dir).Fetch(ctx, ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("Fetch = %v, want context.Canceled", err)
+	}
+}
+
+// TestDirectorySnapshotIsNeverTorn swaps the directory's content as Kubernetes
+// does it with a ConfigMap, while it is read.
+func TestDirectorySnapshotIsNeverTorn(t *testing.T) {
+	dir := t.TempDir()
+	const files = 20
+	mount := func(version int) {
+		data := fmt.Sprintf("..v%d", version)
+		for i := range files {
+			write(t, dir, filepath.Join(data, fmt.Sprint(i)), fmt.Sprint(version))
+		}
+		point(t, filepath.Join(dir, "..data"), data)
+		if version > 0 {
+			must(t, os.RemoveAll(filepath.Join(dir, fmt.Sprintf("..v%d", version-1))))
+		}
+	}
+	mount(0)
+	for i := range files {
+		must(t, os.Symlink(fmt.Sprintf("..data/%d", i), filepath.Join(dir, fmt.Sprint(i))))
+	}
+
+	var mounter sync.WaitGroup
+	stop := make(chan struct{})
+	mounter.Go(func() {
+		for version := 1; ; version++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				mount(version)
+			}
+		}
+	})
+	s := open(t, dir)
+	for whole := 0; whole < 20; {
+		snapshot, err := s.Fetch(deadline(t), "")
+		if err != nil {
+			wantText(t, err, "keeps changing")
+			continue
+		}
+		whole++
+		for i := range files {
+			if got, want := read(t, snapshot.Tree, fmt.Sprint(i)), read(t, snapshot.Tree, "0"); got != want {
+				t.Fatalf("file %d is of version %s and file 0 of version %s", i, got, want)
+			}
+		}
+	}
+	close(stop)
+	mounter.Wait()
+}
+
+// meddler is a context that does something once, the nth time it is asked
+// whether it has ended; a directory's reader asks between any two files.
+type meddler struct {
+	context.Context
+	n  int
+	do func()
+}
+
+func (m *meddler) Err() error {
+	if m.n--; m.n == 0 {
+		m.do()
+	}
+	return m.Context.Err()
+}
+
+// TestDirectoryIsReadAgainIfItChanges has one change at each moment of reading.
+func TestDirectoryIsReadAgainIfItChanges(t *testing.T) {
+	for what, change := range map[string]func(dir string){
+		"write": func(dir string) {
+			for _, name := range []string{"a", "d/b", "d/c"} {
+				write(t, dir, name, "two!")
+			}
+		},
+		"rename": func(dir string) { // Of the same size, and to the same names.
+			for _, name := range []string{"a", "d/b", "d/c"} {
+				write(t, dir, name+".new", "TWO")
+				must(t, os.Rename(filepath.Join(dir, name+".new"), filepath.Join(dir, name)))
+			}
+		},
+		"remove": func(dir string) {
+			must(t, os.RemoveAll(filepath.Join(dir, "d")))
+			must(t, os.Remove(filepath.Join(dir, "a")))
+		},
+		"fifo": func(dir string) {
+			must(t, os.RemoveAll(filepath.Join(dir, "d")))
+			must(t, os.Remove(filepath.Join(dir, "a")))
+			must(t, syscall.Mkfifo(filepath.Join(dir, "d"), 0o644))
+			must(t, syscall.Mkfifo(filepath.Join(dir, "a"), 0o644))
+		},
+		"way out": func(dir string) {
+			must(t, os.RemoveAll(filepath.Join(dir, "d")))
+			must(t, os.Remove(filepath.Join(dir, "a")))
+			must(t, os.Symlink("/etc", filepath.Join(dir, "d")))
+			must(t, os.Symlink("/etc/passwd", filepath.Join(dir, "a")))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			for n := 1; ; n++ {
+				dir := t.TempDir()
+				for _, name := range []string{"a", "d/b", "d/c"} {
+					write(t, dir, name, "one")
+				}
+				before := fetch(t, open(t, dir), "").Revision
+				ctx := &meddler{deadline(t), n, func() { change(dir) }}
+				snapshot, err := open(t, dir).Fetch(ctx, "")
+				must(t, err)
+				if ctx.n > 0 {
+					break // Read to the end before it could change.
+				}
+				// What was already read to the end when it changed may be the old state.
+				if got := snapshot.Revision; got != before {
+					fetchNothing(t, open(t, dir), got)
+				}
+			}
+		})
+	}
+}
+
+func TestDirectoryThatNeverRests(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "log", "")
+	var writer sync.WaitGroup
+	stop := make(chan struct{})
+	writer.Go(func() {
+		f, err := os.OpenFile(filepath.Join(dir, "log"), os.O_APPEND|os.O_WRONLY, 0)
+		must(t, err)
+		defer f.Close()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = f.WriteString("x")
+				_ = f.Truncate(0)
+			}
+		}
+	})
+	s := open(t, dir)
+	for {
+		if _, err := s.Fetch(deadline(t), ""); err != nil {
+			wantText(t, err, "log: keeps changing while it is read")
+			break
+		}
+	}
+	close(stop)
+	writer.Wait()
+	fetch(t, s, "")
+}
+
+func TestDirectoryIsReadOnlyToItsReaders(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "fleet.yaml", "one")
+	info, err := fs.Stat(fetch(t, open(t, dir), "").Tree, "fleet.yaml")
+	must(t, err)
+	if info.Mode() != 0o444 || !info.ModTime().IsZero() {
+		t.Errorf("fleet.yaml has mode %v and time %v, want -r--r--r-- and none", info.Mode(), info.ModTime())
+	}
+}

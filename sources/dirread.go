@@ -1,0 +1,171 @@
+package sources
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"syscall"
+)
+
+// listed is how many entries of a directory are read at a time, so that one of
+// millions costs no more memory than the limit.
+const listed = 512
+
+// dirReader reads a directory into a tree. All of its access goes through root,
+// by names from there: a link that is swapped in while it reads cannot lead it
+// outside, nor a FIFO hold it up.
+type dirReader struct {
+	ctx    context.Context
+	root   *os.Root
+	budget budget
+	// looks are what each entry looked like before it was read.
+	looks  []look
+	buffer []byte
+}
+
+// readDirectory reads root. Files that are the same as in last, which may be
+// nil, share its memory.
+func readDirectory(ctx context.Context, root *os.Root, limits Limits, last *tree) (*tree, error) {
+	r := &dirReader{ctx: ctx, root: root, budget: budget{limits: limits}}
+	if last == nil {
+		last = &tree{&node{}}
+	}
+	if _, err := r.look("."); err != nil {
+		return nil, err
+	}
+	n, err := r.directory(".", last.root)
+	if err != nil {
+		return nil, err
+	}
+	if n.err != nil {
+		return nil, n.err
+	}
+	return &tree{n}, r.lookAgain()
+}
+
+// directory reads a directory; last is what was there before, or nil.
+func (r *dirReader) directory(name string, last *node) (*node, error) {
+	f, err := r.open(name)
+	if errors.Is(err, fs.ErrPermission) {
+		return &node{name: path.Base(name), mode: modeDirectory, err: unreadable(name)}, nil
+	} else if err != nil {
+		return nil, &movingError{name, err}
+	}
+	defer f.Close()
+	var children []*node
+	for {
+		batch, err := f.ReadDir(listed)
+		for _, entry := range batch {
+			if entry.Name() == ".git" {
+				continue
+			}
+			child, err := r.entry(name, entry.Name(), last)
+			if err != nil {
+				return nil, err
+			}
+			// Git has no empty directories, so none are kept.
+			if child.mode != modeDirectory || child.err != nil || len(child.children) > 0 {
+				children = append(children, child)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return newDirectoryNode(path.Base(name), name, children)
+		} else if err != nil {
+			return nil, &movingError{name, err}
+		}
+	}
+}
+
+func (r *dirReader) entry(directory, base string, last *node) (*node, error) {
+	if err := r.ctx.Err(); err != nil {
+		return nil, err
+	}
+	name, err := r.budget.enter(directory, base)
+	if err != nil {
+		return nil, err
+	}
+	info, err := r.look(name)
+	if err != nil {
+		return nil, err
+	}
+	if last != nil {
+		last = last.child(base)
+	}
+	switch info.Mode().Type() {
+	case 0:
+		return r.file(name, info, last)
+	case fs.ModeDir:
+		return r.directory(name, last)
+	case fs.ModeSymlink:
+		return r.link(name)
+	default:
+		// Opening a FIFO or a device could block or do something.
+		return &node{name: base, mode: info.Mode().Type(), err: &fault{name, "is no regular file; remove it"}}, nil
+	}
+}
+
+func (r *dirReader) link(name string) (*node, error) {
+	target, err := r.root.Readlink(name)
+	if err != nil {
+		return nil, &movingError{name, err}
+	}
+	if err := r.budget.link(name, int64(len(target))); err != nil {
+		return nil, err
+	}
+	return &node{name: path.Base(name), mode: modeLink, data: []byte(target)}, nil
+}
+
+func (r *dirReader) file(name string, info fs.FileInfo, last *node) (*node, error) {
+	if err := r.budget.file(name, info.Size()); err != nil {
+		return nil, err
+	}
+	n := &node{name: path.Base(name), mode: modeFile}
+	if info.Mode()&0o111 != 0 {
+		n.mode = modeExecutable
+	}
+	content, err := r.content(name, info)
+	if errors.Is(err, fs.ErrPermission) {
+		n.err = unreadable(name)
+		return n, nil
+	} else if err != nil {
+		return nil, &movingError{name, err}
+	}
+	if last != nil && last.mode.IsRegular() && bytes.Equal(last.data, content) {
+		n.data = last.data
+	} else {
+		n.data = bytes.Clone(content)
+	}
+	return n, nil
+}
+
+// content is valid until the next call.
+func (r *dirReader) content(name string, info fs.FileInfo) ([]byte, error) {
+	f, err := r.open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if now, err := f.Stat(); err != nil || !sameLook(info, now) {
+		return nil, errMoved
+	}
+	if size := int(info.Size()); cap(r.buffer) < size {
+		r.buffer = make([]byte, size)
+	}
+	content := r.buffer[:info.Size()]
+	_, err = io.ReadFull(f, content)
+	return content, err
+}
+
+// open asks not to block, because what was a file or directory a moment ago may
+// be a FIFO now.
+func (r *dirReader) open(name string) (*os.File, error) {
+	return r.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+func unreadable(name string) error {
+	return &fault{name, "cannot be read; give this process permission, or remove it"}
+}

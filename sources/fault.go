@@ -1,0 +1,35 @@
+package sources
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// fault is something wrong with the fleet repo itself, as opposed to the way to
+// it: fetching the same revision again would find it again.
+type fault struct {
+	// file is relative to the root; empty where no one file is to blame.
+	file    string
+	message string
+}
+
+func (f *fault) Error() string {
+	if f.file == "" {
+		return f.message
+	}
+	return printable(f.file) + ": " + f.message
+}
+
+// Unwrap makes a fault a fleet.ErrInvalid.
+func (*fault) Unwrap() error { return fleet.ErrInvalid }
+
+// printable quotes a name that could break out of its line in a log.
+func printable(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return strconv.Quote(name)
+	}
+	return name
+}

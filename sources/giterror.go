@@ -1,0 +1,113 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// explain puts what went wrong with a repository into words that say what to
+// do. What servers say is theirs to choose, so of their texts only a line of
+// printable characters is kept, and of URLs neither userinfo nor query.
+func explain(ctx context.Context, err error) error {
+	var broken *fault
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("no answer in time; is the host up, and reachable from here?: %w", ctx.Err())
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &broken):
+		return broken
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		return fmt.Errorf("default branch: %w; the repository is empty, push a commit", fleet.ErrNotFound)
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return fmt.Errorf("%w; check the URL, and that the repository can be read without credentials", fleet.ErrNotFound)
+	case errors.Is(err, transport.ErrAuthenticationRequired):
+		return fmt.Errorf("%w; credentials are not supported yet, make the repository readable without", fleet.ErrUnauthenticated)
+	case errors.Is(err, transport.ErrAuthorizationFailed):
+		return fmt.Errorf("%w; credentials are not supported yet, make the repository readable without", fleet.ErrForbidden)
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("git is not installed here, and git+file needs it; install it, or serve the repository over http")
+	}
+	return cleanError{clean(reason(err)), err}
+}
+
+// reason is an error's text without what go-git and net/http put around it.
+func reason(err error) string {
+	var unexpected *plumbing.UnexpectedError // It has no Unwrap.
+	for errors.As(err, &unexpected) {
+		err = unexpected.Err
+	}
+	var (
+		status *githttp.Err
+		told   *pktline.ErrorLine
+		odd    *packp.ErrUnexpectedData
+		around *url.Error
+	)
+	switch {
+	case errors.As(err, &status):
+		return "the server answered " + status.Response.Status
+	case errors.As(err, &told):
+		return "the server says: " + told.Text
+	case errors.As(err, &odd) && strings.Contains(string(odd.Data), "object-format=sha256"):
+		return "its objects are named by SHA-256, which is not supported; use a repository with SHA-1"
+	case errors.As(err, &odd), errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen):
+		return "what answers is no Git server; check that the URL is the one to clone from"
+	case errors.As(err, &around):
+		return around.Err.Error()
+	}
+	return err.Error()
+}
+
+// cleanError is an error told in other words.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e cleanError) Error() string { return e.text }
+func (e cleanError) Unwrap() error { return e.err }
+
+var (
+	urlLike = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]*`)
+	// longest is how much of a foreign text is worth a place in a log.
+	longest = 300
+)
+
+// clean makes one line of a text, without the secrets that URLs may hold.
+func clean(text string) string {
+	text = urlLike.ReplaceAllStringFunc(text, cleanURL)
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	return text
+}
+
+func cleanURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		scheme, _, _ := strings.Cut(text, "://")
+		return scheme + "://…"
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}

@@ -1,0 +1,205 @@
+package sources_test
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// gitRepo is a bare repository on disk, made and changed by the real git.
+type gitRepo struct {
+	t *testing.T
+	// root holds the repository as repo.git, and work is what is committed.
+	root, work string
+}
+
+func newGitRepo(t *testing.T, initFlags ...string) *gitRepo {
+	t.Helper()
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Fatalf("these tests need git: %v", err)
+	}
+	r := &gitRepo{t: t, root: t.TempDir(), work: t.TempDir()}
+	r.git(append([]string{"init", "--bare", "--quiet", "--initial-branch=main"}, append(initFlags, r.bare())...)...)
+	return r
+}
+
+func (r *gitRepo) bare() string { return filepath.Join(r.root, "repo.git") }
+
+// git runs outside of the repository, deaf to the configuration of whoever runs the tests.
+func (r *gitRepo) git(args ...string) string {
+	r.t.Helper()
+	return r.gitInput("", args...)
+}
+
+func (r *gitRepo) gitInput(input string, args ...string) string {
+	r.t.Helper()
+	cmd := exec.Command("git", args...)
+	cmd.Dir = r.work
+	cmd.Env = append(os.Environ(), gitEnv()...)
+	cmd.Stdin = strings.NewReader(input)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		r.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+func gitEnv() []string {
+	env := []string{"GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C"}
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env = append(env, "GIT_"+who+"_NAME=Test", "GIT_"+who+"_EMAIL=test@example.com", "GIT_"+who+"_DATE=2026-01-02T03:04:05Z")
+	}
+	return env
+}
+
+// inBare runs in the repository itself.
+func (r *gitRepo) inBare(args ...string) string {
+	r.t.Helper()
+	return r.git(append([]string{"--git-dir", r.bare()}, args...)...)
+}
+
+// commit writes files, commits all there are to the default branch, and returns
+// the commit's hash. A file whose content is "-" is removed.
+func (r *gitRepo) commit(files map[string]string) string {
+	r.t.Helper()
+	for name, content := range files {
+		path := filepath.Join(r.work, name)
+		if content == "-" {
+			must(r.t, os.Remove(path))
+			continue
+		}
+		must(r.t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(r.t, os.WriteFile(path, []byte(content), 0o644))
+	}
+	r.inBare("--work-tree", r.work, "add", "--all")
+	r.inBare("--work-tree", r.work, "commit", "--allow-empty", "--quiet", "--message", "a change")
+	return r.inBare("rev-parse", "HEAD")
+}
+
+// commitTree makes a commit of raw tree entries, such as a checkout could never
+// hold, and puts main there.
+func (r *gitRepo) commitTree(entries ...string) string {
+	r.t.Helper()
+	return r.pointMainAt(r.tree(entries...))
+}
+
+func (r *gitRepo) pointMainAt(tree string) string {
+	r.t.Helper()
+	commit := r.inBare("commit-tree", "-m", "by hand", tree)
+	r.inBare("update-ref", "refs/heads/main", commit)
+	return commit
+}
+
+// tree writes a tree object as it is told to. An entry is "mode name\x00hash",
+// with the hash in hexadecimal.
+func (r *gitRepo) tree(entries ...string) string {
+	r.t.Helper()
+	var raw bytes.Buffer
+	for _, entry := range entries {
+		head, hash, _ := strings.Cut(entry, "\x00")
+		raw.WriteString(head + "\x00")
+		for i := 0; i < len(hash); i += 2 {
+			raw.WriteByte(unhex(hash[i])<<4 | unhex(hash[i+1]))
+		}
+	}
+	return r.gitInput(raw.String(), "--git-dir", r.bare(), "hash-object", "-t", "tree", "-w", "--stdin", "--literally")
+}
+
+func unhex(c byte) byte {
+	if c >= 'a' {
+		return c - 'a' + 10
+	}
+	return c - '0'
+}
+
+func (r *gitRepo) blob(content string) string {
+	r.t.Helper()
+	return r.gitInput(content, "--git-dir", r.bare(), "hash-object", "-w", "--stdin")
+}
+
+// fileURL is the repository without a server.
+func (r *gitRepo) fileURL() string { return "git+file://" + r.bare() }
+
+// gitServer serves a repository through git's own http-backend.
+type gitServer struct {
+	*httptest.Server
+	mu sync.Mutex
+	// requests are the methods and last path elements of all so far.
+	requests []string
+	// answered counts the bytes of all bodies so far.
+	answered int
+	// meddle may answer in place of the backend, or wrap its writer; nil lets
+	// all pass.
+	meddle func(w http.ResponseWriter, r *http.Request) http.ResponseWriter
+}
+
+func (r *gitRepo) serve() *gitServer {
+	r.t.Helper()
+	backend := &cgi.Handler{
+		Path: filepath.Join(r.git("--exec-path"), "git-http-backend"),
+		Env:  append(gitEnv(), "GIT_PROJECT_ROOT="+r.root, "GIT_HTTP_EXPORT_ALL=1"),
+	}
+	s := &gitServer{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.requests = append(s.requests, r.Method+" "+filepath.Base(r.URL.Path))
+		meddle := s.meddle
+		s.mu.Unlock()
+		w = &countingWriter{w, s}
+		if meddle != nil {
+			if w = meddle(w, r); w == nil {
+				return
+			}
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	r.t.Cleanup(s.Close)
+	return s
+}
+
+func (s *gitServer) url() string { return s.URL + "/repo.git" }
+
+// interfere sets what is done to requests from now on.
+func (s *gitServer) interfere(meddle func(w http.ResponseWriter, r *http.Request) http.ResponseWriter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meddle = meddle
+}
+
+// taken returns the requests and the bytes answered since it was last called.
+func (s *gitServer) taken() ([]string, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	requests, answered := s.requests, s.answered
+	s.requests, s.answered = nil, 0
+	return requests, answered
+}
+
+type countingWriter struct {
+	http.ResponseWriter
+	server *gitServer
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.server.mu.Lock()
+	w.server.answered += n
+	w.server.mu.Unlock()
+	return n, err
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,295 @@
+package sources_test
+
+import (
+	"bytes"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+// TestMain keeps quiet about broken pipes, which many of these tests cause, and
+// has the process trust the certificate of test servers. That is read only once.
+func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard)
+	os.Exit(trusting(httptest.NewTLSServer(nil), m.Run))
+}
+
+func trusting(server *httptest.Server, run func() int) int {
+	defer server.Close()
+	file, err := os.CreateTemp("", "tributary-test-*.pem")
+	if err != nil {
+		panic(err)
+	}
+	defer os.Remove(file.Name())
+	if err := pem.Encode(file, &pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}); err != nil {
+		panic(err)
+	}
+	if err := errors.Join(file.Close(), os.Setenv("SSL_CERT_FILE", file.Name())); err != nil {
+		panic(err)
+	}
+	return run()
+}
+
+func TestGitOverHTTPS(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	server := httptest.NewTLSServer(repo.serve().Config.Handler)
+	defer server.Close()
+	s := open(t, server.URL+"/repo.git?ref=main")
+	revision := fetch(t, s, "").Revision
+	repo.commit(map[string]string{"fleet.yaml": "two"})
+	wantContents(t, fetch(t, s, revision).Tree, map[string]string{"fleet.yaml": "two"})
+
+	// Never from there to where anyone may listen in.
+	down := httptest.NewTLSServer(http.RedirectHandler(repo.serve().url()+"/info/refs", http.StatusFound))
+	defer down.Close()
+	fetchError(t, open(t, down.URL+"/repo.git"), "redirect", `"https" to "http"`)
+}
+
+// TestGitRecovers has one request go wrong and the next one well, before
+// anything was fetched and after.
+func TestGitRecovers(t *testing.T) {
+	status := func(code int) func(http.ResponseWriter) http.ResponseWriter {
+		return func(w http.ResponseWriter) http.ResponseWriter {
+			http.Error(w, "a page\nwith https://user:hunter2@host/?token=hunter2 in it", code)
+			return nil
+		}
+	}
+	for name, trouble := range map[string]struct {
+		method string
+		meddle func(http.ResponseWriter) http.ResponseWriter
+		want   string
+	}{
+		"refs 500":       {"GET", status(500), "the server answered 500 Internal Server Error"},
+		"refs 503":       {"GET", status(503), "the server answered 503 Service Unavailable"},
+		"refs 404":       {"GET", status(404), "not found; check the URL"},
+		"refs 401":       {"GET", status(401), "credentials are not supported yet"},
+		"refs 403":       {"GET", status(403), "credentials are not supported yet"},
+		"refs are HTML":  {"GET", status(200), "no Git server"},
+		"refs truncated": {"GET", truncated(70), ""},
+		"refs garbled":   {"GET", garbled(40), ""},
+		"pack 500":       {"POST", status(500), "the server answered 500 Internal Server Error"},
+		"pack truncated": {"POST", truncated(2000), ""},
+		"pack cut short": {"POST", truncated(100), ""},
+		"pack missing":   {"POST", truncated(0), ""},
+		"pack garbled":   {"POST", garbled(2000), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo := newGitRepo(t)
+			repo.commit(map[string]string{"fleet.yaml": "one", "noise": noise(9000)})
+			server := repo.serve()
+			s := open(t, server.url())
+			for round, content := range []string{"one", "two"} {
+				repo.commit(map[string]string{"fleet.yaml": content, "more": noise(9000)})
+				server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+					if r.Method != trouble.method {
+						return w
+					}
+					return trouble.meddle(w)
+				})
+				if err := fetchError(t, s, trouble.want, server.url()); strings.Contains(err.Error(), "hunter2") {
+					t.Errorf("round %d: error %q tells a secret", round, err)
+				}
+				server.interfere(nil)
+				if got := read(t, fetch(t, s, "").Tree, "fleet.yaml"); got != content {
+					t.Errorf("round %d: fleet.yaml = %q after the trouble, want %q", round, got, content)
+				}
+			}
+		})
+	}
+}
+
+// truncated lets through so many bytes of a body and then hangs up.
+func truncated(n int) func(http.ResponseWriter) http.ResponseWriter {
+	return func(w http.ResponseWriter) http.ResponseWriter { return &brokenWriter{w, n, false} }
+}
+
+// garbled flips the bits of one byte.
+func garbled(at int) func(http.ResponseWriter) http.ResponseWriter {
+	return func(w http.ResponseWriter) http.ResponseWriter { return &brokenWriter{w, at, true} }
+}
+
+type brokenWriter struct {
+	http.ResponseWriter
+	left int
+	flip bool
+}
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	if w.left < 0 || w.left >= len(p) {
+		w.left -= len(p)
+		return w.ResponseWriter.Write(p)
+	}
+	if w.flip {
+		p = bytes.Clone(p)
+		p[w.left] ^= 0xff
+		w.left = -1
+		return w.ResponseWriter.Write(p)
+	}
+	_, _ = w.ResponseWriter.Write(p[:w.left])
+	panic(http.ErrAbortHandler)
+}
+
+// TestGitStartsOver has a server that cannot cope with what is claimed to be
+// there already, as after a restore from a backup.
+func TestGitStartsOver(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	server := repo.serve()
+	s := open(t, server.url())
+	revision := fetch(t, s, "").Revision
+	repo.commit(map[string]string{"fleet.yaml": "two"})
+	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || bytes.Contains(body, []byte("have ")) {
+			http.Error(w, "no such commit", http.StatusInternalServerError)
+			return nil
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		return w
+	})
+	server.taken()
+	wantContents(t, fetch(t, s, revision).Tree, map[string]string{"fleet.yaml": "two"})
+	if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs", "POST git-upload-pack", "GET refs", "POST git-upload-pack"}) {
+		t.Errorf("requests = %q, want the fetch twice", got)
+	}
+}
+
+func TestGitErrorsCanBeActedUpon(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	server := repo.serve()
+	s := open(t, server.url())
+	for code, want := range map[int]error{401: fleet.ErrUnauthenticated, 403: fleet.ErrForbidden, 404: fleet.ErrNotFound} {
+		server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+			w.WriteHeader(code)
+			return nil
+		})
+		if err := fetchError(t, s); !errors.Is(err, want) {
+			t.Errorf("on %d, error = %v, want %v", code, err, want)
+		}
+	}
+	if err := fetchError(t, open(t, repo.fileURL()+".missing"), "check the URL"); !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("error = %v, want fleet.ErrNotFound", err)
+	}
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	fetchError(t, open(t, gone.URL+"/repo.git"), "connection refused")
+}
+
+func TestGitFollowsRedirectOfTheRepository(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	server := repo.serve()
+	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := server.url() + strings.TrimPrefix(r.URL.Path, "/old.git") + "?" + r.URL.RawQuery
+		http.Redirect(w, r, to, http.StatusMovedPermanently)
+	}))
+	defer moved.Close()
+	wantContents(t, fetch(t, open(t, moved.URL+"/old.git"), "").Tree, map[string]string{"fleet.yaml": "one"})
+}
+
+func TestGitErrorsKeepRedirectsSecret(t *testing.T) {
+	for _, to := range []string{
+		"https://user:hunter2@127.0.0.1:1/?token=hunter2",
+		"ftp://user:hunter2@host/?token=hunter2",
+		"/login?token=hunter2",
+	} {
+		server := httptest.NewServer(http.RedirectHandler(to, http.StatusFound))
+		defer server.Close()
+		if err := fetchError(t, open(t, server.URL+"/repo.git"), server.URL); strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("error %q tells a secret", err)
+		}
+	}
+}
+
+func TestGitFollowsNoRedirectOfTheFetchItself(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	server := repo.serve()
+	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+		if r.Method == "GET" {
+			return w
+		}
+		http.Redirect(w, r, "https://user:hunter2@127.0.0.1:1/?token=hunter2", http.StatusTemporaryRedirect)
+		return nil
+	})
+	if err := fetchError(t, open(t, server.url()), "redirect"); strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("error %q tells a secret", err)
+	}
+}
+
+func TestGitURLMayHaveEscapes(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	must(t, os.Rename(repo.bare(), filepath.Join(repo.root, "my repo%.git")))
+	for _, url := range []string{repo.serve().URL, "git+file://" + repo.root} {
+		wantContents(t, fetch(t, open(t, url+"/my%20repo%25.git"), "").Tree, map[string]string{"fleet.yaml": "one"})
+	}
+}
+
+// TestGitDoesNotReadWithoutEnd has servers that never stop sending.
+func TestGitDoesNotReadWithoutEnd(t *testing.T) {
+	for name, line := range map[string]string{
+		"refs": "003d0123456789012345678901234567890123456789 refs/heads/xxxxx\n",
+		"text": "all work and no play makes a dull server\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			many := strings.Repeat(line, 1000)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				status := http.StatusOK
+				if name == "text" {
+					status = http.StatusNotFound
+				}
+				w.WriteHeader(status)
+				if name == "refs" {
+					_, _ = io.WriteString(w, "001e# service=git-upload-pack\n00000042"+"0123456789012345678901234567890123456789 refs/heads/a\x00shallow\n")
+				}
+				for {
+					if _, err := io.WriteString(w, many); err != nil {
+						return
+					}
+				}
+			}))
+			defer server.Close()
+			fetchError(t, open(t, server.URL+"/repo.git"))
+		})
+	}
+}
+
+func TestGitAsksForACommitAtFaultOnce(t *testing.T) {
+	for _, filter := range []string{"false", "true"} {
+		t.Run("filter "+filter, func(t *testing.T) {
+			repo := newGitRepo(t)
+			repo.inBare("config", "uploadpack.allowFilter", filter)
+			repo.commit(map[string]string{"big": "small"})
+			server := repo.serve()
+			s := openWith(t, server.url(), sources.Limits{FileSize: 1000})
+			before := fetch(t, s, "")
+
+			repo.commit(map[string]string{"big": noise(2000)})
+			first := fetchError(t, s, "big: is larger")
+			server.taken()
+			if second := fetchError(t, s, "big: is larger"); second.Error() != first.Error() {
+				t.Errorf("error = %q, and %q before", second, first)
+			}
+			if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs"}) {
+				t.Errorf("requests = %q, want one for the refs alone", got)
+			}
+
+			repo.commit(map[string]string{"big": "small again"})
+			wantContents(t, fetch(t, s, before.Revision).Tree, map[string]string{"big": "small again"})
+		})
+	}
+}

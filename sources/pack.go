@@ -1,0 +1,146 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+)
+
+// errPack is for a pack that does not hold what was asked for.
+var errPack = errors.New("the server sent a broken pack")
+
+// pack takes in what a server sends: objects, and deltas from which others are
+// made. go-git's own indexer holds each object in memory, however large, and
+// knows no deltas against objects that were sent earlier.
+type pack struct {
+	ctx    context.Context
+	limits Limits
+	spool  *spool
+	// have are objects that deltas may be based on beside those of the pack.
+	have objects
+	// inflated counts the bytes of all objects, kept or not.
+	inflated int64
+	// tooLarge are objects over the size of a file: read past, not kept.
+	tooLarge map[plumbing.Hash]bool
+	// lost is true where some have no known hash, being deltas that were not
+	// applied, to objects that are too large or to make such.
+	lost  bool
+	bases []base
+	// byOffset and byHash are the deltas that wait for their base.
+	byOffset map[int64][]delta
+	byHash   map[plumbing.Hash][]delta
+	// held counts the bytes of objects in memory while deltas are applied.
+	held int64
+}
+
+// base is an object that was sent whole. at is where in the pack it stood.
+type base struct {
+	at   int64
+	hash plumbing.Hash
+}
+
+// readPack spools the objects of a pack. The caller closes the spool.
+func readPack(ctx context.Context, r io.Reader, s *spool, have objects, limits Limits) (*pack, error) {
+	p := &pack{
+		ctx: ctx, limits: limits, spool: s, have: have,
+		tooLarge: map[plumbing.Hash]bool{},
+		byOffset: map[int64][]delta{},
+		byHash:   map[plumbing.Hash][]delta{},
+	}
+	if err := p.scan(packfile.NewScanner(r)); err != nil {
+		return nil, err
+	}
+	return p, p.applyDeltas()
+}
+
+func (p *pack) scan(s *packfile.Scanner) error {
+	_, count, err := s.Header()
+	if err != nil {
+		return packError(err)
+	}
+	// A tree has no more files and directories than it has entries; servers may
+	// send a few objects that were not asked for.
+	if int64(count) > 2*int64(p.limits.Files)+1000 {
+		return tooManyFiles(p.limits)
+	}
+	for range count {
+		if err := p.object(s); err != nil {
+			return packError(err)
+		}
+	}
+	_, err = s.Checksum()
+	return packError(err)
+}
+
+func (p *pack) object(s *packfile.Scanner) error {
+	header, err := s.NextObjectHeader()
+	if err != nil {
+		return err
+	}
+	switch header.Type {
+	case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
+		return p.whole(s, header)
+	case plumbing.OFSDeltaObject, plumbing.REFDeltaObject:
+		return p.delta(s, header)
+	}
+	return fmt.Errorf("%w: an object of type %d", errPack, header.Type)
+}
+
+// whole reads an object that was sent as it is.
+func (p *pack) whole(s *packfile.Scanner, header *packfile.ObjectHeader) error {
+	if err := p.inflate(header.Length); err != nil {
+		return err
+	}
+	hasher := plumbing.NewHasher(header.Type, header.Length)
+	keep := header.Length <= p.limits.FileSize
+	var w io.Writer = hasher
+	if keep {
+		w = io.MultiWriter(hasher, p.spool)
+	}
+	if err := inflateAll(s, w, header.Length); err != nil {
+		return err
+	}
+	hash := hasher.Sum()
+	if !keep {
+		p.tooLarge[hash] = true
+		return nil
+	}
+	p.spool.add(hash, header.Type, header.Length)
+	p.bases = append(p.bases, base{header.Offset, hash})
+	return nil
+}
+
+// inflate is asked before so many bytes are inflated, because a small pack can
+// hold any number of them.
+func (p *pack) inflate(size int64) error {
+	if p.inflated += size; p.inflated > maxTransfer(p.limits) || p.spool.size > maxSpool(p.limits) {
+		return &fault{"", fmt.Sprintf("its files are much larger than %s together; move what no cluster needs out of the fleet repo", bytesize(p.limits.TreeSize))}
+	}
+	return nil
+}
+
+// maxSpool leaves room for deltas, what is made of them, and directories.
+func maxSpool(l Limits) int64 { return 2*l.TreeSize + 16<<20 }
+
+func inflateAll(s *packfile.Scanner, w io.Writer, size int64) error {
+	n, _, err := s.NextObject(w)
+	if err == nil && n != size {
+		err = fmt.Errorf("%w: an object shorter than it says", errPack)
+	}
+	return err
+}
+
+func packError(err error) error {
+	var broken *fault
+	switch {
+	case err == nil, errors.As(err, &broken), errors.Is(err, errPack):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%w: it ends too early", errPack)
+	}
+	return fmt.Errorf("pack: %w", err)
+}

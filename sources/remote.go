@@ -1,0 +1,97 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+)
+
+// remote is a connection to a repository, good for one request of objects.
+type remote struct {
+	session transport.UploadPackSession
+	refs    *packp.AdvRefs
+}
+
+// close tells nothing new: what matters has been read by then, or failed.
+func (r *remote) close() { _ = r.session.Close() }
+
+// pack asks for a commit without its history. Of have, which may be nil, only
+// the differences are sent. The caller closes the stream.
+func (r *remote) pack(ctx context.Context, want plumbing.Hash, have *commit, limits Limits) (*packStream, error) {
+	request, err := r.request(want, have, limits)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	response, err := r.session.UploadPack(ctx, request)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return &packStream{demultiplex(response, request.Capabilities), response, cancel}, nil
+}
+
+func (r *remote) request(want plumbing.Hash, have *commit, limits Limits) (*packp.UploadPackRequest, error) {
+	if !r.refs.Capabilities.Supports(capability.Shallow) {
+		return nil, errors.New("the server cannot send a commit without its history; it must offer shallow fetches")
+	}
+	request := packp.NewUploadPackRequestFromCapabilities(r.refs.Capabilities)
+	request.Wants = []plumbing.Hash{want}
+	request.Depth = packp.DepthCommits(1)
+	wishes := []capability.Capability{capability.Shallow}
+	if r.refs.Capabilities.Supports(capability.NoProgress) {
+		wishes = append(wishes, capability.NoProgress)
+	}
+	if have != nil {
+		request.Haves = []plumbing.Hash{have.hash}
+		request.Shallows = []plumbing.Hash{have.hash}
+		// Without it, Git sends all of a commit whose parents are cut off. Each
+		// server has it; go-git hides it, because its own storage cannot cope.
+		wishes = append(wishes, capability.ThinPack)
+	}
+	if r.filters() {
+		request.Filter = packp.FilterBlobLimit(uint64(limits.FileSize)+1, packp.BlobLimitPrefixNone)
+		wishes = append(wishes, capability.Filter)
+	}
+	for _, wish := range wishes {
+		if err := request.Capabilities.Set(wish); err != nil {
+			return nil, err
+		}
+	}
+	return request, nil
+}
+
+// filters tells whether the server can leave out files that are too large.
+func (r *remote) filters() bool { return r.refs.Capabilities.Supports(capability.Filter) }
+
+// packStream is a pack on its way.
+type packStream struct {
+	io.Reader
+	response io.ReadCloser
+	cancel   context.CancelFunc
+}
+
+// close ends the stream, wherever it is. A git-upload-pack that still has
+// something to say would otherwise be waited for, for ever: go-git kills it only
+// where a read fails.
+func (s *packStream) close() {
+	s.cancel()
+	_, _ = io.Copy(io.Discard, s.response)
+	_ = s.response.Close()
+}
+
+func demultiplex(r io.Reader, agreed *capability.List) io.Reader {
+	switch {
+	case agreed.Supports(capability.Sideband64k):
+		return sideband.NewDemuxer(sideband.Sideband64k, r)
+	case agreed.Supports(capability.Sideband):
+		return sideband.NewDemuxer(sideband.Sideband, r)
+	}
+	return r
+}

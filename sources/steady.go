@@ -1,0 +1,87 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// attempts is how often a directory is read that changes meanwhile; the pauses
+// between them double, so that all of it takes about a second and a half.
+const attempts = 7
+
+// readSteady reads the directory until nothing changed while it was read, since
+// a snapshot half of the old state and half of the new one was never committed
+// by anyone.
+func (d *directory) readSteady(ctx context.Context) (*tree, error) {
+	pause := 25 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		t, err := d.read(ctx)
+		var moving *movingError
+		if !errors.As(err, &moving) || attempt == attempts {
+			return t, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+			pause *= 2
+		}
+	}
+}
+
+// movingError says that a directory changed while it was read, or that it could
+// not be read for a reason that may pass.
+type movingError struct {
+	name  string
+	cause error
+}
+
+func (e *movingError) Error() string {
+	var at *fs.PathError
+	if errors.As(e.cause, &at) && !errors.Is(at, fs.ErrNotExist) {
+		return printable(e.name) + ": " + at.Err.Error()
+	}
+	return printable(e.name) + ": keeps changing while it is read; keep what changes all the time out of the fleet repo"
+}
+
+var errMoved = errors.New("is not what it was")
+
+// look is what an entry looked like before it was read.
+type look struct {
+	name string
+	info fs.FileInfo
+}
+
+func (r *dirReader) look(name string) (fs.FileInfo, error) {
+	info, err := r.root.Lstat(name)
+	if err != nil {
+		return nil, &movingError{name, err}
+	}
+	r.looks = append(r.looks, look{name, info})
+	return info, nil
+}
+
+// lookAgain finds out whether anything changed since it was read. The times of
+// directories tell of files that came or went.
+func (r *dirReader) lookAgain() error {
+	for _, before := range r.looks {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		now, err := r.root.Lstat(before.name)
+		if err == nil && !sameLook(before.info, now) {
+			err = errMoved
+		}
+		if err != nil {
+			return &movingError{before.name, err}
+		}
+	}
+	return nil
+}
+
+func sameLook(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.Mode() == b.Mode() && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}

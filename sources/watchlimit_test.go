@@ -1,0 +1,21 @@
+package sources
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The limits on watches are the whole machine's, so that a test cannot run into
+// them without taking them from everyone else.
+func TestWatchLimitsSayWhatToDo(t *testing.T) {
+	for cause, want := range map[syscall.Errno]string{
+		syscall.ENOSPC: "fs.inotify.max_user_watches",
+		syscall.EMFILE: "fs.inotify.max_user_instances",
+	} {
+		if err := explainWatch(fmt.Errorf("add: %w", cause)); !strings.Contains(err.Error(), want) {
+			t.Errorf("explainWatch(%v) = %q, want it to say %q", cause, err, want)
+		}
+	}
+}
