@@ -18,6 +18,9 @@ type Config struct {
 	Renderer Renderer
 	// Interval is how often the source is looked at; 0 means a minute.
 	Interval time.Duration
+	// Timeout bounds one look, however long the source's host hangs; 0 means
+	// five minutes, which a large repository over a slow line may take.
+	Timeout time.Duration
 	// Logger is discarded where nil.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil registers none.
@@ -56,6 +59,9 @@ type Status struct {
 func New(cfg Config) *Fleet {
 	if cfg.Interval == 0 {
 		cfg.Interval = time.Minute
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Minute
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -160,7 +166,7 @@ func pause(interval time.Duration, failures int) time.Duration {
 // revision that the source is at.
 func (f *Fleet) follow(ctx context.Context, known string) (string, error) {
 	start := time.Now()
-	snapshot, err := f.cfg.Source.Fetch(ctx, known)
+	snapshot, err := f.fetch(ctx, known)
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
@@ -178,6 +184,12 @@ func (f *Fleet) follow(ctx context.Context, known string) (string, error) {
 		return known, nil
 	}
 	return snapshot.Revision, f.release(ctx, snapshot)
+}
+
+func (f *Fleet) fetch(ctx context.Context, known string) (*Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	defer cancel()
+	return f.cfg.Source.Fetch(ctx, known)
 }
 
 // release renders a snapshot and, where it has no fault, puts it live. All

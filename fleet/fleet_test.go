@@ -22,12 +22,11 @@ type script struct {
 	mu      sync.Mutex
 	next    *fleet.Snapshot
 	err     error
-	fetched chan struct{} // one value for each Fetch that has returned
+	hangs   bool // the next Fetch takes as long as it is let
 	watches int
-	moved   func()
 }
 
-func newScript() *script { return &script{fetched: make(chan struct{}, 1000)} }
+func newScript() *script { return &script{} }
 
 func (s *script) String() string { return "script" }
 
@@ -43,21 +42,24 @@ func (s *script) fail(err error) {
 	s.err = err
 }
 
-func (s *script) Fetch(_ context.Context, known string) (*fleet.Snapshot, error) {
+func (s *script) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fetched <- struct{}{}
+	if s.hangs {
+		s.hangs = false
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	if s.err != nil || s.next == nil || s.next.Revision == known {
 		return nil, s.err
 	}
 	return s.next, nil
 }
 
-func (s *script) Watch(ctx context.Context, moved func()) error {
+func (s *script) Watch(ctx context.Context, _ func()) error {
 	s.mu.Lock()
 	s.watches++
 	first := s.watches == 1
-	s.moved = moved
 	s.mu.Unlock()
 	if first {
 		return errors.New("no watches left")
@@ -93,7 +95,7 @@ spec: {dns: one.example.com}
 func run(t *testing.T, s *script) (*fleet.Fleet, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	f := fleet.New(fleet.Config{Source: s, Renderer: render.Renderer{}, Interval: time.Millisecond, Registerer: registry})
+	f := fleet.New(fleet.Config{Source: s, Renderer: render.Renderer{}, Interval: time.Millisecond, Timeout: 50 * time.Millisecond, Registerer: registry})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
@@ -185,6 +187,14 @@ func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T)
 	if err := f.Status().SourceError; err != nil {
 		t.Errorf("Status().SourceError = %v once the source is back", err)
 	}
+}
+
+func TestSourceThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
+	s := newScript()
+	s.set("main@1", "v1")
+	s.hangs = true
+	f, _ := run(t, s)
+	await(t, "a release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
 }
 
 func TestWatchThatFailsIsTriedAgain(t *testing.T) {

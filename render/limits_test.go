@@ -151,6 +151,21 @@ func TestSymbolicLinksStayInTheTree(t *testing.T) {
 	}
 }
 
+// TestLinkedClustersAreNotMissed is about fs.WalkDir, which passes over links.
+func TestLinkedClustersAreNotMissed(t *testing.T) {
+	tree := small(apps(1, "a: b"))
+	tree["elsewhere/two.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: two}\n")}
+	tree["clusters/two.yaml"] = &fstest.MapFile{Data: []byte("../elsewhere/two.yaml"), Mode: fs.ModeSymlink}
+	if got := len(prepare(t, tree).Members()); got != 2 {
+		t.Errorf("%d clusters, want 2", got)
+	}
+	tree["clusters/more"] = &fstest.MapFile{Data: []byte("../elsewhere"), Mode: fs.ModeSymlink}
+	const want = "clusters/more: is a link to a directory, which is not followed; put the cluster files themselves here\n"
+	if got := problemsOf(t, tree); got != want {
+		t.Errorf("problems = %q, want %q", got, want)
+	}
+}
+
 // TestLinkedDirectoryIsBuiltUnderItsOwnName keeps kustomize's search for cycles
 // working: under ever longer names it would not find this one.
 func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
