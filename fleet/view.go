@@ -62,6 +62,9 @@ func (v *View) Objects(m *Member) ([]Object, error) {
 	if faults := problems.Faults(); len(faults) > 0 {
 		return nil, faults
 	}
+	if rendering == nil {
+		return nil, fmt.Errorf("cluster %q: %w: it is rendered to nothing", m.Cluster.Name, ErrInvalid)
+	}
 	return rendering.Objects, nil
 }
 

@@ -10,7 +10,12 @@ import (
 
 // Render implements fleet.Repo: the cluster's stack, its own resources and
 // patches on top, and the inputs of every set.
-func (r *Repo) Render(c fleet.Cluster) (*fleet.Rendering, fleet.Problems) {
+func (r *Repo) Render(c fleet.Cluster) (rendering *fleet.Rendering, problems fleet.Problems) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			rendering, problems = nil, fleet.Problems{panicked(c.File, reason)}
+		}
+	}()
 	p, problem := r.place(c)
 	if problem != nil {
 		return nil, nil // told by Compile

@@ -16,8 +16,14 @@ import (
 type Renderer struct{}
 
 // Compile implements fleet.Renderer.
-func (Renderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err error) {
 	r := &Repo{tree: tree, stacks: map[string]*stack{}, vetting: vetting{tree: tree, dirs: map[string]*vetted{}}}
+	defer func() {
+		if reason := recover(); reason != nil {
+			r.problems = append(r.problems, panicked(fleetFile, reason)).Sort()
+			repo, err = r, nil
+		}
+	}()
 	spec, problems := readFleet(tree)
 	clusters, more := readClusters(tree)
 	r.problems = append(problems, more...).Sort()
@@ -36,6 +42,12 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 	}
 	r.problems = append(r.problems, r.vetting.problems...).Sort()
 	return r, ctx.Err()
+}
+
+// panicked is the problem of a tree on which a library or Tributary itself
+// panics: it must not stop the process that serves the last good release.
+func panicked(file string, reason any) fleet.Problem {
+	return fleet.Problem{File: file, Message: fmt.Sprintf("Tributary panics on this: %v; please report it with the file, and take back the last change", reason)}
 }
 
 // Repo is a compiled fleet repo. It implements fleet.Repo.
