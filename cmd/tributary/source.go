@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources"
@@ -26,7 +25,7 @@ func snapshot(ctx context.Context, ref string) (sources.Source, *fleet.Snapshot,
 	s, err := source.Fetch(ctx, "")
 	if err != nil {
 		_ = source.Close()
-		return nil, nil, fmt.Errorf("source %s: %w", source, err)
+		return nil, nil, err
 	}
 	return source, s, nil
 }
