@@ -28,6 +28,7 @@ func TestNothingIsFetched(t *testing.T) {
 		"patch":                 "resources: [all.yaml]\npatches: [{path: URL/p.yaml}]",
 		"json patch":            "resources: [all.yaml]\npatchesJson6902: [{path: URL/p.yaml, target: {kind: App, name: a, version: v1}}]",
 		"merge patch":           "resources: [all.yaml]\npatchesStrategicMerge: [URL/p.yaml]",
+		"merge patch in braces": "resources: [all.yaml]\npatchesStrategicMerge: ['URL/{p.yaml']",
 		"generator file":        "resources: [all.yaml]\nconfigMapGenerator: [{name: a, files: ['k=URL/f']}]",
 		"generator env":         "resources: [all.yaml]\nsecretGenerator: [{name: a, env: URL/f}]",
 		"replacement":           "resources: [all.yaml]\nreplacements: [{path: URL/r.yaml}]",

@@ -227,7 +227,7 @@ func (v *vetting) files(dir string, k *types.Kustomization, at func(field, value
 		named["replacements"] = append(named["replacements"], r.Path)
 	}
 	for _, p := range k.PatchesStrategicMerge {
-		if !strings.Contains(string(p), "\n") && !strings.Contains(string(p), "{") { // else it is the patch itself
+		if !strings.Contains(string(p), "\n") && !strings.HasPrefix(string(p), "{") { // else it is the patch itself
 			named["patchesStrategicMerge"] = append(named["patchesStrategicMerge"], string(p))
 		}
 	}
