@@ -2,9 +2,11 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +21,7 @@ type Config struct {
 	// Interval is how often the source is looked at; 0 means a minute.
 	Interval time.Duration
 	// Timeout bounds one look, however long the source's host hangs; 0 means
-	// five minutes, which a large repository over a slow line may take.
+	// DefaultTimeout.
 	Timeout time.Duration
 	// Logger is discarded where nil.
 	Logger *slog.Logger
@@ -28,6 +30,9 @@ type Config struct {
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
+
+// DefaultTimeout is what a large repository over a slow line may take to fetch.
+const DefaultTimeout = 5 * time.Minute
 
 // Fleet is the live fleet: it follows its source and publishes views. One
 // goroutine, Run, writes; any number read, and none ever waits.
@@ -50,8 +55,8 @@ type Status struct {
 	LookedAt time.Time
 	// SourceError is why the last look at the source gave no answer; nil if it did.
 	SourceError error
-	// Failed is the source's present revision where that has a fault; nil
-	// where what the source holds is what is served.
+	// Failed is the last revision that the source was seen at, where that has
+	// a fault; nil where it is what is served.
 	Failed *Release
 }
 
@@ -61,7 +66,7 @@ func New(cfg Config) *Fleet {
 		cfg.Interval = time.Minute
 	}
 	if cfg.Timeout == 0 {
-		cfg.Timeout = 5 * time.Minute
+		cfg.Timeout = DefaultTimeout
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -170,20 +175,32 @@ func (f *Fleet) follow(ctx context.Context, known string) (string, error) {
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		err = nil // the source answered; what it holds is the fault
+	}
 	f.metrics.fetched(time.Since(start), err)
+	f.looked(err)
+	switch {
+	case err != nil:
+		return "", err
+	case refused != nil:
+		f.fail(refused.Revision, Problems{refused.Problem})
+		return "", nil // asked for anew: it has no snapshot to be compared with
+	case snapshot == nil:
+		return known, nil
+	}
+	return snapshot.Revision, f.release(ctx, snapshot)
+}
+
+// looked notes how a look at the source went.
+func (f *Fleet) looked(err error) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.status.SourceError = err
 	if err == nil {
 		f.status.LookedAt = f.cfg.Now()
 	}
-	f.mu.Unlock()
-	if err != nil {
-		return "", err
-	}
-	if snapshot == nil {
-		return known, nil
-	}
-	return snapshot.Revision, f.release(ctx, snapshot)
 }
 
 func (f *Fleet) fetch(ctx context.Context, known string) (*Snapshot, error) {
@@ -209,14 +226,7 @@ func (f *Fleet) release(ctx context.Context, s *Snapshot) error {
 		f.log.Warn("fleet repo", "revision", s.Revision, "problem", p.String())
 	}
 	if view == nil {
-		f.setFailed(&Release{
-			ID: releaseID(s.Revision), Revision: s.Revision, State: Failed,
-			At: f.cfg.Now(), Problems: problems,
-		})
-		for _, p := range problems.Faults() {
-			f.log.Error("fleet repo", "revision", s.Revision, "problem", p.String())
-		}
-		f.log.Error("release failed", "revision", s.Revision, "faults", len(problems.Faults()))
+		f.fail(s.Revision, problems)
 		return nil
 	}
 	f.current.Store(view)
@@ -225,6 +235,21 @@ func (f *Fleet) release(ctx context.Context, s *Snapshot) error {
 	f.log.Info("release is live", "revision", s.Revision, "clusters", view.release.Clusters,
 		"took", time.Since(start).Round(time.Millisecond))
 	return nil
+}
+
+// fail notes a revision that has faults, and tells of them once.
+func (f *Fleet) fail(revision string, problems Problems) {
+	if old := f.Status().Failed; old != nil && old.Revision == revision && slices.Equal(old.Problems, problems) {
+		return
+	}
+	f.setFailed(&Release{
+		ID: releaseID(revision), Revision: revision, State: Failed, At: f.cfg.Now(), Problems: problems,
+	})
+	f.metrics.failures.WithLabelValues("render").Inc()
+	for _, p := range problems.Faults() {
+		f.log.Error("fleet repo", "revision", revision, "problem", p.String())
+	}
+	f.log.Error("release failed", "revision", revision, "faults", len(problems.Faults()))
 }
 
 func (f *Fleet) setFailed(r *Release) {

@@ -39,7 +39,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "tributary_release_failing", Help: "1 while the source's present revision has a fault and an older one, or none, is served.",
 		}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tributary_failures_total", Help: "Looks at the source that gave no answer (fetch) and revisions with a fault (render).",
+			Name: "tributary_failures_total", Help: "Looks at the source that gave no answer (fetch) and revisions with a fault, found by the source or by rendering (render).",
 		}, []string{"stage"}),
 	}
 	// Counters that do not exist until they first count cannot be alerted on.
@@ -59,9 +59,6 @@ func (m *metrics) fetched(took time.Duration, err error) {
 }
 
 func (m *metrics) rendered(took time.Duration, good bool) {
-	if !good {
-		m.failures.WithLabelValues("render").Inc()
-	}
 	m.render.WithLabelValues(result(good)).Observe(took.Seconds())
 }
 

@@ -22,6 +22,7 @@ func Prepare(ctx context.Context, r Renderer, s *Snapshot, at time.Time, progres
 	clusters := repo.Clusters()
 	members := make([]*Member, len(clusters))
 	problems := repo.Problems()
+	faults := problems.Faults()
 
 	var mu sync.Mutex // guards problems, done and the calls of progress
 	done := 0
@@ -35,6 +36,10 @@ func Prepare(ctx context.Context, r Renderer, s *Snapshot, at time.Time, progres
 			rendering, found := repo.Render(cluster)
 			if rendering != nil {
 				members[i] = newMember(cluster, rendering)
+			} else if len(found.Faults())+len(faults) == 0 {
+				// Without it the cluster would become unknown to its own
+				// operator; nothing may rest on a renderer never doing that.
+				found = append(found, Problem{File: cluster.File, Cluster: cluster.Name, Message: "is rendered to nothing, for no reason given; please report this"})
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -52,8 +57,7 @@ func Prepare(ctx context.Context, r Renderer, s *Snapshot, at time.Time, progres
 	if len(problems.Faults()) > 0 {
 		return nil, problems, nil
 	}
-	view, err := newView(s.Revision, at, repo, members, problems)
-	return view, problems, err
+	return newView(s.Revision, at, repo, members, problems), problems, nil
 }
 
 // overLimit warns of sets that need a spec.filter.limit of their own, once for
@@ -87,14 +91,9 @@ func newMember(c Cluster, r *Rendering) *Member {
 	return m
 }
 
-func newView(revision string, at time.Time, repo Repo, members []*Member, warnings Problems) (*View, error) {
+func newView(revision string, at time.Time, repo Repo, members []*Member, warnings Problems) *View {
 	byName := make(map[string]*Member, 2*len(members))
 	for _, m := range members {
-		// A renderer that drops a cluster without a fault would make it
-		// unknown to its own operator; nothing may rest on that not happening.
-		if m == nil {
-			return nil, fmt.Errorf("revision %s: a cluster was rendered to nothing without a fault: %w", revision, ErrInvalid)
-		}
 		byName[m.Cluster.Name] = m
 		if m.Cluster.DNS != "" {
 			byName[m.Cluster.DNS] = m
@@ -106,5 +105,5 @@ func newView(revision string, at time.Time, repo Repo, members []*Member, warnin
 			Clusters: len(members), Problems: warnings,
 		},
 		repo: repo, sets: repo.Sets(), members: members, byName: byName,
-	}, nil
+	}
 }

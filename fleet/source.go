@@ -20,10 +20,25 @@ type Source interface {
 	// String names the source for logs and status, without credentials.
 	String() string
 	// Fetch returns the present snapshot. Where its revision is still known,
-	// nothing is read beyond what tells so, and the snapshot is nil.
+	// nothing is read beyond what tells so, and the snapshot is nil. A revision
+	// that is there but no snapshot can be made of is a *RefusedError.
 	Fetch(ctx context.Context, known string) (*Snapshot, error)
 	// Watch calls moved whenever the source notices by itself that a Fetch
 	// would find something new, until ctx ends. A source that cannot notice
 	// returns nil at once.
 	Watch(ctx context.Context, moved func()) error
 }
+
+// RefusedError says what is wrong with a revision that the source holds, in the
+// tree itself as opposed to the way to it. It is an ErrInvalid.
+type RefusedError struct {
+	// Revision is that of the tree; a directory that cannot be read whole has
+	// none beyond `local`.
+	Revision string
+	Problem  Problem
+}
+
+func (e *RefusedError) Error() string { return e.Problem.String() }
+
+// Is makes errors.Is(e, ErrInvalid) true.
+func (*RefusedError) Is(target error) bool { return target == ErrInvalid }

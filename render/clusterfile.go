@@ -78,6 +78,8 @@ func readClusters(tree fs.FS) ([]fleet.Cluster, fleet.Problems) {
 			// A fleet may have no cluster files.
 		case err != nil:
 			problems = append(problems, fleet.Problem{File: name, Message: missing(err, "is it a link?")})
+		case strings.HasPrefix(path.Base(name), "."):
+			// Editors keep their locks and swaps in such files.
 		case !entry.IsDir() && (ext == ".yaml" || ext == ".yml"):
 			found, wrong := readClusterFile(tree, name)
 			clusters, problems = append(clusters, found...), append(problems, wrong...)
@@ -106,6 +108,9 @@ func readClusterFile(tree fs.FS, name string) ([]fleet.Cluster, fleet.Problems) 
 		return nil, fleet.Problems{{File: name, Message: missing(err, "is it a link?")}}
 	}
 	docs, problems := parseDocuments(name, data)
+	if len(docs)+len(problems) == 0 {
+		return nil, fleet.Problems{{File: name, Message: "holds no cluster; remove the file if that is meant"}}
+	}
 	var clusters []fleet.Cluster
 	for _, d := range docs {
 		var c clusterDocument

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"path"
@@ -181,8 +182,20 @@ func (v *vetting) leadsTo(dir string, e entry, kind string) *vetted {
 		return v.directory(clean, e, kind)
 	case kind == types.ComponentKind:
 		v.problem(e, "%s is a file; a component is a directory with a kustomization.yaml", e.value)
+	default:
+		v.notCut(clean, e)
 	}
 	return nil
+}
+
+// notCut refuses an empty file of resources. kustomize takes it for no object at
+// all, but it is what a file looks like that is about to be written, or that a
+// full disk has cut: the objects would be gone, and deleted.
+func (v *vetting) notCut(clean string, e entry) {
+	data, err := readBounded(v.tree, clean)
+	if err == nil && len(bytes.TrimSpace(data)) == 0 {
+		v.problem(e, "%s is empty; remove the entry if that is meant", e.value)
+	}
 }
 
 // local returns the path in the tree that an entry leads to; the info is nil

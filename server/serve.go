@@ -88,6 +88,8 @@ func (s *Server) httpServer() *http.Server {
 		WriteTimeout:      limits.Write,
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    limits.HeaderBytes,
+		// OPTIONS * would be answered 200 before the handler is asked.
+		DisableGeneralOptionsHandler: true,
 		// What clients do wrong with the connection; nothing here to be woken for.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}

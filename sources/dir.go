@@ -45,7 +45,7 @@ func (d *directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, e
 	defer d.turn.give()
 	t, err := d.readSteady(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("directory %s: %w", printable(d.path), err)
+		return nil, fmt.Errorf("directory %s: %w", printable(d.path), refused("local", err))
 	}
 	d.last = t
 	revision := localRevision(t)

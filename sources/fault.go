@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"unicode"
@@ -25,6 +26,19 @@ func (f *fault) Error() string {
 
 // Unwrap makes a fault a fleet.ErrInvalid.
 func (*fault) Unwrap() error { return fleet.ErrInvalid }
+
+// refused is err as one of that revision, where it is a fault of the tree.
+func refused(revision string, err error) error {
+	var broken *fault
+	if !errors.As(err, &broken) {
+		return err
+	}
+	p := fleet.Problem{Message: broken.message}
+	if broken.file != "" {
+		p.File = printable(broken.file)
+	}
+	return &fleet.RefusedError{Revision: revision, Problem: p}
+}
 
 // printable quotes a name that could break out of its line in a log.
 func printable(name string) string {

@@ -82,10 +82,10 @@ func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 		return nil, nil
 	case r.last != nil && r.last.hash == tip.hash:
 	case r.refused.hash == tip.hash:
-		return nil, r.refused.err
+		return nil, refused(tip.revision(), r.refused.err)
 	default:
 		if err := r.advance(ctx, remote, tip.hash); err != nil {
-			return nil, err
+			return nil, refused(tip.revision(), err)
 		}
 	}
 	return &fleet.Snapshot{Revision: tip.revision(), Tree: r.last.tree}, nil

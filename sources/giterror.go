@@ -23,14 +23,14 @@ import (
 // do. What servers say is theirs to choose, so of their texts only a line of
 // printable characters is kept, and of URLs neither userinfo nor query.
 func explain(ctx context.Context, err error) error {
-	var broken *fault
+	var refused *fleet.RefusedError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("no answer in time; is the host up, and reachable from here?: %w", ctx.Err())
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.As(err, &broken):
-		return broken
+	case errors.As(err, &refused):
+		return refused
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return fmt.Errorf("default branch: %w; the repository is empty, push a commit", fleet.ErrNotFound)
 	case errors.Is(err, transport.ErrRepositoryNotFound):

@@ -64,7 +64,8 @@ func (r *dirReader) look(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// lookAgain finds out whether anything changed since it was read. The times of
+// lookAgain finds out whether anything changed since it was read, or only just
+// before: whoever truncates a file is about to write it. The times of
 // directories tell of files that came or went.
 func (r *dirReader) lookAgain() error {
 	for _, before := range r.looks {
@@ -72,7 +73,7 @@ func (r *dirReader) lookAgain() error {
 			return err
 		}
 		now, err := r.root.Lstat(before.name)
-		if err == nil && !sameLook(before.info, now) {
+		if err == nil && (!sameLook(before.info, now) || unsettled(now)) {
 			err = errMoved
 		}
 		if err != nil {
@@ -80,6 +81,13 @@ func (r *dirReader) lookAgain() error {
 		}
 	}
 	return nil
+}
+
+// unsettled tells whether an entry was written so lately that more may follow. A
+// time in the future says nothing but that clocks differ.
+func unsettled(info fs.FileInfo) bool {
+	age := time.Since(info.ModTime())
+	return age >= 0 && age < settle
 }
 
 func sameLook(a, b fs.FileInfo) bool {

@@ -38,6 +38,19 @@ func run() int {
 // printed.
 var errTold = errors.New("told")
 
+// named wants one argument for each name, and says which one is missing.
+func named(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return fmt.Errorf("%s: name a %s; see tributary %[1]s --help", cmd.Name(), names[len(args)])
+		case len(args) > len(names):
+			return fmt.Errorf("%s: %q is one argument too many; see tributary %[1]s --help", cmd.Name(), args[len(names)])
+		}
+		return nil
+	}
+}
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tributary",

@@ -36,7 +36,7 @@ objects that the inputs are made from.
   tributary render . eu-prod-01 --objects
 
 Exit status is 0, or 1 if the cluster cannot be rendered.`,
-		Args: cobra.ExactArgs(2),
+		Args: named("SOURCE", "CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return renderCluster(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1], o)
 		},

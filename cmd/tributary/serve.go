@@ -47,7 +47,7 @@ alone.`,
     --listen :8443 --tokens-file tokens.yaml --tls-cert-file tls.crt --tls-key-file tls.key
 
 Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
-		Args: cobra.ExactArgs(1),
+		Args: named("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return serve(cmd.Context(), cmd.ErrOrStderr(), args[0], o)
 		},
@@ -100,7 +100,9 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return live.Run(ctx) })
 	group.Go(func() error { return s.Serve(ctx, listener) })
-	return group.Wait()
+	err = group.Wait()
+	logger.Info("stopped")
+	return err
 }
 
 // listen opens the address and, once the server may answer there, tells it.

@@ -22,6 +22,8 @@ func snapshot(ctx context.Context, ref string) (sources.Source, *fleet.Snapshot,
 	if err != nil {
 		return nil, nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, fleet.DefaultTimeout)
+	defer cancel()
 	s, err := source.Fetch(ctx, "")
 	if err != nil {
 		_ = source.Close()

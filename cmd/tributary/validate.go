@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,7 +31,7 @@ line: file:line: field: what to do. Warnings are printed too and fail nothing.
   tributary validate https://github.com/acme/fleet.git?ref=new-cluster -o json
 
 Exit status is 0 if the fleet can be served and 1 if not.`,
-		Args: cobra.ExactArgs(1),
+		Args: named("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return validate(cmd.Context(), cmd.OutOrStdout(), args[0], o)
 		},
@@ -46,12 +48,22 @@ type report struct {
 	Problems fleet.Problems `json:"problems"`
 }
 
+// MarshalJSON gives lists even where they are empty, for who counts them.
+func (r report) MarshalJSON() ([]byte, error) {
+	type plain report
+	r.Sets, r.Problems = append([]string{}, r.Sets...), append(fleet.Problems{}, r.Problems...)
+	return json.Marshal(plain(r))
+}
+
 func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) error {
 	if o.output != "text" && o.output != "json" {
 		return fmt.Errorf("--output %q: must be text or json", o.output)
 	}
 	source, snapshot, err := snapshot(ctx, ref)
-	if err != nil {
+	var refused *fleet.RefusedError
+	if errors.As(err, &refused) {
+		return printReport(w, report{Revision: refused.Revision, Problems: fleet.Problems{refused.Problem}}, o)
+	} else if err != nil {
 		return err
 	}
 	defer func() { _ = source.Close() }()
@@ -65,25 +77,30 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 	if err != nil {
 		return err
 	}
-	r := report{Revision: snapshot.Revision, Clusters: clusters, Sets: []string{}, Problems: problems}
+	r := report{Revision: snapshot.Revision, Clusters: clusters, Problems: problems}
 	if view != nil {
 		r.Sets = view.Sets()
 	}
-	if o.output == "json" {
-		if r.Problems == nil {
-			r.Problems = fleet.Problems{}
-		}
-		err = printJSON(w, r)
-	} else {
-		err = printReport(w, r)
-	}
-	if err == nil && view == nil {
-		return errTold
-	}
-	return err
+	return printReport(w, r, o)
 }
 
-func printReport(w io.Writer, r report) error {
+// printReport prints a report in the form that was asked for. The error is
+// errTold where the fleet cannot be served.
+func printReport(w io.Writer, r report, o validateOptions) error {
+	print := printText
+	if o.output == "json" {
+		print = func(w io.Writer, r report) error { return printJSON(w, r) }
+	}
+	if err := print(w, r); err != nil {
+		return err
+	}
+	if len(r.Problems.Faults()) > 0 {
+		return errTold
+	}
+	return nil
+}
+
+func printText(w io.Writer, r report) error {
 	for _, p := range r.Problems {
 		kind := ""
 		if p.Warning {
@@ -94,7 +111,7 @@ func printReport(w io.Writer, r report) error {
 		}
 	}
 	if faults := len(r.Problems.Faults()); faults > 0 {
-		_, err := fmt.Fprintf(w, "%d faults: %s cannot be served\n", faults, r.Revision)
+		_, err := fmt.Fprintf(w, "not ok: %s cannot be served, faults: %d\n", r.Revision, faults)
 		return err
 	}
 	_, err := fmt.Fprintf(w, "ok: %d clusters, %d input sets, %s\n", r.Clusters, len(r.Sets), r.Revision)
