@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -197,6 +198,47 @@ func TestSourceThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
 	await(t, "a release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
 }
 
+func TestRevisionThatTheSourceRefusesIsAFailedRelease(t *testing.T) {
+	s := newScript()
+	s.set("main@1", "v1")
+	f, _ := run(t, s)
+	await(t, "the first release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
+	good := served(f)
+	s.fail(fmt.Errorf("git repository x: %w", &fleet.RefusedError{
+		Revision: "main@2", Problem: fleet.Problem{File: "huge.bin", Message: "is larger than 16 MiB"},
+	}))
+	await(t, "the failure", func() bool { return f.Status().Failed != nil })
+	status := f.Status()
+	if status.Failed.Revision != "main@2" || status.Failed.Problems.Error() != "huge.bin: is larger than 16 MiB" || status.SourceError != nil {
+		t.Errorf("Status() = %+v, want main@2 failed, and a source that answers", status)
+	}
+	if got := served(f); got != good {
+		t.Errorf("served = %s, want %s", got, good)
+	}
+	s.set("main@1", "v1")
+	await(t, "the failure to be over", func() bool { return f.Status().Failed == nil })
+}
+
+// nothing renders every cluster to nothing, without a reason.
+type nothing struct{ render.Renderer }
+
+func (n nothing) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+	repo, err := n.Renderer.Compile(ctx, tree)
+	return silent{repo}, err
+}
+
+type silent struct{ fleet.Repo }
+
+func (silent) Render(fleet.Cluster) (*fleet.Rendering, fleet.Problems) { return nil, nil }
+
+func TestClusterThatIsRenderedToNothingIsAFault(t *testing.T) {
+	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
+	view, problems, err := fleet.Prepare(context.Background(), nothing{}, snapshot, time.Now(), nil)
+	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to nothing`) {
+		t.Errorf("Prepare = %v, %v, %v, want a fault of the cluster", view, problems, err)
+	}
+}
+
 func TestWatchThatFailsIsTriedAgain(t *testing.T) {
 	s := newScript()
 	run(t, s)
@@ -240,6 +282,8 @@ func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
 	s.set("main@1", "v1")
 	f, registry := run(t, s)
 	await(t, "a release", func() bool { _, err := f.View(); return err == nil })
+	s.set("main@1b", "v1b")
+	await(t, "another", func() bool { return strings.Contains(served(f), "v1b") })
 	s.set("main@2", "")
 	await(t, "the failure", func() bool { return f.Status().Failed != nil })
 	families, err := registry.Gather()
@@ -256,8 +300,16 @@ func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
 			got[name] = fmt.Sprint(m.GetGauge().GetValue() + m.GetCounter().GetValue())
 		}
 	}
+	if _, old := got["tributary_live_release_info{revision=main@1}"]; old {
+		t.Error("a revision that is no longer live is still told")
+	}
+	view, err := f.View()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, want := range map[string]string{
-		"tributary_live_release_info{revision=main@1}": "1", "tributary_clusters": "1",
+		"tributary_live_release_timestamp_seconds":      fmt.Sprint(float64(view.Release().At.Unix())),
+		"tributary_live_release_info{revision=main@1b}": "1", "tributary_clusters": "1",
 		"tributary_release_failing": "1", "tributary_failures_total{stage=render}": "1",
 	} {
 		if got[name] != want {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"syscall"
+	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -24,10 +25,11 @@ type directory struct {
 
 	turn turn
 	last *tree
+	now  func() time.Time
 }
 
 func newDirectory(path string, limits Limits) *directory {
-	return &directory{path: path, limits: limits, turn: newTurn()}
+	return &directory{path: path, limits: limits, turn: newTurn(), now: time.Now}
 }
 
 // String is the absolute path.
@@ -69,7 +71,7 @@ func (d *directory) read(ctx context.Context) (*tree, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return readDirectory(ctx, root, d.limits, d.last)
+	return readDirectory(ctx, root, d.limits, d.last, d.now)
 }
 
 // localRevision is a hash over what the tree holds, and nothing else: not the

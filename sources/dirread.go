@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"syscall"
+	"time"
 )
 
 // listed is how many entries of a directory are read at a time, so that one of
@@ -22,6 +23,7 @@ type dirReader struct {
 	ctx    context.Context
 	root   *os.Root
 	budget budget
+	now    func() time.Time
 	// looks are what each entry looked like before it was read.
 	looks  []look
 	buffer []byte
@@ -29,8 +31,8 @@ type dirReader struct {
 
 // readDirectory reads root. Files that are the same as in last, which may be
 // nil, share its memory.
-func readDirectory(ctx context.Context, root *os.Root, limits Limits, last *tree) (*tree, error) {
-	r := &dirReader{ctx: ctx, root: root, budget: budget{limits: limits}}
+func readDirectory(ctx context.Context, root *os.Root, limits Limits, last *tree, now func() time.Time) (*tree, error) {
+	r := &dirReader{ctx: ctx, root: root, now: now, budget: budget{limits: limits}}
 	if last == nil {
 		last = &tree{&node{}}
 	}

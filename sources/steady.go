@@ -73,7 +73,7 @@ func (r *dirReader) lookAgain() error {
 			return err
 		}
 		now, err := r.root.Lstat(before.name)
-		if err == nil && (!sameLook(before.info, now) || unsettled(now)) {
+		if err == nil && (!sameLook(before.info, now) || r.unsettled(now)) {
 			err = errMoved
 		}
 		if err != nil {
@@ -85,8 +85,8 @@ func (r *dirReader) lookAgain() error {
 
 // unsettled tells whether an entry was written so lately that more may follow. A
 // time in the future says nothing but that clocks differ.
-func unsettled(info fs.FileInfo) bool {
-	age := time.Since(info.ModTime())
+func (r *dirReader) unsettled(info fs.FileInfo) bool {
+	age := r.now().Sub(info.ModTime())
 	return age >= 0 && age < settle
 }
 
