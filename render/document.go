@@ -57,6 +57,9 @@ func (d *document) decode(out any) {
 // nearest field on the way to it that was written. Where something is wrong with
 // the field or in it already, the rest follows from that and is not told.
 func (d *document) problem(path, format string, args ...any) {
+	if len(d.problems) >= maxProblems {
+		return
+	}
 	for _, p := range d.problems {
 		if p.Field == path || strings.HasPrefix(p.Field, path+".") || strings.HasPrefix(p.Field, path+"[") {
 			return

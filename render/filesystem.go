@@ -38,6 +38,7 @@ type filesystem struct {
 	// one that was not vetted can do nothing.
 	vetted        func(dir string) bool
 	read, objects int
+	shape         shape
 	// refused are the files that were not given out; kustomize's own message
 	// would bury the reason.
 	refused fleet.Problems
@@ -126,9 +127,13 @@ func (f *filesystem) ReadFile(name string) ([]byte, error) {
 	if f.read += len(data); f.read > maxBuild {
 		return nil, f.refuse(inRepo, fmt.Errorf("one build reads more than %d MiB; is the same base included many times?", maxBuild>>20))
 	}
-	if p := checkYAML(inRepo, data); p != nil {
+	shape, p := readShape(inRepo, data)
+	if p != nil {
 		f.refused = append(f.refused, *p)
 		return nil, errors.New(p.String())
+	}
+	if f.shape.add(shape); f.shape.tooMuch() != "" {
+		return nil, f.refuse(inRepo, errors.New(f.shape.tooMuch()))
 	}
 	if f.objects += countObjects(data); f.objects > maxObjects {
 		return nil, f.refuse(inRepo, fmt.Errorf("is where one build passes %d objects; place clusters on smaller overlays", maxObjects))

@@ -63,6 +63,9 @@ func (e entry) subject(dir string) string {
 }
 
 func (v *vetting) problem(e entry, format string, args ...any) {
+	if len(v.problems) >= maxProblems {
+		return
+	}
 	v.problems = append(v.problems, fleet.Problem{
 		File: e.file, Line: e.line, Field: e.field, Message: fmt.Sprintf(format, args...),
 	})

@@ -77,6 +77,53 @@ func TestBuildsThatWouldTakeForeverAreRefused(t *testing.T) {
 	})
 }
 
+// TestShapesThatAreSlowToReadAreRefused is about time as well: each of these took
+// minutes, and is refused before anything that takes so long reads it.
+func TestShapesThatAreSlowToReadAreRefused(t *testing.T) {
+	keys := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "  k%d: 1\n", i)
+		}
+		return b.String()
+	}
+	const app = "apiVersion: example.com/v1\nkind: App\nmetadata: {name: a}\nspec:\n"
+	wide := strings.Repeat("---\n"+app+keys(1_000), 600)
+	square := strings.Repeat("---\n"+app+keys(10_000), 5)
+	for name, c := range map[string]struct{ base, want string }{
+		"keys":   {app + keys(10_001), "base/all.yaml:5: a mapping of more than 10000 keys; split it into several objects\n"},
+		"depth":  {app + "  a: " + strings.Repeat("{a: ", 2_000) + "1" + strings.Repeat("}", 2_000), "base/all.yaml:5: lies more than 200 levels deep; flatten it\n"},
+		"list":   {app + "  l:\n" + strings.Repeat("  - {name: a}\n", 2_001), "base/all.yaml:2006: a list of more than 2000 mappings; split it into several objects\n"},
+		"values": {wide, "base/all.yaml: is where one build passes 1000000 values; place clusters on smaller overlays\n"},
+		"work":   {square, "base/all.yaml: is where the large mappings of one build become too many; split them, or place clusters on smaller overlays\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := problemsOf(t, small(c.base)); got != c.want {
+				t.Errorf("problems = %.300s, want %s", got, c.want)
+			}
+		})
+	}
+	t.Run("patch", func(t *testing.T) {
+		files := small(app + "  a: 1\n")
+		files["clusters/one.yaml"].Data = append(files["clusters/one.yaml"].Data, ("spec:\n  patches:\n  - patch: |\n" + indent(app+keys(10_001)))...)
+		const want = "a mapping of more than 10000 keys; split it into several objects"
+		if got := problemsOf(t, files); !strings.Contains(got, want) {
+			t.Errorf("problems = %.300s, want one with %q", got, want)
+		}
+	})
+	t.Run("problems", func(t *testing.T) {
+		files := small(app + "  a: 1\n")
+		files["clusters/one.yaml"].Data = append(files["clusters/one.yaml"].Data, ("spec:\n" + keys(5_000))...)
+		if got := strings.Count(problemsOf(t, files), "\n"); got != 1_000 {
+			t.Errorf("a file with 5,000 mistakes has %d problems, want 1,000 told", got)
+		}
+	})
+}
+
+func indent(text string) string {
+	return "      " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n      ") + "\n"
+}
+
 func TestSetOverTheProvidersDefaultLimitIsAWarning(t *testing.T) {
 	const want = `warning: fleet.yaml: input set "apps" has up to 101 inputs (on cluster "one"), and a ResourceSetInputProvider ` +
 		`without spec.filter.limit silently drops those after 100, which deletes what they made: set it to 101 or more` + "\n"

@@ -52,17 +52,7 @@ func (r *Repo) origins(p fleet.Placement) map[string]string {
 // name that prefixes and suffixes may have been added to, and in it the field
 // or the nearest one above it.
 func (r *Repo) lineOfObject(file string, id resid.ResId, field string) int {
-	data, err := readBounded(r.tree, file)
-	if err != nil {
-		return 0
-	}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	for {
-		var doc yaml.Node
-		if dec.Decode(&doc) != nil {
-			return 0
-		}
-		root := doc.Content[0]
+	for _, root := range r.rootsOf(file) {
 		name := child(child(root, "metadata"), "name")
 		kind := child(root, "kind")
 		if kind == nil || name == nil || kind.Value != id.Kind || !strings.Contains(id.Name, name.Value) {
@@ -78,6 +68,28 @@ func (r *Repo) lineOfObject(file string, id resid.ResId, field string) int {
 		}
 		return at.Line
 	}
+	return 0
+}
+
+// rootsOf are the documents of a file. They are kept, because where one object
+// has a fault each cluster that has the object does.
+func (r *Repo) rootsOf(file string) []*yaml.Node {
+	if known, ok := r.roots.Load(file); ok {
+		return known.([]*yaml.Node)
+	}
+	var roots []*yaml.Node
+	if data, err := readBounded(r.tree, file); err == nil {
+		dec := yaml.NewDecoder(bytes.NewReader(data))
+		for {
+			var doc yaml.Node
+			if dec.Decode(&doc) != nil {
+				break
+			}
+			roots = append(roots, doc.Content[0])
+		}
+	}
+	r.roots.Store(file, roots)
+	return roots
 }
 
 // child returns the value of a key, or nil.

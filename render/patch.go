@@ -68,6 +68,9 @@ var unusual = regexp.MustCompile(`<<|[&*][\w-]|\$openapi|\$ref|config\.kubernete
 
 // readPatch reads a patch with kustomize. The caller is in withKustomize.
 func readPatch(p fleet.Patch) (*patch, error) {
+	if wrong := checkYAML("patch", []byte(p.Patch)); wrong != nil {
+		return nil, errors.New(wrong.Message)
+	}
 	out := &patch{kustomize: kustomizePatch(p)}
 	if err := configured(out.kustomize, new(builtins.PatchTransformerPlugin)); err != nil {
 		return nil, err

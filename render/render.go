@@ -60,6 +60,7 @@ type Repo struct {
 	vetting   vetting
 	patches   sync.Map // by patchText: what readPatch gave
 	resources sync.Map // by text: what readResource gave
+	roots     sync.Map // by file: what rootsOf gave
 	problems  fleet.Problems
 }
 

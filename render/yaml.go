@@ -19,26 +19,47 @@ import (
 const maxExpansion = 100_000
 
 // checkYAML refuses a file whose aliases would expand beyond bounds, or into
-// themselves. Text that is no YAML passes: whoever reads it says so better.
+// themselves, and one whose shape would make reading it slow. Text that is no
+// YAML passes: whoever reads it says so better.
 func checkYAML(file string, data []byte) *fleet.Problem {
-	if !bytes.ContainsRune(data, '*') || !bytes.ContainsRune(data, '&') {
-		return nil
+	_, p := readShape(file, data)
+	return p
+}
+
+// readShape is checkYAML, and tells the shape of all documents together.
+func readShape(file string, data []byte) (shape, *fleet.Problem) {
+	var s shape
+	aliases := bytes.ContainsRune(data, '*') && bytes.ContainsRune(data, '&')
+	if len(data) < shapeless && !aliases {
+		return shape{nodes: len(data) / 4}, nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	for {
 		var doc yaml.Node
 		if err := dec.Decode(&doc); err != nil {
-			return nil
+			return s, nil
 		}
-		e := expansion{sizes: map[*yaml.Node]int{}}
-		switch size := e.size(&doc); {
-		case e.cycle:
-			return &fleet.Problem{File: file, Line: doc.Line, Message: "an alias stands inside its own anchor; write the value out"}
-		case size-len(e.sizes) > maxExpansion:
-			return &fleet.Problem{File: file, Line: doc.Line, Message: fmt.Sprintf(
-				"aliases expand to more than %d nodes; write the values out", maxExpansion)}
+		if at, wrong := s.measure(&doc, 0); at != nil {
+			return s, &fleet.Problem{File: file, Line: at.Line, Message: wrong}
+		}
+		if aliases {
+			if p := checkAliases(file, &doc); p != nil {
+				return s, p
+			}
 		}
 	}
+}
+
+func checkAliases(file string, doc *yaml.Node) *fleet.Problem {
+	e := expansion{sizes: map[*yaml.Node]int{}}
+	switch size := e.size(doc); {
+	case e.cycle:
+		return &fleet.Problem{File: file, Line: doc.Line, Message: "an alias stands inside its own anchor; write the value out"}
+	case size-len(e.sizes) > maxExpansion:
+		return &fleet.Problem{File: file, Line: doc.Line, Message: fmt.Sprintf(
+			"aliases expand to more than %d nodes; write the values out", maxExpansion)}
+	}
+	return nil
 }
 
 // expansion computes how many nodes a document has once its aliases are
