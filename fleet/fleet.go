@@ -131,12 +131,45 @@ func (f *Fleet) Run(ctx context.Context) error {
 		default:
 			known, failures = revision, 0
 		}
+		f.wait(ctx, pause(f.cfg.Interval, failures), retryAfter(err))
+	}
+}
+
+// wait returns when it is time to look again: when that was asked for, or after
+// a pause. A host that wants to be left alone is, whoever asks.
+func (f *Fleet) wait(ctx context.Context, pause, alone time.Duration) {
+	if alone > 0 {
+		alone += time.Duration(rand.Float64() * 0.1 * float64(alone))
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-f.look:
-		case <-time.After(pause(f.cfg.Interval, failures)):
+			return
+		case <-time.After(alone):
 		}
+		pause -= alone
+	}
+	select {
+	case <-ctx.Done():
+	case <-f.look:
+		f.gather(ctx)
+	case <-time.After(pause):
+	}
+}
+
+// burst is how long a look that was asked for waits for more of the same: one
+// push can cause a webhook for each branch and tag, and a registry tells of each
+// layer. It is a small part of the second in which a push is to be served.
+const burst = 100 * time.Millisecond
+
+// gather lets a burst of requests for a look become one. One that comes after it
+// returns, while the source is being looked at, leads to another look.
+func (f *Fleet) gather(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(burst):
+	}
+	select {
+	case <-f.look:
+	default: // there was but one
 	}
 }
 

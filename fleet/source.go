@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"io/fs"
+	"time"
 )
 
 // Snapshot is the immutable tree of files at one revision of a source.
@@ -42,3 +44,27 @@ func (e *RefusedError) Error() string { return e.Problem.String() }
 
 // Is makes errors.Is(e, ErrInvalid) true.
 func (*RefusedError) Is(target error) bool { return target == ErrInvalid }
+
+// RetryError says that a source's host asked to be left alone for a while
+// (RFC 9110, Retry-After).
+type RetryError struct {
+	Err error
+	// After is how long, from now.
+	After time.Duration
+}
+
+func (e *RetryError) Error() string { return e.Err.Error() }
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// longestRetry is how long a host may keep a source from being looked at: one
+// that says more has most likely miscounted.
+const longestRetry = time.Hour
+
+// retryAfter is how long err asks to leave the source alone; 0 for most.
+func retryAfter(err error) time.Duration {
+	var told *RetryError
+	if !errors.As(err, &told) {
+		return 0
+	}
+	return min(told.After, longestRetry)
+}

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,6 +25,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, func() { end(stop) })
 	err := newRoot().ExecuteContext(ctx)
 	if err == nil {
 		return 0
@@ -33,6 +35,18 @@ func run() int {
 	}
 	return 1
 }
+
+// end sees to it that the first signal ends the process even where kustomize is
+// at work, which cannot be interrupted, and that a second one does at once.
+func end(stop context.CancelFunc) {
+	stop()
+	time.Sleep(patienceWithLibraries)
+	fmt.Fprintln(os.Stderr, "tributary: ended by a signal, in the middle of its work")
+	os.Exit(1)
+}
+
+// patienceWithLibraries is longer than the server takes to let requests end.
+const patienceWithLibraries = 25 * time.Second
 
 // errTold ends a command with exit status 1 where all there is to say has been
 // printed.
@@ -67,7 +81,7 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
-	root.AddCommand(newServe(), newRender(), newValidate())
+	root.AddCommand(newServe(), newRender(), newValidate(), newPush())
 	return root
 }
 
