@@ -84,7 +84,7 @@ func TestPagesHoldEachClusterOnce(t *testing.T) {
 			t.Errorf("limit %d: %v, want %v", limit, got, want)
 		}
 	}
-	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=x", "limit=", "cursor=%21", "selector=a%20b", "page=2"} {
+	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=x", "limit=", "cursor=%21", "cursor=Li4vLi4", "cursor=wOg", "cursor=QS1i", "selector=a%20b", "page=2"} {
 		h.get("/api/v1/clusters?"+query).problem(t, http.StatusBadRequest, "bad-request")
 	}
 	var none clusterList

@@ -16,11 +16,12 @@ import (
 type role int
 
 const (
-	roleAnyone    role = iota // needs no credential
-	roleBootstrap             // registers clusters; reserved
-	roleCluster               // polls its own inputs
-	roleViewer                // reads everything
-	roleOperator              // changes deltas; reserved
+	roleHook      role = iota - 1 // no credential of these, but the secret of the webhooks
+	roleAnyone                    // needs no credential
+	roleBootstrap                 // registers clusters; reserved
+	roleCluster                   // polls its own inputs
+	roleViewer                    // reads everything
+	roleOperator                  // changes deltas; reserved
 	roleAdmin
 )
 
@@ -40,14 +41,13 @@ var errMissing = fmt.Errorf("%w: send a token, as \"Authorization: Bearer <token
 
 var errUnknown = fmt.Errorf("%w: the token is not one of this server's, or it was revoked", fleet.ErrUnauthenticated)
 
-// authenticate tells who sent r. Without tokens everybody is admin; unless that
-// was asked for, the server then answers only to a loopback name, because a web
-// page can have its own name resolve to 127.0.0.1 and read what is served there.
+var errCrossSite = fmt.Errorf("%w: a page of another site had the browser send this: send it without a browser", fleet.ErrForbidden)
+
+// authenticate tells who sent r. Without tokens everybody is admin.
 func (s *Server) authenticate(r *http.Request) (identity, error) {
 	if s.tokens == nil {
-		if !s.cfg.AllowAnonymous && !loopbackHost(r.Host) {
-			return identity{}, fmt.Errorf("%w: without tokens, requests must be for localhost, 127.0.0.1 or [::1], not for %q",
-				errMisdirected, r.Host)
+		if err := s.checkHost(r); err != nil {
+			return identity{}, err
 		}
 		return identity{name: "anonymous", role: roleAdmin}, nil
 	}
@@ -61,6 +61,16 @@ func (s *Server) authenticate(r *http.Request) (identity, error) {
 		return identity{}, errUnknown
 	}
 	return who, nil
+}
+
+// checkHost returns why a server without tokens does not answer r: unless that
+// was asked for, it answers only to a loopback name, because a web page can have
+// its own name resolve to 127.0.0.1 and read what is served there.
+func (s *Server) checkHost(r *http.Request) error {
+	if s.tokens != nil || s.cfg.AllowAnonymous || loopbackHost(r.Host) {
+		return nil
+	}
+	return fmt.Errorf("%w: without tokens, requests must be for localhost, 127.0.0.1 or [::1], not for %q", errMisdirected, r.Host)
 }
 
 // presented is the token that r carries, "" if none.
@@ -80,6 +90,7 @@ func (s *Server) guard(rt route) http.Handler {
 		if x, ok := w.(*exchange); ok {
 			x.route = rt
 		}
+		r.Body = http.MaxBytesReader(w, r.Body, s.bodyBytes(rt))
 		err := s.admit(w, r, rt.least)
 		if err == nil {
 			err = rt.handle(w, r)
@@ -90,7 +101,20 @@ func (s *Server) guard(rt route) http.Handler {
 	})
 }
 
+func (s *Server) bodyBytes(rt route) int64 {
+	if rt.least == roleHook {
+		return s.cfg.Limits.HookBytes
+	}
+	return s.cfg.Limits.BodyBytes
+}
+
 func (s *Server) admit(w http.ResponseWriter, r *http.Request, least role) error {
+	if s.crossSite.Check(r) != nil {
+		return errCrossSite // a browser sends what it knows of credentials with it
+	}
+	if least == roleHook {
+		return s.checkHost(r) // a secret that it may bring is no token
+	}
 	who, err := s.authenticate(r)
 	if x, ok := w.(*exchange); ok {
 		x.who = who.name

@@ -90,8 +90,8 @@ func TestWithoutTokensOnlyALoopbackHostIsAnswered(t *testing.T) {
 		for _, rt := range h.server.Routes() {
 			path := strings.NewReplacer("{cluster}", "eu-prod-01", "{set}", "platform-components", "{kind}", "PlatformComponent",
 				"{name}", "keda", "{id}", h.liveID()).Replace(rt.Path)
-			reply := h.get(path, "Host", host)
-			if reply.status != want {
+			reply := h.do(rt.Method, path, "Host", host)
+			if reply.status != want && (want != http.StatusOK || reply.status != http.StatusAccepted) {
 				t.Errorf("Host %s: %s = %d, want %d", host, path, reply.status, want)
 			}
 			if want != http.StatusOK {

@@ -101,7 +101,7 @@ func page(query url.Values) (limit int, after string, err error) {
 		}
 	}
 	name, err := base64.RawURLEncoding.DecodeString(query.Get("cursor"))
-	if err != nil {
+	if err != nil || len(name) > 0 && !dnsLabel.Match(name) {
 		return 0, "", fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", errBadRequest)
 	}
 	return limit, string(name), nil

@@ -7,13 +7,14 @@ type Route struct {
 	Method, Path string
 	Open         bool // needs no credential
 	Poll         bool
+	Webhook      bool // needs the webhooks' secret
 }
 
 // Routes are all there are.
 func (s *Server) Routes() []Route {
 	var all []Route
 	for _, rt := range s.table {
-		all = append(all, Route{rt.method, rt.path, rt.least == roleAnyone, rt.handle == nil})
+		all = append(all, Route{rt.method, rt.path, rt.least == roleAnyone, rt.handle == nil, rt.least == roleHook})
 	}
 	return all
 }

@@ -18,17 +18,35 @@ type source struct {
 	mu       sync.Mutex
 	snapshot *fleet.Snapshot
 	err      error
+	looks    int
+	gate     chan struct{} // where not nil, each look takes one from it before it ends
 }
 
 func (s *source) String() string { return "memory:fleet" }
 
-func (s *source) Fetch(_ context.Context, known string) (*fleet.Snapshot, error) {
+func (s *source) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
+	s.mu.Lock()
+	s.looks++
+	s.mu.Unlock()
+	if s.gate != nil {
+		select {
+		case <-s.gate:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil || s.snapshot == nil || s.snapshot.Revision == known {
 		return nil, s.err
 	}
 	return s.snapshot, nil
+}
+
+func (s *source) looked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.looks
 }
 
 func (s *source) Watch(context.Context, func()) error { return nil }

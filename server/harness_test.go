@@ -162,7 +162,12 @@ func (h *harness) get(path string, headers ...string) reply {
 
 func (h *harness) do(method, path string, headers ...string) reply {
 	h.t.Helper()
-	r, err := http.NewRequest(method, h.url+path, nil)
+	return h.send(method, path, nil, headers...)
+}
+
+func (h *harness) send(method, path string, body io.Reader, headers ...string) reply {
+	h.t.Helper()
+	r, err := http.NewRequest(method, h.url+path, body)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -177,11 +182,11 @@ func (h *harness) do(method, path string, headers ...string) reply {
 		h.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return reply{response.StatusCode, response.Header, body}
+	return reply{response.StatusCode, response.Header, answer}
 }
 
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }

@@ -17,7 +17,8 @@ import (
 // will say of it.
 type exchange struct {
 	http.ResponseWriter
-	status int // 0 until the answer has begun
+	head   bool // the answer has no body, though handlers may write one
+	status int  // 0 until the answer has begun
 	bytes  int
 	route  route  // zero where no route was found
 	who    string // "" where nobody was recognised
@@ -36,6 +37,9 @@ func (x *exchange) Write(p []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
 	}
+	if x.head {
+		return len(p), nil // HTTP/2 would make a long one a failed write
+	}
 	n, err := x.ResponseWriter.Write(p)
 	x.bytes += n
 	return n, err
@@ -47,10 +51,9 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // serveLogged answers everything but polls.
 func (s *Server) serveLogged(w http.ResponseWriter, r *http.Request) {
 	start, id := time.Now(), newRequestID(r)
-	x := &exchange{ResponseWriter: w}
+	x := &exchange{ResponseWriter: w, head: r.Method == http.MethodHead}
 	x.Header().Set("X-Request-Id", id)
 	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
-	r.Body = http.MaxBytesReader(x, r.Body, s.cfg.Limits.BodyBytes)
 	defer func() {
 		cause := recover()
 		if cause != nil {

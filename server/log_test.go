@@ -43,6 +43,11 @@ func TestRequestsAreLoggedAndMeasured(t *testing.T) {
 	if got := h.metric(`tributary_http_requests_total{method="",route="",status="404"}`); got != "2" {
 		t.Errorf("requests without a route = %q, want 2", got)
 	}
+	h.do("BREW", "/healthz")
+	h.do("DELETE", "/healthz")
+	if got := h.metric(`tributary_http_requests_total{method="",route="/healthz",status="405"}`); got != "2" {
+		t.Errorf("requests with a method that the route does not take = %q, want 2", got)
+	}
 }
 
 func TestRequestIDsOfClientsAreKeptOnlyWhereWellFormed(t *testing.T) {

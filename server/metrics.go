@@ -18,6 +18,7 @@ type metrics struct {
 	durations             *prometheus.HistogramVec
 	failedAuthentications prometheus.Counter
 	reloadFailing         *prometheus.GaugeVec
+	webhooks              *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -38,8 +39,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		reloadFailing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tributary_reload_failing", Help: "1 while a file cannot be used as it is and what was read before is kept.",
 		}, []string{"file"}),
+		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tributary_webhooks_total", Help: "Webhooks by provider and result: look, ignored, repeated or refused.",
+		}, []string{"provider", "result"}),
 	}
-	r.MustRegister(m.polls, m.requests, m.durations, m.failedAuthentications, m.reloadFailing)
+	r.MustRegister(m.polls, m.requests, m.durations, m.failedAuthentications, m.reloadFailing, m.webhooks)
 	return m
 }
 

@@ -37,6 +37,7 @@ var (
 	errBadRequest  = errors.New("bad request")
 	errMethod      = errors.New("method not allowed")
 	errMisdirected = errors.New("misdirected request")
+	errTooLong     = errors.New("request too long")
 	errNoRoute     = fmt.Errorf("route %w: / and /openapi.yaml list the ones there are", fleet.ErrNotFound)
 )
 
@@ -53,6 +54,7 @@ var problems = []struct {
 	{fleet.ErrForbidden, http.StatusForbidden, "forbidden", "Not allowed"},
 	{errMisdirected, http.StatusMisdirectedRequest, "misdirected", "Not a request for this server"},
 	{errMethod, http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed"},
+	{errTooLong, http.StatusRequestEntityTooLarge, "too-long", "Request too long"},
 	{errBadRequest, http.StatusBadRequest, "bad-request", "Bad request"},
 	{fleet.ErrNotFound, http.StatusNotFound, "not-found", "Not found"},
 	{fleet.ErrConflict, http.StatusConflict, "conflict", "Conflict"},
@@ -128,3 +130,12 @@ func (e *methodError) Error() string {
 }
 
 func (e *methodError) Unwrap() error { return errMethod }
+
+// bodyError says why a request's body could not be read to its end.
+func bodyError(err error) error {
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		return fmt.Errorf("%w: a body may have at most %d bytes here", errTooLong, tooLong.Limit)
+	}
+	return fmt.Errorf("%w: the body did not arrive whole: %w", errBadRequest, err)
+}

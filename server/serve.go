@@ -27,6 +27,9 @@ type Limits struct {
 	// HeaderBytes bounds a request's headers, BodyBytes its body. 32 KiB and 1 MiB.
 	HeaderBytes int
 	BodyBytes   int64
+	// HookBytes bounds the body of a webhook, of which little is kept. 25 MiB:
+	// GitHub and GitLab send no more.
+	HookBytes int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -38,6 +41,7 @@ func (l Limits) withDefaults() Limits {
 		Shutdown:    cmp.Or(l.Shutdown, 20*time.Second),
 		HeaderBytes: cmp.Or(l.HeaderBytes, 32<<10),
 		BodyBytes:   cmp.Or(l.BodyBytes, 1<<20),
+		HookBytes:   cmp.Or(l.HookBytes, 25<<20),
 	}
 }
 

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -230,15 +232,22 @@ func (h *harness) handshake(version uint16) string {
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
-func TestPollsOverHTTP2(t *testing.T) {
+// overHTTP2 starts a server with TLS and has its client speak HTTP/2.
+func overHTTP2(t *testing.T, mend ...func(*server.Config)) *harness {
+	t.Helper()
 	cert, key := certificateFor(t, "tributary")
 	certFile, keyFile := writeFile(t, "tls.crt", cert), writeFile(t, "tls.key", key)
-	h := start(t, withTokens(t), func(c *server.Config) { c.TLSCertFile, c.TLSKeyFile = certFile, keyFile })
-	h.release("main@sha1:1", acme("main@sha1:1"))
+	h := start(t, append(mend, func(c *server.Config) { c.TLSCertFile, c.TLSKeyFile = certFile, keyFile })...)
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM([]byte(cert))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	h.client.Transport, h.url = newChecked(t, transport), "https://"+h.addr
+	return h
+}
+
+func TestPollsOverHTTP2(t *testing.T) {
+	h := overHTTP2(t, withTokens(t))
+	h.release("main@sha1:1", acme("main@sha1:1"))
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, h.url+kedaPath, nil)
 	must(t, err)
 	r.Header.Set("Authorization", "Bearer "+clusterToken)
@@ -249,4 +258,16 @@ func TestPollsOverHTTP2(t *testing.T) {
 		t.Errorf("HTTP/%d %d, want HTTP/2 200", response.ProtoMajor, response.StatusCode)
 	}
 	h.get("/api/v1/clusters", bearer(clusterToken)...).problem(t, http.StatusForbidden, "forbidden")
+}
+
+func TestHeadOfALongAnswerIsNoFailureOverHTTP2(t *testing.T) {
+	h := overHTTP2(t, withTokens(t), func(c *server.Config) { c.Registry.MustRegister(collectors.NewGoCollector()) })
+	reply := h.do(http.MethodHead, "/metrics", append(bearer(viewerToken), "Accept-Encoding", "identity")...)
+	if reply.status != http.StatusOK || len(reply.body) > 0 {
+		t.Errorf("= %d with %d bytes, want 200 without any", reply.status, len(reply.body))
+	}
+	must(t, h.stop())
+	if log := h.logs.String(); strings.Contains(log, "ERROR") {
+		t.Error(log)
+	}
 }

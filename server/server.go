@@ -24,6 +24,10 @@ type Config struct {
 	// TokensFile is a YAML file of credentials. Without one everybody is
 	// admin, which CheckAddress admits on loopback addresses only.
 	TokensFile string
+	// WebhookSecretFile is a file with a secret in each line, any of which the
+	// senders of webhooks must know. Without one webhooks are refused, except
+	// where everybody is admin because only this machine is answered.
+	WebhookSecretFile string
 	// AllowAnonymous makes everybody admin on any address.
 	AllowAnonymous bool
 	// TLSCertFile and TLSKeyFile are PEM files; without them the server speaks plain HTTP.
@@ -43,8 +47,11 @@ type Server struct {
 	log         *slog.Logger
 	metrics     *metrics
 	tokens      *tokens      // nil: everybody is admin
+	secrets     *secrets     // nil: no webhook can be signed
 	certificate *certificate // nil: plain HTTP
 	reloaders   []*reloader
+	recent      recent
+	crossSite   http.CrossOriginProtection
 	table       []route
 	router      *mux.Router
 }
@@ -52,7 +59,7 @@ type Server struct {
 // route is a line of the table: whose request is answered by what.
 type route struct {
 	method, path string
-	least        role // the least role that may; roleAnyone needs no credential
+	least        role // the least role that may
 	about        string
 	handle       handler // nil for polls, which never reach the router
 }
@@ -74,6 +81,11 @@ func (s *Server) routes() []route {
 		{"GET", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", roleViewer, "one of them; ?group=, ?namespace=", s.getObject},
 		{"GET", "/api/v1/releases", roleViewer, "what is served, what failed and why", s.getReleases},
 		{"GET", "/api/v1/releases/{id}", roleViewer, "one release", s.getRelease},
+
+		{"POST", "/api/v1/webhooks/github", roleHook, "look at the source now, says GitHub", s.postWebhook(github)},
+		{"POST", "/api/v1/webhooks/gitlab", roleHook, "says GitLab", s.postWebhook(gitlab)},
+		{"POST", "/api/v1/webhooks/gitea", roleHook, "says Gitea, Forgejo or Gogs", s.postWebhook(gitea)},
+		{"POST", "/api/v1/webhooks/generic", roleHook, "says a registry or a script", s.postWebhook(generic)},
 
 		{"GET", "/healthz", roleAnyone, "is the process alive", s.getHealth},
 		{"GET", "/readyz", roleAnyone, "is there a live release", s.getReadiness},
@@ -114,6 +126,10 @@ func (s *Server) load() error {
 	if s.cfg.TokensFile != "" {
 		s.tokens = &tokens{file: s.cfg.TokensFile}
 		s.reloaders = append(s.reloaders, s.newReloader("tokens", s.tokens.use, s.cfg.TokensFile))
+	}
+	if s.cfg.WebhookSecretFile != "" {
+		s.secrets = &secrets{file: s.cfg.WebhookSecretFile}
+		s.reloaders = append(s.reloaders, s.newReloader("webhook_secret", s.secrets.use, s.cfg.WebhookSecretFile))
 	}
 	if s.cfg.TLSCertFile != "" {
 		s.certificate = &certificate{}
@@ -168,7 +184,17 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		var match mux.RouteMatch
 		if s.router.Match(&other, &match) && match.MatchErr == nil {
 			allowed = append(allowed, method)
+			countAs(w, match.Route)
 		}
 	}
 	s.problem(w, r, &methodError{method: r.Method, allowed: strings.Join(allowed, ", ")})
+}
+
+// countAs has a request counted under the route whose method it missed, but
+// without its own, which clients can make up.
+func countAs(w http.ResponseWriter, missed *mux.Route) {
+	path, err := missed.GetPathTemplate()
+	if x, ok := w.(*exchange); ok && err == nil {
+		x.route = route{path: path}
+	}
 }
