@@ -14,6 +14,19 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT         := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 FLUX_OPERATOR_VERSION := v0.58.1
 FLUX_OPERATOR         := $(TOOLS)/flux-operator-$(FLUX_OPERATOR_VERSION)
+ORAS_VERSION          := v1.3.6
+ORAS                  := $(TOOLS)/oras-$(ORAS_VERSION)
+COSIGN_VERSION        := v3.1.3
+COSIGN                := $(TOOLS)/cosign-$(COSIGN_VERSION)
+FLUXOCI               := $(TOOLS)/fluxoci
+
+# Where tests find the programs that they run against; the rest is on PATH.
+export ORAS_CLI    := $(ORAS)
+export COSIGN_CLI  := $(COSIGN)
+export FLUXOCI_CLI := $(FLUXOCI)
+
+# What the tests run against beside those.
+NEEDED := cc git gpg gpgsm ssh-keygen sshd docker-registry
 
 .PHONY: help
 help: ## list the targets
@@ -38,8 +51,8 @@ run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 	@exec bin/tributary serve examples/fleet --listen 127.0.0.1:$(PORT)
 
 .PHONY: test
-test: ## run the tests with the race detector; installs what they need
-	@.ci/need cc git
+test: $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
+	@.ci/need $(NEEDED)
 	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
 
 .PHONY: lint
@@ -54,7 +67,8 @@ fuzz: ## run every fuzz target for a short time (FUZZTIME=20s)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## run the benchmarks that docs/benchmarks.md reports
+bench: $(ORAS) ## run the benchmarks that docs/benchmarks.md reports
+	@.ci/need git docker-registry
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 .PHONY: conformance
@@ -77,3 +91,14 @@ $(GOLANGCI_LINT):
 $(FLUX_OPERATOR):
 	GOBIN=$(TOOLS) CGO_ENABLED=0 go install github.com/controlplaneio-fluxcd/flux-operator/cmd/cli@$(FLUX_OPERATOR_VERSION)
 	mv $(TOOLS)/cli $@
+
+$(ORAS):
+	GOBIN=$(TOOLS) CGO_ENABLED=0 go install oras.land/oras/cmd/oras@$(ORAS_VERSION)
+	mv $(TOOLS)/oras $@
+
+$(COSIGN):
+	GOBIN=$(TOOLS) CGO_ENABLED=0 go install github.com/sigstore/cosign/v3/cmd/cosign@$(COSIGN_VERSION)
+	mv $(TOOLS)/cosign $@
+
+$(FLUXOCI): $(wildcard .ci/fluxoci/*)
+	cd .ci/fluxoci && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $@ .
