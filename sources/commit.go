@@ -13,10 +13,14 @@ import (
 
 // readCommit reads a commit's tree from the server. Of have, which may be nil,
 // nothing is sent again, and the bytes of its files are shared.
-func readCommit(ctx context.Context, remote *remote, hash plumbing.Hash, have *commit, limits Limits) (*commit, error) {
-	stream, err := remote.pack(ctx, hash, have, limits)
+func readCommit(ctx context.Context, remote *remote, at tip, have *commit, o readOptions) (*commit, error) {
+	want, err := remote.want(at, have, o)
 	if err != nil {
 		return nil, err
+	}
+	stream, err := remote.pack(ctx, want)
+	if err != nil {
+		return nil, notGiven(at, err)
 	}
 	defer stream.close()
 	s, err := newSpool()
@@ -24,18 +28,30 @@ func readCommit(ctx context.Context, remote *remote, hash plumbing.Hash, have *c
 		return nil, err
 	}
 	defer s.close()
-	r := &commitReader{ctx: ctx, budget: budget{limits: limits}, used: objects{}, filtered: remote.filters()}
+	r := &commitReader{ctx: ctx, budget: budget{limits: o.limits}, used: objects{}, filtered: remote.filters()}
 	if have != nil {
 		r.have = have.objects
 	}
-	if r.pack, err = readPack(ctx, stream, s, r.have, limits); err != nil {
+	if r.pack, err = readPack(ctx, stream, s, r.have, want.bounds); err != nil {
 		return nil, err
 	}
-	root, err := r.root(hash)
+	if _, ok := r.size(at.commit); !ok && want.history {
+		return nil, commitNotFound(at.commit)
+	}
+	root, err := r.root(at, o)
 	if err != nil {
 		return nil, err
 	}
-	return &commit{hash, &tree{root}, r.used}, nil
+	return &commit{at.commit, &tree{root}, r.used}, nil
+}
+
+// readOptions say what of a commit is read.
+type readOptions struct {
+	limits Limits
+	// path is the directory that becomes the root; empty for all.
+	path string
+	// verify is asked before anything of the tree is read.
+	verify verifier
 }
 
 // commitReader makes a tree of a commit's objects.
@@ -53,16 +69,26 @@ type commitReader struct {
 	doubtful string
 }
 
-func (r *commitReader) root(hash plumbing.Hash) (*node, error) {
-	encoded, err := r.decodable(hash, plumbing.CommitObject)
+func (r *commitReader) root(at tip, o readOptions) (*node, error) {
+	if err := r.peel(at, o.verify); err != nil {
+		return nil, err
+	}
+	encoded, err := r.decodable(at.commit, plumbing.CommitObject)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.verify.commit(r.used[at.commit].data); err != nil {
 		return nil, err
 	}
 	var c gitobject.Commit
 	if err := c.Decode(encoded); err != nil {
-		return nil, &fault{"", fmt.Sprintf("commit %s: %v; make another", hash, err)}
+		return nil, &fault{"", fmt.Sprintf("commit %s: %v; make another", at.commit, err)}
 	}
-	root, err := r.directory(".", c.TreeHash)
+	hash, err := r.descend(c.TreeHash, o.path)
+	if err != nil {
+		return nil, err
+	}
+	root, err := r.directory(".", hash)
 	if err == nil && r.doubtful != "" {
 		err = tooLarge(r.doubtful, r.budget.limits)
 	}
@@ -73,13 +99,9 @@ func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error)
 	if _, ok := r.size(hash); !ok {
 		return &node{mode: modeDirectory}, r.missing(name, hash)
 	}
-	encoded, err := r.decodable(hash, plumbing.TreeObject)
+	listing, err := r.listing(name, hash)
 	if err != nil {
 		return nil, err
-	}
-	var listing gitobject.Tree
-	if err := listing.Decode(encoded); err != nil {
-		return nil, &fault{name, fmt.Sprintf("%v; make another commit", err)}
 	}
 	children := make([]*node, 0, len(listing.Entries))
 	for _, entry := range listing.Entries {
@@ -92,6 +114,18 @@ func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error)
 		}
 	}
 	return newDirectoryNode(path.Base(name), name, children)
+}
+
+func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree, error) {
+	encoded, err := r.decodable(hash, plumbing.TreeObject)
+	if err != nil {
+		return nil, err
+	}
+	listing := &gitobject.Tree{}
+	if err := listing.Decode(encoded); err != nil {
+		return nil, &fault{name, fmt.Sprintf("%v; make another commit", err)}
+	}
+	return listing, nil
 }
 
 func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*node, error) {
@@ -111,12 +145,9 @@ func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*node
 	case filemode.Symlink:
 		data, err := r.file(name, entry.Hash, r.budget.link)
 		return &node{name: entry.Name, mode: modeLink, data: data}, err
-	case filemode.Executable:
-		data, err := r.file(name, entry.Hash, r.budget.file)
-		return &node{name: entry.Name, mode: modeExecutable, data: data}, err
 	default:
 		data, err := r.file(name, entry.Hash, r.budget.file)
-		return &node{name: entry.Name, mode: modeFile, data: data}, err
+		return newFileNode(name, entry.Mode == filemode.Executable, data), err
 	}
 }
 
@@ -149,6 +180,8 @@ func (r *commitReader) missing(name string, hash plumbing.Hash) error {
 	switch {
 	case r.pack.tooLarge[hash]:
 		return tooLarge(name, r.budget.limits)
+	case r.pack.partial():
+		return fmt.Errorf("%w: %s is missing", errPack, printable(name))
 	case r.pack.lost:
 		r.doubtful = cmp.Or(r.doubtful, name)
 		return nil

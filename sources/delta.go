@@ -28,7 +28,7 @@ func (p *pack) delta(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 	var head deltaHead
 	start := p.spool.size
 	var w io.Writer = &head
-	if header.Length <= p.limits.FileSize {
+	if header.Length <= p.bounds.FileSize {
 		w = io.MultiWriter(&head, p.spool)
 	}
 	if err := inflateAll(s, w, header.Length); err != nil {
@@ -38,7 +38,7 @@ func (p *pack) delta(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 	if !ok {
 		return fmt.Errorf("%w: a delta that says nothing of its size", errPack)
 	}
-	if size > p.limits.FileSize || header.Length > p.limits.FileSize {
+	if size > p.bounds.FileSize || header.Length > p.bounds.FileSize {
 		p.lost = true
 		return nil
 	}
@@ -79,7 +79,7 @@ func (p *pack) applyDeltas() error {
 		}
 	}
 	if len(p.byOffset)+len(p.byHash) > 0 {
-		if !p.lost && len(p.tooLarge) == 0 {
+		if !p.lost && len(p.tooLarge) == 0 && !p.partial() {
 			return fmt.Errorf("%w: a delta without its base", errPack)
 		}
 		p.lost = true
@@ -100,7 +100,7 @@ func (p *pack) waiting(at int64, hash plumbing.Hash) []delta {
 func (p *pack) applyAll(deltas []delta, from object, depth int) error {
 	p.held += int64(len(from.data))
 	defer func() { p.held -= int64(len(from.data)) }()
-	if depth > maxChain || p.held > p.limits.TreeSize {
+	if depth > maxChain || p.held > p.bounds.TreeSize {
 		return fmt.Errorf("%w: too many deltas stand on one another", errPack)
 	}
 	for _, d := range deltas {

@@ -125,23 +125,19 @@ func (r *dirReader) file(name string, info fs.FileInfo, last *node) (*node, erro
 	if err := r.budget.file(name, info.Size()); err != nil {
 		return nil, err
 	}
-	n := &node{name: path.Base(name), mode: modeFile}
-	if info.Mode()&0o111 != 0 {
-		n.mode = modeExecutable
-	}
+	executable := info.Mode()&0o111 != 0
 	content, err := r.content(name, info)
 	if errors.Is(err, fs.ErrPermission) {
+		n := newFileNode(name, executable, nil)
 		n.err = unreadable(name)
 		return n, nil
 	} else if err != nil {
 		return nil, &movingError{name, err}
 	}
 	if last != nil && last.mode.IsRegular() && bytes.Equal(last.data, content) {
-		n.data = last.data
-	} else {
-		n.data = bytes.Clone(content)
+		return newFileNode(name, executable, last.data), nil
 	}
-	return n, nil
+	return newFileNode(name, executable, bytes.Clone(content)), nil
 }
 
 // content is valid until the next call.

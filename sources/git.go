@@ -15,19 +15,18 @@ import (
 // and sends only what is new. There is no clone on disk, so none can grow, go
 // stale or be corrupted.
 type repository struct {
-	at     location
-	limits Limits
-	dialer dialer
+	at      location
+	options Options
+	dialer  dialer
 
 	turn turn
-	// last is the commit that was read last; nil at first.
-	last *commit
-	// refused is a commit that breaks the rules, and why. It would break them
-	// again, and reading it may cost as much as the limits allow.
-	refused struct {
-		hash plumbing.Hash
-		err  error
-	}
+	// last is the commit that was read last, and lastly what it was read for;
+	// nil at first.
+	last   *commit
+	lastly subject
+	// refused is one that breaks the rules, and why. It would break them again,
+	// and reading it may cost as much as the limits allow.
+	refused refusal
 }
 
 // commit is the content of one commit.
@@ -37,8 +36,19 @@ type commit struct {
 	objects objects
 }
 
-func newRepository(at location, limits Limits) *repository {
-	return &repository{at: at, limits: limits, dialer: newDialer(at.repository, limits), turn: newTurn()}
+// refusal is the fault of a revision.
+type refusal struct {
+	revision string
+	subject  subject
+	err      error
+}
+
+func newRepository(at location, o Options) (*repository, error) {
+	d, err := newDialer(at.repository, o)
+	if err != nil {
+		return nil, err
+	}
+	return &repository{at: at, options: o, dialer: d, turn: newTurn()}, nil
 }
 
 // String is the URL with the branch, if one was named.
@@ -53,8 +63,8 @@ func (r *repository) Close() error {
 	return nil
 }
 
-// Fetch asks the server where the branch is, and for what is new only if that
-// is elsewhere than known. It takes as long as the server does; ctx bounds it.
+// Fetch asks the server where the ref is, and for what is new only if that is
+// elsewhere than known. It takes as long as the server does; ctx bounds it.
 func (r *repository) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	if err := r.turn.take(ctx); err != nil {
 		return nil, err
@@ -68,53 +78,86 @@ func (r *repository) Fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 }
 
 func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
+	verify, err := readVerifier(r.options.Git)
+	if err != nil {
+		return nil, err
+	}
+	if commit := r.at.ref.commit; commit != "" {
+		// What a hash stands for never moves, so that nobody needs to be asked.
+		if answer, ok := r.settled(pinned(commit), verify, known); ok {
+			return answer.snapshot, answer.err
+		}
+	}
 	remote, err := r.dialer.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer remote.close()
-	tip, err := remote.branch(r.at.branch)
+	at, err := remote.resolve(r.at.ref)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case tip.revision() == known:
-		return nil, nil
-	case r.last != nil && r.last.hash == tip.hash:
-	case r.refused.hash == tip.hash:
-		return nil, refused(tip.revision(), r.refused.err)
-	default:
-		if err := r.advance(ctx, remote, tip.hash); err != nil {
-			return nil, refused(tip.revision(), err)
-		}
+	if answer, ok := r.settled(at, verify, known); ok {
+		return answer.snapshot, answer.err
 	}
-	return &fleet.Snapshot{Revision: tip.revision(), Tree: r.last.tree}, nil
+	if err := r.advance(ctx, remote, at, verify); err != nil {
+		return nil, refused(at.revision(), err)
+	}
+	return r.snapshot(at), nil
 }
 
-// advance makes the commit of that hash the last one.
-func (r *repository) advance(ctx context.Context, remote *remote, hash plumbing.Hash) error {
-	next, err := readCommit(ctx, remote, hash, r.last, r.limits)
+func (r *repository) snapshot(at tip) *fleet.Snapshot {
+	return &fleet.Snapshot{Revision: at.revision(), Tree: r.last.tree}
+}
+
+type outcome struct {
+	snapshot *fleet.Snapshot
+	err      error
+}
+
+// settled is what becomes of a tip, where no pack is needed to tell.
+func (r *repository) settled(at tip, verify verifier, known string) (outcome, bool) {
+	s, revision := verify.subject(at), at.revision()
+	again := r.refused.revision == revision && r.refused.subject != s // There are other keys now, or another tag.
+	switch {
+	case revision == known && !again:
+		return outcome{}, true
+	case r.last != nil && r.lastly == s:
+		return outcome{snapshot: r.snapshot(at)}, true
+	case r.refused.err != nil && r.refused.subject == s:
+		return outcome{err: refused(revision, r.refused.err)}, true
+	}
+	return outcome{}, false
+}
+
+// advance makes the commit of a tip the last one.
+func (r *repository) advance(ctx context.Context, remote *remote, at tip, verify verifier) error {
+	o := readOptions{limits: r.options.Limits, path: r.at.path, verify: verify}
+	next, err := readCommit(ctx, remote, at, r.last, o)
 	var broken *fault
 	if err != nil && r.last != nil && !errors.As(err, &broken) && ctx.Err() == nil {
 		// It may be what we claimed to have that went wrong.
-		next, err = r.startOver(ctx, hash)
+		next, err = r.startOver(ctx, at, o)
 	}
 	if errors.As(err, &broken) {
-		r.refused.hash, r.refused.err = hash, err
+		r.refused = refusal{at.revision(), verify.subject(at), err}
 	}
 	if err != nil {
 		return err
 	}
-	r.last = next
+	if r.refused.revision == at.revision() {
+		r.refused = refusal{}
+	}
+	r.last, r.lastly = next, verify.subject(at)
 	return nil
 }
 
 // startOver reads the commit as if nothing were known, over a connection of its own.
-func (r *repository) startOver(ctx context.Context, hash plumbing.Hash) (*commit, error) {
+func (r *repository) startOver(ctx context.Context, at tip, o readOptions) (*commit, error) {
 	remote, err := r.dialer.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer remote.close()
-	return readCommit(ctx, remote, hash, nil, r.limits)
+	return readCommit(ctx, remote, at, nil, o)
 }

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -73,6 +76,37 @@ func TestGitAsksOnlyForRefsWhenNothingMoved(t *testing.T) {
 		if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs"}) {
 			t.Errorf("a look made requests %q, want one for the refs alone", got)
 		}
+	}
+}
+
+// TestGitKeepsItsConnection has a look cost one round trip also where a new
+// connection would take three more.
+func TestGitKeepsItsConnection(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	var refs strings.Builder // More than fits into a buffer or two.
+	for i := range 2000 {
+		fmt.Fprintf(&refs, "create refs/tags/v1.0.%d HEAD\n", i)
+	}
+	repo.gitInput(refs.String(), "--git-dir", repo.bare(), "update-ref", "--stdin")
+	var opened atomic.Int32
+	server := httptest.NewUnstartedServer(repo.serve().Config.Handler)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+	s := open(t, server.URL+"/repo.git")
+	revision := fetch(t, s, "").Revision
+	for range 3 {
+		fetchNothing(t, s, revision)
+		repo.commit(map[string]string{"fleet.yaml": noise(100)})
+		revision = fetch(t, s, revision).Revision
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections were opened, want one", n)
 	}
 }
 
@@ -185,22 +219,6 @@ func TestGitFollowsDefaultBranch(t *testing.T) {
 		if got, want := fetch(t, s, "").Revision, "HEAD@sha1:"+main; got != want {
 			t.Errorf("Revision of a detached HEAD = %q, want %q", got, want)
 		}
-	})
-}
-
-func TestGitNamesBranchesWhenOneIsMissing(t *testing.T) {
-	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
-		repo.commit(map[string]string{"fleet.yaml": "one"})
-		err := fetchError(t, open(t, url+"?ref=mian"), "branch mian", "not found", "there is main")
-		if !errors.Is(err, fleet.ErrNotFound) {
-			t.Errorf("error = %v, want a fleet.ErrNotFound", err)
-		}
-		for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
-			repo.inBare("branch", name, "main")
-		}
-		fetchError(t, open(t, url+"?ref=mian"), "there are a, b, c, d, e and 2 more")
-		repo.inBare("symbolic-ref", "HEAD", "refs/heads/gone")
-		fetchError(t, open(t, url), "default branch", "?ref=")
 	})
 }
 

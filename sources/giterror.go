@@ -2,6 +2,7 @@ package sources
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
@@ -23,7 +24,10 @@ import (
 // do. What servers say is theirs to choose, so of their texts only a line of
 // printable characters is kept, and of URLs neither userinfo nor query.
 func explain(ctx context.Context, err error) error {
-	var refused *fleet.RefusedError
+	var (
+		refused *fleet.RefusedError
+		host    *hostKeyError
+	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("no answer in time; is the host up, and reachable from here?: %w", ctx.Err())
@@ -31,14 +35,12 @@ func explain(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.As(err, &refused):
 		return refused
+	case errors.As(err, &host):
+		return host
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return fmt.Errorf("default branch: %w; the repository is empty, push a commit", fleet.ErrNotFound)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
-		return fmt.Errorf("%w; check the URL, and that the repository can be read without credentials", fleet.ErrNotFound)
-	case errors.Is(err, transport.ErrAuthenticationRequired):
-		return fmt.Errorf("%w; credentials are not supported yet, make the repository readable without", fleet.ErrUnauthenticated)
-	case errors.Is(err, transport.ErrAuthorizationFailed):
-		return fmt.Errorf("%w; credentials are not supported yet, make the repository readable without", fleet.ErrForbidden)
+		return fmt.Errorf("%w; check the URL", fleet.ErrNotFound)
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("git is not installed here, and git+file needs it; install it, or serve the repository over http")
 	}
@@ -55,6 +57,7 @@ func reason(err error) string {
 		status *githttp.Err
 		told   *pktline.ErrorLine
 		odd    *packp.ErrUnexpectedData
+		issuer x509.UnknownAuthorityError
 		around *url.Error
 	)
 	switch {
@@ -66,6 +69,10 @@ func reason(err error) string {
 		return "its objects are named by SHA-256, which is not supported; use a repository with SHA-1"
 	case errors.As(err, &odd), errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen):
 		return "what answers is no Git server; check that the URL is the one to clone from"
+	case errors.As(err, &issuer):
+		return issuer.Error() + "; name the authority's certificate with --ca-file"
+	case strings.Contains(err.Error(), "tls: certificate required"): // The alert has no name in crypto/tls.
+		return "the server asks for a client certificate; name one with --client-cert-file and --client-key-file"
 	case errors.As(err, &around):
 		return around.Err.Error()
 	}

@@ -15,12 +15,12 @@ import (
 
 // gitRepo is a bare repository on disk, made and changed by the real git.
 type gitRepo struct {
-	t *testing.T
+	t testing.TB
 	// root holds the repository as repo.git, and work is what is committed.
 	root, work string
 }
 
-func newGitRepo(t *testing.T, initFlags ...string) *gitRepo {
+func newGitRepo(t testing.TB, initFlags ...string) *gitRepo {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
 		t.Fatalf("these tests need git: %v", err)
@@ -175,6 +175,27 @@ func (s *gitServer) interfere(meddle func(w http.ResponseWriter, r *http.Request
 	s.meddle = meddle
 }
 
+// replaceInRefs has the server lie about its refs.
+func (s *gitServer) replaceInRefs(old, replacement string) {
+	s.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+		if r.Method != "GET" {
+			return w
+		}
+		return &replacingWriter{w, old, replacement}
+	})
+}
+
+// replacingWriter expects what it replaces within one write.
+type replacingWriter struct {
+	http.ResponseWriter
+	old, replacement string
+}
+
+func (w *replacingWriter) Write(p []byte) (int, error) {
+	_, err := w.ResponseWriter.Write(bytes.ReplaceAll(p, []byte(w.old), []byte(w.replacement)))
+	return len(p), err
+}
+
 // taken returns the requests and the bytes answered since it was last called.
 func (s *gitServer) taken() ([]string, int) {
 	s.mu.Lock()
@@ -197,7 +218,7 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

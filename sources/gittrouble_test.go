@@ -22,7 +22,12 @@ import (
 // has the process trust the certificate of test servers. That is read only once.
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard)
-	os.Exit(trusting(httptest.NewTLSServer(nil), m.Run))
+	os.Exit(trusting(httptest.NewTLSServer(nil), func() int {
+		if runChild() {
+			return 0
+		}
+		return m.Run()
+	}))
 }
 
 func trusting(server *httptest.Server, run func() int) int {
@@ -74,8 +79,8 @@ func TestGitRecovers(t *testing.T) {
 		"refs 500":       {"GET", status(500), "the server answered 500 Internal Server Error"},
 		"refs 503":       {"GET", status(503), "the server answered 503 Service Unavailable"},
 		"refs 404":       {"GET", status(404), "not found; check the URL"},
-		"refs 401":       {"GET", status(401), "credentials are not supported yet"},
-		"refs 403":       {"GET", status(403), "credentials are not supported yet"},
+		"refs 401":       {"GET", status(401), "--git-token-file"},
+		"refs 403":       {"GET", status(403), "--git-token-file"},
 		"refs are HTML":  {"GET", status(200), "no Git server"},
 		"refs truncated": {"GET", truncated(70), ""},
 		"refs garbled":   {"GET", garbled(40), ""},
@@ -292,4 +297,25 @@ func TestGitAsksForACommitAtFaultOnce(t *testing.T) {
 			wantContents(t, fetch(t, s, before.Revision).Tree, map[string]string{"big": "small again"})
 		})
 	}
+}
+
+// TestGitAsksForWhatAzureDevOpsNeeds has a server that answers nobody who does
+// not ask for multi_ack.
+func TestGitAsksForWhatAzureDevOpsNeeds(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one", "a": "a"})
+	server := repo.serve()
+	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Method == "POST" && !bytes.Contains(body, []byte("multi_ack")) {
+			http.Error(w, "no", http.StatusBadRequest)
+			return nil
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		return w
+	})
+	s := open(t, server.url())
+	revision := fetch(t, s, "").Revision
+	repo.commit(map[string]string{"fleet.yaml": "two"})
+	wantContents(t, fetch(t, s, revision).Tree, map[string]string{"fleet.yaml": "two", "a": "a"})
 }

@@ -2,47 +2,60 @@ package sources
 
 import (
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/go-git/go-git/v5/plumbing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// location is a SOURCE, taken apart. Exactly one of directory and repository is set.
+// location is a SOURCE, taken apart. Exactly one of directory, repository and
+// artifact is set.
 type location struct {
 	// directory is an absolute path.
 	directory string
-	// repository is a URL of scheme http, https or file, without userinfo,
+	// repository is a URL of scheme http, https, ssh or file, without password,
 	// query and fragment.
 	repository *url.URL
-	// branch is empty for the one that the remote's HEAD points to.
-	branch string
+	// ref is what is wanted of a repository.
+	ref gitRef
+	// artifact is what is wanted of a registry.
+	artifact *artifact
+	// path is where within a repository or artifact the fleet repo stands, as
+	// fs.ValidPath has it; empty for the root.
+	path string
 }
 
 // String gives the SOURCE back in a form that parses to the same location.
 func (l location) String() string {
-	if l.repository == nil {
-		return l.directory
+	switch {
+	case l.repository != nil:
+		return l.site() + query("ref", l.ref.String(), "path", l.path)
+	case l.artifact != nil:
+		return "oci://" + l.artifact.String() + query("semver", l.artifact.semver, "layer", l.artifact.layer, "path", l.path)
 	}
-	u := *l.repository
-	if u.Scheme == "file" {
-		u.Scheme = "git+file"
-	}
-	if l.branch != "" {
-		u.RawQuery = url.Values{"ref": {l.branch}}.Encode()
-	}
-	return u.String()
+	return l.directory
 }
 
 // site is where it is, without what is wanted from there.
 func (l location) site() string {
-	l.branch = ""
-	return l.String()
+	switch {
+	case l.repository != nil:
+		u := *l.repository
+		if u.Scheme == "file" {
+			u.Scheme = "git+file"
+		}
+		return u.String()
+	case l.artifact != nil:
+		return "oci://" + l.artifact.name()
+	}
+	return l.directory
 }
 
 var (
@@ -51,6 +64,8 @@ var (
 	schemeLike = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*://|(?i:https?|git\+file|file|git|ssh|oci):)`)
 	// scpLike is Git's short form of ssh://, such as git@host:repo.git.
 	scpLike = regexp.MustCompile(`^[^/@:]+@[^/:]+:`)
+	// loginLike is a URL that lacks its scheme and holds a password.
+	loginLike = regexp.MustCompile(`^[^/]*:[^/]*@`)
 )
 
 // parseLocation reads the SOURCE grammar. Its errors name parts of ref only
@@ -59,11 +74,13 @@ var (
 func parseLocation(ref string) (location, error) {
 	switch {
 	case ref == "":
-		return location{}, refuse("is empty: name a directory or a Git repository")
+		return location{}, refuse("is empty: name a directory, a Git repository or an OCI artifact")
 	case scpLike.MatchString(ref):
-		return location{}, refuse("ssh is not supported yet: use the repository's https URL")
+		return location{}, refuse("is in Git's short form: write ssh://git@host/repo.git for git@host:repo.git")
 	case schemeLike.MatchString(ref):
 		return parseURL(ref)
+	case loginLike.MatchString(ref):
+		return location{}, refuse("is a URL without its scheme: write https:// before it and leave out the credentials, or ./ before the name of a directory")
 	}
 	dir, err := filepath.Abs(ref)
 	if err != nil {
@@ -78,93 +95,161 @@ func parseURL(ref string) (location, error) {
 		// The parser's reason quotes the part it stumbled over, which may be a password.
 		return location{}, refuse("is not a URL that can be read: check its port, and write special characters as %%XX")
 	}
-	if u.User != nil {
-		return location{}, refuse("holds credentials: take them out, since command lines and logs are read by others")
+	if err := checkCredentials(u); err != nil {
+		return location{}, err
 	}
 	if u.Fragment != "" {
-		return location{}, refuse("has a fragment (#…): name the branch with ?ref=")
+		return location{}, refuse("has a fragment (#…): say what is wanted with ?ref= or ?path=")
 	}
+	if u.Scheme == "oci" {
+		return parseArtifactURL(u)
+	}
+	return parseRepositoryURL(u)
+}
+
+// checkCredentials lets the user name of an SSH URL pass, which is no secret:
+// as a rule it is git.
+func checkCredentials(u *url.URL) error {
+	if u.User == nil {
+		return nil
+	}
+	if _, password := u.User.Password(); u.Scheme == "ssh" && !password && sshUser.MatchString(u.User.Username()) {
+		return nil
+	}
+	return refuse("holds credentials: take them out, since command lines and logs are read by others, and put them into a file")
+}
+
+// sshUser is what the name of an account looks like, which may be a mail address.
+var sshUser = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.+-]{0,31}(?:@[A-Za-z0-9.-]{1,64})?$`)
+
+func parseRepositoryURL(u *url.URL) (location, error) {
 	if err := checkScheme(u); err != nil {
 		return location{}, err
 	}
-	branch, err := parseQuery(u.RawQuery)
+	values, err := parseQuery(u.RawQuery, "ref", "path")
 	if err != nil {
 		return location{}, err
 	}
-	repository := &url.URL{
-		Scheme:  strings.TrimPrefix(u.Scheme, "git+"),
-		Host:    u.Host,
-		Path:    u.Path,
-		RawPath: u.RawPath,
+	ref, err := parseGitRef(values)
+	if err != nil {
+		return location{}, err
 	}
-	return location{repository: repository, branch: branch}, nil
+	l := location{ref: ref, repository: &url.URL{
+		Scheme: strings.TrimPrefix(u.Scheme, "git+"), User: u.User, Host: u.Host, Path: u.Path, RawPath: u.RawPath,
+	}}
+	l.path, err = parsePath(values)
+	return l, err
 }
 
 func checkScheme(u *url.URL) error {
 	switch u.Scheme {
-	case "http", "https":
-		if u.Hostname() == "" || strings.Trim(u.Path, "/") == "" {
+	case "http", "https", "ssh":
+		if u.Hostname() == "" || strings.Trim(u.Path, "/") == "" || strings.Contains(u.Path, "\x00") {
 			return refuse("names no repository: write %s://host/repo.git", u.Scheme)
 		}
-		return nil
+		return checkPort(u)
 	case "git+file":
-		if u.Host != "" || !filepath.IsAbs(u.Path) {
+		if u.Host != "" || !filepath.IsAbs(u.Path) || strings.Contains(u.Path, "\x00") {
 			return refuse("names no absolute path: write git+file:///srv/repo.git")
 		}
 		return nil
 	case "file":
 		return refuse("scheme file is not supported: write git+file:///… for a Git repository, or only the path of a directory")
-	case "ssh", "oci":
-		return refuse("scheme %s is not supported yet: use an https or git+file URL, or a directory", u.Scheme)
 	default:
-		return refuse("scheme %s is not supported: use an https, http or git+file URL, or a directory", printable(u.Scheme))
+		return refuse("scheme %s is not supported: use an https, http, ssh, git+file or oci URL, or a directory", printable(u.Scheme))
 	}
+}
+
+func checkPort(u *url.URL) error {
+	if u.Port() == "" {
+		return nil
+	}
+	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
+		return refuse("has a port that cannot be: write %s://host:port/repo.git, with a number up to 65535", u.Scheme)
+	}
+	return nil
+}
+
+// parsePath reads ?path=, which may begin or end with slashes.
+func parsePath(values map[string]string) (string, error) {
+	written, ok := values["path"]
+	if !ok {
+		return "", nil
+	}
+	path := strings.TrimPrefix(strings.Trim(written, "/"), "./")
+	switch {
+	case path == "." || written == "/":
+		return "", nil
+	case !fs.ValidPath(path), strings.Contains(path, "\x00"):
+		return "", refuse("path %s is not a path within the tree: write it from the root, without ..", printable(written))
+	}
+	return path, nil
 }
 
 // parameterName is what a parameter's name looks like; anything else might be a
 // token that lost its name.
 var parameterName = regexp.MustCompile(`^[A-Za-z_-]{1,32}$`)
 
-func parseQuery(raw string) (branch string, err error) {
-	query, err := url.ParseQuery(raw)
-	if err != nil {
-		return "", refuse("has a query that cannot be read: write special characters as %%XX")
+// parseQuery reads the parameters that are known. A plus sign stands for
+// itself, since branches, versions and media types have it; a space is %20.
+func parseQuery(raw string, known ...string) (map[string]string, error) {
+	values := map[string]string{}
+	if strings.Contains(raw, ";") {
+		return nil, refuse("has a query that cannot be read: write special characters as %%XX")
 	}
-	names := make([]string, 0, len(query))
-	for name := range query {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
+			continue
+		}
+		name, escaped, _ := strings.Cut(pair, "=")
+		value, err := url.PathUnescape(escaped)
+		_, again := values[name]
 		switch {
-		case name == "ref" && len(query[name]) == 1:
-			branch = query.Get(name)
-		case name == "ref":
-			return "", refuse("has ref more than once: leave one")
-		case name == "path":
-			return "", refuse("query parameter path is not supported yet: put the fleet repo at the root")
+		case err != nil:
+			return nil, refuse("has a query that cannot be read: write special characters as %%XX")
+		case again:
+			return nil, refuse("has %s more than once: leave one", name)
+		case slices.Contains(known, name):
+			values[name] = value
 		case parameterName.MatchString(name):
-			return "", refuse("query parameter %s is not known: ref is", name)
+			return nil, refuse("query parameter %s is not known here: %s are", name, strings.Join(known, ", "))
 		default:
-			return "", refuse("has a query parameter that is not known: ref is")
+			return nil, refuse("has a query parameter that is not known here: %s are", strings.Join(known, ", "))
 		}
 	}
-	if query.Has("ref") {
-		err = checkBranch(branch)
-	}
-	return branch, err
+	return values, nil
 }
 
-func checkBranch(branch string) error {
-	switch {
-	case strings.HasPrefix(branch, "semver:"):
-		return refuse("ref: a semver range is not supported yet: name a branch")
-	case strings.HasPrefix(branch, "refs/"):
-		return refuse("ref %s: write the branch alone, without refs/heads/", printable(branch))
-	case plumbing.NewBranchReferenceName(branch).Validate() != nil:
-		return refuse("ref %s is not the name of a branch: leave ref out for the default one", printable(branch))
+// query is the inverse of parseQuery, of names and values by turns. Empty values
+// are left out.
+func query(pairs ...string) string {
+	var text strings.Builder
+	separator := "?"
+	for pair := range slices.Chunk(pairs, 2) {
+		if pair[1] != "" {
+			text.WriteString(separator + pair[0] + "=" + escapeValue(pair[1]))
+			separator = "&"
+		}
 	}
-	return nil
+	return text.String()
+}
+
+// escapeValue escapes what parseQuery, or who reads a log, would take for
+// something else.
+func escapeValue(value string) string {
+	var text strings.Builder
+	for i := 0; i < len(value); {
+		r, size := utf8.DecodeRuneInString(value[i:])
+		if strings.ContainsRune("%&#; \"", r) || !unicode.IsPrint(r) || r == utf8.RuneError {
+			for _, c := range []byte(value[i : i+size]) {
+				fmt.Fprintf(&text, "%%%02X", c)
+			}
+		} else {
+			text.WriteString(value[i : i+size])
+		}
+		i += size
+	}
+	return text.String()
 }
 
 func refuse(format string, args ...any) error {

@@ -11,55 +11,140 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
+const someHash = "0123456789abcdef0123456789abcdef01234567"
+
 func TestOpenReadsSource(t *testing.T) {
 	here, err := filepath.Abs(".")
 	must(t, err)
+	digest := "sha256:" + strings.Repeat("ab", 32)
 	for ref, want := range map[string]string{
-		".":                                here,
-		"examples/fleet/":                  filepath.Join(here, "examples/fleet"),
-		"/srv/fleet?ref=main":              "/srv/fleet?ref=main",
-		"https://host/repo.git":            "https://host/repo.git",
-		"https://host/group/repo?ref=main": "https://host/group/repo?ref=main",
-		"https://host/repo?ref=feature/x":  "https://host/repo?ref=feature%2Fx",
-		"HTTP://host:8080/a%20b.git":       "http://host:8080/a%20b.git",
-		"http://[::1]:8080/repo":           "http://[::1]:8080/repo",
-		"git+file:///srv/repo.git":         "git+file:///srv/repo.git",
-		"git+file:///srv/a%20b?ref=main":   "git+file:///srv/a%20b?ref=main",
+		".":                   here,
+		"examples/fleet/":     filepath.Join(here, "examples/fleet"),
+		"/srv/fleet?ref=main": "/srv/fleet?ref=main",
+		"./a:b@c":             filepath.Join(here, "a:b@c"),
+
+		"https://host/repo.git":                      "https://host/repo.git",
+		"https://host/repo.git?":                     "https://host/repo.git",
+		"https://host/group/repo?ref=main":           "https://host/group/repo?ref=main",
+		"https://host/repo?ref=feature%2Fx":          "https://host/repo?ref=feature/x",
+		"https://host/repo?ref=a%2Bb+c":              "https://host/repo?ref=a+b+c",
+		"https://host/repo?ref=100%25":               "https://host/repo?ref=100%25",
+		"https://host/repo?ref=refs/pull/1/head":     "https://host/repo?ref=refs/pull/1/head",
+		"https://host/repo?ref=semver:>=1.0%20<2.0":  "https://host/repo?ref=semver:>=1.0%20<2.0",
+		"https://host/repo?ref=semver:~1.2":          "https://host/repo?ref=semver:~1.2",
+		"https://host/repo?ref=" + someHash:          "https://host/repo?ref=" + someHash,
+		"https://host/r?ref=" + upper(someHash):      "https://host/r?ref=" + someHash,
+		"https://host/repo?path=fleet&ref=main":      "https://host/repo?ref=main&path=fleet",
+		"https://host/repo?path=/fleet/eu/":          "https://host/repo?path=fleet/eu",
+		"https://host/repo?path=./fleet":             "https://host/repo?path=fleet",
+		"https://host/repo?path=.":                   "https://host/repo",
+		"https://host/repo?path=/":                   "https://host/repo",
+		"https://host/repo?path=a%20b%26c%23%3B%0Ad": "https://host/repo?path=a%20b%26c%23%3B%0Ad",
+		"https://host/repo?path=größe":               "https://host/repo?path=größe",
+		"HTTP://host:8080/a%20b.git":                 "http://host:8080/a%20b.git",
+		"http://[::1]:8080/repo":                     "http://[::1]:8080/repo",
+
+		"ssh://git@host/repo.git":              "ssh://git@host/repo.git",
+		"ssh://host:2222/~user/repo":           "ssh://host:2222/~user/repo",
+		"SSH://host/repo?ref=main&path=a":      "ssh://host/repo?ref=main&path=a",
+		"ssh://jo.doe%40example.com@host/repo": "ssh://jo.doe%40example.com@host/repo",
+
+		"git+file:///srv/repo.git":       "git+file:///srv/repo.git",
+		"git+file:///srv/a%20b?ref=main": "git+file:///srv/a%20b?ref=main",
+
+		"oci://host/repo":                            "oci://host/repo:latest",
+		"oci://host:5000/a/b:v1":                     "oci://host:5000/a/b:v1",
+		"oci://host/repo@" + digest:                  "oci://host/repo@" + digest,
+		"oci://host/repo:v1@" + digest:               "oci://host/repo:v1@" + digest,
+		"oci://host/repo?semver=>=1.0%20<2":          "oci://host/repo?semver=>=1.0%20<2",
+		"oci://host/repo:v1?path=fleet":              "oci://host/repo:v1?path=fleet",
+		"oci://host/r?layer=application/x.tar+gzip":  "oci://host/r:latest?layer=application/x.tar+gzip",
+		"oci://host/r?layer=application/x&semver=1.": "",
 	} {
-		if got := open(t, ref).String(); got != want {
+		s, err := sources.Open(ref, sources.Options{})
+		if want == "" {
+			if err == nil {
+				t.Errorf("Open(%q) = %q, want an error", ref, s)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("Open(%q): %v", ref, err)
+			continue
+		}
+		if got := s.String(); got != want {
 			t.Errorf("Open(%q).String() = %q, want %q", ref, got, want)
 		}
+		must(t, s.Close())
 	}
 }
 
+var upper = strings.ToUpper
+
 func TestOpenRefusesSource(t *testing.T) {
 	for ref, want := range map[string]string{
-		"":                                          "is empty",
-		"ssh://git@host/repo.git":                   "credentials",
-		"ssh://host/repo.git":                       "ssh is not supported yet",
-		"git@host:repo.git":                         "ssh is not supported yet",
-		"oci://registry/repo:tag":                   "oci is not supported yet",
-		"file:///srv/repo.git":                      "git+file:///",
-		"git://host/repo.git":                       "scheme git is not supported",
-		"ftp://host/repo.git":                       "scheme ftp is not supported",
-		"https:host/repo.git":                       "https://host/repo.git",
-		"https://host":                              "names no repository",
-		"https://host/":                             "names no repository",
-		"https:///repo.git":                         "names no repository",
-		"git+file://srv/repo.git":                   "git+file:///srv/repo.git",
-		"git+file:srv/repo.git":                     "git+file:///srv/repo.git",
-		"https://host/repo?path=fleet":              "path is not supported yet",
-		"https://host/repo?depth=1":                 "query parameter depth is not known",
-		"https://host/repo?ref=a&ref=b":             "ref more than once",
-		"https://host/repo?ref=":                    "not the name of a branch",
-		"https://host/repo?ref=a..b":                "not the name of a branch",
-		"https://host/repo?ref=a%0Ab":               `"a\nb" is not the name of a branch`,
-		"https://host/repo?ref=refs/heads/a":        "without refs/heads/",
-		"https://host/repo?ref=semver:>=1":          "semver range is not supported yet",
-		"https://host/repo?ref=%zz":                 "query that cannot be read",
-		"https://host/repo#main":                    "?ref=",
+		"":                                 "is empty",
+		"git@host:repo.git":                "ssh://git@host/repo.git",
+		"host:hunter2@host/repo":           "without its scheme",
+		"git:hunter2@host:x/repo":          "scheme git is not supported",
+		"file:///srv/repo.git":             "git+file:///",
+		"git://host/repo.git":              "scheme git is not supported",
+		"ftp://host/repo.git":              "scheme ftp is not supported",
+		"https:host/repo.git":              "https://host/repo.git",
+		"https://host":                     "names no repository",
+		"https://host/":                    "names no repository",
+		"https:///repo.git":                "names no repository",
+		"https://host/a%00b":               "names no repository",
+		"https://host:0/repo":              "port",
+		"https://host:65536/repo":          "port",
+		"ssh://git@host":                   "names no repository: write ssh://host/repo.git",
+		"ssh:git@host/repo":                "names no repository",
+		"ssh://git@host:99999/repo":        "port",
+		"git+file://srv/repo.git":          "git+file:///srv/repo.git",
+		"git+file:srv/repo.git":            "git+file:///srv/repo.git",
+		"git+file:///srv/a%00b":            "git+file:///srv/repo.git",
+		"https://host/repo?depth=1":        "query parameter depth is not known here: ref, path are",
+		"https://host/repo?semver=1.x":     "query parameter semver is not known here",
+		"https://host/repo?ref=a&ref=b":    "ref more than once",
+		"https://host/repo?path=a&path=b":  "path more than once",
+		"https://host/repo?ref=":           "not the name of a branch",
+		"https://host/repo?ref=a..b":       "not the name of a branch",
+		"https://host/repo?ref=a%0Ab":      `"a\nb" is not the name of a branch`,
+		"https://host/repo?ref=refs/x":     "not the name of a branch",
+		"https://host/repo?ref=refs/a..b/": "not the name of a branch",
+		"https://host/repo?ref=semver:":    "is not a range of versions",
+		"https://host/repo?ref=semver:%20": "is not a range of versions",
+		"https://host/repo?ref=semver:new": "is not a range of versions",
+		"https://host/repo?ref=semver:" + strings.Repeat("1", 300): "longer than 256",
+		"https://host/repo?ref=%zz":                                "query that cannot be read",
+		"https://host/repo?path=":                                  "not a path within the tree",
+		"https://host/repo?path=../x":                              "not a path within the tree",
+		"https://host/repo?path=a/../../x":                         "not a path within the tree",
+		"https://host/repo?path=a//b":                              "not a path within the tree",
+		"https://host/repo?path=a%00b":                             "not a path within the tree",
+		"https://host/repo?path=caf%E9":                            "not a path within the tree",
+		"https://host/repo#main":                                   "?ref=",
+
+		"oci://host":                         "names no artifact",
+		"oci:host/repo":                      "names no artifact",
+		"oci://host/Repo:tag":                "repository Repo cannot be",
+		"oci://host/repo:a..b:c":             "tag a..b:c cannot be",
+		"oci://host/repo@sha256:123":         "digest sha256:123 cannot be",
+		"oci://host/repo@md5:1":              "digest md5:1 cannot be",
+		"oci://host/repo?ref=main":           "query parameter ref is not known here: semver, path, layer are",
+		"oci://host/repo:v1?semver=1.x":      "both a tag or digest and semver",
+		"oci://host/repo?semver=":            "not a range of versions",
+		"oci://host/repo?layer=tar":          "layer tar is not a media type",
+		"oci://host/repo?path=../x":          "not a path within the tree",
+		"oci://user:hunter2@host/repo":       "credentials",
+		"oci://hunter2@host/repo":            "credentials",
+		"oci://host/repo:v1?token=hunter2":   "query parameter token is not known",
+		"oci://host/repo:v1#hunter2":         "fragment",
+		"oci://user:hunter2@host:x/repo:tag": "not a URL that can be read",
+
 		"https://hunter2@host/repo":                 "credentials",
 		"https://user:hunter2@host/repo":            "credentials",
+		"https://:hunter2@host/repo":                "credentials",
 		"https://user:hunter2@host:port/repo":       "not a URL that can be read",
 		"https://user:hun ter2@host/hunter2":        "not a URL that can be read",
 		"https://user:hunter2/x@host/repo":          "not a URL that can be read",
@@ -68,6 +153,10 @@ func TestOpenRefusesSource(t *testing.T) {
 		"https://host/repo?ref=main;token=hunter2":  "query that cannot be read",
 		"git+file://user:hunter2@/srv/repo.git":     "credentials",
 		"https://host/repo?ref=main#token=hunter2x": "fragment",
+		"ssh://git:hunter2@host/repo":               "credentials",
+		"ssh://-hunter2@host/repo":                  "credentials",
+		"ssh://%68unter2%20x@host/repo":             "credentials",
+		"https:user:hunter2@host/repo":              "names no repository",
 	} {
 		_, err := sources.Open(ref, sources.Options{})
 		if !errors.Is(err, fleet.ErrInvalid) {
@@ -89,6 +178,8 @@ func FuzzOpen(f *testing.F) {
 	for _, seed := range []string{
 		".", "https://host/repo.git?ref=main", "git+file:///srv/repo.git", "https://user:secret@host/repo",
 		"ssh://host/x", "git@host:x", "https://host/repo?ref=a&path=b", "http://[::1]:80/%2e%2e/x#y", "HTTPS://h/?=",
+		"ssh://git@host:22/~a/b?path=c%20d", "ssh://git:secretsecret@host/x", "oci://h:5000/a/b:c?layer=a/b+c&path=d",
+		"oci://h/a?semver=>=1.0%20<2", "https://h/r?ref=semver:%3E1", "https://h/r?path=%C2%85%FF", "a:secretsecret@b",
 	} {
 		f.Add(seed)
 	}
@@ -96,20 +187,7 @@ func FuzzOpen(f *testing.F) {
 		s, err := sources.Open(ref, sources.Options{})
 		if err == nil {
 			defer s.Close()
-			again, err := sources.Open(s.String(), sources.Options{})
-			if err != nil {
-				t.Fatalf("Open(%q) is %q, which Open refuses: %v", ref, s, err)
-			}
-			defer again.Close()
-			if again.String() != s.String() {
-				t.Fatalf("Open(%q) is %q, which Open makes %q", ref, s, again)
-			}
-			if filepath.IsAbs(s.String()) {
-				return // A directory may be called anything.
-			}
-			if u, err := url.Parse(s.String()); err != nil || u.User != nil || u.Fragment != "" {
-				t.Fatalf("Open(%q) is %q, which is more than a plain URL", ref, s)
-			}
+			wantSame(t, ref, s)
 			return
 		}
 		if !errors.Is(err, fleet.ErrInvalid) {
@@ -121,4 +199,26 @@ func FuzzOpen(f *testing.F) {
 			}
 		}
 	})
+}
+
+func wantSame(t *testing.T, ref string, s sources.Source) {
+	t.Helper()
+	again, err := sources.Open(s.String(), sources.Options{})
+	if err != nil {
+		t.Fatalf("Open(%q) is %q, which Open refuses: %v", ref, s, err)
+	}
+	defer again.Close()
+	if again.String() != s.String() {
+		t.Fatalf("Open(%q) is %q, which Open makes %q", ref, s, again)
+	}
+	if filepath.IsAbs(s.String()) {
+		return // A directory may be called anything.
+	}
+	u, err := url.Parse(s.String())
+	if err != nil || u.Fragment != "" {
+		t.Fatalf("Open(%q) is %q, which is more than a plain URL", ref, s)
+	}
+	if _, password := u.User.Password(); password || u.User != nil && u.Scheme != "ssh" {
+		t.Fatalf("Open(%q) is %q, which has credentials", ref, s)
+	}
 }

@@ -18,7 +18,7 @@ var errPack = errors.New("the server sent a broken pack")
 // knows no deltas against objects that were sent earlier.
 type pack struct {
 	ctx    context.Context
-	limits Limits
+	bounds packBounds
 	spool  *spool
 	// have are objects that deltas may be based on beside those of the pack.
 	have objects
@@ -44,9 +44,9 @@ type base struct {
 }
 
 // readPack spools the objects of a pack. The caller closes the spool.
-func readPack(ctx context.Context, r io.Reader, s *spool, have objects, limits Limits) (*pack, error) {
+func readPack(ctx context.Context, r io.Reader, s *spool, have objects, bounds packBounds) (*pack, error) {
 	p := &pack{
-		ctx: ctx, limits: limits, spool: s, have: have,
+		ctx: ctx, bounds: bounds, spool: s, have: have,
 		tooLarge: map[plumbing.Hash]bool{},
 		byOffset: map[int64][]delta{},
 		byHash:   map[plumbing.Hash][]delta{},
@@ -57,15 +57,17 @@ func readPack(ctx context.Context, r io.Reader, s *spool, have objects, limits L
 	return p, p.applyDeltas()
 }
 
+// partial tells whether the server was told of a commit of which only a part is
+// had, so that it may refer to objects which are not.
+func (p *pack) partial() bool { return p.bounds.wide && p.have != nil }
+
 func (p *pack) scan(s *packfile.Scanner) error {
 	_, count, err := s.Header()
 	if err != nil {
 		return packError(err)
 	}
-	// A tree has no more files and directories than it has entries; servers may
-	// send a few objects that were not asked for.
-	if int64(count) > 2*int64(p.limits.Files)+1000 {
-		return tooManyFiles(p.limits)
+	if int64(count) > p.bounds.objects {
+		return p.bounds.tooManyObjects()
 	}
 	for range count {
 		if err := p.object(s); err != nil {
@@ -96,7 +98,7 @@ func (p *pack) whole(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 		return err
 	}
 	hasher := plumbing.NewHasher(header.Type, header.Length)
-	keep := header.Length <= p.limits.FileSize
+	keep := header.Length <= p.bounds.FileSize
 	var w io.Writer = hasher
 	if keep {
 		w = io.MultiWriter(hasher, p.spool)
@@ -117,14 +119,11 @@ func (p *pack) whole(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 // inflate is asked before so many bytes are inflated, because a small pack can
 // hold any number of them.
 func (p *pack) inflate(size int64) error {
-	if p.inflated += size; p.inflated > maxTransfer(p.limits) || p.spool.size > maxSpool(p.limits) {
-		return &fault{"", fmt.Sprintf("its files are much larger than %s together; move what no cluster needs out of the fleet repo", bytesize(p.limits.TreeSize))}
+	if p.inflated += size; p.inflated > p.bounds.inflated || p.spool.size > p.bounds.spooled {
+		return p.bounds.tooManyBytes()
 	}
 	return nil
 }
-
-// maxSpool leaves room for deltas, what is made of them, and directories.
-func maxSpool(l Limits) int64 { return 2*l.TreeSize + 16<<20 }
 
 func inflateAll(s *packfile.Scanner, w io.Writer, size int64) error {
 	n, _, err := s.NextObject(w)

@@ -60,7 +60,7 @@ func takeIn(t testing.TB, data []byte, have objects) (*pack, error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
-	return readPack(context.Background(), bytes.NewReader(data), s, have, Limits{FileSize: 1000, TreeSize: 4000}.orDefaults())
+	return readPack(context.Background(), bytes.NewReader(data), s, have, boundsOf(Limits{FileSize: 1000, TreeSize: 4000}.orDefaults(), false))
 }
 
 // copyAll makes a copy of a base of less than 256 bytes.

@@ -2,6 +2,8 @@ package sources
 
 import (
 	"fmt"
+	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -11,59 +13,137 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-const branchPrefix = "refs/heads/"
+const (
+	branchPrefix = "refs/heads/"
+	tagPrefix    = "refs/tags/"
+)
 
-// tip is the commit that a branch is at.
+// tip is the commit that a ref is at.
 type tip struct {
-	name string
-	hash plumbing.Hash
+	// ref is the full name; empty for a commit that was asked for itself.
+	ref    string
+	commit plumbing.Hash
+	// tag is the annotated tag that leads to the commit; zero where there is none.
+	tag plumbing.Hash
 }
 
 // revision is what Flux calls it.
-func (t tip) revision() string { return t.name + "@sha1:" + t.hash.String() }
-
-// branch finds a branch; "" stands for the one that HEAD points to.
-func (r *remote) branch(name string) (tip, error) {
-	if name == "" {
-		return r.head()
+func (t tip) revision() string {
+	name := strings.TrimPrefix(strings.TrimPrefix(t.ref, branchPrefix), tagPrefix)
+	if name != "" {
+		name += "@"
 	}
-	hash, ok := r.refs.References[branchPrefix+name]
-	if !ok {
-		return tip{}, fmt.Errorf("branch %s: %w; %s", printable(name), fleet.ErrNotFound, r.branches())
-	}
-	return tip{name, hash}, nil
+	return name + "sha1:" + t.commit.String()
 }
+
+// resolve finds what is wanted among the refs that the server listed.
+func (r *remote) resolve(want gitRef) (tip, error) {
+	switch {
+	case want.commit != "":
+		return pinned(want.commit), nil
+	case want.semver != "":
+		return r.highestTag(want.semver)
+	case strings.HasPrefix(want.name, "refs/"):
+		return r.ref(want.name)
+	case want.name != "":
+		return r.branchOrTag(want.name)
+	}
+	return r.head()
+}
+
+// pinned is a commit that needs no ref to be found.
+func pinned(commit string) tip { return tip{commit: plumbing.NewHash(commit)} }
 
 func (r *remote) head() (tip, error) {
 	if r.refs.Head == nil {
-		return tip{}, fmt.Errorf("default branch: %w; name one with ?ref=, %s", fleet.ErrNotFound, r.branches())
+		return tip{}, fmt.Errorf("default branch: %w; name one with ?ref=, %s", fleet.ErrNotFound, r.existing())
 	}
 	for _, link := range r.refs.Capabilities.Get(capability.SymRef) {
-		if name, ok := strings.CutPrefix(link, "HEAD:"+branchPrefix); ok {
-			return tip{name, *r.refs.Head}, nil
+		if ref, ok := strings.CutPrefix(link, "HEAD:"); ok && strings.HasPrefix(ref, branchPrefix) {
+			return tip{ref: ref, commit: *r.refs.Head}, nil
 		}
 	}
-	return tip{"HEAD", *r.refs.Head}, nil // Detached, or a server that does not tell.
+	return tip{ref: "HEAD", commit: *r.refs.Head}, nil // Detached, or a server that does not tell.
 }
 
-// branches tells a few of those that exist, for someone who misspelt one.
-func (r *remote) branches() string {
-	const few = 5
+func (r *remote) branchOrTag(name string) (tip, error) {
+	_, branch := r.refs.References[branchPrefix+name]
+	_, tag := r.refs.References[tagPrefix+name]
+	switch {
+	case branch && tag:
+		return tip{}, fmt.Errorf("ref %s: %w: there is a branch and a tag of that name; write ?ref=%s%[1]s or ?ref=%[4]s%[1]s",
+			printable(name), fleet.ErrConflict, branchPrefix, tagPrefix)
+	case tag:
+		return r.ref(tagPrefix + name)
+	case branch:
+		return r.ref(branchPrefix + name)
+	}
+	return tip{}, r.notFound(name)
+}
+
+// ref finds a ref by its full name.
+func (r *remote) ref(name string) (tip, error) {
+	hash, ok := r.refs.References[name]
+	if !ok {
+		return tip{}, r.notFound(name)
+	}
+	if commit, annotated := r.refs.Peeled[name]; annotated {
+		return tip{ref: name, commit: commit, tag: hash}, nil
+	}
+	return tip{ref: name, commit: hash}, nil
+}
+
+func (r *remote) highestTag(versions string) (tip, error) {
+	tag, ok := highestVersion(r.names(tagPrefix), versions)
+	if !ok {
+		return tip{}, fmt.Errorf("tag in semver:%s: %w; %s", printable(versions), fleet.ErrNotFound, r.existing())
+	}
+	return r.ref(tagPrefix + tag)
+}
+
+// shortHash is what people copy from a log.
+var shortHash = regexp.MustCompile(`^[0-9a-fA-F]{7,39}$`)
+
+func (r *remote) notFound(name string) error {
+	if shortHash.MatchString(name) {
+		return fmt.Errorf("branch or tag %s: %w; if it is a commit, write all 40 digits", name, fleet.ErrNotFound)
+	}
+	return fmt.Errorf("ref %s: %w; %s", printable(name), fleet.ErrNotFound, r.existing())
+}
+
+// names are those of the refs under a prefix, sorted.
+func (r *remote) names(prefix string) []string {
 	var names []string
-	for ref := range r.refs.References {
-		if name, ok := strings.CutPrefix(ref, branchPrefix); ok {
-			names = append(names, printable(name))
+	for _, ref := range slices.Sorted(maps.Keys(r.refs.References)) {
+		if name, ok := strings.CutPrefix(ref, prefix); ok {
+			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
-	switch {
-	case len(names) == 0:
-		return "there are no branches"
-	case len(names) > few:
-		return fmt.Sprintf("there are %s and %d more", strings.Join(names[:few], ", "), len(names)-few)
-	case len(names) == 1:
-		return "there is " + names[0]
+	return names
+}
+
+// existing tells a few of the branches and tags there are, for someone who
+// misspelt one. Of tags the last ones by name are more likely to be meant.
+func (r *remote) existing() string {
+	branches, tags := r.names(branchPrefix), r.names(tagPrefix)
+	slices.Reverse(tags)
+	return "the repository has " + few("branch", "branches", branches) + " and " + few("tag", "tags", tags)
+}
+
+func few(one, many string, names []string) string {
+	const most = 5
+	shown := make([]string, min(most, len(names)))
+	for i := range shown {
+		shown[i] = printable(names[i])
 	}
-	last := len(names) - 1
-	return fmt.Sprintf("there are %s and %s", strings.Join(names[:last], ", "), names[last])
+	switch list := strings.Join(shown, ", "); {
+	case len(names) == 0:
+		return "no " + many
+	case len(names) == 1:
+		return "the " + one + " " + list
+	case len(names) > most:
+		return fmt.Sprintf("the %s %s and %d more", many, list, len(names)-most)
+	default:
+		return "the " + many + " " + list
+	}
 }

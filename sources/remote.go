@@ -5,26 +5,29 @@ import (
 	"errors"
 	"io"
 
-	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
-	"github.com/go-git/go-git/v5/plumbing/transport"
 )
 
 // remote is a connection to a repository, good for one request of objects.
 type remote struct {
-	session transport.UploadPackSession
+	session session
 	refs    *packp.AdvRefs
+}
+
+// session is the part of a go-git session that is left once refs are listed.
+type session interface {
+	UploadPack(context.Context, *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
+	Close() error
 }
 
 // close tells nothing new: what matters has been read by then, or failed.
 func (r *remote) close() { _ = r.session.Close() }
 
-// pack asks for a commit without its history. Of have, which may be nil, only
-// the differences are sent. The caller closes the stream.
-func (r *remote) pack(ctx context.Context, want plumbing.Hash, have *commit, limits Limits) (*packStream, error) {
-	request, err := r.request(want, have, limits)
+// pack asks for what is wanted. The caller closes the stream.
+func (r *remote) pack(ctx context.Context, w want) (*packStream, error) {
+	request, err := r.request(w)
 	if err != nil {
 		return nil, err
 	}
@@ -37,26 +40,35 @@ func (r *remote) pack(ctx context.Context, want plumbing.Hash, have *commit, lim
 	return &packStream{demultiplex(response, request.Capabilities), response, cancel}, nil
 }
 
-func (r *remote) request(want plumbing.Hash, have *commit, limits Limits) (*packp.UploadPackRequest, error) {
-	if !r.refs.Capabilities.Supports(capability.Shallow) {
-		return nil, errors.New("the server cannot send a commit without its history; it must offer shallow fetches")
-	}
+func (r *remote) request(w want) (*packp.UploadPackRequest, error) {
 	request := packp.NewUploadPackRequestFromCapabilities(r.refs.Capabilities)
-	request.Wants = []plumbing.Hash{want}
-	request.Depth = packp.DepthCommits(1)
-	wishes := []capability.Capability{capability.Shallow}
+	request.Wants = w.hashes
+	var wishes []capability.Capability
+	if !request.Capabilities.Supports(capability.MultiACK) {
+		// Some hosts, Azure DevOps for one, send nothing to who does not ask for
+		// it, and nearly all have it. go-git hides it, because it cannot negotiate
+		// that way: but where all is said at once there is nothing to negotiate.
+		wishes = append(wishes, capability.MultiACKDetailed)
+	}
 	if r.refs.Capabilities.Supports(capability.NoProgress) {
 		wishes = append(wishes, capability.NoProgress)
 	}
-	if have != nil {
-		request.Haves = []plumbing.Hash{have.hash}
-		request.Shallows = []plumbing.Hash{have.hash}
+	if !w.history {
+		if !r.refs.Capabilities.Supports(capability.Shallow) {
+			return nil, errors.New("the server cannot send a commit without its history; it must offer shallow fetches")
+		}
+		request.Depth = packp.DepthCommits(1)
+		wishes = append(wishes, capability.Shallow)
+	}
+	if w.have != nil {
+		request.Haves = append(request.Haves, w.have.hash)
+		request.Shallows = append(request.Shallows, w.have.hash)
 		// Without it, Git sends all of a commit whose parents are cut off. Each
 		// server has it; go-git hides it, because its own storage cannot cope.
 		wishes = append(wishes, capability.ThinPack)
 	}
 	if r.filters() {
-		request.Filter = packp.FilterBlobLimit(uint64(limits.FileSize)+1, packp.BlobLimitPrefixNone)
+		request.Filter = packp.FilterBlobLimit(uint64(w.bounds.FileSize)+1, packp.BlobLimitPrefixNone)
 		wishes = append(wishes, capability.Filter)
 	}
 	for _, wish := range wishes {

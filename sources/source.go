@@ -14,26 +14,27 @@ type Source interface {
 	io.Closer
 }
 
-// Options say how a source is read. The zero value is fit for use.
-type Options struct {
-	// Limits bound what a snapshot may cost.
-	Limits Limits
-}
-
-// Open returns the source that ref names: a directory, or the URL of a Git
-// repository such as https://host/repo.git?ref=main. It only parses, so that a
-// source which is down can be opened and asked again later. A ref that is not a
-// SOURCE is a fleet.ErrInvalid whose text never repeats a credential.
+// Open returns the source that ref names: a directory, the URL of a Git
+// repository such as https://host/repo.git?ref=main, or of an OCI artifact such
+// as oci://registry/repo:tag. It only parses, so that a source which is down can
+// be opened and asked again later. A ref that is not a SOURCE, or options that
+// it cannot have, are a fleet.ErrInvalid whose text never repeats a credential.
 func Open(ref string, o Options) (Source, error) {
 	at, err := parseLocation(ref)
 	if err != nil {
 		return nil, err
 	}
-	limits := o.Limits.orDefaults()
-	if at.repository == nil {
-		return newDirectory(at.directory, limits), nil
+	if err := o.check(at); err != nil {
+		return nil, err
 	}
-	return newRepository(at, limits), nil
+	o.Limits = o.Limits.orDefaults()
+	switch {
+	case at.repository != nil:
+		return newRepository(at, o)
+	case at.artifact != nil:
+		return newRegistryArtifact(at, o)
+	}
+	return newDirectory(at.directory, o.Limits), nil
 }
 
 // turn lets one Fetch run at a time, and unlike a mutex lets the others give up

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -160,6 +161,31 @@ func TestTreeIsImmutable(t *testing.T) {
 		}
 		if entries, err := fs.ReadDir(tree, "."); err != nil || len(entries) != 1 || entries[0] == nil {
 			t.Errorf("ReadDir = %v, %v after its reader wrote to what it got, want fleet.yaml", entries, err)
+		}
+	})
+}
+
+// TestTreeRefusesLFSPointers has the pointer as Git LFS commits it, and files
+// that merely look like one.
+func TestTreeRefusesLFSPointers(t *testing.T) {
+	pointer := "version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("ab", 32) + "\nsize 12345\n"
+	files := map[string]string{
+		"big/values.yaml": pointer,
+		"docs.md":         "A pointer is\n" + pointer,
+		"short":           "version https://git-lfs.github.com/spec/v1\n",
+		"long":            pointer + strings.Repeat("x", 1024),
+	}
+	links := map[string]string{"link": "big/values.yaml"}
+	overTrees(t, files, links, func(t *testing.T, tree fs.FS) {
+		wantUnreadable(t, tree, "big/values.yaml", "big/values.yaml: is a Git LFS pointer", "commit the file itself")
+		wantUnreadable(t, tree, "link", "big/values.yaml: is a Git LFS pointer")
+		if entries, err := fs.ReadDir(tree, "big"); err != nil || len(entries) != 1 || !entries[0].Type().IsRegular() {
+			t.Errorf("ReadDir(big) = %v, %v, want values.yaml, a regular file", entries, err)
+		}
+		for _, name := range []string{"docs.md", "short", "long"} {
+			if got := read(t, tree, name); got != files[name] {
+				t.Errorf("%s = %q, want %q", name, got, files[name])
+			}
 		}
 	})
 }

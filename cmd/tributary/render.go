@@ -16,6 +16,7 @@ import (
 )
 
 type renderOptions struct {
+	source  sourceFlags
 	set     string
 	objects bool
 	output  string
@@ -41,6 +42,7 @@ Exit status is 0, or 1 if the cluster cannot be rendered.`,
 			return renderCluster(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1], o)
 		},
 	}
+	o.source.bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.set, "set", "", "print this input set alone")
 	cmd.Flags().BoolVar(&o.objects, "objects", false, "print objects in place of inputs")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "yaml", "yaml or json")
@@ -52,7 +54,7 @@ func renderCluster(ctx context.Context, w, stderr io.Writer, ref, name string, o
 	if o.output != "yaml" && o.output != "json" {
 		return fmt.Errorf("--output %q: must be yaml or json", o.output)
 	}
-	source, snapshot, err := snapshot(ctx, ref)
+	source, snapshot, err := o.source.snapshot(ctx, ref)
 	if err != nil {
 		return err
 	}

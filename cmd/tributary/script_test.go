@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
@@ -27,7 +28,10 @@ func TestMain(m *testing.M) {
 //
 //	ready                         wait for the server in the background; its URL is then $URL
 //	get PATH STATUS FILE [TOKEN]  ask it, and keep headers and body in FILE
+//	post PATH STATUS FILE [HEADER: VALUE]...
+//	                              send it FILE, and keep what it answers in FILE.answer
 //	gitserver DIR                 serve the repositories in DIR with git http-backend at $GIT
+//	registry                      start docker-registry at $REGISTRY, without TLS
 //	eventually PATH STATUS REGEXP ask until the answer is that; time is no part of what is tested
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -39,7 +43,8 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(env.WorkDir+"/.gitconfig", []byte(config), 0o600)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"ready": ready, "get": get, "eventually": eventually, "gitserver": gitserver,
+			"ready": ready, "get": get, "post": post, "eventually": eventually, "gitserver": gitserver,
+			"registry": registry,
 		},
 	})
 }
@@ -80,6 +85,27 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("usage: post PATH STATUS FILE [HEADER: VALUE]...")
+	}
+	r, err := http.NewRequest(http.MethodPost, ts.Getenv("URL")+args[0], strings.NewReader(ts.ReadFile(args[2])))
+	ts.Check(err)
+	for _, header := range args[3:] {
+		name, value, _ := strings.Cut(header, ": ")
+		r.Header.Set(name, value)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]+".answer"), body, 0o600))
+	if want := args[1]; strconv.Itoa(answer.StatusCode) != want {
+		ts.Fatalf("POST %s = %d, want %s\n%s", args[0], answer.StatusCode, want, body)
+	}
+}
+
 func eventually(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: eventually PATH STATUS REGEXP")
@@ -105,6 +131,30 @@ func gitserver(ts *testscript.TestScript, neg bool, args []string) {
 	})
 	ts.Defer(server.Close)
 	ts.Setenv("GIT", server.URL)
+}
+
+func registry(ts *testscript.TestScript, neg bool, args []string) {
+	config := `{"version": "0.1", "http": {"addr": "127.0.0.1:0"}, "log": {"level": "info"},
+		"storage": {"filesystem": {"rootdirectory": "` + ts.MkAbs(".registry") + `"}}}`
+	ts.Check(os.WriteFile(ts.MkAbs(".registry.yml"), []byte(config), 0o600))
+	cmd := exec.Command("docker-registry", "serve", ts.MkAbs(".registry.yml"))
+	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+	log, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	listening := regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		if found := listening.FindStringSubmatch(lines.Text()); found != nil {
+			ts.Setenv("REGISTRY", found[1])
+			go func() { _, _ = io.Copy(io.Discard, log) }()
+			return
+		}
+	}
+	ts.Fatalf("docker-registry does not start")
 }
 
 func request(ts *testscript.TestScript, path, token string) (status int, text string, err error) {

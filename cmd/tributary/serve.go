@@ -21,9 +21,11 @@ import (
 )
 
 type serveOptions struct {
+	source              sourceFlags
 	listen, addrFile    string
 	interval            time.Duration
 	tokensFile          string
+	webhookSecretFile   string
 	tlsCert, tlsKey     string
 	allowAnonymous      bool
 	logFormat, logLevel string
@@ -41,7 +43,8 @@ one is, and /api/v1/releases says what is wrong.
 ` + sourceHelp + `
 
 Without --tokens-file everybody is admin; that is allowed on a loopback address
-alone.`,
+alone. Webhooks at /api/v1/webhooks/{github,gitlab,gitea,generic} have the source
+looked at at once; their senders prove to know a secret of --webhook-secret-file.`,
 		Example: `  tributary serve ./examples/fleet
   tributary serve https://github.com/acme/fleet.git?ref=main \
     --listen :8443 --tokens-file tokens.yaml --tls-cert-file tls.crt --tls-key-file tls.key
@@ -53,10 +56,12 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
 		},
 	}
 	f := cmd.Flags()
+	o.source.bind(f)
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to answer on")
 	f.StringVar(&o.addrFile, "addr-file", "", "write the address it listens on to this file, for --listen 127.0.0.1:0")
 	f.DurationVar(&o.interval, "interval", time.Minute, "how often the source is looked at; a directory is also watched")
 	f.StringVar(&o.tokensFile, "tokens-file", "", "YAML file of credentials, read again when it changes")
+	f.StringVar(&o.webhookSecretFile, "webhook-secret-file", "", "file with a secret of the webhooks in each line, read again when it changes")
 	f.StringVar(&o.tlsCert, "tls-cert-file", "", "PEM certificate chain, read again when it changes")
 	f.StringVar(&o.tlsKey, "tls-key-file", "", "PEM key of the certificate")
 	f.BoolVar(&o.allowAnonymous, "insecure-allow-anonymous", false, "admit everybody as admin on any address")
@@ -73,7 +78,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	if o.interval <= 0 {
 		return fmt.Errorf("--interval %s: must be more than 0", o.interval)
 	}
-	source, err := sources.Open(ref, sources.Options{})
+	source, err := sources.Open(ref, o.source.options)
 	if err != nil {
 		return err
 	}
@@ -86,7 +91,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	})
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,
-		TokensFile: o.tokensFile, AllowAnonymous: o.allowAnonymous,
+		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,
 		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey,
 	})
 	if err != nil {

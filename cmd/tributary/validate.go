@@ -16,7 +16,10 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-type validateOptions struct{ output string }
+type validateOptions struct {
+	source sourceFlags
+	output string
+}
 
 func newValidate() *cobra.Command {
 	var o validateOptions
@@ -36,6 +39,7 @@ Exit status is 0 if the fleet can be served and 1 if not.`,
 			return validate(cmd.Context(), cmd.OutOrStdout(), args[0], o)
 		},
 	}
+	o.source.bind(cmd.Flags())
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
 	return cmd
 }
@@ -59,7 +63,7 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 	if o.output != "text" && o.output != "json" {
 		return fmt.Errorf("--output %q: must be text or json", o.output)
 	}
-	source, snapshot, err := snapshot(ctx, ref)
+	source, snapshot, err := o.source.snapshot(ctx, ref)
 	var refused *fleet.RefusedError
 	if errors.As(err, &refused) {
 		return printReport(w, report{Revision: refused.Revision, Problems: fleet.Problems{refused.Problem}}, o)
@@ -67,6 +71,15 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 		return err
 	}
 	defer func() { _ = source.Close() }()
+	r, err := checkFleet(ctx, snapshot)
+	if err != nil {
+		return err
+	}
+	return printReport(w, r, o)
+}
+
+// checkFleet renders and checks every cluster, as the server does.
+func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report, error) {
 	clusters := 0
 	line := &progress{start: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	view, problems, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, time.Now(), func(done, total int) {
@@ -75,13 +88,13 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 	})
 	line.clear()
 	if err != nil {
-		return err
+		return report{}, err
 	}
 	r := report{Revision: snapshot.Revision, Clusters: clusters, Problems: problems}
 	if view != nil {
 		r.Sets = view.Sets()
 	}
-	return printReport(w, r, o)
+	return r, nil
 }
 
 // printReport prints a report in the form that was asked for. The error is

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+type pushOptions struct {
+	registry       sourceFlags
+	tags           []string
+	annotations    []string
+	source         string
+	revision       string
+	created        string
+	skipValidation bool
+	output         string
+}
+
+func newPush() *cobra.Command {
+	var o pushOptions
+	cmd := &cobra.Command{
+		Use:   "push DIR oci://REGISTRY/REPOSITORY:TAG",
+		Short: "Publish a fleet repo as an OCI artifact",
+		Long: `Checks every cluster as validate does, and puts the directory into a registry as
+an artifact that tributary, oras pull and Flux's OCIRepository read. The same tree
+gives the same bytes on any machine: what of it the registry has is not sent again.
+
+All files are pushed, those too that .gitignore names, and nothing of .git. A
+symbolic link becomes a copy of what it leads to, since Flux leaves links out; one
+that leads out of the directory is refused.
+
+From the Git checkout that the directory stands in come the annotations: source is
+the URL of the remote origin without credentials, revision the branch and commit as
+Flux writes them (the tag, where only that is checked out), and created the time of
+the commit. Where files differ from the commit, revision ends in -dirty and created
+is left out. SOURCE_DATE_EPOCH stands in for --created.
+
+Credentials are those of docker login, or of --registry-config.`,
+		Example: `  tributary push . oci://ghcr.io/acme/fleet:v1.2.0
+  tributary push ./fleet oci://ghcr.io/acme/fleet:$(git rev-parse --short HEAD) --tag main --tag latest
+  cosign sign --key cosign.key $(tributary push . oci://ghcr.io/acme/fleet:v1.2.0)
+  tributary push . oci://127.0.0.1:5000/fleet:dev --plain-http -o json | jq -r .digest
+
+It prints the artifact with its digest. Exit status is 0, or 1 if nothing was
+pushed or not all tags were put.`,
+		Args: named("DIR", "target, oci://REGISTRY/REPOSITORY:TAG"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return push(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringSliceVar(&o.tags, "tag", nil, "a further tag, put after the one of the target (may be repeated)")
+	f.StringVar(&o.source, "source", "", "where the tree comes from, in place of the checkout's remote origin")
+	f.StringVar(&o.revision, "revision", "", "which revision it is, such as main@sha1:<commit>, in place of the checkout's")
+	f.StringVar(&o.created, "created", "", "when it was made (RFC 3339), in place of the commit's time")
+	f.StringArrayVar(&o.annotations, "annotation", nil, "a further annotation of the artifact, name=value (may be repeated)")
+	f.BoolVar(&o.skipValidation, "skip-validation", false, "push what may not be a fleet that can be served")
+	f.StringVarP(&o.output, "output", "o", "text", "text or json")
+	o.registry.bindRegistry(f)
+	return cmd
+}
+
+func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOptions) error {
+	if o.output != "text" && o.output != "json" {
+		return fmt.Errorf("--output %q: must be text or json", o.output)
+	}
+	options, err := o.options()
+	if err != nil {
+		return err
+	}
+	if !o.skipValidation {
+		options.Check = func(ctx context.Context, snapshot *fleet.Snapshot) error {
+			return checkPush(ctx, w, stderr, snapshot, o)
+		}
+	}
+	line := &uploadLine{start: time.Now(), w: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	options.Progress = line.show
+	pushed, err := sources.Push(ctx, dir, target, options)
+	line.clear()
+	var refused *fleet.RefusedError
+	if errors.As(err, &refused) {
+		return printReport(w, report{Revision: refused.Revision, Problems: fleet.Problems{refused.Problem}}, validateOptions{output: o.output})
+	} else if err != nil {
+		return err
+	}
+	return printPushed(w, stderr, dir, pushed, o)
+}
+
+func (o pushOptions) options() (sources.PushOptions, error) {
+	p := sources.PushOptions{Options: o.registry.options, Tags: o.tags, Source: o.source, Revision: o.revision}
+	for _, written := range o.annotations {
+		name, value, ok := strings.Cut(written, "=")
+		if !ok {
+			return p, fmt.Errorf("--annotation %q: must be name=value", written)
+		}
+		if p.Annotations == nil {
+			p.Annotations = map[string]string{}
+		}
+		p.Annotations[name] = value
+	}
+	var err error
+	p.Created, err = o.createdTime()
+	return p, err
+}
+
+// createdTime is what the command line says, or else whoever has things built
+// reproducibly; zero where nobody does.
+func (o pushOptions) createdTime() (time.Time, error) {
+	if o.created != "" {
+		t, err := time.Parse(time.RFC3339, o.created)
+		if err != nil {
+			return t, fmt.Errorf("--created %q: must be a time such as 2026-01-02T03:04:05Z", o.created)
+		}
+		return t, nil
+	}
+	epoch := os.Getenv("SOURCE_DATE_EPOCH")
+	if epoch == "" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseUint(epoch, 10, 37) // Beyond the year 6000 it is no time of seconds.
+	if err != nil {
+		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH=%q: must be seconds since 1970", epoch)
+	}
+	return time.Unix(int64(seconds), 0), nil
+}
+
+// checkPush is validate before the push. Only where that ends it the report is
+// the output, else warnings go beside what was pushed.
+func checkPush(ctx context.Context, w, stderr io.Writer, snapshot *fleet.Snapshot, o pushOptions) error {
+	r, err := checkFleet(ctx, snapshot)
+	if err != nil {
+		return err
+	}
+	if len(r.Problems.Faults()) > 0 {
+		return printReport(w, r, validateOptions{output: o.output})
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintln(stderr, "tributary: warning:", p)
+	}
+	return nil
+}
+
+func printPushed(w, stderr io.Writer, dir string, p sources.Pushed, o pushOptions) error {
+	switch {
+	case p.Source == "" && p.Revision == "":
+		fmt.Fprintf(stderr, "tributary: warning: no commit of a Git checkout holds %s, so the artifact does not say what it was made of; say it with --source and --revision\n", dir)
+	case len(p.Differ) > 0:
+		fmt.Fprintln(stderr, "tributary: warning:", dirty(p, o))
+	}
+	if o.output == "json" {
+		return printJSON(w, p)
+	}
+	_, err := fmt.Fprintln(w, p.Reference)
+	return err
+}
+
+func dirty(p sources.Pushed, o pushOptions) string {
+	text := p.Differ[0] + " differs"
+	if others := len(p.Differ) - 1; others > 0 {
+		text = fmt.Sprintf("%s and %d more differ", p.Differ[0], others)
+	}
+	text += " from the commit that is checked out"
+	if o.revision == "" {
+		text += ", so the revision is " + p.Revision
+	}
+	return text
+}
+
+// uploadLine is what a person sees when a push takes long.
+type uploadLine struct {
+	start, last time.Time
+	w           io.Writer
+	terminal    bool
+	shown       bool
+}
+
+func (l *uploadLine) show(done, total int64) {
+	now := time.Now()
+	if !l.terminal || now.Sub(l.start) < time.Second || now.Sub(l.last) < 100*time.Millisecond {
+		return
+	}
+	l.last, l.shown = now, true
+	fmt.Fprintf(l.w, "\r\x1b[K%.1f of %.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
+}
+
+func (l *uploadLine) clear() {
+	if l.shown {
+		fmt.Fprint(l.w, "\r\x1b[K")
+	}
+}

@@ -1,0 +1,79 @@
+package sources
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// descend goes from the tree of a commit to the one at a path, and reads no
+// other than those on the way.
+func (r *commitReader) descend(tree plumbing.Hash, to string) (plumbing.Hash, error) {
+	if to == "" {
+		return tree, nil
+	}
+	at := ""
+	for name := range strings.SplitSeq(to, "/") {
+		listing, err := r.onTheWay(at, tree)
+		if err != nil {
+			return tree, err
+		}
+		at = path.Join(at, name)
+		if tree, err = directoryEntry(listing, at); err != nil {
+			return tree, err
+		}
+	}
+	return tree, nil
+}
+
+func (r *commitReader) onTheWay(name string, hash plumbing.Hash) (*gitobject.Tree, error) {
+	name = cmp.Or(name, ".")
+	if _, ok := r.size(hash); !ok {
+		if err := r.missing(name, hash); err != nil {
+			return nil, err
+		}
+		return nil, tooLarge(name, r.budget.limits)
+	}
+	return r.listing(name, hash)
+}
+
+// directoryEntry is the tree at a path whose last name the listing should have.
+// Links are not followed, as Flux does not: what they lead to has a name of its own.
+func directoryEntry(listing *gitobject.Tree, at string) (plumbing.Hash, error) {
+	i := slices.IndexFunc(listing.Entries, func(e gitobject.TreeEntry) bool { return e.Name == path.Base(at) })
+	if i < 0 {
+		return plumbing.ZeroHash, wrongPath(at, fmt.Sprintf("is not in the repository, which has %s there", directories(listing)))
+	}
+	switch entry := listing.Entries[i]; entry.Mode {
+	case filemode.Dir:
+		return entry.Hash, nil
+	case filemode.Submodule:
+		return entry.Hash, wrongPath(at, "is a submodule, and submodules are not read; name its own repository as the SOURCE")
+	case filemode.Symlink:
+		return entry.Hash, wrongPath(at, "is a symbolic link; name the directory itself")
+	default:
+		return entry.Hash, wrongPath(at, "is a file; name the directory that holds fleet.yaml")
+	}
+}
+
+// wrongPath is a fault without a file: the path is not relative to the root, as
+// those of files are.
+func wrongPath(at, message string) error {
+	return &fault{"", "path " + printable(at) + " " + message}
+}
+
+func directories(listing *gitobject.Tree) string {
+	var names []string
+	for _, entry := range listing.Entries {
+		if entry.Mode == filemode.Dir {
+			names = append(names, entry.Name)
+		}
+	}
+	return few("directory", "directories", names)
+}

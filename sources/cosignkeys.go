@@ -1,0 +1,153 @@
+package sources
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
+)
+
+// cosignKeys are public keys, any of which may have signed an artifact.
+type cosignKeys []cosignKey
+
+// cosignKey is a public key with one way to sign with it.
+type cosignKey struct {
+	signature.Verifier
+	// bundles verifies Sigstore bundles.
+	bundles *verify.Verifier
+}
+
+// readCosignKeys reads public keys in PEM form, such as cosign.pub; a file may
+// hold several. A file that holds anything else is an error, because a key that
+// is passed over is missed only when it is needed.
+func readCosignKeys(files []string) (cosignKeys, error) {
+	var all cosignKeys
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		blocks, err := publicBlocks(content)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, block := range blocks {
+			keys, err := parseCosignKey(block)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
+			}
+			all = append(all, keys...)
+		}
+	}
+	return all, nil
+}
+
+// publicBlocks takes the PEM blocks out of a file. Its errors show nothing of
+// what is in there, which may be a secret that was put into the wrong place.
+func publicBlocks(content []byte) ([]*pem.Block, error) {
+	if bytes.Contains(content, []byte("PRIVATE KEY-----")) {
+		return nil, errors.New("holds a private key, which must not be here: name the public one (cosign.pub; `cosign public-key --key cosign.key` prints it)")
+	}
+	var blocks []*pem.Block
+	for rest := content; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		blocks = append(blocks, block)
+	}
+	switch begun := bytes.Count(content, []byte("-----BEGIN ")); {
+	case begun != len(blocks):
+		return nil, errors.New("holds a PEM block that cannot be read: copy the public key again, with its first and last line")
+	case begun == 0:
+		return nil, errors.New("holds no public key in PEM form: name the cosign.pub of whoever signs")
+	}
+	return blocks, nil
+}
+
+// parseCosignKey gives a key in all ways in which Cosign signs with its kind.
+func parseCosignKey(block *pem.Block) ([]cosignKey, error) {
+	public, err := parsePublic(block)
+	if err != nil {
+		return nil, err
+	}
+	loads, err := signingWays(public)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]cosignKey, len(loads))
+	for i, load := range loads {
+		if keys[i].Verifier, err = signature.LoadVerifierWithOpts(public, load); err != nil {
+			return nil, err
+		}
+		if keys[i].bundles, err = bundleVerifier(keys[i].Verifier); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
+}
+
+func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
+	var key crypto.PublicKey
+	var err error
+	switch block.Type {
+	case "PUBLIC KEY":
+		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	case "CERTIFICATE":
+		return nil, errors.New("holds a certificate: name its public key (`openssl x509 -pubkey -noout -in FILE` prints it)")
+	default:
+		return nil, fmt.Errorf("holds a PEM block of type %s: name a public key, such as cosign.pub", printable(block.Type))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("holds a public key that cannot be read: %w", err)
+	}
+	return key, nil
+}
+
+// signingWays are the ways to sign that go with a kind of key: the ones of
+// Cosign 1 and 2, which Flux verifies, and those of Cosign 3 where they differ.
+func signingWays(public crypto.PublicKey) ([]signature.LoadOption, error) {
+	ways := []signature.LoadOption{options.WithHash(crypto.SHA256)}
+	switch key := public.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < 2048 {
+			return nil, fmt.Errorf("holds an RSA key of %d bits, which can be forged: use one of 2048 or more", bits)
+		}
+		return ways, nil
+	case *ecdsa.PublicKey:
+		switch key.Params().BitSize {
+		case 256:
+			return ways, nil
+		case 384:
+			return append(ways, options.WithHash(crypto.SHA384)), nil
+		case 521:
+			return append(ways, options.WithHash(crypto.SHA512)), nil
+		}
+	case ed25519.PublicKey:
+		return append(ways, options.WithED25519ph()), nil
+	}
+	return nil, errors.New("holds a key of a kind that Cosign does not sign with: use ECDSA P-256, P-384 or P-521, RSA or Ed25519")
+}
+
+// bundleVerifier verifies with a key as Flux does: without a transparency log or
+// a timestamp, which would take services beside the registry. A key is good for
+// as long as it is named.
+func bundleVerifier(key signature.Verifier) (*verify.Verifier, error) {
+	always := root.NewExpiringKey(key, time.Time{}, time.Time{})
+	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) { return always, nil })
+	return verify.NewVerifier(trusted, verify.WithNoObserverTimestamps(), verify.WithoutStatementPredicate())
+}

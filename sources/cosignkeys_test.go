@@ -1,0 +1,155 @@
+package sources_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// signers are all the kinds of keys that Cosign signs with.
+func signers(t *testing.T) map[string]crypto.Signer {
+	t.Helper()
+	keys := map[string]crypto.Signer{}
+	for name, curve := range map[string]elliptic.Curve{"p256": elliptic.P256(), "p384": elliptic.P384(), "p521": elliptic.P521()} {
+		key, err := ecdsa.GenerateKey(curve, rand.Reader)
+		must(t, err)
+		keys[name] = key
+	}
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	keys["ed25519"] = edwards
+	keys["rsa"], err = rsa.GenerateKey(rand.Reader, 2048)
+	must(t, err)
+	return keys
+}
+
+// importKey gives a key to Cosign.
+func importKey(t *testing.T, key crypto.Signer) cosignKey {
+	t.Helper()
+	dir := t.TempDir()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "key.pem"), pemBlock("PRIVATE KEY", der), 0o600))
+	cosign(t, dir, "import-key-pair", "--key", "key.pem", "--output-key-prefix", "cosign", "--yes")
+	return cosignKey{t, filepath.Join(dir, "cosign.key"), filepath.Join(dir, "cosign.pub")}
+}
+
+func pemBlock(name string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: name, Bytes: der})
+}
+
+func publicBlock(t *testing.T, key crypto.Signer) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	must(t, err)
+	return pemBlock("PUBLIC KEY", der)
+}
+
+func TestCosignAcceptsEachKindOfKey(t *testing.T) {
+	server := newRegistryServer(t)
+	wrong := newCosignKey(t)
+	for kind, signer := range signers(t) {
+		key := importKey(t, signer)
+		for layout := range cosignLayouts {
+			t.Run(kind+", "+layout, func(t *testing.T) {
+				tag := kind + "-" + layout
+				digest := server.pushSome(tag, tag)
+				key.sign(layout, server.name(digest))
+				fetch(t, server.openSigned(tag, key), "")
+				wantRefused(t, server.openSigned(tag, wrong), tag+"@"+digest, "none of the keys")
+			})
+		}
+	}
+}
+
+// TestCosignAcceptsSignaturesAsTheyWere has the hashes of Cosign 1 and 2, which
+// are those that Flux knows.
+func TestCosignAcceptsSignaturesAsTheyWere(t *testing.T) {
+	server := newRegistryServer(t)
+	for kind, signer := range signers(t) {
+		t.Run(kind, func(t *testing.T) {
+			digest := server.pushSome(kind, kind)
+			text := `{"critical":{"identity":{"docker-reference":"x"},"image":{"docker-manifest-digest":"` + digest + `"},"type":"cosign container image signature"},"optional":null}`
+			hash := sha256.Sum256([]byte(text))
+			message, how := hash[:], crypto.SignerOpts(crypto.SHA256)
+			if kind == "ed25519" {
+				message, how = []byte(text), crypto.Hash(0)
+			}
+			signature, err := signer.Sign(rand.Reader, message, how)
+			must(t, err)
+			annotations := map[string]string{cosignSignatureNote: base64.StdEncoding.EncodeToString(signature)}
+			server.pushImage("fleet", sigTag(digest), ocispec.MediaTypeImageConfig, blob{cosignPayload, []byte(text), annotations})
+			public := filepath.Join(t.TempDir(), "key.pub")
+			must(t, os.WriteFile(public, publicBlock(t, signer), 0o600))
+			fetch(t, server.openSigned(kind, cosignKey{t, "", public}), "")
+		})
+	}
+}
+
+func TestCosignKeyFilesThatAreNoneAreNamed(t *testing.T) {
+	server := newRegistryServer(t)
+	good := newCosignKey(t)
+	good.sign("bundle", server.name(server.pushSome("v1", "one")))
+	public, err := os.ReadFile(good.public)
+	must(t, err)
+	private, err := os.ReadFile(good.private)
+	must(t, err)
+	short, err := rsa.GenerateKey(rand.Reader, 1024)
+	must(t, err)
+	odd, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	must(t, err)
+	plain := signers(t)["p256"]
+	der, err := x509.MarshalPKCS8PrivateKey(plain)
+	must(t, err)
+	certificate, err := os.ReadFile(newTestTLS(t).caFile)
+	must(t, err)
+	for name, c := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"empty":                  {nil, "holds no public key in PEM form"},
+		"noise":                  {[]byte("noise"), "holds no public key in PEM form"},
+		"private key":            {private, "holds a private key, which must not be here"},
+		"private key cut short":  {private[:100], "holds a private key, which must not be here"},
+		"private key after good": {append(public[:len(public):len(public)], private...), "holds a private key, which must not be here"},
+		"plain private key":      {pemBlock("PRIVATE KEY", der), "holds a private key, which must not be here"},
+		"old private key":        {pemBlock("EC PRIVATE KEY", []byte("x")), "holds a private key, which must not be here"},
+		"certificate":            {certificate, "holds a certificate"},
+		"something else":         {pemBlock("PGP MESSAGE", []byte("x")), "a PEM block of type PGP MESSAGE"},
+		"cut short":              {public[:len(public)-10], "a PEM block that cannot be read"},
+		"cut short before good":  {append(public[:60:60], append([]byte("\n"), public...)...), "a PEM block that cannot be read"},
+		"no key":                 {pemBlock("PUBLIC KEY", []byte("x")), "a public key that cannot be read"},
+		"no RSA key":             {pemBlock("RSA PUBLIC KEY", []byte("x")), "a public key that cannot be read"},
+		"RSA of 1024 bits":       {publicBlock(t, short), "an RSA key of 1024 bits"},
+		"P-224":                  {publicBlock(t, odd), "of a kind that Cosign does not sign with"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "trusted.pub")
+			must(t, os.WriteFile(file, c.content, 0o600))
+			err := fetchError(t, server.openSigned("v1", good, cosignKey{t, "", file}), "trusted.pub", c.want)
+			if _, ok := refusal(err); ok {
+				t.Errorf("error = %v, want none of the artifact", err)
+			}
+			for line := range strings.Lines(string(c.content)) {
+				if line = strings.TrimSpace(line); len(line) > 20 && strings.Contains(err.Error(), line) {
+					t.Errorf("error = %v, want it to show nothing of the file", err)
+				}
+			}
+		})
+	}
+	gone := cosignKey{t, "", filepath.Join(t.TempDir(), "gone.pub")}
+	fetchError(t, server.openSigned("v1", good, gone), "gone.pub", "no such file")
+}

@@ -1,0 +1,133 @@
+package sources
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+)
+
+// What Cosign 1 and 2 make: under a tag of its own a manifest with a layer for
+// each signature, which is the text that was signed. The signature of it is an
+// annotation.
+const (
+	payloadMediaType    = "application/vnd.dev.cosign.simplesigning.v1+json"
+	payloadType         = "cosign container image signature"
+	signatureAnnotation = "dev.cosignproject.cosign/signature"
+)
+
+// tagged looks at the signatures under the tag, the newest first: Cosign adds
+// them at the end.
+func (s *signatureSearch) tagged(ctx context.Context) (good bool, err error) {
+	layers, err := s.taggedLayers(ctx)
+	if err != nil {
+		return false, ignore(s.note(err), err)
+	}
+	payloads := &payloads{search: s, read: map[digest.Digest]payload{}}
+	for _, layer := range slices.Backward(layers) {
+		err := s.checkLayer(ctx, layer, payloads)
+		if err == nil {
+			return true, nil
+		}
+		if !s.note(err) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func ignore(noted bool, err error) error {
+	if noted {
+		return nil
+	}
+	return err
+}
+
+// taggedLayers are the layers of the tag's manifest; none without the tag.
+func (s *signatureSearch) taggedLayers(ctx context.Context) ([]ocispec.Descriptor, error) {
+	of := s.manifest.Digest
+	text, err := s.read(ctx, s.repo.Manifests(), of.Algorithm().String()+"-"+of.Encoded()+".sig")
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var manifest ocispec.Manifest
+	if json.Unmarshal(text, &manifest) != nil {
+		return nil, badSignature("their manifest cannot be read")
+	}
+	return manifest.Layers, nil
+}
+
+// checkLayer returns nil for a good signature.
+func (s *signatureSearch) checkLayer(ctx context.Context, layer ocispec.Descriptor, from *payloads) error {
+	signed, err := base64.StdEncoding.DecodeString(layer.Annotations[signatureAnnotation])
+	if err != nil || len(signed) == 0 || layer.MediaType != payloadMediaType {
+		return badSignature("in a layer that is none of Cosign's")
+	}
+	text, err := from.payload(ctx, layer.Digest)
+	if err != nil {
+		return err
+	}
+	if !s.keys.signed(text, signed) {
+		return anotherKey
+	}
+	return checkPayload(text, s.manifest.Digest)
+}
+
+func (k cosignKeys) signed(text, by []byte) bool {
+	return slices.ContainsFunc(k, func(key cosignKey) bool {
+		return key.VerifySignature(bytes.NewReader(by), bytes.NewReader(text)) == nil
+	})
+}
+
+// checkPayload reads a text that was signed with a good key, for whoever pushes
+// may put the signature of one artifact beside another.
+func checkPayload(text []byte, manifest digest.Digest) error {
+	var p struct {
+		Critical struct {
+			Type  string
+			Image struct {
+				Digest string `json:"docker-manifest-digest"`
+			}
+		}
+	}
+	switch err := json.Unmarshal(text, &p); {
+	case err != nil, p.Critical.Type != payloadType:
+		return badSignature("of something that is no artifact")
+	case p.Critical.Image.Digest != manifest.String():
+		return anotherArtifact(p.Critical.Image.Digest)
+	}
+	return nil
+}
+
+// payloads reads each text once, because an artifact that is signed again and
+// again has the same one each time.
+type payloads struct {
+	search *signatureSearch
+	read   map[digest.Digest]payload
+}
+
+type payload struct {
+	text []byte
+	err  error
+}
+
+func (p *payloads) payload(ctx context.Context, name digest.Digest) ([]byte, error) {
+	if known, ok := p.read[name]; ok {
+		return known.text, known.err
+	}
+	if len(p.read) == maxSignatures {
+		return nil, tooMany
+	}
+	text, err := p.search.readListed(ctx, p.search.repo.Blobs(), name)
+	p.read[name] = payload{text, err}
+	return text, err
+}

@@ -1,0 +1,294 @@
+package sources_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// answerAt answers requests whose path holds a text.
+func answerAt(path string, answer http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.Contains(r.URL.Path, path) {
+			return false
+		}
+		answer(w, r)
+		return true
+	}
+}
+
+func answerStatus(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "as told", code) }
+}
+
+// TestCosignTroubleIsNoFault has each of the requests for a signature fail.
+func TestCosignTroubleIsNoFault(t *testing.T) {
+	server := newRegistryServer(t)
+	key := newCosignKey(t)
+	proxy := server.proxy()
+	for layout := range cosignLayouts {
+		digest := server.pushSome(layout, layout)
+		key.sign(layout, server.name(digest))
+		proxy.interfere(nil)
+		proxy.taken()
+		fetch(t, openSignedAt(server, proxy.host(), layout, key), "")
+		for _, request := range proxy.taken() {
+			path := strings.TrimPrefix(request, "GET ")
+			if path == request || layout == "tag" && (strings.Contains(path, "/referrers/") || strings.HasSuffix(path, bundleTag(digest))) {
+				continue // One without which the signature is found.
+			}
+			for name, answer := range map[string]http.HandlerFunc{
+				"500": answerStatus(500), "401": answerStatus(401), "403": answerStatus(403), "429": answerStatus(429), "410": answerStatus(410),
+				"hang up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+				"cut short": func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+					w.Header().Set("Content-Length", "100")
+					fmt.Fprint(w, "{")
+				},
+			} {
+				kind, _, _ := strings.Cut(strings.TrimPrefix(path, "/v2/fleet/"), ":")
+				t.Run(layout+", "+kind+", "+name, func(t *testing.T) {
+					proxy.interfere(answerAt(path, answer))
+					s := openSignedAt(server, proxy.host(), layout, key)
+					err := fetchError(t, s)
+					if _, ok := refusal(err); ok || errors.Is(err, fleet.ErrInvalid) {
+						t.Errorf("error = %v, want none of the artifact", err)
+					}
+					proxy.interfere(nil)
+					fetch(t, s, "")
+				})
+			}
+		}
+	}
+}
+
+// TestCosignLooksUnderTagsWhateverReferrersSay has registries that know nothing
+// of referrers, and say so in their own ways.
+func TestCosignLooksUnderTagsWhateverReferrersSay(t *testing.T) {
+	server := newRegistryServer(t)
+	key := newCosignKey(t)
+	for layout := range cosignLayouts {
+		key.sign(layout, server.name(server.pushSome(layout, layout)))
+	}
+	for status, layouts := range map[int][]string{
+		400: {"tag", "bundle"}, 404: {"tag", "bundle"}, 405: {"tag", "bundle"}, 406: {"tag", "bundle"}, 501: {"tag", "bundle"},
+		401: {"tag"}, 403: {"tag"}, 500: {"tag"},
+	} {
+		for _, layout := range layouts {
+			t.Run(fmt.Sprint(status, " ", layout), func(t *testing.T) {
+				proxy := server.proxy()
+				proxy.interfere(answerAt("/referrers/", answerStatus(status)))
+				fetch(t, openSignedAt(server, proxy.host(), layout, key), "")
+			})
+		}
+	}
+}
+
+func TestCosignLeavesTheRegistryAloneWhenAsked(t *testing.T) {
+	server := newRegistryServer(t)
+	key := newCosignKey(t)
+	key.sign("tag", server.name(server.pushSome("v1", "one")))
+	proxy := server.proxy()
+	proxy.interfere(answerAt("/referrers/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "120")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	var retry *fleet.RetryError
+	if err := fetchError(t, openSignedAt(server, proxy.host(), "v1", key)); !errors.As(err, &retry) {
+		t.Errorf("error = %v, want a fleet.RetryError", err)
+	}
+	requests := proxy.taken()
+	if last := requests[len(requests)-1]; !strings.Contains(last, "/referrers/") {
+		t.Errorf("%s was asked for after that", last)
+	}
+}
+
+// TestCosignFindsBundlesByReferrersAPI has a registry with the API, which
+// Debian's is too old for.
+func TestCosignFindsBundlesByReferrersAPI(t *testing.T) {
+	modern := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
+	defer modern.Close()
+	server := &registryServer{t: t, host: strings.TrimPrefix(modern.URL, "http://")}
+	key := newCosignKey(t)
+	proxy := server.proxy()
+	digest := server.pushSome("v1", "one")
+	s := openSignedAt(server, proxy.host(), "v1", key)
+	wantRefused(t, s, "v1@"+digest, "the artifact is not signed")
+	newCosignKey(t).sign("bundle", server.name(digest))
+	wantRefused(t, s, "v1@"+digest, "1 found", "none of the keys")
+	key.sign("bundle", server.name(digest))
+	proxy.taken()
+	fetch(t, s, "")
+	if requests := proxy.taken(); slices.ContainsFunc(requests, func(r string) bool { return strings.Contains(r, bundleTag(digest)) }) {
+		t.Errorf("requests = %q, want none for a tag", requests)
+	}
+}
+
+// TestCosignReadsNoReferrersWithoutEnd has each page lead to another.
+func TestCosignReadsNoReferrersWithoutEnd(t *testing.T) {
+	server := newRegistryServer(t)
+	key := newCosignKey(t)
+	digest := server.pushSome("v1", "one")
+	junk := server.pushBundle(digest, []byte("{}"))
+	for name, page := range map[string][]ocispec.Descriptor{"empty": {}, "junk": slices.Repeat([]ocispec.Descriptor{junk}, 1000)} {
+		t.Run(name, func(t *testing.T) {
+			proxy := server.proxy()
+			proxy.interfere(answerAt("/referrers/", func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
+				w.Header().Set("Link", "<"+r.URL.Path+`?more>; rel="next"`)
+				must(t, json.NewEncoder(w).Encode(map[string]any{"schemaVersion": 2, "manifests": page}))
+			}))
+			s := openSignedAt(server, proxy.host(), "v1", key)
+			wantRefused(t, s, "v1@"+digest, "not looked at, because there are too many")
+			if requests := len(proxy.taken()); requests > 2*220 {
+				t.Errorf("%d requests were made", requests)
+			}
+		})
+	}
+}
+
+// TestCosignLooksAtSomeOfManySignatures has more than are looked at, of the
+// wrong key but for the last of the list.
+func TestCosignLooksAtSomeOfManySignatures(t *testing.T) {
+	server := newRegistryServer(t)
+	right, wrong := newCosignKey(t), newCosignKey(t)
+	digest := server.pushSome("v1", "one")
+	right.sign("bundle", server.name(digest))
+	good := server.pushBundle(digest, server.bundleOf(digest))
+	server.listBundles(digest)
+	wrong.sign("bundle", server.name(digest))
+	bad := server.pushBundle(digest, server.bundleOf(digest))
+	proxy := server.proxy()
+	list := func(wrong int, good ocispec.Descriptor) fleet.Source {
+		server.listBundles(digest, append(slices.Repeat([]ocispec.Descriptor{bad}, wrong), good)...)
+		proxy.taken()
+		return openSignedAt(server, proxy.host(), "v1", right)
+	}
+	fetch(t, list(99, good), "")
+	wantRefused(t, list(3000, good), "v1@"+digest, "3001 found", "none of the keys", "not looked at, because there are too many")
+	if requests := len(proxy.taken()); requests > 2*210 {
+		t.Errorf("%d requests were made", requests)
+	}
+	good.Annotations = map[string]string{ocispec.AnnotationCreated: "2026-01-02T03:04:05Z"}
+	fetch(t, list(3000, good), "")
+	if requests := len(proxy.taken()); requests > 10 {
+		t.Errorf("%d requests were made, want the newest looked at first", requests)
+	}
+}
+
+// TestCosignPassesByWhatIsNoSignature has more of it than is looked at, told
+// apart by the list.
+func TestCosignPassesByWhatIsNoSignature(t *testing.T) {
+	server := newRegistryServer(t)
+	key := newCosignKey(t)
+	digest := server.pushSome("v1", "one")
+	key.sign("bundle", server.name(digest))
+	good := server.pushBundle(digest, server.bundleOf(digest))
+	bad := server.pushBundle(digest, []byte("{}"))
+	attestation, bill := bad, bad
+	attestation.Annotations = map[string]string{"dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1"}
+	bill.ArtifactType = "application/spdx+json"
+	server.listBundles(digest, append(slices.Repeat([]ocispec.Descriptor{attestation, bill}, 200), good)...)
+	fetch(t, server.openSigned("v1", key), "")
+}
+
+// TestCosignReadsTextsOnce has an artifact signed again and again, which is the
+// same text each time, and texts that are all different.
+func TestCosignReadsTextsOnce(t *testing.T) {
+	server := newRegistryServer(t)
+	key := newCosignKey(t)
+	digest := server.pushSome("v1", "one")
+	key.sign("tag", server.name(digest))
+	m := manifestAt[ocispec.Manifest](server, ":"+sigTag(digest))
+	good := m.Layers[0]
+	bad := good
+	bad.Annotations = map[string]string{cosignSignatureNote: "bm9pc2U="}
+	m.Layers = append([]ocispec.Descriptor{good}, slices.Repeat([]ocispec.Descriptor{bad}, 1000)...)
+	server.pushManifest("fleet", sigTag(digest), m.MediaType, m)
+	proxy := server.proxy()
+	fetch(t, openSignedAt(server, proxy.host(), "v1", key), "")
+	if requests := len(proxy.taken()); requests > 12 {
+		t.Errorf("%d requests were made, want one for the text", requests)
+	}
+
+	m.Layers = []ocispec.Descriptor{good}
+	for i := range 120 {
+		text := blob{cosignPayload, fmt.Append(nil, i), bad.Annotations}
+		server.pushBlob("fleet", text)
+		m.Layers = append(m.Layers, text.descriptor())
+	}
+	server.pushManifest("fleet", sigTag(digest), m.MediaType, m)
+	wantRefused(t, openSignedAt(server, proxy.host(), "v1", key), "v1@"+digest, "121 found", "not looked at, because there are too many")
+	if requests := len(proxy.taken()); requests > 2*110 {
+		t.Errorf("%d requests were made", requests)
+	}
+}
+
+// TestCosignRefusesWhatIsTooLarge is of signatures that would take more memory
+// than any is worth.
+func TestCosignRefusesWhatIsTooLarge(t *testing.T) {
+	server := newRegistryServer(t)
+	key := newCosignKey(t)
+	digest := server.pushSome("v1", "one")
+	large := strings.Repeat(" ", 1<<20)
+	note := map[string]string{cosignSignatureNote: key.signBlob("x")}
+	for name, push := range map[string]func(){
+		"bundle": func() { server.listBundles(digest, server.pushBundle(digest, []byte("{}"+large))) },
+		"text": func() {
+			server.pushImage("fleet", sigTag(digest), ocispec.MediaTypeImageConfig, blob{cosignPayload, []byte(large + "x"), note})
+		},
+		"manifest": func() {
+			server.pushImage("fleet", sigTag(digest), ocispec.MediaTypeImageConfig, blob{cosignPayload, []byte("x"), map[string]string{"padding": large}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server.listBundles(digest)
+			server.pushImage("fleet", sigTag(digest), ocispec.MediaTypeImageConfig)
+			push()
+			wantRefused(t, server.openSigned("v1", key), "v1@"+digest, "1 found", "it is larger than 1 MiB")
+		})
+	}
+}
+
+// TestCosignBelievesNothingThatDoesNotMatch has a registry hand out other bytes
+// than it was asked for, or none.
+func TestCosignBelievesNothingThatDoesNotMatch(t *testing.T) {
+	server := newRegistryServer(t)
+	key := newCosignKey(t)
+	signed := server.pushSome("signed", "good")
+	digest := server.pushSome("bad", "bad")
+	wrong := newCosignKey(t)
+	for layout := range cosignLayouts {
+		t.Run(layout, func(t *testing.T) {
+			server.listBundles(digest)
+			server.pushImage("fleet", sigTag(digest), ocispec.MediaTypeImageConfig)
+			key.sign(layout, server.name(signed))
+			wrong.sign(layout, server.name(digest))
+			layer := manifestAt[ocispec.Manifest](server, ":"+sigTag(digest)).Layers
+			if layout == "bundle" {
+				listed := manifestAt[ocispec.Index](server, ":"+bundleTag(digest)).Manifests
+				layer = manifestAt[ocispec.Manifest](server, "@"+listed[0].Digest.String()).Layers
+			}
+			path := layer[0].Digest.String()
+			proxy := server.proxy()
+			proxy.interfere(answerAt(path, func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprint(w, strings.Repeat("x", int(layer[0].Size)))
+			}))
+			wantRefused(t, openSignedAt(server, proxy.host(), "bad", key), "bad@"+digest, "1 found", "it does not match its digest")
+			proxy.interfere(answerAt(path, answerStatus(404)))
+			wantRefused(t, openSignedAt(server, proxy.host(), "bad", key), "bad@"+digest, "1 found", "the registry lists it and does not have it")
+		})
+	}
+}

@@ -1,0 +1,119 @@
+package sources
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// differences are the names in which a directory's tree is not what was
+// committed, sorted. It compares hashes of what was read, unlike git status,
+// which believes times of files and leaves out what .gitignore names: all of
+// that is pushed.
+func differences(directory string, t *tree, committed *gitobject.Tree) ([]string, error) {
+	d := differ{directory: directory}
+	err := d.compare(".", t.root, committed)
+	slices.Sort(d.names)
+	return d.names, err
+}
+
+type differ struct {
+	directory string
+	names     []string
+}
+
+func (d *differ) add(name string) { d.names = append(d.names, name) }
+
+func (d *differ) compare(name string, n *node, committed *gitobject.Tree) error {
+	known := map[string]bool{}
+	for _, entry := range committed.Entries {
+		known[entry.Name] = true
+		if err := d.entry(path.Join(name, entry.Name), n.child(entry.Name), entry, committed); err != nil {
+			return err
+		}
+	}
+	for _, child := range n.children {
+		if !known[child.name] {
+			d.add(path.Join(name, child.name))
+		}
+	}
+	return nil
+}
+
+func (d *differ) entry(name string, n *node, entry gitobject.TreeEntry, in *gitobject.Tree) error {
+	switch {
+	case entry.Mode == filemode.Submodule:
+		return d.submodule(name, n, entry.Hash)
+	case n == nil || n.mode.Type() != entryType(entry.Mode):
+		d.add(name)
+		return nil
+	case n.IsDir():
+		committed, err := in.Tree(entry.Name)
+		if err != nil {
+			return err
+		}
+		return d.compare(name, n, committed)
+	case (n.mode == modeExecutable) != (entry.Mode == filemode.Executable):
+		d.add(name)
+	case plumbing.ComputeHash(plumbing.BlobObject, n.data) != entry.Hash && !isLFSContent(n.data, entry, in):
+		d.add(name)
+	}
+	return nil
+}
+
+// submodule compares with the commit that is wanted of it. One that was not
+// checked out is not there, as in most clones.
+func (d *differ) submodule(name string, n *node, commit plumbing.Hash) error {
+	if n == nil {
+		return nil
+	}
+	committed, err := submoduleTree(filepath.Join(d.directory, filepath.FromSlash(name)), commit)
+	if err != nil || !n.IsDir() {
+		d.add(name)
+		return nil
+	}
+	return d.compare(name, n, committed)
+}
+
+func submoduleTree(directory string, hash plumbing.Hash) (*gitobject.Tree, error) {
+	repository, err := openCheckout(directory, false)
+	if err != nil {
+		return nil, err
+	}
+	commit, err := repository.CommitObject(hash)
+	if err != nil {
+		return nil, err
+	}
+	return commit.Tree()
+}
+
+// isLFSContent tells whether content is what the pointer that was committed
+// stands for.
+func isLFSContent(content []byte, entry gitobject.TreeEntry, in *gitobject.Tree) bool {
+	file, err := in.TreeEntryFile(&entry)
+	if err != nil || file.Size >= 1024 {
+		return false
+	}
+	pointer, err := file.Contents()
+	sum := sha256.Sum256(content)
+	return err == nil && isLFSPointer([]byte(pointer)) &&
+		strings.Contains(pointer, "\noid sha256:"+hex.EncodeToString(sum[:])+"\n")
+}
+
+func entryType(mode filemode.FileMode) fs.FileMode {
+	switch mode {
+	case filemode.Dir:
+		return fs.ModeDir
+	case filemode.Symlink:
+		return fs.ModeSymlink
+	}
+	return 0
+}

@@ -1,0 +1,158 @@
+package sources
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"oras.land/oras-go/v2/registry"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+)
+
+// dockerConfig is the part of a Docker config.json that says how to log in.
+type dockerConfig struct {
+	Auths       map[string]dockerAuth `json:"auths"`
+	CredHelpers map[string]string     `json:"credHelpers"`
+	CredsStore  string                `json:"credsStore"`
+
+	file string
+	sum  [sha256.Size]byte
+}
+
+type dockerAuth struct {
+	// Auth is base64 of user:password, and what there is of it goes before
+	// Username and Password.
+	Auth     string `json:"auth"`
+	Username string `json:"username"`
+	Password string `json:"password"`
+	// IdentityToken is exchanged for others, RegistryToken shown as it is.
+	IdentityToken string `json:"identitytoken"`
+	RegistryToken string `json:"registrytoken"`
+}
+
+// readDockerConfig reads the file of that name, or Docker's own if it is empty.
+// Only the latter may be missing. No error repeats any of the content, since all
+// of it may be secret.
+func readDockerConfig(name string) (*dockerConfig, error) {
+	file, err := findDockerConfig(name)
+	if err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(file)
+	if name == "" && errors.Is(err, fs.ErrNotExist) {
+		return &dockerConfig{file: file}, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("registry credentials: %w", err)
+	}
+	c := &dockerConfig{file: file, sum: sha256.Sum256(content)}
+	if len(bytes.TrimSpace(content)) == 0 && name == "" {
+		return c, nil
+	}
+	if json.Unmarshal(content, c) != nil {
+		return nil, fmt.Errorf("%s: is no Docker config.json; write one with docker login, or mount a secret of type kubernetes.io/dockerconfigjson", file)
+	}
+	return c, nil
+}
+
+// findDockerConfig also takes the directory where a secret is mounted.
+func findDockerConfig(name string) (string, error) {
+	if name == "" {
+		return defaultDockerConfig(), nil
+	}
+	if info, err := os.Stat(name); err != nil {
+		return "", fmt.Errorf("registry credentials: %w", err)
+	} else if !info.IsDir() {
+		return name, nil
+	}
+	for _, base := range []string{".dockerconfigjson", "config.json"} {
+		if file := filepath.Join(name, base); exists(file) {
+			return file, nil
+		}
+	}
+	return "", fmt.Errorf("registry credentials: %s has neither .dockerconfigjson nor config.json in it", name)
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// defaultDockerConfig is empty, hence missing, where there is no home.
+func defaultDockerConfig() string {
+	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
+		return filepath.Join(dir, "config.json")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(home, ".docker", "config.json")
+}
+
+// credential is what is there for a repository; empty for nothing. A helper is
+// asked before the file is.
+func (c *dockerConfig) credential(ctx context.Context, at registry.Reference) (auth.Credential, error) {
+	server := credentials.ServerAddressFromRegistry(at.Registry)
+	if helper := cmp.Or(c.CredHelpers[server], c.CredHelpers[at.Registry], c.CredsStore); helper != "" {
+		credential, err := askHelper(ctx, helper, server)
+		if err != nil || credential != auth.EmptyCredential {
+			return credential, err
+		}
+	}
+	key, ok := c.match(at)
+	if !ok {
+		return auth.EmptyCredential, nil
+	}
+	credential, err := c.Auths[key].credential()
+	if err != nil {
+		return auth.EmptyCredential, fmt.Errorf("%s: auths, %s: %w", c.file, printable(key), err)
+	}
+	return credential, nil
+}
+
+// helperName is all that becomes the name of a program.
+var helperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+func askHelper(ctx context.Context, helper, server string) (auth.Credential, error) {
+	program := "docker-credential-" + helper
+	if !helperName.MatchString(helper) {
+		return auth.EmptyCredential, fmt.Errorf("credential helper %s cannot be: it is the end of the name of a program docker-credential-…", printable(helper))
+	}
+	credential, err := credentials.NewNativeStore(helper).Get(ctx, server)
+	switch {
+	case err == nil:
+		return credential, nil
+	case ctx.Err() != nil:
+		return auth.EmptyCredential, ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return auth.EmptyCredential, fmt.Errorf("credential helper %s is not installed here; install it, or name another file with --registry-config", program)
+	}
+	// What a helper says may hold what it was to keep.
+	return auth.EmptyCredential, fmt.Errorf("credential helper %s failed for %s; run it by hand to see why", program, server)
+}
+
+func (a dockerAuth) credential() (auth.Credential, error) {
+	c := auth.Credential{Username: a.Username, Password: a.Password, RefreshToken: a.IdentityToken, AccessToken: a.RegistryToken}
+	if a.Auth == "" {
+		return c, nil
+	}
+	decoded, err := base64.StdEncoding.DecodeString(a.Auth)
+	user, password, ok := strings.Cut(string(decoded), ":")
+	if err != nil || !ok {
+		return c, errors.New("auth is not the base64 of user:password")
+	}
+	c.Username, c.Password = user, strings.TrimRight(password, "\x00")
+	return c, nil
+}

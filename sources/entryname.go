@@ -1,0 +1,52 @@
+package sources
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// entryName is the path that an archive's entry, or a layer's title, stands for;
+// "." for the root. It refuses what would land elsewhere, and what some machine
+// that unpacks the artifact could not name.
+func entryName(name string, limits Limits) (string, error) {
+	if len(name) > limits.PathLength {
+		return "", &fault{strings.ToValidUTF8(name[:64], "") + "…", fmt.Sprintf("its path is longer than %d bytes; shorten it", limits.PathLength)}
+	}
+	switch {
+	case name == "":
+		return "", &fault{"", "the archive has an entry without a name; make it anew"}
+	case !utf8.ValidString(name):
+		return "", &fault{name, "its name is not UTF-8; rename it"}
+	case strings.ContainsFunc(name, breaksLines):
+		return "", &fault{name, "its name holds control characters; rename it"}
+	case strings.Contains(name, `\`):
+		return "", &fault{name, `its name holds a \, which parts directories on some machines; rename it`}
+	case path.IsAbs(name):
+		return "", &fault{name, "is an absolute name, which leads out of the artifact; make the archive anew, of relative names"}
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == ".." {
+			return "", &fault{name, "leads out of the artifact with ..; make the archive anew, from within its directory"}
+		}
+	}
+	return path.Clean(name), nil
+}
+
+func breaksLines(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+
+// fold is the same for names that are one name to a file system which does not
+// tell cases or Unicode forms apart.
+func fold(name string) string {
+	for i := range len(name) {
+		if name[i] >= utf8.RuneSelf {
+			return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
+		}
+	}
+	return strings.ToLower(name)
+}

@@ -1,0 +1,90 @@
+package sources
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// flatten gives the tree with a copy in place of each symbolic link, because
+// Flux leaves links in an archive out without a word, and what is missing from a
+// rendering is deleted. What cannot be read here is refused, whether anything
+// needs it or not: there would be nobody to tell of it at the other end.
+func flatten(ctx context.Context, t *tree, limits Limits) (*tree, error) {
+	f := &flattener{ctx: ctx, from: t, to: newBuilder(limits, "", t)}
+	if len(t.root.children) == 0 {
+		return nil, &fault{"", "holds no files; name the directory that holds fleet.yaml"}
+	}
+	if err := f.directory("", t.root); err != nil {
+		return nil, err
+	}
+	return f.to.tree()
+}
+
+type flattener struct {
+	ctx  context.Context
+	from *tree
+	// to refuses what the reader of artifacts would.
+	to *builder
+	// within are the directories from the root to where it is, as they were read.
+	within []*node
+}
+
+func (f *flattener) directory(name string, n *node) error {
+	f.within = append(f.within, n)
+	defer func() { f.within = f.within[:len(f.within)-1] }()
+	for _, child := range n.children {
+		if err := f.entry(path.Join(name, child.name), child); err != nil {
+			return err
+		}
+	}
+	return f.ctx.Err()
+}
+
+func (f *flattener) entry(name string, n *node) error {
+	if err := f.checkName(name); err != nil {
+		return err
+	}
+	if n.isLink() {
+		var err error
+		if n, err = f.follow(name, n); err != nil {
+			return err
+		}
+	}
+	switch {
+	case n.err != nil && !isLFSPointer(n.data): // A pointer stays one, and is refused where it is needed.
+		return n.err
+	case !n.IsDir():
+		return f.to.addFile(name, n.mode, int64(len(n.data)), bytes.NewReader(n.data))
+	}
+	if err := f.to.addDirectory(name); err != nil {
+		return err
+	}
+	return f.directory(name, n)
+}
+
+func (f *flattener) follow(name string, link *node) (*node, error) {
+	target, err := f.from.walk("push", name, true)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to nothing; remove it"}
+	case err == nil && slices.Contains(f.within, target):
+		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to a directory that it lies in; remove it"}
+	}
+	return target, err
+}
+
+// checkName also refuses what Flux does: it takes ../ anywhere for a way out.
+func (f *flattener) checkName(name string) error {
+	if _, err := entryName(name, f.to.budget.limits); err != nil {
+		return err
+	}
+	if strings.HasSuffix(name, "..") {
+		return &fault{name, "its name ends in .., and Flux reads no artifact that has such a directory; rename it"}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package sources
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// gitToken is what a Git host is shown over http and https.
+type gitToken struct{ file, username string }
+
+// user is what goes with the token. Hosts that look at the token alone still
+// want some name.
+func (t gitToken) user() string { return cmp.Or(t.username, "git") }
+
+// read is empty where there is no token.
+func (t gitToken) read() (string, error) {
+	if t.file == "" {
+		return "", nil
+	}
+	return readSecret("--git-token-file", t.file)
+}
+
+// readSecret reads a secret of one line, and never tells what it is.
+func readSecret(option, file string) (string, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", option, err)
+	}
+	secret := strings.TrimRight(string(content), "\r\n")
+	switch {
+	case secret == "":
+		return "", fmt.Errorf("%s: %s is empty", option, printable(file))
+	case strings.ContainsAny(secret, "\r\n\x00"):
+		return "", fmt.Errorf("%s: %s has more than one line; leave only the secret in it", option, printable(file))
+	}
+	return secret, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// challenge is how a server wants to be shown credentials.
+type challenge struct{ basic, bearer bool }
+
+// authScheme finds the names of schemes, each at the start of a header or after
+// a comma and before a space, and neither in the values of parameters.
+var authScheme = regexp.MustCompile(`(?i)(?:^|,)\s*(basic|bearer)(?:\s|,|$)`)
+
+func readChallenge(h http.Header) (c challenge) {
+	for _, line := range h.Values("WWW-Authenticate") {
+		for _, found := range authScheme.FindAllStringSubmatch(line, -1) {
+			if strings.EqualFold(found[1], "basic") {
+				c.basic = true
+			} else {
+				c.bearer = true
+			}
+		}
+	}
+	return c
+}
+
+var errNoToken = errors.New("the repository cannot be read without credentials: put a token into a file, and name that with --git-token-file")

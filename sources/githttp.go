@@ -1,0 +1,113 @@
+package sources
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+)
+
+// httpDialer reaches a repository over http or https. It has connections of its
+// own: those that go-git looks up by scheme are the whole process's, and a
+// time-out or a certificate set there would be every source's.
+type httpDialer struct {
+	url   *url.URL
+	pool  *pool
+	token gitToken
+	// bearer is true once the server has asked for the token in that way, so
+	// that a later look need not be asked again. Fetches take turns.
+	bearer bool
+	most   int64
+}
+
+func newHTTPDialer(u *url.URL, o Options) (dialer, error) {
+	token := gitToken{o.Git.TokenFile, o.Git.Username}
+	if token.file != "" && u.Scheme == "http" && !o.PlainHTTP && !loopback(u.Hostname()) {
+		return nil, invalidOption("the token in --git-token-file would go over the network in the clear: use https, or allow it with --plain-http")
+	}
+	return &httpDialer{url: u, pool: &pool{files: o.TLS}, token: token, most: boundsOf(o.Limits, true).transfer}, nil
+}
+
+func (d *httpDialer) close() { d.pool.close() }
+
+// dial takes one round trip, unless the server only then says how it wants the token.
+func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
+	token, err := d.token.read()
+	if err != nil {
+		return nil, err
+	}
+	next, err := d.pool.transport()
+	if err != nil {
+		return nil, err
+	}
+	x := &exchange{next: next, most: d.most, origin: d.url, token: token != ""}
+	r, err := d.list(ctx, x, token)
+	if err != nil && x.wantsOther(d.bearer) {
+		d.bearer = !d.bearer
+		r, err = d.list(ctx, x, token)
+	}
+	if err != nil {
+		return nil, x.explain(err)
+	}
+	return r, nil
+}
+
+func (d *httpDialer) list(ctx context.Context, x *exchange, token string) (*remote, error) {
+	// A repository that has moved may say so when its refs are listed, and only
+	// then. go-git follows to no lesser scheme, and drops credentials where the
+	// host changes.
+	client := githttp.NewClientWithOptions(&http.Client{Transport: x}, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects})
+	endpoint := d.endpoint()
+	s, err := client.NewUploadPackSession(endpoint, d.auth(token))
+	if err != nil {
+		return nil, err
+	}
+	r, err := listRefs(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	// go-git has put there where it was redirected to, without escapes.
+	endpoint.Path = (&url.URL{Path: endpoint.Path, RawPath: d.url.RawPath}).EscapedPath()
+	r.session = &httpSession{r.session, x}
+	return r, nil
+}
+
+func (d *httpDialer) auth(token string) transport.AuthMethod {
+	switch {
+	case token == "":
+		return nil
+	case d.bearer:
+		return &githttp.TokenAuth{Token: token}
+	}
+	return &githttp.BasicAuth{Username: d.token.user(), Password: token}
+}
+
+// endpoint is made anew for each connection, because a redirect changes it.
+func (d *httpDialer) endpoint() *transport.Endpoint {
+	host := d.url.Hostname()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	port, _ := strconv.Atoi(d.url.Port())
+	// go-git puts the path into a URL as it is.
+	return &transport.Endpoint{Protocol: d.url.Scheme, Host: host, Port: port, Path: d.url.EscapedPath()}
+}
+
+// httpSession says more of what went wrong than go-git does.
+type httpSession struct {
+	session
+	exchange *exchange
+}
+
+func (s *httpSession) UploadPack(ctx context.Context, r *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+	response, err := s.session.UploadPack(ctx, r)
+	if err != nil {
+		return nil, s.exchange.explain(err)
+	}
+	return response, nil
+}

@@ -1,0 +1,38 @@
+package sources_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// fastImport commits so many files of so many bytes, a hundred to a directory,
+// and one more.
+func (r *gitRepo) fastImport(files, size int, more string) {
+	r.t.Helper()
+	random := rand.New(rand.NewPCG(1, 2))
+	var stream strings.Builder
+	stream.WriteString("commit refs/heads/main\ncommitter Test <test@example.com> 1767323045 +0000\ndata 4\nmany\n")
+	for i := range files {
+		content := yamlNoise(random, size)
+		fmt.Fprintf(&stream, "M 100644 inline apps/%03d/%05d.yaml\ndata %d\n%s\n", i/100, i, len(content), content)
+	}
+	fmt.Fprintf(&stream, "M 100644 inline %s\ndata 3\none\n", more)
+	r.gitInput(stream.String(), "--git-dir", r.bare(), "fast-import", "--quiet")
+}
+
+// yamlNoise compresses about as well as manifests do, and is never the same twice.
+func yamlNoise(random *rand.Rand, size int) string {
+	var text strings.Builder
+	for text.Len() < size {
+		fmt.Fprintf(&text, "key-%04x: {name: app-%d, image: registry.example.com/app:%08x}\n", random.IntN(1<<16), random.IntN(100), random.Uint32())
+	}
+	return text.String()
+}
+
+// importFile commits one file on top of the default branch.
+func (r *gitRepo) importFile(name, content string) {
+	r.t.Helper()
+	stream := fmt.Sprintf("commit refs/heads/main\ncommitter Test <test@example.com> 1767323045 +0000\ndata 3\none\nfrom refs/heads/main^0\nM 100644 inline %s\ndata %d\n%s\n", name, len(content), content)
+	r.gitInput(stream, "--git-dir", r.bare(), "fast-import", "--quiet")
+}

@@ -1,0 +1,195 @@
+package sources
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/armor"
+	"golang.org/x/crypto/ssh"
+)
+
+// maxKeyFile is the most bytes of a file of public keys.
+const maxKeyFile = 1 << 20
+
+// gitKeys are the public keys whose signatures are believed. It is safe for
+// concurrent use.
+type gitKeys struct {
+	openpgp openpgp.EntityList
+	ssh     []sshKey
+	// unusable says of OpenPGP keys why they are left out.
+	unusable []string
+	// sum is of the files, so that who remembers what was verified can see that
+	// the keys are others. Keys also expire, which it does not tell.
+	sum [sha256.Size]byte
+	now func() time.Time
+}
+
+// readGitKeys reads public keys from files: OpenPGP keyrings, armored or not,
+// and SSH keys, a line each as in authorized_keys or allowed_signers.
+func readGitKeys(files []string) (*gitKeys, error) {
+	k := &gitKeys{now: time.Now}
+	sum := sha256.New()
+	for _, name := range files {
+		content, err := readKeyFile(name)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(sum, "%d ", len(content))
+		sum.Write(content)
+		if err := k.add(name, content); err != nil {
+			return nil, err
+		}
+	}
+	if len(k.openpgp)+len(k.ssh) == 0 {
+		return nil, errors.New("there are no public keys to verify signatures with; name files that hold some")
+	}
+	k.sum = [sha256.Size]byte(sum.Sum(nil))
+	return k, nil
+}
+
+func readKeyFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > maxKeyFile {
+		return nil, fmt.Errorf("%s: is larger than %s, which no file of public keys is", name, bytesize(maxKeyFile))
+	}
+	return content, nil
+}
+
+const (
+	beginKeyring = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
+	endKeyring   = "-----END PGP PUBLIC KEY BLOCK-----"
+)
+
+var privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY`)
+
+var errPrivateKey = errors.New("holds a private key, which should never be where only public keys are needed: replace it by the public key")
+
+// add takes the keys of a file, which must hold at least one.
+func (k *gitKeys) add(name string, content []byte) error {
+	before := len(k.openpgp) + len(k.ssh)
+	var err error
+	switch {
+	case len(content) > 0 && content[0]&0x80 != 0: // The first bit of each packet.
+		err = in(name, 0, k.addKeyring(bytes.NewReader(content)))
+	case privateKey.Match(content):
+		err = in(name, 0, errPrivateKey)
+	default:
+		err = k.addText(name, string(content))
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(k.openpgp)+len(k.ssh) > before:
+		return nil
+	case len(k.unusable) > 0:
+		return in(name, 0, fmt.Errorf("holds no OpenPGP key that can be used: %s", k.unusable[len(k.unusable)-1]))
+	}
+	return in(name, 0, errors.New("holds no public key for git, OpenPGP or SSH"))
+}
+
+// in says where an error is; a file without lines has line 0.
+func in(name string, line int, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case line == 0:
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return fmt.Errorf("%s:%d: %w", name, line, err)
+}
+
+// addText takes armored keyrings, of which there may be several, or SSH keys.
+// Around armor there may be text, but no SSH keys that would be passed over.
+func (k *gitKeys) addText(name, content string) error {
+	armored := strings.Contains(content, beginKeyring)
+	var block []string
+	number := 0
+	for line := range strings.Lines(content) {
+		number++
+		line = strings.TrimSpace(line)
+		var err error
+		switch {
+		case block != nil || line == beginKeyring:
+			block = append(block, line)
+			if line == endKeyring {
+				err = k.addArmored(strings.Join(block, "\n") + "\n")
+				block = nil
+			}
+		case line == "", strings.HasPrefix(line, "#"):
+		case armored:
+			if _, _, failed := parseSSHLine(line); failed == nil {
+				err = errors.New("an SSH key in a file of OpenPGP keys: move it to a file of its own")
+			}
+		default:
+			err = k.addSSHLine(line)
+		}
+		if err != nil {
+			return in(name, number, err)
+		}
+	}
+	if block != nil {
+		return in(name, number, errors.New("the OpenPGP key is cut off: export it anew"))
+	}
+	return nil
+}
+
+func (k *gitKeys) addSSHLine(line string) error {
+	key, forGit, err := parseSSHLine(line)
+	if err == nil && forGit {
+		k.ssh = append(k.ssh, key)
+	}
+	return err
+}
+
+func (k *gitKeys) addArmored(block string) error {
+	armored, err := armor.Decode(strings.NewReader(block))
+	if err != nil {
+		return err
+	}
+	return k.addKeyring(armored.Body)
+}
+
+func (k *gitKeys) addKeyring(r io.Reader) error {
+	keys, unusable, err := readOpenPGP(r)
+	if err != nil {
+		if !errors.Is(err, errPrivateKey) {
+			err = fmt.Errorf("is no OpenPGP keyring: %s; export it anew with gpg --export --armor", clean(err.Error()))
+		}
+		return err
+	}
+	k.openpgp = append(k.openpgp, keys...)
+	k.unusable = append(k.unusable, unusable...)
+	return nil
+}
+
+// trusted names a few of the keys, for someone who signed with another.
+func (k *gitKeys) trusted() string {
+	const few = 3
+	var names []string
+	for _, e := range k.openpgp {
+		names = append(names, e.PrimaryKey.KeyIdString())
+	}
+	for _, key := range k.ssh {
+		names = append(names, ssh.FingerprintSHA256(key))
+	}
+	if len(names) > few {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+	}
+	return strings.Join(names, ", ")
+}

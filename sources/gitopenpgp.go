@@ -1,0 +1,179 @@
+package sources
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+)
+
+// clockSkew is how far in the future a signature may have been made, because it
+// is fetched within a second from a host whose clock nobody compared with ours.
+const clockSkew = 5 * time.Minute
+
+// minRSABits is what is left of RSA keys that can be trusted.
+const minRSABits = 2048
+
+// strongHashes are those of which no two texts with the same hash are known.
+var strongHashes = []crypto.Hash{crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512}
+
+// readOpenPGP reads all keys of a keyring. unusable says of keys why they are
+// left out: a team's keyring may hold some that are old or odd, and theirs are the
+// only signatures that are refused for it.
+func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err error) {
+	packets := packet.NewReader(r)
+	for {
+		e, err := openpgp.ReadEntity(packets)
+		switch {
+		case errors.Is(err, io.EOF):
+			return keys, unusable, nil
+		case err != nil:
+			unusable = append(unusable, clean(err.Error()))
+			if err := skipOpenPGP(packets); err != nil {
+				return nil, nil, err
+			}
+		case e.PrivateKey != nil:
+			return nil, nil, errPrivateKey
+		default:
+			if self, _ := e.PrimarySelfSignature(); self == nil {
+				unusable = append(unusable, e.PrimaryKey.KeyIdString()+" has no signature of its own on its name")
+				continue
+			}
+			keys = append(keys, e)
+		}
+	}
+}
+
+// skipOpenPGP goes on to the next key.
+func skipOpenPGP(packets *packet.Reader) error {
+	for {
+		p, err := packets.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if key, ok := p.(*packet.PublicKey); ok && !key.IsSubkey {
+			packets.Unread(p)
+			return nil
+		}
+	}
+}
+
+func (k *gitKeys) checkOpenPGP(o *signedObject) error {
+	data, err := dearmor(o.signature, beginOpenPGP)
+	if err != nil {
+		return damaged(err)
+	}
+	sig, err := oneSignature(data)
+	if err != nil {
+		return damaged(err)
+	}
+	signer := fmt.Sprintf("%016X", *sig.IssuerKeyId)
+	candidates := k.openpgp.KeysById(*sig.IssuerKeyId)
+	if len(candidates) == 0 {
+		return k.unknownSigner("OpenPGP", signer)
+	}
+	for _, key := range candidates {
+		if err = k.checkOpenPGPKey(o.payload, data, sig, key); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("claims to be signed by the OpenPGP key %s, and %w", signer, err)
+}
+
+// oneSignature is the one signature that data holds. Git refuses several, because
+// it could not say which of them it speaks of.
+func oneSignature(data []byte) (*packet.Signature, error) {
+	rest := bytes.NewReader(data)
+	p, err := packet.Read(rest)
+	if err != nil {
+		return nil, err
+	}
+	sig, ok := p.(*packet.Signature)
+	switch {
+	case !ok:
+		return nil, errors.New("it holds no OpenPGP signature")
+	case rest.Len() > 0:
+		return nil, errors.New("it holds more than one OpenPGP signature")
+	case sig.IssuerKeyId == nil:
+		return nil, errors.New("it does not say which OpenPGP key made it")
+	case sig.SigType != packet.SigTypeBinary:
+		// A text's line ends may be changed without making its signature wrong.
+		return nil, errors.New("it is an OpenPGP signature of something else than bytes")
+	}
+	return sig, nil
+}
+
+func (k *gitKeys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, key openpgp.Key) error {
+	if err := strongEnough(sig, key.PublicKey); err != nil {
+		return err
+	}
+	now := k.now()
+	if early := sig.CreationTime.Sub(now); early > clockSkew {
+		return fmt.Errorf("that was at %s, which is yet to come; set the clock of the signer or this one", sig.CreationTime.UTC().Format(time.RFC3339))
+	} else if early > 0 {
+		now = sig.CreationTime
+	}
+	config := &packet.Config{Time: func() time.Time { return now }}
+	_, _, err := openpgp.VerifyDetachedSignature(openpgp.EntityList{key.Entity}, bytes.NewReader(payload), bytes.NewReader(data), config)
+	switch {
+	case errors.Is(err, pgperrors.ErrKeyRevoked), err == nil && k.revoked(key):
+		return errors.New("the key is revoked; sign it with another")
+	case errors.Is(err, pgperrors.ErrKeyExpired):
+		return errors.New("the key has expired; give it a longer life and put it into the key file anew, or sign with another")
+	case errors.Is(err, pgperrors.ErrSignatureExpired):
+		return errors.New("the signature has expired; sign it anew")
+	case errors.Is(err, pgperrors.ErrUnknownIssuer):
+		return errors.New("the key is not one for signing; sign it with another")
+	case err != nil:
+		return errors.New("the signature is not one of this content: it was made for another, or the content was changed; sign it anew")
+	case sig.CreationTime.Before(key.PublicKey.CreationTime):
+		return errors.New("the signature is older than the key; set the clock of the signer and sign it anew")
+	}
+	return nil
+}
+
+// revoked tells whether a key is revoked in any of the files: of two exports of
+// one key, the one from before must not outdo the one from after. Nor does a later
+// signature of the key's owner bring a key back, because who stole it could make
+// one.
+func (k *gitKeys) revoked(key openpgp.Key) bool {
+	for _, e := range k.openpgp {
+		if !bytes.Equal(e.PrimaryKey.Fingerprint, key.Entity.PrimaryKey.Fingerprint) {
+			continue
+		}
+		if len(e.Revocations) > 0 {
+			return true
+		}
+		for _, sub := range e.Subkeys {
+			if len(sub.Revocations) > 0 && bytes.Equal(sub.PublicKey.Fingerprint, key.PublicKey.Fingerprint) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func strongEnough(sig *packet.Signature, key *packet.PublicKey) error {
+	if !slices.Contains(strongHashes, sig.Hash) {
+		return fmt.Errorf("with the hash %s, which is broken; sign it anew with SHA-256 or SHA-512", sig.Hash)
+	}
+	switch key.PubKeyAlgo {
+	case packet.PubKeyAlgoDSA:
+		return errors.New("it is a DSA key, which is no longer trusted; sign it with an Ed25519 or RSA key")
+	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly:
+		if bits, err := key.BitLength(); err != nil || bits < minRSABits {
+			return fmt.Errorf("it is an RSA key of %d bits; sign it with one of %d or more, or an Ed25519 key", bits, minRSABits)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package sources
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// gitRef is what ?ref= asks for. The zero value stands for the branch that the
+// remote's HEAD names; at most one field is set.
+type gitRef struct {
+	// name is a branch or a tag, or written in full, such as refs/pull/1/head.
+	name string
+	// commit is 40 hexadecimal digits in lower case.
+	commit string
+	// semver is a range; the highest tag in it is wanted.
+	semver string
+}
+
+const semverPrefix = "semver:"
+
+// String is what parseGitRef makes the same gitRef of.
+func (r gitRef) String() string {
+	if r.semver != "" {
+		return semverPrefix + r.semver
+	}
+	return r.name + r.commit
+}
+
+var commitHash = regexp.MustCompile(`^[0-9a-fA-F]{40}$`)
+
+func parseGitRef(values map[string]string) (gitRef, error) {
+	ref, ok := values["ref"]
+	versions, semantic := strings.CutPrefix(ref, semverPrefix)
+	switch {
+	case !ok:
+		return gitRef{}, nil
+	case semantic:
+		return gitRef{semver: versions}, checkRange("ref", versions)
+	case commitHash.MatchString(ref):
+		return gitRef{commit: strings.ToLower(ref)}, nil
+	case !validRefName(ref):
+		return gitRef{}, refuse("ref %s is not the name of a branch or tag: leave ref out for the default branch", printable(ref))
+	}
+	return gitRef{name: ref}, nil
+}
+
+func validRefName(name string) bool {
+	if strings.HasPrefix(name, "refs/") {
+		return plumbing.ReferenceName(name).Validate() == nil && strings.Count(name, "/") >= 2
+	}
+	return plumbing.NewBranchReferenceName(name).Validate() == nil
+}
+
+// checkRange refuses what is not a range of semantic versions.
+func checkRange(parameter, versions string) error {
+	if len(versions) > 256 {
+		return refuse("%s: the range is longer than 256 bytes", parameter)
+	}
+	if _, err := semver.NewConstraint(versions); err != nil || strings.TrimSpace(versions) == "" {
+		return refuse("%s: %s is not a range of versions: write >=1.0.0, 1.x, ~1.2 or >=1.0%%20<2.0", parameter, printable(versions))
+	}
+	return nil
+}

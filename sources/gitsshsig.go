@@ -1,0 +1,74 @@
+package sources
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hiddeco/sshsig"
+	"golang.org/x/crypto/ssh"
+)
+
+// sshNamespace is what git signs under, so that a signature of something else
+// cannot pass for one of a commit.
+const sshNamespace = "git"
+
+func (k *gitKeys) checkSSH(o *signedObject) error {
+	data, err := dearmor(o.signature, beginSSH)
+	if err != nil {
+		return damaged(err)
+	}
+	sig, err := sshsig.ParseSignature(data)
+	if err != nil {
+		return damaged(err)
+	}
+	hardware := strings.HasPrefix(sig.PublicKey.Type(), "sk-")
+	switch {
+	case !bytes.Equal(sig.Marshal(), data), len(sig.Signature.Rest) > 0 && !hardware:
+		return damaged(errors.New("it holds more than an SSH signature"))
+	case sig.Namespace != sshNamespace:
+		return fmt.Errorf("has an SSH signature for the namespace %s and not git; sign it anew", printable(shortened(sig.Namespace)))
+	}
+	signer := ssh.FingerprintSHA256(sig.PublicKey)
+	err = k.unknownSigner(sig.PublicKey.Type(), signer)
+	for _, key := range k.ssh {
+		if !bytes.Equal(key.Marshal(), sig.PublicKey.Marshal()) {
+			continue
+		}
+		if err = k.checkSSHKey(o, sig, key); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("claims to be signed by the SSH key %s, and %w", signer, err)
+	}
+	return err
+}
+
+func (k *gitKeys) checkSSHKey(o *signedObject, sig *sshsig.Signature, key sshKey) error {
+	if err := sshsig.Verify(bytes.NewReader(o.payload), sig, key, sig.HashAlgorithm, sshNamespace); err != nil {
+		return errors.New("the signature is not one of this content: it was made for another, or the content was changed; sign it anew")
+	}
+	// Git asks for the time at which the signer says it was. Whoever finds an old
+	// key can say what he likes, so that the time must be right as well.
+	for _, at := range []time.Time{o.made, k.now()} {
+		if err := key.validAt(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validAt compares with the times that stand in allowed_signers, both of which
+// are times at which the key is valid.
+func (key sshKey) validAt(at time.Time) error {
+	switch {
+	case !key.after.IsZero() && at.Before(key.after):
+		return fmt.Errorf("the key is valid from %s on, not at %s; sign it with another", rfc3339(key.after), rfc3339(at))
+	case !key.before.IsZero() && at.After(key.before):
+		return fmt.Errorf("the key has expired: it was valid until %s, not at %s; sign it with another", rfc3339(key.before), rfc3339(at))
+	}
+	return nil
+}
+
+func rfc3339(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,0 +1,133 @@
+package sources
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+)
+
+// verifier says which signatures a revision needs. The zero value needs none.
+type verifier struct {
+	keys *gitKeys
+	mode VerifyMode
+}
+
+func readVerifier(o GitOptions) (verifier, error) {
+	if len(o.VerifyKeyFiles) == 0 {
+		return verifier{}, nil
+	}
+	keys, err := readGitKeys(o.VerifyKeyFiles)
+	if err != nil {
+		return verifier{}, fmt.Errorf("--verify-git-keys: %w", err)
+	}
+	return verifier{keys, o.Verify}, nil
+}
+
+// subject is all that decides whether a commit can be a snapshot: with the same
+// subject the answer is the same.
+type subject struct {
+	commit, tag plumbing.Hash
+	ref         string
+	keys        [sha256.Size]byte
+}
+
+func (v verifier) subject(at tip) subject {
+	s := subject{commit: at.commit}
+	if v.keys != nil {
+		s.keys = v.keys.sum
+	}
+	if v.needsTag() {
+		s.tag, s.ref = at.tag, at.ref
+	}
+	return s
+}
+
+func (v verifier) needsCommit() bool { return v.keys != nil && v.mode != VerifyTag }
+func (v verifier) needsTag() bool {
+	return v.keys != nil && (v.mode == VerifyTag || v.mode == VerifyTagAndHead)
+}
+
+// commit refuses a commit that must be signed and is not. Raw is what was hashed.
+func (v verifier) commit(raw []byte) error {
+	if !v.needsCommit() {
+		return nil
+	}
+	return v.keys.verifyCommit(raw)
+}
+
+// tag refuses an annotated tag that must be signed and is not, or that was
+// signed under another name: whoever may move refs could else pass off an old
+// version as a new one.
+func (v verifier) tag(ref string, tag *gitobject.Tag, raw []byte) error {
+	if !v.needsTag() {
+		return nil
+	}
+	if err := v.keys.verifyTag(raw); err != nil {
+		return err
+	}
+	if name := strings.TrimPrefix(ref, tagPrefix); tag.Name != name {
+		return &fault{"", fmt.Sprintf("the tag %s was signed under another name, %s; make and sign a tag of that name", printable(name), printable(tag.Name))}
+	}
+	return nil
+}
+
+// tagged refuses what has no tag that could be signed.
+func (v verifier) tagged(at tip) error {
+	switch {
+	case !v.needsTag() || !at.tag.IsZero():
+		return nil
+	case strings.HasPrefix(at.ref, tagPrefix):
+		return &fault{"", fmt.Sprintf("the tag %s is not annotated, so that it cannot be signed; make it with git tag --sign", printable(strings.TrimPrefix(at.ref, tagPrefix)))}
+	}
+	return &fault{"", "it is not known by a tag, and the signature of a tag is asked for; name one with ?ref=, or verify the commit alone"}
+}
+
+// maxTagChain is how many tags may stand on one another.
+const maxTagChain = 16
+
+// peel goes from an annotated tag to its commit, which must be the one that the
+// server said it is.
+func (r *commitReader) peel(at tip, v verifier) error {
+	if err := v.tagged(at); err != nil || at.tag.IsZero() {
+		return err
+	}
+	hash := at.tag
+	for range maxTagChain {
+		tag, raw, err := r.tag(hash)
+		if err != nil {
+			return err
+		}
+		if hash == at.tag {
+			if err := v.tag(at.ref, tag, raw); err != nil {
+				return err
+			}
+		}
+		hash = tag.Target
+		switch tag.TargetType {
+		case plumbing.TagObject:
+		case plumbing.CommitObject:
+			if hash != at.commit {
+				return fmt.Errorf("%w: %s is of another commit than the server says", errPack, printable(at.ref))
+			}
+			return nil
+		default:
+			return &fault{"", fmt.Sprintf("%s: is of a %s, where a commit is needed; tag a commit", printable(at.ref), tag.TargetType)}
+		}
+	}
+	return &fault{"", fmt.Sprintf("%s: more than %d tags stand on one another; tag the commit", printable(at.ref), maxTagChain)}
+}
+
+func (r *commitReader) tag(hash plumbing.Hash) (*gitobject.Tag, []byte, error) {
+	encoded, err := r.decodable(hash, plumbing.TagObject)
+	if err != nil {
+		return nil, nil, err
+	}
+	tag := &gitobject.Tag{}
+	if err := tag.Decode(encoded); err != nil {
+		return nil, nil, &fault{"", fmt.Sprintf("tag %s: %v; make another", hash, err)}
+	}
+	return tag, r.used[hash].data, nil
+}

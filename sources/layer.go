@@ -1,0 +1,103 @@
+package sources
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+	ociremote "oras.land/oras-go/v2/registry/remote"
+)
+
+const (
+	fluxContent = "application/vnd.cncf.flux.content.v1.tar+gzip"
+	// unpackAnnotation marks what oras made of a directory.
+	unpackAnnotation = "io.deis.oras.content.unpack"
+)
+
+// layer is one whose files are wanted.
+type layer struct {
+	ocispec.Descriptor
+	// alone tells that it is the only one.
+	alone bool
+}
+
+func (l layer) title() string { return l.Annotations[titleAnnotation] }
+
+// mustUnpack tells whether it can be nothing but an archive.
+func (l layer) mustUnpack() bool {
+	return l.title() == "" || l.Annotations[unpackAnnotation] == "true" || l.MediaType == fluxContent
+}
+
+// pull reads a layer into b as it comes, and nothing of it is to be used where
+// that fails: only its end tells whether it was what the manifest says. Nothing
+// of it is kept beside the files.
+func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder) error {
+	blob, err := from.Blobs().Fetch(ctx, l.Descriptor)
+	if err != nil {
+		return fmt.Errorf("layer %s: %w", l.Digest, err)
+	}
+	defer blob.Close()
+	verified := content.NewVerifyReader(blob, l.Descriptor)
+	err = l.read(ctx, bufio.NewReaderSize(verified, sniffed), b)
+	if ctx.Err() != nil {
+		return ctx.Err() // Which must not look like a fault of the content.
+	}
+	// What seems to be wrong with the content may be a broken transfer, which
+	// Verify tells of.
+	_, _ = io.Copy(io.Discard, verified)
+	if err := verified.Verify(); err != nil {
+		return fmt.Errorf("layer %s: %w", l.Digest, mismatch(err))
+	}
+	var broken *fault
+	if err != nil && !errors.As(err, &broken) {
+		return &fault{"", fmt.Sprintf("layer %s of media type %s is broken: %s; push the artifact anew", l.Digest, clean(l.MediaType), clean(err.Error()))}
+	}
+	return err
+}
+
+// mismatch says what a VerifyReader found.
+func mismatch(err error) error {
+	switch {
+	case errors.Is(err, content.ErrMismatchedDigest):
+		return fmt.Errorf("the registry sends what does not match the digest: %w", err)
+	case errors.Is(err, content.ErrTrailingData):
+		return fmt.Errorf("the registry sends more bytes than the manifest says: %w", err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the registry sends fewer bytes than the manifest says: %w", err)
+	}
+	return err
+}
+
+func (l layer) read(ctx context.Context, r *bufio.Reader, b *builder) error {
+	start, err := r.Peek(sniffed)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch {
+	case l.mustUnpack() && !compressed(start) && !isArchive(start) && len(start) > 0:
+		return &fault{"", fmt.Sprintf("layer %s of media type %s is no tar archive and has no title to be a file under; what tributary push, flux push artifact and oras push make is understood, and tar with or without gzip or zstd. Name another layer with layer=, by its media type", l.Digest, clean(l.MediaType))}
+	case l.mustUnpack(), l.alone && isArchive(start):
+		return l.unpack(ctx, start, r, b)
+	}
+	name, err := entryName(l.title(), b.budget.limits)
+	if err != nil {
+		return err
+	}
+	if name == "." {
+		return &fault{"", fmt.Sprintf("layer %s: its title %s is not the name of a file; push the artifact anew", l.Digest, printable(l.title()))}
+	}
+	return b.addFile(name, 0, l.Size, r)
+}
+
+func (l layer) unpack(ctx context.Context, start []byte, r io.Reader, b *builder) error {
+	files, err := decompress(start, r)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	return untar(ctx, files, b)
+}

@@ -1,0 +1,112 @@
+package sources
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// maxLayers is more than any tool makes.
+const maxLayers = 128
+
+// manifest is an image's or an index's, of the OCI or of Docker; which it is, is
+// told by what stands in it. The media type that a registry claims is not looked
+// at, because neither digest nor signature covers it.
+type manifest struct {
+	MediaType string               `json:"mediaType"`
+	Layers    []ocispec.Descriptor `json:"layers"`
+	Manifests []ocispec.Descriptor `json:"manifests"`
+	FSLayers  json.RawMessage      `json:"fsLayers"`
+	// Blobs are of an artifact manifest, which never became part of the standard.
+	Blobs json.RawMessage `json:"blobs"`
+}
+
+func parseManifest(content []byte) (manifest, error) {
+	var m manifest
+	if err := json.Unmarshal(content, &m); err != nil {
+		return m, &fault{"", "the manifest is not the JSON of an image; push the artifact anew"}
+	}
+	switch {
+	case m.FSLayers != nil:
+		return m, &fault{"", "the manifest is of Docker's first schema, which says too little; push the artifact anew, with a tool of this decade"}
+	case m.Blobs != nil:
+		return m, &fault{"", "the manifest is an OCI artifact manifest, which was withdrawn; push the artifact anew, as an image manifest"}
+	case m.Layers != nil && m.Manifests != nil:
+		return m, &fault{"", "the manifest is an image and an index at once; push the artifact anew"}
+	}
+	return m, nil
+}
+
+func (m manifest) isIndex() bool { return m.Manifests != nil || isIndexType(m.MediaType) }
+
+func isIndexType(mediaType string) bool {
+	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
+}
+
+// image is which image of an index is read: the one for linux/amd64, where it is
+// not said the first one, because Flux takes these. An index is otherwise not what
+// a fleet repo is pushed as, since its files are the same for all platforms.
+func (m manifest) image() (ocispec.Descriptor, error) {
+	for _, d := range m.Manifests {
+		if d.Platform != nil && (d.Platform.OS != "linux" || d.Platform.Architecture != "amd64") {
+			continue
+		}
+		return d, nil
+	}
+	return ocispec.Descriptor{}, &fault{"", fmt.Sprintf("the artifact is an index of %d images in place of an image, and none of them is for linux/amd64; push the image itself, or name its digest", len(m.Manifests))}
+}
+
+var errNestedIndex = &fault{"", "the artifact is an index of indexes in place of an image; push the image itself, or name its digest"}
+
+const titleAnnotation = ocispec.AnnotationTitle
+
+// chosen are the layers that are read. Flux reads the first one, or the first one
+// of the media type asked for, and so do we, but for layers with titles: those are
+// read as oras pull does, all of them.
+func (m manifest) chosen(mediaType string) ([]ocispec.Descriptor, error) {
+	if len(m.Layers) > maxLayers {
+		return nil, &fault{"", fmt.Sprintf("the artifact has more than %d layers; push it anew, as one", maxLayers)}
+	}
+	layers := m.Layers
+	if mediaType != "" {
+		layers = slices.DeleteFunc(slices.Clone(layers), func(d ocispec.Descriptor) bool { return d.MediaType != mediaType })
+	}
+	switch {
+	case len(m.Layers) == 0:
+		return nil, &fault{"", "the artifact has no layers, hence no files; push it anew"}
+	case len(layers) == 0:
+		return nil, &fault{"", fmt.Sprintf("the artifact has no layer of media type %s; name one that it has with layer=: %s", mediaType, m.mediaTypes())}
+	case layers[0].Annotations[titleAnnotation] == "":
+		return layers[:1], nil
+	}
+	return slices.DeleteFunc(slices.Clone(layers), func(d ocispec.Descriptor) bool { return d.Annotations[titleAnnotation] == "" }), nil
+}
+
+// mediaTypes lists those of the layers, a few.
+func (m manifest) mediaTypes() string {
+	var types []string
+	for _, d := range m.Layers {
+		if !slices.Contains(types, d.MediaType) {
+			types = append(types, d.MediaType)
+		}
+	}
+	return clean(strings.Join(types, ", "))
+}
+
+// checkLayers refuses what need not be pulled to know that it is wrong.
+func checkLayers(layers []ocispec.Descriptor, limits Limits) error {
+	var size int64
+	for _, d := range layers {
+		if err := d.Digest.Validate(); err != nil {
+			return &fault{"", fmt.Sprintf("a layer has the digest %s, which cannot be; push the artifact anew", clean(printable(string(d.Digest))))}
+		}
+		if d.Size < 0 || d.Size > maxUnpacked(limits)-size {
+			return &fault{"", fmt.Sprintf("layer %s: with its %d bytes the artifact is much larger than %s; move what no cluster needs out of the fleet repo", d.Digest, d.Size, bytesize(limits.TreeSize))}
+		}
+		size += d.Size
+	}
+	return nil
+}

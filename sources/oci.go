@@ -1,0 +1,187 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+	ociremote "oras.land/oras-go/v2/registry/remote"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// registryArtifact is an OCI artifact as a source. What it keeps between fetches
+// is the tree, in memory: layers are read as they come and leave nothing behind.
+type registryArtifact struct {
+	at     location
+	limits Limits
+	// keys are files of public keys; with any, only what is signed is read.
+	keys   []string
+	client *registryClient
+
+	turn turn
+	// last is what was read last; its digest is empty at first.
+	last pulled
+	// refused is a manifest whose artifact breaks the rules, and why. It would
+	// break them again. A missing signature is no such reason: it may come after
+	// the artifact.
+	refused struct {
+		digest digest.Digest
+		err    error
+	}
+}
+
+// pulled is the tree of an artifact, by the digest of its manifest.
+type pulled struct {
+	digest digest.Digest
+	tree   *tree
+}
+
+func newRegistryArtifact(at location, o Options) (*registryArtifact, error) {
+	return &registryArtifact{
+		at: at, limits: o.Limits, keys: o.OCI.VerifyKeyFiles,
+		client: newRegistry(*at.artifact, o), turn: newTurn(),
+	}, nil
+}
+
+// String is the URL, with what is wanted from there.
+func (r *registryArtifact) String() string { return r.at.String() }
+
+// Watch returns at once: registries do not call.
+func (r *registryArtifact) Watch(context.Context, func()) error { return nil }
+
+// Close lets go of idle connections.
+func (r *registryArtifact) Close() error {
+	r.client.close()
+	return nil
+}
+
+// Fetch asks the registry for the digest, and for more only if that is another
+// than known. It takes as long as the registry does; ctx bounds it.
+func (r *registryArtifact) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
+	if err := r.turn.take(ctx); err != nil {
+		return nil, err
+	}
+	defer r.turn.give()
+	snapshot, err := r.fetch(ctx, known)
+	if err != nil {
+		return nil, fmt.Errorf("oci artifact %s: %w", r.at.site(), r.client.explain(ctx, err))
+	}
+	return snapshot, nil
+}
+
+func (r *registryArtifact) fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
+	if pinned := r.at.artifact.digest; pinned != "" && revisionName("", pinned) == known {
+		return nil, nil
+	}
+	from, err := r.client.dial()
+	if err != nil {
+		return nil, err
+	}
+	tag, head, err := r.at.artifact.resolve(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	revision := revisionName(tag, head.Digest.String())
+	if revision == known {
+		return nil, nil
+	}
+	if err := r.advance(ctx, from, head); err != nil {
+		return nil, refused(revision, err)
+	}
+	return &fleet.Snapshot{Revision: revision, Tree: r.last.tree}, nil
+}
+
+// advance makes the artifact of that manifest the last one.
+func (r *registryArtifact) advance(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) error {
+	if err := r.verify(ctx, from, head); err != nil {
+		return err
+	}
+	switch head.Digest {
+	case r.last.digest:
+		return nil
+	case r.refused.digest:
+		return r.refused.err
+	}
+	next, err := r.pull(ctx, from, head)
+	var broken *fault
+	if errors.As(err, &broken) {
+		r.refused.digest, r.refused.err = head.Digest, err
+	}
+	if err != nil {
+		return err
+	}
+	r.last = pulled{head.Digest, next}
+	return nil
+}
+
+// verify has the keys read anew, as they can be replaced.
+func (r *registryArtifact) verify(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) error {
+	if len(r.keys) == 0 {
+		return nil
+	}
+	keys, err := readCosignKeys(r.keys)
+	if err != nil {
+		return err
+	}
+	return keys.verify(ctx, from, head)
+}
+
+func (r *registryArtifact) pull(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) (*tree, error) {
+	m, err := readImage(ctx, from, head)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := m.chosen(r.at.artifact.layer)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkLayers(layers, r.limits); err != nil {
+		return nil, err
+	}
+	b := newBuilder(r.limits, r.at.path, r.last.tree)
+	for _, d := range layers {
+		if err := (layer{d, len(layers) == 1}).pull(ctx, from, b); err != nil {
+			return nil, err
+		}
+	}
+	return b.tree()
+}
+
+// readImage reads the manifest of an image, and the one of an index before.
+func readImage(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) (manifest, error) {
+	m, err := readManifest(ctx, from, head)
+	if err != nil || !m.isIndex() {
+		return m, err
+	}
+	image, err := m.image()
+	if err != nil {
+		return m, err
+	}
+	if m, err = readManifest(ctx, from, image); err == nil && m.isIndex() {
+		err = errNestedIndex
+	}
+	return m, err
+}
+
+func readManifest(ctx context.Context, from *ociremote.Repository, d ocispec.Descriptor) (manifest, error) {
+	switch {
+	case d.Digest.Validate() != nil || d.Size < 0:
+		return manifest{}, &fault{"", "the index names an image that cannot be; push it anew"}
+	case d.Size > maxManifest:
+		return manifest{}, &fault{"", fmt.Sprintf("the manifest is larger than %s; push the artifact anew, in fewer layers", bytesize(maxManifest))}
+	}
+	body, err := from.Manifests().Fetch(ctx, d)
+	if err != nil {
+		return manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, err)
+	}
+	defer body.Close()
+	text, err := content.ReadAll(body, d)
+	if err != nil {
+		return manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, mismatch(err))
+	}
+	return parseManifest(text)
+}

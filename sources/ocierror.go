@@ -1,0 +1,127 @@
+package sources
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// explain puts what went wrong with a registry into words that say what to do.
+// What registries say is theirs to choose, so of their texts only a line of
+// printable characters is kept, and of URLs neither userinfo nor query.
+func (c *registryClient) explain(ctx context.Context, err error) error {
+	var (
+		refused *fleet.RefusedError
+		retry   *fleet.RetryError
+		told    cleanError
+	)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("no answer in time; is the registry up, and reachable from here?: %w", ctx.Err())
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &refused):
+		return refused
+	case errors.As(err, &retry):
+		return retry
+	case errors.As(err, &told):
+		return told
+	case isCredentialError(err):
+		c.forget()
+		return c.credentialError(err)
+	}
+	return cleanError{clean(c.reason(err)), err}
+}
+
+func status(err error) int {
+	var answer *errcode.ErrorResponse
+	if errors.As(err, &answer) {
+		return answer.StatusCode
+	}
+	return 0
+}
+
+func isNotFound(err error) bool {
+	return errors.Is(err, errdef.ErrNotFound) || status(err) == http.StatusNotFound
+}
+
+func isCredentialError(err error) bool {
+	return errors.Is(err, auth.ErrBasicCredentialNotFound) || status(err) == http.StatusUnauthorized || status(err) == http.StatusForbidden
+}
+
+func (c *registryClient) credentialError(err error) error {
+	host := c.at.Registry
+	switch {
+	case errors.Is(err, auth.ErrBasicCredentialNotFound):
+		return fmt.Errorf("%w: the registry asks for a user and password, and there is none for %s in %s; name a Docker config that has one with --registry-config", fleet.ErrUnauthenticated, host, c.configName())
+	case status(err) == http.StatusUnauthorized:
+		return fmt.Errorf("%w: the registry takes no credentials that are in %s for %s; name a Docker config that has others with --registry-config", fleet.ErrUnauthenticated, c.configName(), host)
+	}
+	return fmt.Errorf("%w: whoever asks with the credentials for %s in %s may not read %s, if it exists; name a Docker config with others with --registry-config", fleet.ErrForbidden, host, c.configName(), c.at.Repository)
+}
+
+func (c *registryClient) configName() string {
+	if c.configFile != "" {
+		return c.configFile
+	}
+	return "Docker's config.json"
+}
+
+// reason is an error's text without what oras-go and net/http put around it.
+func (c *registryClient) reason(err error) string {
+	var (
+		answer    *errcode.ErrorResponse
+		authority x509.UnknownAuthorityError
+		around    *url.Error
+	)
+	errors.As(err, &around)
+	switch {
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusBadRequest && c.plainHTTP:
+		return "the registry answered 400 Bad Request to plain http; leave --plain-http out if it has TLS"
+	case errors.As(err, &answer):
+		return answerText(answer)
+	case errors.Is(err, errdef.ErrNotFound):
+		return err.Error() + " at the registry any more; push the artifact anew"
+	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return "the registry speaks plain http; give it TLS, or allow what anyone can read and change on the way with --plain-http"
+	case errors.As(err, &authority):
+		return "the registry's certificate is from an authority that is not known here; name that with --ca-file: " + authority.Error()
+	case around != nil && c.wantsCertificate(around):
+		return "the registry hung up; if it wants a client certificate, name one with --client-cert-file and --client-key-file: " + around.Err.Error()
+	case around != nil:
+		return around.Err.Error()
+	}
+	return err.Error()
+}
+
+// wantsCertificate tells whether the other end may have missed a client's
+// certificate. In TLS 1.3 it says so when the first request is on its way, which
+// may then fail before that is heard.
+func (c *registryClient) wantsCertificate(err error) bool {
+	var told *net.OpError
+	if c.plainHTTP || c.pool.files.CertFile != "" {
+		return false
+	}
+	return errors.As(err, &told) && told.Op == "remote error" || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
+		strings.Contains(err.Error(), "http2: client conn could not be established")
+}
+
+func answerText(answer *errcode.ErrorResponse) string {
+	text := fmt.Sprintf("the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	if len(answer.Errors) > 0 {
+		text += ": " + answer.Errors.Error()
+	}
+	return text
+}

@@ -1,0 +1,127 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/errdef"
+	ociremote "oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// resolve asks which manifest is meant, and under which tag; a digest that was
+// asked for has none.
+func (a artifact) resolve(ctx context.Context, from *ociremote.Repository) (tag string, head ocispec.Descriptor, err error) {
+	switch {
+	case a.digest != "":
+		head, err = resolve(ctx, from, a.digest)
+		if errors.Is(err, errdef.ErrNotFound) {
+			err = fmt.Errorf("digest %s: %w there; it may have been deleted", a.digest, fleet.ErrNotFound)
+		}
+		return "", head, err
+	case a.semver != "":
+		tag, err = a.highestTag(ctx, from)
+	default:
+		tag = a.tag
+	}
+	if err != nil {
+		return "", head, err
+	}
+	head, err = resolve(ctx, from, tag)
+	if errors.Is(err, errdef.ErrNotFound) {
+		err = withoutTag(ctx, from, tag)
+	}
+	return tag, head, err
+}
+
+// resolve asks with HEAD, and where the registry does not answer that as it should,
+// with GET, as Flux does.
+func resolve(ctx context.Context, from *ociremote.Repository, reference string) (ocispec.Descriptor, error) {
+	head, err := from.Resolve(ctx, reference)
+	if err != nil && ctx.Err() == nil && !meant(err) {
+		var body interface{ Close() error }
+		if head, body, err = from.FetchReference(ctx, reference); err == nil {
+			_ = body.Close() // It is asked for by its digest.
+		}
+	}
+	if err == nil && !sha256Digest.MatchString(head.Digest.String()) {
+		err = fmt.Errorf("the registry names the manifest %s, and only sha256 is supported", clean(head.Digest.String()))
+	}
+	return head, err
+}
+
+// meant tells whether an answer to HEAD is one that GET would get too.
+func meant(err error) bool {
+	var (
+		answer *errcode.ErrorResponse
+		around *url.Error
+	)
+	if errors.As(err, &answer) {
+		return answer.StatusCode != http.StatusMethodNotAllowed && answer.StatusCode != http.StatusNotImplemented
+	}
+	return errors.As(err, &around) || errors.Is(err, errdef.ErrNotFound) || isCredentialError(err)
+}
+
+// chartLayer is Helm's, whose tags have _ where their versions have +, as tags
+// cannot hold that.
+const chartLayer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+
+// highestTag is the highest version in the range.
+func (a artifact) highestTag(ctx context.Context, from *ociremote.Repository) (string, error) {
+	tags, err := allTags(ctx, from)
+	if err != nil {
+		return "", err
+	}
+	if a.layer == chartLayer {
+		for i, tag := range tags {
+			tags[i] = strings.ReplaceAll(tag, "_", "+")
+		}
+	}
+	tag, ok := highestVersion(tags, a.semver)
+	if !ok {
+		return "", fmt.Errorf("semver %s: %w: none of the repository's %d tags is a version in that range", a.semver, fleet.ErrNotFound, len(tags))
+	}
+	return strings.ReplaceAll(tag, "+", "_"), nil
+}
+
+func allTags(ctx context.Context, from *ociremote.Repository) (all []string, err error) {
+	err = from.Tags(ctx, "", func(tags []string) error {
+		if all = append(all, tags...); len(all) > maxTags {
+			return errdef.ErrTooManyPages
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errdef.ErrTooManyPages):
+		return nil, fmt.Errorf("the repository lists more than %d tags, or more than %d pages of them, too many to look for a version in; name a tag", maxTags, maxTagPages)
+	case isNotFound(err):
+		return nil, errRepository
+	}
+	return all, err
+}
+
+var errRepository = fmt.Errorf("%w; check the name of the repository, and that the credentials may read it", fleet.ErrNotFound)
+
+// withoutTag tells which tags there are instead, if the registry does.
+func withoutTag(ctx context.Context, from *ociremote.Repository, tag string) error {
+	var some []string
+	enough := errors.New("enough")
+	err := from.Tags(ctx, "", func(tags []string) error {
+		some = tags
+		return enough
+	})
+	switch {
+	case isNotFound(err):
+		return errRepository
+	case len(some) == 0:
+		return fmt.Errorf("tag %s: %w there", tag, fleet.ErrNotFound)
+	}
+	return fmt.Errorf("tag %s: %w there; it has %s", tag, fleet.ErrNotFound, few("tag", "tags", some))
+}

@@ -1,0 +1,115 @@
+package sources
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+)
+
+// pool keeps connections to one source's HTTP server, with certificates read
+// from files. It is safe for concurrent use.
+type pool struct {
+	files TLSOptions
+
+	mu   sync.Mutex
+	last *http.Transport
+	// of is the content of the files that last was made from.
+	of [sha256.Size]byte
+}
+
+// transport is the present one. It is made anew where the files have changed.
+func (p *pool) transport() (*http.Transport, error) {
+	content, err := p.files.read()
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last != nil && p.of == content.sum() {
+		return p.last, nil
+	}
+	config, err := content.config(p.files)
+	if err != nil {
+		return nil, err
+	}
+	if p.last != nil {
+		p.last.CloseIdleConnections()
+	}
+	p.of, p.last = content.sum(), newTransport(config)
+	return p.last, nil
+}
+
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last != nil {
+		p.last.CloseIdleConnections()
+	}
+}
+
+func newTransport(config *tls.Config) *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   10 * time.Second,
+		TLSClientConfig:       config,
+		ResponseHeaderTimeout: time.Minute,     // A server may count objects for long before it answers.
+		IdleConnTimeout:       5 * time.Minute, // More than the usual pause between looks.
+		ForceAttemptHTTP2:     true,
+	}
+}
+
+// tlsContent is what the files of TLSOptions hold.
+type tlsContent struct{ ca, cert, key []byte }
+
+func (o TLSOptions) read() (c tlsContent, err error) {
+	for _, f := range []struct {
+		name string
+		into *[]byte
+	}{{o.CAFile, &c.ca}, {o.CertFile, &c.cert}, {o.KeyFile, &c.key}} {
+		if f.name == "" {
+			continue
+		}
+		if *f.into, err = os.ReadFile(f.name); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func (c tlsContent) sum() [sha256.Size]byte {
+	hash := sha256.New()
+	for _, part := range [][]byte{c.ca, c.cert, c.key} {
+		fmt.Fprintf(hash, "%d ", len(part))
+		hash.Write(part)
+	}
+	return [sha256.Size]byte(hash.Sum(nil))
+}
+
+func (c tlsContent) config(from TLSOptions) (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.ca != nil {
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			return nil, fmt.Errorf("the machine's certificates: %w", err)
+		}
+		if !roots.AppendCertsFromPEM(c.ca) {
+			return nil, fmt.Errorf("%s: holds no certificate in PEM form", from.CAFile)
+		}
+		config.RootCAs = roots
+	}
+	if c.cert != nil || c.key != nil {
+		pair, err := tls.X509KeyPair(c.cert, c.key)
+		if err != nil {
+			return nil, fmt.Errorf("%s and %s: %w", from.CertFile, from.KeyFile, err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}

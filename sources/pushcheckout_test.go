@@ -1,0 +1,279 @@
+package sources_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+// gitCheckout is a working copy made by the real git, and a registry to push it to.
+type gitCheckout struct {
+	t        *testing.T
+	dir      string
+	registry *registryServer
+}
+
+// newGitCheckout has one commit of files, at 2026-01-02T03:04:05Z, on main.
+func newGitCheckout(t *testing.T, files map[string]string) *gitCheckout {
+	t.Helper()
+	c := &gitCheckout{t, writeTree(t, files), newRegistryServer(t)}
+	c.git("init", "--quiet", "--initial-branch=main")
+	c.git("remote", "add", "origin", "https://git.example.com/acme/fleet.git")
+	c.commit()
+	return c
+}
+
+// at is the same for another directory.
+func (c *gitCheckout) at(dir string) *gitCheckout { return &gitCheckout{c.t, dir, c.registry} }
+
+func (c *gitCheckout) git(args ...string) string {
+	c.t.Helper()
+	cmd := exec.Command(tool(c.t, "git"), args...)
+	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), gitEnv()...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		c.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// commit returns the commit's hash.
+func (c *gitCheckout) commit() string {
+	c.t.Helper()
+	c.git("add", "--all")
+	c.git("commit", "--allow-empty", "--quiet", "--message", "a change")
+	return c.git("rev-parse", "HEAD")
+}
+
+func (c *gitCheckout) write(name, content string) {
+	c.t.Helper()
+	write(c.t, c.dir, name, content)
+}
+
+// push says nothing that the checkout does not.
+func (c *gitCheckout) push(below ...string) sources.Pushed {
+	c.t.Helper()
+	return c.registry.pushWith(filepath.Join(append([]string{c.dir}, below...)...), "fleet:v1", sources.PushOptions{Options: c.registry.options()})
+}
+
+const committed = "2026-01-02T03:04:05Z"
+
+func wantDescribed(t *testing.T, p sources.Pushed, source, revision, created string, differ ...string) {
+	t.Helper()
+	if p.Source != source || p.Revision != revision || p.Created != created || !slices.Equal(p.Differ, differ) {
+		t.Errorf("pushed source %q, revision %q, created %q, differing %q; want %q, %q, %q, %q",
+			p.Source, p.Revision, p.Created, p.Differ, source, revision, created, differ)
+	}
+}
+
+const acme = "https://git.example.com/acme/fleet.git"
+
+func TestPushTellsWhatIsCheckedOut(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "sub/deep/b.yaml": "b", "sub/link": "-> deep/b.yaml", "run.sh": "x"})
+	must(t, os.Chmod(filepath.Join(c.dir, "run.sh"), 0o755))
+	head := c.commit()
+	wantDescribed(t, c.push(), acme, "main@sha1:"+head, committed)
+	wantDescribed(t, c.push("sub", "deep"), acme, "main@sha1:"+head, committed)
+	c.git("gc", "--quiet")
+	c.git("pack-refs", "--all")
+	wantDescribed(t, c.push(), acme, "main@sha1:"+head, committed)
+
+	c.git("checkout", "--quiet", "-b", "feature/one")
+	wantDescribed(t, c.push(), acme, "feature/one@sha1:"+head, committed)
+	c.git("checkout", "--quiet", "--detach")
+	wantDescribed(t, c.push(), acme, "sha1:"+head, committed)
+	c.git("tag", "-a", "-m", "one", "v1.0.0")
+	wantDescribed(t, c.push(), acme, "v1.0.0@sha1:"+head, committed)
+	c.git("tag", "stable")
+	wantDescribed(t, c.push(), acme, "sha1:"+head, committed)
+	c.git("tag", "-d", "v1.0.0")
+	wantDescribed(t, c.push(), acme, "stable@sha1:"+head, committed)
+	// A branch goes before a tag, since it is what somebody chose to check out.
+	c.git("checkout", "--quiet", "main")
+	wantDescribed(t, c.push(), acme, "main@sha1:"+head, committed)
+}
+
+// TestPushFollowsALinkToTheCheckout has a link outside of any.
+func TestPushFollowsALinkToTheCheckout(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet/fleet.yaml": "a"})
+	link := filepath.Join(t.TempDir(), "link")
+	must(t, os.Symlink(filepath.Join(c.dir, "fleet"), link))
+	wantDescribed(t, c.at(link).push(), acme, "main@sha1:"+c.git("rev-parse", "HEAD"), committed)
+}
+
+func TestPushTellsTheTimeInUTC(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
+	cmd := exec.Command(tool(t, "git"), "commit", "--allow-empty", "--quiet", "--message", "a change")
+	cmd.Dir, cmd.Env = c.dir, append(append(os.Environ(), gitEnv()...), "GIT_COMMITTER_DATE=2026-05-06T01:02:03+02:00")
+	must(t, cmd.Run())
+	wantDescribed(t, c.push(), acme, "main@sha1:"+c.git("rev-parse", "HEAD"), "2026-05-05T23:02:03Z")
+}
+
+func TestPushTellsWhatDiffersFromTheCommit(t *testing.T) {
+	files := map[string]string{
+		"fleet.yaml": "a", "changed": "a", "gone": "a", "mode": "a", "link": "-> fleet.yaml", "kind": "a",
+		"dir/gone": "a", "file-to-dir": "a", ".gitignore": "*.log\n", "same/deep": "a",
+	}
+	c := newGitCheckout(t, files)
+	head := c.git("rev-parse", "HEAD")
+	times := time.Now().Add(-time.Hour)
+	must(t, os.Chtimes(filepath.Join(c.dir, "fleet.yaml"), times, times))
+	wantDescribed(t, c.push(), acme, "main@sha1:"+head, committed)
+
+	c.write("changed", "b")
+	must(t, os.Remove(filepath.Join(c.dir, "gone")))
+	must(t, os.RemoveAll(filepath.Join(c.dir, "dir")))
+	must(t, os.Chmod(filepath.Join(c.dir, "mode"), 0o755))
+	point(t, filepath.Join(c.dir, "link"), "changed")
+	must(t, os.Remove(filepath.Join(c.dir, "kind")))
+	must(t, os.Symlink("fleet.yaml", filepath.Join(c.dir, "kind")))
+	must(t, os.Remove(filepath.Join(c.dir, "file-to-dir")))
+	c.write("file-to-dir/x", "a")
+	c.write("left.log", "of a build")
+	c.write("same/new", "a")
+	c.write("new/dir/x", "a")
+	differ := []string{"changed", "dir", "file-to-dir", "gone", "kind", "left.log", "link", "mode", "new", "same/new"}
+	wantDescribed(t, c.push(), acme, "main@sha1:"+head+"-dirty", "", differ...)
+	// What was added to the index is no more committed than what was not.
+	c.git("add", "--all")
+	wantDescribed(t, c.push(), acme, "main@sha1:"+head+"-dirty", "", differ...)
+	c.git("checkout", "--quiet", "--detach")
+	wantDescribed(t, c.push("same"), acme, "sha1:"+head+"-dirty", "", "new")
+}
+
+func TestPushSaysWhatItIsToldTo(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
+	c.write("fleet.yaml", "b")
+	o := sources.PushOptions{
+		Options: c.registry.options(), Source: "ssh://elsewhere/fleet", Revision: "v1@sha1:abc",
+		Created: time.Date(2000, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
+	wantDescribed(t, c.registry.pushWith(c.dir, "fleet:v1", o), o.Source, o.Revision, "2000-01-02T03:04:05Z", "fleet.yaml")
+	o.Created, o.Source = time.Time{}, ""
+	wantDescribed(t, c.registry.pushWith(c.dir, "fleet:v1", o), acme, o.Revision, "", "fleet.yaml")
+}
+
+func TestPushWithoutACheckout(t *testing.T) {
+	r := newRegistryServer(t)
+	dir := writeTree(t, pushedFiles)
+	nothing := sources.PushOptions{Options: r.options()}
+	wantDescribed(t, r.pushWith(dir, "fleet:v1", nothing), "", "", "")
+	manifest := r.oras(dir, "manifest", "fetch", r.host+"/fleet:v1")
+	if strings.Contains(manifest, "org.opencontainers.image.source") || strings.Contains(manifest, "created") || strings.Contains(manifest, "revision") {
+		t.Errorf("manifest = %s, want it to say nothing of what is not known", manifest)
+	}
+	c := (&gitCheckout{t: t, dir: dir, registry: r})
+	c.git("init", "--quiet")
+	wantDescribed(t, c.push(), "", "", "") // Nothing is committed.
+}
+
+// TestPushOfWhatTheCommitDoesNotHave stands in the checkout of something else.
+func TestPushOfWhatTheCommitDoesNotHave(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "file": "a"})
+	c.write("build/out/fleet.yaml", "a")
+	wantDescribed(t, c.push("build", "out"), "", "", "")
+	must(t, os.Remove(filepath.Join(c.dir, "file")))
+	c.write("file/fleet.yaml", "a")
+	wantDescribed(t, c.push("file"), "", "", "")
+}
+
+func TestPushFromALinkedWorktree(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "sub/a.yaml": "a"})
+	linked := c.at(filepath.Join(t.TempDir(), "linked"))
+	c.git("worktree", "add", "--quiet", "-b", "other", linked.dir)
+	linked.write("sub/a.yaml", "b")
+	head := linked.commit()
+	wantDescribed(t, linked.push(), acme, "other@sha1:"+head, committed)
+	wantDescribed(t, linked.push("sub"), acme, "other@sha1:"+head, committed)
+	wantDescribed(t, c.push(), acme, "main@sha1:"+c.git("rev-parse", "HEAD"), committed)
+}
+
+func TestPushFromAndAroundASubmodule(t *testing.T) {
+	inner := newGitCheckout(t, map[string]string{"base/a.yaml": "a"})
+	outer := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
+	outer.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner.dir, "platform")
+	head := outer.commit()
+	wantDescribed(t, outer.push(), acme, "main@sha1:"+head, committed)
+	wantContents(t, fetch(t, outer.registry.open("fleet:v1"), "").Tree, map[string]string{
+		"fleet.yaml": "a", "platform/base/a.yaml": "a", ".gitmodules": read(t, os.DirFS(outer.dir), ".gitmodules"),
+	})
+	module := outer.at(filepath.Join(outer.dir, "platform"))
+	module.git("remote", "set-url", "origin", "git@git.example.com:acme/platform.git")
+	wantDescribed(t, module.push("base"), "git@git.example.com:acme/platform.git", "main@sha1:"+inner.git("rev-parse", "HEAD"), committed)
+	module.write("base/a.yaml", "b")
+	wantDescribed(t, outer.push(), acme, "main@sha1:"+head+"-dirty", "", "platform/base/a.yaml")
+	// Another commit of it than the one that is wanted is another tree.
+	module.commit()
+	wantDescribed(t, outer.push(), acme, "main@sha1:"+head+"-dirty", "", "platform/base/a.yaml")
+	outer.git("submodule", "--quiet", "deinit", "--force", "platform")
+	wantDescribed(t, outer.push(), acme, "main@sha1:"+head, committed)
+}
+
+// TestPushKnowsContentFromGitLFS has what the pointer that is committed stands for.
+func TestPushKnowsContentFromGitLFS(t *testing.T) {
+	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\nsize 1\n"
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "logo": pointer})
+	head := c.git("rev-parse", "HEAD")
+	c.write("logo", "a")
+	wantDescribed(t, c.push(), acme, "main@sha1:"+head, committed)
+	c.write("logo", "b")
+	wantDescribed(t, c.push(), acme, "main@sha1:"+head+"-dirty", "", "logo")
+}
+
+func TestPushNamesNoCredentialOfTheRemote(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
+	revision := "main@sha1:" + c.git("rev-parse", "HEAD")
+	for remote, want := range map[string]string{
+		"https://x-access-token:ghs_secret@github.com/acme/fleet?token=secret#secret": "https://github.com/acme/fleet",
+		"https://ghs_secret@github.com/acme/fleet.git":                                "https://github.com/acme/fleet.git",
+		"http://git.example.com:8080/a%2Fb.git":                                       "http://git.example.com:8080/a%2Fb.git",
+		"ssh://git:secret@git.example.com:2222/acme/fleet.git":                        "ssh://git@git.example.com:2222/acme/fleet.git",
+		"ssh://glpat-0123456789abcdefsecret0123456789@git.example.com/a.git":          "ssh://git.example.com/a.git",
+		"git@github.com:acme/fleet.git":                                               "git@github.com:acme/fleet.git",
+		"github.com:acme/fleet.git":                                                   "github.com:acme/fleet.git",
+		"glpat-0123456789abcdefsecret0123456789@github.com:acme/fleet.git":            "github.com:acme/fleet.git",
+		"user:secret@github.com:acme/fleet.git":                                       "",
+		"file:///srv/git/fleet.git":                                                   "file:///srv/git/fleet.git",
+		"/home/somebody/fleet.git":                                                    "",
+		"../fleet.git":                                                                "",
+		"https://user:sec%ret@git.example.com/fleet.git":                              "",
+	} {
+		c.git("remote", "set-url", "origin", remote)
+		wantDescribed(t, c.push(), want, revision, committed)
+	}
+	c.git("remote", "rename", "origin", "upstream")
+	wantDescribed(t, c.push(), "", revision, committed)
+}
+
+func TestPushFromACheckoutThatCannotBeRead(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
+	must(t, os.RemoveAll(filepath.Join(c.dir, ".git", "objects")))
+	must(t, os.Mkdir(filepath.Join(c.dir, ".git", "objects"), 0o755))
+	o := sources.PushOptions{Options: c.registry.options()}
+	c.registry.pushError(c.dir, "fleet:v1", o, "git checkout of "+c.dir+": ", "say what it cannot with --source and --revision")
+	o.Source, o.Revision = "https://git.example.com/fleet", "main@sha1:abc"
+	wantDescribed(t, c.registry.pushWith(c.dir, "fleet:v1", o), o.Source, o.Revision, "")
+}
+
+// TestPushFromAShallowClone is what CI has.
+func TestPushFromAShallowClone(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "sub/b": "b"})
+	c.write("fleet.yaml", "b")
+	head := c.commit()
+	for _, flags := range [][]string{{"--depth=1"}, {"--depth=1", "--filter=blob:none"}, {"--reference", c.dir}} {
+		clone := c.at(filepath.Join(t.TempDir(), "clone"))
+		c.git("config", "uploadpack.allowFilter", "true")
+		c.git(append(append([]string{"clone", "--quiet"}, flags...), "file://"+c.dir, clone.dir)...)
+		clone.git("remote", "set-url", "origin", acme)
+		wantDescribed(t, clone.push(), acme, "main@sha1:"+head, committed)
+	}
+}

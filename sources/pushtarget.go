@@ -1,0 +1,54 @@
+package sources
+
+import (
+	"slices"
+	"strings"
+
+	"oras.land/oras-go/v2/registry"
+)
+
+// parseTarget reads oci://registry/repository:tag. The tag must be named, because
+// whoever leaves it out by a slip would change what everybody reads as latest.
+func parseTarget(reference string) (artifact, error) {
+	at, err := parseLocation(reference)
+	if err != nil { // It is no SOURCE that is wrong.
+		return artifact{}, cleanError{"target" + strings.TrimPrefix(err.Error(), "SOURCE"), err}
+	}
+	switch a := at.artifact; {
+	case a == nil:
+		return artifact{}, invalidOption("target %s is no OCI artifact: write oci://registry/repository:tag", printable(at.site()))
+	case a.digest != "":
+		return artifact{}, invalidOption("target oci://%s names a digest, which comes of what is pushed: write oci://%s:tag", a, a.name())
+	case a.semver != "" || a.layer != "" || at.path != "":
+		return artifact{}, invalidOption("target oci://%s has parameters (?…), which are for reading: write oci://%s:tag", a.name(), a.name())
+	case !strings.HasSuffix(reference, ":"+a.tag):
+		return artifact{}, invalidOption("target oci://%s names no tag: write oci://%s:tag", a.name(), a.name())
+	default:
+		return *a, nil
+	}
+}
+
+// check gives all tags, each once.
+func (o PushOptions) check(at artifact) ([]string, error) {
+	if err := o.Options.check(location{artifact: &at}); err != nil {
+		return nil, err
+	}
+	for key := range o.Annotations {
+		switch key {
+		case "":
+			return nil, invalidOption("an annotation has no name: write name=value")
+		case sourceAnnotation, revisionAnnotation, createdAnnotation:
+			return nil, invalidOption("annotation %s: say it with --%s", key, key[strings.LastIndex(key, ".")+1:])
+		}
+	}
+	tags := []string{at.tag}
+	for _, tag := range o.Tags {
+		if (registry.Reference{Reference: tag}).ValidateReferenceAsTag() != nil {
+			return nil, invalidOption("tag %s cannot be: it is of letters, digits, and . _ - between them, at most 128", printable(tag))
+		}
+		if !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags, nil
+}

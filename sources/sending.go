@@ -1,0 +1,133 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"oras.land/oras-go/v2/registry/remote/retry"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// longestStop is how long a registry may take nothing of what it is sent.
+const longestStop = time.Minute
+
+// sendingTransport tells the meter what leaves, and gives up on a registry that
+// takes nothing any more, because a push need not have a deadline.
+type sendingTransport struct {
+	next  http.RoundTripper
+	meter *meter
+	stall time.Duration
+}
+
+var errNotTaken = errors.New("the registry takes nothing any more of what it is sent; try again")
+
+func (t sendingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Body == nil || request.Body == http.NoBody {
+		return t.next.RoundTrip(request)
+	}
+	ctx, cancel := context.WithCancelCause(request.Context())
+	t.meter.start()
+	timer := time.AfterFunc(t.stall, func() { cancel(errNotTaken) })
+	sending := request.WithContext(ctx)
+	sending.Body = &sendingBody{request.Body, t.meter, timer, t.stall}
+	response, err := t.next.RoundTrip(sending)
+	timer.Stop()
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errNotTaken) {
+			err = errNotTaken
+		}
+		cancel(nil)
+		return nil, err
+	}
+	response.Body = &answerBody{response.Body, cancel}
+	return response, nil
+}
+
+// sendingBody is read as fast as the registry takes it.
+type sendingBody struct {
+	io.ReadCloser
+	meter *meter
+	timer *time.Timer
+	stall time.Duration
+}
+
+func (b *sendingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.meter.add(int64(n))
+	if err != nil {
+		b.timer.Stop() // How long the answer may take is the next one's business.
+	} else {
+		b.timer.Reset(b.stall)
+	}
+	return n, err
+}
+
+func (b *sendingBody) Close() error {
+	b.timer.Stop()
+	return b.ReadCloser.Close()
+}
+
+// answerBody lets go of the request's context when the answer has been read.
+type answerBody struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (b *answerBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.cancel(nil)
+	return err
+}
+
+// meter counts what a push has sent. Requests that are made again count once.
+type meter struct {
+	total  int64
+	report func(done, total int64)
+
+	mu sync.Mutex
+	// finished is what the registry has, and current what it was sent since.
+	finished, current int64
+}
+
+func (m *meter) start() { m.set(func() { m.current = 0 }) }
+
+func (m *meter) add(n int64) { m.set(func() { m.current += n }) }
+
+func (m *meter) finish(n int64) { m.set(func() { m.finished, m.current = m.finished+n, 0 }) }
+
+func (m *meter) end() { m.set(func() { m.finished, m.current = m.total, 0 }) }
+
+func (m *meter) set(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
+	if m.report != nil {
+		m.report(min(m.finished+m.current, m.total), m.total)
+	}
+}
+
+// pushPolicy makes requests again that may succeed then.
+type pushPolicy struct{}
+
+const (
+	pushAttempts = 5
+	// longestWait is how long somebody who pushes is kept waiting for a registry
+	// that says when to come back.
+	longestWait = time.Minute
+)
+
+func (pushPolicy) Retry(attempt int, response *http.Response, err error) (time.Duration, error) {
+	var told *fleet.RetryError
+	switch {
+	case !errors.As(err, &told):
+		return retry.DefaultPolicy.Retry(attempt, response, err)
+	case attempt >= pushAttempts, told.After > longestWait:
+		return -1, nil
+	}
+	return max(told.After, retry.DefaultBackoff(attempt, nil)), nil
+}

@@ -1,0 +1,154 @@
+package sources
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+)
+
+// hostKeys are the keys by which hosts are known.
+type hostKeys struct {
+	file  string
+	known ssh.HostKeyCallback
+	lines [][]byte
+}
+
+func readHostKeys(file string) (*hostKeys, error) {
+	file, err := knownHostsFile(file)
+	if err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--git-known-hosts-file: %w; make one with ssh-keyscan HOST, and check what it says", err)
+	}
+	known, err := knownhosts.New(file)
+	if err != nil {
+		return nil, fmt.Errorf("--git-known-hosts-file: %w", err)
+	}
+	return &hostKeys{file, known, bytes.Split(content, []byte("\n"))}, nil
+}
+
+func knownHostsFile(named string) (string, error) {
+	if named != "" {
+		return named, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("there is no ~/.ssh/known_hosts: %w; name the file with --git-known-hosts-file", err)
+	}
+	return filepath.Join(home, ".ssh", "known_hosts"), nil
+}
+
+// algorithms are in which order a host shall prove itself: first by the keys it
+// is known by, since it may have others. Certificates are asked for only where
+// an authority is known, because else a host that has one would not show its key.
+func (h *hostKeys) algorithms(address string) []string {
+	var known, certified []string
+	for _, want := range h.entries(address) {
+		if h.isAuthority(want) {
+			certified = certificates()
+		} else {
+			known = append(known, algorithmsOf(want.Key)...)
+		}
+	}
+	// Of a host that is not known, people most likely know this one.
+	all := slices.Concat(certified, known, []string{ssh.KeyAlgoED25519}, withoutCertificates())
+	var once []string
+	for _, algorithm := range all {
+		if !slices.Contains(once, algorithm) {
+			once = append(once, algorithm)
+		}
+	}
+	return once
+}
+
+// entries are those of the host. The library tells them of a key that nobody has.
+func (h *hostKeys) entries(address string) []knownhosts.KnownKey {
+	nobody, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
+	if err != nil {
+		return nil
+	}
+	var mismatch *knownhosts.KeyError
+	if !errors.As(h.known(address, &net.TCPAddr{}, nobody), &mismatch) {
+		return nil
+	}
+	return mismatch.Want
+}
+
+func (h *hostKeys) isAuthority(key knownhosts.KnownKey) bool {
+	return key.Line <= len(h.lines) && bytes.HasPrefix(bytes.TrimSpace(h.lines[key.Line-1]), []byte("@cert-authority"))
+}
+
+func algorithmsOf(key ssh.PublicKey) []string {
+	if key.Type() == ssh.KeyAlgoRSA {
+		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	}
+	return []string{key.Type()}
+}
+
+func isCertificate(algorithm string) bool { return strings.Contains(algorithm, "-cert-v01@") }
+
+func certificates() []string {
+	return slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, func(a string) bool { return !isCertificate(a) })
+}
+
+func withoutCertificates() []string {
+	return slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, isCertificate)
+}
+
+// hostKeyError says why a host is not believed.
+type hostKeyError struct{ text string }
+
+func (e *hostKeyError) Error() string { return e.text }
+
+// check is an ssh.HostKeyCallback.
+func (h *hostKeys) check(address string, at net.Addr, key ssh.PublicKey) error {
+	err := h.known(address, at, key)
+	var (
+		mismatch *knownhosts.KeyError
+		revoked  *knownhosts.RevokedError
+	)
+	shown := fmt.Sprintf("%s %s", key.Type(), ssh.FingerprintSHA256(key))
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &mismatch) && len(mismatch.Want) == 0:
+		return &hostKeyError{fmt.Sprintf("the host key is not known: %s has none for %s, which shows %s; if that is the right one, add what %s says to that file (--git-known-hosts-file)",
+			h.file, knownhosts.Normalize(address), shown, keyscan(address))}
+	case errors.As(err, &mismatch):
+		return &hostKeyError{fmt.Sprintf("the host key is another one: the host shows %s, and %s has %s; somebody may stand between, or the host has a new key, and then the old one must go from that file (--git-known-hosts-file)",
+			shown, h.file, describe(mismatch.Want))}
+	case errors.As(err, &revoked):
+		return &hostKeyError{fmt.Sprintf("the host key is revoked: the host shows %s, and line %d of %s revokes it", shown, revoked.Revoked.Line, h.file)}
+	}
+	return &hostKeyError{fmt.Sprintf("the host's certificate is not good: %s; see the @cert-authority lines of %s (--git-known-hosts-file)", strings.TrimPrefix(err.Error(), "ssh: "), h.file)}
+}
+
+func describe(keys []knownhosts.KnownKey) string {
+	slices.SortFunc(keys, func(a, b knownhosts.KnownKey) int { return cmp.Compare(a.Line, b.Line) })
+	var texts []string
+	for _, key := range keys[:min(3, len(keys))] {
+		texts = append(texts, fmt.Sprintf("%s %s in line %d", key.Key.Type(), ssh.FingerprintSHA256(key.Key), key.Line))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// keyscan is the command that tells a host's keys.
+func keyscan(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "22" {
+		return "ssh-keyscan " + host
+	}
+	return "ssh-keyscan -p " + port + " " + host
+}

@@ -1,0 +1,105 @@
+package sources
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// identity is how we prove who we are.
+type identity struct {
+	method ssh.AuthMethod
+	// name says for people which key it is.
+	name  string
+	close func()
+}
+
+func readIdentity(ctx context.Context, o GitOptions) (*identity, error) {
+	if o.SSHKeyFile == "" {
+		return askAgent(ctx)
+	}
+	signer, err := readSSHKey(o)
+	if err != nil {
+		return nil, fmt.Errorf("--git-ssh-key-file: %w", err)
+	}
+	name := fmt.Sprintf("the key in --git-ssh-key-file (%s)", ssh.FingerprintSHA256(signer.PublicKey()))
+	return &identity{ssh.PublicKeys(signer), name, func() {}}, nil
+}
+
+func readSSHKey(o GitOptions) (ssh.Signer, error) {
+	content, err := os.ReadFile(o.SSHKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKey(content)
+	var locked *ssh.PassphraseMissingError
+	switch {
+	case err == nil:
+		return signer, nil
+	case errors.As(err, &locked) && o.SSHPassphraseFile == "":
+		return nil, fmt.Errorf("%s needs a passphrase: put it into a file, and name that with --git-ssh-passphrase-file", printable(o.SSHKeyFile))
+	case errors.As(err, &locked):
+		return unlock(content, o)
+	}
+	return nil, fmt.Errorf("%s holds no private key that can be read: %s; make one with ssh-keygen -t ed25519", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
+}
+
+func unlock(content []byte, o GitOptions) (ssh.Signer, error) {
+	passphrase, err := readSecret("--git-ssh-passphrase-file", o.SSHPassphraseFile)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKeyWithPassphrase(content, []byte(passphrase))
+	if errors.Is(err, x509.IncorrectPasswordError) {
+		return nil, fmt.Errorf("the passphrase in --git-ssh-passphrase-file is not that of %s", printable(o.SSHKeyFile))
+	} else if err != nil {
+		return nil, fmt.Errorf("%s: %s", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
+	}
+	return signer, nil
+}
+
+// agentVariable is where ssh-agent says that it listens.
+const agentVariable = "SSH_AUTH_SOCK"
+
+func askAgent(ctx context.Context) (*identity, error) {
+	socket := os.Getenv(agentVariable)
+	if socket == "" {
+		return nil, fmt.Errorf("%w: there is no key to show to the host; name one with --git-ssh-key-file, or run an agent that %s leads to", fleet.ErrUnauthenticated, agentVariable)
+	}
+	conn, err := (&net.Dialer{Timeout: connectTime}).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("the agent at %s: %w; name a key with --git-ssh-key-file", agentVariable, err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(connectTime + handshakeTime)); err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	end := func() {
+		stop()
+		_ = conn.Close() // Only the agent's own business is lost.
+	}
+	return &identity{ssh.PublicKeysCallback(agent.NewClient(conn).Signers), "the keys of the agent at " + agentVariable, end}, nil
+}
+
+// explainHandshake tells a host that does not believe us from one that we do not.
+func explainHandshake(err error, user string, who *identity) error {
+	var host *hostKeyError
+	switch {
+	case errors.As(err, &host):
+		return host
+	// The library has no type for either.
+	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "Too many authentication failures"):
+		return fmt.Errorf("%w: the host does not take %s for user %s; add the public key there, or use another", fleet.ErrUnauthenticated, who.name, user)
+	}
+	return err
+}

@@ -1,0 +1,186 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	"golang.org/x/crypto/ssh"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// sshSession is a git-upload-pack on another host.
+type sshSession struct {
+	client *ssh.Client
+	conn   *sshConn
+	*ssh.Session
+	stdin  io.WriteCloser
+	stdout io.Reader
+	stderr head
+	most   int64
+}
+
+// openUploadPack takes over the client, and lists the refs.
+func openUploadPack(ctx context.Context, client *ssh.Client, conn *sshConn, path string, most int64) (*remote, error) {
+	s := &sshSession{client: client, conn: conn, most: most}
+	err := s.start("git-upload-pack " + shellQuote(path))
+	if err != nil {
+		_ = s.Close() // It has failed already.
+		return nil, err
+	}
+	refs := packp.NewAdvRefs()
+	err = refs.Decode(&cappedBody{io.NopCloser(s.stdout), maxRefs})
+	if errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && refs.IsEmpty() {
+		err = transport.ErrEmptyRemoteRepository
+	}
+	if err != nil {
+		defer s.Close()
+		return nil, s.explain(ctx, err)
+	}
+	return &remote{s, refs}, nil
+}
+
+func (s *sshSession) start(command string) (err error) {
+	if s.Session, err = s.client.NewSession(); err != nil {
+		return err
+	}
+	s.Session.Stderr = &s.stderr
+	if s.stdin, err = s.StdinPipe(); err != nil {
+		return err
+	}
+	if s.stdout, err = s.StdoutPipe(); err != nil {
+		return err
+	}
+	return s.Start(command)
+}
+
+// Close ends the connection, in whatever state it is.
+func (s *sshSession) Close() error {
+	err := s.client.Close()
+	s.conn.close()
+	return err
+}
+
+// UploadPack says all there is to say at once, as go-git does.
+func (s *sshSession) UploadPack(ctx context.Context, request *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+	stop := context.AfterFunc(ctx, s.conn.close)
+	body := &sshBody{s, stop, &cappedBody{io.NopCloser(s.stdout), s.most}}
+	if err := s.send(request); err != nil {
+		defer body.Close()
+		return nil, s.explain(ctx, err)
+	}
+	response := packp.NewUploadPackResponse(request)
+	if err := response.Decode(body); err != nil {
+		defer body.Close()
+		return nil, s.explain(ctx, err)
+	}
+	return response, nil
+}
+
+func (s *sshSession) send(request *packp.UploadPackRequest) error {
+	if err := request.UploadRequest.Encode(s.stdin); err != nil {
+		return err
+	}
+	if err := request.UploadHaves.Encode(s.stdin, true); err != nil {
+		return err
+	}
+	if err := pktline.NewEncoder(s.stdin).EncodeString("done\n"); err != nil {
+		return err
+	}
+	return s.stdin.Close()
+}
+
+// sshBody is what comes after a request.
+type sshBody struct {
+	session *sshSession
+	stop    func() bool
+	io.Reader
+}
+
+func (b *sshBody) Close() error {
+	b.stop()
+	return b.session.Close()
+}
+
+// lastWords is how long a host may take to say why it said nothing.
+const lastWords = 5 * time.Second
+
+// explain adds what the host said beside the protocol, which is all there is
+// where no git-upload-pack was run.
+func (s *sshSession) explain(ctx context.Context, err error) error {
+	var told *pktline.ErrorLine
+	if errors.As(err, &told) {
+		return saidByHost(told.Text)
+	}
+	if !errors.Is(err, packp.ErrEmptyInput) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = s.Wait() // It tells a status, and stderr why.
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	case <-time.After(lastWords):
+	}
+	if text := s.stderr.String(); text != "" {
+		return saidByHost(text)
+	}
+	return errors.New("the host ended the connection without a word; is git installed there, and may the user run it?")
+}
+
+// absent is how hosts say that there is no such repository, or none for this user.
+var absent = regexp.MustCompile(`(?i)not found|does not exist|could not be found|does not appear to be a git repository|no such (project|repository)`)
+
+// denied is how hosts say that the user may not.
+var denied = regexp.MustCompile(`(?i)permission|denied|not authorized|unauthorized|forbidden`)
+
+// saidByHost gives the words of a host the meaning they have here, as far as
+// that can be told.
+func saidByHost(text string) error {
+	says := "the host says: " + strings.TrimSpace(text)
+	hint := "check the URL, and that the key may read the repository"
+	switch {
+	case absent.MatchString(text):
+		return fmt.Errorf("%w; %s; %s", fleet.ErrNotFound, hint, says)
+	case denied.MatchString(text):
+		return fmt.Errorf("%w; %s; %s", fleet.ErrForbidden, hint, says)
+	}
+	return errors.New(says)
+}
+
+// shellQuote is for the shell that a host may hand a command to. Exclamation
+// marks mean something to csh even within quotes.
+func shellQuote(text string) string {
+	return "'" + strings.NewReplacer(`'`, `'\''`, `!`, `'\!'`).Replace(text) + "'"
+}
+
+// head keeps the beginning of what is written to it.
+type head struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text = append(h.text, p[:min(len(p), longest-len(h.text))]...)
+	return len(p), nil
+}
+
+func (h *head) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return string(h.text)
+}

@@ -1,0 +1,108 @@
+package sources
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+)
+
+// untar adds what a tar archive holds. It refuses what no fleet repo needs and
+// what lands differently on different machines; what it reads of a stream that
+// never ends is bounded.
+func untar(ctx context.Context, r io.Reader, b *builder) error {
+	archive := tar.NewReader(&inflated{r, maxUnpacked(b.budget.limits), b.budget.limits})
+	for entries := 1; ; entries++ {
+		header, err := archive.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && !errors.Is(err, tar.ErrInsecurePath): // entryName says more of it.
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case entries > maxEntries(b.budget.limits):
+			return tooManyFiles(b.budget.limits)
+		}
+		if err := addEntry(b, header, archive); err != nil {
+			return err
+		}
+	}
+}
+
+// maxUnpacked leaves room for what is left out, such as a checkout's .git.
+func maxUnpacked(l Limits) int64 { return 8*l.TreeSize + 64<<20 }
+
+// maxEntries leaves room for those that are left out.
+func maxEntries(l Limits) int { return 2*l.Files + 1000 }
+
+func addEntry(b *builder, header *tar.Header, content io.Reader) error {
+	if header.Typeflag == tar.TypeXGlobalHeader {
+		return nil // What git archive says of the commit.
+	}
+	name, err := entryName(header.Name, b.budget.limits)
+	if err != nil {
+		return err
+	}
+	switch header.Typeflag {
+	case tar.TypeDir:
+		return b.addDirectory(name)
+	case tar.TypeReg:
+		if name == "." || strings.HasSuffix(header.Name, "/") {
+			return &fault{header.Name, "is a file under the name of a directory; make the archive anew"}
+		}
+		if sparse(header) {
+			return &fault{name, "is a sparse file; make the archive anew, without --sparse"}
+		}
+		return b.addFile(name, fs.FileMode(header.Mode), header.Size, content)
+	case tar.TypeSymlink:
+		if name == "." {
+			return &fault{header.Name, "is a symbolic link in place of the root; make the archive anew"}
+		}
+		return b.addLink(name, header.Linkname)
+	}
+	return &fault{name, refusedType(header)}
+}
+
+func sparse(header *tar.Header) bool {
+	for key := range header.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
+func refusedType(header *tar.Header) string {
+	switch header.Typeflag {
+	case tar.TypeLink:
+		return "is a hard link to " + printable(header.Linkname) + "; put a copy or a symbolic link in its place"
+	case tar.TypeChar, tar.TypeBlock:
+		return "is a device; remove it"
+	case tar.TypeFifo:
+		return "is a FIFO; remove it"
+	case tar.TypeGNUSparse:
+		return "is a sparse file; make the archive anew, without --sparse"
+	}
+	return fmt.Sprintf("is of type %q, which is no file, directory or symbolic link; remove it", header.Typeflag)
+}
+
+// inflated ends a stream that is longer than any tree within limits can be,
+// because a few bytes behind gzip can stand for any number.
+type inflated struct {
+	io.Reader
+	left   int64
+	limits Limits
+}
+
+func (r *inflated) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, &fault{"", fmt.Sprintf("its files are much larger than %s together; move what no cluster needs out of the fleet repo", bytesize(r.limits.TreeSize))}
+	}
+	n, err := r.Reader.Read(p[:min(int64(len(p)), r.left)])
+	r.left -= int64(n)
+	return n, err
+}

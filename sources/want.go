@@ -1,0 +1,91 @@
+package sources
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// want is what is asked of a server.
+type want struct {
+	// hashes are of commits and tags.
+	hashes []plumbing.Hash
+	// have is a commit of which only the differences are sent; nil for none.
+	have *commit
+	// history is true where all commits are sent, and not the last one alone.
+	history bool
+	bounds  packBounds
+}
+
+// want is how to come by a commit. Servers give what a ref points to, so that an
+// annotated tag is the way to its commit; most give other commits too. Where a
+// server does not, all of its history is read, and the commit looked up there.
+func (r *remote) want(at tip, have *commit, o readOptions) (want, error) {
+	w := want{have: have, bounds: boundsOf(o.limits, o.path != "")}
+	switch {
+	case !at.tag.IsZero():
+		w.hashes = []plumbing.Hash{at.tag}
+	case at.ref != "":
+		w.hashes = []plumbing.Hash{at.commit}
+	case !r.listed(at.commit).IsZero():
+		w.hashes = []plumbing.Hash{r.listed(at.commit)}
+	case r.givesAnyCommit():
+		w.hashes = []plumbing.Hash{at.commit}
+	default:
+		w = want{hashes: r.everything(), history: true, bounds: boundsOf(o.limits, true)}
+	}
+	if len(w.hashes) == 0 {
+		return want{}, commitNotFound(at.commit)
+	}
+	return w, nil
+}
+
+// listed is a hash that a ref points to and that leads to a commit; zero where
+// there is none.
+func (r *remote) listed(commit plumbing.Hash) (found plumbing.Hash) {
+	for ref, hash := range r.refs.References {
+		switch commit {
+		case hash:
+			return hash
+		case r.refs.Peeled[ref]:
+			found = hash
+		}
+	}
+	return found
+}
+
+// givesAnyCommit tells whether commits can be had that no ref points to.
+func (r *remote) givesAnyCommit() bool {
+	offered := r.refs.Capabilities
+	return offered.Supports(capability.AllowReachableSHA1InWant) || offered.Supports("allow-any-sha1-in-want")
+}
+
+// everything is what branches and tags point to.
+func (r *remote) everything() []plumbing.Hash {
+	var hashes []plumbing.Hash
+	for ref, hash := range r.refs.References {
+		if strings.HasPrefix(ref, branchPrefix) || strings.HasPrefix(ref, tagPrefix) {
+			hashes = append(hashes, hash)
+		}
+	}
+	plumbing.HashesSort(hashes)
+	return slices.Compact(hashes)
+}
+
+func commitNotFound(hash plumbing.Hash) error {
+	return fmt.Errorf("commit %s: %w; no branch and no tag leads to it", hash, fleet.ErrNotFound)
+}
+
+// notGiven is what becomes of a request that failed. Git has no other way to say
+// that it will not give a commit.
+func notGiven(at tip, err error) error {
+	if at.ref == "" && strings.Contains(err.Error(), "not our ref") {
+		return commitNotFound(at.commit)
+	}
+	return err
+}
