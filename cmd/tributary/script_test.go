@@ -39,6 +39,9 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GIT_CONFIG_GLOBAL", env.WorkDir+"/.gitconfig")
+			if err := linkTools(env, "oras", "fluxoci"); err != nil {
+				return err
+			}
 			config := "[user]\n\tname = Test\n\temail = test@example.com\n[init]\n\tdefaultBranch = main\n"
 			return os.WriteFile(env.WorkDir+"/.gitconfig", []byte(config), 0o600)
 		},
@@ -47,6 +50,24 @@ func TestScripts(t *testing.T) {
 			"registry": registry,
 		},
 	})
+}
+
+// linkTools puts the programs that make test has built on a script's PATH, by
+// the names that people know.
+func linkTools(env *testscript.Env, names ...string) error {
+	dir := filepath.Join(env.WorkDir, ".bin")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	env.Setenv("PATH", dir+string(os.PathListSeparator)+env.Getenv("PATH"))
+	for _, name := range names {
+		if built := os.Getenv(strings.ToUpper(name) + "_CLI"); built != "" {
+			if err := os.Symlink(built, filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // patience is how long something may take that only must happen.
