@@ -43,8 +43,9 @@ func openUploadPack(ctx context.Context, client *ssh.Client, conn *sshConn, path
 		err = transport.ErrEmptyRemoteRepository
 	}
 	if err != nil {
-		defer s.Close()
-		return nil, s.explain(ctx, err)
+		err = s.explain(ctx, err) // While the host can still be heard.
+		_ = s.Close()             // It has failed already.
+		return nil, err
 	}
 	return &remote{s, refs}, nil
 }
@@ -74,14 +75,15 @@ func (s *sshSession) Close() error {
 func (s *sshSession) UploadPack(ctx context.Context, request *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	stop := context.AfterFunc(ctx, s.conn.close)
 	body := &sshBody{s, stop, &cappedBody{io.NopCloser(s.stdout), s.most}}
-	if err := s.send(request); err != nil {
-		defer body.Close()
-		return nil, s.explain(ctx, err)
-	}
 	response := packp.NewUploadPackResponse(request)
-	if err := response.Decode(body); err != nil {
-		defer body.Close()
-		return nil, s.explain(ctx, err)
+	err := s.send(request)
+	if err == nil {
+		err = response.Decode(body)
+	}
+	if err != nil {
+		err = s.explain(ctx, err) // While the host can still be heard.
+		_ = body.Close()          // It has failed already.
+		return nil, err
 	}
 	return response, nil
 }
