@@ -217,7 +217,10 @@ func (s *sshServer) through(conn net.Conn, after int, stall func(net.Conn)) {
 		return
 	}
 	defer sshd.Close()
-	go func() { _, _ = io.Copy(sshd, conn) }()
+	go func() {
+		_, _ = io.Copy(sshd, conn)
+		_ = sshd.Close() // Else it waits for ever for a client that has gone.
+	}()
 	if _, err := io.CopyN(conn, sshd, int64(after)); err == nil {
 		stall(conn)
 	}
