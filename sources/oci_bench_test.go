@@ -33,13 +33,10 @@ func largeArtifact(b *testing.B, server *registryServer, tag string) int {
 func BenchmarkOCIFetch(b *testing.B) {
 	server := newRegistryServer(b)
 	largeArtifact(b, server, "large")
-	server.oras(b.TempDir(), "pull", server.host+"/fleet:large") // Into the cache of the file system.
 	var ours, theirs time.Duration
 	for b.Loop() {
+		theirs += server.timePull("fleet:large")
 		start := time.Now()
-		server.oras(b.TempDir(), "pull", server.host+"/fleet:large")
-		theirs += time.Since(start)
-		start = time.Now()
 		s, err := sources.Open(server.url("fleet:large"), server.options())
 		must(b, err)
 		_, err = s.Fetch(b.Context(), "")
@@ -50,6 +47,22 @@ func BenchmarkOCIFetch(b *testing.B) {
 	b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "ms/fetch")
 	b.ReportMetric(float64(ours)/float64(theirs), "x/oras")
 	b.ReportMetric(0, "ns/op") // It has oras' time in it.
+}
+
+// timePull is what oras takes to pull into memory, where that is: how long a disk
+// takes to keep 10,000 files is not what is compared.
+func (r *registryServer) timePull(reference string) time.Duration {
+	r.t.Helper()
+	memory := "/dev/shm"
+	if _, err := os.Stat(memory); err != nil {
+		memory = ""
+	}
+	dir, err := os.MkdirTemp(memory, "tributary-bench-")
+	must(r.t, err)
+	defer os.RemoveAll(dir)
+	start := time.Now()
+	r.oras(dir, "pull", r.host+"/"+reference)
+	return time.Since(start)
 }
 
 // BenchmarkOCILook is a look when nothing has moved, which must not be more than
