@@ -7,11 +7,13 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/tributary-gitops/tributary/sources/gitsign"
 )
 
 // verifier says which signatures a revision needs. The zero value needs none.
 type verifier struct {
-	keys *gitKeys
+	keys *gitsign.Keys
 	mode VerifyMode
 }
 
@@ -19,7 +21,7 @@ func readVerifier(o GitOptions) (verifier, error) {
 	if len(o.VerifyKeyFiles) == 0 {
 		return verifier{}, nil
 	}
-	keys, err := readGitKeys(o.VerifyKeyFiles)
+	keys, err := gitsign.ReadKeys(o.VerifyKeyFiles)
 	if err != nil {
 		return verifier{}, fmt.Errorf("--verify-git-keys: %w", err)
 	}
@@ -37,7 +39,7 @@ type subject struct {
 func (v verifier) subject(at tip) subject {
 	s := subject{commit: at.commit}
 	if v.keys != nil {
-		s.keys = v.keys.sum
+		s.keys = v.keys.Sum()
 	}
 	if v.needsTag() {
 		s.tag, s.ref = at.tag, at.ref
@@ -55,7 +57,15 @@ func (v verifier) commit(raw []byte) error {
 	if !v.needsCommit() {
 		return nil
 	}
-	return v.keys.verifyCommit(raw)
+	return unsigned(v.keys.VerifyCommit(raw))
+}
+
+// unsigned has a refusal be a fault of the revision.
+func unsigned(refusal error) error {
+	if refusal == nil {
+		return nil
+	}
+	return &fault{"", refusal.Error()}
 }
 
 // tag refuses an annotated tag that must be signed and is not, or that was
@@ -65,7 +75,7 @@ func (v verifier) tag(ref string, tag *gitobject.Tag, raw []byte) error {
 	if !v.needsTag() {
 		return nil
 	}
-	if err := v.keys.verifyTag(raw); err != nil {
+	if err := unsigned(v.keys.VerifyTag(raw)); err != nil {
 		return err
 	}
 	if name := strings.TrimPrefix(ref, tagPrefix); tag.Name != name {

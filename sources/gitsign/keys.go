@@ -1,4 +1,4 @@
-package sources
+package gitsign
 
 import (
 	"bytes"
@@ -19,9 +19,9 @@ import (
 // maxKeyFile is the most bytes of a file of public keys.
 const maxKeyFile = 1 << 20
 
-// gitKeys are the public keys whose signatures are believed. It is safe for
+// Keys are the public keys whose signatures are believed. It is safe for
 // concurrent use.
-type gitKeys struct {
+type Keys struct {
 	openpgp openpgp.EntityList
 	ssh     []sshKey
 	// unusable says of OpenPGP keys why they are left out.
@@ -32,10 +32,10 @@ type gitKeys struct {
 	now func() time.Time
 }
 
-// readGitKeys reads public keys from files: OpenPGP keyrings, armored or not,
+// ReadKeys reads public keys from files: OpenPGP keyrings, armored or not,
 // and SSH keys, a line each as in authorized_keys or allowed_signers.
-func readGitKeys(files []string) (*gitKeys, error) {
-	k := &gitKeys{now: time.Now}
+func ReadKeys(files []string) (*Keys, error) {
+	k := &Keys{now: time.Now}
 	sum := sha256.New()
 	for _, name := range files {
 		content, err := readKeyFile(name)
@@ -55,6 +55,9 @@ func readGitKeys(files []string) (*gitKeys, error) {
 	return k, nil
 }
 
+// Sum is another one where the files hold anything else.
+func (k *Keys) Sum() [sha256.Size]byte { return k.sum }
+
 func readKeyFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -66,7 +69,7 @@ func readKeyFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	if len(content) > maxKeyFile {
-		return nil, fmt.Errorf("%s: is larger than %s, which no file of public keys is", name, bytesize(maxKeyFile))
+		return nil, fmt.Errorf("%s: is larger than %d MiB, which no file of public keys is", name, maxKeyFile>>20)
 	}
 	return content, nil
 }
@@ -81,7 +84,7 @@ var privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY`)
 var errPrivateKey = errors.New("holds a private key, which should never be where only public keys are needed: replace it by the public key")
 
 // add takes the keys of a file, which must hold at least one.
-func (k *gitKeys) add(name string, content []byte) error {
+func (k *Keys) add(name string, content []byte) error {
 	before := len(k.openpgp) + len(k.ssh)
 	var err error
 	switch {
@@ -116,7 +119,7 @@ func in(name string, line int, err error) error {
 
 // addText takes armored keyrings, of which there may be several, or SSH keys.
 // Around armor there may be text, but no SSH keys that would be passed over.
-func (k *gitKeys) addText(name, content string) error {
+func (k *Keys) addText(name, content string) error {
 	armored := strings.Contains(content, beginKeyring)
 	var block []string
 	number := 0
@@ -149,7 +152,7 @@ func (k *gitKeys) addText(name, content string) error {
 	return nil
 }
 
-func (k *gitKeys) addSSHLine(line string) error {
+func (k *Keys) addSSHLine(line string) error {
 	key, forGit, err := parseSSHLine(line)
 	if err == nil && forGit {
 		k.ssh = append(k.ssh, key)
@@ -157,7 +160,7 @@ func (k *gitKeys) addSSHLine(line string) error {
 	return err
 }
 
-func (k *gitKeys) addArmored(block string) error {
+func (k *Keys) addArmored(block string) error {
 	armored, err := armor.Decode(strings.NewReader(block))
 	if err != nil {
 		return err
@@ -165,11 +168,11 @@ func (k *gitKeys) addArmored(block string) error {
 	return k.addKeyring(armored.Body)
 }
 
-func (k *gitKeys) addKeyring(r io.Reader) error {
+func (k *Keys) addKeyring(r io.Reader) error {
 	keys, unusable, err := readOpenPGP(r)
 	if err != nil {
 		if !errors.Is(err, errPrivateKey) {
-			err = fmt.Errorf("is no OpenPGP keyring: %s; export it anew with gpg --export --armor", clean(err.Error()))
+			err = fmt.Errorf("is no OpenPGP keyring: %s; export it anew with gpg --export --armor", foreign(err.Error()))
 		}
 		return err
 	}
@@ -179,7 +182,7 @@ func (k *gitKeys) addKeyring(r io.Reader) error {
 }
 
 // trusted names a few of the keys, for someone who signed with another.
-func (k *gitKeys) trusted() string {
+func (k *Keys) trusted() string {
 	const few = 3
 	var names []string
 	for _, e := range k.openpgp {

@@ -1,4 +1,4 @@
-package sources
+package gitsign
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 // cannot pass for one of a commit.
 const sshNamespace = "git"
 
-func (k *gitKeys) checkSSH(o *signedObject) error {
+func (k *Keys) checkSSH(o *signedObject) error {
 	data, err := dearmor(o.signature, beginSSH)
 	if err != nil {
 		return damaged(err)
@@ -29,7 +29,7 @@ func (k *gitKeys) checkSSH(o *signedObject) error {
 	case !bytes.Equal(sig.Marshal(), data), len(sig.Signature.Rest) > 0 && !hardware:
 		return damaged(errors.New("it holds more than an SSH signature"))
 	case sig.Namespace != sshNamespace:
-		return fmt.Errorf("has an SSH signature for the namespace %s and not git; sign it anew", printable(shortened(sig.Namespace)))
+		return fmt.Errorf("has an SSH signature for the namespace %s and not git; sign it anew", foreign(sig.Namespace))
 	}
 	signer := ssh.FingerprintSHA256(sig.PublicKey)
 	err = k.unknownSigner(sig.PublicKey.Type(), signer)
@@ -45,7 +45,7 @@ func (k *gitKeys) checkSSH(o *signedObject) error {
 	return err
 }
 
-func (k *gitKeys) checkSSHKey(o *signedObject, sig *sshsig.Signature, key sshKey) error {
+func (k *Keys) checkSSHKey(o *signedObject, sig *sshsig.Signature, key sshKey) error {
 	if err := sshsig.Verify(bytes.NewReader(o.payload), sig, key, sig.HashAlgorithm, sshNamespace); err != nil {
 		return errors.New("the signature is not one of this content: it was made for another, or the content was changed; sign it anew")
 	}

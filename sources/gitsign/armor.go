@@ -1,4 +1,4 @@
-package sources
+package gitsign
 
 import (
 	"encoding/base64"

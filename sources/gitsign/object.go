@@ -1,13 +1,15 @@
-package sources
+package gitsign
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -39,7 +41,7 @@ func splitCommit(raw []byte) (*signedObject, error) {
 	}
 	committer, ok := commitOrder(raw, list)
 	if !ok {
-		return nil, &fault{"", "the commit does not begin with one tree, its parents, one author and one committer, so that its signature means nothing; make another"}
+		return nil, errors.New("the commit does not begin with one tree, its parents, one author and one committer, so that its signature means nothing; make another")
 	}
 	o := &signedObject{}
 	if o.made, err = madeAt("commit", committer.text(raw)); err != nil {
@@ -72,10 +74,10 @@ func checkSignatureHeaders(raw []byte, cuts []objectHeader) error {
 		name := string(cut.name)
 		known := name == "gpgsig" || name == "gpgsig-sha256"
 		if !known || !bytes.HasPrefix(cut.text(raw)[len(name):], []byte(" ")) {
-			return &fault{"", fmt.Sprintf("the commit has a header %s, which no signature covers; make another without", printable(shortened(name)))}
+			return fmt.Errorf("the commit has a header %s, which no signature covers; make another without", foreign(name))
 		}
 		if slices.ContainsFunc(cuts[:i], func(h objectHeader) bool { return bytes.Equal(h.name, cut.name) }) {
-			return &fault{"", "the commit has more than one signature; sign it once"}
+			return errors.New("the commit has more than one signature; sign it once")
 		}
 	}
 	return nil
@@ -117,7 +119,7 @@ func splitTag(raw []byte) (*signedObject, error) {
 	}
 	tagger, ok := tagOrder(raw, list)
 	if !ok {
-		return nil, &fault{"", "the tag does not begin with one object, its type, the tag's name and the tagger, so that its signature means nothing; make another"}
+		return nil, errors.New("the tag does not begin with one object, its type, the tag's name and the tagger, so that its signature means nothing; make another")
 	}
 	o := &signedObject{payload: raw}
 	if o.made, err = madeAt("tag", tagger.text(raw)); err != nil {
@@ -157,7 +159,7 @@ func (h objectHeader) text(raw []byte) []byte { return raw[h.start:h.end] }
 // them.
 func objectHeaders(noun string, raw []byte) (list []objectHeader, body int, err error) {
 	if len(raw) > maxSignedObject {
-		return nil, 0, &fault{"", fmt.Sprintf("the %s is larger than %s; make a smaller one", noun, bytesize(maxSignedObject))}
+		return nil, 0, fmt.Errorf("the %s is larger than %d MiB; make a smaller one", noun, maxSignedObject>>20)
 	}
 	for body < len(raw) && raw[body] != '\n' {
 		end := lineEnd(raw, body)
@@ -180,7 +182,7 @@ func objectHeaders(noun string, raw []byte) (list []objectHeader, body int, err 
 }
 
 func oddHeaders(noun string) error {
-	return &fault{"", fmt.Sprintf("the %s has headers that git would not write; make another", noun)}
+	return fmt.Errorf("the %s has headers that git would not write; make another", noun)
 }
 
 // lineEnd is where the next line begins.
@@ -209,16 +211,21 @@ var whoAndWhen = regexp.MustCompile(`^(?:committer|tagger) [^<>\n]*<[^<>\n]*> ([
 func madeAt(noun string, text []byte) (time.Time, error) {
 	match := whoAndWhen.FindSubmatch(text)
 	if match == nil {
-		return time.Time{}, &fault{"", fmt.Sprintf("the %s does not say who made it and when in git's form; make another", noun)}
+		return time.Time{}, fmt.Errorf("the %s does not say who made it and when in git's form; make another", noun)
 	}
 	seconds, err := strconv.ParseInt(string(match[1]), 10, 64)
 	return time.Unix(seconds, 0), err
 }
 
-func shortened(text string) string {
+// foreign is what others wrote, as much of it as is worth a place in a message,
+// on one line.
+func foreign(text string) string {
 	const longest = 64
 	if len(text) > longest {
-		return strings.ToValidUTF8(text[:longest], "") + "…"
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
+		return strconv.Quote(text)
 	}
 	return text
 }

@@ -1,4 +1,4 @@
-package sources
+package gitsign
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ func TestGitBelievesOnlyTrustedKeys(t *testing.T) {
 
 	type signing struct {
 		name, signer string
-		keys         *gitKeys
+		keys         *Keys
 		by           signer
 	}
 	var all []signing

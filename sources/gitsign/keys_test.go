@@ -1,4 +1,4 @@
-package sources
+package gitsign
 
 import (
 	"bytes"
@@ -15,8 +15,6 @@ import (
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"golang.org/x/crypto/ssh"
-
-	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // TestGitReadsKeysAsFluxDoes has one secret's files of every kind: .asc, .sshpub
@@ -128,26 +126,23 @@ func TestGitKeyFilesThatAreRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			file := l.write("keys", c.content)
-			k, err := readGitKeys([]string{file})
+			k, err := ReadKeys([]string{file})
 			if err == nil {
-				t.Fatalf("readGitKeys = %s, want an error with %q", k.trusted(), c.want)
+				t.Fatalf("ReadKeys = %s, want an error with %q", k.trusted(), c.want)
 			}
 			if !strings.HasPrefix(err.Error(), file) || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("readGitKeys: %q, want it to say %q and to begin with the file", err, c.want)
+				t.Errorf("ReadKeys: %q, want it to say %q and to begin with the file", err, c.want)
 			}
 			if strings.ContainsAny(err.Error(), "\n") {
-				t.Errorf("readGitKeys: %q is more than a line", err)
-			}
-			if errors.Is(err, fleet.ErrInvalid) {
-				t.Errorf("readGitKeys: %v is blamed on the fleet repo", err)
+				t.Errorf("ReadKeys: %q is more than a line", err)
 			}
 		})
 	}
-	if _, err := readGitKeys([]string{filepath.Join(l.keys, "none")}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("readGitKeys of a file that is not there: %v", err)
+	if _, err := ReadKeys([]string{filepath.Join(l.keys, "none")}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("ReadKeys of a file that is not there: %v", err)
 	}
-	if _, err := readGitKeys(nil); err == nil {
-		t.Error("readGitKeys of no files succeeds, and then nothing would be trusted or everything")
+	if _, err := ReadKeys(nil); err == nil {
+		t.Error("ReadKeys of no files succeeds, and then nothing would be trusted or everything")
 	}
 }
 
@@ -161,8 +156,8 @@ func TestGitLeavesOutKeysThatCannotBeUsed(t *testing.T) {
 	keys := believe(t, l.write("ring", string(ring)))
 	wantVerified(t, keys, "commit", l.commit(byOpenPGP(good), "good"))
 	wantUnverified(t, keys, "commit", l.commit(byOpenPGP(odd), "odd"), shortID(odd), "of the keys in the key files 1 cannot be used", "identities")
-	if _, err := readGitKeys([]string{l.write("nameless", string(nameless))}); err == nil || !strings.Contains(err.Error(), "no OpenPGP key that can be used") {
-		t.Errorf("readGitKeys of a key without names: %v", err)
+	if _, err := ReadKeys([]string{l.write("nameless", string(nameless))}); err == nil || !strings.Contains(err.Error(), "no OpenPGP key that can be used") {
+		t.Errorf("ReadKeys of a key without names: %v", err)
 	}
 }
 

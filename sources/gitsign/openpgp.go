@@ -1,4 +1,4 @@
-package sources
+package gitsign
 
 import (
 	"bytes"
@@ -35,7 +35,7 @@ func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err er
 		case errors.Is(err, io.EOF):
 			return keys, unusable, nil
 		case err != nil:
-			unusable = append(unusable, clean(err.Error()))
+			unusable = append(unusable, foreign(err.Error()))
 			if err := skipOpenPGP(packets); err != nil {
 				return nil, nil, err
 			}
@@ -68,7 +68,7 @@ func skipOpenPGP(packets *packet.Reader) error {
 	}
 }
 
-func (k *gitKeys) checkOpenPGP(o *signedObject) error {
+func (k *Keys) checkOpenPGP(o *signedObject) error {
 	data, err := dearmor(o.signature, beginOpenPGP)
 	if err != nil {
 		return damaged(err)
@@ -113,7 +113,7 @@ func oneSignature(data []byte) (*packet.Signature, error) {
 	return sig, nil
 }
 
-func (k *gitKeys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, key openpgp.Key) error {
+func (k *Keys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, key openpgp.Key) error {
 	if err := strongEnough(sig, key.PublicKey); err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (k *gitKeys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, k
 // one key, the one from before must not outdo the one from after. Nor does a later
 // signature of the key's owner bring a key back, because who stole it could make
 // one.
-func (k *gitKeys) revoked(key openpgp.Key) bool {
+func (k *Keys) revoked(key openpgp.Key) bool {
 	for _, e := range k.openpgp {
 		if !bytes.Equal(e.PrimaryKey.Fingerprint, key.Entity.PrimaryKey.Fingerprint) {
 			continue

@@ -1,4 +1,4 @@
-package sources
+package gitsign
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 )
 
 // signedSamples are objects of all shapes that git signs, and the keys for them.
-func signedSamples(l *signingLab) (*gitKeys, map[string][]byte) {
+func signedSamples(l *signingLab) (*Keys, map[string][]byte) {
 	pgp, public := l.openPGPKey("anna", "ed25519", "never"), l.sshKey("anna", "ed25519")
 	rsa := l.openPGPKey("rsa", "rsa2048", "never")
 	samples := map[string][]byte{"commit openpgp": l.commit(byOpenPGP(pgp), "signed")}
@@ -271,7 +271,7 @@ func TestGitSignatureOfMalformedCommit(t *testing.T) {
 }
 
 func TestGitSignatureIsBounded(t *testing.T) {
-	keys := &gitKeys{}
+	keys := &Keys{}
 	const head = "tree 0123456789012345678901234567890123456789\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n"
 	large := strings.Repeat("x", maxSignatureBlock)
 	wantUnverified(t, keys, "commit", []byte(head+"gpgsig "+beginSSH+large+"\n\nm\n"), "larger than 65536 bytes")
@@ -315,7 +315,7 @@ func FuzzGitSignedObject(f *testing.F) {
 			t.Errorf("the object %q is changed to %q", was, raw)
 		}
 		for _, kind := range []string{"commit", "tag"} {
-			if verifyAs(&gitKeys{}, kind, raw) == nil {
+			if verifyAs(&Keys{}, kind, raw) == nil {
 				t.Errorf("%q is verified without keys", raw)
 			}
 		}

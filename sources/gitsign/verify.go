@@ -1,13 +1,14 @@
-package sources
+package gitsign
 
 import (
 	"bytes"
 	"fmt"
 )
 
-// verifyCommit tells whether one of the keys signed a commit, given as the
-// object's content. A commit that it refuses is a fault.
-func (k *gitKeys) verifyCommit(raw []byte) error {
+// VerifyCommit tells whether one of the keys signed a commit, given as the
+// object's content. An error says, as a
+// sentence about the commit, why it is refused: nothing else can go wrong.
+func (k *Keys) VerifyCommit(raw []byte) error {
 	o, err := splitCommit(raw)
 	if err != nil {
 		return err
@@ -15,10 +16,10 @@ func (k *gitKeys) verifyCommit(raw []byte) error {
 	return k.verify("commit", o)
 }
 
-// verifyTag tells whether one of the keys signed an annotated tag. It says
+// VerifyTag tells whether one of the keys signed an annotated tag. It says
 // nothing of the commit that the tag leads to, nor of the ref that leads to the
 // tag: whoever may push can move an old signed tag to a new name.
-func (k *gitKeys) verifyTag(raw []byte) error {
+func (k *Keys) VerifyTag(raw []byte) error {
 	o, err := splitTag(raw)
 	if err != nil {
 		return err
@@ -26,17 +27,16 @@ func (k *gitKeys) verifyTag(raw []byte) error {
 	return k.verify("tag", o)
 }
 
-func (k *gitKeys) verify(noun string, o *signedObject) error {
-	err := k.check(o)
-	if err != nil {
-		return &fault{"", fmt.Sprintf("the %s %v", noun, err)}
+func (k *Keys) verify(noun string, o *signedObject) error {
+	if err := k.check(o); err != nil {
+		return fmt.Errorf("the %s %w", noun, err)
 	}
 	return nil
 }
 
 // check says of an object that it is signed, or what is wrong with it, as the
 // second half of a sentence.
-func (k *gitKeys) check(o *signedObject) error {
+func (k *Keys) check(o *signedObject) error {
 	begins := func(line string) bool { return bytes.HasPrefix(o.signature, []byte(line)) }
 	switch {
 	case len(o.signature) == 0:
@@ -54,7 +54,7 @@ func (k *gitKeys) check(o *signedObject) error {
 }
 
 // unknownSigner is for a signature by a key that is not trusted.
-func (k *gitKeys) unknownSigner(kind, signer string) error {
+func (k *Keys) unknownSigner(kind, signer string) error {
 	text := fmt.Sprintf("claims to be signed by the %s key %s, which is not trusted (%s are)", kind, signer, k.trusted())
 	if len(k.unusable) > 0 {
 		text += fmt.Sprintf("; of the keys in the key files %d cannot be used, one because: %s", len(k.unusable), k.unusable[0])
@@ -63,5 +63,5 @@ func (k *gitKeys) unknownSigner(kind, signer string) error {
 }
 
 func damaged(err error) error {
-	return fmt.Errorf("has a damaged signature: %s; sign it anew", clean(err.Error()))
+	return fmt.Errorf("has a damaged signature: %s; sign it anew", foreign(err.Error()))
 }
