@@ -11,9 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"oras.land/oras-go/v2/registry"
@@ -120,27 +118,6 @@ func (c *dockerConfig) credential(ctx context.Context, at registry.Reference) (a
 		return auth.EmptyCredential, fmt.Errorf("%s: auths, %s: %w", c.file, printable(key), err)
 	}
 	return credential, nil
-}
-
-// helperName is all that becomes the name of a program.
-var helperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-
-func askHelper(ctx context.Context, helper, server string) (auth.Credential, error) {
-	program := "docker-credential-" + helper
-	if !helperName.MatchString(helper) {
-		return auth.EmptyCredential, fmt.Errorf("credential helper %s cannot be: it is the end of the name of a program docker-credential-…", printable(helper))
-	}
-	credential, err := credentials.NewNativeStore(helper).Get(ctx, server)
-	switch {
-	case err == nil:
-		return credential, nil
-	case ctx.Err() != nil:
-		return auth.EmptyCredential, ctx.Err()
-	case errors.Is(err, exec.ErrNotFound):
-		return auth.EmptyCredential, fmt.Errorf("credential helper %s is not installed here; install it, or name another file with --registry-config", program)
-	}
-	// What a helper says may hold what it was to keep.
-	return auth.EmptyCredential, fmt.Errorf("credential helper %s failed for %s; run it by hand to see why", program, server)
 }
 
 func (a dockerAuth) credential() (auth.Credential, error) {

@@ -75,54 +75,6 @@ func TestOCIReadsEachFormOfDockerConfig(t *testing.T) {
 	}
 }
 
-// credentialHelper puts a program on PATH that answers for a server.
-func credentialHelper(t *testing.T, name, script string) {
-	t.Helper()
-	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, "docker-credential-"+name), []byte("#!/bin/sh\n"+script), 0o755))
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-}
-
-func TestOCIAsksCredentialHelpers(t *testing.T) {
-	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
-	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
-	// It answers for the one server that it is told on standard input.
-	answer := fmt.Sprintf(`read server; test "$1 $server" = "get %s" && echo '{"ServerURL":"x","Username":"robot","Secret":"hunter2hunter2"}'`, server.host)
-	credentialHelper(t, "good", answer)
-	credentialHelper(t, "empty", `echo "credentials not found in native keychain"; exit 1`)
-	credentialHelper(t, "broken", `echo "hunter2hunter2 was lost"; exit 1`)
-	inFile := map[string]any{server.host: map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte("robot:hunter2hunter2"))}}
-	for name, c := range map[string]struct {
-		config map[string]any
-		want   string
-	}{
-		"for the host":       {map[string]any{"credHelpers": map[string]string{server.host: "good"}}, ""},
-		"for all":            {map[string]any{"credsStore": "good"}, ""},
-		"host's before all":  {map[string]any{"credHelpers": map[string]string{server.host: "good"}, "credsStore": "broken"}, ""},
-		"has none, file has": {map[string]any{"credsStore": "empty", "auths": inFile}, ""},
-		"has none":           {map[string]any{"credsStore": "empty"}, "there is none for " + server.host},
-		"fails":              {map[string]any{"credsStore": "broken"}, "credential helper docker-credential-broken failed for " + server.host},
-		"is missing":         {map[string]any{"credsStore": "absent"}, "docker-credential-absent is not installed here"},
-		"is a path":          {map[string]any{"credsStore": "../../evil"}, "credential helper ../../evil cannot be"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			text, err := json.Marshal(c.config)
-			must(t, err)
-			o := server.options()
-			o.OCI.ConfigFile = filepath.Join(t.TempDir(), "config.json")
-			must(t, os.WriteFile(o.OCI.ConfigFile, text, 0o600))
-			s := openAs(t, server.url("fleet:v1"), o)
-			if c.want == "" {
-				fetch(t, s, "")
-				return
-			}
-			if err := fetchError(t, s, c.want); strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("error = %q, which tells the secret", err)
-			}
-		})
-	}
-}
-
 func TestOCICredentialsAreRotatedInTheirFile(t *testing.T) {
 	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")

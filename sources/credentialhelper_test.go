@@ -1,0 +1,146 @@
+package sources_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+// credentialHelper puts a program on PATH that answers for a server.
+func credentialHelper(t *testing.T, name, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "docker-credential-"+name), []byte("#!/bin/sh\n"+script), 0o755))
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+}
+
+func TestOCIAsksCredentialHelpers(t *testing.T) {
+	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
+	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
+	// It answers for the one server that it is told on standard input.
+	answer := fmt.Sprintf(`read server; test "$1 $server" = "get %s" && echo '{"ServerURL":"x","Username":"robot","Secret":"hunter2hunter2"}'`, server.host)
+	credentialHelper(t, "good", answer)
+	credentialHelper(t, "empty", `echo "credentials not found in native keychain"; exit 1`)
+	credentialHelper(t, "broken", `echo "hunter2hunter2 was lost"; exit 1`)
+	inFile := map[string]any{server.host: map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte("robot:hunter2hunter2"))}}
+	for name, c := range map[string]struct {
+		config map[string]any
+		want   string
+	}{
+		"for the host":       {map[string]any{"credHelpers": map[string]string{server.host: "good"}}, ""},
+		"for all":            {map[string]any{"credsStore": "good"}, ""},
+		"host's before all":  {map[string]any{"credHelpers": map[string]string{server.host: "good"}, "credsStore": "broken"}, ""},
+		"has none, file has": {map[string]any{"credsStore": "empty", "auths": inFile}, ""},
+		"has none":           {map[string]any{"credsStore": "empty"}, "there is none for " + server.host},
+		"fails":              {map[string]any{"credsStore": "broken"}, "credential helper docker-credential-broken failed for " + server.host},
+		"is missing":         {map[string]any{"credsStore": "absent"}, "docker-credential-absent is not installed here"},
+		"is a path":          {map[string]any{"credsStore": "../../evil"}, "credential helper ../../evil cannot be"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := json.Marshal(c.config)
+			must(t, err)
+			o := server.options()
+			o.OCI.ConfigFile = filepath.Join(t.TempDir(), "config.json")
+			must(t, os.WriteFile(o.OCI.ConfigFile, text, 0o600))
+			s := openAs(t, server.url("fleet:v1"), o)
+			if c.want == "" {
+				fetch(t, s, "")
+				return
+			}
+			if err := fetchError(t, s, c.want); strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error = %q, which tells the secret", err)
+			}
+		})
+	}
+}
+
+func TestOCICredentialHelpersAreBounded(t *testing.T) {
+	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
+	config := func(helper string) sources.Options {
+		o := server.options()
+		o.OCI.ConfigFile = filepath.Join(t.TempDir(), "config.json")
+		must(t, os.WriteFile(o.OCI.ConfigFile, []byte(`{"credsStore":"`+helper+`"}`), 0o600))
+		return o
+	}
+	t.Run("what it starts ends with it", func(t *testing.T) {
+		pid := filepath.Join(t.TempDir(), "pid")
+		credentialHelper(t, "hangs", `sleep 1000 & echo $! > `+pid+`.part; mv `+pid+`.part `+pid+`; wait`)
+		s := openAs(t, server.url("fleet:v1"), config("hangs"))
+		ctx, cancel := context.WithCancel(deadline(t))
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.Fetch(ctx, "")
+			done <- err
+		}()
+		child := awaitFile(t, pid)
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Fetch = %v, want context.Canceled", err)
+		}
+		awaitGone(t, child)
+	})
+	t.Run("it may not say too much", func(t *testing.T) {
+		credentialHelper(t, "babbles", `exec head -c 1000000000000 /dev/zero`)
+		fetchError(t, openAs(t, server.url("fleet:v1"), config("babbles")), "docker-credential-babbles failed")
+	})
+	t.Run("what it says aside is not heard", func(t *testing.T) {
+		credentialHelper(t, "leaks", `echo hunter2hunter2 >&2; exit 1`)
+		heard := standardError(t, func() {
+			fetchError(t, openAs(t, server.url("fleet:v1"), config("leaks")), "docker-credential-leaks failed")
+		})
+		if strings.Contains(heard, "hunter2") {
+			t.Errorf("standard error holds %q, which tells the secret", heard)
+		}
+	})
+}
+
+// awaitFile waits for a file, and returns the number in it.
+func awaitFile(t *testing.T, name string) int {
+	t.Helper()
+	for ctx := deadline(t); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		if text, err := os.ReadFile(name); err == nil {
+			pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+			must(t, err)
+			return pid
+		}
+	}
+	t.Fatalf("%s never came", name)
+	return 0
+}
+
+// awaitGone waits for the end of a process.
+func awaitGone(t *testing.T, pid int) {
+	t.Helper()
+	for ctx := deadline(t); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(state), ") Z ") {
+			return
+		}
+	}
+	t.Errorf("process %d goes on", pid)
+}
+
+// standardError is what is written there meanwhile.
+func standardError(t *testing.T, while func()) string {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	must(t, err)
+	defer file.Close()
+	was := os.Stderr
+	os.Stderr = file
+	defer func() { os.Stderr = was }()
+	while()
+	text, err := os.ReadFile(file.Name())
+	must(t, err)
+	return string(text)
+}
