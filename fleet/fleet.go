@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -94,7 +95,7 @@ func (f *Fleet) View() (*View, error) {
 	case status.SourceError != nil:
 		return nil, fmt.Errorf("fleet: %w: source: %w", ErrNotReady, status.SourceError)
 	}
-	return nil, fmt.Errorf("fleet: %w: the first revision is being rendered", ErrNotReady)
+	return nil, fmt.Errorf("fleet: %w: the first revision is being fetched and rendered", ErrNotReady)
 }
 
 // Status returns the present one.
@@ -236,9 +237,17 @@ func (f *Fleet) looked(err error) {
 	}
 }
 
-func (f *Fleet) fetch(ctx context.Context, known string) (*Snapshot, error) {
+// fetch asks the source. What it makes of hostile bytes must not end the process,
+// and with it the polls that are answered meanwhile.
+func (f *Fleet) fetch(ctx context.Context, known string) (s *Snapshot, err error) {
 	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
 	defer cancel()
+	defer func() {
+		if reason := recover(); reason != nil {
+			f.log.Error("panic", "cause", reason, "stack", string(debug.Stack()))
+			s, err = nil, fmt.Errorf("Tributary panics on what the source holds: %v; please report it, with the log", reason)
+		}
+	}()
 	return f.cfg.Source.Fetch(ctx, known)
 }
 

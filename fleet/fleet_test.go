@@ -24,6 +24,7 @@ type script struct {
 	next    *fleet.Snapshot
 	err     error
 	hangs   bool // the next Fetch takes as long as it is let
+	panics  bool // every Fetch does
 	watches int
 }
 
@@ -46,6 +47,9 @@ func (s *script) fail(err error) {
 func (s *script) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.panics {
+		panic("told to")
+	}
 	if s.hangs {
 		s.hangs = false
 		<-ctx.Done()
@@ -188,6 +192,36 @@ func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T)
 	if err := f.Status().SourceError; err != nil {
 		t.Errorf("Status().SourceError = %v once the source is back", err)
 	}
+}
+
+func TestSourceThatPanicsIsASilentSource(t *testing.T) {
+	s := newScript()
+	s.set("main@1", "v1")
+	f, _ := run(t, s)
+	await(t, "the first release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
+	panics := func(is bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.panics = is
+	}
+	panics(true)
+	await(t, "the source's error", func() bool { return f.Status().SourceError != nil })
+	if err := f.Status().SourceError; !strings.Contains(err.Error(), "told to") {
+		t.Errorf("SourceError = %v, want the panic", err)
+	}
+	if got := served(f); !strings.Contains(got, `"tag":"v1"`) {
+		t.Errorf("served = %s while the source panics", got)
+	}
+	panics(false)
+	s.set("main@2", "v2")
+	await(t, "the next release", func() bool { return strings.Contains(served(f), `"tag":"v2"`) })
+}
+
+func TestRevisionThatIsNoTextIsReleased(t *testing.T) {
+	s := newScript()
+	s.set("caf\xe9@1", "v1")
+	f, _ := run(t, s)
+	await(t, "the release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
 }
 
 func TestSourceThatHangsIsGivenUpAndAskedAgain(t *testing.T) {

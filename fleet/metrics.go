@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -71,7 +72,7 @@ func (m *metrics) failed(is bool) {
 
 func (m *metrics) live(r Release) {
 	m.info.Reset()
-	m.info.WithLabelValues(r.Revision).Set(1)
+	m.info.WithLabelValues(strings.ToValidUTF8(r.Revision, "\uFFFD")).Set(1)
 	m.since.Set(float64(r.At.Unix()))
 	m.clusters.Set(float64(r.Clusters))
 }

@@ -94,7 +94,7 @@ func (s *Server) view() (*fleet.View, error) {
 	if err == nil {
 		return view, nil
 	}
-	reason := "the first revision is being rendered"
+	reason := "the first revision is being fetched and rendered"
 	switch status := s.fleet.Status(); {
 	case status.Failed != nil:
 		reason = "the source's present revision has faults"

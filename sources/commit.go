@@ -1,10 +1,12 @@
 package sources
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -73,18 +75,18 @@ func (r *commitReader) root(at tip, o readOptions) (*node, error) {
 	if err := r.peel(at, o.verify); err != nil {
 		return nil, err
 	}
-	encoded, err := r.decodable(at.commit, plumbing.CommitObject)
+	raw, err := r.object(at.commit, plumbing.CommitObject)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.verify.commit(r.used[at.commit].data); err != nil {
+	if err := o.verify.commit(raw); err != nil {
 		return nil, err
 	}
-	var c gitobject.Commit
-	if err := c.Decode(encoded); err != nil {
-		return nil, &fault{"", fmt.Sprintf("commit %s: %v; make another", at.commit, err)}
+	tree, ok := treeOf(raw)
+	if !ok {
+		return nil, &fault{"", fmt.Sprintf("commit %s: does not begin with its tree; make another", at.commit)}
 	}
-	hash, err := r.descend(c.TreeHash, o.path)
+	hash, err := r.descend(tree, o.path)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +95,14 @@ func (r *commitReader) root(at tip, o readOptions) (*node, error) {
 		err = tooLarge(r.doubtful, r.budget.limits)
 	}
 	return root, err
+}
+
+// treeOf reads the first line of a commit, which names its tree. Nothing else of
+// it is of use, and go-git takes time by the square of a long signature to read it.
+func treeOf(commit []byte) (plumbing.Hash, bool) {
+	line, _, _ := bytes.Cut(commit, []byte("\n"))
+	hash, ok := strings.CutPrefix(string(line), "tree ")
+	return plumbing.NewHash(hash), ok && plumbing.IsHash(hash)
 }
 
 func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error) {
@@ -117,12 +127,12 @@ func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error)
 }
 
 func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree, error) {
-	encoded, err := r.decodable(hash, plumbing.TreeObject)
+	data, err := r.object(hash, plumbing.TreeObject)
 	if err != nil {
 		return nil, err
 	}
 	listing := &gitobject.Tree{}
-	if err := listing.Decode(encoded); err != nil {
+	if err := listing.Decode(decodable(plumbing.TreeObject, data)); err != nil {
 		return nil, &fault{name, fmt.Sprintf("%v; make another commit", err)}
 	}
 	return listing, nil
@@ -209,20 +219,20 @@ func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]b
 		o = object{at.kind, data}
 	}
 	if o.kind != kind {
-		return nil, &fault{"", fmt.Sprintf("object %s is a %s where a %s is needed; rewrite the commit", hash, o.kind, kind)}
+		remedy := "rewrite the commit"
+		if kind == plumbing.CommitObject {
+			remedy = "let the ref lead to a commit"
+		}
+		return nil, &fault{"", fmt.Sprintf("object %s is a %s where a %s is needed; %s", hash, o.kind, kind, remedy)}
 	}
 	r.used[hash] = o
 	return o.data, nil
 }
 
 // decodable is an object in the form that go-git decodes.
-func (r *commitReader) decodable(hash plumbing.Hash, kind plumbing.ObjectType) (plumbing.EncodedObject, error) {
-	data, err := r.object(hash, kind)
-	if err != nil {
-		return nil, err
-	}
+func decodable(kind plumbing.ObjectType, data []byte) plumbing.EncodedObject {
 	encoded := &plumbing.MemoryObject{}
 	encoded.SetType(kind)
-	_, err = encoded.Write(data)
-	return encoded, err
+	_, _ = encoded.Write(data) // It is memory, and takes everything.
+	return encoded
 }

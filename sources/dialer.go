@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 
@@ -51,21 +52,31 @@ func listRefs(ctx context.Context, s transport.UploadPackSession) (*remote, erro
 	return &remote{s, refs}, nil
 }
 
-// maxRefs is the most bytes of a list of refs, or of the text of an error: both
-// are read into memory.
-const maxRefs = 64 << 20
+const (
+	// maxRefs is the most bytes of a list of refs, or of the text of an error:
+	// both are read into memory.
+	maxRefs = 64 << 20
+	// maxPreamble is the most bytes of what a server says before a pack, which
+	// go-git keeps. One commit without history is two lines.
+	maxPreamble = 1 << 20
+)
 
 // cappedBody ends in an error where a server sends more than it may.
 type cappedBody struct {
 	io.ReadCloser
 	left int64
+	err  error
 }
 
-var errTooMuch = errors.New("the server sends more than a fleet repo may hold; move what no cluster needs elsewhere")
+var (
+	errTooMuch  = errors.New("the server sends more than a fleet repo may hold; move what no cluster needs elsewhere")
+	errRefs     = fmt.Errorf("the server lists more than %s of branches and tags; delete those that nobody needs", bytesize(maxRefs))
+	errPreamble = errors.New("the server says too much before it sends what was asked for; it is no Git server, or out of order")
+)
 
 func (b *cappedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errTooMuch
+		return 0, b.err
 	}
 	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,12 @@ import (
 // of a refusal what go-git drops.
 type exchange struct {
 	next http.RoundTripper
+	// stall is how long an answer may come to a stop.
+	stall time.Duration
 	// most is how many bytes a pack may have.
-	most   int64
+	most int64
+	// body is that of the last answer.
+	body   *cappedBody
 	origin *url.URL
 	// token is true where there is one to be shown to the origin.
 	token bool
@@ -29,18 +34,20 @@ type exchange struct {
 
 func (x *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 	x.refusal = nil
-	response, err := x.next.RoundTrip(request)
+	ctx, cancel := context.WithCancelCause(request.Context())
+	response, err := x.next.RoundTrip(request.WithContext(ctx))
 	if err != nil {
+		cancel(nil)
 		return nil, err
 	}
-	most := x.most
+	x.body = &cappedBody{newSteadyBody(ctx, response.Body, cancel, x.stall), maxPreamble, errPreamble}
 	if request.Method == http.MethodGet || response.StatusCode != http.StatusOK {
-		most = maxRefs
+		x.body.left, x.body.err = maxRefs, errRefs
 	}
 	if response.StatusCode >= http.StatusBadRequest {
 		x.refusal = response
 	}
-	response.Body = drainedBody{&cappedBody{response.Body, most}}
+	response.Body = drainedBody{x.body}
 	return response, nil
 }
 

@@ -27,6 +27,22 @@ func (f *fault) Error() string {
 // Unwrap makes a fault a fleet.ErrInvalid.
 func (*fault) Unwrap() error { return fleet.ErrInvalid }
 
+// passingFault is a fault that may be over without anything being fetched anew:
+// what it says is of this moment.
+type passingFault struct{ *fault }
+
+// Unwrap makes it the fault that it is.
+func (f passingFault) Unwrap() error { return f.fault }
+
+// isLasting tells whether err is a fault that would be found again at any time.
+func isLasting(err error) bool {
+	var (
+		broken *fault
+		passes passingFault
+	)
+	return errors.As(err, &broken) && !errors.As(err, &passes)
+}
+
 // refused is err as one of that revision, where it is a fault of the tree.
 func refused(revision string, err error) error {
 	var broken *fault

@@ -2,10 +2,16 @@ package sources
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -24,6 +30,9 @@ type repository struct {
 	// nil at first.
 	last   *commit
 	lastly subject
+	// absent is what the refs were when a commit that no ref points to was looked for
+	// in all of the history, in vain; empty at first.
+	absent [sha256.Size]byte
 	// refused is one that breaks the rules, and why. It would break them again,
 	// and reading it may cost as much as the limits allow.
 	refused refusal
@@ -100,7 +109,13 @@ func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 	if answer, ok := r.settled(at, verify, known); ok {
 		return answer.snapshot, answer.err
 	}
+	if at.ref == "" && r.absent == remote.sum() {
+		return nil, commitNotFound(at.commit) // All of the history would have to be read to find out again.
+	}
 	if err := r.advance(ctx, remote, at, verify); err != nil {
+		if at.ref == "" && errors.Is(err, fleet.ErrNotFound) {
+			r.absent = remote.sum()
+		}
 		return nil, refused(at.revision(), err)
 	}
 	return r.snapshot(at), nil
@@ -121,8 +136,11 @@ func (r *repository) settled(at tip, verify verifier, known string) (outcome, bo
 	again := r.refused.revision == revision && r.refused.subject != s // There are other keys now, or another tag.
 	switch {
 	case revision == known && !again:
-		return outcome{}, true
+		return outcome{err: r.verifyAgain(at, verify)}, true
 	case r.last != nil && r.lastly == s:
+		if again {
+			r.refused = refusal{} // The keys are back.
+		}
 		return outcome{snapshot: r.snapshot(at)}, true
 	case r.refused.err != nil && r.refused.subject == s:
 		return outcome{err: refused(revision, r.refused.err)}, true
@@ -130,16 +148,32 @@ func (r *repository) settled(at tip, verify verifier, known string) (outcome, bo
 	return outcome{}, false
 }
 
+// verifyAgain holds the commit that is known against the keys, where these have
+// become others: who takes a key away must see what it signed. That takes nothing
+// from the server.
+func (r *repository) verifyAgain(at tip, verify verifier) error {
+	s := verify.subject(at)
+	before := r.lastly
+	before.keys = s.keys
+	if r.last == nil || r.lastly == s || before != s {
+		return nil
+	}
+	if err := verify.held(at, r.last.objects); err != nil {
+		r.refused = refusal{at.revision(), s, err}
+		return refused(at.revision(), err)
+	}
+	r.lastly = s
+	return nil
+}
+
 // advance makes the commit of a tip the last one.
 func (r *repository) advance(ctx context.Context, remote *remote, at tip, verify verifier) error {
 	o := readOptions{limits: r.options.Limits, path: r.at.path, verify: verify}
 	next, err := readCommit(ctx, remote, at, r.last, o)
-	var broken *fault
-	if err != nil && r.last != nil && !errors.As(err, &broken) && ctx.Err() == nil {
-		// It may be what we claimed to have that went wrong.
+	if err != nil && r.last != nil && ctx.Err() == nil && blamesClaim(err) {
 		next, err = r.startOver(ctx, at, o)
 	}
-	if errors.As(err, &broken) {
+	if isLasting(err) {
 		r.refused = refusal{at.revision(), verify.subject(at), err}
 	}
 	if err != nil {
@@ -150,6 +184,25 @@ func (r *repository) advance(ctx context.Context, remote *remote, at tip, verify
 	}
 	r.last, r.lastly = next, verify.subject(at)
 	return nil
+}
+
+// blamesClaim tells whether what went wrong may be that the server was told of a
+// commit that is had: it sent a pack that does not fit, or refused. Where the way
+// to it is broken or it wants to be left alone, asking again at once does harm.
+func blamesClaim(err error) bool {
+	var (
+		status  *githttp.Err
+		told    *pktline.ErrorLine
+		network net.Error
+	)
+	err = withoutUnexpected(err)
+	switch {
+	case errors.As(err, &status):
+		return status.Response.StatusCode == http.StatusInternalServerError
+	case errors.As(err, &told), strings.HasPrefix(err.Error(), uploadPackRefused):
+		return true
+	}
+	return errors.Is(err, errPack) && !errors.As(err, &network)
 }
 
 // startOver reads the commit as if nothing were known, over a connection of its own.

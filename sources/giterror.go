@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"os/exec"
 	"regexp"
@@ -20,6 +22,12 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
+// uploadPackRefused is how go-git begins what has no type: that a server answers a
+// request with something else than a pack.
+const uploadPackRefused = "error decoding upload-pack response: "
+
+const noAnswer = "no answer in time; is the host up, and reachable from here?"
+
 // explain puts what went wrong with a repository into words that say what to
 // do. What servers say is theirs to choose, so of their texts only a line of
 // printable characters is kept, and of URLs neither userinfo nor query.
@@ -30,7 +38,7 @@ func explain(ctx context.Context, err error) error {
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("no answer in time; is the host up, and reachable from here?: %w", ctx.Err())
+		return fmt.Errorf("%s: %w", noAnswer, ctx.Err())
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &refused):
@@ -49,17 +57,16 @@ func explain(ctx context.Context, err error) error {
 
 // reason is an error's text without what go-git and net/http put around it.
 func reason(err error) string {
-	var unexpected *plumbing.UnexpectedError // It has no Unwrap.
-	for errors.As(err, &unexpected) {
-		err = unexpected.Err
-	}
+	err = withoutUnexpected(err)
 	var (
 		status *githttp.Err
 		told   *pktline.ErrorLine
 		odd    *packp.ErrUnexpectedData
 		issuer x509.UnknownAuthorityError
 		around *url.Error
+		wait   net.Error
 	)
+	answer, answered := strings.CutPrefix(err.Error(), uploadPackRefused)
 	switch {
 	case errors.As(err, &status):
 		return "the server answered " + status.Response.Status
@@ -72,11 +79,28 @@ func reason(err error) string {
 	case errors.As(err, &issuer):
 		return issuer.Error() + "; name the authority's certificate with --ca-file"
 	case strings.Contains(err.Error(), "tls: certificate required"): // The alert has no name in crypto/tls.
-		return "the server asks for a client certificate; name one with --client-cert-file and --client-key-file"
+		return "the server asks for a client certificate of an authority that it knows; name one with --client-cert-file and --client-key-file"
+	case strings.Contains(err.Error(), "dubious ownership"):
+		return "the repository belongs to another user, and git reads none of those unless it is told to; run git config --global --add safe.directory with its path, as the user that runs tributary"
+	case answered:
+		return "the server answers the request for the commit with: " + answer
+	case errors.As(err, &wait) && wait.Timeout():
+		return noAnswer
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the server ended its answer too early; try again, or see what its log says"
 	case errors.As(err, &around):
 		return around.Err.Error()
 	}
 	return err.Error()
+}
+
+// withoutUnexpected takes off what go-git puts around errors, which has no Unwrap.
+func withoutUnexpected(err error) error {
+	var unexpected *plumbing.UnexpectedError
+	for errors.As(err, &unexpected) {
+		err = unexpected.Err
+	}
+	return err
 }
 
 // cleanError is an error told in other words.

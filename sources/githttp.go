@@ -45,7 +45,7 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &exchange{next: next, most: d.most, origin: d.url, token: token != ""}
+	x := &exchange{next: next, stall: stall, most: d.most, origin: d.url, token: token != ""}
 	r, err := d.list(ctx, x, token)
 	if err != nil && x.wantsOther(d.bearer) {
 		d.bearer = !d.bearer
@@ -106,8 +106,12 @@ type httpSession struct {
 
 func (s *httpSession) UploadPack(ctx context.Context, r *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	response, err := s.session.UploadPack(ctx, r)
-	if err != nil {
+	switch body := s.exchange.body; {
+	case err != nil && body != nil && body.left <= 0:
+		return nil, body.err // Of which go-git passes on no more than the text.
+	case err != nil:
 		return nil, s.exchange.explain(err)
 	}
+	s.exchange.body.left, s.exchange.body.err = s.exchange.most, errTooMuch // Now comes the pack.
 	return response, nil
 }

@@ -48,6 +48,9 @@ func parseGitRef(values map[string]string) (gitRef, error) {
 }
 
 func validRefName(name string) bool {
+	if printable(name) != name {
+		return false
+	}
 	if strings.HasPrefix(name, "refs/") {
 		return plumbing.ReferenceName(name).Validate() == nil && strings.Count(name, "/") >= 2
 	}

@@ -1,13 +1,17 @@
 package sources
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
 )
 
@@ -68,6 +72,9 @@ func (c *sshConn) close() {
 }
 
 func (d *sshDialer) connect(ctx context.Context) (*sshConn, error) {
+	if err := d.checkProxy(); err != nil {
+		return nil, err
+	}
 	soon, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	conn, err := proxy.Dial(soon, "tcp", d.address())
@@ -75,6 +82,23 @@ func (d *sshDialer) connect(ctx context.Context) (*sshConn, error) {
 		return nil, err
 	}
 	return &sshConn{conn, context.AfterFunc(ctx, func() { _ = conn.Close() })}, nil
+}
+
+// checkProxy refuses a proxy that cannot be used: the library would go past it
+// without a word, which whoever set it may not want.
+func (d *sshDialer) checkProxy() error {
+	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
+	_, err := url.Parse(all)
+	set := httpproxy.FromEnvironment()
+	set.HTTPSProxy = all
+	through, _ := set.ProxyFunc()(&url.URL{Scheme: "https", Host: d.address()}) // Nil where NO_PROXY names the host.
+	if err == nil && through != nil {
+		_, err = proxy.FromURL(through, proxy.Direct)
+	}
+	if err != nil {
+		return errors.New("ALL_PROXY names no proxy that ssh can use: write socks5://host:port, or name the Git host in NO_PROXY")
+	}
+	return nil
 }
 
 func (d *sshDialer) shakeHands(conn *sshConn, keys *hostKeys, who *identity) (*ssh.Client, error) {

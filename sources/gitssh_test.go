@@ -328,7 +328,7 @@ func TestGitOverSSHDoesNotReadWithoutEnd(t *testing.T) {
 	o := server.options()
 	line := "003e0123456789012345678901234567890123456789 refs/heads/xxxxx" // And a newline.
 	server.write("sshd_config", server.read("sshd_config")+"\nForceCommand printf '00420123456789012345678901234567890123456789 refs/heads/a\\0shallow\\n'; yes '"+line+"'\n")
-	fetchError(t, openAs(t, server.url(), o), "sends more than a fleet repo may hold")
+	fetchError(t, openAs(t, server.url(), o), "lists more than 64 MiB of branches and tags")
 }
 
 // TestGitOverSSHEndsWithContext has the host come to a stop everywhere.

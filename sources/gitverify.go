@@ -2,6 +2,7 @@ package sources
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -60,12 +61,31 @@ func (v verifier) commit(raw []byte) error {
 	return unsigned(v.keys.VerifyCommit(raw))
 }
 
+// held verifies what was verified before, with other keys.
+func (v verifier) held(at tip, from objects) error {
+	if v.needsTag() {
+		raw := from[at.tag].data
+		tag, err := decodeTag(at.tag, raw)
+		if err != nil {
+			return err
+		}
+		if err := v.tag(at.ref, tag, raw); err != nil {
+			return err
+		}
+	}
+	return v.commit(from[at.commit].data)
+}
+
 // unsigned has a refusal be a fault of the revision.
 func unsigned(refusal error) error {
 	if refusal == nil {
 		return nil
 	}
-	return &fault{"", refusal.Error()}
+	f := &fault{"", refusal.Error()}
+	if errors.Is(refusal, gitsign.ErrNotYet) {
+		return passingFault{f}
+	}
+	return f
 }
 
 // tag refuses an annotated tag that must be signed and is not, or that was
@@ -131,13 +151,18 @@ func (r *commitReader) peel(at tip, v verifier) error {
 }
 
 func (r *commitReader) tag(hash plumbing.Hash) (*gitobject.Tag, []byte, error) {
-	encoded, err := r.decodable(hash, plumbing.TagObject)
+	raw, err := r.object(hash, plumbing.TagObject)
 	if err != nil {
 		return nil, nil, err
 	}
+	tag, err := decodeTag(hash, raw)
+	return tag, raw, err
+}
+
+func decodeTag(hash plumbing.Hash, raw []byte) (*gitobject.Tag, error) {
 	tag := &gitobject.Tag{}
-	if err := tag.Decode(encoded); err != nil {
-		return nil, nil, &fault{"", fmt.Sprintf("tag %s: %v; make another", hash, err)}
+	if err := tag.Decode(decodable(plumbing.TagObject, raw)); err != nil {
+		return nil, &fault{"", fmt.Sprintf("tag %s: %v; make another", hash, err)}
 	}
-	return tag, r.used[hash].data, nil
+	return tag, nil
 }

@@ -196,10 +196,18 @@ func TestGitVerifiesAnewWithOtherKeys(t *testing.T) {
 			fetchNothing(t, s, revision)
 			fetch(t, s, "")
 
-			// What is live stays, and is not taken in anew.
+			// What is live is refused from now on, whoever signed it before, and
+			// nobody need be asked for it.
+			server.taken()
 			copyFile(t, alice+".pub", keys+".pub")
-			fetchNothing(t, s, revision)
+			wantRefusedAs(t, s, revision, revision, "not trusted")
 			wantRefusedAs(t, s, "", revision, "not trusted")
+			if got, _ := server.taken(); slices.Contains(got, "POST git-upload-pack") {
+				t.Errorf("requests = %q, want no pack of what is there", got)
+			}
+			copyFile(t, bob+".pub", keys+".pub")
+			fetch(t, s, "")
+			fetchNothing(t, s, revision)
 
 			must(t, os.Remove(keys+".pub"))
 			var refused *fleet.RefusedError

@@ -29,7 +29,7 @@ func (c *registryClient) explain(ctx context.Context, err error) error {
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("no answer in time; is the registry up, and reachable from here?: %w", ctx.Err())
+		return fmt.Errorf("%s: %w", noAnswer, ctx.Err())
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &refused):
@@ -88,6 +88,8 @@ func (c *registryClient) reason(err error) string {
 	)
 	errors.As(err, &around)
 	switch {
+	case around != nil && around.Timeout():
+		return noAnswer
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusBadRequest && c.plainHTTP:
 		return "the registry answered 400 Bad Request to plain http; leave --plain-http out if it has TLS"
 	case errors.As(err, &answer):

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -134,12 +136,22 @@ func inflateAll(s *packfile.Scanner, w io.Writer, size int64) error {
 }
 
 func packError(err error) error {
-	var broken *fault
+	var (
+		broken *fault
+		disk   *fs.PathError
+	)
 	switch {
 	case err == nil, errors.As(err, &broken), errors.Is(err, errPack):
 		return err
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: it ends too early", errPack)
+	case errors.As(err, &disk):
+		return fmt.Errorf("temporary file: %w; see that there is room, or set TMPDIR to a directory that has some", disk.Err)
+	case errors.Is(err, errStalled), errors.Is(err, errTooMuch), errors.Is(err, errPreamble):
+		return err
 	}
-	return fmt.Errorf("pack: %w", err)
+	if told, ok := strings.CutPrefix(err.Error(), "unexpected error: "); ok { // As go-git passes on what is said beside a pack.
+		return fmt.Errorf("%w: it says: %s", errPack, told)
+	}
+	return fmt.Errorf("%w: %w", errPack, err)
 }

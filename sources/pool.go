@@ -70,14 +70,14 @@ type tlsContent struct{ ca, cert, key []byte }
 
 func (o TLSOptions) read() (c tlsContent, err error) {
 	for _, f := range []struct {
-		name string
-		into *[]byte
-	}{{o.CAFile, &c.ca}, {o.CertFile, &c.cert}, {o.KeyFile, &c.key}} {
+		option, name string
+		into         *[]byte
+	}{{"--ca-file", o.CAFile, &c.ca}, {"--client-cert-file", o.CertFile, &c.cert}, {"--client-key-file", o.KeyFile, &c.key}} {
 		if f.name == "" {
 			continue
 		}
 		if *f.into, err = os.ReadFile(f.name); err != nil {
-			return c, err
+			return c, fmt.Errorf("%s: %w", f.option, err)
 		}
 	}
 	return c, nil

@@ -36,8 +36,18 @@ func (t tip) revision() string {
 	return name + "sha1:" + t.commit.String()
 }
 
-// resolve finds what is wanted among the refs that the server listed.
+// resolve finds what is wanted among the refs that the server listed. A name that
+// cannot be printed is not passed on: it becomes part of the revision, which
+// metrics, logs and answers hold.
 func (r *remote) resolve(want gitRef) (tip, error) {
+	at, err := r.find(want)
+	if err == nil && printable(at.ref) != at.ref {
+		return tip{}, fmt.Errorf("ref %s: %w: its name holds what cannot be printed; rename it", printable(at.ref), fleet.ErrInvalid)
+	}
+	return at, err
+}
+
+func (r *remote) find(want gitRef) (tip, error) {
 	switch {
 	case want.commit != "":
 		return pinned(want.commit), nil

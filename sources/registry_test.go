@@ -63,21 +63,26 @@ func TestRegistryGivesCredentialsToNoOtherHost(t *testing.T) {
 	}
 }
 
-// TestRegistryThatFallsSilentIsGivenUp needs no deadline of a context.
-func TestRegistryThatFallsSilentIsGivenUp(t *testing.T) {
+// TestHostThatFallsSilentIsGivenUp needs no deadline of a context.
+func TestHostThatFallsSilentIsGivenUp(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "some of it")
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	client := &http.Client{Transport: registryTransport{http.DefaultTransport, 10 * time.Millisecond}}
-	response, err := client.Get(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if text, err := io.ReadAll(response.Body); string(text) != "some of it" || !errors.Is(err, errStalled) {
-		t.Errorf("ReadAll = %q, %v, want some of it and then %v", text, err, errStalled)
+	for name, transport := range map[string]http.RoundTripper{
+		"registry": registryTransport{http.DefaultTransport, 10 * time.Millisecond},
+		"git":      &exchange{next: http.DefaultTransport, stall: 10 * time.Millisecond},
+	} {
+		client := &http.Client{Transport: transport}
+		response, err := client.Get(server.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if text, err := io.ReadAll(response.Body); string(text) != "some of it" || !errors.Is(err, errStalled) {
+			t.Errorf("%s: ReadAll = %q, %v, want some of it and then %v", name, text, err, errStalled)
+		}
 	}
 }

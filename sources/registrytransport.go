@@ -3,7 +3,6 @@ package sources
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -32,9 +31,7 @@ func (t registryTransport) RoundTrip(request *http.Request) (*http.Response, err
 		cancel(nil)
 		return nil, err
 	}
-	body := newSteadyBody(ctx, response.Body, cancel)
-	body.stall = t.stall
-	response.Body = body
+	response.Body = newSteadyBody(ctx, response.Body, cancel, t.stall)
 	return response, nil
 }
 
@@ -60,42 +57,4 @@ func retryAfter(value string, now time.Time) time.Duration {
 		return max(0, date.Sub(now))
 	}
 	return 0
-}
-
-// stall is longer than any registry needs to think about the next bytes.
-const stall = time.Minute
-
-var errStalled = errors.New("the registry fell silent in the middle of an answer")
-
-// steadyBody is a body that ends in an error where nothing of it comes for long,
-// because a fetch need not have a deadline.
-type steadyBody struct {
-	io.ReadCloser
-	ctx    context.Context
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	stall  time.Duration
-}
-
-func newSteadyBody(ctx context.Context, body io.ReadCloser, cancel context.CancelCauseFunc) *steadyBody {
-	timer := time.AfterFunc(stall, func() { cancel(errStalled) })
-	timer.Stop() // What is waited for is the registry, not whoever reads.
-	return &steadyBody{body, ctx, cancel, timer, stall}
-}
-
-func (b *steadyBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.stall)
-	n, err := b.ReadCloser.Read(p)
-	b.timer.Stop()
-	if err != nil && !errors.Is(err, io.EOF) && errors.Is(context.Cause(b.ctx), errStalled) {
-		err = errStalled
-	}
-	return n, err
-}
-
-func (b *steadyBody) Close() error {
-	b.timer.Stop()
-	err := b.ReadCloser.Close()
-	b.cancel(nil)
-	return err
 }

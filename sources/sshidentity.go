@@ -50,6 +50,8 @@ func readSSHKey(o GitOptions) (ssh.Signer, error) {
 		return nil, fmt.Errorf("%s needs a passphrase: put it into a file, and name that with --git-ssh-passphrase-file", printable(o.SSHKeyFile))
 	case errors.As(err, &locked):
 		return unlock(content, o)
+	case strings.Contains(err.Error(), "ENCRYPTED PRIVATE KEY"): // PKCS#8, which the library does not unlock.
+		return nil, fmt.Errorf("%s is encrypted in a form that is not understood here; ssh-keygen -p -f with its name rewrites it in OpenSSH's own", printable(o.SSHKeyFile))
 	}
 	return nil, fmt.Errorf("%s holds no private key that can be read: %s; make one with ssh-keygen -t ed25519", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
 }

@@ -24,7 +24,7 @@ type sshSession struct {
 	conn   *sshConn
 	*ssh.Session
 	stdin  io.WriteCloser
-	stdout io.Reader
+	stdout *steadyBody
 	stderr head
 	most   int64
 }
@@ -32,13 +32,13 @@ type sshSession struct {
 // openUploadPack takes over the client, and lists the refs.
 func openUploadPack(ctx context.Context, client *ssh.Client, conn *sshConn, path string, most int64) (*remote, error) {
 	s := &sshSession{client: client, conn: conn, most: most}
-	err := s.start("git-upload-pack " + shellQuote(path))
+	err := s.start(ctx, "git-upload-pack "+shellQuote(path))
 	if err != nil {
 		_ = s.Close() // It has failed already.
 		return nil, err
 	}
 	refs := packp.NewAdvRefs()
-	err = refs.Decode(&cappedBody{io.NopCloser(s.stdout), maxRefs})
+	err = refs.Decode(&cappedBody{s.stdout, maxRefs, errRefs})
 	if errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && refs.IsEmpty() {
 		err = transport.ErrEmptyRemoteRepository
 	}
@@ -50,7 +50,7 @@ func openUploadPack(ctx context.Context, client *ssh.Client, conn *sshConn, path
 	return &remote{s, refs}, nil
 }
 
-func (s *sshSession) start(command string) (err error) {
+func (s *sshSession) start(ctx context.Context, command string) (err error) {
 	if s.Session, err = s.client.NewSession(); err != nil {
 		return err
 	}
@@ -58,9 +58,13 @@ func (s *sshSession) start(command string) (err error) {
 	if s.stdin, err = s.StdinPipe(); err != nil {
 		return err
 	}
-	if s.stdout, err = s.StdoutPipe(); err != nil {
+	stdout, err := s.StdoutPipe()
+	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	context.AfterFunc(ctx, s.conn.close)
+	s.stdout = newSteadyBody(ctx, io.NopCloser(stdout), cancel, stall)
 	return s.Start(command)
 }
 
@@ -68,18 +72,23 @@ func (s *sshSession) start(command string) (err error) {
 func (s *sshSession) Close() error {
 	err := s.client.Close()
 	s.conn.close()
+	if s.stdout != nil {
+		_ = s.stdout.Close() // It lets go of its context alone.
+	}
 	return err
 }
 
 // UploadPack says all there is to say at once, as go-git does.
 func (s *sshSession) UploadPack(ctx context.Context, request *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	stop := context.AfterFunc(ctx, s.conn.close)
-	body := &sshBody{s, stop, &cappedBody{io.NopCloser(s.stdout), s.most}}
+	bounded := &cappedBody{s.stdout, maxPreamble, errPreamble}
+	body := &sshBody{s, stop, bounded}
 	response := packp.NewUploadPackResponse(request)
 	err := s.send(request)
 	if err == nil {
 		err = response.Decode(body)
 	}
+	bounded.left, bounded.err = s.most, errTooMuch // Now comes the pack.
 	if err != nil {
 		err = s.explain(ctx, err) // While the host can still be heard.
 		_ = body.Close()          // It has failed already.

@@ -7,10 +7,10 @@ import (
 )
 
 // highestVersion is the tag of the highest version in a range, as Flux chooses
-// it: tags need all three numbers and may begin with a v, and pre-releases count
-// only where the range names one. Two tags of one version are told apart by
-// their build metadata and then by their text, so that the choice never depends
-// on the order of a server's answer.
+// it: tags are strict semantic versions that may begin with a v, and pre-releases
+// count only where the range names one. Two tags of one version, which Flux tells
+// apart by when they were made, are told apart by their build metadata and then by
+// their text, so that the choice never depends on anything but the tags.
 func highestVersion(tags []string, versions string) (tag string, ok bool) {
 	in, err := semver.NewConstraint(versions)
 	if err != nil {
@@ -30,7 +30,7 @@ func highestVersion(tags []string, versions string) (tag string, ok bool) {
 }
 
 func parseVersion(tag string) (*semver.Version, bool) {
-	if strings.Count(tag, ".") < 2 {
+	if _, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v")); err != nil {
 		return nil, false // Else 2024 would be version 2024.0.0.
 	}
 	v, err := semver.NewVersion(tag)

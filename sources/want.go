@@ -1,7 +1,9 @@
 package sources
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -52,17 +54,35 @@ func (r *remote) listed(commit plumbing.Hash) (found plumbing.Hash) {
 		switch commit {
 		case hash:
 			return hash
-		case r.refs.Peeled[ref]:
+		case r.peeled(ref):
 			found = hash
 		}
 	}
 	return found
 }
 
+// peeled is the commit that an annotated tag leads to, and no hash of any object
+// where the ref is none.
+func (r *remote) peeled(ref string) plumbing.Hash {
+	if commit, ok := r.refs.Peeled[ref]; ok {
+		return commit
+	}
+	return r.refs.References[ref]
+}
+
 // givesAnyCommit tells whether commits can be had that no ref points to.
 func (r *remote) givesAnyCommit() bool {
 	offered := r.refs.Capabilities
 	return offered.Supports(capability.AllowReachableSHA1InWant) || offered.Supports("allow-any-sha1-in-want")
+}
+
+// sum is another one where the server lists anything else.
+func (r *remote) sum() [sha256.Size]byte {
+	hash := sha256.New()
+	for _, ref := range slices.Sorted(maps.Keys(r.refs.References)) {
+		fmt.Fprintf(hash, "%s %s\n", r.refs.References[ref], ref)
+	}
+	return [sha256.Size]byte(hash.Sum(nil))
 }
 
 // everything is what branches and tags point to.

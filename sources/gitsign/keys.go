@@ -171,7 +171,7 @@ func (k *Keys) addArmored(block string) error {
 func (k *Keys) addKeyring(r io.Reader) error {
 	keys, unusable, err := readOpenPGP(r)
 	if err != nil {
-		if !errors.Is(err, errPrivateKey) {
+		if !errors.Is(err, errPrivateKey) && !errors.Is(err, errRevocation) {
 			err = fmt.Errorf("is no OpenPGP keyring: %s; export it anew with gpg --export --armor", foreign(err.Error()))
 		}
 		return err

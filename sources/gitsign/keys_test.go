@@ -120,6 +120,8 @@ func TestGitKeyFilesThatAreRefused(t *testing.T) {
 		{"private binary OpenPGP key", string(l.gpg("--export-secret-keys", pgp)), ": holds a private key"},
 		{"cut off", armored[:len(armored)-20], "the OpenPGP key is cut off"},
 		{"no key in armor", strings.Join([]string{beginKeyring, "", "aGVsbG8=", endKeyring, ""}, "\n"), "OpenPGP"},
+		{"revocation certificate behind its key", armored + armoredRevocation(l, pgp), "holds a revocation certificate by itself"},
+		{"revocation certificate alone", armoredRevocation(l, pgp), "holds a revocation certificate by itself"},
 		{"half a binary key", string(l.gpg("--export", pgp)[:40]), "OpenPGP"},
 		{"SSH key beside OpenPGP keys", armored + key + "\n", "move it to a file of its own"},
 		{"too large", strings.Repeat("# padding\n", maxKeyFile/10+1), ": is larger than 1 MiB"},
@@ -144,6 +146,13 @@ func TestGitKeyFilesThatAreRefused(t *testing.T) {
 	if _, err := ReadKeys(nil); err == nil {
 		t.Error("ReadKeys of no files succeeds, and then nothing would be trusted or everything")
 	}
+}
+
+// armoredRevocation is the certificate that gpg makes with each key, and which it
+// spoils so that nobody takes it by a slip.
+func armoredRevocation(l *signingLab, key string) string {
+	_, certificate, _ := strings.Cut(string(l.read(filepath.Join(l.home, "openpgp-revocs.d", key+".rev"))), ":-----BEGIN")
+	return "-----BEGIN" + certificate
 }
 
 // TestGitLeavesOutKeysThatCannotBeUsed keeps one odd key from making a team's

@@ -30,6 +30,12 @@ var strongHashes = []crypto.Hash{crypto.SHA224, crypto.SHA256, crypto.SHA384, cr
 func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err error) {
 	packets := packet.NewReader(r)
 	for {
+		if first, err := packets.Next(); err == nil {
+			if sig, ok := first.(*packet.Signature); ok && revokes(sig) {
+				return nil, nil, errRevocation
+			}
+			packets.Unread(first)
+		}
 		e, err := openpgp.ReadEntity(packets)
 		switch {
 		case errors.Is(err, io.EOF):
@@ -49,6 +55,14 @@ func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err er
 			keys = append(keys, e)
 		}
 	}
+}
+
+// errRevocation is for a certificate that gpg --gen-revoke made. By itself it
+// revokes nothing here, and to pass over it would leave the key trusted.
+var errRevocation = errors.New("holds a revocation certificate by itself, which says nothing without its key: import it with gpg --import, and export the key anew")
+
+func revokes(s *packet.Signature) bool {
+	return s.SigType == packet.SigTypeKeyRevocation || s.SigType == packet.SigTypeSubkeyRevocation
 }
 
 // skipOpenPGP goes on to the next key.
@@ -119,7 +133,7 @@ func (k *Keys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, key 
 	}
 	now := k.now()
 	if early := sig.CreationTime.Sub(now); early > clockSkew {
-		return fmt.Errorf("that was at %s, which is yet to come; set the clock of the signer or this one", sig.CreationTime.UTC().Format(time.RFC3339))
+		return notYet(fmt.Sprintf("that was at %s, which is yet to come; set the clock of the signer or this one", rfc3339(sig.CreationTime)))
 	} else if early > 0 {
 		now = sig.CreationTime
 	}

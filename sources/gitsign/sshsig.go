@@ -51,12 +51,15 @@ func (k *Keys) checkSSHKey(o *signedObject, sig *sshsig.Signature, key sshKey) e
 	}
 	// Git asks for the time at which the signer says it was. Whoever finds an old
 	// key can say what he likes, so that the time must be right as well.
-	for _, at := range []time.Time{o.made, k.now()} {
-		if err := key.validAt(at); err != nil {
-			return err
-		}
+	if err := key.validAt(o.made); err != nil {
+		return err
 	}
-	return nil
+	now := k.now()
+	err := key.validAt(now)
+	if err != nil && now.Before(key.after) {
+		return notYet(err.Error())
+	}
+	return err
 }
 
 // validAt compares with the times that stand in allowed_signers, both of which

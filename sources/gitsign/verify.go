@@ -2,8 +2,20 @@ package gitsign
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 )
+
+// ErrNotYet is what a refusal is that may be over by itself: the signature, or the
+// life of the key that made it, begins in the future.
+var ErrNotYet = errors.New("not yet")
+
+// notYet is an ErrNotYet in words of its own.
+type notYet string
+
+func (e notYet) Error() string { return string(e) }
+
+func (notYet) Is(target error) bool { return target == ErrNotYet }
 
 // VerifyCommit tells whether one of the keys signed a commit, given as the
 // object's content. An error says, as a

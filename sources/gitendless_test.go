@@ -1,0 +1,138 @@
+package sources_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// TestGitStopsListeningBeforeAPack has servers that never come to the pack, with
+// what go-git keeps of what they say meanwhile.
+func TestGitStopsListeningBeforeAPack(t *testing.T) {
+	for name, c := range map[string]struct{ first, again string }{
+		"shallow": {"", "0034shallow 0123456789012345678901234567890123456789"},
+		"ACK":     {"0000", "0038ACK 0123456789012345678901234567890123456789 common\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo := newGitRepo(t)
+			repo.commit(map[string]string{"fleet.yaml": "one"})
+			server := repo.serve()
+			var sent atomic.Int64
+			server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+				if r.Method == "GET" {
+					return w
+				}
+				w.Header().Set("Content-Type", "application/x-git-upload-pack-result")
+				_, _ = io.WriteString(w, c.first)
+				many := strings.Repeat(c.again, 1000)
+				for {
+					n, err := io.WriteString(w, many)
+					if sent.Add(int64(n)); err != nil || sent.Load() > 1<<30 {
+						return nil
+					}
+				}
+			})
+			fetchError(t, open(t, server.url()), "says too much before it sends what was asked for")
+			server.Close() // It waits for what it answers.
+			if n := sent.Load(); n > 32<<20 {
+				t.Errorf("%d bytes were taken, want at most what is on the way beside 1 MiB", n)
+			}
+		})
+	}
+}
+
+// TestGitReadsCommitsWithLongHeaders has one of which every line would be copied
+// for each line that follows.
+func TestGitReadsCommitsWithLongHeaders(t *testing.T) {
+	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
+		commit := repo.commit(map[string]string{"fleet.yaml": "one"})
+		raw := []byte(repo.inBare("cat-file", "commit", commit))
+		at := bytes.Index(raw, []byte("\n\n"))
+		long := slices.Concat(raw[:at], []byte("\nnote x\n"), bytes.Repeat([]byte(" \n"), 2_000_000), raw[at+1:])
+		repo.writeMain(string(long))
+		wantContents(t, fetch(t, open(t, url), "").Tree, map[string]string{"fleet.yaml": "one"})
+	})
+}
+
+// writeMain makes main a commit of that text, whatever git thinks of it.
+func (r *gitRepo) writeMain(commit string) {
+	r.t.Helper()
+	hash := r.gitInput(commit, "--git-dir", r.bare(), "hash-object", "-t", "commit", "-w", "--literally", "--stdin")
+	r.inBare("update-ref", "refs/heads/main", hash)
+}
+
+func TestGitRefusesNamesThatCannotBePrinted(t *testing.T) {
+	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
+		repo.commit(map[string]string{"fleet.yaml": "one"})
+		s := open(t, url)
+		known := fetch(t, s, "").Revision
+		for _, name := range []string{"caf\xe9", "a\u009b1m", "\u202emain"} {
+			repo.inBare("branch", name, "main")
+			repo.inBare("symbolic-ref", "HEAD", "refs/heads/"+name)
+			if _, err := s.Fetch(deadline(t), known); !errors.Is(err, fleet.ErrInvalid) || !strings.Contains(err.Error(), "cannot be printed") {
+				t.Errorf("Fetch with the default branch %q = %v, want a fleet.ErrInvalid", name, err)
+			}
+		}
+		repo.inBare("symbolic-ref", "HEAD", "refs/heads/main")
+		fetchNothing(t, s, known)
+	})
+}
+
+// TestGitLeavesAHostAloneThatWantsToBe has one that says so when it is asked for
+// what is new.
+func TestGitLeavesAHostAloneThatWantsToBe(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	server := repo.serve()
+	s := open(t, server.url())
+	fetch(t, s, "")
+	repo.commit(map[string]string{"fleet.yaml": "two"})
+	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+		if r.Method == "GET" {
+			return w
+		}
+		w.Header().Set("Retry-After", "10")
+		http.Error(w, "later", http.StatusTooManyRequests)
+		return nil
+	})
+	server.taken()
+	err := fetchError(t, s, "429 Too Many Requests")
+	var told *fleet.RetryError
+	if !errors.As(err, &told) || told.After != 10*time.Second {
+		t.Errorf("error = %#v, want a fleet.RetryError of 10 s", err)
+	}
+	if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs", "POST git-upload-pack"}) {
+		t.Errorf("requests = %q, want none after it was asked to come later", got)
+	}
+}
+
+// TestGitLooksOnceForACommitThatIsNowhere spares a server that gives no commit but
+// with all of the history.
+func TestGitLooksOnceForACommitThatIsNowhere(t *testing.T) {
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	server := repo.serve()
+	s := open(t, server.url()+"?ref="+strings.Repeat("deadbeef", 5))
+	first := fetchError(t, s, "no branch and no tag leads to it")
+	server.taken()
+	if second := fetchError(t, s); second.Error() != first.Error() {
+		t.Errorf("error = %q, and %q before", second, first)
+	}
+	if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs"}) {
+		t.Errorf("requests = %q, want one for the refs alone", got)
+	}
+	repo.commit(map[string]string{"fleet.yaml": "two"})
+	server.taken()
+	fetchError(t, s)
+	if got, _ := server.taken(); !slices.Contains(got, "POST git-upload-pack") {
+		t.Errorf("requests = %q, want it to be looked for again where refs have moved", got)
+	}
+}
