@@ -128,7 +128,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 			return nil
 		case err != nil:
 			failures++
-			f.log.Error("source does not answer", "source", f.status.Source, "err", err)
+			f.log.Error("source cannot be read", "source", f.status.Source, "err", err)
 		default:
 			known, failures = revision, 0
 		}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"time"
 )
@@ -53,7 +54,12 @@ type RetryError struct {
 	After time.Duration
 }
 
-func (e *RetryError) Error() string { return e.Err.Error() }
+func (e *RetryError) Error() string {
+	if e.After <= 0 {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("%v; it is left alone for %s, as it asks", e.Err, min(e.After, longestRetry))
+}
 func (e *RetryError) Unwrap() error { return e.Err }
 
 // longestRetry is how long a host may keep a source from being looked at: one

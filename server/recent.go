@@ -10,24 +10,25 @@ import (
 // bounded: what is forgotten costs one look when it comes back.
 type recent struct {
 	mu    sync.Mutex
-	known map[digest]bool
+	known map[digest]string // the provider that it was for
 	order [1024]digest
 	next  int
 }
 
-// again tells whether the signature was there before, and notes it.
-func (r *recent) again(signature []byte) bool {
+// again is the provider that the signature was there for before, "" for none; it
+// is noted.
+func (r *recent) again(signature []byte, provider string) string {
 	sum := sha256.Sum256(signature)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.known[sum] {
-		return true
+	if before := r.known[sum]; before != "" {
+		return before
 	}
 	if r.known == nil {
-		r.known = map[digest]bool{}
+		r.known = map[digest]string{}
 	}
 	delete(r.known, r.order[r.next])
-	r.known[sum], r.order[r.next] = true, sum
+	r.known[sum], r.order[r.next] = provider, sum
 	r.next = (r.next + 1) % len(r.order)
-	return false
+	return ""
 }

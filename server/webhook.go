@@ -53,13 +53,15 @@ func (s *Server) hear(p provider, r *http.Request) (result string, err error) {
 	if err != nil {
 		return "", err
 	}
-	// It is noted whatever the event is, whose name is not signed. Scripts sign
-	// the same body each time, so theirs say nothing.
-	again := signature != nil && p.name != generic.name && s.recent.again(signature)
+	// It is noted whatever the event is, whose name is not signed.
+	before := ""
+	if signature != nil {
+		before = s.recent.again(signature, p.name)
+	}
 	switch {
 	case !p.moved(r.Header, body):
 		return "ignored", nil
-	case again:
+	case before != "" && (before != p.name || p.name != generic.name): // Scripts sign the same body each time.
 		return "repeated", nil
 	}
 	return "look", nil

@@ -489,6 +489,9 @@ func TestReplayedWebhooksHaveNoEffect(t *testing.T) {
 			r.send("generic", "{}", look, bearer(hookSecret)...)
 		}
 
+		// Nor does what was overheard elsewhere come in as a script's.
+		r.send("generic", "one", repeated, "X-Signature", "sha256="+mac(hookSecret, "one"))
+
 		for n := range 1024 {
 			r.push(fmt.Sprint("push ", n), look)
 		}

@@ -13,6 +13,10 @@ import (
 // do. What it is given has gone through entryName.
 type builder struct {
 	budget budget
+	// unpacked is how many bytes may come out of archives yet, and entries how
+	// many files, kept or not.
+	unpacked int64
+	entries  int
 	// within is the directory that becomes the root; empty for all of it. What
 	// lies elsewhere is left out.
 	within string
@@ -38,7 +42,10 @@ func newBuilder(limits Limits, within string, last *tree) *builder {
 	if last == nil {
 		last = &tree{&node{}}
 	}
-	b := &builder{budget: budget{limits: limits}, within: within, found: within == "", last: last}
+	b := &builder{
+		budget: budget{limits: limits}, unpacked: maxUnpacked(limits), entries: maxEntries(limits),
+		within: within, found: within == "", last: last,
+	}
 	b.directories = map[string]*branch{".": newBranch(".", "")}
 	return b
 }

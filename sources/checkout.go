@@ -168,7 +168,7 @@ func publicURL(remote string) string {
 		return short[2]
 	}
 	u, err := url.Parse(remote)
-	if err != nil {
+	if err != nil || u.Scheme == "file" {
 		return ""
 	}
 	public := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}

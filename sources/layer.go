@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/content"
@@ -38,7 +39,7 @@ func (l layer) mustUnpack() bool {
 func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder) error {
 	blob, err := from.Blobs().Fetch(ctx, l.Descriptor)
 	if err != nil {
-		return fmt.Errorf("layer %s: %w", l.Digest, err)
+		return fmt.Errorf("layer %s: %w", l.Digest, otherSize(err, l.Descriptor))
 	}
 	defer blob.Close()
 	verified := content.NewVerifyReader(blob, l.Descriptor)
@@ -57,6 +58,16 @@ func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder)
 		return &fault{"", fmt.Sprintf("layer %s of media type %s is broken: %s; push the artifact anew", l.Digest, clean(l.MediaType), clean(err.Error()))}
 	}
 	return err
+}
+
+// otherSize says what oras-go does where a registry announces another size than
+// stands in the manifest, or in the index for a manifest. Which of the two is
+// wrong cannot be told, so that it is no fault of the artifact.
+func otherSize(err error, d ocispec.Descriptor) error {
+	if !strings.HasSuffix(err.Error(), "mismatch Content-Length") { // It has no type.
+		return err
+	}
+	return fmt.Errorf("the registry has another number of bytes than the %d that it should be; push the artifact anew, or see what stands before the registry", d.Size)
 }
 
 // mismatch says what a VerifyReader found.

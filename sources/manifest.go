@@ -103,7 +103,10 @@ func checkLayers(layers []ocispec.Descriptor, limits Limits) error {
 		if err := d.Digest.Validate(); err != nil {
 			return &fault{"", fmt.Sprintf("a layer has the digest %s, which cannot be; push the artifact anew", clean(printable(string(d.Digest))))}
 		}
-		if d.Size < 0 || d.Size > maxUnpacked(limits)-size {
+		if d.Size < 0 {
+			return &fault{"", fmt.Sprintf("layer %s has a size of %d bytes, which cannot be; push the artifact anew", d.Digest, d.Size)}
+		}
+		if d.Size > maxUnpacked(limits)-size {
 			return &fault{"", fmt.Sprintf("layer %s: with its %d bytes the artifact is much larger than %s; move what no cluster needs out of the fleet repo", d.Digest, d.Size, bytesize(limits.TreeSize))}
 		}
 		size += d.Size

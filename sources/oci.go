@@ -2,7 +2,6 @@ package sources
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -25,6 +24,8 @@ type registryArtifact struct {
 	turn turn
 	// last is what was read last; its digest is empty at first.
 	last pulled
+	// tag is what the artifact was found under last.
+	tag string
 	// refused is a manifest whose artifact breaks the rules, and why. It would
 	// break them again. A missing signature is no such reason: it may come after
 	// the artifact.
@@ -81,10 +82,11 @@ func (r *registryArtifact) fetch(ctx context.Context, known string) (*fleet.Snap
 	if err != nil {
 		return nil, err
 	}
-	tag, head, err := r.at.artifact.resolve(ctx, from)
+	tag, head, err := r.at.artifact.resolve(ctx, from, r.tag)
 	if err != nil {
 		return nil, err
 	}
+	r.tag = tag
 	revision := revisionName(tag, head.Digest.String())
 	if revision == known {
 		return nil, nil
@@ -107,8 +109,7 @@ func (r *registryArtifact) advance(ctx context.Context, from *ociremote.Reposito
 		return r.refused.err
 	}
 	next, err := r.pull(ctx, from, head)
-	var broken *fault
-	if errors.As(err, &broken) {
+	if isLasting(err) {
 		r.refused.digest, r.refused.err = head.Digest, err
 	}
 	if err != nil {
@@ -176,7 +177,7 @@ func readManifest(ctx context.Context, from *ociremote.Repository, d ocispec.Des
 	}
 	body, err := from.Manifests().Fetch(ctx, d)
 	if err != nil {
-		return manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, err)
+		return manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, otherSize(err, d))
 	}
 	defer body.Close()
 	text, err := content.ReadAll(body, d)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -347,6 +348,27 @@ func TestOCILooksInOneRoundTrip(t *testing.T) {
 	if got := proxy.taken(); !slices.Equal(got, want[:1]) {
 		t.Errorf("a look asks for %q, want %q", got, want[:1])
 	}
+}
+
+// TestOCILooksForAVersionInOneRoundTrip has neither request answered before both
+// are there.
+func TestOCILooksForAVersionInOneRoundTrip(t *testing.T) {
+	server := newRegistryServer(t)
+	server.pushFlux("fleet:v1.0.0", someFiles)
+	proxy := server.proxy()
+	s := openAs(t, "oci://"+proxy.host()+"/fleet?semver=1.x", server.options())
+	known := fetch(t, s, "").Revision
+	var both sync.WaitGroup
+	both.Add(2)
+	proxy.interfere(func(http.ResponseWriter, *http.Request) bool {
+		both.Done()
+		both.Wait()
+		return false
+	})
+	fetchNothing(t, s, known)
+	proxy.interfere(nil)
+	server.pushFlux("fleet:v1.1.0", map[string]string{"fleet.yaml": "newer"})
+	wantContents(t, fetch(t, s, known).Tree, map[string]string{"fleet.yaml": "newer"})
 }
 
 func TestOCIRemembersWhatItRefused(t *testing.T) {

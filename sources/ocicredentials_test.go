@@ -224,6 +224,38 @@ func TestOCIForbiddenNamesTheOption(t *testing.T) {
 	}
 }
 
+// TestOCIForbiddenSaysWhy has reasons that are not who asks.
+func TestOCIForbiddenSaysWhy(t *testing.T) {
+	server := newRegistryServer(t)
+	server.pushFlux("fleet:v1", someFiles)
+	proxy := server.proxy()
+	refuse := func(w http.ResponseWriter) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"errors":[{"code":"DENIED","message":"the quota is used up"}]}`))
+	}
+	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet {
+			refuse(w)
+		}
+		return r.Method == http.MethodGet
+	})
+	fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", server.options()), "may not read fleet", "the quota is used up")
+
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { refuse(w) }))
+	defer elsewhere.Close()
+	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/blobs/") {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+			return true
+		}
+		return false
+	})
+	err := fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", server.options()), strings.TrimPrefix(elsewhere.URL, "http://")+" answered 403")
+	if errors.Is(err, fleet.ErrForbidden) {
+		t.Errorf("error = %v, which blames the credentials", err)
+	}
+}
+
 // TestOCICredentialsStayWithTheRegistry has the registry send blobs from another
 // host, as those do that keep them in S3.
 func TestOCICredentialsStayWithTheRegistry(t *testing.T) {

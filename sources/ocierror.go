@@ -26,6 +26,7 @@ func (c *registryClient) explain(ctx context.Context, err error) error {
 		refused *fleet.RefusedError
 		retry   *fleet.RetryError
 		told    cleanError
+		unread  credentialTrouble
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -38,7 +39,9 @@ func (c *registryClient) explain(ctx context.Context, err error) error {
 		return retry
 	case errors.As(err, &told):
 		return told
-	case isCredentialError(err):
+	case errors.As(err, &unread):
+		return cleanError{clean(unread.Error()), err}
+	case isCredentialError(err) && c.answered(err):
 		c.forget()
 		return c.credentialError(err)
 	}
@@ -61,23 +64,47 @@ func isCredentialError(err error) bool {
 	return errors.Is(err, auth.ErrBasicCredentialNotFound) || status(err) == http.StatusUnauthorized || status(err) == http.StatusForbidden
 }
 
+// answered tells whether it is the registry that turned a request down, or who gives
+// out its tokens, and not a store of blobs that it redirected to: those say 403.
+func (c *registryClient) answered(err error) bool {
+	var answer *errcode.ErrorResponse
+	return !errors.As(err, &answer) || answer.StatusCode != http.StatusForbidden || answer.URL == nil || answer.URL.Host == c.at.Host()
+}
+
+// told is what the registry says of why it turned a request down, which may be
+// another reason than who asks.
+func told(err error) string {
+	var answer *errcode.ErrorResponse
+	if !errors.As(err, &answer) || len(answer.Errors) == 0 {
+		return ""
+	}
+	return "; the registry says: " + clean(answer.Errors.Error())
+}
+
 func (c *registryClient) credentialError(err error) error {
 	host := c.at.Registry
 	switch {
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return fmt.Errorf("%w: the registry asks for a user and password, and there is none for %s in %s; name a Docker config that has one with --registry-config", fleet.ErrUnauthenticated, host, c.configName())
 	case status(err) == http.StatusUnauthorized:
-		return fmt.Errorf("%w: the registry takes no credentials that are in %s for %s; name a Docker config that has others with --registry-config", fleet.ErrUnauthenticated, c.configName(), host)
+		return fmt.Errorf("%w: the registry takes no credentials that are in %s for %s; name a Docker config that has others with --registry-config%s", fleet.ErrUnauthenticated, c.configName(), host, told(err))
 	}
-	return fmt.Errorf("%w: whoever asks with the credentials for %s in %s may not read %s, if it exists; name a Docker config with others with --registry-config", fleet.ErrForbidden, host, c.configName(), c.at.Repository)
+	return fmt.Errorf("%w: whoever asks with the credentials for %s in %s may not read %s, if it exists; name a Docker config with others with --registry-config%s", fleet.ErrForbidden, host, c.configName(), c.at.Repository, told(err))
 }
 
 func (c *registryClient) configName() string {
 	if c.configFile != "" {
 		return c.configFile
 	}
-	return "Docker's config.json"
+	if file := defaultDockerConfig(); exists(file) {
+		return file
+	}
+	return "Docker's config.json, which is not there"
 }
+
+// credentialTrouble is an error of the credentials' files and helpers, told as it
+// is: oras-go puts a request before it that has nothing to do with it.
+type credentialTrouble struct{ error }
 
 // reason is an error's text without what oras-go and net/http put around it.
 func (c *registryClient) reason(err error) string {
@@ -121,7 +148,11 @@ func (c *registryClient) wantsCertificate(err error) bool {
 }
 
 func answerText(answer *errcode.ErrorResponse) string {
-	text := fmt.Sprintf("the registry answered %d %s", answer.StatusCode, http.StatusText(answer.StatusCode))
+	who := "the registry"
+	if answer.URL != nil {
+		who = answer.URL.Host
+	}
+	text := fmt.Sprintf("%s answered %d %s", who, answer.StatusCode, http.StatusText(answer.StatusCode))
 	if len(answer.Errors) > 0 {
 		text += ": " + answer.Errors.Error()
 	}

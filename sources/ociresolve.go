@@ -8,8 +8,11 @@ import (
 	"net/url"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry"
 	ociremote "oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
@@ -17,8 +20,10 @@ import (
 )
 
 // resolve asks which manifest is meant, and under which tag; a digest that was
-// asked for has none.
-func (a artifact) resolve(ctx context.Context, from *ociremote.Repository) (tag string, head ocispec.Descriptor, err error) {
+// asked for has none. Of a range of versions the one that was highest before is
+// asked for while the tags are listed, so that it takes one round trip where
+// nothing has moved.
+func (a artifact) resolve(ctx context.Context, from *ociremote.Repository, before string) (tag string, head ocispec.Descriptor, err error) {
 	switch {
 	case a.digest != "":
 		head, err = resolve(ctx, from, a.digest)
@@ -26,6 +31,16 @@ func (a artifact) resolve(ctx context.Context, from *ociremote.Repository) (tag 
 			err = fmt.Errorf("digest %s: %w there; it may have been deleted", a.digest, fleet.ErrNotFound)
 		}
 		return "", head, err
+	case a.semver != "" && before != "":
+		var group errgroup.Group
+		group.Go(func() (err error) {
+			tag, err = a.highestTag(ctx, from)
+			return err
+		})
+		head, headErr := resolve(ctx, from, before)
+		if err := group.Wait(); err != nil || tag == before && headErr == nil {
+			return tag, head, err
+		}
 	case a.semver != "":
 		tag, err = a.highestTag(ctx, from)
 	default:
@@ -91,16 +106,23 @@ func (a artifact) highestTag(ctx context.Context, from *ociremote.Repository) (s
 	return strings.ReplaceAll(tag, "+", "_"), nil
 }
 
+// allTags leaves out what can be no tag, of whatever length it is.
 func allTags(ctx context.Context, from *ociremote.Repository) (all []string, err error) {
+	listed := 0
 	err = from.Tags(ctx, "", func(tags []string) error {
-		if all = append(all, tags...); len(all) > maxTags {
+		for _, tag := range tags {
+			if listed += len(tag); (registry.Reference{Reference: tag}).ValidateReferenceAsTag() == nil {
+				all = append(all, tag)
+			}
+		}
+		if len(all) > maxTags || listed > maxTagBytes {
 			return errdef.ErrTooManyPages
 		}
 		return nil
 	})
 	switch {
 	case errors.Is(err, errdef.ErrTooManyPages):
-		return nil, fmt.Errorf("the repository lists more than %d tags, or more than %d pages of them, too many to look for a version in; name a tag", maxTags, maxTagPages)
+		return nil, fmt.Errorf("the repository lists more than %d tags, or more than %d pages or %s of them, too many to look for a version in; name a tag", maxTags, maxTagPages, bytesize(maxTagBytes))
 	case isNotFound(err):
 		return nil, errRepository
 	}

@@ -2,6 +2,7 @@ package sources
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -87,6 +88,8 @@ func (o Options) check(at location) error {
 		return invalidOption("keys to verify commits with are of use for a Git repository alone, and the source is none")
 	case len(o.OCI.VerifyKeyFiles) > 0 && at.artifact == nil:
 		return invalidOption("keys to verify artifacts with are of use for an oci:// source alone, and the source is none")
+	case slices.Contains(o.Git.VerifyKeyFiles, "") || slices.Contains(o.OCI.VerifyKeyFiles, ""):
+		return invalidOption("keys to verify with: a file without a name; name one that holds public keys")
 	case o.Git.Verify != "" && len(o.Git.VerifyKeyFiles) == 0:
 		return invalidOption("verify %s: name the public keys to verify with", o.Git.Verify)
 	case !o.Git.Verify.known():

@@ -231,6 +231,39 @@ func TestPushComesThroughTrouble(t *testing.T) {
 	}
 }
 
+// TestPushStartsAnUploadOver has the connection break while a blob is on its way,
+// and after the last of it.
+func TestPushStartsAnUploadOver(t *testing.T) {
+	for name, passOn := range map[string]bool{"on the way": false, "after the last of it": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistryServer(t)
+			proxy := r.proxy()
+			cut := false
+			proxy.interfere(func(w http.ResponseWriter, request *http.Request) bool {
+				if cut || request.Method != http.MethodPut || !strings.Contains(request.URL.Path, "/blobs/uploads/") {
+					return false
+				}
+				cut = true
+				if passOn {
+					_, err := http.DefaultTransport.RoundTrip(r.directly(request))
+					must(t, err)
+				}
+				panic(http.ErrAbortHandler)
+			})
+			_, err := sources.Push(deadline(t), writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", r.pushOptions())
+			must(t, err)
+			wantContents(t, fetch(t, r.open("fleet:v1"), "").Tree, pushedFiles)
+		})
+	}
+}
+
+// directly is a request to a proxy as one to the registry.
+func (r *registryServer) directly(request *http.Request) *http.Request {
+	to := request.Clone(request.Context())
+	to.RequestURI, to.URL.Scheme, to.URL.Host = "", "http", r.host
+	return to
+}
+
 func TestPushDoesNotWaitForEver(t *testing.T) {
 	r := newRegistryServer(t)
 	proxy := r.proxy()

@@ -242,7 +242,7 @@ func TestPushNamesNoCredentialOfTheRemote(t *testing.T) {
 		"github.com:acme/fleet.git":                                                   "github.com:acme/fleet.git",
 		"glpat-0123456789abcdefsecret0123456789@github.com:acme/fleet.git":            "github.com:acme/fleet.git",
 		"user:secret@github.com:acme/fleet.git":                                       "",
-		"file:///srv/git/fleet.git":                                                   "file:///srv/git/fleet.git",
+		"file:///srv/git/fleet.git":                                                   "",
 		"/home/somebody/fleet.git":                                                    "",
 		"../fleet.git":                                                                "",
 		"https://user:sec%ret@git.example.com/fleet.git":                              "",

@@ -76,6 +76,7 @@ const (
 	// maxManifest is what registries themselves take as a manifest.
 	maxManifest = 4 << 20
 	maxTags     = 100_000
+	maxTagBytes = 32 << 20
 	// tagsPerPage is what is asked for. Registries may give fewer, hence the other
 	// bound.
 	tagsPerPage = 1000
@@ -89,7 +90,11 @@ func (c *registryClient) credentialsFrom(config *dockerConfig) auth.CredentialFu
 		if host != c.at.Host() {
 			return auth.EmptyCredential, nil
 		}
-		return config.credential(ctx, c.at)
+		credential, err := config.credential(ctx, c.at)
+		if err != nil && ctx.Err() == nil {
+			err = credentialTrouble{err}
+		}
+		return credential, err
 	}
 }
 

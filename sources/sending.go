@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,6 +111,35 @@ func (m *meter) set(change func()) {
 	if m.report != nil {
 		m.report(min(m.finished+m.current, m.total), m.total)
 	}
+}
+
+// pushTransport makes a request again that may succeed then, but not the one that
+// sends a blob: what becomes of an upload that was cut off nobody can tell.
+type pushTransport struct{ once, again http.RoundTripper }
+
+func (t pushTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if request.Method == http.MethodPut && strings.Contains(request.URL.Path, "/blobs/uploads/") {
+		return t.once.RoundTrip(request)
+	}
+	return t.again.RoundTrip(request)
+}
+
+// waitAfter tells whether a blob may be sent again after an error, and when.
+func waitAfter(attempt int, err error) (time.Duration, bool) {
+	var (
+		told    *fleet.RetryError
+		network net.Error
+	)
+	backoff := retry.DefaultBackoff(attempt, nil)
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), attempt >= pushAttempts:
+		return 0, false
+	case errors.As(err, &told):
+		return max(told.After, backoff), told.After <= longestWait
+	case status(err) >= http.StatusInternalServerError, status(err) == http.StatusNotFound:
+		return backoff, true
+	}
+	return backoff, status(err) == 0 && (errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
 }
 
 // pushPolicy makes requests again that may succeed then.

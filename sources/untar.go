@@ -14,8 +14,8 @@ import (
 // what lands differently on different machines; what it reads of a stream that
 // never ends is bounded.
 func untar(ctx context.Context, r io.Reader, b *builder) error {
-	archive := tar.NewReader(&inflated{r, maxUnpacked(b.budget.limits), b.budget.limits})
-	for entries := 1; ; entries++ {
+	archive := tar.NewReader(&inflated{r, b})
+	for {
 		header, err := archive.Next()
 		switch {
 		case errors.Is(err, io.EOF):
@@ -24,9 +24,10 @@ func untar(ctx context.Context, r io.Reader, b *builder) error {
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case entries > maxEntries(b.budget.limits):
+		case b.entries <= 0:
 			return tooManyFiles(b.budget.limits)
 		}
+		b.entries--
 		if err := addEntry(b, header, archive); err != nil {
 			return err
 		}
@@ -90,19 +91,19 @@ func refusedType(header *tar.Header) string {
 	return fmt.Sprintf("is of type %q, which is no file, directory or symbolic link; remove it", header.Typeflag)
 }
 
-// inflated ends a stream that is longer than any tree within limits can be,
-// because a few bytes behind gzip can stand for any number.
+// inflated ends the streams of an artifact where they are longer together than
+// any tree within limits can be, because a few bytes behind gzip can stand for any
+// number.
 type inflated struct {
 	io.Reader
-	left   int64
-	limits Limits
+	into *builder
 }
 
 func (r *inflated) Read(p []byte) (int, error) {
-	if r.left <= 0 {
-		return 0, &fault{"", fmt.Sprintf("its files are much larger than %s together; move what no cluster needs out of the fleet repo", bytesize(r.limits.TreeSize))}
+	if r.into.unpacked <= 0 {
+		return 0, &fault{"", fmt.Sprintf("its files are much larger than %s together; move what no cluster needs out of the fleet repo", bytesize(r.into.budget.limits.TreeSize))}
 	}
-	n, err := r.Reader.Read(p[:min(int64(len(p)), r.left)])
-	r.left -= int64(n)
+	n, err := r.Reader.Read(p[:min(int64(len(p)), r.into.unpacked)])
+	r.into.unpacked -= int64(n)
 	return n, err
 }

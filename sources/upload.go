@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	ociremote "oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -45,9 +46,8 @@ type uploader struct {
 func (u *uploader) push(ctx context.Context, to *ociremote.Repository, tags []string) error {
 	u.to = to
 	if c, ok := to.Client.(*auth.Client); ok {
-		c.Client.Transport = &retry.Transport{
-			Base: sendingTransport{c.Client.Transport, u.meter, longestStop}, Policy: func() retry.Policy { return pushPolicy{} },
-		}
+		once := sendingTransport{c.Client.Transport, u.meter, longestStop}
+		c.Client.Transport = pushTransport{once, &retry.Transport{Base: once, Policy: func() retry.Policy { return pushPolicy{} }}}
 	}
 	// Else credentials would be asked for first to look, and then to write.
 	ctx = auth.AppendRepositoryScope(ctx, to.Reference, auth.ActionPull, auth.ActionPush)
@@ -86,8 +86,24 @@ func (u *uploader) tag(ctx context.Context, tag string) error {
 	return u.to.Manifests().PushReference(ctx, m.Descriptor, bytes.NewReader(m.data), tag)
 }
 
-// store sends what the registry does not have.
+// store sends what the registry does not have. What was cut off is sent from the
+// start, in an upload of its own: the one that was begun may be gone, or whole.
 func (u *uploader) store(ctx context.Context, b stored) error {
+	for attempt := 0; ; attempt++ {
+		err := u.storeOnce(ctx, b)
+		wait, again := waitAfter(attempt, err)
+		if !again {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (u *uploader) storeOnce(ctx context.Context, b stored) error {
 	there, err := u.to.Blobs().Exists(ctx, b.Descriptor)
 	if err == nil && !there {
 		err = u.to.Blobs().Push(ctx, b.Descriptor, bytes.NewReader(b.data))
@@ -99,9 +115,9 @@ func (u *uploader) store(ctx context.Context, b stored) error {
 }
 
 func explainPush(ctx context.Context, client *registryClient, err error) error {
-	if status(err) == http.StatusForbidden && ctx.Err() == nil {
-		return fmt.Errorf("%w: whoever pushes with the credentials for %s in %s may not write to %s; name a Docker config with others with --registry-config",
-			fleet.ErrForbidden, client.at.Registry, client.configName(), client.at.Repository)
+	if status(err) == http.StatusForbidden && ctx.Err() == nil && client.answered(err) {
+		return fmt.Errorf("%w: whoever pushes with the credentials for %s in %s may not write to %s; name a Docker config with others with --registry-config%s",
+			fleet.ErrForbidden, client.at.Registry, client.configName(), client.at.Repository, told(err))
 	}
 	return client.explain(ctx, err)
 }

@@ -27,10 +27,12 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, func() { end(stop) })
 	err := newRoot().ExecuteContext(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
-	}
-	if !errors.Is(err, errTold) {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(os.Stderr, "tributary: interrupted")
+	case !errors.Is(err, errTold):
 		fmt.Fprintln(os.Stderr, "tributary:", err)
 	}
 	return 1

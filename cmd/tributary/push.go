@@ -36,6 +36,7 @@ func newPush() *cobra.Command {
 		Long: `Checks every cluster as validate does, and puts the directory into a registry as
 an artifact that tributary, oras pull and Flux's OCIRepository read. The same tree
 gives the same bytes on any machine: what of it the registry has is not sent again.
+What is said of it counts too: with other annotations the digest is another.
 
 All files are pushed, those too that .gitignore names, and nothing of .git. A
 symbolic link becomes a copy of what it leads to, since Flux leaves links out; one
@@ -61,7 +62,7 @@ pushed or not all tags were put.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringSliceVar(&o.tags, "tag", nil, "a further tag, put after the one of the target (may be repeated)")
+	f.Var(nameList{&o.tags}, "tag", "a further tag, put after the one of the target (may be repeated)")
 	f.StringVar(&o.source, "source", "", "where the tree comes from, in place of the checkout's remote origin")
 	f.StringVar(&o.revision, "revision", "", "which revision it is, such as main@sha1:<commit>, in place of the checkout's")
 	f.StringVar(&o.created, "created", "", "when it was made (RFC 3339), in place of the commit's time")

@@ -34,9 +34,9 @@ func (s *sourceFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&git.SSHKeyFile, "git-ssh-key-file", "", "private key for ssh (default: the agent at SSH_AUTH_SOCK)")
 	f.StringVar(&git.SSHPassphraseFile, "git-ssh-passphrase-file", "", "file with the passphrase of that key")
 	f.StringVar(&git.KnownHostsFile, "git-known-hosts-file", "", "keys of ssh hosts, no other is talked to (default ~/.ssh/known_hosts)")
-	f.StringSliceVar(&git.VerifyKeyFiles, "verify-git-keys", nil, "files with OpenPGP or SSH public keys, one of which must have signed")
+	f.Var(nameList{&git.VerifyKeyFiles}, "verify-git-keys", "files with OpenPGP or SSH public keys, one of which must have signed")
 	f.StringVar((*string)(&git.Verify), "verify-git-mode", "", "what must be signed: head (the commit), tag, or tag-and-head (default head)")
-	f.StringSliceVar(&s.options.OCI.VerifyKeyFiles, "verify-oci-keys", nil, "files with Cosign public keys, one of which must have signed")
+	f.Var(nameList{&s.options.OCI.VerifyKeyFiles}, "verify-oci-keys", "files with Cosign public keys, one of which must have signed")
 }
 
 // bindRegistry binds those that pushing takes too.

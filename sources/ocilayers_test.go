@@ -1,0 +1,31 @@
+package sources_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+// TestOCIInflatesNoBombOfManyLayers has each layer stay within what one may be.
+func TestOCIInflatesNoBombOfManyLayers(t *testing.T) {
+	limits := sources.Limits{TreeSize: 1 << 20} // Which lets 72 MiB come out of archives.
+	bomb := gzipped(t, tarred(t, entryFile(".git/x", string(make([]byte, 40<<20)))))
+	server := newRegistryServer(t)
+	for tag, layers := range map[string]int{"one": 1, "two": 2} {
+		blobs := []blob{{"text/plain", []byte("one"), map[string]string{"org.opencontainers.image.title": "fleet.yaml"}}}
+		for i := range layers {
+			blobs = append(blobs, blob{"application/vnd.oci.image.layer.v1.tar+gzip", bomb, map[string]string{
+				"org.opencontainers.image.title": "part" + strconv.Itoa(i), "io.deis.oras.content.unpack": "true",
+			}})
+		}
+		digest := server.pushImage("fleet", tag, fluxConfig, blobs...)
+		o := server.options()
+		o.Limits = limits
+		if s := openAs(t, server.url("fleet:"+tag), o); layers == 1 {
+			wantContents(t, fetch(t, s, "").Tree, map[string]string{"fleet.yaml": "one"})
+		} else {
+			wantRefused(t, s, tag+"@"+digest, "much larger than 1 MiB together")
+		}
+	}
+}
