@@ -245,7 +245,7 @@ func (f *Fleet) fetch(ctx context.Context, known string) (s *Snapshot, err error
 	defer func() {
 		if reason := recover(); reason != nil {
 			f.log.Error("panic", "cause", reason, "stack", string(debug.Stack()))
-			s, err = nil, fmt.Errorf("Tributary panics on what the source holds: %v; please report it, with the log", reason)
+			s, err = nil, fmt.Errorf("the source holds what Tributary panics on: %v; please report it, with the log", reason)
 		}
 	}()
 	return f.cfg.Source.Fetch(ctx, known)
