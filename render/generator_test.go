@@ -77,9 +77,11 @@ metadata:
     list: [{name: a, n: 1}, {name: b, n: 2}]
     ports: [80, 443]
     %s: %s
+    quoted: %s
     nested: {deep: {er: x}, none: %s}
 ---
-`, name, g.one("one", "two"), g.annotations(), g.IntN(9), g.scalar(), g.IntN(9), g.one("k", `"y"`, "n.o"), g.scalar(), g.one("null", "~", "1"))
+`, name, g.one("one", "two"), g.annotations(), g.IntN(9), g.scalar(), g.IntN(9), g.one("k", `"y"`, "n.o"), g.scalar(),
+			g.one("text", `"yes"`, `"3"`, "''", "4"), g.one("null", "~", "1"))
 	}
 	b.WriteString(`apiVersion: v1
 kind: Namespace
@@ -182,7 +184,7 @@ func (g *generator) target() *fleet.Target {
 
 func (g *generator) mergeOf(kind, name string) string {
 	spec := g.one(
-		"{values: {replicaCount: "+g.scalar()+"}}",
+		"{values: {replicaCount: "+g.scalar()+"}}", "{values: {quoted: "+g.scalar()+"}}",
 		"{values: {nested: {deep: {er: "+g.scalar()+", new: {a: "+g.scalar()+"}}}}}",
 		"{source: {oci_tag: v9.9.9}, values: {added: {x: [1, {y: "+g.scalar()+"}]}}}",
 		"{values: {ports: [8080]}}", "{values: {list: [{name: b, n: 5}]}}", "{values: {empty: {}, none: []}}",

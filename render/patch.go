@@ -36,7 +36,7 @@ type merge struct {
 	id    resid.ResId
 	value map[string]any
 	lists bool // it holds a list
-	plain bool // it holds no null and no directive
+	plain bool // it holds no null, no date and no directive
 }
 
 // target selects objects as kustomize's `target` does.
@@ -101,7 +101,7 @@ func readPatch(p fleet.Patch) (*patch, error) {
 			return nil, err
 		}
 		m, usual := newMerge(res.OrgId(), value)
-		m.plain = m.plain && !holdsNull(res.YNode())
+		m.plain = m.plain && !holdsTag(res.YNode())
 		out.merges, out.whole = append(out.merges, m), out.whole || !usual
 	}
 	return out, nil
@@ -170,10 +170,12 @@ func newMerge(id resid.ResId, value map[string]any) (m merge, usual bool) {
 	return m, usual
 }
 
-// holdsNull looks at the nodes, because a null that is written as nothing can
-// be an empty string once it is JSON.
-func holdsNull(n *kyaml.Node) bool {
-	return n.Kind == kyaml.ScalarNode && n.Tag == kyaml.NodeTagNull || slices.ContainsFunc(n.Content, holdsNull)
+// holdsTag looks at the nodes, because once they are JSON a null that is written
+// as nothing can be an empty string, and a date has become another text, which it
+// does not where it takes the place of a text in quotes.
+func holdsTag(n *kyaml.Node) bool {
+	return n.Kind == kyaml.ScalarNode && (n.Tag == kyaml.NodeTagNull || n.Tag == "!!timestamp") ||
+		slices.ContainsFunc(n.Content, holdsTag)
 }
 
 func (m *merge) inspect(v any) {

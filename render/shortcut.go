@@ -110,7 +110,8 @@ func patched(o *object, p *patch, m *merge) (map[string]any, error) {
 
 // merged is the strategic merge of a plain patch into a copy of base. Without
 // nulls, directives and lists that merge, that is: mappings merge, all else is
-// replaced. Where the types differ kustomize has an error to tell.
+// replaced. Where the types differ kustomize has an error to tell, and it keeps the
+// quotes of a string, which make strings of what takes its place.
 func merged(base, patch map[string]any) (map[string]any, error) {
 	out := maps.Clone(base)
 	for key, value := range patch {
@@ -119,7 +120,7 @@ func merged(base, patch map[string]any) (map[string]any, error) {
 			out[key] = value
 			continue
 		}
-		if kindOf(old) != kindOf(value) {
+		if kindOf(old) != kindOf(value) || isString(old) && !isString(value) {
 			return nil, errNoShortcut
 		}
 		if child, ok := value.(map[string]any); ok {
