@@ -21,14 +21,29 @@ func (s *inputSet) contract(o *object, values map[string]any) []fault {
 		}
 	})
 	walk("", o.value, func(path string, _ any) {
-		if path == "$patch" || strings.HasSuffix(path, ".$patch") {
-			faults = append(faults, fault{path, "kustomize left this directive standing: it knows no merge key for the list; use a JSON patch"})
+		if isDirective(path) {
+			faults = append(faults, fault{path, leftStanding})
 		}
 	})
 	if !s.AllowSecrets && readable(o) {
 		faults = append(faults, fault{"data", "is a Secret in the clear, and the client keeps inputs in its status; encrypt it, send a reference, or set allowSecrets: true on the input set"})
 	}
 	return faults
+}
+
+const leftStanding = "kustomize left this directive standing: it knows no merge key for the list; use a JSON patch"
+
+func isDirective(path string) bool { return path == "$patch" || strings.HasSuffix(path, ".$patch") }
+
+// directiveIn returns the path of a directive that was left standing, "" if
+// none was: the first of them by name.
+func directiveIn(value map[string]any) (found string) {
+	walk("", value, func(path string, _ any) {
+		if isDirective(path) && (found == "" || path < found) {
+			found = path
+		}
+	})
+	return found
 }
 
 // walk calls f for every value below v, with its path.
@@ -48,20 +63,29 @@ func walk(path string, v any, f func(path string, v any)) {
 	}
 }
 
-// tooLarge tells whether a number is written as an integer that float64 may
-// not hold.
+// tooLarge tells whether float64 may not hold a number as it is written: one that
+// is beyond all of them, or an integer beyond those that it can tell apart. What
+// is written with an exponent says itself that it is not exact.
 func tooLarge(v any) bool {
 	switch v := v.(type) {
 	case json.Number:
-		if strings.ContainsAny(v.String(), ".eE") {
-			return false
-		}
-		n, err := v.Int64()
-		return err != nil || n > fleet.MaxInteger || n < -fleet.MaxInteger
+		f, err := v.Float64()
+		exponent := strings.ContainsAny(v.String(), "eE")
+		return err != nil || !exponent && f == math.Trunc(f) && beyondIntegers(v, f)
 	case float64: // from 1e21 on it is written with an exponent
 		return v == math.Trunc(v) && math.Abs(v) > fleet.MaxInteger && math.Abs(v) < 1e21
 	}
 	return false
+}
+
+// beyondIntegers looks at the digits where there are no others: 2^53 and 2^53+1 are
+// the same float64.
+func beyondIntegers(v json.Number, f float64) bool {
+	n, err := v.Int64()
+	if err != nil {
+		return math.Abs(f) > fleet.MaxInteger
+	}
+	return n > fleet.MaxInteger || n < -fleet.MaxInteger
 }
 
 // readable tells whether an object is a Secret whose data anyone could read
