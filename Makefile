@@ -26,7 +26,7 @@ export COSIGN_CLI  := $(COSIGN)
 export FLUXOCI_CLI := $(FLUXOCI)
 
 # What the tests run against beside those.
-NEEDED := cc git gpg gpgsm ssh-keygen sshd docker-registry
+NEEDED := cc git gpg gpgsm ssh-keygen sshd docker-registry postgres
 
 .PHONY: help
 help: ## list the targets
@@ -48,7 +48,7 @@ run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/flux/clusters/eu-prod-01/platform-components'
 	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/flux/clusters/eu-prod-01/namespaces'
 	@echo
-	@exec bin/tributary serve examples/fleet --listen 127.0.0.1:$(PORT)
+	@exec bin/tributary serve examples/fleet --listen 127.0.0.1:$(PORT) --store sqlite:bin/run.db
 
 .PHONY: test
 test: $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
@@ -68,7 +68,7 @@ fuzz: ## run every fuzz target for a short time (FUZZTIME=20s)
 
 .PHONY: bench
 bench: $(ORAS) ## run the benchmarks that docs/benchmarks.md reports
-	@.ci/need git docker-registry
+	@.ci/need git docker-registry postgres
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 .PHONY: conformance

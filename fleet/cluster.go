@@ -28,10 +28,10 @@ type Resource struct {
 // Patch means what an entry of kustomization.yaml's `patches` means.
 type Patch struct {
 	// Patch is a strategic merge patch or a JSON patch (RFC 6902), as text.
-	Patch   string
-	Target  *Target
-	Options PatchOptions
-	Line    int
+	Patch   string       `json:"patch"`
+	Target  *Target      `json:"target,omitempty"`
+	Options PatchOptions `json:"options,omitzero"`
+	Line    int          `json:"-"`
 }
 
 // Target selects the objects of a patch; Group, Version, Kind, Name and

@@ -18,12 +18,13 @@ const module = "github.com/tributary-gitops/tributary"
 var rooms = map[string][]string{
 	"cmd/tributary": {"sources", "render", "server", "fleet", "fleet/sqlstore"},
 
-	"sources":         {"fleet", "sources/gitsign"},
-	"sources/gitsign": {},
-	"render":          {"fleet"},
-	"server":          {"fleet"},
-	"fleet/sqlstore":  {"fleet"},
-	"fleet/storetest": {"fleet"},
+	"sources":                {"fleet", "sources/gitsign"},
+	"sources/gitsign":        {},
+	"render":                 {"fleet"},
+	"server":                 {"fleet"},
+	"fleet/sqlstore":         {"fleet"},
+	"fleet/storetest":        {"fleet"},
+	"fleet/storetest/pgtest": {},
 
 	"fleet": {},
 }

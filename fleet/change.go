@@ -1,0 +1,53 @@
+package fleet
+
+import "time"
+
+// ChangeKind says what a change was.
+type ChangeKind string
+
+const (
+	// Written is a change of deltas that somebody asked for.
+	Written ChangeKind = "write"
+	// RolledBack put deltas back as they were at an earlier generation.
+	RolledBack ChangeKind = "rollback"
+	// Withdrawn took away deltas whose time had come.
+	Withdrawn ChangeKind = "withdrawal"
+	// WentLive is a release that went live.
+	WentLive ChangeKind = "release"
+)
+
+// Change is an entry of the change log: who changed what, when and why.
+type Change struct {
+	// Generation is the change's place in the log, which has no gaps: 1, 2, 3, ….
+	Generation int64 `json:"generation"`
+	// At is when it was made, to the microsecond.
+	At   time.Time  `json:"at"`
+	Kind ChangeKind `json:"kind"`
+	// Actor is the name of the credential that asked for it.
+	Actor  string `json:"actor"`
+	Reason string `json:"reason,omitempty"`
+	// Deltas are those that changed, sorted by ID; none where a release went live.
+	Deltas []DeltaChange `json:"deltas,omitempty"`
+	// Clusters are those that a change of deltas was for, before or after it,
+	// sorted; nil where a release went live, which is for every cluster.
+	Clusters []string `json:"clusters,omitempty"`
+	// Release is what went live; nil for any other kind.
+	Release *LiveRelease `json:"release,omitempty"`
+}
+
+// DeltaChange is what became of one delta; nil stands for none.
+type DeltaChange struct {
+	// Delta is the delta's ID.
+	Delta  string `json:"delta"`
+	Before *Delta `json:"before,omitempty"`
+	After  *Delta `json:"after,omitempty"`
+}
+
+// LiveRelease is what the log keeps of a release that went live.
+type LiveRelease struct {
+	Revision string `json:"revision"`
+	// Snapshot is the digest of its tree, by which the store has it.
+	Snapshot string `json:"snapshot"`
+	// Clusters is how many it was rendered for.
+	Clusters int `json:"clusters"`
+}

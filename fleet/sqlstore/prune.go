@@ -1,0 +1,89 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// pruneAtOnce is how many entries one transaction drops, so that nobody who
+// writes waits for long.
+const pruneAtOnce = 500
+
+// doomed are the entries older than $1 that explain nothing that is served.
+const doomed = `made_at < $1
+	AND generation NOT IN (SELECT generation FROM deltas)
+	AND generation NOT IN (SELECT live FROM head WHERE live IS NOT NULL)`
+
+// Prune drops old entries and snapshots. It goes on from where it was
+// interrupted, and may run in several processes at once.
+func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
+	var dropped int64
+	for {
+		last, err := s.batch(ctx, before)
+		if err != nil {
+			return dropped, err
+		}
+		if !last.Valid {
+			return dropped, s.pruneSnapshots(ctx)
+		}
+		n, err := s.pruneUpTo(ctx, before, last.Int64)
+		dropped += n
+		if err != nil {
+			return dropped, err
+		}
+	}
+}
+
+// batch finds the last entry of the next batch, before anybody is kept waiting.
+func (s *Store) batch(ctx context.Context, before time.Time) (last sql.NullInt64, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT max(generation) FROM (
+		SELECT generation FROM changes WHERE `+doomed+` ORDER BY generation LIMIT $2) batch`,
+		ceilMicro(before), pruneAtOnce).Scan(&last)
+	return last, s.wrap(ctx, "prune", err)
+}
+
+func (s *Store) pruneUpTo(ctx context.Context, before time.Time, last int64) (n int64, err error) {
+	err = s.write(ctx, "prune", func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.still(ctx, tx); err != nil {
+			return err
+		}
+		const dropped = `(SELECT max(generation) FROM changes WHERE ` + doomed + ` AND generation <= $2
+			AND EXISTS (SELECT 1 FROM delta_changes d WHERE d.generation = changes.generation))`
+		_, err := s.exec(ctx, tx, `UPDATE head SET horizon = `+dropped+` WHERE horizon < `+dropped, ceilMicro(before), last)
+		if err != nil {
+			return err
+		}
+		result, err := s.exec(ctx, tx, `DELETE FROM changes WHERE `+doomed+` AND generation <= $2`, ceilMicro(before), last)
+		if err != nil {
+			return err
+		}
+		n, err = result.RowsAffected()
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// pruneSnapshots drops those that are of no live release, and have had the time
+// to become so.
+func (s *Store) pruneSnapshots(ctx context.Context) error {
+	return s.write(ctx, "prune", func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.still(ctx, tx); err != nil {
+			return err
+		}
+		_, err := s.exec(ctx, tx, `DELETE FROM snapshots WHERE saved_at < $1
+			AND digest NOT IN (SELECT snapshot FROM head WHERE snapshot IS NOT NULL)`,
+			s.Now().Add(-grace).UnixMicro())
+		return err
+	})
+}
+
+// still keeps changes from being made until the transaction ends, so that what
+// the next statement finds stays true.
+func (s *Store) still(ctx context.Context, tx *sql.Tx) error {
+	_, err := s.exec(ctx, tx, `UPDATE head SET horizon = horizon`)
+	return err
+}

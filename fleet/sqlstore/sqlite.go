@@ -1,0 +1,139 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// SQLite's settings are those of each connection. A commit is on the disk when
+// it returns, which in WAL mode takes synchronous=FULL. Temporary files would
+// need room in yet another place.
+const sqliteSettings = "?_busy_timeout=10000&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+	"&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(67108864)"
+
+// openSQLite opens a file. All that follows sqlite: is its path. There is one
+// connection that writes, because SQLite has but one writer at a time and a
+// queue is fairer than its sleeping and trying again.
+func openSQLite(from string) (*dialect, *sql.DB, *sql.DB, error) {
+	path := strings.TrimPrefix(from, "sqlite:")
+	if err := checkPath(path); err != nil {
+		return nil, nil, nil, err
+	}
+	file := "file:" + (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() + sqliteSettings
+	writer, err := sql.Open("sqlite", file+"&_txlock=immediate")
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("store sqlite:%s: %w: %w", path, fleet.ErrStore, err)
+	}
+	reader, err := sql.Open("sqlite", file+"&_pragma=query_only(1)")
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("store sqlite:%s: %w: %w", path, fleet.ErrStore, err)
+	}
+	writer.SetMaxOpenConns(1)
+	reader.SetMaxOpenConns(8)
+	reader.SetMaxIdleConns(8)
+	return &dialect{
+		name:     goose.DialectSQLite3,
+		prepares: true,
+		tables:   `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+		check:    func(context.Context, *sql.DB) error { return nil },
+		present:  (&databaseFile{path: path}).present,
+		lock:     func(ctx context.Context, db *sql.DB) (func() error, error) { return lockSQLite(ctx, db, path) },
+		conflict: func(error) bool { return false },
+		full:     sqliteFull,
+	}, writer, reader, nil
+}
+
+// checkPath says more than "unable to open database file" would.
+func checkPath(path string) error {
+	switch {
+	case path == "", strings.HasPrefix(path, ":memory:"):
+		return fmt.Errorf("store sqlite:%s: %w: must be sqlite:PATH with the path of a file", path, fleet.ErrInvalid)
+	case strings.HasPrefix(path, "//") && !strings.HasPrefix(path, "///"):
+		return fmt.Errorf("store sqlite:%s: %w: what follows sqlite: is a path; leave out the //", path, fleet.ErrInvalid)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("store sqlite:%s: %w: %w", path, fleet.ErrStore, err)
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("store sqlite:%s: %w: not a file", path, fleet.ErrStore)
+	}
+	return nil
+}
+
+// databaseFile is the file as it was when it was first written to.
+type databaseFile struct {
+	path string
+	mu   sync.Mutex
+	was  os.FileInfo
+}
+
+// present finds out whether the file is still the one that is open: in one that
+// was removed or replaced, what is written is gone with the process.
+func (f *databaseFile) present() error {
+	now, err := os.Stat(f.path)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case err != nil && f.was == nil:
+		return nil // It is made when the schema is.
+	case err != nil, f.was != nil && !os.SameFile(f.was, now):
+		return fmt.Errorf("the file %s was removed or replaced while it was in use; put it back, or restart", f.path)
+	}
+	f.was = now
+	return nil
+}
+
+// lockSQLite takes a lock on a file beside the database, because neither making
+// a database nor turning it to WAL waits for a lock of SQLite's own. The file
+// stays: who removed it could remove one that another holds.
+func lockSQLite(ctx context.Context, db *sql.DB, path string) (func() error, error) {
+	lock := flock.New(path + ".lock")
+	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
+		return nil, err
+	}
+	if err := prepareSQLite(ctx, db, path); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	return lock.Unlock, nil
+}
+
+// prepareSQLite makes a new database its owner's alone, as what is in it may be
+// confidential, and turns it to WAL, which it remembers. The mode is set by
+// name, because to open and close the file here would drop the locks that this
+// process has on it.
+func prepareSQLite(ctx context.Context, db *sql.DB, path string) error {
+	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
+		if err := os.Chmod(path, 0o600); err != nil {
+			return err
+		}
+	}
+	var mode string
+	if err := db.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return fmt.Errorf("journal mode is %s, and WAL is not to be had on this file system", mode)
+	}
+	return nil
+}
+
+// sqliteFull knows, beside the plain error, that of growing the index of the WAL.
+func sqliteFull(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)
+}

@@ -1,0 +1,66 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// Store is a change log in a database. Any number of processes may share one
+// database.
+type Store struct {
+	// Now is the clock by which snapshots age; it is time.Now. It may be set
+	// before the store is used.
+	Now func() time.Time
+
+	dialect    *dialect
+	writer     *sql.DB
+	reader     *sql.DB
+	statements statements // of writer
+}
+
+var _ fleet.Store = (*Store)(nil)
+
+// Open opens the change log at a URL, sqlite:PATH or postgres://…, and brings
+// its schema up to date; in an empty database it makes one. It is an ErrInvalid
+// where the URL is not one of these, and an ErrStore where the database cannot
+// be used. No error shows a password.
+func Open(ctx context.Context, url string) (*Store, error) {
+	open, err := dialectOf(url)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Now: time.Now}
+	if s.dialect, s.writer, s.reader, err = open(url); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(s.wrap(ctx, "change log", err), s.Close())
+	}
+	return s, s.wrap(ctx, "change log", s.dialect.present())
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.dialect.check(ctx, s.writer); err != nil {
+		return err
+	}
+	return migrate(ctx, s.writer, s.dialect)
+}
+
+// Generation is that of the last change.
+func (s *Store) Generation(ctx context.Context) (generation int64, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT generation FROM head`).Scan(&generation)
+	return generation, s.wrap(ctx, "change log", err)
+}
+
+// Close lets go of the database. What was acknowledged is durable without it.
+func (s *Store) Close() error {
+	err := s.statements.Close()
+	if s.reader != s.writer {
+		err = errors.Join(err, s.reader.Close())
+	}
+	return errors.Join(err, s.writer.Close())
+}

@@ -1,0 +1,82 @@
+package fleet
+
+import (
+	"context"
+	"io/fs"
+	"time"
+)
+
+// Store is the durable change log. Package sqlstore has one. Its methods may be
+// called from many goroutines. An error that is none of the kinds below means
+// that the store cannot be used for now: it is an ErrStore, and an ErrStoreFull
+// where it has no room.
+type Store interface {
+	// Load returns what the log adds up to.
+	Load(ctx context.Context) (*LogState, error)
+	// Append makes a change durable, and what it does to the deltas and the live
+	// release. Its generation must be the next one: it is an ErrConflict where
+	// another change has taken that, and nothing is kept.
+	Append(ctx context.Context, c *Change) error
+	// Changes returns the entries that match, newest first.
+	Changes(ctx context.Context, q ChangeQuery) ([]Change, error)
+	// DeltasAt returns the deltas as they were at a generation, sorted by ID. It
+	// is an ErrNotFound where the log does not reach there: the generation is yet
+	// to come, or so old that Prune has dropped what it would take to tell.
+	DeltasAt(ctx context.Context, generation int64) ([]*Delta, error)
+	// SaveSnapshot keeps a packed snapshot by its digest; one that is there
+	// already is kept as it is. Until it is part of a release that goes live it is
+	// kept for an hour at least.
+	SaveSnapshot(ctx context.Context, p *Packed) error
+	// Snapshot returns a packed snapshot, or an ErrNotFound.
+	Snapshot(ctx context.Context, digest string) (*Packed, error)
+	// Prune drops entries that are older than before, and snapshots that are of no
+	// live release and were saved more than an hour ago. What it takes to explain
+	// what is served now stays: the entry of the live release, and for each delta
+	// the entry that made it what it is. It returns how many entries it dropped.
+	Prune(ctx context.Context, before time.Time) (int64, error)
+	// Generation is that of the last change, for who wants to know whether there is
+	// another, or whether the store can be reached.
+	Generation(ctx context.Context) (int64, error)
+}
+
+// LogState is what a change log adds up to.
+type LogState struct {
+	// Generation is that of the last change; 0 where there was none.
+	Generation int64
+	// Deltas are those in force, sorted by ID.
+	Deltas []*Delta
+	// Live is the change by which the live release went live, nil where none has.
+	Live *Change
+}
+
+// ChangeQuery chooses entries of the change log. A zero field chooses all.
+type ChangeQuery struct {
+	// Generation chooses that one entry.
+	Generation int64
+	// Cluster chooses changes that were for it: those of deltas that were, and
+	// all releases.
+	Cluster string
+	Actor   string
+	// Delta is the ID of one that changed.
+	Delta string
+	// Since and Until bound the time, both inclusive.
+	Since, Until time.Time
+	// Before bounds the generation from above, exclusively: the page after that.
+	Before int64
+	// Limit is the most entries; 0 stands for 100.
+	Limit int
+}
+
+// Packed is a snapshot's tree as bytes, which say the same for the same tree.
+type Packed struct {
+	// Digest is sha256:<64 hex> of what the tree holds.
+	Digest string
+	Data   []byte
+}
+
+// Archive packs and unpacks trees. Package sources has one.
+type Archive interface {
+	Pack(ctx context.Context, tree fs.FS) (*Packed, error)
+	// Unpack returns the tree, or an error where the bytes are not those of the digest.
+	Unpack(ctx context.Context, p *Packed) (fs.FS, error)
+}

@@ -1,0 +1,157 @@
+package storetest
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// noon is when the tests' changes are made, one a second.
+var noon = time.Date(2026, 3, 29, 12, 0, 0, 123456000, time.UTC)
+
+// written is a change of deltas.
+func written(generation int64, deltas ...fleet.DeltaChange) *fleet.Change {
+	slices.SortFunc(deltas, func(a, b fleet.DeltaChange) int { return cmp.Compare(a.Delta, b.Delta) })
+	return &fleet.Change{
+		Generation: generation, At: noon.Add(time.Duration(generation) * time.Second),
+		Kind: fleet.Written, Actor: "ada", Deltas: deltas,
+	}
+}
+
+// released is a release of a snapshot that went live.
+func released(generation int64, snapshot string) *fleet.Change {
+	c := written(generation)
+	c.Kind, c.Actor = fleet.WentLive, "tributary"
+	c.Release = &fleet.LiveRelease{Revision: "main@sha1:" + snapshot, Snapshot: digest(snapshot), Clusters: 12}
+	return c
+}
+
+// named is a delta with a reason by which to tell it from others of its name.
+func named(name, reason string) *fleet.Delta {
+	return &fleet.Delta{
+		Name: name, Clusters: []string{"eu-prod-01"}, Reason: reason,
+		Edits: []fleet.Edit{{Kind: "PlatformComponent", Name: "keda", Patch: json.RawMessage(`{"spec":{"replicas":3}}`)}},
+	}
+}
+
+// set makes a named delta new, with a reason.
+func set(name, reason string) fleet.DeltaChange {
+	return fleet.DeltaChange{Delta: fleet.DeltaID(name), After: named(name, reason)}
+}
+
+func packed(snapshot string) *fleet.Packed {
+	return &fleet.Packed{Digest: digest(snapshot), Data: []byte("the tree of " + snapshot)}
+}
+
+func digest(snapshot string) string {
+	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(snapshot)))
+}
+
+// log is a change log as it should be.
+type log []fleet.Change
+
+// random is a log of n changes, over a few names so that each matters to others.
+// Some are releases, whose snapshots must be saved.
+func random(r *rand.Rand, n int) log {
+	var l log
+	for range n {
+		next := int64(len(l) + 1)
+		if r.IntN(6) == 0 {
+			l = append(l, *released(next, pick(r, "one", "two")))
+			continue
+		}
+		c := written(next, l.someDeltas(r)...)
+		c.Kind = pick(r, fleet.Written, fleet.RolledBack, fleet.Withdrawn)
+		c.Actor, c.Reason = pick(r, "ada", "grace", "O'Hara"), pick(r, "", "because", "$1")
+		for _, name := range []string{"ap-01", "eu-01", "us-01"} {
+			if r.IntN(2) == 0 {
+				c.Clusters = append(c.Clusters, name)
+			}
+		}
+		c.At = c.At.Add(time.Duration(r.IntN(5)-2) * 1500 * time.Millisecond) // clocks differ
+		l = append(l, *c)
+	}
+	return l
+}
+
+// someDeltas changes up to three deltas of what the log adds up to.
+func (l log) someDeltas(r *rand.Rand) []fleet.DeltaChange {
+	names := []string{"a", "B", "b", "ä", "z"}
+	r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	inForce := l.at(int64(len(l)))
+	var changed []fleet.DeltaChange
+	for _, name := range names[:1+r.IntN(3)] {
+		c := set(name, fmt.Sprint(len(l)))
+		i := slices.IndexFunc(inForce, func(d *fleet.Delta) bool { return d.ID() == c.Delta })
+		if i >= 0 {
+			c.Before = inForce[i]
+			if r.IntN(2) == 0 {
+				c.After = nil
+			}
+		}
+		changed = append(changed, c)
+	}
+	return changed
+}
+
+// at is the fold of the log up to a generation.
+func (l log) at(generation int64) []*fleet.Delta {
+	inForce := map[string]*fleet.Delta{}
+	for _, c := range l {
+		if c.Generation > generation {
+			break
+		}
+		for _, d := range c.Deltas {
+			inForce[d.Delta] = d.After
+			if d.After == nil {
+				delete(inForce, d.Delta)
+			}
+		}
+	}
+	var all []*fleet.Delta
+	for _, d := range inForce {
+		all = append(all, d)
+	}
+	slices.SortFunc(all, func(a, b *fleet.Delta) int { return cmp.Compare(a.ID(), b.ID()) })
+	return all
+}
+
+// live is the entry of the live release, nil if there is none.
+func (l log) live() *fleet.Change {
+	for _, c := range slices.Backward(l) {
+		if c.Release != nil {
+			return &c
+		}
+	}
+	return nil
+}
+
+// in appends the log to a store, with the snapshots of its releases.
+func (l log) in(t testing.TB, s Store) {
+	t.Helper()
+	for _, c := range l {
+		if c.Release != nil {
+			name := c.Release.Revision[len("main@sha1:"):]
+			if err := s.SaveSnapshot(t.Context(), packed(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Append(t.Context(), &c); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func pick[T any](r *rand.Rand, from ...T) T { return from[r.IntN(len(from))] }
+
+// seeded is the same for each run of a test, and another for each test.
+func seeded(t testing.TB) *rand.Rand {
+	return rand.New(rand.NewChaCha8(sha256.Sum256([]byte(t.Name()))))
+}
