@@ -263,11 +263,13 @@ func (n nothing) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 
 type silent struct{ fleet.Repo }
 
-func (silent) Render(fleet.Cluster) (*fleet.Rendering, fleet.Problems) { return nil, nil }
+func (silent) Render(fleet.Cluster, []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
+	return nil, nil
+}
 
 func TestClusterThatIsRenderedToNothingIsAFault(t *testing.T) {
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
-	view, problems, err := fleet.Prepare(context.Background(), nothing{}, snapshot, time.Now(), nil)
+	view, problems, err := fleet.Prepare(context.Background(), nothing{}, snapshot, nil, time.Now(), nil)
 	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to nothing`) {
 		t.Errorf("Prepare = %v, %v, %v, want a fault of the cluster", view, problems, err)
 	}
@@ -302,11 +304,11 @@ func TestViewNamesWhatItDoesNotHave(t *testing.T) {
 	if _, err := m.Inputs("other"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `input set "other": not found` {
 		t.Errorf("Inputs(other) = %v", err)
 	}
-	if _, err := v.Object(m, "app", "web", nil, nil); err != nil {
+	if _, err := v.Object(m, fleet.ObjectName{Kind: "app", Name: "web"}); err != nil {
 		t.Errorf("Object(app, web) = %v", err)
 	}
 	other := "other.example.com"
-	if _, err := v.Object(m, "App", "web", &other, nil); !errors.Is(err, fleet.ErrNotFound) {
+	if _, err := v.Object(m, fleet.ObjectName{Kind: "App", Name: "web", Group: &other}); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("Object of another group = %v, want ErrNotFound", err)
 	}
 }
@@ -356,7 +358,7 @@ func TestPrepareEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
-	if view, _, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, time.Now(), nil); view != nil || !errors.Is(err, context.Canceled) {
+	if view, _, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, nil, time.Now(), nil); view != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("Prepare = %v, %v, want context.Canceled", view, err)
 	}
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -16,6 +17,12 @@ type metrics struct {
 	clusters      prometheus.Gauge
 	failing       prometheus.Gauge
 	failures      *prometheus.CounterVec
+	generation    prometheus.Gauge
+	deltas        prometheus.Gauge
+	orphans       prometheus.Gauge
+	overdue       prometheus.Gauge
+	writes        *prometheus.CounterVec
+	storeErrors   prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -42,12 +49,31 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_failures_total", Help: "Looks at the source that gave no answer (fetch) and revisions with a fault, found by the source or by rendering (render).",
 		}, []string{"stage"}),
+		generation: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_generation", Help: "The change log's last change that is served.",
+		}),
+		deltas: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_deltas", Help: "Deltas in force.",
+		}),
+		orphans: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_orphaned_parts", Help: "Parts of deltas that a cluster goes without because they cannot be applied to it any more, over all clusters.",
+		}),
+		overdue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_overdue_deltas", Help: "Deltas that have expired and stay in force, because what is left without them could not be served.",
+		}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tributary_writes_total", Help: "Changes of deltas that were asked for, by result.",
+		}, []string{"result"}),
+		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tributary_store_errors_total", Help: "Changes that the change log did not take.",
+		}),
 	}
 	// Counters that do not exist until they first count cannot be alerted on.
 	m.failures.WithLabelValues("fetch")
 	m.failures.WithLabelValues("render")
 	if r != nil {
-		r.MustRegister(m.fetch, m.render, m.info, m.since, m.clusters, m.failing, m.failures)
+		r.MustRegister(m.fetch, m.render, m.info, m.since, m.clusters, m.failing, m.failures,
+			m.generation, m.deltas, m.orphans, m.overdue, m.writes, m.storeErrors)
 	}
 	return m
 }
@@ -70,11 +96,32 @@ func (m *metrics) failed(is bool) {
 	}
 }
 
-func (m *metrics) live(r Release) {
+func (m *metrics) published(v *View) {
 	m.info.Reset()
-	m.info.WithLabelValues(strings.ToValidUTF8(r.Revision, "\uFFFD")).Set(1)
-	m.since.Set(float64(r.At.Unix()))
-	m.clusters.Set(float64(r.Clusters))
+	m.info.WithLabelValues(strings.ToValidUTF8(v.release.Revision, "\uFFFD")).Set(1)
+	m.since.Set(float64(v.release.At.Unix()))
+	m.clusters.Set(float64(v.release.Clusters))
+	m.generation.Set(float64(v.generation))
+	m.deltas.Set(float64(len(v.deltas.byID)))
+	orphans := 0
+	for _, member := range v.members {
+		orphans += len(member.Orphans)
+	}
+	m.orphans.Set(float64(orphans))
+}
+
+// wrote counts what came of a write.
+func (m *metrics) wrote(dryRun bool, err error) {
+	switch {
+	case err == nil && dryRun:
+		m.writes.WithLabelValues("dry_run").Inc()
+	case errors.Is(err, ErrStore):
+		m.writes.WithLabelValues("not_kept").Inc()
+	case err != nil:
+		m.writes.WithLabelValues("refused").Inc()
+	default:
+		m.writes.WithLabelValues("ok").Inc()
+	}
 }
 
 func result(good bool) string {

@@ -18,13 +18,16 @@ type Problem struct {
 	Field string `json:"field,omitempty"`
 	// Cluster is the cluster that the problem concerns; empty where it concerns the fleet.
 	Cluster string `json:"cluster,omitempty"`
+	// Delta is the ID of the delta that has the field; empty where a file has it.
+	Delta string `json:"delta,omitempty"`
 	// Message says what is wrong and what to do.
 	Message string `json:"message"`
 	// Warning is true where the fleet can be served all the same.
 	Warning bool `json:"warning,omitempty"`
 }
 
-// String is `file:line: field: message`, without the parts that are not known.
+// String is `file:line: field: message`, without the parts that are not known,
+// and with the cluster and the delta where there are any.
 func (p Problem) String() string {
 	var b strings.Builder
 	if p.File != "" {
@@ -36,6 +39,11 @@ func (p Problem) String() string {
 	}
 	if p.Cluster != "" {
 		fmt.Fprintf(&b, "cluster %q: ", p.Cluster)
+	}
+	if name, named := strings.CutPrefix(p.Delta, DeltaID("")); named {
+		fmt.Fprintf(&b, "delta %q: ", name)
+	} else if p.Delta != "" {
+		b.WriteString("its own delta: ")
 	}
 	if p.Field != "" {
 		b.WriteString(p.Field + ": ")
@@ -77,6 +85,7 @@ func (ps Problems) Sort() Problems {
 			cmp.Compare(a.File, b.File),
 			cmp.Compare(a.Line, b.Line),
 			cmp.Compare(a.Cluster, b.Cluster),
+			cmp.Compare(a.Delta, b.Delta),
 			cmp.Compare(a.Field, b.Field),
 			cmp.Compare(a.Message, b.Message),
 		)

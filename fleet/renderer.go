@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"io/fs"
 )
 
@@ -11,6 +12,11 @@ type Renderer interface {
 	// wrong with the tree is no error but in Repo.Problems, so that all of it
 	// can be told together; the error is ctx's.
 	Compile(ctx context.Context, tree fs.FS) (Repo, error)
+	// ReadDelta reads a delta from its document, YAML or JSON, as strictly as
+	// cluster files are read. Its error is Problems, with the field of each.
+	ReadDelta(document []byte) (*Delta, error)
+	// ReadObject reads a whole object so, as a resource of a delta.
+	ReadObject(document []byte) (json.RawMessage, error)
 }
 
 // Repo is a compiled fleet repo. It is immutable, and its methods may be
@@ -22,9 +28,15 @@ type Repo interface {
 	Clusters() []Cluster
 	// Problems are the faults and warnings of the tree as a whole, sorted.
 	Problems() Problems
-	// Render computes what one cluster gets. The rendering is nil where the
-	// cluster has a fault, or depends on a part of the tree that has one.
-	Render(c Cluster) (*Rendering, Problems)
+	// Render computes what one cluster gets with those deltas, which are in the
+	// order in which they are applied. The rendering is nil where the cluster has
+	// a fault, or depends on a part of the tree that has one. Parts of deltas that
+	// cannot be applied, or whose result has a fault that there is none of
+	// without them, are skipped and are the rendering's Orphans.
+	Render(c Cluster, deltas []*Delta) (*Rendering, Problems)
+	// StrategicMerge applies a strategic merge patch, as kustomize does, to one
+	// object, and returns the object as JSON.
+	StrategicMerge(o Object, patch []byte) ([]byte, error)
 }
 
 // Rendering is what one cluster gets.
@@ -35,6 +47,8 @@ type Rendering struct {
 	// Inputs has, by input set, the complete answer to a poll:
 	// {"inputs":[…]}, sorted by id, checked against the client's contract.
 	Inputs map[string]InputSet
+	// Orphans are the parts of deltas that were skipped, in the order of the deltas.
+	Orphans []Orphan
 }
 
 // InputSet is the answer to a poll of one cluster and set.

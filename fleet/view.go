@@ -4,19 +4,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// View is one release, ready to be served to every cluster. It is immutable:
-// a request takes it once and reads from it for as long as it likes.
+// View is one release with the deltas in force, ready to be served to every
+// cluster. It is immutable: a request takes it once and reads from it for as
+// long as it likes.
 type View struct {
-	release Release
-	repo    Repo
-	sets    []string
-	members []*Member          // sorted by name
-	byName  map[string]*Member // by name and by dns
+	generation int64
+	wentLive   int64 // the generation at which the release did
+	release    Release
+	deltas     deltaSet
+	repo       Repo
+	sets       []string
+	members    []*Member      // sorted by name
+	byName     map[string]int // places in members, by name and by dns
 }
 
 // Member is a cluster with what it is served.
@@ -25,8 +28,14 @@ type Member struct {
 	Placement Placement
 	// Counts has the number of inputs by input set.
 	Counts map[string]int
-	bodies map[string]*Body
+	// Orphans are the parts of deltas that cannot be applied to it any more.
+	Orphans []Orphan
+	bodies  map[string]*Body
 }
+
+// Generation is the place in the change log of the last change that the view
+// holds. The same generation has the same bytes everywhere.
+func (v *View) Generation() int64 { return v.generation }
 
 // Release is what the view serves.
 func (v *View) Release() Release { return v.release }
@@ -39,11 +48,11 @@ func (v *View) Members() []*Member { return v.members }
 
 // Member returns a cluster by its name or dns.
 func (v *View) Member(cluster string) (*Member, error) {
-	m, ok := v.byName[cluster]
+	at, ok := v.byName[cluster]
 	if !ok {
 		return nil, fmt.Errorf("cluster %q: %w", cluster, ErrNotFound)
 	}
-	return m, nil
+	return v.members[at], nil
 }
 
 // Inputs returns the answer to a poll of one of the member's sets.
@@ -58,7 +67,12 @@ func (m *Member) Inputs(set string) (*Body, error) {
 // Objects renders the cluster's objects anew: they are for people, and keeping
 // every cluster's would cost more memory than all the answers to polls.
 func (v *View) Objects(m *Member) ([]Object, error) {
-	rendering, problems := v.repo.Render(m.Cluster)
+	return v.objects(m, v.deltas.of(m.Cluster))
+}
+
+// objects are those that the cluster would have with those deltas.
+func (v *View) objects(m *Member, deltas []*Delta) ([]Object, error) {
+	rendering, problems := v.repo.Render(m.Cluster, deltas)
 	if faults := problems.Faults(); len(faults) > 0 {
 		return nil, faults
 	}
@@ -68,34 +82,18 @@ func (v *View) Objects(m *Member) ([]Object, error) {
 	return rendering.Objects, nil
 }
 
-// Object returns the one object of that kind and name; group and namespace
-// narrow the choice where they are not nil. More than one is an ErrConflict
+// Object returns the one object of that name. More than one is an ErrConflict
 // that names the candidates.
-func (v *View) Object(m *Member, kind, name string, group, namespace *string) (Object, error) {
+func (v *View) Object(m *Member, name ObjectName) (Object, error) {
 	objects, err := v.Objects(m)
 	if err != nil {
 		return Object{}, err
 	}
-	var found []Object
-	for _, o := range objects {
-		if strings.EqualFold(o.Kind, kind) && o.Name == name &&
-			(group == nil || o.Group() == *group) &&
-			(namespace == nil || o.Namespace == *namespace) {
-			found = append(found, o)
-		}
+	o, err := name.in(objects)
+	if err != nil {
+		return Object{}, fmt.Errorf("object %s/%s of cluster %q: %w", name.Kind, name.Name, m.Cluster.Name, err)
 	}
-	switch len(found) {
-	case 0:
-		return Object{}, fmt.Errorf("object %s/%s of cluster %q: %w", kind, name, m.Cluster.Name, ErrNotFound)
-	case 1:
-		return found[0], nil
-	}
-	candidates := make([]string, len(found))
-	for i, o := range found {
-		candidates[i] = fmt.Sprintf("%s %s/%s", o.APIVersion, o.Namespace, o.Name)
-	}
-	return Object{}, fmt.Errorf("object %s/%s of cluster %q: %w: choose with ?group= or ?namespace= from %s",
-		kind, name, m.Cluster.Name, ErrConflict, strings.Join(candidates, ", "))
+	return o, nil
 }
 
 // ClusterInputs answers with the clusters themselves as inputs, for a
@@ -126,13 +124,4 @@ func (v *View) ClusterInputs(selector labels.Selector) (*Body, error) {
 			len(inputs), b.Len(), ErrTooLarge, MaxInputs, MaxBody)
 	}
 	return NewBody(b.Bytes()), nil
-}
-
-// Group is the API group of the object, "" for the core group.
-func (o Object) Group() string {
-	group, _, found := strings.Cut(o.APIVersion, "/")
-	if !found {
-		return ""
-	}
-	return group
 }

@@ -64,7 +64,7 @@ func TestAnswers(t *testing.T) {
 
 func prepare(t *testing.T, tree fstest.MapFS) *fleet.View {
 	t.Helper()
-	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, time.Now(), nil)
+	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, time.Now(), nil)
 	if err != nil || view == nil {
 		t.Fatalf("Prepare: %v\n%v", err, problems)
 	}
@@ -98,7 +98,7 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: os.DirFS("../examples/fleet")}
 	var first map[string]string
 	for range 5 {
-		view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, snapshot, time.Now(), nil)
+		view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, snapshot, nil, time.Now(), nil)
 		if err != nil || view == nil {
 			t.Fatalf("Prepare: %v\n%v", err, problems)
 		}

@@ -23,7 +23,7 @@ func BenchmarkClusterAgainstKrusty(b *testing.B) {
 	for b.Loop() {
 		start := time.Now()
 		for range 20 {
-			if rendering, problems := repo.Render(c); rendering == nil {
+			if rendering, problems := repo.Render(c, nil); rendering == nil {
 				b.Fatal(problems)
 			}
 		}
@@ -37,6 +37,39 @@ func BenchmarkClusterAgainstKrusty(b *testing.B) {
 	b.ReportMetric(float64(ours.Microseconds())/float64(b.N), "µs/cluster")
 	b.ReportMetric(float64(theirs.Microseconds())/float64(b.N), "µs/krusty")
 	b.ReportMetric(float64(theirs)/float64(ours), "ratio")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkEditAgainstPatch renders the cluster of BenchmarkClusterAgainstKrusty
+// with a delta that changes one more object: by an edit, and by a patch.
+func BenchmarkEditAgainstPatch(b *testing.B) {
+	repo, c := benchFleet(b)
+	read := func(document string) []*fleet.Delta {
+		d, err := Renderer{}.ReadDelta([]byte(document))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return []*fleet.Delta{d}
+	}
+	edit := read("{cluster: one, edits: [{kind: PlatformComponent, name: component-11, patch: {spec: {values: {replicaCount: 3}}}}]}")
+	patch := read("{cluster: one, patches: [{patch: '{apiVersion: platform.example.com/v1, kind: PlatformComponent, metadata: {name: component-11}, spec: {values: {replicaCount: 3}}}'}]}")
+	took := func(deltas []*fleet.Delta) time.Duration {
+		start := time.Now()
+		for range 20 {
+			if rendering, problems := repo.Render(c, deltas); rendering == nil || rendering.Orphans != nil {
+				b.Fatal(problems)
+			}
+		}
+		return time.Since(start) / 20
+	}
+	var edits, patches time.Duration
+	for b.Loop() {
+		edits += took(edit)
+		patches += took(patch)
+	}
+	b.ReportMetric(float64(edits.Microseconds())/float64(b.N), "µs/edit")
+	b.ReportMetric(float64(patches.Microseconds())/float64(b.N), "µs/patch")
+	b.ReportMetric(float64(edits)/float64(patches), "ratio")
 	b.ReportMetric(0, "ns/op")
 }
 

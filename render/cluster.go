@@ -8,62 +8,100 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Render implements fleet.Repo: the cluster's stack, its own resources and
-// patches on top, and the inputs of every set.
-func (r *Repo) Render(c fleet.Cluster) (rendering *fleet.Rendering, problems fleet.Problems) {
+// Render implements fleet.Repo. Without deltas, and where all of them fit, it is
+// one rendering.
+func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta) (rendering *fleet.Rendering, problems fleet.Problems) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			rendering, problems = nil, fleet.Problems{panicked(c.File, reason)}
 		}
 	}()
 	p, problem := r.place(c)
-	if problem != nil {
+	if problem != nil || r.stacks[stackKey(p)] == nil {
 		return nil, nil // told by Compile
 	}
-	s := r.stacks[stackKey(p)]
+	render := func(parts []part) outcome { return r.renderWith(c, p, parts) }
+	parts := partsOf(deltas)
+	out := render(parts)
+	if len(parts) > 0 && out.rendering == nil {
+		t := trial{render: render}
+		out = t.settle(parts)
+	}
+	return out.rendering, out.problems
+}
+
+// renderWith renders a cluster with those parts of deltas: its stack, its own
+// resources, patches and edits on top, and the inputs of every set. A panic is a
+// fault, so that a part which causes one is an orphan.
+func (r *Repo) renderWith(c fleet.Cluster, p fleet.Placement, parts []part) (out outcome) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			out = outcome{problems: fleet.Problems{panicked(c.File, reason)}}
+		}
+	}()
+	own := ownOf(c, parts)
+	p = own.placed(p)
+	s, problems := r.stackOf(p, c, own)
 	if s == nil {
-		return nil, nil // told by Compile
+		return outcome{problems: problems}
 	}
-	objects, problems := r.layered(s, c)
+	objects, problems := r.layered(s, c, own)
 	if len(problems.Faults()) > 0 {
-		return nil, problems
+		return outcome{problems: problems}
 	}
-	out := &fleet.Rendering{Placement: p, Inputs: make(map[string]fleet.InputSet, len(r.sets))}
+	rendering := &fleet.Rendering{Placement: p, Inputs: make(map[string]fleet.InputSet, len(r.sets))}
 	for _, o := range objects {
-		out.Objects = append(out.Objects, o.Object)
+		rendering.Objects = append(rendering.Objects, o.Object)
 	}
 	identity, err := encode(c.Identity())
 	if err != nil {
-		return nil, append(problems, at(c, "metadata", err))
+		return outcome{problems: append(problems, at(c, "metadata", err))}
 	}
 	for i, set := range r.sets {
 		answer, found := r.answer(set, s, c, objects, i, identity)
-		out.Inputs[set.Name], problems = answer, append(problems, found...)
+		rendering.Inputs[set.Name], problems = answer, append(problems, found...)
 	}
 	if len(problems.Faults()) > 0 {
-		return nil, problems
+		rendering = nil
 	}
-	return out, problems
+	return outcome{rendering, problems}
 }
 
-// layered puts the cluster's resources and patches on its stack.
-func (r *Repo) layered(s *stack, c fleet.Cluster) ([]*object, fleet.Problems) {
-	if len(c.Resources) == 0 && len(c.Patches) == 0 {
+// layered puts the cluster's resources, patches and edits on its stack.
+func (r *Repo) layered(s *stack, c fleet.Cluster, o *own) ([]*object, fleet.Problems) {
+	objects, problems := r.built(s, c, o)
+	if len(o.edits) == 0 || len(problems.Faults()) > 0 {
+		return objects, problems
+	}
+	objects = slices.Clone(objects)
+	for i := range o.edits {
+		e, err := &o.edits[i], error(nil)
+		if objects, err = r.edit(objects, e.edit); err != nil {
+			return nil, append(problems, e.problem(c, err))
+		}
+	}
+	return objects, problems
+}
+
+// built is what kustomize would build of the stack with the cluster's resources
+// and patches. The slice may be the stack's.
+func (r *Repo) built(s *stack, c fleet.Cluster, o *own) ([]*object, fleet.Problems) {
+	if len(o.resources) == 0 && len(o.patches) == 0 {
 		return s.objects, nil
 	}
-	patches, problems := r.readPatches(c)
+	patches, problems := r.readPatches(c, o.patches)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	objects, problems, err := r.quickly(s, c, patches)
+	objects, problems, err := r.quickly(s, c, o, patches)
 	if errors.Is(err, errNoShortcut) {
 		problems = nil
-		if objects, err = r.wholly(s, c, patches); err != nil {
+		if objects, err = r.wholly(s, o.resources, patches); err != nil {
 			return nil, fleet.Problems{at(c, "spec", err)}
 		}
 		for i, p := range patches {
 			if p.target != nil && !slices.ContainsFunc(slices.Concat(s.objects, objects), p.target.matches) {
-				problems = append(problems, selectsNothing(c, i))
+				problems = append(problems, selectsNothing(c, &o.patches[i]))
 			}
 		}
 	}
@@ -71,10 +109,10 @@ func (r *Repo) layered(s *stack, c fleet.Cluster) ([]*object, fleet.Problems) {
 }
 
 // quickly does it object by object. The error is errNoShortcut or nil.
-func (r *Repo) quickly(s *stack, c fleet.Cluster, patches []*patch) ([]*object, fleet.Problems, error) {
+func (r *Repo) quickly(s *stack, c fleet.Cluster, o *own, patches []*patch) ([]*object, fleet.Problems, error) {
 	objects := slices.Clone(s.objects)
-	for i, resource := range c.Resources {
-		added, err := r.readResource(resource)
+	for i := range o.resources {
+		added, err := r.readResource(&o.resources[i])
 		if errors.Is(err, errNoShortcut) {
 			return nil, nil, err
 		}
@@ -85,34 +123,34 @@ func (r *Repo) quickly(s *stack, c fleet.Cluster, patches []*patch) ([]*object, 
 			objects = append(objects, o)
 		}
 		if err != nil {
-			return nil, fleet.Problems{atLine(c, resource.Line, fmt.Sprintf("spec.resources[%d]", i), err)}, nil
+			return nil, fleet.Problems{o.resources[i].problem(c, err)}, nil
 		}
 	}
 	var problems fleet.Problems
 	for i, p := range patches {
-		field, line := fmt.Sprintf("spec.patches[%d]", i), c.Patches[i].Line
 		selected, err := r.apply(objects, p)
 		switch {
 		case errors.Is(err, errNoShortcut):
 			return nil, nil, err
 		case err != nil:
-			return nil, append(problems, atLine(c, line, field, err)), nil
+			return nil, append(problems, o.patches[i].problem(c, err)), nil
 		case selected == 0:
-			problems = append(problems, selectsNothing(c, i))
+			problems = append(problems, selectsNothing(c, &o.patches[i]))
 		}
 		objects = slices.DeleteFunc(objects, func(o *object) bool { return o == nil })
 	}
 	return objects, problems, nil
 }
 
-// readPatches reads the cluster's patches, each distinct one once.
-func (r *Repo) readPatches(c fleet.Cluster) ([]*patch, fleet.Problems) {
+// readPatches reads patches, each distinct one once.
+func (r *Repo) readPatches(c fleet.Cluster, patches []part) ([]*patch, fleet.Problems) {
 	var out []*patch
 	var problems fleet.Problems
-	for i, p := range c.Patches {
+	for i := range patches {
+		p := *patches[i].patch
 		read, err := once(&r.patches, patchKey(p), func() (*patch, error) { return readPatch(p) })
 		if err != nil {
-			problems = append(problems, atLine(c, p.Line, fmt.Sprintf("spec.patches[%d]", i), err))
+			problems = append(problems, patches[i].problem(c, err))
 		}
 		out = append(out, read)
 	}
@@ -120,12 +158,17 @@ func (r *Repo) readPatches(c fleet.Cluster) ([]*patch, fleet.Problems) {
 }
 
 // readResource reads an inline resource, each distinct one once.
-func (r *Repo) readResource(res fleet.Resource) ([]*object, error) {
-	return once(&r.resources, res.YAML, func() ([]*object, error) {
-		if unusual.MatchString(res.YAML) {
+func (r *Repo) readResource(p *part) ([]*object, error) {
+	key := resourceText{p.resource.YAML, p.Delta != ""}
+	return once(&r.resources, key, func() ([]*object, error) {
+		text, err := p.text()
+		if err != nil {
+			return nil, err
+		}
+		if unusual.MatchString(text) {
 			return nil, errNoShortcut
 		}
-		m, err := newResources().NewResMapFromBytes([]byte(res.YAML))
+		m, err := newResources().NewResMapFromBytes([]byte(text))
 		if err != nil {
 			return nil, err
 		}
@@ -137,16 +180,13 @@ func (r *Repo) readResource(res fleet.Resource) ([]*object, error) {
 	})
 }
 
-func selectsNothing(c fleet.Cluster, patch int) fleet.Problem {
-	p := atLine(c, c.Patches[patch].Line, fmt.Sprintf("spec.patches[%d].target", patch), errors.New("selects nothing; is it misspelt?"))
+func selectsNothing(c fleet.Cluster, patch *part) fleet.Problem {
+	p := patch.problem(c, errors.New("selects nothing; is it misspelt?"))
+	p.Field += ".target"
 	p.Warning = true
 	return p
 }
 
 func at(c fleet.Cluster, field string, err error) fleet.Problem {
-	return atLine(c, c.Line, field, err)
-}
-
-func atLine(c fleet.Cluster, line int, field string, err error) fleet.Problem {
-	return fleet.Problem{File: c.File, Line: line, Field: field, Cluster: c.Name, Message: plain(err)}
+	return fleet.Problem{File: c.File, Line: c.Line, Field: field, Cluster: c.Name, Message: plain(err)}
 }

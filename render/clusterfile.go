@@ -162,10 +162,8 @@ func (c *clusterDocument) cluster(d *document) fleet.Cluster {
 		out.Resources = append(out.Resources, fleet.Resource{YAML: r.text, Line: d.line(fmt.Sprintf("spec.resources[%d]", i))})
 	}
 	for i, p := range c.Spec.Patches {
-		patch := fleet.Patch{Patch: p.Patch, Target: p.Target, Line: d.line(fmt.Sprintf("spec.patches[%d]", i))}
-		if p.Options != nil {
-			patch.Options = *p.Options
-		}
+		patch := p.patch()
+		patch.Line = d.line(field("spec.patches", i))
 		out.Patches = append(out.Patches, patch)
 	}
 	return out

@@ -99,7 +99,7 @@ func (d *document) value(path string, n *yaml.Node, v reflect.Value) {
 		special.decodeNode(d, path, n)
 		return
 	}
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+	if isNull(n) {
 		return // as Kubernetes reads it: a field that is null is not set
 	}
 	switch v.Kind() {
@@ -116,6 +116,8 @@ func (d *document) value(path string, n *yaml.Node, v reflect.Value) {
 		d.scalar(path, n, v, "a value")
 	case reflect.Bool:
 		d.scalar(path, n, v, "true or false")
+	case reflect.Int:
+		d.scalar(path, n, v, "a whole number")
 	default:
 		d.scalar(path, n, v, "a string")
 	}

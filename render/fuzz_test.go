@@ -50,7 +50,7 @@ func check(t *testing.T, files map[string]string) {
 
 func prepared(t *testing.T, files map[string]string) map[string][]byte {
 	t.Helper()
-	view, problems, err := fleet.Prepare(context.Background(), Renderer{}, &fleet.Snapshot{Revision: "r", Tree: mapFS(files)}, time.Time{}, nil)
+	view, problems, err := fleet.Prepare(context.Background(), Renderer{}, &fleet.Snapshot{Revision: "r", Tree: mapFS(files)}, nil, time.Time{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 // prefixes, namespaces, and every form of patch, some of which do not apply.
 type generator struct {
 	*rand.Rand
+	served                    bool   // nothing of the base is beyond what the client takes
 	prefix, suffix, namespace string // what the overlay adds
 }
 
@@ -52,6 +54,7 @@ func (g *generator) fleet() (map[string]string, fleet.Cluster) {
 		g.suffix, overlay = "-s", overlay+"nameSuffix: -s\n"
 	}
 	files["overlay/kustomization.yaml"] = overlay
+	maps.Copy(files, components)
 	c := fleet.Cluster{Name: "c"}
 	for range max(0, g.IntN(4)-1) {
 		c.Resources = append(c.Resources, fleet.Resource{YAML: g.resource()})
@@ -128,6 +131,9 @@ func (g *generator) annotations() string {
 // scalar is one that YAML libraries do not agree on, or that numbers do not
 // survive.
 func (g *generator) scalar() string {
+	if g.served {
+		return g.one("3", "yes", "2026-01-01", "0x1f", "text", "-0.5")
+	}
 	return g.one("3", "3.0", "1e3", "yes", `"yes"`, "2026-01-01", "9007199254740993", "9007199254740993", "18446744073709551616",
 		"-0.5", "0x1f", "017", "true", "text", `"a\u2028<b>&"`, "''", "1e21")
 }

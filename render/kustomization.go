@@ -34,6 +34,8 @@ type vetting struct {
 	problems fleet.Problems
 }
 
+func newVetting(tree fs.FS) *vetting { return &vetting{tree: tree, dirs: map[string]*vetted{}} }
+
 type vetted struct {
 	kind  string // Kustomization or Component
 	sound bool

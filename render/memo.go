@@ -2,9 +2,30 @@ package render
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
+
+// maxMemo is how many readings are remembered.
+const maxMemo = 50_000
+
+// memo remembers. At a bound it forgets everything, because while a repo lives
+// deltas bring it ever new texts.
+type memo struct {
+	known sync.Map
+	count atomic.Int64
+}
+
+func (m *memo) load(key any) (any, bool) { return m.known.Load(key) }
+
+func (m *memo) store(key, value any, most int64) {
+	if m.count.Add(1) > most {
+		m.known.Clear()
+		m.count.Store(1)
+	}
+	m.known.Store(key, value)
+}
 
 // result is what a reading gave, remembered.
 type result[T any] struct {
@@ -14,8 +35,8 @@ type result[T any] struct {
 
 // once returns what read gave for a key, reading at most a few times when many
 // ask at once. read runs in withKustomize.
-func once[T any](memo *sync.Map, key any, read func() (T, error)) (T, error) {
-	if known, ok := memo.Load(key); ok {
+func once[T any](m *memo, key any, read func() (T, error)) (T, error) {
+	if known, ok := m.load(key); ok {
 		found := known.(result[T])
 		return found.value, found.err
 	}
@@ -24,7 +45,7 @@ func once[T any](memo *sync.Map, key any, read func() (T, error)) (T, error) {
 		value, err = read()
 		return err
 	})
-	memo.Store(key, result[T]{value, err})
+	m.store(key, result[T]{value, err}, maxMemo)
 	return value, err
 }
 
@@ -42,4 +63,11 @@ func patchKey(p fleet.Patch) patchText {
 		key.target, key.aimed = *p.Target, true
 	}
 	return key
+}
+
+// resourceText is a resource as it was written: by the author of a file, or as
+// a delta's JSON.
+type resourceText struct {
+	text  string
+	delta bool
 }

@@ -7,15 +7,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/kyaml/resid"
-
-	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // originOf says where in the tree an object of the stack comes from: the file
 // and, as near as can be told, the line of a field of it. kustomize is asked for
 // origins only when there is a fault to tell, since that takes another build.
 func (r *Repo) originOf(s *stack, id resid.ResId, field string) (file string, line int) {
-	s.origins.Do(func() { s.files = r.origins(s.placement) })
+	s.origins.Do(func() { s.files = s.findOrigins() })
 	file, known := s.files[id.String()]
 	if !known {
 		return s.placement.Overlay, 0
@@ -23,12 +21,12 @@ func (r *Repo) originOf(s *stack, id resid.ResId, field string) (file string, li
 	return file, r.lineOfObject(file, id, field)
 }
 
-// origins builds the stack again with kustomize's origin annotations, and
+// findOrigins builds the stack again with kustomize's origin annotations, and
 // returns the file of each object.
-func (r *Repo) origins(p fleet.Placement) map[string]string {
+func (s *stack) findOrigins() map[string]string {
 	files := map[string]string{}
 	_ = withKustomize(func() error { // without it the message names the overlay
-		m, err := build(r.stackFiles(p, "originAnnotations"), stackDir)
+		m, err := build(s.kustomization("originAnnotations"), stackDir)
 		if err != nil {
 			return err
 		}

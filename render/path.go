@@ -2,6 +2,7 @@ package render
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"strings"
@@ -23,19 +24,32 @@ func inTree(dir, p string) (string, bool) {
 
 // checkDirectory returns the clean form of a directory of the tree.
 func checkDirectory(d *document, field string, tree fs.FS, dir string) string {
+	clean, wrong := directory(tree, dir)
+	if wrong != "" {
+		d.problem(field, "%s", wrong)
+	}
+	return clean
+}
+
+// directory returns the clean form of a directory of the tree, and what is wrong
+// with it; "" if nothing.
+func directory(tree fs.FS, dir string) (clean, wrong string) {
 	clean, inside := inTree(".", dir)
 	if !inside {
-		d.problem(field, "%q leads out of the fleet repo; it must be relative to the root", dir)
-		return dir
+		return dir, outside(dir)
 	}
 	info, err := fs.Stat(tree, clean)
 	switch {
 	case err != nil:
-		d.problem(field, "%q: %s", dir, missing(err, "the path is relative to the root of the fleet repo"))
+		wrong = fmt.Sprintf("%q: %s", dir, missing(err, "the path is relative to the root of the fleet repo"))
 	case !info.IsDir():
-		d.problem(field, "%q is a file; name the directory of its kustomization", dir)
+		wrong = fmt.Sprintf("%q is a file; name the directory of its kustomization", dir)
 	}
-	return clean
+	return clean, wrong
+}
+
+func outside(dir string) string {
+	return fmt.Sprintf("%q leads out of the fleet repo; it must be relative to the root", dir)
 }
 
 // missing says why something in the tree cannot be read: not there, with a

@@ -56,7 +56,7 @@ func TestProblems(t *testing.T) {
 // served, one with a fault is not.
 func problemsOf(t *testing.T, tree fs.FS) string {
 	t.Helper()
-	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, time.Now(), nil)
+	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, time.Now(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

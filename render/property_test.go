@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
@@ -46,13 +47,18 @@ func TestClusterGetsWhatKustomizeBuilds(t *testing.T) {
 
 // objectsOf is what Render makes inputs from, before the client's contract is
 // checked: kustomize has no part in that.
-func objectsOf(t *testing.T, r *Repo, c fleet.Cluster) ([]string, fleet.Problems) {
+func objectsOf(t *testing.T, r *Repo, c fleet.Cluster, deltas []*fleet.Delta) ([]string, fleet.Problems) {
 	t.Helper()
 	if problems := r.Problems().Faults(); problems != nil {
 		t.Fatal(problems)
 	}
 	p, _ := r.place(c)
-	objects, problems := r.layered(r.stacks[stackKey(p)], c)
+	own := ownOf(c, partsOf(deltas))
+	s, problems := r.stackOf(own.placed(p), c, own)
+	if s == nil {
+		return nil, problems
+	}
+	objects, problems := r.layered(s, c, own)
 	var out []string
 	for _, o := range objects {
 		out = append(out, canonical(o.JSON))
@@ -62,47 +68,118 @@ func objectsOf(t *testing.T, r *Repo, c fleet.Cluster) ([]string, fleet.Problems
 
 // checkAgainstKustomize compares the objects of a cluster with krusty's, and
 // returns nil where both find a fault.
-func checkAgainstKustomize(t *testing.T, files map[string]string, c fleet.Cluster) *Repo {
+func checkAgainstKustomize(t *testing.T, files map[string]string, c fleet.Cluster, deltas ...generated) *Repo {
 	t.Helper()
-	want, wantErr := standsFor(files, c)
-	compiled, err := Renderer{}.Compile(context.Background(), mapFS(files))
-	if err != nil {
-		t.Fatal(err)
-	}
-	repo := compiled.(*Repo)
-	got, problems := objectsOf(t, repo, c)
+	want, wantErr := standsFor(files, c, deltas)
+	repo := compiled(t, files)
+	got, problems := objectsOf(t, repo, c, readAll(t, deltas))
 	if (wantErr != nil) != (len(problems.Faults()) > 0) {
-		t.Fatalf("kustomize says %v, Tributary says %v\n%s", wantErr, problems, show(files, c))
+		t.Fatalf("kustomize says %v, Tributary says %v\n%s", wantErr, problems, show(files, c, deltas))
 	}
 	if wantErr != nil {
 		return nil
 	}
 	if !slices.Equal(got, want) {
-		t.Fatalf("objects = \n%s\nwant\n%s\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"), show(files, c))
+		t.Fatalf("objects = \n%s\nwant\n%s\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"), show(files, c, deltas))
 	}
 	return repo
+}
+
+func compiled(t *testing.T, files map[string]string) *Repo {
+	t.Helper()
+	repo, err := Renderer{}.Compile(context.Background(), mapFS(files))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return repo.(*Repo)
 }
 
 func isQuick(t *testing.T, r *Repo, c fleet.Cluster) bool {
 	t.Helper()
 	p, _ := r.place(c)
-	patches, problems := r.readPatches(c)
+	patches, problems := r.readPatches(c, ownOf(c, nil).patches)
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	_, _, err := r.quickly(r.stacks[stackKey(p)], c, patches)
+	_, _, err := r.quickly(r.stacks[stackKey(p)], c, ownOf(c, nil), patches)
 	return err == nil
 }
 
-// standsFor is what fleet-repo.md says a cluster stands for, in two builds.
-func standsFor(files map[string]string, c fleet.Cluster) ([]string, error) {
+// standsFor is what fleet-repo.md says a cluster stands for, in two builds and
+// the edits.
+func standsFor(files map[string]string, c fleet.Cluster, deltas []generated) ([]string, error) {
 	fsys := filesys.MakeFsInMemory()
 	for name, text := range files {
 		if err := fsys.WriteFile("/repo/"+name, []byte(text)); err != nil {
 			return nil, err
 		}
 	}
-	first := map[string]any{"resources": []string{"../repo/overlay"}, "components": []string{"../repo/component"}}
+	components := []string{"../repo/component"}
+	resources, patches, edits := c.Resources, c.Patches, []fleet.Edit(nil)
+	for _, d := range deltas {
+		for _, name := range d.components {
+			if name = "../repo/" + name; !slices.Contains(components, name) {
+				components = append(components, name)
+			}
+		}
+		for _, text := range d.resources {
+			resources = append(resources[:len(resources):len(resources)], fleet.Resource{YAML: text})
+		}
+		patches = append(patches[:len(patches):len(patches)], d.patches...)
+		edits = append(edits, d.edits...)
+	}
+	built, err := twoBuilds(fsys, components, resources, patches)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, r := range built.Resources() {
+		data, err := r.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, canonical(data))
+	}
+	return editAll(out, edits)
+}
+
+// editAll is RFC 7386 by another's hand.
+func editAll(objects []string, edits []fleet.Edit) ([]string, error) {
+	for _, e := range edits {
+		at := -1
+		for i, text := range objects {
+			var o struct {
+				APIVersion, Kind string
+				Metadata         struct{ Name, Namespace string }
+			}
+			_ = json.Unmarshal([]byte(text), &o)
+			group, _, _ := strings.Cut("/"+o.APIVersion, "/v")
+			if o.Kind == e.Kind && o.Metadata.Name == e.Name && (e.Group == "" || group == "/"+e.Group) &&
+				(e.Namespace == "" || o.Metadata.Namespace == e.Namespace) {
+				if at >= 0 {
+					return nil, fmt.Errorf("%s/%s is ambiguous", e.Kind, e.Name)
+				}
+				at = i
+			}
+		}
+		if at < 0 {
+			return nil, fmt.Errorf("no %s/%s", e.Kind, e.Name)
+		}
+		if string(e.Patch) == "null" {
+			objects = slices.Delete(objects, at, at+1)
+			continue
+		}
+		merged, err := jsonpatch.MergePatch([]byte(objects[at]), e.Patch)
+		if err != nil {
+			return nil, err
+		}
+		objects[at] = canonical(merged)
+	}
+	return objects, nil
+}
+
+func twoBuilds(fsys filesys.FileSystem, components []string, extra []fleet.Resource, own []fleet.Patch) (resmap.ResMap, error) {
+	first := map[string]any{"resources": []string{"../repo/overlay"}, "components": components}
 	stack, err := krustyBuild(fsys, "/first", first)
 	if err != nil {
 		return nil, err
@@ -115,7 +192,7 @@ func standsFor(files map[string]string, c fleet.Cluster) ([]string, error) {
 		return nil, err
 	}
 	resources := []string{"stack.yaml"}
-	for i, r := range c.Resources {
+	for i, r := range extra {
 		name := fmt.Sprintf("r%d.yaml", i)
 		if err := fsys.WriteFile("/second/"+name, []byte(r.YAML)); err != nil {
 			return nil, err
@@ -123,7 +200,7 @@ func standsFor(files map[string]string, c fleet.Cluster) ([]string, error) {
 		resources = append(resources, name)
 	}
 	patches := []map[string]any{}
-	for _, p := range c.Patches {
+	for _, p := range own {
 		entry := map[string]any{"patch": p.Patch}
 		if p.Target != nil {
 			entry["target"] = p.Target
@@ -133,19 +210,7 @@ func standsFor(files map[string]string, c fleet.Cluster) ([]string, error) {
 		}
 		patches = append(patches, entry)
 	}
-	built, err := krustyBuild(fsys, "/second", map[string]any{"resources": resources, "patches": patches})
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, r := range built.Resources() {
-		data, err := r.MarshalJSON()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, canonical(data))
-	}
-	return out, nil
+	return krustyBuild(fsys, "/second", map[string]any{"resources": resources, "patches": patches})
 }
 
 func krustyBuild(fsys filesys.FileSystem, dir string, k map[string]any) (m resmap.ResMap, err error) {
@@ -182,7 +247,7 @@ func mapFS(files map[string]string) fstest.MapFS {
 	return tree
 }
 
-func show(files map[string]string, c fleet.Cluster) string {
+func show(files map[string]string, c fleet.Cluster, deltas []generated) string {
 	var b strings.Builder
 	for name, text := range files {
 		fmt.Fprintf(&b, "--- %s\n%s\n", name, text)
@@ -193,5 +258,27 @@ func show(files map[string]string, c fleet.Cluster) string {
 	for _, p := range c.Patches {
 		fmt.Fprintf(&b, "--- patch %+v %+v\n%s\n", p.Target, p.Options, p.Patch)
 	}
+	for _, d := range deltas {
+		fmt.Fprintf(&b, "--- delta\n%s\n", d.document())
+	}
 	return b.String()
+}
+
+// TestDeltasAreWhatKustomizeBuilds is promise 7 for deltas: their components,
+// resources and patches are kustomize's, their edits RFC 7386 on what it built.
+func TestDeltasAreWhatKustomizeBuilds(t *testing.T) {
+	const cases = 25
+	faults := 0
+	for seed := range uint64(cases) {
+		t.Logf("seed %d", seed)
+		g := &generator{Rand: rand.New(rand.NewPCG(seed, 8))}
+		files, cluster := g.fleet()
+		if checkAgainstKustomize(t, files, cluster, g.delta("one"), g.delta("two")) == nil {
+			faults++
+		}
+	}
+	t.Logf("%d of %d have faults", faults, cases)
+	if faults < cases/10 || faults > cases*3/4 {
+		t.Errorf("%d of %d generated deltas have faults", faults, cases)
+	}
 }

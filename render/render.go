@@ -17,7 +17,7 @@ type Renderer struct{}
 
 // Compile implements fleet.Renderer.
 func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err error) {
-	r := &Repo{tree: tree, stacks: map[string]*stack{}, vetting: vetting{tree: tree, dirs: map[string]*vetted{}}}
+	r := &Repo{tree: tree, stacks: map[string]*stack{}}
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.problems = append(r.problems, panicked(fleetFile, reason)).Sort()
@@ -34,13 +34,14 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err e
 		r.sets = append(r.sets, &spec.Spec.Inputs[i])
 	}
 	r.placement, r.clusters = spec.Spec.Placement, clusters
+	vetting := newVetting(tree) // each kustomization once for all stacks
 	for _, c := range r.clusters {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		r.prepare(c)
+		r.prepare(c, vetting)
 	}
-	r.problems = append(r.problems, r.vetting.problems...).Sort()
+	r.problems = append(r.problems, vetting.problems...).Sort()
 	return r, ctx.Err()
 }
 
@@ -57,10 +58,10 @@ type Repo struct {
 	placement []rule
 	clusters  []fleet.Cluster
 	stacks    map[string]*stack // by stackKey; nil where one cannot be built
-	vetting   vetting
-	patches   sync.Map // by patchText: what readPatch gave
-	resources sync.Map // by text: what readResource gave
-	roots     sync.Map // by file: what rootsOf gave
+	derived   derived           // by stackKey: with components of deltas
+	patches   memo              // by patchText: what readPatch gave
+	resources memo              // by resourceText: what readResource gave
+	roots     sync.Map          // by file: what rootsOf gave
 	problems  fleet.Problems
 }
 
@@ -73,7 +74,7 @@ func (noTree) Open(name string) (fs.File, error) {
 }
 
 // prepare builds the cluster's stack, if no other cluster's is the same.
-func (r *Repo) prepare(c fleet.Cluster) {
+func (r *Repo) prepare(c fleet.Cluster, v *vetting) {
 	p, problem := r.place(c)
 	if problem != nil {
 		r.problems = append(r.problems, *problem)
@@ -83,7 +84,7 @@ func (r *Repo) prepare(c fleet.Cluster) {
 	if _, built := r.stacks[key]; built {
 		return
 	}
-	s, problems := r.buildStack(p)
+	s, problems := r.buildStack(p, v)
 	r.stacks[key] = s
 	r.problems = append(r.problems, problems...)
 }

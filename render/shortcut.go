@@ -11,8 +11,6 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/yaml"
-
-	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // errNoShortcut says that only a slower way is known to mean what kustomize
@@ -160,9 +158,7 @@ func (r *Repo) transformed(o *object, p *patch) (out *object, err error) {
 		return nil, errNoShortcut // the others would not find their objects
 	}
 	err = withKustomize(func() error {
-		// As YAML in block style, which is how it would stand in stack.yaml:
-		// kustomize merges empty values differently into JSON's flow style.
-		text, err := yaml.JSONToYAML(o.JSON)
+		text, err := blockStyle(o.JSON)
 		if err != nil {
 			return err
 		}
@@ -183,6 +179,10 @@ func (r *Repo) transformed(o *object, p *patch) (out *object, err error) {
 	return out, err
 }
 
+// blockStyle is JSON as YAML in block style, which is how it would stand in
+// stack.yaml: kustomize merges empty values differently into JSON's flow style.
+func blockStyle(data []byte) ([]byte, error) { return yaml.JSONToYAML(data) }
+
 // only converts the one object that is left, if one is.
 func (r *Repo) only(m resmap.ResMap) (*object, error) {
 	m.DropEmpties()
@@ -195,13 +195,21 @@ func (r *Repo) only(m resmap.ResMap) (*object, error) {
 }
 
 // wholly builds the cluster with kustomize.
-func (r *Repo) wholly(s *stack, c fleet.Cluster, patches []*patch) (out []*object, err error) {
+func (r *Repo) wholly(s *stack, resources []part, patches []*patch) (out []*object, err error) {
 	var list []types.Patch
+	var texts []string
+	for i := range resources {
+		text, err := resources[i].text()
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+	}
 	for _, p := range patches {
 		list = append(list, p.kustomize)
 	}
 	err = withKustomize(func() error {
-		m, err := build(layer(s.yaml, c.Resources, list), layerDir)
+		m, err := build(layer(s.yaml, texts, list), layerDir)
 		if err != nil {
 			return err
 		}

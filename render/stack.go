@@ -18,6 +18,7 @@ import (
 // components. It is built once and shared by all clusters placed on it.
 type stack struct {
 	placement fleet.Placement
+	vetting   *vetting // what its kustomizations were vetted by; only read from now on
 	// yaml is the build, as kustomize writes it.
 	yaml []byte
 	// objects are what a cluster without resources and patches of its own has:
@@ -34,13 +35,13 @@ func stackKey(p fleet.Placement) string {
 }
 
 // buildStack vets and builds a placement; the stack is nil where it has a
-// problem.
-func (r *Repo) buildStack(p fleet.Placement) (*stack, fleet.Problems) {
-	if !r.vet(p) {
-		return nil, nil // told already
+// problem. What vetting finds wrong is told there.
+func (r *Repo) buildStack(p fleet.Placement, v *vetting) (*stack, fleet.Problems) {
+	if !v.placement(p) {
+		return nil, nil
 	}
-	f := r.stackFiles(p)
-	s := &stack{placement: p}
+	s := &stack{placement: p, vetting: v}
+	f := s.kustomization()
 	err := withKustomize(func() error {
 		m, err := build(f, stackDir)
 		if err != nil {
@@ -66,14 +67,14 @@ func (r *Repo) buildStack(p fleet.Placement) (*stack, fleet.Problems) {
 
 const stackDir = "/stack"
 
-// stackFiles is what kustomize sees when it builds a placement.
-func (r *Repo) stackFiles(p fleet.Placement, metadata ...string) *filesystem {
-	top := kustomization{Resources: []string{".." + path.Join(repoRoot, p.Overlay)}, BuildMetadata: metadata}
-	for _, c := range p.Components {
+// kustomization is what kustomize sees when it builds the stack.
+func (s *stack) kustomization(metadata ...string) *filesystem {
+	top := kustomization{Resources: []string{".." + path.Join(repoRoot, s.placement.Overlay)}, BuildMetadata: metadata}
+	for _, c := range s.placement.Components {
 		top.Components = append(top.Components, ".."+path.Join(repoRoot, c))
 	}
 	added := map[string][]byte{stackDir + "/kustomization.yaml": top.yaml()}
-	return &filesystem{tree: r.tree, vetted: r.isVetted, added: added}
+	return &filesystem{tree: s.vetting.tree, vetted: s.vetting.isSound, added: added}
 }
 
 func buildMessage(p fleet.Placement, err error) string {
@@ -87,7 +88,7 @@ const layerDir = "/cluster"
 
 // layer is the second step of what a cluster stands for: its own resources and
 // patches on top of the finished stack.
-func layer(stackYAML []byte, resources []fleet.Resource, patches []types.Patch) *filesystem {
+func layer(stackYAML []byte, resources []string, patches []types.Patch) *filesystem {
 	k := kustomization{Patches: patches}
 	added := map[string][]byte{}
 	add := func(name string, data []byte) {
@@ -97,36 +98,36 @@ func layer(stackYAML []byte, resources []fleet.Resource, patches []types.Patch) 
 	if len(stackYAML) > 0 {
 		add("stack.yaml", stackYAML)
 	}
-	for i, r := range resources {
-		add("resource-"+strconv.Itoa(i)+".yaml", []byte(r.YAML))
+	for i, text := range resources {
+		add("resource-"+strconv.Itoa(i)+".yaml", []byte(text))
 	}
 	added[layerDir+"/kustomization.yaml"] = k.yaml()
 	return &filesystem{tree: noTree{}, added: added}
 }
 
-// vet checks the kustomizations of a placement, each once for all stacks.
-func (r *Repo) vet(p fleet.Placement) bool {
-	sound := r.vetTop(p.Overlay, types.KustomizationKind)
+// placement checks the kustomizations of a placement.
+func (v *vetting) placement(p fleet.Placement) bool {
+	sound := v.top(p.Overlay, types.KustomizationKind)
 	for _, c := range p.Components {
-		sound = r.vetTop(c, types.ComponentKind) && sound
+		sound = v.top(c, types.ComponentKind) && sound
 	}
 	return sound
 }
 
-func (r *Repo) vetTop(dir, kind string) bool {
-	dir, err := followLinks(r.tree, dir)
+func (v *vetting) top(dir, kind string) bool {
+	dir, err := followLinks(v.tree, dir)
 	if err != nil {
-		return false // told where fleet.yaml or the cluster file names it
+		return false // told where fleet.yaml, the cluster file or a delta names it
 	}
-	if info, err := fs.Stat(r.tree, dir); err != nil || !info.IsDir() {
+	if info, err := fs.Stat(v.tree, dir); err != nil || !info.IsDir() {
 		return false // told there as well
 	}
-	return r.vetting.directory(dir, entry{file: dir}, kind).sound
+	return v.directory(dir, entry{file: dir}, kind).sound
 }
 
-func (r *Repo) isVetted(dir string) bool {
-	v := r.vetting.dirs[dir]
-	return v != nil && v.sound
+func (v *vetting) isSound(dir string) bool {
+	known := v.dirs[dir]
+	return known != nil && known.sound
 }
 
 // find returns the place of the one object with an id.

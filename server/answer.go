@@ -22,8 +22,8 @@ var (
 )
 
 // write sends body in the form that the client takes, or 304 where it has that
-// already, and returns the status. An empty revision is not sent.
-func write(w http.ResponseWriter, r *http.Request, contentType []string, body *fleet.Body, revision string) int {
+// already, and returns the status.
+func write(w http.ResponseWriter, r *http.Request, contentType []string, body *fleet.Body, of stamp) int {
 	payload, tag, packed := body.JSON, body.ETag, false
 	if takesGzip(r.Header["Accept-Encoding"]) {
 		payload, tag, packed = body.Gzip, body.GzipETag, true
@@ -32,12 +32,12 @@ func write(w http.ResponseWriter, r *http.Request, contentType []string, body *f
 	if matches {
 		tag = known
 	}
-	// One allocation for the three values rather than one each.
-	values := []string{tag, revision, strconv.Itoa(len(payload))}
+	// One allocation for the values rather than one each.
+	values := []string{tag, of.revision, strconv.Itoa(len(payload)), of.generation}
 	h := w.Header()
 	h["Etag"] = values[0:1:1]
-	if revision != "" {
-		h["Tributary-Revision"] = values[1:2:2]
+	if of.revision != "" {
+		h["Tributary-Revision"], h["Tributary-Generation"] = values[1:2:2], values[3:4:4]
 	}
 	h["Cache-Control"], h["Vary"] = noCache, acceptEncoding
 	if matches {
@@ -54,23 +54,42 @@ func write(w http.ResponseWriter, r *http.Request, contentType []string, body *f
 	return http.StatusOK
 }
 
+// stamp says what an answer was made from; zero where it was made from no view.
+type stamp struct{ revision, generation string }
+
+func stampOf(v *fleet.View) stamp {
+	return stamp{v.Release().Revision, strconv.FormatInt(v.Generation(), 10)}
+}
+
 // answer sends v as JSON.
-func answer(w http.ResponseWriter, r *http.Request, v any, revision string) error {
+func answer(w http.ResponseWriter, r *http.Request, v any, of stamp) error {
+	body, err := bodyOf(v)
+	if err != nil {
+		return err
+	}
+	write(w, r, jsonType, body, of)
+	return nil
+}
+
+// bodyOf is how v is answered; nil for nothing.
+func bodyOf(v any) (*fleet.Body, error) {
+	if v == nil {
+		return nil, nil
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return err
+		return nil, err
 	}
-	write(w, r, jsonType, fleet.NewBody(b.Bytes()), revision)
-	return nil
+	return fleet.NewBody(b.Bytes()), nil
 }
 
 // static answers the same bytes always.
 func (s *Server) static(contentType string, bytes []byte) handler {
 	body, types := fleet.NewBody(bytes), []string{contentType}
 	return func(w http.ResponseWriter, r *http.Request) error {
-		write(w, r, types, body, "")
+		write(w, r, types, body, stamp{})
 		return nil
 	}
 }

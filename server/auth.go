@@ -21,7 +21,7 @@ const (
 	roleBootstrap                 // registers clusters; reserved
 	roleCluster                   // polls its own inputs
 	roleViewer                    // reads everything
-	roleOperator                  // changes deltas; reserved
+	roleOperator                  // writes deltas
 	roleAdmin
 )
 

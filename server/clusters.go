@@ -15,32 +15,35 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// clusterAnswer is a cluster as people see it: how it is declared, where that
+// ClusterAnswer is a cluster as people see it: how it is declared, where that
 // placed it, and what it is served.
-type clusterAnswer struct {
+type ClusterAnswer struct {
 	fleet.Cluster
 	Placement fleet.Placement `json:"placement"`
 	// Inputs has the number of inputs by input set.
 	Inputs  map[string]int `json:"inputs"`
-	Release releaseName    `json:"release"`
+	Release ReleaseName    `json:"release"`
+	// Orphans are the parts of deltas that the cluster goes without.
+	Orphans []fleet.Orphan `json:"orphans,omitempty"`
 }
 
-type releaseName struct {
+// ReleaseName is which release a cluster is served.
+type ReleaseName struct {
 	ID       string `json:"id"`
 	Revision string `json:"revision"`
 }
 
-// list is a page of anything; Next is the ?cursor= of the page after it.
-type list[T any] struct {
+// List is a page of anything; Next is the ?cursor= of the page after it.
+type List[T any] struct {
 	Items []T    `json:"items"`
 	Next  string `json:"next,omitempty"`
 }
 
-func newClusterAnswer(v *fleet.View, m *fleet.Member) clusterAnswer {
+func newClusterAnswer(v *fleet.View, m *fleet.Member) ClusterAnswer {
 	release := v.Release()
-	return clusterAnswer{
+	return ClusterAnswer{
 		Cluster: m.Cluster, Placement: m.Placement, Inputs: m.Counts,
-		Release: releaseName{ID: release.ID, Revision: release.Revision},
+		Release: ReleaseName{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
 	}
 }
 
@@ -61,13 +64,13 @@ func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, r, clusterPage(view, selector, limit, after), view.Release().Revision)
+	return answer(w, r, clusterPage(view, selector, limit, after), stampOf(view))
 }
 
 // clusterPage is the first limit clusters whose names come after one name. A
 // cursor is a name rather than a number, so that clusters which come and go
 // between two pages make no other one appear twice or never.
-func clusterPage(v *fleet.View, selector labels.Selector, limit int, after string) list[clusterAnswer] {
+func clusterPage(v *fleet.View, selector labels.Selector, limit int, after string) List[ClusterAnswer] {
 	members := v.Members()
 	start, found := slices.BinarySearchFunc(members, after, func(m *fleet.Member, name string) int {
 		return strings.Compare(m.Cluster.Name, name)
@@ -75,7 +78,7 @@ func clusterPage(v *fleet.View, selector labels.Selector, limit int, after strin
 	if found {
 		start++
 	}
-	answer := list[clusterAnswer]{Items: []clusterAnswer{}}
+	answer := List[ClusterAnswer]{Items: []ClusterAnswer{}}
 	for _, m := range members[start:] {
 		if !selector.Matches(labels.Set(m.Cluster.Labels)) {
 			continue
@@ -115,7 +118,7 @@ func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	return answer(w, r, newClusterAnswer(view, member), view.Release().Revision)
+	return answer(w, r, newClusterAnswer(view, member), stampOf(view))
 }
 
 // member is the cluster that the path names, in the view that is live now.

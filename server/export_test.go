@@ -33,3 +33,6 @@ func (s *Server) HTTPServer() *http.Server { return s.httpServer() }
 
 // OpenAPI is the document.
 var OpenAPI = openAPI
+
+// NewProblem is how an error is answered.
+var NewProblem = newProblem

@@ -63,10 +63,11 @@ func (s *source) set(revision string, content repo, err error) {
 
 // repo is a fleet repo in the simplest form: one file that says what comes out.
 type repo struct {
-	InputSets []string
-	Faults    fleet.Problems
-	Members   []member
-	renderer  *renderer
+	fleet.Repo `json:"-"` // none, as above
+	InputSets  []string
+	Faults     fleet.Problems
+	Members    []member
+	renderer   *renderer
 }
 
 type member struct {
@@ -78,7 +79,8 @@ type member struct {
 
 // renderer is a fleet.Renderer of repos.
 type renderer struct {
-	panics atomic.Bool // from now on
+	fleet.Renderer             // none: deltas are for the real one
+	panics         atomic.Bool // from now on
 }
 
 func (r *renderer) Compile(_ context.Context, tree fs.FS) (fleet.Repo, error) {
@@ -105,7 +107,7 @@ func (r *repo) Clusters() []fleet.Cluster {
 
 func (r *repo) Problems() fleet.Problems { return r.Faults }
 
-func (r *repo) Render(c fleet.Cluster) (*fleet.Rendering, fleet.Problems) {
+func (r *repo) Render(c fleet.Cluster, _ []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
 	if r.renderer.panics.Load() {
 		panic("told to")
 	}

@@ -3,8 +3,11 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 
 	"github.com/gorilla/mux"
+
+	"github.com/tributary-gitops/tributary/fleet"
 )
 
 func (s *Server) getObjects(w http.ResponseWriter, r *http.Request) error {
@@ -19,11 +22,11 @@ func (s *Server) getObjects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all := list[json.RawMessage]{Items: make([]json.RawMessage, len(objects))}
+	all := List[json.RawMessage]{Items: make([]json.RawMessage, len(objects))}
 	for i, o := range objects {
 		all.Items[i] = o.JSON
 	}
-	return answer(w, r, all, view.Release().Revision)
+	return answer(w, r, all, stampOf(view))
 }
 
 func (s *Server) getObject(w http.ResponseWriter, r *http.Request) error {
@@ -35,18 +38,22 @@ func (s *Server) getObject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Empty is not absent: ?group= asks for the core group.
+	object, err := view.Object(member, objectName(r, query))
+	if err != nil {
+		return err
+	}
+	return answer(w, r, json.RawMessage(object.JSON), stampOf(view))
+}
+
+// objectName is the object that a request is about.
+func objectName(r *http.Request, query url.Values) fleet.ObjectName {
 	given := func(name string) *string {
-		if !query.Has(name) {
+		if !query.Has(name) { // Empty is not absent: ?group= asks for the core group.
 			return nil
 		}
 		value := query.Get(name)
 		return &value
 	}
 	path := mux.Vars(r)
-	object, err := view.Object(member, path["kind"], path["name"], given("group"), given("namespace"))
-	if err != nil {
-		return err
-	}
-	return answer(w, r, json.RawMessage(object.JSON), view.Release().Revision)
+	return fleet.ObjectName{Kind: path["kind"], Name: path["name"], Group: given("group"), Namespace: given("namespace")}
 }

@@ -150,7 +150,7 @@ func TestDocumentRefusesWhatItDoesNotSay(t *testing.T) {
 			t.Fatal(err)
 		}
 		response := &http.Response{Request: r, StatusCode: 200, Header: http.Header{
-			"Content-Type": {"application/json"}, "Etag": {`"x"`}, "Tributary-Revision": {"main@sha1:1"},
+			"Content-Type": {"application/json"}, "Etag": {`"x"`}, "Tributary-Revision": {"main@sha1:1"}, "Tributary-Generation": {"7"},
 			"Cache-Control": {"no-cache"}, "Vary": {"Accept-Encoding"},
 		}}
 		if err := conforms(r, response, []byte(`{"inputs":[]}`)); err != nil {

@@ -50,7 +50,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set 
 	view, body, err := s.poll(r, cluster, set)
 	switch {
 	case err == nil:
-		s.metrics.polled(set, write(w, r, jsonType, body, view.Release().Revision))
+		s.metrics.polled(set, write(w, r, jsonType, body, stampOf(view)))
 	case view != nil && slices.Contains(view.Sets(), set):
 		s.metrics.polled(set, s.problem(w, r, err))
 	default:
@@ -122,7 +122,7 @@ func (s *Server) getClusterInputs(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	write(w, r, jsonType, body, view.Release().Revision)
+	write(w, r, jsonType, body, stampOf(view))
 	return nil
 }
 

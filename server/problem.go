@@ -49,14 +49,18 @@ var problems = []struct {
 	status      int
 	name, title string
 }{
+	{fleet.ErrStoreFull, http.StatusInsufficientStorage, "store-full", "The change log has no room"},
+	{fleet.ErrStore, http.StatusServiceUnavailable, "store-unavailable", "The change log cannot be used"},
 	{fleet.ErrNotReady, http.StatusServiceUnavailable, "not-ready", "No live release yet"},
 	{fleet.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "No valid credential"},
 	{fleet.ErrForbidden, http.StatusForbidden, "forbidden", "Not allowed"},
 	{errMisdirected, http.StatusMisdirectedRequest, "misdirected", "Not a request for this server"},
 	{errMethod, http.StatusMethodNotAllowed, "method-not-allowed", "Method not allowed"},
+	{errMediaType, http.StatusUnsupportedMediaType, "media-type", "Unsupported media type"},
 	{errTooLong, http.StatusRequestEntityTooLarge, "too-long", "Request too long"},
 	{errBadRequest, http.StatusBadRequest, "bad-request", "Bad request"},
 	{fleet.ErrNotFound, http.StatusNotFound, "not-found", "Not found"},
+	{fleet.ErrStale, http.StatusPreconditionFailed, "stale", "Changed meanwhile"},
 	{fleet.ErrConflict, http.StatusConflict, "conflict", "Conflict"},
 	{fleet.ErrTooLarge, http.StatusUnprocessableEntity, "too-large", "Too large for one answer"},
 	{fleet.ErrInvalid, http.StatusUnprocessableEntity, "invalid", "Invalid"},

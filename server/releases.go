@@ -10,14 +10,15 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// releasesAnswer is the list of releases, with how the source is doing beside
+// ReleasesAnswer is the list of releases, with how the source is doing beside
 // it: that it does not answer belongs to no release.
-type releasesAnswer struct {
-	list[fleet.Release]
-	Source sourceAnswer `json:"source"`
+type ReleasesAnswer struct {
+	List[fleet.Release]
+	Source SourceAnswer `json:"source"`
 }
 
-type sourceAnswer struct {
+// SourceAnswer is how the source is doing.
+type SourceAnswer struct {
 	Name string `json:"name"`
 	// LookedAt is when the source last answered; absent if it never has.
 	LookedAt *time.Time `json:"lookedAt,omitempty"`
@@ -44,7 +45,7 @@ func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	status := s.fleet.Status()
-	all := releasesAnswer{Source: sourceAnswer{Name: status.Source}}
+	all := ReleasesAnswer{Source: SourceAnswer{Name: status.Source}}
 	all.Items = s.releases()
 	if !status.LookedAt.IsZero() {
 		all.Source.LookedAt = &status.LookedAt
@@ -52,7 +53,7 @@ func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
 	if status.SourceError != nil {
 		all.Source.Error = status.SourceError.Error()
 	}
-	return answer(w, r, all, "")
+	return answer(w, r, all, stamp{})
 }
 
 func (s *Server) getRelease(w http.ResponseWriter, r *http.Request) error {
@@ -62,7 +63,7 @@ func (s *Server) getRelease(w http.ResponseWriter, r *http.Request) error {
 	id := mux.Vars(r)["id"]
 	for _, release := range s.releases() {
 		if release.ID == id {
-			return answer(w, r, release, "")
+			return answer(w, r, release, stamp{})
 		}
 	}
 	return fmt.Errorf("release %q: %w: GET /api/v1/releases lists the ones there are", id, fleet.ErrNotFound)

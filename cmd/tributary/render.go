@@ -84,7 +84,7 @@ func renderCluster(ctx context.Context, w, stderr io.Writer, ref, name string, o
 func one(repo fleet.Repo, name string) (*fleet.Rendering, fleet.Problems, error) {
 	for _, c := range repo.Clusters() {
 		if c.Name == name || (c.DNS == name && name != "") {
-			rendering, problems := repo.Render(c)
+			rendering, problems := repo.Render(c, nil)
 			if rendering == nil {
 				problems = append(problems, repo.Problems()...).Sort()
 			}

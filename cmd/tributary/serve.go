@@ -24,6 +24,8 @@ type serveOptions struct {
 	source              sourceFlags
 	listen, addrFile    string
 	interval            time.Duration
+	store               string
+	retention           time.Duration
 	tokensFile          string
 	webhookSecretFile   string
 	tlsCert, tlsKey     string
@@ -38,7 +40,8 @@ func newServe() *cobra.Command {
 		Short: "Run the server",
 		Long: `Follows a source, renders every revision for every cluster, and answers the polls
 of their Flux Operators. A revision that has a fault is not served: the last good
-one is, and /api/v1/releases says what is wrong.
+one is, and /api/v1/releases says what is wrong. What is changed through the API,
+and what is live, is kept in the change log (--store), also across restarts.
 
 ` + sourceHelp + `
 
@@ -60,6 +63,8 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to answer on")
 	f.StringVar(&o.addrFile, "addr-file", "", "write the address it listens on to this file, for --listen 127.0.0.1:0")
 	f.DurationVar(&o.interval, "interval", time.Minute, "how often the source is looked at; a directory is also watched")
+	f.StringVar(&o.store, "store", defaultStore, "the change log: sqlite:PATH, or the postgres:// URL of a database")
+	f.DurationVar(&o.retention, "history-retention", 365*24*time.Hour, "for how long changes are kept at least; 0 for ever")
 	f.StringVar(&o.tokensFile, "tokens-file", "", "YAML file of credentials, read again when it changes")
 	f.StringVar(&o.webhookSecretFile, "webhook-secret-file", "", "file with a secret of the webhooks in each line, read again when it changes")
 	f.StringVar(&o.tlsCert, "tls-cert-file", "", "PEM certificate chain, read again when it changes")
@@ -75,19 +80,28 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	if err != nil {
 		return err
 	}
-	if o.interval <= 0 {
+	switch {
+	case o.interval <= 0:
 		return fmt.Errorf("--interval %s: must be more than 0", o.interval)
+	case o.retention < 0:
+		return fmt.Errorf("--history-retention %s: must not be less than 0", o.retention)
 	}
 	source, err := sources.Open(ref, o.source.options)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = source.Close() }()
+	store, err := openStore(ctx, o.store, ref)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	live := fleet.New(fleet.Config{
 		Source: source, Renderer: render.Renderer{}, Interval: o.interval, Logger: logger, Registerer: registry,
+		Store: store, Archive: sources.Archive{}, Retention: o.retention,
 	})
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,

@@ -82,7 +82,7 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report, error) {
 	clusters := 0
 	line := &progress{start: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd()))}
-	view, problems, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, time.Now(), func(done, total int) {
+	view, problems, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, nil, time.Now(), func(done, total int) {
 		clusters = total
 		line.show(done, total)
 	})

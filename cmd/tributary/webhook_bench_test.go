@@ -146,7 +146,8 @@ func (r *fleetRepo) serve(b *testing.B, secret string) string {
 		b.Fatal(err)
 	}
 	cmd := newServe()
-	cmd.SetArgs([]string{r.url, "--interval", "1h", "--listen", "127.0.0.1:0", "--addr-file", addr, "--webhook-secret-file", file})
+	cmd.SetArgs([]string{r.url, "--interval", "1h", "--listen", "127.0.0.1:0", "--addr-file", addr,
+		"--store", "sqlite:" + filepath.Join(dir, "tributary.db"), "--webhook-secret-file", file})
 	cmd.SetErr(io.Discard)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)

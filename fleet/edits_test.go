@@ -1,0 +1,432 @@
+package fleet_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+)
+
+// step is one patch of a sequence.
+type step struct {
+	kind fleet.PatchType
+	body string
+}
+
+var patchTypes = map[string]fleet.PatchType{
+	"merge": fleet.MergePatch, "json": fleet.JSONPatch, "strategic": fleet.StrategicMergePatch,
+}
+
+// steps reads lines such as `merge {"spec": {"m": null}}`.
+func steps(text string) []step {
+	var all []step
+	for line := range strings.Lines(text) {
+		kind, body, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if t, ok := patchTypes[kind]; ok {
+			all = append(all, step{t, body})
+		}
+	}
+	return all
+}
+
+// FuzzEdits patches an object, whose spec is base on top of what the fleet repo
+// has, by each line of text and then by what data stands for.
+func FuzzEdits(f *testing.F) {
+	for _, seed := range [][2]string{
+		{`{"m": {"a": 1, "b": {"c": 2}}}`, "merge {\"spec\": {\"m\": null}}\nmerge {\"spec\": {\"m\": {\"z\": 3}}}\nmerge {\"spec\": {\"m\": {\"b\": {\"d\": 1}}}}"},
+		{`{"m": {"a": 1}}`, "merge {\"spec\": {\"m\": 5}}\nmerge {\"spec\": {\"m\": {\"a\": 1}}}"},
+		{`{"m": 5}`, "merge {\"spec\": {\"m\": {\"a\": 1}}}\nmerge {\"spec\": {\"m\": {\"b\": null}}}"},
+		{`{"l": [1, 2, 3]}`, "merge {\"spec\": {\"l\": [3]}}\njson [{\"op\": \"add\", \"path\": \"/spec/l/-\", \"value\": {\"x\": null}}]\nmerge {\"spec\": {\"l\": []}}"},
+		{`{}`, `strategic {"spec": {"template": {"spec": {"containers": [{"name": "proxy", "$patch": "delete"}]}}}}`},
+		{`{}`, "strategic {\"spec\": {\"template\": {\"spec\": {\"containers\": [{\"name\": \"main\", \"image\": \"main:2\"}]}}}}\nmerge {\"spec\": {\"template\": {\"spec\": {\"containers\": null}}}}\nstrategic {\"spec\": {\"template\": {\"spec\": {\"containers\": [{\"name\": \"new\", \"image\": \"new:1\"}]}}}}"},
+		{`{}`, `strategic {"spec": {"template": {"$patch": "replace", "spec": {"nodeName": "n"}}}}`},
+		{`{"a": {"b": 1}, "c": 2}`, "json [{\"op\": \"test\", \"path\": \"/spec/c\", \"value\": 2}, {\"op\": \"move\", \"from\": \"/spec/a\", \"path\": \"/spec/d\"}, {\"op\": \"copy\", \"from\": \"/spec/d/b\", \"path\": \"/spec/e\"}]\nmerge {\"spec\": {\"a\": {\"z\": null}}}\njson [{\"op\": \"remove\", \"path\": \"/spec/d\"}]"},
+		{`{"a": {"b": 1}}`, `json [{"op": "replace", "path": "/spec/a", "value": {}}, {"op": "add", "path": "/spec/a/x~1y", "value": null}, {"op": "replace", "path": "/spec", "value": {"a": {"c": 1}}}]`},
+		{`{"a": 1, "b": {"c": [2]}}`, `json [{"op": "replace", "path": "/spec/a", "value": 1}, {"op": "add", "path": "/spec/b/c/0", "value": 3}, {"op": "remove", "path": "/spec/b/c/0"}]`},
+		{`{"b": 1, "c": 2}`, `json [{"op": "replace", "path": "", "value": {"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "web"}, "spec": {"b": 1}}}]`},
+		{`{}`, `json [{"op": "test", "path": "/spec/a", "value": null}, {"op": "add", "path": "/metadata/labels", "value": {"x": "y"}}]`},
+	} {
+		f.Add(seed[0], seed[1], []byte{})
+	}
+	for i := range byte(8) {
+		f.Add(`{"a": {"a": 1, "b": 2}, "b": [1]}`, "", bytes.Repeat([]byte{i, 3, i * 7, 1, 2, 0, 5, i}, 12))
+	}
+	s := newScript()
+	s.put("main@1", acme("fleet.yaml", `apiVersion: tributary/v1alpha1
+kind: Fleet
+metadata: {name: acme}
+spec:
+  inputs:
+  - {name: apps, kind: App, fields: {manifest: .}}
+  - {name: deployments, kind: Deployment, fields: {manifest: .}}
+  placement: [{selector: {}, overlay: base}]
+`))
+	r := start(f, s, nil)
+	r.awaitRevision("main@1")
+	repo, err := render.Renderer{}.Compile(f.Context(), s.next.Tree)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, base, text string, data []byte) {
+		for _, object := range []string{"App/web", "Deployment/front"} {
+			e := &editing{t: t, f: r.Fleet, repo: repo, object: objectNamed(object)}
+			if !e.begin(base) {
+				return
+			}
+			for _, s := range steps(text) {
+				e.step(s)
+			}
+			g := &generator{data: data, deployment: object == "Deployment/front"}
+			for range 6 {
+				if len(g.data) > 0 {
+					e.step(g.step())
+				}
+			}
+		}
+	})
+}
+
+// editing is a sequence of patches of one object of cluster ann.
+type editing struct {
+	t      *testing.T
+	f      *fleet.Fleet
+	repo   fleet.Repo
+	object fleet.ObjectName
+	base   any // the object without its edit
+}
+
+// begin drops what was there, and makes spec's base. It tells whether it could.
+func (e *editing) begin(spec string) bool {
+	for _, id := range []string{fleet.OwnID("ann"), fleet.DeltaID("base")} {
+		if _, err := e.f.DeleteDelta(e.t.Context(), ada, id); err != nil && !errors.Is(err, fleet.ErrNotFound) {
+			e.t.Fatal(err)
+		}
+	}
+	d, err := render.Renderer{}.ReadDelta(fmt.Appendf(nil, `{"name": "base", "clusters": ["ann"], "edits": [{"kind": %q, "name": %q, "patch": {"spec": %s}}]}`, e.object.Kind, e.object.Name, spec))
+	if err != nil {
+		return false
+	}
+	if _, err = e.f.PutDelta(e.t.Context(), ada, d); err != nil {
+		return false
+	}
+	e.base = value(e.t, e.shown().JSON)
+	return true
+}
+
+func (e *editing) shown() fleet.Object {
+	e.t.Helper()
+	v, err := e.f.View()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	m, err := v.Member("ann")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	o, err := v.Object(m, e.object)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return o
+}
+
+// step patches, and holds that the object is then what was shown with the patch
+// applied, that the stored edit makes it of the base, and that it holds what the
+// patch named. One that is refused changes nothing.
+func (e *editing) step(s step) {
+	e.t.Helper()
+	before := e.shown()
+	_, err := e.f.PatchObject(e.t.Context(), ada, "ann", e.object, fleet.ObjectPatch{Type: s.kind, Body: []byte(s.body)})
+	after := e.shown()
+	if err != nil {
+		if !errors.Is(err, fleet.ErrInvalid) {
+			e.t.Fatalf("%s: error %v, want none or %v", s, err, fleet.ErrInvalid)
+		}
+		if !bytes.Equal(after.JSON, before.JSON) {
+			e.t.Fatalf("%s was refused and makes\n%s\nof\n%s", s, after.JSON, before.JSON)
+		}
+		return
+	}
+	got, want := value(e.t, after.JSON), e.applied(before, s)
+	if !reflect.DeepEqual(got, want) {
+		e.t.Fatalf("%s makes of\n%s\nthis:\n%s\nwant\n%v", s, before.JSON, after.JSON, want)
+	}
+	edit := e.edit()
+	if made := mergePatch(e.base, edit); !reflect.DeepEqual(made, got) {
+		e.t.Fatalf("after %s the edit %v makes of the base %v this:\n%v\nand shown is\n%v", s, edit, e.base, made, got)
+	}
+	e.wantNamed(s, edit)
+}
+
+// applied is an object with a patch, without nulls, which no merge patch can set.
+func (e *editing) applied(o fleet.Object, s step) any {
+	e.t.Helper()
+	switch s.kind {
+	case fleet.MergePatch:
+		return mergePatch(value(e.t, o.JSON), value(e.t, []byte(s.body)))
+	case fleet.JSONPatch:
+		ops, err := jsonpatch.DecodePatch([]byte(s.body))
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		after, err := ops.Apply(o.JSON)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		return withoutNulls(value(e.t, after))
+	}
+	after, err := e.repo.StrategicMerge(o, []byte(s.body))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return withoutNulls(value(e.t, after))
+}
+
+// edit is the one that is stored.
+func (e *editing) edit() any {
+	e.t.Helper()
+	v, err := e.f.View()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	d, err := v.Delta(fleet.OwnID("ann"))
+	if err != nil || len(d.Edits) != 1 {
+		e.t.Fatalf("own delta = %+v, %v, want one edit", d, err)
+	}
+	return value(e.t, d.Edits[0].Patch)
+}
+
+func (e *editing) wantNamed(s step, edit any) {
+	e.t.Helper()
+	patch := value(e.t, []byte(s.body))
+	switch s.kind {
+	case fleet.MergePatch: // What it asks for is so on any other base.
+		for _, base := range []any{map[string]any{}, value(e.t, []byte(`{"spec": {"a": {"a": 7}, "m": 7}}`))} {
+			made := mergePatch(base, edit)
+			if again := mergePatch(made, withoutIdentity(patch)); !reflect.DeepEqual(again, made) {
+				e.t.Fatalf("the edit %v lacks some of %s", edit, s)
+			}
+		}
+	case fleet.JSONPatch:
+		ops := patch.([]any)
+		for i, op := range ops {
+			op := op.(map[string]any)
+			path, _ := op["path"].(string)
+			if op["op"] == "test" || anyUnder(ops[i+1:], path) || strings.HasPrefix(path, "/metadata") {
+				continue
+			}
+			if _, whole := op["value"].(map[string]any); path == "" {
+				if whole && !holdsAll(edit, withoutIdentity(op["value"])) {
+					e.t.Fatalf("the edit %v lacks some of %s", edit, s)
+				}
+				continue
+			}
+			if !holds(edit, strings.Split(path, "/")[1:]) {
+				e.t.Fatalf("the edit %v lacks %s of %s", edit, path, s)
+			}
+		}
+	default:
+		if !holdsAll(edit, withoutIdentity(patch)) {
+			e.t.Fatalf("the edit %v lacks some of %s", edit, s)
+		}
+	}
+}
+
+// anyUnder tells whether a later operation says anew what stands at a path, or
+// around it.
+func anyUnder(ops []any, path string) bool {
+	for _, op := range ops {
+		later, _ := op.(map[string]any)["path"].(string)
+		if strings.HasPrefix(path+"/", later+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether a merge patch says what stands at a path of a JSON pointer.
+func holds(edit any, path []string) bool {
+	for _, key := range path {
+		m, ok := edit.(map[string]any)
+		if !ok {
+			return true // what is around it is said
+		}
+		key = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
+		if edit, ok = m[key]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// holdsAll is holds of all that another patch has, but for its directives.
+func holdsAll(edit, patch any) bool {
+	named, ok := patch.(map[string]any)
+	if !ok {
+		return true
+	}
+	m, ok := edit.(map[string]any)
+	if !ok {
+		return true
+	}
+	for key, below := range named {
+		if strings.HasPrefix(key, "$") {
+			continue
+		}
+		if v, ok := m[key]; !ok || !holdsAll(v, below) {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutIdentity is a patch without what says which object it is of, which no
+// edit keeps.
+func withoutIdentity(patch any) any {
+	m := mergePatch(patch, value(nil, []byte(`{"apiVersion": null, "kind": null, "metadata": {"name": null, "namespace": null}}`)))
+	if meta, ok := m.(map[string]any)["metadata"].(map[string]any); ok && len(meta) == 0 {
+		delete(m.(map[string]any), "metadata")
+	}
+	return m
+}
+
+// withoutNulls drops keys whose value is null, as far as mappings go.
+func withoutNulls(v any) any {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	for key, child := range m {
+		if child == nil {
+			delete(m, key)
+		} else {
+			m[key] = withoutNulls(child)
+		}
+	}
+	return m
+}
+
+// value reads JSON with its numbers as they are written.
+func value(t *testing.T, data []byte) any {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		t.Fatalf("%s: %v", data, err)
+	}
+	return v
+}
+
+// generator makes small patches of bytes, in which the same few keys come up often.
+type generator struct {
+	data       []byte
+	deployment bool
+}
+
+func (g *generator) next(n int) int {
+	if len(g.data) == 0 {
+		return 0
+	}
+	b := g.data[0]
+	g.data = g.data[1:]
+	return int(b) % n
+}
+
+func (g *generator) key() string { return string(rune('a' + g.next(3))) }
+
+func (g *generator) value(depth int) any {
+	switch n := g.next(8); {
+	case n == 0:
+		return nil
+	case n == 1:
+		return g.next(3)
+	case n == 2:
+		return []any{g.key(), map[string]any{g.key(): nil}}
+	case n == 3 || depth == 0:
+		return "leaf"
+	}
+	return g.mapping(depth - 1)
+}
+
+func (g *generator) mapping(depth int) map[string]any {
+	m := map[string]any{}
+	for range g.next(4) {
+		m[g.key()] = g.value(depth)
+	}
+	return m
+}
+
+func (g *generator) step() step {
+	switch g.next(3) {
+	case 0:
+		return newStep(fleet.MergePatch, map[string]any{"spec": g.spec()})
+	case 1:
+		var ops []any
+		for range 1 + g.next(3) {
+			ops = append(ops, g.operation())
+		}
+		return newStep(fleet.JSONPatch, ops)
+	}
+	return newStep(fleet.StrategicMergePatch, map[string]any{"spec": g.spec()})
+}
+
+func (g *generator) spec() map[string]any {
+	spec := g.mapping(3)
+	if g.deployment && g.next(2) == 0 {
+		spec["template"] = map[string]any{"spec": map[string]any{"containers": g.containers()}}
+	}
+	return spec
+}
+
+func (g *generator) containers() any {
+	list := []any{}
+	for range g.next(3) {
+		c := map[string]any{"name": []string{"main", "proxy", "new"}[g.next(3)]}
+		switch g.next(3) {
+		case 0:
+			c["$patch"] = "delete"
+		case 1:
+			c["image"] = g.key()
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+func (g *generator) operation() map[string]any {
+	op := map[string]any{"op": []string{"add", "remove", "replace", "move", "copy", "test"}[g.next(6)], "path": g.path()}
+	switch op["op"] {
+	case "add", "replace", "test":
+		op["value"] = g.value(2)
+	case "move", "copy":
+		op["from"] = g.path()
+	}
+	return op
+}
+
+func (g *generator) path() string {
+	path := "/spec"
+	if g.deployment && g.next(2) == 0 {
+		path += "/template/spec/containers"
+	}
+	for range g.next(4) {
+		path += "/" + []string{"a", "b", "c", "0", "-", "image"}[g.next(6)]
+	}
+	return path
+}
+
+func newStep(kind fleet.PatchType, v any) step {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // it is made of plain values
+	}
+	return step{kind, string(body)}
+}

@@ -1,0 +1,168 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Run takes up what the change log has last, and follows the source until ctx
+// ends. It returns nil then; no error of the source ends it, and of the store
+// only one that lets it not begin.
+func (f *Fleet) Run(ctx context.Context) error {
+	if err := f.restore(ctx); err != nil {
+		return err
+	}
+	var others sync.WaitGroup
+	others.Go(func() { f.watch(ctx) })
+	others.Go(func() { f.withdrawExpired(ctx) })
+	others.Go(func() { f.prune(ctx) })
+	others.Go(func() { f.followLog(ctx) })
+	defer others.Wait()
+
+	known := f.served() // the revision that was last looked at, good or not
+	for failures := 0; ; {
+		revision, err := f.follow(ctx, known)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			failures++
+			f.log.Error("source cannot be followed", "source", f.cfg.Source.String(), "err", err)
+		default:
+			known, failures = revision, 0
+		}
+		f.wait(ctx, pause(f.cfg.Interval, failures), retryAfter(err))
+	}
+}
+
+// served is the revision that is live; empty for none.
+func (f *Fleet) served() string {
+	if v := f.current.Load(); v != nil {
+		return v.release.Revision
+	}
+	return ""
+}
+
+// wait returns when it is time to look again: when that was asked for, or after
+// a pause. A host that wants to be left alone is, whoever asks.
+func (f *Fleet) wait(ctx context.Context, pause, alone time.Duration) {
+	if alone > 0 {
+		alone += time.Duration(rand.Float64() * 0.1 * float64(alone))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(alone):
+		}
+		pause -= alone
+	}
+	select {
+	case <-ctx.Done():
+	case <-f.look:
+		f.gather(ctx)
+	case <-time.After(pause):
+	}
+}
+
+// burst is how long a look that was asked for waits for more of the same: one
+// push can cause a webhook for each branch and tag, and a registry tells of each
+// layer. It is a small part of the second in which a push is to be served.
+const burst = 100 * time.Millisecond
+
+// gather lets a burst of requests for a look become one. One that comes after it
+// returns, while the source is being looked at, leads to another look.
+func (f *Fleet) gather(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(burst):
+	}
+	select {
+	case <-f.look:
+	default: // there was but one
+	}
+}
+
+// watch lets the source tell of changes. Where it cannot, polling goes on and
+// watching is tried again: what it lacks may be given back.
+func (f *Fleet) watch(ctx context.Context) {
+	for failures := 1; ; failures++ {
+		err := f.cfg.Source.Watch(ctx, f.Look)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		f.log.Warn("source is not watched, only polled", "err", err, "interval", f.cfg.Interval)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause(f.cfg.Interval, failures)):
+		}
+	}
+}
+
+// pause is the time until the next look: the interval, or after failures a
+// second that doubles up to it. Both have a tenth of jitter either way, so that
+// servers that were started together do not look together.
+func pause(interval time.Duration, failures int) time.Duration {
+	wait := interval
+	if failures > 0 {
+		wait = min(interval, time.Second<<min(failures-1, 16))
+	}
+	return wait + time.Duration((rand.Float64()-0.5)*0.2*float64(wait))
+}
+
+// follow looks at the source once and releases what is new. It returns the
+// revision that the source is at.
+func (f *Fleet) follow(ctx context.Context, known string) (string, error) {
+	start := time.Now()
+	snapshot, err := f.fetch(ctx, known)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		err = nil // the source answered; what it holds is the fault
+	}
+	f.metrics.fetched(time.Since(start), err)
+	f.looked(err)
+	switch {
+	case err != nil:
+		return "", err
+	case refused != nil:
+		f.fail(refused.Revision, Problems{refused.Problem})
+		return "", nil // asked for anew: it has no snapshot to be compared with
+	case snapshot == nil:
+		return known, nil
+	}
+	if err := f.release(ctx, snapshot); err != nil {
+		f.looked(err)
+		return "", err
+	}
+	return snapshot.Revision, nil
+}
+
+// looked notes how a look at the source went.
+func (f *Fleet) looked(err error) {
+	f.note(func(s *Status) {
+		s.SourceError = err
+		if err == nil {
+			s.LookedAt = f.cfg.Now()
+		}
+	})
+}
+
+// fetch asks the source. What it makes of hostile bytes must not end the process,
+// and with it the polls that are answered meanwhile.
+func (f *Fleet) fetch(ctx context.Context, known string) (s *Snapshot, err error) {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
+	defer cancel()
+	defer func() {
+		if reason := recover(); reason != nil {
+			f.log.Error("panic", "cause", reason, "stack", string(debug.Stack()))
+			s, err = nil, fmt.Errorf("the source holds what Tributary panics on: %v; please report it, with the log", reason)
+		}
+	}()
+	return f.cfg.Source.Fetch(ctx, known)
+}

@@ -1,0 +1,397 @@
+package fleet_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/sqlstore"
+	"github.com/tributary-gitops/tributary/render"
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+// acme is a fleet of the clusters ann and bob in dev and cid in prod, with the
+// apps web and db and the deployment front. Pairs of path and content replace its
+// files, or add to them.
+func acme(files ...string) fstest.MapFS {
+	tree := fstest.MapFS{}
+	put := func(path, content string) { tree[path] = &fstest.MapFile{Data: []byte(content)} }
+	put("fleet.yaml", `apiVersion: tributary/v1alpha1
+kind: Fleet
+metadata: {name: acme}
+spec:
+  inputs:
+  - {name: apps, kind: App, schema: schemas/app.json}
+  - {name: deployments, kind: Deployment, fields: {manifest: .}}
+  placement: [{selector: {}, overlay: base}]
+`)
+	put("schemas/app.json", `{"type": "object", "required": ["tag"], "properties": {"tag": {"type": "string"}, "replicas": {"type": "integer", "maximum": 9}}}`)
+	put("base/kustomization.yaml", "resources: [web.yaml, db.yaml, front.yaml]\n")
+	put("base/web.yaml", app("web", `{tag: v1, replicas: 2, env: {a: "1", b: "2"}, ports: [80, 443]}`))
+	put("base/db.yaml", app("db", `{tag: v1, replicas: 1}`))
+	put("base/front.yaml", `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: front, namespace: shop}
+spec:
+  template:
+    spec:
+      containers:
+      - {name: main, image: "main:1", args: [x, y]}
+      - {name: proxy, image: "proxy:1"}
+`)
+	put("components/extra/kustomization.yaml", "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [extra.yaml]\n")
+	put("components/extra/extra.yaml", app("extra", "{tag: v1}"))
+	for name, environment := range map[string]string{"ann": "dev", "bob": "dev", "cid": "prod"} {
+		put("clusters/"+name+".yaml", clusterFile(name, environment))
+	}
+	for i := 0; i < len(files); i += 2 {
+		put(files[i], files[i+1])
+	}
+	return tree
+}
+
+func app(name, spec string) string {
+	return fmt.Sprintf("apiVersion: example.com/v1\nkind: App\nmetadata: {name: %s}\nspec: %s\n", name, spec)
+}
+
+func clusterFile(name, environment string) string {
+	return fmt.Sprintf(`apiVersion: tributary/v1alpha1
+kind: Cluster
+metadata: {name: %s, labels: {environment: %s}}
+spec: {dns: %s.example.com}
+`, name, environment, name)
+}
+
+// put moves the source to a revision.
+func (s *script) put(revision string, tree fs.FS) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next, s.err = &fleet.Snapshot{Revision: revision, Tree: tree}, nil
+}
+
+// rig is a running fleet with a change log.
+type rig struct {
+	*fleet.Fleet
+	t        testing.TB
+	source   *script
+	store    fleet.Store
+	registry *prometheus.Registry
+	stop     func()
+}
+
+// start runs a fleet of a source and a store; mend changes its Config.
+func start(t testing.TB, s *script, store fleet.Store, mend ...func(*fleet.Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, source: s, store: store, registry: prometheus.NewRegistry()}
+	cfg := fleet.Config{
+		Source: s, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{},
+		Interval: time.Hour, Registerer: r.registry,
+	}
+	for _, m := range mend {
+		m(&cfg)
+	}
+	r.Fleet = fleet.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run() = %v, want nil after its context ended", err)
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+// startAcme runs acme on a new SQLite file, and returns when it is served.
+func startAcme(t testing.TB, mend ...func(*fleet.Config)) *rig {
+	t.Helper()
+	s := newScript()
+	s.put("main@1", acme())
+	r := start(t, s, openStore(t, sqliteFile(t)), mend...)
+	r.awaitRevision("main@1")
+	return r
+}
+
+// sqliteFile is the URL of a database that is yet to be made.
+func sqliteFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "tributary.db") }
+
+// openStore opens a handle, and closes it when the test ends.
+func openStore(t testing.TB, url string) *sqlstore.Store {
+	t.Helper()
+	s, err := sqlstore.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// release moves the source and waits until that is served.
+func (r *rig) release(revision string, tree fs.FS) {
+	r.t.Helper()
+	r.source.put(revision, tree)
+	r.Look()
+	r.awaitRevision(revision)
+}
+
+func (r *rig) awaitRevision(revision string) {
+	r.t.Helper()
+	r.await(revision, func() bool {
+		v, err := r.View()
+		return err == nil && v.Release().Revision == revision
+	})
+}
+
+// await waits for what must happen, however long it takes.
+func (r *rig) await(what string, happened func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s never happened: %+v", what, r.Status())
+		}
+	}
+}
+
+func (r *rig) view() *fleet.View {
+	r.t.Helper()
+	v, err := r.View()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return v
+}
+
+// bodies is all that a view serves, as text.
+func bodies(t testing.TB, v *fleet.View) string {
+	t.Helper()
+	var b strings.Builder
+	for _, m := range v.Members() {
+		for _, set := range v.Sets() {
+			body, err := m.Inputs(set)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&b, "%s/%s: %s", m.Cluster.Name, set, body.JSON)
+		}
+	}
+	return b.String()
+}
+
+// everything is what a write changes: generation, history, deltas and bodies.
+func (r *rig) everything() string {
+	r.t.Helper()
+	v := r.view()
+	history, err := json.Marshal(r.history())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return fmt.Sprintf("%d\n%s\n%s\n%s", v.Generation(), history, deltasOf(r.t, v.Deltas()), bodies(r.t, v))
+}
+
+// history is the change log, oldest first.
+func (r *rig) history() []fleet.Change {
+	r.t.Helper()
+	changes, err := r.History(r.t.Context(), fleet.ChangeQuery{Limit: 1 << 20})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	slices.Reverse(changes)
+	return changes
+}
+
+// deltasOf is a list of deltas as text.
+func deltasOf(t testing.TB, deltas []*fleet.Delta) string {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	for _, d := range deltas {
+		if err := e.Encode(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+// input is one input of a cluster as JSON, without what says which cluster; ""
+// for none.
+func (r *rig) input(cluster, id string) string {
+	r.t.Helper()
+	v := r.view()
+	m, err := v.Member(cluster)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, set := range v.Sets() {
+		body, err := m.Inputs(set)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		var answer struct{ Inputs []map[string]any }
+		if err := json.Unmarshal(body.JSON, &answer); err != nil {
+			r.t.Fatal(err)
+		}
+		for _, in := range answer.Inputs {
+			if in["id"] == id {
+				delete(in, "cluster")
+				delete(in, "id")
+				text, err := json.Marshal(in)
+				if err != nil {
+					r.t.Fatal(err)
+				}
+				return string(text)
+			}
+		}
+	}
+	return ""
+}
+
+func (r *rig) wantInput(cluster, id, want string) {
+	r.t.Helper()
+	if got := r.input(cluster, id); got != want {
+		r.t.Errorf("input %s of %s = %s, want %s", id, cluster, got, want)
+	}
+}
+
+// orphans are the parts that a cluster goes without, as delta:field.
+func (r *rig) orphans(cluster string) string {
+	r.t.Helper()
+	m, err := r.view().Member(cluster)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var all []string
+	for _, o := range m.Orphans {
+		all = append(all, o.Delta+":"+o.Field)
+	}
+	return strings.Join(all, " ")
+}
+
+// metric is the value of a metric without labels.
+func (r *rig) metric(name string) float64 {
+	r.t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == name {
+			m := family.Metric[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	r.t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+var ada = fleet.Write{Actor: "ada", Reason: "because"}
+
+// document reads a delta's, which says what it is called.
+func (r *rig) document(document string) *fleet.Delta {
+	r.t.Helper()
+	d, err := render.Renderer{}.ReadDelta([]byte(document))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return d
+}
+
+func (r *rig) apply(document string) *fleet.Result {
+	r.t.Helper()
+	result, err := r.PutDelta(r.t.Context(), ada, r.document(document))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return result
+}
+
+func objectNamed(kindAndName string) fleet.ObjectName {
+	kind, name, _ := strings.Cut(kindAndName, "/")
+	return fleet.ObjectName{Kind: kind, Name: name}
+}
+
+func (r *rig) patch(cluster, object, patch string) *fleet.Result {
+	r.t.Helper()
+	result, err := r.PatchObject(r.t.Context(), ada, cluster, objectNamed(object), fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(patch)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return result
+}
+
+// own is a cluster's own delta as JSON; "" for none.
+func (r *rig) own(cluster string) string {
+	r.t.Helper()
+	d, err := r.view().Delta(fleet.OwnID(cluster))
+	if errors.Is(err, fleet.ErrNotFound) {
+		return ""
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return strings.TrimSpace(deltasOf(r.t, []*fleet.Delta{d}))
+}
+
+// refused holds that a write is refused for that reason, and changes nothing.
+func (r *rig) refused(want error, do func() (*fleet.Result, error)) error {
+	r.t.Helper()
+	before := r.everything()
+	result, err := do()
+	if !errors.Is(err, want) || result != nil {
+		r.t.Errorf("the write = %v, %v, want %v", result, err, want)
+	}
+	if r.everything() != before {
+		r.t.Errorf("a write that was refused with %v changed something", err)
+	}
+	return err
+}
+
+// clock is one that a test sets.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func at(c *clock) func(*fleet.Config) { return func(cfg *fleet.Config) { cfg.Now = c.Now } }
+
+// sortedDeltas are the deltas of a map, sorted by ID.
+func sortedDeltas(byID map[string]*fleet.Delta) []*fleet.Delta {
+	var all []*fleet.Delta
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		all = append(all, byID[id])
+	}
+	return all
+}

@@ -1,0 +1,111 @@
+package fleet_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// rolled is acme with a history: the generation of each is in its tag.
+func rolled(t *testing.T, mend ...func(*fleet.Config)) *rig {
+	t.Helper()
+	r := startAcme(t, mend...)
+	r.apply(`{name: a, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: a2}}}]}`)
+	r.patch("ann", "App/db", `{"spec": {"tag": "own3"}}`)
+	r.apply(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b4}}}]}`)
+	r.apply(`{name: a, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: a5}}}]}`)
+	r.patch("ann", "App/db", `{"spec": {"tag": "own6"}}`)
+	if _, err := r.DeleteDelta(t.Context(), ada, "delta/b"); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// tags are those of web and db on ann, and of db on bob.
+func (r *rig) tags() string {
+	r.t.Helper()
+	var all []string
+	for _, of := range [][2]string{{"ann", "web"}, {"ann", "db"}, {"bob", "db"}} {
+		_, tag, _ := strings.Cut(r.input(of[0], of[1]), `"tag":"`)
+		tag, _, _ = strings.Cut(tag, `"`)
+		all = append(all, tag)
+	}
+	return strings.Join(all, " ")
+}
+
+func TestRollbackPutsBackWhatItIsAskedTo(t *testing.T) {
+	for _, c := range []struct {
+		to   fleet.Rollback
+		want string
+	}{
+		{fleet.Rollback{Generation: 4}, "a2 own3 b4"},
+		{fleet.Rollback{Generation: 6}, "a5 own6 b4"},
+		{fleet.Rollback{Generation: 1}, "v1 v1 v1"},
+		{fleet.Rollback{Generation: 0}, "v1 v1 v1"},
+		{fleet.Rollback{Generation: 4, Delta: "delta/a"}, "a2 own6 v1"},
+		{fleet.Rollback{Generation: 4, Delta: "delta/b"}, "a5 own6 b4"},
+		{fleet.Rollback{Generation: 4, Delta: fleet.OwnID("ann")}, "a5 own3 v1"},
+		{fleet.Rollback{Generation: 2, Delta: fleet.OwnID("ann")}, "a5 v1 v1"},
+	} {
+		r := rolled(t)
+		result, err := r.Rollback(t.Context(), ada, c.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.tags(); got != c.want {
+			t.Errorf("%+v gives %s, want %s", c.to, got, c.want)
+		}
+		history := r.history()
+		last := history[len(history)-1]
+		if last.Kind != fleet.RolledBack || last.Generation != 8 || result.Generation != 8 {
+			t.Errorf("%+v is kept as %+v", c.to, last)
+		}
+		if got, want := deltasOf(t, r.view().Deltas()), deltasOf(t, folded(t, history)); got != want {
+			t.Errorf("deltas =\n%s\nwant the fold of the history:\n%s", got, want)
+		}
+	}
+}
+
+func TestRollbackOfAnExpiredDeltaDropsIt(t *testing.T) {
+	c := newClock()
+	r := rolled(t, at(c))
+	r.apply(fmt.Sprintf(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b8}}}], expiresAt: %s}`, c.Now().Add(time.Hour).Format(time.RFC3339)))
+	r.apply(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b9}}}]}`)
+	c.forward(time.Hour)
+	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 8}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := r.tags(), "a5 own6 v1"; got != want {
+		t.Errorf("tags = %s, want %s", got, want)
+	}
+}
+
+func TestRollbackThatTodaysBaseDoesNotTakeIsRefused(t *testing.T) {
+	r := startAcme(t)
+	r.apply(`{name: big, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {replicas: 8}}}]}`)
+	r.apply(`{name: big, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {replicas: 3}}}]}`)
+	r.release("main@2", acme("schemas/app.json", `{"properties": {"replicas": {"maximum": 5}}}`))
+	for _, rollback := range []fleet.Rollback{{Generation: 2}, {Generation: 2, Delta: "delta/big"}} {
+		err := r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
+		if !strings.Contains(err.Error(), `cluster "ann"`) || !strings.Contains(err.Error(), `cluster "bob"`) || !strings.Contains(err.Error(), "replicas") {
+			t.Errorf("error = %v, want it to say what of which cluster", err)
+		}
+	}
+}
+
+func TestRollbackToWhatIsNotKnownIsNotFound(t *testing.T) {
+	c := newClock()
+	r := rolled(t, at(c))
+	for _, rollback := range []fleet.Rollback{{Generation: 8}, {Generation: -1}, {Generation: 2, Delta: "delta/nowhere"}, {Generation: 1 << 60}} {
+		r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
+	}
+	if _, err := r.store.Prune(t.Context(), c.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) {
+		return r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 2})
+	})
+}

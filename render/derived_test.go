@@ -1,0 +1,50 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// TestDerivedStackIsBuiltOnce asks for one from many goroutines, and then for so
+// many others that it is forgotten.
+func TestDerivedStackIsBuiltOnce(t *testing.T) {
+	files := sound()
+	for name, text := range components {
+		files[name] = text
+	}
+	repo := compiled(t, files)
+	p := fleet.Placement{Overlay: "base", Components: []string{"extra"}}
+	first := repo.derive(p)
+	repo.derived.memo.known.Clear()
+	var group sync.WaitGroup
+	stacks := make([]*stack, 16)
+	start := make(chan struct{})
+	for i := range stacks {
+		group.Go(func() {
+			<-start
+			stacks[i] = repo.derive(p).stack
+		})
+	}
+	close(start)
+	group.Wait()
+	for _, s := range stacks {
+		if s == nil || s != stacks[0] || s == first.stack {
+			t.Errorf("stacks of one placement are %p and %p, before that %p; problems %v", stacks[0], s, first.stack, first.problems)
+		}
+	}
+	for i := range 2 * maxDerived {
+		p := fleet.Placement{Overlay: "base", Components: strings.Fields(fmt.Sprint("none", i))}
+		if d := repo.derive(p); d.stack != nil {
+			t.Fatalf("a stack with %v is built", p.Components)
+		}
+	}
+	kept := 0
+	repo.derived.known.Range(func(any, any) bool { kept++; return true })
+	if kept > maxDerived {
+		t.Errorf("%d derived stacks are kept, want at most %d", kept, maxDerived)
+	}
+}

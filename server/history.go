@@ -1,0 +1,144 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+const defaultChanges, maxChanges = 50, 500
+
+func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
+	query, err := parameters(r, "cluster", "actor", "delta", "since", "until", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	q, err := changeQuery(query)
+	if err != nil {
+		return err
+	}
+	q.Cluster = strings.TrimPrefix(s.ownID(q.Cluster), fleet.OwnID(""))
+	limit := q.Limit
+	q.Limit++ // to know whether there is more
+	changes, err := s.fleet.History(r.Context(), q)
+	if err != nil {
+		return err
+	}
+	page := List[fleet.Change]{Items: changes}
+	if page.Items == nil {
+		page.Items = []fleet.Change{}
+	}
+	if len(changes) > limit {
+		page.Items = changes[:limit]
+		page.Next = strconv.FormatInt(changes[limit-1].Generation, 10)
+	}
+	return answer(w, r, page, stamp{})
+}
+
+func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
+	q = fleet.ChangeQuery{Cluster: query.Get("cluster"), Actor: query.Get("actor"), Delta: query.Get("delta"), Limit: defaultChanges}
+	if query.Has("limit") {
+		if q.Limit, err = strconv.Atoi(query.Get("limit")); err != nil || q.Limit < 1 || q.Limit > maxChanges {
+			return q, fmt.Errorf("%w: limit: must be a number from 1 to %d", errBadRequest, maxChanges)
+		}
+	}
+	if query.Has("cursor") {
+		if q.Before, err = strconv.ParseInt(query.Get("cursor"), 10, 64); err != nil || q.Before < 1 {
+			return q, fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", errBadRequest)
+		}
+	}
+	for name, into := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
+		if !query.Has(name) {
+			continue
+		}
+		if *into, err = time.Parse(time.RFC3339, query.Get(name)); err != nil {
+			return q, fmt.Errorf("%w: %s: must be a time such as 2026-01-02T03:04:05Z", errBadRequest, name)
+		}
+	}
+	return q, nil
+}
+
+func (s *Server) getChange(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parameters(r); err != nil {
+		return err
+	}
+	text := mux.Vars(r)["generation"]
+	generation, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || generation < 1 {
+		return fmt.Errorf("%w: generation %q: must be a number from 1", errBadRequest, text)
+	}
+	changes, err := s.fleet.History(r.Context(), fleet.ChangeQuery{Generation: generation})
+	if err != nil {
+		return err
+	}
+	if len(changes) == 0 {
+		return fmt.Errorf("generation %d: %w: it is yet to come, or was dropped", generation, fleet.ErrNotFound)
+	}
+	return answer(w, r, changes[0], stamp{})
+}
+
+// rollbackRequest says what is put back, and to when.
+type rollbackRequest struct {
+	Generation int64  `json:"generation"`
+	Cluster    string `json:"cluster"`
+	Delta      string `json:"delta"`
+}
+
+func (s *Server) postRollback(w http.ResponseWriter, r *http.Request) error {
+	write, err := writing(w, r)
+	if err != nil {
+		return err
+	}
+	if write.Expect != nil {
+		return fmt.Errorf("%w: If-Match: a rollback has nothing to be compared with; say what it would do with ?dryRun=true", errBadRequest)
+	}
+	text, _, err := document(r, "application/json")
+	if err != nil {
+		return err
+	}
+	var asked rollbackRequest
+	if err := decodeStrictly(text, &asked); err != nil {
+		return err
+	}
+	back := fleet.Rollback{Generation: asked.Generation}
+	switch {
+	case asked.Generation < 1:
+		return fleet.Problems{{Field: "generation", Message: "must be a number from 1; GET /api/v1/history lists them"}}
+	case asked.Cluster != "" && asked.Delta != "":
+		return fleet.Problems{{Field: "delta", Message: "name a cluster or a delta, not both"}}
+	case asked.Cluster != "":
+		back.Delta = s.ownID(asked.Cluster)
+	case asked.Delta != "":
+		back.Delta = fleet.DeltaID(asked.Delta)
+	}
+	result, err := s.fleet.Rollback(r.Context(), write, back)
+	if err != nil {
+		return err
+	}
+	return s.written(w, result)
+}
+
+// decodeStrictly refuses fields that are not known.
+func decodeStrictly(text []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(v)
+	if err == nil && d.Decode(new(any)) != io.EOF {
+		err = errors.New("there is something behind the document")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: the body: %w", errBadRequest, err)
+	}
+	return nil
+}

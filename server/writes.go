@@ -1,0 +1,122 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// longestReason bounds what somebody may say of a change, in bytes.
+const longestReason = 1024
+
+// writing reads what every write takes: who asks, why, whether it is only tried,
+// and on which condition.
+func writing(w http.ResponseWriter, r *http.Request, known ...string) (fleet.Write, error) {
+	query, err := parameters(r, append(known, "dryRun")...)
+	if err != nil {
+		return fleet.Write{}, err
+	}
+	write := fleet.Write{Actor: actor(w), Reason: r.Header.Get("Tributary-Reason"), Expect: expectation(r.Header)}
+	switch value := query.Get("dryRun"); {
+	case value == "true":
+		write.DryRun = true
+	case query.Has("dryRun") && value != "false": // Also where it is empty: whoever writes it wants nothing kept.
+		return write, fmt.Errorf("%w: dryRun: must be true or false", errBadRequest)
+	}
+	if len(write.Reason) > longestReason || !utf8.ValidString(write.Reason) || strings.ContainsFunc(write.Reason, unicode.IsControl) {
+		return write, fmt.Errorf("%w: Tributary-Reason: must be UTF-8 without control characters, at most %d bytes", errBadRequest, longestReason)
+	}
+	return write, nil
+}
+
+// actor is who sent the request, as the guard found it.
+func actor(w http.ResponseWriter) string {
+	if x, ok := w.(*exchange); ok {
+		return x.who
+	}
+	return ""
+}
+
+// expectation is what If-Match and If-None-Match ask of what is there; nil for
+// nothing. Tags are those of the GET of the same (RFC 9110, 13.1).
+func expectation(h http.Header) func(present any) error {
+	match, none := h.Values("If-Match"), h.Values("If-None-Match")
+	if len(match)+len(none) == 0 {
+		return nil
+	}
+	return func(present any) error {
+		body, err := bodyOf(present)
+		if err != nil {
+			return err
+		}
+		if len(match) > 0 && !names(match, body) {
+			return fmt.Errorf("%w: it is not what If-Match says; GET it again", fleet.ErrStale)
+		}
+		if len(none) > 0 && names(none, body) {
+			return fmt.Errorf("%w: it is there, and If-None-Match says that it must not be", fleet.ErrStale)
+		}
+		return nil
+	}
+}
+
+// names tells whether a header names one of the tags of a body. A star names any
+// that is there.
+func names(header []string, body *fleet.Body) bool {
+	if body == nil {
+		return false
+	}
+	for _, line := range header {
+		for tag := range strings.SplitSeq(line, ",") {
+			if tag = strings.TrimSpace(tag); tag == "*" || tag == body.ETag || tag == body.GzipETag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+var errMediaType = fmt.Errorf("unsupported media type")
+
+// document reads a body of one of the media types, and returns which it is.
+func document(r *http.Request, types ...string) ([]byte, string, error) {
+	given, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || !slices.Contains(types, given) {
+		return nil, "", fmt.Errorf("%w: Content-Type must be %s", errMediaType, strings.Join(types, " or "))
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
+		return nil, "", fmt.Errorf("%w: Content-Encoding %s is not read; send the body as it is", errMediaType, encoding)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, "", bodyError(err)
+	}
+	switch {
+	case len(bytes.TrimSpace(body)) == 0:
+		return nil, "", fmt.Errorf("%w: the body is empty", errBadRequest)
+	case !utf8.Valid(body):
+		return nil, "", fmt.Errorf("%w: the body is not UTF-8", errBadRequest)
+	}
+	return body, given, nil
+}
+
+// written answers what came of a write.
+func (s *Server) written(w http.ResponseWriter, result *fleet.Result) error {
+	body, err := bodyOf(result)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h["Content-Type"] = jsonType
+	h.Set("Cache-Control", "no-store")
+	h.Set("Tributary-Generation", fmt.Sprint(result.Generation))
+	_, _ = w.Write(body.JSON) // a client that went away needs no answer
+	return nil
+}
