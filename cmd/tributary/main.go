@@ -57,11 +57,12 @@ var errTold = errors.New("told")
 // named wants one argument for each name, and says which one is missing.
 func named(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
+		path := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 		switch {
 		case len(args) < len(names):
-			return fmt.Errorf("%s: name a %s; see tributary %[1]s --help", cmd.Name(), names[len(args)])
+			return fmt.Errorf("%s: name a %s; see tributary %[1]s --help", path, names[len(args)])
 		case len(args) > len(names):
-			return fmt.Errorf("%s: %q is one argument too many; see tributary %[1]s --help", cmd.Name(), args[len(names)])
+			return fmt.Errorf("%s: %q is one argument too many; see tributary %[1]s --help", path, args[len(names)])
 		}
 		return nil
 	}
@@ -83,7 +84,8 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
-	root.AddCommand(newServe(), newRender(), newValidate(), newPush())
+	root.AddCommand(newServe(), newRender(), newValidate(), newPush(),
+		newGet(), newPatch(), newApply(), newDelete(), newRollback())
 	return root
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,6 +18,7 @@ type renderOptions struct {
 	source  sourceFlags
 	set     string
 	objects bool
+	deltas  string
 	output  string
 }
 
@@ -29,30 +29,42 @@ func newRender() *cobra.Command {
 		Short: "Print what a cluster gets",
 		Long: `Prints the inputs of a cluster, by its name or dns: those of every set, or with
 --set exactly what a poll of that set is answered. With --objects it prints the
-objects that the inputs are made from.
+objects that the inputs are made from. With --deltas it is what the cluster gets with
+those in force, as tributary get deltas -o yaml prints them; parts of them that cannot
+be applied are left out, and are warnings.
 
 ` + sourceHelp,
 		Example: `  tributary render . eu-prod-01
   tributary render . eu-prod-01 --set platform-components -o json
   tributary render . eu-prod-01 --objects
+  tributary render . eu-prod-01 --deltas deltas.yaml
 
 Exit status is 0, or 1 if the cluster cannot be rendered.`,
 		Args: named("SOURCE", "CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return renderCluster(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1], o)
+			return renderCluster(cmd, args[0], args[1], o)
 		},
 	}
 	o.source.bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.set, "set", "", "print this input set alone")
 	cmd.Flags().BoolVar(&o.objects, "objects", false, "print objects in place of inputs")
+	cmd.Flags().StringVar(&o.deltas, "deltas", "", "file with deltas to render with, - for standard input")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "yaml", "yaml or json")
 	cmd.MarkFlagsMutuallyExclusive("set", "objects")
 	return cmd
 }
 
-func renderCluster(ctx context.Context, w, stderr io.Writer, ref, name string, o renderOptions) error {
+func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error {
+	ctx, w, stderr := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 	if o.output != "yaml" && o.output != "json" {
 		return fmt.Errorf("--output %q: must be yaml or json", o.output)
+	}
+	var deltas []*fleet.Delta
+	if o.deltas != "" {
+		var err error
+		if deltas, err = readDeltas(o.deltas, cmd.InOrStdin(), render.Renderer{}); err != nil {
+			return err
+		}
 	}
 	source, snapshot, err := o.source.snapshot(ctx, ref)
 	if err != nil {
@@ -63,7 +75,7 @@ func renderCluster(ctx context.Context, w, stderr io.Writer, ref, name string, o
 	if err != nil {
 		return err
 	}
-	rendering, problems, err := one(repo, name)
+	rendering, problems, err := one(repo, name, deltas)
 	if err != nil {
 		return err
 	}
@@ -73,18 +85,25 @@ func renderCluster(ctx context.Context, w, stderr io.Writer, ref, name string, o
 	for _, p := range problems {
 		_, _ = fmt.Fprintln(stderr, "tributary: warning:", p)
 	}
+	for _, orphan := range rendering.Orphans {
+		fmt.Fprintf(stderr, "tributary: warning: %s: %s: is left out: %s\n", orphan.Delta, orphan.Field, orphan.Reason)
+	}
 	if o.objects {
 		return printObjects(w, rendering.Objects, o.output)
 	}
 	return printInputs(w, rendering, o)
 }
 
-// one renders the cluster of that name or dns. Where there is no rendering the
-// problems are all that may be why.
-func one(repo fleet.Repo, name string) (*fleet.Rendering, fleet.Problems, error) {
+// one renders the cluster of that name or dns, with those of the deltas that are for
+// it. Where there is no rendering the problems are all that may be why.
+func one(repo fleet.Repo, name string, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
 	for _, c := range repo.Clusters() {
 		if c.Name == name || (c.DNS == name && name != "") {
-			rendering, problems := repo.Render(c, nil)
+			own, err := fleet.DeltasFor(c, deltas)
+			if err != nil {
+				return nil, nil, err
+			}
+			rendering, problems := repo.Render(c, own)
 			if rendering == nil {
 				problems = append(problems, repo.Problems()...).Sort()
 			}

@@ -13,10 +13,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,8 +35,10 @@ func TestMain(m *testing.M) {
 //	                              send it FILE, and keep what it answers in FILE.answer
 //	gitserver DIR                 serve the repositories in DIR with git http-backend at $GIT
 //	registry                      start docker-registry at $REGISTRY, without TLS
+//	postgres                      start PostgreSQL with an empty database, whose URL is then $DATABASE
 //	eventually PATH STATUS REGEXP ask until the answer is that; time is no part of what is tested
 func TestScripts(t *testing.T) {
+	database := sync.OnceValue(func() string { return pgtest.Start(t).Database(t) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -48,6 +53,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready": ready, "get": get, "post": post, "eventually": eventually, "gitserver": gitserver,
 			"registry": registry,
+			"postgres": func(ts *testscript.TestScript, neg bool, args []string) {
+				ts.Setenv("DATABASE", database())
+			},
 		},
 	})
 }

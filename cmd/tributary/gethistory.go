@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+type historyOptions struct {
+	*getOptions
+	query        fleet.ChangeQuery
+	delta        string
+	since, until string
+}
+
+func newGetHistory(shared *getOptions) *cobra.Command {
+	o := &historyOptions{getOptions: shared}
+	cmd := &cobra.Command{
+		Use:   "history [GENERATION]",
+		Short: "The change log, newest first, or one change with its diff",
+		Long: `Shows who changed what, when and why; of one generation also what each delta was
+before and after. The log is the server's: what it has dropped by its retention is
+not shown.
+
+` + serverHelp,
+		Example: `  tributary get history
+  tributary get history --cluster eu-prod-01 --since 24h
+  tributary get history --delta pin-keda --actor ada --limit 10
+  tributary get history 42
+
+Exit status is 0, or 1 if there is no such generation or no answer.`,
+		Args: between(0, "GENERATION"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+				if len(args) > 0 {
+					return getChange(ctx, c, w, args[0], o)
+				}
+				return getHistory(ctx, c, w, o)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.query.Cluster, "cluster", "", "changes that were for this cluster")
+	f.StringVar(&o.query.Actor, "actor", "", "changes by the credential of this name")
+	f.StringVar(&o.delta, "delta", "", "changes of this delta: NAME, or cluster/NAME for a cluster's own")
+	f.StringVar(&o.since, "since", "", "from this time on: RFC 3339, or how long ago, such as 24h")
+	f.StringVar(&o.until, "until", "", "up to this time: RFC 3339, or how long ago")
+	f.IntVar(&o.query.Limit, "limit", 50, "how many changes at most; 0 for all")
+	return cmd
+}
+
+func getHistory(ctx context.Context, c *server.Client, w io.Writer, o *historyOptions) error {
+	var err error
+	if o.query.Since, err = moment("--since", o.since, time.Now()); err != nil {
+		return err
+	}
+	if o.query.Until, err = moment("--until", o.until, time.Now()); err != nil {
+		return err
+	}
+	if o.query.Limit < 0 {
+		return errors.New("--limit: must not be negative")
+	}
+	if o.query.Delta = o.delta; o.delta != "" && !strings.Contains(o.delta, "/") {
+		o.query.Delta = fleet.DeltaID(o.delta)
+	}
+	changes, err := c.History(ctx, o.query)
+	if err != nil {
+		return err
+	}
+	if o.output != "" {
+		return o.print(w, server.List[fleet.Change]{Items: changes})
+	}
+	t := newTable(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
+	for _, change := range changes {
+		t.row(fmt.Sprint(change.Generation), clock(change.At), change.Actor, string(change.Kind), what(change, 3), change.Reason)
+	}
+	return t.end()
+}
+
+// moment reads a time, or how long before now it was; zero for "".
+func moment(flag, text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, nil
+	}
+	ago, err := time.ParseDuration(text)
+	if err != nil || ago < 0 {
+		return time.Time{}, fmt.Errorf("%s %q: must be a time such as 2026-01-02T03:04:05Z, or how long ago, such as 24h", flag, text)
+	}
+	return now.Add(-ago), nil
+}
+
+// what says in a few words what changed.
+func what(c fleet.Change, most int) string {
+	if c.Release != nil {
+		return "release " + c.Release.Revision
+	}
+	var all []string
+	for _, d := range c.Deltas {
+		switch {
+		case d.Before == nil:
+			all = append(all, d.Delta+" (new)")
+		case d.After == nil:
+			all = append(all, d.Delta+" (dropped)")
+		default:
+			all = append(all, d.Delta)
+		}
+	}
+	return some(all, most)
+}
+
+func getChange(ctx context.Context, c *server.Client, w io.Writer, text string, o *historyOptions) error {
+	generation, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || generation < 1 {
+		return fmt.Errorf("generation %q: must be a number from 1", text)
+	}
+	change, err := c.Change(ctx, generation)
+	if err != nil {
+		return err
+	}
+	if o.output != "" {
+		return o.print(w, change)
+	}
+	return printChange(w, change)
+}
+
+// printChange prints a change as version control prints a commit.
+func printChange(w io.Writer, c fleet.Change) error {
+	fmt.Fprintf(w, "generation %d\n", c.Generation)
+	for _, line := range [][2]string{
+		{"time", clock(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
+		{"what", what(c, len(c.Deltas))}, {"clusters", some(c.Clusters, 10)},
+	} {
+		if line[1] != "" {
+			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", visible(line[1]))
+		}
+	}
+	d := newDiffPrinter(w)
+	for _, change := range c.Deltas {
+		before, err := deltaDocument(change.Before)
+		if err != nil {
+			return err
+		}
+		after, err := deltaDocument(change.After)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+		d.print(change.Delta, before, after)
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+// objectFlags narrow KIND/NAME where several objects have it.
+type objectFlags struct {
+	flags            *pflag.FlagSet
+	group, namespace string
+}
+
+func (o *objectFlags) bind(f *pflag.FlagSet) {
+	o.flags = f
+	f.StringVar(&o.group, "group", "", "API group of the object, empty for the core group, where several have the kind")
+	f.StringVar(&o.namespace, "namespace", "", "namespace of the object, empty for none, where several have the name")
+}
+
+// name reads KIND/NAME. A flag that was set to nothing narrows too.
+func (o *objectFlags) name(text string) (name fleet.ObjectName, err error) {
+	kind, rest, found := strings.Cut(text, "/")
+	if !found || kind == "" || rest == "" {
+		return name, fmt.Errorf("%q: must be KIND/NAME, such as PlatformComponent/keda", text)
+	}
+	name = fleet.ObjectName{Kind: kind, Name: rest}
+	if o.flags.Changed("group") {
+		name.Group = &o.group
+	}
+	if o.flags.Changed("namespace") {
+		name.Namespace = &o.namespace
+	}
+	return name, nil
+}
+
+func newGetObjects(o *getOptions) *cobra.Command {
+	var narrow objectFlags
+	cmd := &cobra.Command{
+		Use:   "objects CLUSTER [KIND/NAME]",
+		Short: "The objects of a cluster, or one of them whole",
+		Long: `Shows the objects as the cluster sees them, with all deltas in force. One object is
+printed whole, as YAML unless -o says otherwise.
+
+` + serverHelp,
+		Example: `  tributary get objects eu-prod-01
+  tributary get objects eu-prod-01 PlatformComponent/keda
+  tributary get objects eu-prod-01 -o yaml > objects.yaml
+
+Exit status is 0, or 1 if there is no such object or no answer.`,
+		Args: between(1, "CLUSTER", "KIND/NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+				if len(args) == 1 {
+					return getObjects(ctx, c, w, args[0], o)
+				}
+				name, err := narrow.name(args[1])
+				if err != nil {
+					return err
+				}
+				object, _, err := c.Object(ctx, args[0], name)
+				if err != nil {
+					return err
+				}
+				return o.print(w, object)
+			})
+		},
+	}
+	narrow.bind(cmd.Flags())
+	return cmd
+}
+
+func getObjects(ctx context.Context, c *server.Client, w io.Writer, cluster string, o *getOptions) error {
+	texts, err := c.Objects(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	if o.output != "" {
+		objects := make([]fleet.Object, len(texts))
+		for i, text := range texts {
+			objects[i].JSON = text
+		}
+		return printObjects(w, objects, o.output)
+	}
+	t := newTable(w, "KIND", "NAMESPACE", "NAME", "APIVERSION")
+	for _, text := range texts {
+		var object struct {
+			APIVersion, Kind string
+			Metadata         struct{ Name, Namespace string }
+		}
+		if err := json.Unmarshal(text, &object); err != nil {
+			return err
+		}
+		t.row(object.Kind, object.Metadata.Namespace, object.Metadata.Name, object.APIVersion)
+	}
+	return t.end()
+}

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+type patchOptions struct {
+	writeFlags
+	object    objectFlags
+	settings  settings
+	patch     string
+	patchFile string
+	kind      string
+	group     groupFlags
+}
+
+func newPatch() *cobra.Command {
+	o := &patchOptions{}
+	cmd := &cobra.Command{
+		Use:   "patch CLUSTER KIND/NAME, or patch --delta NAME KIND/NAME",
+		Short: "Change an object for one cluster, or with --delta for a group",
+		Long: `Changes an object for one cluster: it is remembered as an edit in the cluster's own
+delta. With --delta it is changed for the clusters of --selector or --clusters, as a
+further edit in that named delta. Prints the inputs that change, as a diff.
+
+` + setHelp + `
+
+--patch takes a merge patch (RFC 7386), or with --type a JSON patch (RFC 6902) or a
+strategic merge patch, as YAML or JSON. A named delta takes merge patches here; for
+patches by kustomize write the delta as a document, and apply it.
+
+` + serverHelp,
+		Example: `  tributary patch eu-prod-01 PlatformComponent/keda --set spec.values.replicaCount=3 --dry-run
+  tributary patch eu-prod-01 PlatformComponent/keda --patch '{spec: {values: {replicaCount: null}}}'
+  tributary patch eu-prod-01 Namespace/web --type json \
+    --patch '[{"op": "add", "path": "/metadata/labels/team", "value": "web"}]'
+  tributary patch --selector environment=dev --delta pin-keda PlatformComponent/keda \
+    --set spec.source.oci_tag=v2.14.0 --reason INC-4711 --expires-in 72h
+
+Exit status is 0, or 1 if nothing was changed.`,
+		Args: cobra.ArbitraryArgs, // How many depends on --delta, which may come from the environment.
+		RunE: func(cmd *cobra.Command, args []string) error { return patch(cmd, args, o) },
+	}
+	o.bind(cmd)
+	f := cmd.Flags()
+	o.object.bind(f)
+	o.group.bind(f)
+	f.Var(settingFlag{"set", &o.settings}, "set", "a change such as spec.values.replicaCount=3 (may be repeated)")
+	f.Var(settingFlag{"set-string", &o.settings}, "set-string", "the same, with values that are always text (may be repeated)")
+	f.Var(settingFlag{"set-json", &o.settings}, "set-json", "the same, with values in JSON (may be repeated)")
+	f.StringVar(&o.patch, "patch", "", "the patch, as YAML or JSON")
+	f.StringVar(&o.patchFile, "patch-file", "", "file with the patch, - for standard input")
+	f.StringVar(&o.kind, "type", "merge", "what the patch is: merge, json or strategic")
+	return cmd
+}
+
+var patchTypes = map[string]fleet.PatchType{
+	"merge": fleet.MergePatch, "json": fleet.JSONPatch, "strategic": fleet.StrategicMergePatch,
+}
+
+func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
+	wanted := named("CLUSTER", "KIND/NAME")
+	if o.group.delta != "" {
+		wanted = named("KIND/NAME")
+	}
+	if err := wanted(cmd, args); err != nil {
+		return err
+	}
+	name, err := o.object.name(args[len(args)-1])
+	if err != nil {
+		return err
+	}
+	change, err := o.change(cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	var result *fleet.Result
+	if o.group.delta != "" {
+		result, err = o.patchGroup(cmd.Context(), client, name, change)
+	} else if err = o.group.unused(); err == nil {
+		result, err = o.patchObject(cmd.Context(), client, args[0], name, change)
+	}
+	if err != nil {
+		return refused(err)
+	}
+	return o.printResult(cmd, result)
+}
+
+// change is what is asked of an object: a patch as it is, or assignments.
+type change struct {
+	patch       *fleet.ObjectPatch
+	assignments []assignment
+}
+
+func (o *patchOptions) change(stdin io.Reader) (c change, err error) {
+	kind, known := patchTypes[o.kind]
+	said := 0
+	for _, is := range []bool{len(o.settings) > 0, o.patch != "", o.patchFile != ""} {
+		if is {
+			said++
+		}
+	}
+	switch {
+	case !known:
+		return c, fmt.Errorf("--type %q: must be merge, json or strategic", o.kind)
+	case said == 0:
+		return c, errors.New("patch: say what to change, with --set, --patch or --patch-file")
+	case said > 1:
+		return c, errors.New("patch: --set, --patch and --patch-file exclude each other")
+	case len(o.settings) > 0 && kind != fleet.MergePatch:
+		return c, errors.New("--set makes a merge patch; leave out --type, or write the patch with --patch")
+	case len(o.settings) > 0:
+		c.assignments, err = o.settings.assignments()
+		return c, err
+	}
+	text := []byte(o.patch)
+	if o.patchFile != "" {
+		if text, err = readFile(o.patchFile, stdin); err != nil {
+			return c, err
+		}
+	}
+	body, err := asJSON(text)
+	if err != nil {
+		return c, fmt.Errorf("the patch: %w", err)
+	}
+	c.patch = &fleet.ObjectPatch{Type: kind, Body: body}
+	return c, nil
+}
+
+// of is the patch that a change makes of an object, which may be nil where no list
+// has to be read.
+func (c change) of(object json.RawMessage) (fleet.ObjectPatch, error) {
+	if c.patch != nil {
+		return *c.patch, nil
+	}
+	var there map[string]any
+	if object != nil {
+		d := json.NewDecoder(bytes.NewReader(object))
+		d.UseNumber() // What is not changed goes back as it was.
+		if err := d.Decode(&there); err != nil {
+			return fleet.ObjectPatch{}, err
+		}
+	}
+	patch, err := mergePatch(c.assignments, there)
+	if err != nil {
+		return fleet.ObjectPatch{}, err
+	}
+	body, err := json.Marshal(patch)
+	return fleet.ObjectPatch{Type: fleet.MergePatch, Body: body}, err
+}
+
+// patchObject changes an object of one cluster. Where a list of it has to be known
+// first, the write says which state it means.
+func (o *patchOptions) patchObject(ctx context.Context, c *server.Client, cluster string, name fleet.ObjectName, change change) (*fleet.Result, error) {
+	return untilFresh(func() (*fleet.Result, error) {
+		options := o.options()
+		var object json.RawMessage
+		if indexed(change.assignments) {
+			var err error
+			if object, options.IfMatch, err = c.Object(ctx, cluster, name); err != nil {
+				return nil, err
+			}
+		}
+		patch, err := change.of(object)
+		if err != nil {
+			return nil, err
+		}
+		return c.PatchObject(ctx, options, cluster, name, patch)
+	})
+}
+
+// untilFresh reads and writes again where somebody else wrote in between.
+func untilFresh(write func() (*fleet.Result, error)) (result *fleet.Result, err error) {
+	for range mostTries {
+		if result, err = write(); !errors.Is(err, fleet.ErrStale) {
+			break
+		}
+	}
+	return result, err
+}
+
+// mostTries is more than a person meets; a fleet of pipelines that all change the
+// same thing should be told.
+const mostTries = 20

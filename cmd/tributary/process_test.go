@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// process is the binary as serve, which tests may kill. It is started again with
+// the same arguments, at the same address.
+type process struct {
+	t      *testing.T
+	args   []string
+	listen string
+	url    string
+	cmd    *exec.Cmd
+	log    bytes.Buffer // of the process that runs; read only once it has ended
+	client *http.Client
+}
+
+// newProcess starts serve with these arguments and waits until it answers polls.
+func newProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, args: args, listen: "127.0.0.1:0", client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	t.Cleanup(func() {
+		if p.cmd != nil {
+			p.kill()
+		}
+	})
+	p.start()
+	return p
+}
+
+// start returns once the server answers. Nothing asks for the address before the
+// server has it: a connection could be given the port for its own end.
+func (p *process) start() {
+	p.t.Helper()
+	file := filepath.Join(p.t.TempDir(), "addr")
+	p.log.Reset()
+	p.cmd = binary(p.t, append([]string{"serve", "--listen", p.listen, "--addr-file", file}, p.args...)...)
+	p.cmd.Stderr = &p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+		if text, err := os.ReadFile(file); err == nil {
+			p.listen = strings.TrimSpace(string(text))
+			p.url = "http://" + p.listen
+			if status, _, _ := p.try(http.MethodGet, "/readyz", ""); status == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			p.kill()
+			p.t.Fatalf("the server does not become ready:\n%s", &p.log)
+		}
+	}
+}
+
+// kill ends the process as kill -9 does.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+	p.cmd = nil
+	p.client.CloseIdleConnections()
+}
+
+// binary is the command line, as a process of its own.
+func binary(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Args[0] = "tributary" // by which TestMain knows what it is to be
+	return cmd
+}
+
+// try sends a request, whose headers are name, value, name, value, …. Without an
+// answer its status is 0.
+func (p *process) try(method, path, body string, headers ...string) (status int, header http.Header, text []byte) {
+	r, err := http.NewRequest(method, p.url+path, strings.NewReader(body))
+	if err != nil {
+		return 0, nil, nil
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := p.client.Do(r)
+	if err != nil {
+		return 0, nil, nil
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if text, err = io.ReadAll(answer.Body); err != nil {
+		return 0, nil, nil
+	}
+	return answer.StatusCode, answer.Header, text
+}
+
+// poll is the answer to a cluster's poll, with the generation that it is of.
+func (p *process) poll(cluster, set string) (generation, text string) {
+	p.t.Helper()
+	status, header, body := p.try(http.MethodGet, "/api/v1/flux/clusters/"+cluster+"/"+set, "")
+	if status != http.StatusOK {
+		p.t.Fatalf("poll of %s/%s = %d %s, want 200", cluster, set, status, body)
+	}
+	return header.Get("Tributary-Generation"), string(body)
+}
+
+// history is the change log after a generation, oldest first.
+func (p *process) history(after int64) []fleet.Change {
+	p.t.Helper()
+	var all []fleet.Change
+	for cursor := ""; ; {
+		status, _, text := p.try(http.MethodGet, "/api/v1/history?limit=500"+cursor, "")
+		var page struct {
+			Items []fleet.Change
+			Next  string
+		}
+		if err := json.Unmarshal(text, &page); err != nil || status != http.StatusOK {
+			p.t.Fatalf("history = %d %s (%v)", status, text, err)
+		}
+		for _, c := range page.Items {
+			if c.Generation <= after {
+				return all
+			}
+			all = append([]fleet.Change{c}, all...)
+		}
+		if page.Next == "" {
+			return all
+		}
+		cursor = "&cursor=" + page.Next
+	}
+}
+
+// writeFleet makes a fleet repo with one App, web, and clusters of these names.
+func writeFleet(t *testing.T, clusters ...string) string {
+	t.Helper()
+	root := t.TempDir()
+	var declared strings.Builder
+	for _, name := range clusters {
+		fmt.Fprintf(&declared, "---\napiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: %s, labels: {environment: dev}}\n", name)
+	}
+	for name, text := range map[string]string{
+		"fleet.yaml": `apiVersion: tributary/v1alpha1
+kind: Fleet
+metadata: {name: acme}
+spec:
+  inputs:
+  - {name: apps, kind: App}
+  placement:
+  - {selector: {}, overlay: base}
+`,
+		"base/kustomization.yaml": "resources: [app.yaml]\n",
+		"base/app.yaml":           "apiVersion: example.com/v1\nkind: App\nmetadata: {name: web}\nspec: {tag: v1}\n",
+		"clusters/all.yaml":       declared.String(),
+	} {
+		path := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+func newRollback() *cobra.Command {
+	o := &writeFlags{}
+	var back fleet.Rollback
+	var cluster, delta string
+	cmd := &cobra.Command{
+		Use:   "rollback --to GENERATION",
+		Short: "Put deltas back as they were at a generation, as a new change",
+		Long: `Puts all deltas back as they were at a generation, or one cluster's own, or a named
+one. It is a new change, and can be rolled back itself. Deltas that have expired since
+are not put back, and releases stay as they are. Prints the inputs that change, as a
+diff. See tributary get history for generations.
+
+` + serverHelp,
+		Example: `  tributary rollback --to 41 --delta pin-keda --dry-run
+  tributary rollback --to 41 --cluster eu-prod-01 --reason INC-4712
+  tributary rollback --to 41
+
+Exit status is 0, or 1 if nothing was changed.`,
+		Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("to") || back.Generation < 1 {
+				return errors.New("rollback: name a generation with --to, a number from 1; tributary get history lists them")
+			}
+			var args []string
+			if delta != "" {
+				args = []string{delta}
+			}
+			var err error
+			if back.Delta, err = chosenDelta(args, cluster); err != nil {
+				return fmt.Errorf("rollback: %w", err)
+			}
+			client, err := o.client()
+			if err != nil {
+				return err
+			}
+			result, err := client.Rollback(cmd.Context(), o.options(), back)
+			if err != nil {
+				return refused(err)
+			}
+			return o.printResult(cmd, result)
+		},
+	}
+	o.bind(cmd)
+	f := cmd.Flags()
+	f.Int64Var(&back.Generation, "to", 0, "the generation to go back to")
+	f.StringVar(&cluster, "cluster", "", "only the own delta of this cluster")
+	f.StringVar(&delta, "delta", "", "only the delta of this name")
+	return cmd
+}

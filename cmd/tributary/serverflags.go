@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+// serverHelp is what every command that talks to a server says of it.
+const serverHelp = `The server is the one of --server or TRIBUTARY_SERVER. A token is read from
+--token-file, or else from TRIBUTARY_TOKEN; it never stands on a command line, and
+is not sent in the clear to another machine.`
+
+// serverFlags are the flags that say which server is asked, and who asks.
+type serverFlags struct {
+	config    server.ClientConfig
+	tokenFile string
+}
+
+func (s *serverFlags) bind(cmd *cobra.Command) {
+	f := cmd.PersistentFlags()
+	f.StringVar(&s.config.URL, "server", "http://127.0.0.1:8080", "URL of the server")
+	f.StringVar(&s.tokenFile, "token-file", "", "file with the token that is sent (default: what TRIBUTARY_TOKEN holds)")
+	f.StringVar(&s.config.CAFile, "ca-file", "", "PEM certificates to trust for https, beside the machine's own")
+	f.StringVar(&s.config.CertFile, "client-cert-file", "", "PEM certificate to show to a server that asks for one")
+	f.StringVar(&s.config.KeyFile, "client-key-file", "", "PEM key of that certificate")
+}
+
+// client is one for the server of the flags.
+func (s *serverFlags) client() (*server.Client, error) {
+	cfg := s.config
+	cfg.Version, cfg.Token = version, os.Getenv("TRIBUTARY_TOKEN")
+	if s.tokenFile != "" {
+		text, err := os.ReadFile(s.tokenFile)
+		if err != nil {
+			return nil, err
+		}
+		if cfg.Token = strings.TrimSpace(string(text)); cfg.Token == "" {
+			return nil, fmt.Errorf("%s: holds no token", s.tokenFile)
+		}
+	}
+	return server.NewClient(cfg)
+}
+
+// refused makes of what a server refuses what to tell: in words of the command
+// line, and several problems one a line.
+func refused(err error) error {
+	var r *server.Refusal
+	switch {
+	case !errors.As(err, &r):
+		return err
+	case errors.Is(err, fleet.ErrUnauthenticated):
+		return fmt.Errorf("%w; name a token with --token-file or TRIBUTARY_TOKEN", err)
+	case len(r.Errors) > 1:
+		return fmt.Errorf("%d things are wrong, and nothing was changed:\n%w", len(r.Errors), err)
+	}
+	return err
+}
