@@ -210,6 +210,9 @@ func TestGitRefusesOpenPGPKeysThatAreOver(t *testing.T) {
 		wantVerified(t, keys, "commit", raw)
 		keys.now = func() time.Time { return now.Add(-time.Hour) }
 		wantUnverified(t, keys, "commit", raw, "yet to come")
+		if err := keys.VerifyCommit(raw); !errors.Is(err, ErrNotYet) {
+			t.Errorf("VerifyCommit = %v, want an ErrNotYet, which is over by itself", err)
+		}
 		keys.now = time.Now
 		// Before the key was there; gpg would not, so that its clock has to be wrong twice.
 		raw = l.commit(l.withGPG(key, "--faked-system-time=20190101T000000", "--ignore-time-conflict"), "too old")
