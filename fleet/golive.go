@@ -69,7 +69,7 @@ func (f *Fleet) keep(ctx context.Context, s *Snapshot) (string, error) {
 func (f *Fleet) goLive(ctx context.Context, v *View, snapshot string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.upToDate(ctx); err != nil {
+	if _, err := f.upToDate(ctx); err != nil {
 		return false, err
 	}
 	if f.served() == v.release.Revision { // an earlier try was kept after all

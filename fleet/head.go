@@ -158,20 +158,22 @@ func (f *Fleet) append(ctx context.Context, c *Change, deltas deltaSet) error {
 }
 
 // upToDate makes sure that the head is that of the log, which another process may
-// write too. The caller holds mu.
-func (f *Fleet) upToDate(ctx context.Context) error {
+// write too, and tells whether it was not. The caller holds mu.
+func (f *Fleet) upToDate(ctx context.Context) (moved bool, err error) {
 	if f.cfg.Store == nil {
-		return nil
+		return false, nil
 	}
 	var last int64
-	err := ask(ctx, func(ctx context.Context) (err error) {
+	err = ask(ctx, func(ctx context.Context) (err error) {
 		last, err = f.cfg.Store.Generation(ctx)
 		return err
 	})
 	if err != nil || last == f.head.generation && !f.head.behind {
-		return err
+		return false, err
 	}
-	return f.catchUp(ctx)
+	before := f.head.generation
+	err = f.catchUp(ctx)
+	return err == nil && f.head.generation != before, err
 }
 
 // followLog takes up what other processes write, until ctx ends.
@@ -188,7 +190,7 @@ func (f *Fleet) followLog(ctx context.Context) {
 		if !f.mu.TryLock() {
 			continue // Whoever writes looks at the log as well.
 		}
-		err := f.upToDate(ctx)
+		_, err := f.upToDate(ctx)
 		f.mu.Unlock()
 		if err != nil && ctx.Err() == nil {
 			f.log.Error("change log cannot be followed", "err", err)

@@ -52,9 +52,18 @@ func (f *Fleet) write(ctx context.Context, w Write, kind ChangeKind, devise func
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for {
+		before := f.head.generation
 		result, err := f.tryWrite(ctx, w, kind, devise)
-		// Another process was first: what it wrote may change everything.
-		if !errors.Is(err, errOvertaken) || ctx.Err() != nil {
+		overtaken := errors.Is(err, errOvertaken)
+		if !overtaken && !errors.Is(err, ErrStore) && f.head.generation == before {
+			// Nothing was kept, which must not have been decided on an old log.
+			var behind error
+			if overtaken, behind = f.upToDate(ctx); err == nil {
+				err = behind
+			}
+		}
+		// What another process wrote may change everything.
+		if !overtaken || ctx.Err() != nil {
 			f.metrics.wrote(w.DryRun, err)
 			return result, err
 		}
@@ -64,8 +73,10 @@ func (f *Fleet) write(ctx context.Context, w Write, kind ChangeKind, devise func
 var errOvertaken = errors.New("another change came before")
 
 func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise func(v *View) (plan, error)) (*Result, error) {
-	if err := f.upToDate(ctx); err != nil {
-		return nil, err
+	if f.head.behind {
+		if err := f.catchUp(ctx); err != nil {
+			return nil, err
+		}
 	}
 	v, err := f.View()
 	if err != nil {

@@ -99,7 +99,7 @@ func constantOf(r *http.Response) func(net.Listener) {
 	length := strconv.Itoa(len(body))
 	handler := func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
-		for _, name := range []string{"Etag", "Tributary-Revision", "Cache-Control", "Vary", "Content-Type", "Content-Encoding"} {
+		for _, name := range []string{"Etag", "Tributary-Revision", "Tributary-Generation", "Cache-Control", "Vary", "Content-Type", "Content-Encoding"} {
 			h.Set(name, r.Header.Get(name))
 		}
 		h.Set("Content-Length", length)
