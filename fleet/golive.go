@@ -72,12 +72,8 @@ func (f *Fleet) goLive(ctx context.Context, v *View, snapshot string) (bool, err
 	if _, err := f.upToDate(ctx); err != nil {
 		return false, err
 	}
-	if f.served() == v.release.Revision { // an earlier try was kept after all
+	if f.served() == v.release.Revision { // Another process was first, or an earlier try was kept after all.
 		f.setFailed(nil)
-		return false, nil
-	}
-	if now := f.current.Load(); now != nil && now.release.Revision == v.release.Revision {
-		f.setFailed(nil) // Another process was first.
 		return false, nil
 	}
 	problems, err := f.bringUp(ctx, v)

@@ -201,9 +201,10 @@ func (f *Fleet) followLog(ctx context.Context) {
 // logInterval is how often the log is looked at for changes of other processes.
 const logInterval = 2 * time.Second
 
-// publish has polls answered with a view from now on.
+// publish has polls answered with a view from now on. Metrics come first, so that
+// whoever sees the view does not find those of the one before.
 func (f *Fleet) publish(v *View) {
-	f.current.Store(v)
 	f.metrics.published(v)
+	f.current.Store(v)
 	signal(f.written)
 }

@@ -82,6 +82,9 @@ func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise f
 	if err != nil {
 		return nil, err
 	}
+	if v.generation != f.head.generation {
+		return nil, fmt.Errorf("fleet: %w for writes: the change log is at generation %d, and what went live there cannot be served here", ErrNotReady, f.head.generation)
+	}
 	p, err := devise(v)
 	if err != nil {
 		return nil, err
