@@ -14,6 +14,14 @@ const (
 	Withdrawn ChangeKind = "withdrawal"
 	// WentLive is a release that went live.
 	WentLive ChangeKind = "release"
+	// Registered is a cluster that registered itself, or took another token.
+	Registered ChangeKind = "registration"
+	// Decommissioned is a cluster that is to have nothing any more.
+	Decommissioned ChangeKind = "decommission"
+	// Purged is a decommissioned cluster that was forgotten.
+	Purged ChangeKind = "purge"
+	// TokensChanged is a token that was created or revoked.
+	TokensChanged ChangeKind = "token"
 )
 
 // Change is an entry of the change log: who changed what, when and why.
@@ -28,11 +36,19 @@ type Change struct {
 	Reason string `json:"reason,omitempty"`
 	// Deltas are those that changed, sorted by ID; none where a release went live.
 	Deltas []DeltaChange `json:"deltas,omitempty"`
-	// Clusters are those that a change of deltas was for, before or after it,
-	// sorted; nil where a release went live, which is for every cluster.
+	// Records are the clusters of which the log says something else now, sorted by
+	// name: with a release, those whose file has vanished or come back.
+	Records []RecordChange `json:"records,omitempty"`
+	// Tokens are those that changed.
+	Tokens []TokenChange `json:"tokens,omitempty"`
+	// Clusters are those that a change was for, before or after it, sorted; nil
+	// where a release went live, which is for every cluster.
 	Clusters []string `json:"clusters,omitempty"`
 	// Release is what went live; nil for any other kind.
 	Release *LiveRelease `json:"release,omitempty"`
+	// Holder must hold the lease for the change to be kept; empty where anybody may
+	// make it.
+	Holder string `json:"-"`
 }
 
 // DeltaChange is what became of one delta; nil stands for none.

@@ -1,5 +1,11 @@
 package fleet
 
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
 // Cluster is one member of the fleet, as it was declared: by a file of the
 // fleet repo or, later, through the API.
 type Cluster struct {
@@ -76,4 +82,16 @@ func (c Cluster) Identity() Identity {
 type Placement struct {
 	Overlay    string   `json:"overlay"`
 	Components []string `json:"components,omitempty"`
+}
+
+// IsClusterDNS tells whether a text may be a cluster's dns: a DNS name with a dot
+// in it, so that no cluster's name can be taken for it.
+func IsClusterDNS(text string) bool {
+	return len(validation.IsDNS1123Subdomain(text)) == 0 && strings.Contains(text, ".")
+}
+
+// Present is a cluster as it is, as a condition of a write is given it.
+type Present struct {
+	View   *View
+	Member *Member
 }

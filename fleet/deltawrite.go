@@ -3,10 +3,8 @@ package fleet
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -80,8 +78,10 @@ func (d *Delta) checkScope() Problems {
 func (f *Fleet) PutDelta(ctx context.Context, w Write, d *Delta) (*Result, error) {
 	return f.write(ctx, w, Written, func(v *View) (plan, error) {
 		if d.Cluster != "" {
-			if _, err := v.Member(d.Cluster); err != nil {
+			if m, err := v.Member(d.Cluster); err != nil {
 				return plan{}, err
+			} else if m.State == DecommissionedState {
+				return plan{}, decommissioned(m)
 			}
 		}
 		p, err := f.replace(v, w, d.ID(), d)
@@ -123,55 +123,6 @@ func (w Write) expect(present any, none bool) error {
 		return w.Expect(nil)
 	}
 	return w.Expect(present)
-}
-
-// Rollback says what is put back as it was.
-type Rollback struct {
-	// Generation is when it was.
-	Generation int64
-	// Delta is the ID of the one delta that is put back; empty for all.
-	Delta string
-}
-
-// Rollback puts deltas back as they were at a generation, as a new change. Those
-// that have expired since are not put back. Releases and what else the change log
-// has stay as they are.
-func (f *Fleet) Rollback(ctx context.Context, w Write, r Rollback) (*Result, error) {
-	return f.write(ctx, w, RolledBack, func(v *View) (plan, error) {
-		then, err := f.deltasAt(ctx, r.Generation)
-		if err != nil {
-			return plan{}, err
-		}
-		ids := maps.Clone(then)
-		maps.Copy(ids, v.deltas.byID)
-		if r.Delta != "" && ids[r.Delta] == nil {
-			return plan{}, fmt.Errorf("%s: %w, now or at generation %d", describe(r.Delta), ErrNotFound, r.Generation)
-		}
-		p := plan{strict: true}
-		for _, id := range slices.Sorted(maps.Keys(ids)) {
-			if r.Delta != "" && r.Delta != id {
-				continue
-			}
-			c := DeltaChange{Delta: id, Before: v.deltas.byID[id], After: then[id]}
-			if c.After != nil && c.After.expired(f.cfg.Now()) {
-				p.warnings = append(p.warnings, fmt.Sprintf("%s expired at %s, and is not put back", id, c.After.ExpiresAt.Format(time.RFC3339)))
-				c.After = nil
-			}
-			p.changes = append(p.changes, c)
-		}
-		return p, nil
-	})
-}
-
-func (f *Fleet) deltasAt(ctx context.Context, generation int64) (map[string]*Delta, error) {
-	if f.cfg.Store == nil {
-		return nil, fmt.Errorf("generation %d: %w: nothing is kept", generation, ErrNotFound)
-	}
-	list, err := f.cfg.Store.DeltasAt(ctx, generation)
-	if err != nil {
-		return nil, err
-	}
-	return listed(list).byID, nil
 }
 
 // History returns entries of the change log, newest first.

@@ -25,6 +25,8 @@ var (
 	ErrStore = errors.New("store unavailable")
 	// ErrStoreFull is an ErrStore for one that has no room.
 	ErrStoreFull = fmt.Errorf("%w: no room", ErrStore)
+	// ErrReadOnly is for a write to a server that only follows.
+	ErrReadOnly = errors.New("this server is read-only")
 	// ErrUnauthenticated is for a request without a valid credential.
 	ErrUnauthenticated = errors.New("unauthenticated")
 	// ErrForbidden is for a valid credential that does not allow the request.

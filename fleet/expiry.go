@@ -30,7 +30,10 @@ func (f *Fleet) withdrawExpired(ctx context.Context) {
 // so that it is not believed for long.
 func (f *Fleet) untilExpiry() time.Duration {
 	wait := time.Minute
-	for _, d := range f.deltas() {
+	f.mu.Lock()
+	deltas := f.head.deltas
+	f.mu.Unlock()
+	for _, d := range deltas.byID {
 		if d.ExpiresAt != nil && !d.expired(f.cfg.Now()) {
 			wait = min(wait, d.ExpiresAt.Sub(f.cfg.Now()))
 		}
@@ -46,7 +49,7 @@ func (f *Fleet) withdraw(ctx context.Context, v *View) {
 		if !d.expired(f.cfg.Now()) {
 			continue
 		}
-		w := Write{Actor: OwnActor, Reason: "expired at " + d.ExpiresAt.UTC().Format(time.RFC3339)}
+		w := Write{Actor: OwnActor, Reason: "expired at " + d.ExpiresAt.UTC().Format(time.RFC3339), holder: f.holder()}
 		_, err := f.write(ctx, w, Withdrawn, func(now *View) (plan, error) {
 			return plan{changes: []DeltaChange{now.dropExpired(d.ID(), f.cfg.Now())}}, nil
 		})
@@ -90,7 +93,7 @@ func (f *Fleet) prune(ctx context.Context) {
 	if f.cfg.Store == nil {
 		return
 	}
-	for {
+	for ctx.Err() == nil {
 		var before time.Time // Only snapshots that nobody needs any more.
 		if f.cfg.Retention > 0 {
 			before = f.now().Add(-f.cfg.Retention)

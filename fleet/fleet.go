@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -22,6 +23,9 @@ type Config struct {
 	// Retention is for how long entries of the change log are kept at least; 0
 	// keeps them for ever.
 	Retention time.Duration
+	// ReadOnly has the fleet follow the change log and never write to it, nor look
+	// at a source, of which it needs none.
+	ReadOnly bool
 	// Interval is how often the source is looked at; 0 means a minute.
 	Interval time.Duration
 	// Timeout bounds one look, however long the source's host hangs; 0 means
@@ -44,9 +48,14 @@ type Fleet struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
+	id      string               // tells servers apart
 	look    chan struct{}        // of capacity 1: looks asked for in a burst are one
 	written chan struct{}        // of capacity 1: a view was published
+	told    chan struct{}        // of capacity 1: the log may have changed
+	asked   chan struct{}        // of capacity 1: whoever leads was asked to look
 	current atomic.Pointer[View] // nil until the first good release
+	tokens  atomic.Pointer[TokenSet]
+	marks   *tracker
 
 	mu   sync.Mutex // held from reading what to render until the swap
 	head head       // guarded by mu
@@ -69,6 +78,9 @@ type Status struct {
 	// Overdue are the deltas whose time has come and that stay in force, because
 	// what is left without them could not be served: why, by ID.
 	Overdue map[string]string
+	// Leading is whether this server follows the source. Of another, nothing is
+	// known here but what it put into the change log.
+	Leading bool
 }
 
 // New returns a fleet that serves nothing until it is Run.
@@ -85,11 +97,15 @@ func New(cfg Config) *Fleet {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Fleet{
-		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer),
-		look: make(chan struct{}, 1), written: make(chan struct{}, 1),
-		status: Status{Source: cfg.Source.String()},
+	f := &Fleet{
+		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), id: rand.Text(), marks: newTracker(),
+		look: make(chan struct{}, 1), written: make(chan struct{}, 1), told: make(chan struct{}, 1), asked: make(chan struct{}, 1),
 	}
+	f.tokens.Store(newTokenSet(nil, f.marks))
+	if cfg.Source != nil {
+		f.status.Source = cfg.Source.String()
+	}
+	return f
 }
 
 // View returns what is served now, or an ErrNotReady that says why nothing is.
@@ -104,6 +120,9 @@ func (f *Fleet) View() (*View, error) {
 			ErrNotReady, status.Failed.Revision, len(status.Failed.Problems.Faults()))
 	case status.SourceError != nil:
 		return nil, fmt.Errorf("fleet: %w: source: %w", ErrNotReady, status.SourceError)
+	}
+	if !status.Leading {
+		return nil, fmt.Errorf("fleet: %w: no release is live, and this server does not follow the source", ErrNotReady)
 	}
 	return nil, fmt.Errorf("fleet: %w: the first revision is being fetched and rendered", ErrNotReady)
 }

@@ -10,26 +10,32 @@ import (
 	"time"
 )
 
-// Run takes up what the change log has last, and follows the source until ctx
-// ends. It returns nil then; no error of the source ends it, and of the store
-// only one that lets it not begin.
+// Run takes up what the change log has last, follows it and, while this server
+// leads, the source, until ctx ends. It returns nil then; no error of the source
+// ends it, and of the store only one that lets it not begin.
 func (f *Fleet) Run(ctx context.Context) error {
-	if err := f.restore(ctx); err != nil {
+	if err := f.Restore(ctx); err != nil {
 		return err
 	}
 	var others sync.WaitGroup
-	others.Go(func() { f.watch(ctx) })
-	others.Go(func() { f.withdrawExpired(ctx) })
-	others.Go(func() { f.prune(ctx) })
+	others.Go(func() { f.listen(ctx) })
 	others.Go(func() { f.followLog(ctx) })
-	defer others.Wait()
+	if !f.cfg.ReadOnly {
+		others.Go(func() { f.savePolls(ctx) })
+		f.lead(ctx)
+	}
+	others.Wait()
+	return nil
+}
 
+// followSource looks at the source, and releases what is new, until ctx ends.
+func (f *Fleet) followSource(ctx context.Context) {
 	known := f.served() // the revision that was last looked at, good or not
-	for failures := 0; ; {
-		revision, err := f.follow(ctx, known)
+	for failures := 0; ctx.Err() == nil; {
+		revision, err := f.lookAtSource(ctx, known)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return
 		case err != nil:
 			failures++
 			f.log.Error("source cannot be followed", "source", f.cfg.Source.String(), "err", err)
@@ -43,7 +49,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 // served is the revision that is live; empty for none.
 func (f *Fleet) served() string {
 	if v := f.current.Load(); v != nil {
-		return v.release.Revision
+		return v.base.release.Revision
 	}
 	return ""
 }
@@ -113,9 +119,9 @@ func pause(interval time.Duration, failures int) time.Duration {
 	return wait + time.Duration((rand.Float64()-0.5)*0.2*float64(wait))
 }
 
-// follow looks at the source once and releases what is new. It returns the
-// revision that the source is at.
-func (f *Fleet) follow(ctx context.Context, known string) (string, error) {
+// lookAtSource looks once and releases what is new. It returns the revision that
+// the source is at.
+func (f *Fleet) lookAtSource(ctx context.Context, known string) (string, error) {
 	start := time.Now()
 	snapshot, err := f.fetch(ctx, known)
 	if ctx.Err() != nil {

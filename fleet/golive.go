@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,43 +15,53 @@ const SourceActor = "source"
 // fallible work is done before the swap, so a fault changes nothing. What takes
 // long is done before the writer's lock is taken.
 func (f *Fleet) release(ctx context.Context, s *Snapshot) error {
-	if v := f.current.Load(); v != nil && v.release.Revision == s.Revision {
+	earlier := f.current.Load()
+	if earlier != nil && earlier.base.release.Revision == s.Revision {
 		f.setFailed(nil) // the source went back to what is served
 		return nil
 	}
 	start := time.Now()
-	view, problems, err := Prepare(ctx, f.cfg.Renderer, s, f.deltas(), f.cfg.Now(), nil)
+	view, problems, err := f.prepare(ctx, s, earlier)
 	if err != nil {
 		return err
 	}
-	f.metrics.rendered(time.Since(start), view != nil)
+	good := len(problems.Faults()) == 0
+	f.metrics.rendered(time.Since(start), good)
 	for _, p := range problems.Warnings() {
 		f.log.Warn("fleet repo", "revision", s.Revision, "problem", p.String())
 	}
-	if view == nil {
+	if !good {
 		f.fail(s.Revision, problems)
 		return nil
 	}
-	digest, err := f.keep(ctx, s)
-	if err != nil {
+	if view.base.snapshot, err = f.keep(ctx, s); err != nil {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
 	}
-	live, err := f.goLive(ctx, view, digest)
+	live, err := f.goLive(ctx, view)
 	if err != nil {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
 	}
 	if live {
-		f.log.Info("release is live", "revision", s.Revision, "generation", view.generation, "clusters", view.release.Clusters,
+		f.log.Info("release is live", "revision", s.Revision, "generation", view.generation, "clusters", view.base.release.Clusters,
 			"took", time.Since(start).Round(time.Millisecond))
 	}
 	return nil
 }
 
-// deltas are those of the head.
-func (f *Fleet) deltas() []*Delta {
+// prepare renders a snapshot for every cluster that the log has by now.
+func (f *Fleet) prepare(ctx context.Context, s *Snapshot, earlier *View) (*View, Problems, error) {
+	b, err := compile(ctx, f.cfg.Renderer, s, f.cfg.Now())
+	if err != nil {
+		return nil, nil, err
+	}
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.head.deltas.list()
+	v := &View{base: b, state: f.head.state, marks: f.marks}
+	f.mu.Unlock()
+	if earlier != nil {
+		v.frozen = earlier.frozen
+	}
+	problems, err := v.prepare(ctx, earlier, nil)
+	return v, problems, err
 }
 
 // keep puts the snapshot into the store, and returns its digest.
@@ -65,36 +76,89 @@ func (f *Fleet) keep(ctx context.Context, s *Snapshot) (string, error) {
 	return packed.Digest, f.cfg.Store.SaveSnapshot(ctx, packed)
 }
 
-// goLive makes a view what is served, with the deltas as they are by now.
-func (f *Fleet) goLive(ctx context.Context, v *View, snapshot string) (bool, error) {
+// goLive makes a view what is served, with what else has changed by now.
+func (f *Fleet) goLive(ctx context.Context, v *View) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.upToDate(ctx); err != nil {
 		return false, err
 	}
-	if f.served() == v.release.Revision { // Another process was first, or an earlier try was kept after all.
+	before := f.current.Load()
+	if f.served() == v.base.release.Revision { // Another process was first, or an earlier try was kept after all.
 		f.setFailed(nil)
 		return false, nil
 	}
-	problems, err := f.bringUp(ctx, v)
+	c := &Change{At: f.now(), Kind: WentLive, Actor: SourceActor, Holder: f.holder()}
+	c.Records = v.base.orphanings(before, f.head.state)
+	problems, err := f.bringUp(ctx, v, v, c.Records)
 	if err != nil {
 		return false, err
 	}
-	if len(problems.Faults()) > 0 { // A delta that it needed has gone.
-		f.fail(v.release.Revision, problems)
+	if len(problems.Faults()) > 0 { // A delta that it needed has gone, or a cluster has come.
+		f.fail(v.base.release.Revision, problems)
 		return false, nil
 	}
-	c := &Change{
-		At: f.now(), Kind: WentLive, Actor: SourceActor,
-		Release: &LiveRelease{Revision: v.release.Revision, Snapshot: snapshot, Clusters: v.release.Clusters},
-	}
-	if err := f.append(ctx, c, v.deltas); err != nil {
+	kept := v.base.kept()
+	c.Release = &kept
+	if err := f.append(ctx, c); err != nil {
 		return false, err
 	}
-	v.generation, v.wentLive, v.release.At = c.Generation, c.Generation, c.At
+	v.generation, v.base.wentLive, v.base.release.At = c.Generation, c.Generation, c.At
 	f.publish(v)
 	f.setFailed(nil)
+	for _, r := range c.Records {
+		f.log.Info("cluster file has vanished or come back", "cluster", r.Cluster, "orphaned", r.After != nil && r.After.Orphaned != nil)
+	}
 	return true, nil
+}
+
+// orphanings are what the log says of clusters once the release is live: those
+// whose file it has no more are frozen on what they were on, and those whose file
+// is back are not any longer. It is about the fleet repo alone; that the API
+// declares a cluster as well does not let it lose, unasked, what its file gave it.
+func (b *base) orphanings(before *View, s state) []RecordChange {
+	var changes []RecordChange
+	for name, r := range s.records {
+		if _, back := b.clusters[name]; back && r.Orphaned != nil {
+			after := *r
+			after.Orphaned = nil
+			changes = append(changes, recordChange(r, &after))
+		}
+	}
+	if before == nil {
+		return changes
+	}
+	for name, c := range before.base.clusters {
+		r := s.records[name]
+		if _, there := b.clusters[name]; there || r != nil && (r.Orphaned != nil || r.Decommissioned != nil) {
+			continue
+		}
+		after := ClusterRecord{Cluster: name}
+		if r != nil {
+			after = *r
+		}
+		after.Orphaned = &Orphaned{
+			Since: s.generation + 1, WentLive: before.base.wentLive, Release: before.base.kept(), DNS: c.DNS, Labels: c.Labels,
+		}
+		changes = append(changes, recordChange(r, &after))
+	}
+	slices.SortFunc(changes, func(a, b RecordChange) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	return changes
+}
+
+// recordChange is from one record to another, either of which may say nothing.
+func recordChange(before, after *ClusterRecord) RecordChange {
+	c := RecordChange{Before: before, After: after}
+	switch {
+	case before != nil:
+		c.Cluster = before.Cluster
+	case after != nil:
+		c.Cluster = after.Cluster
+	}
+	if after.isEmpty() {
+		c.After = nil
+	}
+	return c
 }
 
 // now is the time as the change log keeps it.

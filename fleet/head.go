@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"maps"
 	"slices"
 	"time"
 )
@@ -12,9 +12,10 @@ import (
 // head is where the change log is: what the next change comes after. A view has
 // the same, but there may be none for what the log says.
 type head struct {
-	generation int64
-	deltas     deltaSet
-	live       *Change // nil before the first release
+	state
+	live *Change // nil before the first release
+	// read is true once the log has been.
+	read bool
 	// behind is true where the log may hold more than is known here: an Append
 	// whose end was not heard, or a change of another process.
 	behind bool
@@ -24,43 +25,164 @@ type head struct {
 // lock is held for.
 const storeTime = 30 * time.Second
 
-// restore takes up where the log ends, and serves what was served then.
-func (f *Fleet) restore(ctx context.Context) error {
+// Restore takes up where the change log ends, and serves what was served then.
+// Run does so too; call it before to know when polls can be answered.
+func (f *Fleet) Restore(ctx context.Context) error {
 	if f.cfg.Store == nil {
 		return nil
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.head.read && !f.head.behind {
+		return nil
+	}
 	return f.catchUp(ctx)
 }
 
-// catchUp reads the log anew. The caller holds mu.
+// catchUp takes up what the log says, and serves it. The caller holds mu.
 func (f *Fleet) catchUp(ctx context.Context) error {
-	var state *LogState
-	err := ask(ctx, func(ctx context.Context) (err error) {
-		state, err = f.cfg.Store.Load(ctx)
+	from := f.head.generation
+	p, whole, err := f.readLog(ctx)
+	if err != nil {
+		return err
+	}
+	if v := f.current.Load(); !whole && v != nil && v.generation == from && v.base.wentLive == f.head.live.Generation {
+		err = f.serveChanges(ctx, v, p)
+	} else {
+		err = f.serveHead(ctx, v)
+	}
+	f.head.behind = err != nil
+	return err
+}
+
+// readLog moves the head to the end of the log. It returns what has changed on the
+// way, as one plan, or that the whole log was read. The caller holds mu.
+func (f *Fleet) readLog(ctx context.Context) (p plan, whole bool, err error) {
+	if f.head.read {
+		p, err = f.readOn(ctx)
+		if !errors.Is(err, ErrNotFound) {
+			return p, false, err
+		}
+	}
+	var log *LogState
+	err = ask(ctx, func(ctx context.Context) (err error) {
+		log, err = f.cfg.Store.Load(ctx)
 		return err
 	})
 	if err != nil {
+		return plan{}, false, err
+	}
+	if log.Generation < f.head.generation {
+		return plan{}, false, fmt.Errorf("change log: %w: it ends at generation %d, and %d is served: it was replaced; put the right one back, or start anew",
+			ErrStore, log.Generation, f.head.generation)
+	}
+	f.head = head{state: stateOf(log), live: log.Live, read: true}
+	f.setTokens(newTokenSet(log.Tokens, f.marks))
+	return plan{}, true, nil
+}
+
+// readOn reads what came after the head.
+func (f *Fleet) readOn(ctx context.Context) (plan, error) {
+	var changes []Change
+	var tokens []*Token
+	err := ask(ctx, func(ctx context.Context) (err error) {
+		changes, tokens, err = f.cfg.Store.Since(ctx, f.head.generation)
 		return err
+	})
+	if err != nil {
+		return plan{}, err
 	}
-	if v := f.current.Load(); v != nil && state.Generation < v.generation {
-		return fmt.Errorf("change log: %w: it ends at generation %d, and %d is served: it was replaced; put the right one back, or start anew",
-			ErrStore, state.Generation, v.generation)
+	var p plan
+	for i := range changes {
+		c := &changes[i]
+		p.changes, p.records = append(p.changes, c.Deltas...), append(p.records, c.Records...)
+		f.moveHead(c)
 	}
-	f.head = head{generation: state.Generation, deltas: listed(state.Deltas), live: state.Live}
-	switch v := f.current.Load(); {
-	case state.Live == nil:
+	f.setTokens(f.Tokens().with(tokens, f.marks))
+	return p, nil
+}
+
+// serveHead has the head served, whatever is served now.
+func (f *Fleet) serveHead(ctx context.Context, v *View) error {
+	live := f.head.live
+	if live == nil || f.cfg.Renderer == nil {
 		return nil
-	case v != nil && v.wentLive == state.Live.Generation:
-		err = f.refresh(ctx, v.clone())
-	default:
-		err = f.revive(ctx, state.Live)
+	}
+	b, err := f.revive(ctx, *live.Release, live.Generation, live.At)
+	if errors.Is(err, errLost) {
+		f.log.Error("live release cannot be taken up again; waiting for the source", "revision", live.Release.Revision, "err", err)
+		return nil
 	}
 	if err != nil {
-		f.head.behind = true
+		return err
 	}
-	return err
+	return f.serveBase(ctx, b, v)
+}
+
+// serveChanges serves what other servers have changed since a view.
+func (f *Fleet) serveChanges(ctx context.Context, v *View, p plan) error {
+	thawed := v.clone()
+	if err := f.thaw(ctx, thawed, f.head.state); err != nil {
+		return err
+	}
+	next, names := thawed.planned(p)
+	problems, err := next.render(ctx, next.placesOf(names), nil)
+	if err == nil && len(problems.Faults()) > 0 {
+		err = problems.Faults()
+	}
+	if err != nil {
+		return err
+	}
+	next.state = f.head.state
+	f.publish(next)
+	return nil
+}
+
+// serveBase serves a release with the state of the head.
+func (f *Fleet) serveBase(ctx context.Context, b *base, earlier *View) error {
+	next := &View{base: b, marks: f.marks}
+	problems, err := f.bringUp(ctx, next, earlier, nil)
+	if err != nil {
+		return err
+	}
+	if faults := problems.Faults(); len(faults) > 0 {
+		if earlier != nil && earlier.base == b {
+			return faults
+		}
+		f.fail(b.release.Revision, problems)
+		return nil
+	}
+	f.publish(next)
+	f.log.Info("release is taken up", "revision", b.release.Revision, "generation", next.generation, "clusters", len(next.members))
+	return nil
+}
+
+// bringUp gives a view that is not published yet the state of the head, with more
+// that is about to change. Clusters that are as they were in an earlier view are not
+// rendered again, unless their deltas are others.
+func (f *Fleet) bringUp(ctx context.Context, v, earlier *View, more []RecordChange) (Problems, error) {
+	var before deltaSet
+	if earlier != nil {
+		before = earlier.deltas
+	}
+	v.state = f.head.with(nil, more)
+	if err := f.thaw(ctx, v, v.state); err != nil {
+		return nil, err
+	}
+	moved := map[int]bool{}
+	for _, at := range v.seatAll(earlier) {
+		moved[at] = true
+	}
+	for i, m := range v.members {
+		if !slices.Equal(before.of(m.Cluster), v.deltas.of(m.Cluster)) {
+			moved[i] = true
+		}
+	}
+	problems, err := v.render(ctx, slices.Sorted(maps.Keys(moved)), nil)
+	if err != nil {
+		return nil, err
+	}
+	return append(problems, v.clashes()...).Sort(), nil
 }
 
 // ask gives the store storeTime to do something. That it takes longer is the
@@ -75,86 +197,41 @@ func ask(ctx context.Context, do func(ctx context.Context) error) error {
 	return err
 }
 
-// revive puts the release live again that the log has last. Where it cannot be
-// rendered any more, which an upgrade of Tributary may cause, nothing is served
-// until the source has a revision that can.
-func (f *Fleet) revive(ctx context.Context, live *Change) error {
-	var packed *Packed
-	err := ask(ctx, func(ctx context.Context) (err error) {
-		packed, err = f.cfg.Store.Snapshot(ctx, live.Release.Snapshot)
-		return err
-	})
-	var tree fs.FS
-	if err == nil {
-		tree, err = f.cfg.Archive.Unpack(ctx, packed)
-	}
-	switch {
-	case errors.Is(err, ErrStore), ctx.Err() != nil:
-		return err
-	case err != nil:
-		f.log.Error("live release cannot be taken up again; waiting for the source", "revision", live.Release.Revision, "err", err)
-		return nil
-	}
-	s := &Snapshot{Revision: live.Release.Revision, Tree: tree}
-	view, problems, err := Prepare(ctx, f.cfg.Renderer, s, f.head.deltas.list(), live.At, nil)
-	switch {
-	case err != nil:
-		return err
-	case view == nil:
-		f.fail(s.Revision, problems)
-		return nil
-	}
-	view.deltas, view.generation, view.wentLive = f.head.deltas, f.head.generation, live.Generation
-	f.publish(view)
-	f.log.Info("release is live again", "revision", s.Revision, "generation", view.generation, "clusters", len(view.members))
-	return nil
-}
-
-// refresh publishes a view with the deltas of the head. The caller holds mu.
-func (f *Fleet) refresh(ctx context.Context, v *View) error {
-	problems, err := f.bringUp(ctx, v)
-	if err == nil && len(problems.Faults()) > 0 {
-		err = problems.Faults()
-	}
-	if err != nil {
-		return err
-	}
-	v.generation = f.head.generation
-	f.publish(v)
-	return nil
-}
-
-// bringUp renders the clusters of a view anew whose deltas are others at the
-// head. The view must not be published yet.
-func (f *Fleet) bringUp(ctx context.Context, v *View) (Problems, error) {
-	var moved []int
-	for i, m := range v.members {
-		if !slices.Equal(v.deltas.of(m.Cluster), f.head.deltas.of(m.Cluster)) {
-			moved = append(moved, i)
-		}
-	}
-	v.deltas = f.head.deltas
-	return v.render(ctx, moved, true, nil)
-}
-
 // append makes a change durable as the next one, and moves the head. The caller
 // holds mu. That the one who asked has gone away does not end it, since nobody
 // could tell then whether it was kept.
-func (f *Fleet) append(ctx context.Context, c *Change, deltas deltaSet) error {
+func (f *Fleet) append(ctx context.Context, c *Change) error {
 	c.Generation = f.head.generation + 1
 	if f.cfg.Store != nil {
 		err := ask(context.WithoutCancel(ctx), func(ctx context.Context) error { return f.cfg.Store.Append(ctx, c) })
 		if err != nil {
 			f.head.behind = !errors.Is(err, ErrStoreFull)
 			f.metrics.storeErrors.Inc()
+			if errors.Is(err, ErrConflict) {
+				err = fmt.Errorf("%w: %w", errOvertaken, err)
+			}
 			return err
 		}
 	}
-	f.head.generation, f.head.deltas = c.Generation, deltas
+	f.moveHead(c)
+	if len(c.Tokens) > 0 {
+		f.setTokens(f.Tokens().with(changed(c.Tokens), f.marks))
+	}
+	return nil
+}
+
+// moveHead moves it past the next change.
+func (f *Fleet) moveHead(c *Change) {
+	f.head.state = f.head.with(c.Deltas, c.Records)
+	f.head.generation = c.Generation
 	if c.Release != nil {
 		f.head.live = c
 	}
-	return nil
+	for _, r := range c.Records {
+		if r.After == nil && r.Before.Decommissioned != nil {
+			f.marks.forget(r.Cluster)
+		}
+	}
 }
 
 // upToDate makes sure that the head is that of the log, which another process may
@@ -175,31 +252,6 @@ func (f *Fleet) upToDate(ctx context.Context) (moved bool, err error) {
 	err = f.catchUp(ctx)
 	return err == nil && f.head.generation != before, err
 }
-
-// followLog takes up what other processes write, until ctx ends.
-func (f *Fleet) followLog(ctx context.Context) {
-	if f.cfg.Store == nil {
-		return
-	}
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(logInterval):
-		}
-		if !f.mu.TryLock() {
-			continue // Whoever writes looks at the log as well.
-		}
-		_, err := f.upToDate(ctx)
-		f.mu.Unlock()
-		if err != nil && ctx.Err() == nil {
-			f.log.Error("change log cannot be followed", "err", err)
-		}
-	}
-}
-
-// logInterval is how often the log is looked at for changes of other processes.
-const logInterval = 2 * time.Second
 
 // publish has polls answered with a view from now on. Metrics come first, so that
 // whoever sees the view does not find those of the one before.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // InputChange is what a change makes of one input of one cluster.
@@ -19,16 +20,12 @@ type InputChange struct {
 
 // impact is what lies between two renderings of a cluster, by set in their
 // order, and by id within. Either may be nil.
-func impact(sets []string, before, after *Member) ([]InputChange, error) {
+func impact(cluster string, before, after *Member) ([]InputChange, error) {
 	var changes []InputChange
-	for _, set := range sets {
+	for _, set := range setsOf(before, after) {
 		old, now := before.body(set), after.body(set)
 		if bytes.Equal(old, now) {
 			continue
-		}
-		cluster := before.name()
-		if cluster == "" {
-			cluster = after.name()
 		}
 		found, err := compareInputs(old, now)
 		if err != nil {
@@ -42,11 +39,20 @@ func impact(sets []string, before, after *Member) ([]InputChange, error) {
 	return changes, nil
 }
 
-func (m *Member) name() string {
-	if m == nil {
-		return ""
+// setsOf are the input sets of any of two members, in the order of their releases.
+func setsOf(before, after *Member) []string {
+	var sets []string
+	for _, m := range []*Member{after, before} {
+		if m == nil {
+			continue
+		}
+		for _, set := range m.base.sets {
+			if !slices.Contains(sets, set) {
+				sets = append(sets, set)
+			}
+		}
 	}
-	return m.Cluster.Name
+	return sets
 }
 
 func (m *Member) body(set string) []byte {

@@ -23,6 +23,8 @@ type metrics struct {
 	overdue       prometheus.Gauge
 	writes        *prometheus.CounterVec
 	storeErrors   prometheus.Counter
+	leading       prometheus.Gauge
+	states        *prometheus.GaugeVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -64,6 +66,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_writes_total", Help: "Changes of deltas that were asked for, by result.",
 		}, []string{"result"}),
+		leading: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_leader", Help: "1 while this server is the one that follows the source.",
+		}),
+		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tributary_clusters_by_state", Help: "Clusters by state.",
+		}, []string{"state"}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tributary_store_errors_total", Help: "Changes that the change log did not take.",
 		}),
@@ -73,7 +81,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.failures.WithLabelValues("render")
 	if r != nil {
 		r.MustRegister(m.fetch, m.render, m.info, m.since, m.clusters, m.failing, m.failures,
-			m.generation, m.deltas, m.orphans, m.overdue, m.writes, m.storeErrors)
+			m.generation, m.deltas, m.orphans, m.overdue, m.writes, m.leading, m.states, m.storeErrors)
 	}
 	return m
 }
@@ -89,23 +97,32 @@ func (m *metrics) rendered(took time.Duration, good bool) {
 	m.render.WithLabelValues(result(good)).Observe(took.Seconds())
 }
 
-func (m *metrics) failed(is bool) {
-	m.failing.Set(0)
+func (m *metrics) failed(is bool) { m.failing.Set(number(is)) }
+
+func (m *metrics) leads(is bool) { m.leading.Set(number(is)) }
+
+func number(is bool) float64 {
 	if is {
-		m.failing.Set(1)
+		return 1
 	}
+	return 0
 }
 
 func (m *metrics) published(v *View) {
 	m.info.Reset()
-	m.info.WithLabelValues(strings.ToValidUTF8(v.release.Revision, "\uFFFD")).Set(1)
-	m.since.Set(float64(v.release.At.Unix()))
-	m.clusters.Set(float64(v.release.Clusters))
+	m.info.WithLabelValues(strings.ToValidUTF8(v.base.release.Revision, "\uFFFD")).Set(1)
+	m.since.Set(float64(v.base.release.At.Unix()))
+	m.clusters.Set(float64(len(v.members)))
 	m.generation.Set(float64(v.generation))
 	m.deltas.Set(float64(len(v.deltas.byID)))
 	orphans := 0
+	states := map[ClusterState]float64{Active: 0, OrphanedState: 0, DecommissionedState: 0}
 	for _, member := range v.members {
 		orphans += len(member.Orphans)
+		states[member.State]++
+	}
+	for state, n := range states {
+		m.states.WithLabelValues(string(state)).Set(n)
 	}
 	m.orphans.Set(float64(orphans))
 }

@@ -35,7 +35,7 @@ func (o *objectWrite) patch(there Object, p ObjectPatch) error {
 	if err != nil {
 		return err
 	}
-	wanted, err := p.asMerge(o.view.repo, there, shown)
+	wanted, err := p.asMerge(o.member.base.repo, there, shown)
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,9 @@ func (f *Fleet) writeObject(ctx context.Context, w Write, cluster string, change
 		if err != nil {
 			return plan{}, err
 		}
+		if m.State == DecommissionedState {
+			return plan{}, decommissioned(m)
+		}
 		o := &objectWrite{view: v, member: m, own: Delta{Cluster: m.Cluster.Name}}
 		id := o.own.ID()
 		before := v.deltas.byID[id]

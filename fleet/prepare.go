@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,37 +18,34 @@ import (
 // progress that is not nil is called, from one goroutine at a time, after each
 // cluster.
 func Prepare(ctx context.Context, r Renderer, s *Snapshot, deltas []*Delta, at time.Time, progress func(done, total int)) (*View, Problems, error) {
-	repo, err := r.Compile(ctx, s.Tree)
+	b, err := compile(ctx, r, s, at)
 	if err != nil {
 		return nil, nil, err
 	}
-	v := &View{
-		release: Release{ID: releaseID(s.Revision), Revision: s.Revision, State: Live, At: at},
-		repo:    repo, sets: repo.Sets(), deltas: listed(deltas),
+	v := &View{base: b, state: state{deltas: listed(deltas)}, marks: newTracker()}
+	problems, err := v.prepare(ctx, nil, progress)
+	if err != nil || len(problems.Faults()) > 0 {
+		return nil, problems, err
 	}
-	clusters := repo.Clusters()
-	v.members = make([]*Member, len(clusters))
-	places := make([]int, len(clusters))
-	for i, c := range clusters {
-		v.members[i], places[i] = &Member{Cluster: c}, i
-	}
-	problems, err := v.render(ctx, places, len(repo.Problems().Faults()) == 0, progress)
-	if err != nil {
-		return nil, nil, err
-	}
-	problems = append(problems, repo.Problems()...)
-	problems = append(problems, overLimit(v.sets, v.members)...).Sort()
-	if len(problems.Faults()) > 0 {
-		return nil, problems, nil
-	}
-	v.byName = placesOf(v.members)
-	v.release.Clusters, v.release.Problems = len(v.members), problems
 	return v, problems, nil
 }
 
-// render renders the members at those places anew and puts others there. Where
-// the repo is whole, each cluster must come to something.
-func (v *View) render(ctx context.Context, places []int, whole bool, progress func(done, total int)) (Problems, error) {
+// prepare renders and checks every cluster of a view that has its base and state.
+// Who was in the earlier view as he is now keeps what was rendered for him there.
+func (v *View) prepare(ctx context.Context, earlier *View, progress func(done, total int)) (Problems, error) {
+	problems, err := v.render(ctx, v.seatAll(earlier), progress)
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, v.base.repo.Problems()...)
+	problems = append(problems, v.clashes()...)
+	problems = append(problems, overLimit(v.base.sets, v.members)...).Sort()
+	v.base.release.Clusters, v.base.release.Problems = len(v.members), problems
+	return problems, nil
+}
+
+// render renders the members at those places anew and puts others there.
+func (v *View) render(ctx context.Context, places []int, progress func(done, total int)) (Problems, error) {
 	var mu sync.Mutex // guards problems, done and the calls of progress
 	var problems Problems
 	done := 0
@@ -58,15 +56,8 @@ func (v *View) render(ctx context.Context, places []int, whole bool, progress fu
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			old := v.members[at]
-			rendering, found := v.repo.Render(old.Cluster, v.deltas.of(old.Cluster))
-			if rendering != nil {
-				v.members[at] = newMember(old, rendering)
-			} else if whole && len(found.Faults()) == 0 {
-				// Without it the cluster would become unknown to its own
-				// operator; nothing may rest on a renderer never doing that.
-				found = append(found, Problem{File: old.Cluster.File, Cluster: old.Cluster.Name, Message: "is rendered to nothing, for no reason given; please report this"})
-			}
+			m, found := v.members[at].rendered(v.deltas)
+			v.members[at] = m
 			mu.Lock()
 			defer mu.Unlock()
 			problems = append(problems, found...)
@@ -80,6 +71,57 @@ func (v *View) render(ctx context.Context, places []int, whole bool, progress fu
 		return nil, err
 	}
 	return problems, nil
+}
+
+// rendered is the member as those deltas make it; where it has a fault, as it was.
+func (m *Member) rendered(deltas deltaSet) (*Member, Problems) {
+	switch {
+	case m.State == DecommissionedState:
+		return m.emptied(), nil
+	case m.lost != nil:
+		return m, nil
+	}
+	rendering, found := m.base.repo.Render(m.Cluster, deltas.of(m.Cluster))
+	if rendering != nil {
+		return m.with(rendering), found
+	}
+	if len(found.Faults()) == 0 && len(m.base.repo.Problems().Faults()) == 0 {
+		// Without it the cluster would become unknown to its own operator; nothing
+		// may rest on a renderer never doing that.
+		found = append(found, Problem{File: m.Cluster.File, Cluster: m.Cluster.Name, Message: "is rendered to nothing, for no reason given; please report this"})
+	}
+	return m, found
+}
+
+// with takes over what did not change from what the cluster was served.
+func (m *Member) with(r *Rendering) *Member {
+	next := *m
+	next.Placement, next.Orphans = r.Placement, r.Orphans
+	next.Counts, next.bodies = make(map[string]int, len(r.Inputs)), make(map[string]*Body, len(r.Inputs))
+	for name, set := range r.Inputs {
+		next.Counts[name] = set.Count
+		if body := m.bodies[name]; body != nil && bytes.Equal(body.JSON, set.JSON) {
+			next.bodies[name] = body
+		} else {
+			next.bodies[name] = NewBody(set.JSON)
+		}
+	}
+	return &next
+}
+
+// empty is the order to delete everything. Nobody but a decommissioned cluster
+// gets it, and who asks for a set that its fleet repo says may be empty.
+var empty = NewBody([]byte(`{"inputs":[]}`))
+
+// emptied is the member with an empty answer to a poll of each set that it was
+// ever served, as far as that is known.
+func (m *Member) emptied() *Member {
+	next := *m
+	next.Counts, next.bodies = map[string]int{}, map[string]*Body{}
+	for _, set := range slices.Concat(m.tombstone.Sets, m.base.sets) {
+		next.Counts[set], next.bodies[set] = 0, empty
+	}
+	return &next
 }
 
 // overLimit warns of sets that need a spec.filter.limit of their own, once for
@@ -102,33 +144,4 @@ func overLimit(sets []string, members []*Member) Problems {
 		}
 	}
 	return problems
-}
-
-// newMember takes over what did not change from what the cluster was served.
-func newMember(old *Member, r *Rendering) *Member {
-	m := &Member{
-		Cluster: old.Cluster, Placement: r.Placement, Orphans: r.Orphans,
-		Counts: make(map[string]int, len(r.Inputs)), bodies: make(map[string]*Body, len(r.Inputs)),
-	}
-	for name, set := range r.Inputs {
-		m.Counts[name] = set.Count
-		if body := old.bodies[name]; body != nil && bytes.Equal(body.JSON, set.JSON) {
-			m.bodies[name] = body
-		} else {
-			m.bodies[name] = NewBody(set.JSON)
-		}
-	}
-	return m
-}
-
-// placesOf finds members by name and by dns.
-func placesOf(members []*Member) map[string]int {
-	places := make(map[string]int, 2*len(members))
-	for i, m := range members {
-		places[m.Cluster.Name] = i
-		if m.Cluster.DNS != "" {
-			places[m.Cluster.DNS] = i
-		}
-	}
-	return places
 }

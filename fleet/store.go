@@ -13,30 +13,68 @@ import (
 type Store interface {
 	// Load returns what the log adds up to.
 	Load(ctx context.Context) (*LogState, error)
-	// Append makes a change durable, and what it does to the deltas and the live
-	// release. Its generation must be the next one: it is an ErrConflict where
-	// another change has taken that, and nothing is kept.
+	// Since returns the changes after a generation, oldest first, and the tokens that
+	// they changed as they are now, with what History does not show. It is an
+	// ErrNotFound where not all of them are there any more, or they are too many:
+	// Load anew.
+	Since(ctx context.Context, generation int64) ([]Change, []*Token, error)
+	// Append makes a change durable, and what it does to deltas, records, tokens and
+	// the live release. Its generation must be the next one: it is an ErrConflict
+	// where another change has taken that, or its Holder does not hold the lease,
+	// and nothing is kept.
 	Append(ctx context.Context, c *Change) error
 	// Changes returns the entries that match, newest first.
 	Changes(ctx context.Context, q ChangeQuery) ([]Change, error)
-	// DeltasAt returns the deltas as they were at a generation, sorted by ID. It
-	// is an ErrNotFound where the log does not reach there: the generation is yet
-	// to come, or so old that Prune has dropped what it would take to tell.
-	DeltasAt(ctx context.Context, generation int64) ([]*Delta, error)
+	// StateAt returns the deltas and the records as they were at a generation. It is
+	// an ErrNotFound where the log does not reach there: the generation is yet to
+	// come, or so old that Prune has dropped what it would take to tell.
+	StateAt(ctx context.Context, generation int64) (*LogState, error)
 	// SaveSnapshot keeps a packed snapshot by its digest; one that is there
 	// already is kept as it is. Until it is part of a release that goes live it is
 	// kept for an hour at least.
 	SaveSnapshot(ctx context.Context, p *Packed) error
 	// Snapshot returns a packed snapshot, or an ErrNotFound.
 	Snapshot(ctx context.Context, digest string) (*Packed, error)
-	// Prune drops entries that are older than before, and snapshots that are of no
-	// live release and were saved more than an hour ago. What it takes to explain
-	// what is served now stays: the entry of the live release, and for each delta
-	// the entry that made it what it is. It returns how many entries it dropped.
+	// Prune drops entries that are older than before, tokens that ended before then,
+	// and snapshots that no cluster is on and that were saved more than an hour ago.
+	// What it takes to explain what is served now stays: the entry of the live
+	// release, and for each delta and record the entry that made it what it is. It
+	// returns how many entries it dropped.
 	Prune(ctx context.Context, before time.Time) (int64, error)
 	// Generation is that of the last change, for who wants to know whether there is
 	// another, or whether the store can be reached.
 	Generation(ctx context.Context) (int64, error)
+
+	Lease
+	Tracker
+}
+
+// Lease lets one of several servers lead: it follows the source, puts releases
+// live, and withdraws what has expired. Time is the store's, so that servers
+// whose clocks differ agree on who leads.
+type Lease interface {
+	// Lead takes the lease for a while, or keeps it, if nobody else holds it, and
+	// tells whether that was so. Looks counts how often AskLook was called.
+	Lead(ctx context.Context, holder string, ttl time.Duration) (held bool, looks int64, err error)
+	// Resign gives the lease up.
+	Resign(ctx context.Context, holder string) error
+	// AskLook asks whoever leads to look at the source now.
+	AskLook(ctx context.Context) error
+	// Listen calls heard whenever there may be another change, or, with look, AskLook
+	// was called, until ctx ends or it cannot hear any more. A store that cannot
+	// tell returns nil at once.
+	Listen(ctx context.Context, heard func(look bool)) error
+}
+
+// Tracker keeps what is known of those who poll. It is no part of the log.
+type Tracker interface {
+	// SavePolls keeps polls, and when tokens were last used by ID. What is there and
+	// is later stays.
+	SavePolls(ctx context.Context, polls []Poll, uses map[string]time.Time) error
+	// Polls returns the last polls of clusters, sorted by set.
+	Polls(ctx context.Context, clusters []string) ([]Poll, error)
+	// Uses returns when tokens were last used, by ID.
+	Uses(ctx context.Context) (map[string]time.Time, error)
 }
 
 // LogState is what a change log adds up to.
@@ -45,6 +83,10 @@ type LogState struct {
 	Generation int64
 	// Deltas are those in force, sorted by ID.
 	Deltas []*Delta
+	// Records are what it says of clusters, sorted by name.
+	Records []*ClusterRecord
+	// Tokens are all that have not been pruned, valid or not, sorted by ID.
+	Tokens []*Token
 	// Live is the change by which the live release went live, nil where none has.
 	Live *Change
 }
@@ -61,8 +103,9 @@ type ChangeQuery struct {
 	Delta string
 	// Since and Until bound the time, both inclusive.
 	Since, Until time.Time
-	// Before bounds the generation from above, exclusively: the page after that.
-	Before int64
+	// After and Before bound the generation, exclusively; the page after one ends
+	// before its last.
+	After, Before int64
 	// Limit is the most entries; 0 stands for 100.
 	Limit int
 }

@@ -12,25 +12,31 @@ import (
 // cluster. It is immutable: a request takes it once and reads from it for as
 // long as it likes.
 type View struct {
-	generation int64
-	wentLive   int64 // the generation at which the release did
-	release    Release
-	deltas     deltaSet
-	repo       Repo
-	sets       []string
-	members    []*Member      // sorted by name
-	byName     map[string]int // places in members, by name and by dns
+	state
+	base   *base           // the live release
+	frozen map[int64]*base // those that orphaned clusters stay on, by when they went live
+	// members are all clusters, sorted by name, and byName has their places by name
+	// and by dns.
+	members []*Member
+	byName  map[string]int
+	marks   *tracker
 }
 
 // Member is a cluster with what it is served.
 type Member struct {
 	Cluster   Cluster
+	State     ClusterState
 	Placement Placement
 	// Counts has the number of inputs by input set.
 	Counts map[string]int
 	// Orphans are the parts of deltas that cannot be applied to it any more.
 	Orphans []Orphan
-	bodies  map[string]*Body
+
+	base      *base
+	tombstone *Tombstone // of a decommissioned one
+	lost      error      // why it cannot be served; nil for nearly all
+	bodies    map[string]*Body
+	marks     *marks
 }
 
 // Generation is the place in the change log of the last change that the view
@@ -38,10 +44,10 @@ type Member struct {
 func (v *View) Generation() int64 { return v.generation }
 
 // Release is what the view serves.
-func (v *View) Release() Release { return v.release }
+func (v *View) Release() Release { return v.base.release }
 
 // Sets are the names of the input sets, in fleet.yaml's order.
-func (v *View) Sets() []string { return v.sets }
+func (v *View) Sets() []string { return v.base.sets }
 
 // Members are all clusters, sorted by name.
 func (v *View) Members() []*Member { return v.members }
@@ -55,8 +61,25 @@ func (v *View) Member(cluster string) (*Member, error) {
 	return v.members[at], nil
 }
 
+// Release is what the member is served from: the live one, unless it is orphaned.
+func (m *Member) Release() Release { return m.base.release }
+
+// Decommissioned is the tombstone of a member that is; else nil.
+func (m *Member) Decommissioned() *Tombstone { return m.tombstone }
+
+// Declared is how the API declares the member; nil where it does not.
+func (v *View) Declared(m *Member) *Declaration {
+	if r := v.records[m.Cluster.Name]; r != nil {
+		return r.Declared
+	}
+	return nil
+}
+
 // Inputs returns the answer to a poll of one of the member's sets.
 func (m *Member) Inputs(set string) (*Body, error) {
+	if m.lost != nil {
+		return nil, m.lost
+	}
 	body, ok := m.bodies[set]
 	if !ok {
 		return nil, fmt.Errorf("input set %q: %w", set, ErrNotFound)
@@ -72,7 +95,13 @@ func (v *View) Objects(m *Member) ([]Object, error) {
 
 // objects are those that the cluster would have with those deltas.
 func (v *View) objects(m *Member, deltas []*Delta) ([]Object, error) {
-	rendering, problems := v.repo.Render(m.Cluster, deltas)
+	switch {
+	case m.State == DecommissionedState:
+		return nil, nil
+	case m.lost != nil:
+		return nil, m.lost
+	}
+	rendering, problems := m.base.repo.Render(m.Cluster, deltas)
 	if faults := problems.Faults(); len(faults) > 0 {
 		return nil, faults
 	}
@@ -106,7 +135,7 @@ func (v *View) ClusterInputs(selector labels.Selector) (*Body, error) {
 	}
 	inputs := []input{}
 	for _, m := range v.members {
-		if selector.Matches(labels.Set(m.Cluster.Labels)) {
+		if m.State != DecommissionedState && selector.Matches(labels.Set(m.Cluster.Labels)) {
 			inputs = append(inputs, input{ID: m.Cluster.Name, Cluster: m.Cluster.Identity()})
 		}
 	}

@@ -19,9 +19,13 @@ type Write struct {
 	Reason string
 	// DryRun has all done but the change itself.
 	DryRun bool
+	// Scope limits the write to clusters that it matches; nil does not.
+	Scope *Selector
 	// Expect, where it is not nil, is given what the write is about as it is now,
 	// nil for nothing, and returns an ErrStale where that is not what was expected.
 	Expect func(present any) error
+
+	holder string // who must lead for the change to be kept; empty for anybody
 }
 
 // Result is what came of a write, or what would with DryRun.
@@ -40,44 +44,70 @@ type Result struct {
 // plan is what a write comes to, given what is served.
 type plan struct {
 	changes []DeltaChange
+	records []RecordChange
+	tokens  []TokenChange
 	// strict refuses parts that cannot be applied even where they could not before.
 	strict bool
 	// warnings are for who asked.
 	warnings []string
 }
 
-// write makes a change of deltas: it is rendered and checked, made durable, and
-// served, or nothing happens. The plan is made while nobody else writes.
+// write makes a change of deltas and clusters: it is rendered and checked, made
+// durable, and served, or nothing happens. The plan is made while nobody else writes.
 func (f *Fleet) write(ctx context.Context, w Write, kind ChangeKind, devise func(v *View) (plan, error)) (*Result, error) {
+	var result *Result
+	err := f.inTurn(ctx, func() (err error) {
+		result, err = f.tryWrite(ctx, w, kind, devise)
+		return err
+	})
+	f.metrics.wrote(w.DryRun, err)
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+// inTurn has one try to write after the other, and again where another server's
+// change came before. What fails otherwise must not have been decided on an old log.
+func (f *Fleet) inTurn(ctx context.Context, try func() error) error {
+	if f.cfg.ReadOnly {
+		return ErrReadOnly
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for {
-		before := f.head.generation
-		result, err := f.tryWrite(ctx, w, kind, devise)
-		overtaken := errors.Is(err, errOvertaken)
-		if !overtaken && !errors.Is(err, ErrStore) && f.head.generation == before {
-			// Nothing was kept, which must not have been decided on an old log.
-			var behind error
-			if overtaken, behind = f.upToDate(ctx); err == nil {
-				err = behind
+	for tries := 1; ; tries++ {
+		if f.head.behind {
+			if err := f.catchUp(ctx); err != nil {
+				return err
 			}
 		}
-		// What another process wrote may change everything.
-		if !overtaken || ctx.Err() != nil {
-			f.metrics.wrote(w.DryRun, err)
-			return result, err
+		before := f.head.generation
+		err := try()
+		if f.head.generation != before || errors.Is(err, ErrStore) {
+			return err
+		}
+		moved, behind := f.upToDate(ctx)
+		overtaken := errors.Is(err, errOvertaken)
+		switch {
+		case ctx.Err() != nil:
+			return err
+		case moved:
+			// What another server wrote may change everything.
+		case behind != nil && (err == nil || overtaken):
+			return behind
+		case !overtaken || tries == patience:
+			return err
 		}
 	}
 }
 
+// patience is how often a change is tried that conflicts with nothing that can be
+// seen in the log.
+const patience = 5
+
 var errOvertaken = errors.New("another change came before")
 
 func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise func(v *View) (plan, error)) (*Result, error) {
-	if f.head.behind {
-		if err := f.catchUp(ctx); err != nil {
-			return nil, err
-		}
-	}
 	v, err := f.View()
 	if err != nil {
 		return nil, err
@@ -91,25 +121,26 @@ func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise f
 	}
 	p.changes = slices.DeleteFunc(p.changes, DeltaChange.isNone)
 	slices.SortFunc(p.changes, func(a, b DeltaChange) int { return cmp.Compare(a.Delta, b.Delta) })
-	next, places, warnings, err := v.after(ctx, p)
+	next, names, warnings, err := v.after(ctx, p)
+	if err == nil {
+		err = w.inScope(v, next, names, p.changes)
+	}
 	if err != nil {
 		return nil, err
 	}
-	result, err := v.resultOf(next, places)
+	result, err := v.resultOf(next, names)
 	if err != nil {
 		return nil, err
 	}
 	result.Warnings, result.DryRun = slices.Concat(p.warnings, warnings), w.DryRun
-	if w.DryRun || len(p.changes) == 0 {
+	if w.DryRun || len(p.changes)+len(p.records)+len(p.tokens) == 0 {
 		return result, nil
 	}
 	c := &Change{
-		At: f.now(), Kind: kind, Actor: w.Actor, Reason: cmp.Or(w.Reason, p.reason()),
-		Deltas: p.changes, Clusters: result.Clusters,
+		At: f.now(), Kind: kind, Actor: w.Actor, Reason: cmp.Or(w.Reason, p.reason()), Holder: w.holder,
+		Deltas: p.changes, Records: p.records, Tokens: p.tokens, Clusters: result.Clusters,
 	}
-	if err := f.append(ctx, c, next.deltas); errors.Is(err, ErrConflict) {
-		return nil, fmt.Errorf("%w: %w", errOvertaken, err)
-	} else if err != nil {
+	if err := f.append(ctx, c); err != nil {
 		return nil, err
 	}
 	next.generation, result.Generation = c.Generation, c.Generation
@@ -142,22 +173,23 @@ func (v *View) clone() *View {
 	return &next
 }
 
-// after is the view as it is after a plan, with the places of the members that
-// the plan is for. Where any of them could not be served so it is Problems.
-func (v *View) after(ctx context.Context, p plan) (next *View, places []int, warnings []string, err error) {
-	next = v.clone()
-	next.deltas = v.deltas.with(p.changes)
-	places = v.concerned(p.changes)
-	problems, err := next.render(ctx, places, true, nil)
+// after is the view as it is after a plan, with the names of the clusters that the
+// plan is for. Where any of them could not be served so it is Problems.
+func (v *View) after(ctx context.Context, p plan) (next *View, names, warnings []string, err error) {
+	next, names = v.planned(p)
+	problems, err := next.render(ctx, next.placesOf(names), nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	for _, at := range places {
-		problems = append(problems, newOrphans(p, v.members[at], next.members[at])...)
+	for _, name := range names {
+		problems = append(problems, newOrphans(p, v.named(name), next.named(name))...)
+	}
+	if len(p.records) > 0 {
+		problems = append(problems, next.clashes()...)
 	}
 	problems = problems.Sort()
 	if faults := problems.Faults(); len(faults) > 0 {
-		return nil, nil, nil, next.broken(places, faults)
+		return nil, nil, nil, next.broken(names, faults)
 	}
 	for _, problem := range problems {
 		warnings = append(warnings, problem.String())
@@ -165,8 +197,39 @@ func (v *View) after(ctx context.Context, p plan) (next *View, places []int, war
 	for _, c := range p.changes {
 		warnings = append(warnings, next.strays(c.After)...)
 	}
-	return next, places, warnings, nil
+	return next, names, warnings, nil
 }
+
+// planned is the view with the state after a plan, yet to be rendered for the
+// clusters of those names.
+func (v *View) planned(p plan) (next *View, names []string) {
+	next = v.clone()
+	next.state = v.state.with(p.changes, p.records)
+	found := v.concerned(p.changes)
+	if len(p.records) > 0 {
+		var recorded []string
+		for _, c := range p.records {
+			recorded = append(recorded, c.Cluster)
+			found[c.Cluster] = true
+		}
+		next.reseat(recorded)
+		maps.Copy(found, next.concerned(p.changes))
+	}
+	return next, slices.Sorted(maps.Keys(found))
+}
+
+// placesOf are the places of the members of those names, as far as there are any.
+func (v *View) placesOf(names []string) []int {
+	var places []int
+	for _, name := range names {
+		if at, there := slices.BinarySearchFunc(v.members, name, byClusterName); there {
+			places = append(places, at)
+		}
+	}
+	return places
+}
+
+func byClusterName(m *Member, name string) int { return cmp.Compare(m.Cluster.Name, name) }
 
 // strays says which clusters a delta is for that there are not.
 func (v *View) strays(d *Delta) (warnings []string) {
@@ -184,62 +247,61 @@ func (v *View) strays(d *Delta) (warnings []string) {
 	return warnings
 }
 
-// broken are the faults of a write that the members at those places have, each
+// broken are the faults of a write that the clusters of those names have, each
 // with its cluster: one of the base, that only shows with the write, is else told
 // once for all of them.
-func (v *View) broken(places []int, faults Problems) Problems {
+func (v *View) broken(names []string, faults Problems) Problems {
 	nobodys := func(p Problem) bool { return p.Cluster == "" }
 	if !slices.ContainsFunc(faults, nobodys) {
 		return faults
 	}
-	faults = slices.DeleteFunc(faults, nobodys)
-	for _, at := range places {
-		c := v.members[at].Cluster
-		_, found := v.repo.Render(c, v.deltas.of(c))
+	var all Problems
+	for _, at := range v.placesOf(names) {
+		m := v.members[at]
+		_, found := m.rendered(v.deltas)
 		for _, p := range found.Faults() {
-			p.Cluster = c.Name
-			faults = append(faults, p)
+			p.Cluster = m.Cluster.Name
+			all = append(all, p)
 		}
 	}
-	return faults.Sort()
+	return append(append(all, slices.DeleteFunc(slices.Clone(faults), nobodys)...), v.clashes()...).Sort()
 }
 
-// concerned are the places of the members that any of the changes is for, before
-// or after it.
-func (v *View) concerned(changes []DeltaChange) []int {
-	found := map[int]bool{}
+// concerned are the names of the clusters that any of the changes is for, before or
+// after it. A decommissioned one has nothing that could change.
+func (v *View) concerned(changes []DeltaChange) map[string]bool {
+	found := map[string]bool{}
 	for _, c := range changes {
 		for _, d := range []*Delta{c.Before, c.After} {
 			if d == nil {
 				continue
 			}
-			if at, ok := v.byName[d.Cluster]; d.Cluster != "" {
-				if ok {
-					found[at] = true
+			if d.Cluster != "" {
+				if m := v.named(d.Cluster); m != nil && m.State != DecommissionedState {
+					found[d.Cluster] = true
 				}
 				continue
 			}
 			named := newNamedDelta(d)
-			for i, m := range v.members {
-				if named.matches(m.Cluster) {
-					found[i] = true
+			for _, m := range v.members {
+				if m.State != DecommissionedState && named.matches(m.Cluster) {
+					found[m.Cluster.Name] = true
 				}
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(found))
+	return found
 }
 
-// resultOf says what lies between two views.
-func (v *View) resultOf(next *View, places []int) (*Result, error) {
-	r := &Result{Generation: v.generation, Changes: []InputChange{}, Clusters: []string{}}
-	for _, at := range places {
-		changes, err := impact(v.sets, v.members[at], next.members[at])
+// resultOf says what lies between two views for the clusters of those names.
+func (v *View) resultOf(next *View, names []string) (*Result, error) {
+	r := &Result{Generation: v.generation, Changes: []InputChange{}, Clusters: slices.Concat([]string{}, names)}
+	for _, name := range names {
+		changes, err := impact(name, v.named(name), next.named(name))
 		if err != nil {
 			return nil, err
 		}
 		r.Changes = append(r.Changes, changes...)
-		r.Clusters = append(r.Clusters, v.members[at].Cluster.Name)
 	}
 	return r, nil
 }
@@ -248,6 +310,12 @@ func (v *View) resultOf(next *View, places []int) (*Result, error) {
 // plan, or never did.
 func newOrphans(p plan, old, now *Member) Problems {
 	var problems Problems
+	if now == nil {
+		return nil
+	}
+	if old == nil {
+		old = &Member{}
+	}
 	for _, o := range now.Orphans {
 		at := slices.IndexFunc(p.changes, func(c DeltaChange) bool { return c.Delta == o.Delta })
 		known := slices.ContainsFunc(old.Orphans, func(before Orphan) bool {

@@ -12,34 +12,53 @@ import (
 // generation; whoever else wants it waits there, and finds it taken.
 func (s *Store) Append(ctx context.Context, c *fleet.Change) error {
 	noun := fmt.Sprintf("change %d", c.Generation)
-	documents, err := documentsOf(c.Deltas)
+	documents, err := documentsOf(c)
 	if err != nil {
 		return fmt.Errorf("%s: %w", noun, err)
 	}
 	return s.write(ctx, noun, func(ctx context.Context, tx *sql.Tx) error {
-		if err := s.take(ctx, tx, c.Generation); err != nil {
+		if err := s.take(ctx, tx, c); err != nil {
 			return err
 		}
 		if err := s.insertChange(ctx, tx, c); err != nil {
 			return err
 		}
 		if c.Release != nil {
-			return s.goLive(ctx, tx, c)
+			if err := s.goLive(ctx, tx, c); err != nil {
+				return err
+			}
 		}
-		return s.changeDeltas(ctx, tx, c, documents)
+		if err := s.settle(ctx, tx, deltaLedger, c.Generation, documents.deltas); err != nil {
+			return err
+		}
+		if err := s.changeRecords(ctx, tx, c, documents.records); err != nil {
+			return err
+		}
+		if err := s.changeTokens(ctx, tx, c, documents.tokens); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, "change")
 	})
 }
 
-func (s *Store) take(ctx context.Context, tx *sql.Tx, generation int64) error {
-	result, err := s.exec(ctx, tx, `UPDATE head SET generation = $1 WHERE generation + 1 = $1`, generation)
+func (s *Store) take(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {
+	text, args := `UPDATE head SET generation = $1 WHERE generation + 1 = $1`, []any{c.Generation}
+	if c.Holder != "" {
+		text += ` AND EXISTS (SELECT 1 FROM lease WHERE holder = $2 AND until > ` + s.dialect.now + `)`
+		args = append(args, c.Holder)
+	}
+	result, err := s.exec(ctx, tx, text, args...)
 	if err != nil {
 		return err
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 1 {
 		return err
 	}
-	return fmt.Errorf("change %d: %w: another has taken the generation, or the one before it is missing",
-		generation, fleet.ErrConflict)
+	why := "another has taken the generation, or the one before it is missing"
+	if c.Holder != "" {
+		why += ", or this server does not lead any more"
+	}
+	return fmt.Errorf("change %d: %w: %s", c.Generation, fleet.ErrConflict, why)
 }
 
 func (s *Store) insertChange(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {
@@ -76,29 +95,21 @@ func (s *Store) goLive(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {
 	return fmt.Errorf("snapshot %s: %w", c.Release.Snapshot, fleet.ErrNotFound)
 }
 
-// changeDeltas keeps what became of deltas, and which are in force now.
-func (s *Store) changeDeltas(ctx context.Context, tx *sql.Tx, c *fleet.Change, documents []documents) error {
-	var changes, inForce []any
-	for i, d := range c.Deltas {
-		changes = append(changes, c.Generation, d.Delta, documents[i].was, documents[i].became)
-		if d.After != nil {
-			inForce = append(inForce, d.Delta, c.Generation)
-		}
-	}
-	err := s.insertRows(ctx, tx, "delta_changes (generation, delta, was, became)", "", 4, changes)
-	if err != nil {
+// changeRecords keeps, beside what the log says of clusters, which snapshots they
+// are frozen on.
+func (s *Store) changeRecords(ctx context.Context, tx *sql.Tx, c *fleet.Change, records []change) error {
+	if err := s.settle(ctx, tx, recordLedger, c.Generation, records); err != nil {
 		return err
 	}
-	err = s.insertRows(ctx, tx, "deltas (delta, generation)",
-		" ON CONFLICT (delta) DO UPDATE SET generation = excluded.generation", 2, inForce)
-	if err != nil {
-		return err
-	}
-	for _, d := range c.Deltas {
-		if d.After != nil {
+	for _, r := range c.Records {
+		if r.After == nil {
 			continue
 		}
-		if _, err := s.exec(ctx, tx, `DELETE FROM deltas WHERE delta = $1`, d.Delta); err != nil {
+		var snapshot any
+		if r.After.Orphaned != nil {
+			snapshot = r.After.Orphaned.Release.Snapshot
+		}
+		if _, err := s.exec(ctx, tx, `UPDATE records SET snapshot = $1 WHERE cluster = $2`, snapshot, r.Cluster); err != nil {
 			return err
 		}
 	}

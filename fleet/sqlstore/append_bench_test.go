@@ -120,7 +120,7 @@ func newBare(b *testing.B, db *sql.DB) *bare {
 
 func (w *bare) write(c *fleet.Change) error {
 	d := c.Deltas[0]
-	documents, err := documentsOf(c.Deltas)
+	documents, err := documentsOf(c)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (w *bare) write(c *fleet.Change) error {
 		{w.head, []any{c.Generation}},
 		{w.change, []any{c.Generation, c.At.UnixMicro(), string(c.Kind), c.Actor, c.Reason}},
 		{w.cluster, []any{c.Generation, c.Clusters[0]}},
-		{w.deltaChange, []any{c.Generation, d.Delta, documents[0].was, documents[0].became}},
+		{w.deltaChange, []any{c.Generation, d.Delta, documents.deltas[0].was, documents.deltas[0].became}},
 		{w.inForceNow, []any{d.Delta, c.Generation}},
 	} {
 		if _, err := tx.StmtContext(ctx, step.stmt).ExecContext(ctx, step.args...); err != nil {

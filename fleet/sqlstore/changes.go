@@ -20,8 +20,7 @@ func (s *Store) Changes(ctx context.Context, q fleet.ChangeQuery) ([]fleet.Chang
 	return found, err
 }
 
-// changesOf reads a page of entries, then what is of them, in a few queries
-// whatever their number.
+// changesOf reads a page of entries.
 func changesOf(ctx context.Context, tx *sql.Tx, q fleet.ChangeQuery) ([]fleet.Change, error) {
 	f := filterOf(q)
 	var found []fleet.Change
@@ -33,20 +32,36 @@ func changesOf(ctx context.Context, tx *sql.Tx, q fleet.ChangeQuery) ([]fleet.Ch
 	if err != nil {
 		return nil, err
 	}
+	return found, addDetails(ctx, tx, found)
+}
+
+// addDetails reads what is of entries, in a few queries whatever their number.
+func addDetails(ctx context.Context, tx *sql.Tx, found []fleet.Change) error {
 	byGeneration := make(map[int64]*fleet.Change, len(found))
 	for i := range found {
 		byGeneration[found[i].Generation] = &found[i]
 	}
 	for chunk := range slices.Chunk(found, mostRows) {
 		these, args := generationsOf(chunk)
-		if err := addDeltas(ctx, tx, byGeneration, these, args); err != nil {
-			return nil, err
+		if err := addLedgers(ctx, tx, byGeneration, these, args); err != nil {
+			return err
 		}
 		if err := addClusters(ctx, tx, byGeneration, these, args); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return found, nil
+	for i := range found {
+		sortDetails(&found[i])
+	}
+	return nil
+}
+
+// sortDetails sorts here, because each database has its own order of text.
+func sortDetails(c *fleet.Change) {
+	slices.SortFunc(c.Deltas, func(a, b fleet.DeltaChange) int { return cmp.Compare(a.Delta, b.Delta) })
+	slices.SortFunc(c.Records, func(a, b fleet.RecordChange) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	slices.SortFunc(c.Tokens, func(a, b fleet.TokenChange) int { return cmp.Compare(a.Token, b.Token) })
+	slices.Sort(c.Clusters)
 }
 
 // generationsOf is a condition for those of a few changes. Their number is made
@@ -76,32 +91,29 @@ func scanChange(rows *sql.Rows) (fleet.Change, error) {
 	return c, err
 }
 
-func addDeltas(ctx context.Context, tx *sql.Tx, to map[int64]*fleet.Change, these string, args []any) error {
-	err := each(ctx, tx, func(rows *sql.Rows) error {
-		var generation int64
-		var d fleet.DeltaChange
-		var was, became []byte
-		if err := rows.Scan(&generation, &d.Delta, &was, &became); err != nil {
-			return err
-		}
-		var err error
-		if d.Before, err = deltaOf(was); err != nil {
-			return err
-		}
-		if d.After, err = deltaOf(became); err != nil {
-			return err
-		}
-		to[generation].Deltas = append(to[generation].Deltas, d)
-		return nil
-	}, `SELECT generation, delta, was, became FROM delta_changes`+these, args...)
-	for _, c := range to {
-		slices.SortFunc(c.Deltas, func(a, b fleet.DeltaChange) int { return cmp.Compare(a.Delta, b.Delta) })
+func addLedgers(ctx context.Context, tx *sql.Tx, to map[int64]*fleet.Change, these string, args []any) error {
+	err := addNoted(ctx, tx, deltaLedger, these, args, func(generation int64, id string, before, after *fleet.Delta) {
+		c := to[generation]
+		c.Deltas = append(c.Deltas, fleet.DeltaChange{Delta: id, Before: before, After: after})
+	})
+	if err != nil {
+		return err
 	}
-	return err
+	err = addNoted(ctx, tx, recordLedger, these, args, func(generation int64, id string, before, after *fleet.ClusterRecord) {
+		c := to[generation]
+		c.Records = append(c.Records, fleet.RecordChange{Cluster: id, Before: before, After: after})
+	})
+	if err != nil {
+		return err
+	}
+	return addNoted(ctx, tx, tokenLedger, these, args, func(generation int64, id string, before, after *fleet.Token) {
+		c := to[generation]
+		c.Tokens = append(c.Tokens, fleet.TokenChange{Token: id, Before: before, After: after})
+	})
 }
 
 func addClusters(ctx context.Context, tx *sql.Tx, to map[int64]*fleet.Change, these string, args []any) error {
-	err := each(ctx, tx, func(rows *sql.Rows) error {
+	return each(ctx, tx, func(rows *sql.Rows) error {
 		var generation int64
 		var cluster string
 		if err := rows.Scan(&generation, &cluster); err != nil {
@@ -110,8 +122,4 @@ func addClusters(ctx context.Context, tx *sql.Tx, to map[int64]*fleet.Change, th
 		to[generation].Clusters = append(to[generation].Clusters, cluster)
 		return nil
 	}, `SELECT generation, cluster FROM change_clusters`+these+` AND cluster <> ''`, args...)
-	for _, c := range to {
-		slices.Sort(c.Clusters)
-	}
-	return err
 }

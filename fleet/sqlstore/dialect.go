@@ -28,6 +28,12 @@ type dialect struct {
 	present func() error
 	// lock keeps all others from migrating until unlock.
 	lock func(ctx context.Context, db *sql.DB) (unlock func() error, err error)
+	// now is the time in microseconds, as SQL.
+	now string
+	// tell is the statement that tells other servers of $1, "" where there is none,
+	// and listen calls heard for each until it cannot hear any more.
+	tell   string
+	listen func(ctx context.Context, db *sql.DB, heard func(look bool)) error
 	// conflict and full tell that somebody else was first, and that there is no
 	// room. Whatever is neither means that the database cannot be used for now.
 	conflict, full func(error) bool

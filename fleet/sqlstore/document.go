@@ -8,46 +8,70 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// documents are a delta's before and after a change, as JSON; nil stands for none.
-type documents struct{ was, became *string }
-
-func documentsOf(changes []fleet.DeltaChange) ([]documents, error) {
-	all := make([]documents, len(changes))
-	for i, c := range changes {
-		var err error
-		if all[i].was, err = document(c.Before); err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", c.Delta, fleet.ErrInvalid, err)
-		}
-		if all[i].became, err = document(c.After); err != nil {
-			return nil, fmt.Errorf("%s: %w: %w", c.Delta, fleet.ErrInvalid, err)
-		}
-	}
-	return all, nil
+// change is what became of one thing that a ledger keeps, before and after, as
+// JSON documents; nil stands for none.
+type change struct {
+	id          string
+	was, became *string
 }
 
-// document writes a delta's JSON as it is, without escapes that are for HTML.
-func document(d *fleet.Delta) (*string, error) {
-	if d == nil {
+// documents are what a change of the log holds, by ledger.
+type documents struct{ deltas, records, tokens []change }
+
+func documentsOf(c *fleet.Change) (d documents, err error) {
+	for _, x := range c.Deltas {
+		if d.deltas, err = add(d.deltas, x.Delta, x.Before, x.After); err != nil {
+			return d, err
+		}
+	}
+	for _, x := range c.Records {
+		if d.records, err = add(d.records, x.Cluster, x.Before, x.After); err != nil {
+			return d, err
+		}
+	}
+	for _, x := range c.Tokens {
+		if d.tokens, err = add(d.tokens, x.Token, x.Before, x.After); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+func add[T any](to []change, id string, before, after *T) ([]change, error) {
+	was, err := document(before)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", id, fleet.ErrInvalid, err)
+	}
+	became, err := document(after)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", id, fleet.ErrInvalid, err)
+	}
+	return append(to, change{id, was, became}), nil
+}
+
+// document writes JSON as it is, without escapes that are for HTML.
+func document[T any](v *T) (*string, error) {
+	if v == nil {
 		return nil, nil
 	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(d); err != nil {
+	if err := e.Encode(v); err != nil {
 		return nil, err
 	}
 	text := string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 	return &text, nil
 }
 
-// deltaOf reads a document; nil stands for none.
-func deltaOf(document []byte) (*fleet.Delta, error) {
+// read reads a document; nil stands for none.
+func read[T any](document []byte) (*T, error) {
 	if document == nil {
 		return nil, nil
 	}
-	d := &fleet.Delta{}
-	if err := json.Unmarshal(document, d); err != nil {
-		return nil, fmt.Errorf("delta: %w", err)
+	v := new(T)
+	if err := json.Unmarshal(document, v); err != nil {
+		return nil, fmt.Errorf("%T: %w", *v, err)
 	}
-	return d, nil
+	return v, nil
 }

@@ -38,6 +38,9 @@ func filterOf(q fleet.ChangeQuery) *filter {
 	if !q.Until.IsZero() {
 		f.add(`made_at <= $%d`, q.Until.UnixMicro())
 	}
+	if q.After != 0 {
+		f.add(`generation > $%d`, q.After)
+	}
 	if q.Before != 0 {
 		f.add(`generation < $%d`, q.Before)
 	}

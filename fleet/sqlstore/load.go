@@ -10,11 +10,6 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// inForce finds the deltas in force. It is a cross join because SQLite, which has
-// no idea how long the log is, takes the tables of one as they stand.
-const inForce = `SELECT c.became FROM deltas d CROSS JOIN delta_changes c
-	WHERE c.generation = d.generation AND c.delta = d.delta`
-
 // Load returns what the log adds up to, all of it at one generation.
 func (s *Store) Load(ctx context.Context) (*fleet.LogState, error) {
 	state := &fleet.LogState{}
@@ -24,8 +19,10 @@ func (s *Store) Load(ctx context.Context) (*fleet.LogState, error) {
 		if err != nil {
 			return err
 		}
-		state.Deltas, err = deltas(ctx, tx, inForce)
-		if err != nil || !live.Valid {
+		if err := s.readState(ctx, tx, state); err != nil {
+			return err
+		}
+		if state.Tokens, err = tokens(ctx, tx, `SELECT `+tokenColumns+` FROM tokens`); err != nil || !live.Valid {
 			return err
 		}
 		changes, err := changesOf(ctx, tx, fleet.ChangeQuery{Generation: live.Int64})
@@ -44,11 +41,27 @@ func (s *Store) Load(ctx context.Context) (*fleet.LogState, error) {
 	return state, nil
 }
 
-// DeltasAt goes back from what is in force: a delta that was changed after the
-// generation was what the first such change found. That needs no entry of the
-// generation or before, so those may be pruned.
-func (s *Store) DeltasAt(ctx context.Context, generation int64) ([]*fleet.Delta, error) {
-	var found []*fleet.Delta
+// readState reads the deltas and records that the ledgers have: those in force, or
+// those of a generation where one is given.
+func (s *Store) readState(ctx context.Context, tx *sql.Tx, state *fleet.LogState, at ...any) (err error) {
+	query := ledger.current
+	if len(at) > 0 {
+		query = ledger.at
+	}
+	if state.Deltas, err = documentsIn[fleet.Delta](ctx, tx, query(deltaLedger), at...); err != nil {
+		return err
+	}
+	if state.Records, err = documentsIn[fleet.ClusterRecord](ctx, tx, query(recordLedger), at...); err != nil {
+		return err
+	}
+	slices.SortFunc(state.Deltas, func(a, b *fleet.Delta) int { return cmp.Compare(a.ID(), b.ID()) })
+	slices.SortFunc(state.Records, func(a, b *fleet.ClusterRecord) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	return nil
+}
+
+// StateAt returns the deltas and the records as they were at a generation.
+func (s *Store) StateAt(ctx context.Context, generation int64) (*fleet.LogState, error) {
+	state := &fleet.LogState{Generation: generation}
 	noun := fmt.Sprintf("generation %d", generation)
 	err := s.read(ctx, noun, func(tx *sql.Tx) error {
 		var head, horizon int64
@@ -63,36 +76,43 @@ func (s *Store) DeltasAt(ctx context.Context, generation int64) ([]*fleet.Delta,
 		case generation < 0:
 			return fmt.Errorf("%s: %w: the log begins at 0", noun, fleet.ErrNotFound)
 		}
-		found, err = deltas(ctx, tx, `SELECT c.was FROM (
-				SELECT delta, min(generation) AS generation FROM delta_changes
-				WHERE generation > $1 GROUP BY delta) d
-			CROSS JOIN delta_changes c
-			WHERE c.generation = d.generation AND c.delta = d.delta AND c.was IS NOT NULL
-			UNION ALL `+inForce+` AND d.generation <= $1`, generation)
-		return err
+		return s.readState(ctx, tx, state, generation)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return found, nil
+	return state, nil
 }
 
-// deltas reads those whose documents a query finds. It sorts them here, because
-// each database has its own order of text.
-func deltas(ctx context.Context, tx *sql.Tx, text string, args ...any) ([]*fleet.Delta, error) {
-	var found []*fleet.Delta
-	err := each(ctx, tx, func(rows *sql.Rows) error {
-		var document []byte
-		if err := rows.Scan(&document); err != nil {
+// mostSince is how many changes are cheaper to take up one by one than all that
+// they add up to.
+const mostSince = 1000
+
+// Since returns the changes after a generation, oldest first.
+func (s *Store) Since(ctx context.Context, generation int64) (changes []fleet.Change, changed []*fleet.Token, err error) {
+	noun := fmt.Sprintf("changes since %d", generation)
+	err = s.read(ctx, noun, func(tx *sql.Tx) (err error) {
+		var head int64
+		if err := tx.QueryRowContext(ctx, `SELECT generation FROM head`).Scan(&head); err != nil {
 			return err
 		}
-		d, err := deltaOf(document)
-		found = append(found, d)
+		missed := head - generation
+		if missed < 0 || missed > mostSince {
+			return fmt.Errorf("%s: %w: the log is at %d", noun, fleet.ErrNotFound, head)
+		}
+		changes, err = changesOf(ctx, tx, fleet.ChangeQuery{After: generation, Limit: mostSince})
+		if err != nil {
+			return err
+		}
+		if int64(len(changes)) != missed {
+			return fmt.Errorf("%s: %w: some were pruned", noun, fleet.ErrNotFound)
+		}
+		slices.Reverse(changes)
+		changed, err = tokens(ctx, tx, `SELECT `+tokenColumns+` FROM tokens WHERE generation > $1`, generation)
 		return err
-	}, text, args...)
+	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	slices.SortFunc(found, func(a, b *fleet.Delta) int { return cmp.Compare(a.ID(), b.ID()) })
-	return found, nil
+	return changes, changed, nil
 }

@@ -36,6 +36,9 @@ func openPostgres(from string) (*dialect, *sql.DB, *sql.DB, error) {
 		name:     goose.DialectPostgres,
 		write:    &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 		read:     &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+		now:      `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
+		tell:     `SELECT pg_notify('` + channel + `', $1)`,
+		listen:   listenPostgres,
 		tables:   `SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1`,
 		check:    checkPostgres,
 		present:  func() error { return nil },
@@ -98,6 +101,36 @@ func lockPostgres(ctx context.Context, db *sql.DB) (func() error, error) {
 		return nil, errors.Join(err, tx.Rollback())
 	}
 	return tx.Rollback, nil
+}
+
+// channel is what servers of one database tell each other on. Who hears looks at
+// the log: what has changed is not told.
+const channel = "tributary"
+
+// listenPostgres takes a connection of its own out of the pool. Through a pooler
+// that lends connections by transaction nothing is heard; the log is looked at
+// now and then all the same.
+func listenPostgres(ctx context.Context, db *sql.DB, heard func(look bool)) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }() // what was wrong with it is told already
+	return conn.Raw(func(driver any) error {
+		c := driver.(*stdlib.Conn).Conn()
+		defer func() { _ = c.Close(context.Background()) }() // it must not go back to the pool listening
+		if _, err := c.Exec(ctx, "LISTEN "+channel); err != nil {
+			return err
+		}
+		heard(true) // what was told before is not heard any more
+		for {
+			told, err := c.WaitForNotification(ctx)
+			if err != nil {
+				return err
+			}
+			heard(told.Payload == "look")
+		}
+	})
 }
 
 // PostgreSQL's error codes.

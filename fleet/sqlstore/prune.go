@@ -13,6 +13,7 @@ const pruneAtOnce = 500
 // doomed are the entries older than $1 that explain nothing that is served.
 const doomed = `made_at < $1
 	AND generation NOT IN (SELECT generation FROM deltas)
+	AND generation NOT IN (SELECT generation FROM records)
 	AND generation NOT IN (SELECT live FROM head WHERE live IS NOT NULL)`
 
 // Prune drops old entries and snapshots. It goes on from where it was
@@ -25,6 +26,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
 			return dropped, err
 		}
 		if !last.Valid {
+			if err := s.pruneTokens(ctx, before); err != nil {
+				return dropped, err
+			}
 			return dropped, s.pruneSnapshots(ctx)
 		}
 		n, err := s.pruneUpTo(ctx, before, last.Int64)
@@ -49,7 +53,8 @@ func (s *Store) pruneUpTo(ctx context.Context, before time.Time, last int64) (n 
 			return err
 		}
 		const dropped = `(SELECT max(generation) FROM changes WHERE ` + doomed + ` AND generation <= $2
-			AND EXISTS (SELECT 1 FROM delta_changes d WHERE d.generation = changes.generation))`
+			AND (EXISTS (SELECT 1 FROM delta_changes d WHERE d.generation = changes.generation)
+				OR EXISTS (SELECT 1 FROM record_changes r WHERE r.generation = changes.generation)))`
 		_, err := s.exec(ctx, tx, `UPDATE head SET horizon = `+dropped+` WHERE horizon < `+dropped, ceilMicro(before), last)
 		if err != nil {
 			return err
@@ -67,7 +72,23 @@ func (s *Store) pruneUpTo(ctx context.Context, before time.Time, last int64) (n 
 	return n, nil
 }
 
-// pruneSnapshots drops those that are of no live release, and have had the time
+// pruneTokens drops those of clusters and of registration that ended before a time.
+// There may be as many as there were ever clusters; of people there are few, and
+// that there was once a token must not be forgotten: a server without any admits
+// everybody on its own machine.
+func (s *Store) pruneTokens(ctx context.Context, before time.Time) error {
+	return s.write(ctx, "prune", func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := s.exec(ctx, tx, `DELETE FROM tokens WHERE ends_at < $1 AND role IN ('cluster', 'bootstrap')`, ceilMicro(before)); err != nil {
+			return err
+		}
+		if _, err := s.exec(ctx, tx, `DELETE FROM token_uses WHERE token NOT IN (SELECT token FROM tokens)`); err != nil {
+			return err
+		}
+		return nil
+	})
+}
+
+// pruneSnapshots drops those that no cluster is on, and that have had the time
 // to become so.
 func (s *Store) pruneSnapshots(ctx context.Context) error {
 	return s.write(ctx, "prune", func(ctx context.Context, tx *sql.Tx) error {
@@ -75,7 +96,8 @@ func (s *Store) pruneSnapshots(ctx context.Context) error {
 			return err
 		}
 		_, err := s.exec(ctx, tx, `DELETE FROM snapshots WHERE saved_at < $1
-			AND digest NOT IN (SELECT snapshot FROM head WHERE snapshot IS NOT NULL)`,
+			AND digest NOT IN (SELECT snapshot FROM head WHERE snapshot IS NOT NULL)
+			AND digest NOT IN (SELECT snapshot FROM records WHERE snapshot IS NOT NULL)`,
 			s.Now().Add(-grace).UnixMicro())
 		return err
 	})

@@ -49,6 +49,7 @@ func openSQLite(from string) (*dialect, *sql.DB, *sql.DB, error) {
 	return &dialect{
 		name:     goose.DialectSQLite3,
 		prepares: true,
+		now:      `CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)`,
 		tables:   `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
 		check:    func(context.Context, *sql.DB) error { return nil },
 		present:  (&databaseFile{path: path}).present,

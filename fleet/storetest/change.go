@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -67,7 +68,18 @@ func random(r *rand.Rand, n int) log {
 			l = append(l, *released(next, pick(r, "one", "two")))
 			continue
 		}
-		c := written(next, l.someDeltas(r)...)
+		c := written(next)
+		for c.Deltas == nil && c.Records == nil && c.Tokens == nil {
+			if r.IntN(3) > 0 {
+				c.Deltas = written(next, l.someDeltas(r)...).Deltas
+			}
+			if r.IntN(4) == 0 {
+				c.Records = l.someRecords(r)
+			}
+			if r.IntN(4) == 0 {
+				c.Tokens = l.someTokens(r)
+			}
+		}
 		c.Kind = pick(r, fleet.Written, fleet.RolledBack, fleet.Withdrawn)
 		c.Actor, c.Reason = pick(r, "ada", "grace", "O'Hara"), pick(r, "", "because", "$1")
 		for _, name := range []string{"ap-01", "eu-01", "us-01"} {
@@ -85,7 +97,7 @@ func random(r *rand.Rand, n int) log {
 func (l log) someDeltas(r *rand.Rand) []fleet.DeltaChange {
 	names := []string{"a", "B", "b", "ä", "z"}
 	r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	inForce := l.at(int64(len(l)))
+	inForce := l.at(int64(len(l))).Deltas
 	var changed []fleet.DeltaChange
 	for _, name := range names[:1+r.IntN(3)] {
 		c := set(name, fmt.Sprint(len(l)))
@@ -101,26 +113,90 @@ func (l log) someDeltas(r *rand.Rand) []fleet.DeltaChange {
 	return changed
 }
 
-// at is the fold of the log up to a generation.
-func (l log) at(generation int64) []*fleet.Delta {
-	inForce := map[string]*fleet.Delta{}
+// someRecords changes what the log says of one or two clusters.
+func (l log) someRecords(r *rand.Rand) []fleet.RecordChange {
+	now := l.at(int64(len(l))).Records
+	var changed []fleet.RecordChange
+	for _, name := range []string{"ap-01", "eu-01", "us-01"}[r.IntN(3):] {
+		c := fleet.RecordChange{Cluster: name, After: record(name, fmt.Sprint(len(l)))}
+		if i := slices.IndexFunc(now, func(r *fleet.ClusterRecord) bool { return r.Cluster == name }); i >= 0 {
+			c.Before = now[i]
+			if r.IntN(2) == 0 {
+				c.After = nil
+			}
+		}
+		changed = append(changed, c)
+	}
+	return changed
+}
+
+// record is what a log says of a cluster, with a label by which to tell it from others.
+func record(name, label string) *fleet.ClusterRecord {
+	return &fleet.ClusterRecord{Cluster: name, Declared: &fleet.Declaration{
+		DNS: name + ".example.com", Labels: map[string]string{"label": label}, Resources: []string{"kind: A\n"},
+	}}
+}
+
+// someTokens creates one or changes one.
+func (l log) someTokens(r *rand.Rand) []fleet.TokenChange {
+	id := pick(r, "a", "b", "c", "d")
+	c := fleet.TokenChange{Token: id, After: token(id)}
+	c.After.Name = fmt.Sprint(len(l))
+	for _, t := range l.tokens() {
+		if t.ID == id {
+			c.Before = t
+			at := noon.Add(time.Duration(len(l)) * time.Second)
+			c.After.RevokedAt = &at
+		}
+	}
+	return []fleet.TokenChange{c}
+}
+
+// token is one whose secrets follow from its ID.
+func token(id string) *fleet.Token {
+	return &fleet.Token{
+		ID: id, Name: "token " + id, Role: fleet.RoleCluster, Cluster: "eu-01", CreatedAt: noon,
+		TokenSecret: fleet.TokenSecret{Hash: fleet.HashToken(id), Salt: []byte("salt\x00" + id), Proof: []byte("proof of " + id)},
+	}
+}
+
+// at is the fold of the log up to a generation, but for its tokens and release.
+func (l log) at(generation int64) *fleet.LogState {
+	deltas, records := map[string]*fleet.Delta{}, map[string]*fleet.ClusterRecord{}
 	for _, c := range l {
 		if c.Generation > generation {
 			break
 		}
 		for _, d := range c.Deltas {
-			inForce[d.Delta] = d.After
-			if d.After == nil {
-				delete(inForce, d.Delta)
-			}
+			deltas[d.Delta] = d.After
+		}
+		for _, r := range c.Records {
+			records[r.Cluster] = r.After
 		}
 	}
-	var all []*fleet.Delta
-	for _, d := range inForce {
-		all = append(all, d)
+	return &fleet.LogState{Generation: generation, Deltas: inOrder(deltas), Records: inOrder(records)}
+}
+
+// tokens are those of the log as they are in the end.
+func (l log) tokens() []*fleet.Token {
+	all := map[string]*fleet.Token{}
+	for _, c := range l {
+		for _, t := range c.Tokens {
+			all[t.Token] = t.After
+		}
 	}
-	slices.SortFunc(all, func(a, b *fleet.Delta) int { return cmp.Compare(a.ID(), b.ID()) })
-	return all
+	return inOrder(all)
+}
+
+// inOrder are the values that there are, sorted by key.
+func inOrder[T any](all map[string]*T) []*T {
+	var some []*T
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if all[key] != nil {
+			some = append(some, all[key])
+		}
+	}
+	return some
 }
 
 // live is the entry of the live release, nil if there is none.

@@ -137,7 +137,7 @@ func readUntil(t *testing.T, s Store, done <-chan struct{}) {
 			return
 		}
 		wantSame(t, "Deltas", state.Deltas, []*fleet.Delta{named("a", fmt.Sprint(state.Generation))})
-		at, err := s.DeltasAt(t.Context(), state.Generation)
+		at, err := s.StateAt(t.Context(), state.Generation)
 		if errors.Is(err, fleet.ErrNotFound) {
 			continue // pruned meanwhile
 		}
@@ -145,7 +145,7 @@ func readUntil(t *testing.T, s Store, done <-chan struct{}) {
 			t.Error(err)
 			return
 		}
-		wantSame(t, "DeltasAt", at, state.Deltas)
+		wantSame(t, "StateAt", at.Deltas, state.Deltas)
 	}
 }
 

@@ -50,6 +50,14 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"ConcurrentChangesAreAllKept", concurrentChangesAreAllKept},
 		{"ReadersSeeOneGeneration", readersSeeOneGeneration},
 		{"HandlesOpenAtOnce", handlesOpenAtOnce},
+		{"SinceIsWhatCameAfter", sinceIsWhatCameAfter},
+		{"EndedTokensArePruned", endedTokensArePruned},
+		{"FrozenSnapshotIsKept", frozenSnapshotIsKept},
+		{"OneLeads", oneLeads},
+		{"OnlyTheLeaderChanges", onlyTheLeaderChanges},
+		{"LooksAreCounted", looksAreCounted},
+		{"ListenersHearOrCannot", listenersHearOrCannot},
+		{"LastPollStays", lastPollStays},
 	} {
 		t.Run(test.property, func(t *testing.T) { test.check(t, create(t)) })
 	}
@@ -62,8 +70,8 @@ func emptyLogIsEmpty(t *testing.T, open Database) {
 		t.Errorf("Generation of an empty log = %d, %v, want 0", n, err)
 	}
 	for _, generation := range []int64{-1, 1, 1 << 62} {
-		if _, err := s.DeltasAt(t.Context(), generation); !errors.Is(err, fleet.ErrNotFound) {
-			t.Errorf("DeltasAt(%d): error %v, want %v", generation, err, fleet.ErrNotFound)
+		if _, err := s.StateAt(t.Context(), generation); !errors.Is(err, fleet.ErrNotFound) {
+			t.Errorf("StateAt(%d): error %v, want %v", generation, err, fleet.ErrNotFound)
 		}
 	}
 	if _, err := s.Snapshot(t.Context(), digest("none")); !errors.Is(err, fleet.ErrNotFound) {
@@ -113,10 +121,17 @@ func everyMethod(ctx context.Context, s Store) map[string]error {
 	_, failed["Load"] = s.Load(ctx)
 	failed["Append"] = s.Append(ctx, written(1, set("a", "one")))
 	_, failed["Changes"] = s.Changes(ctx, fleet.ChangeQuery{})
-	_, failed["DeltasAt"] = s.DeltasAt(ctx, 0)
+	_, failed["StateAt"] = s.StateAt(ctx, 0)
 	failed["SaveSnapshot"] = s.SaveSnapshot(ctx, packed("any"))
 	_, failed["Snapshot"] = s.Snapshot(ctx, digest("any"))
 	_, failed["Prune"] = s.Prune(ctx, time.Now())
 	_, failed["Generation"] = s.Generation(ctx)
+	_, _, failed["Since"] = s.Since(ctx, 0)
+	_, _, failed["Lead"] = s.Lead(ctx, "ann", time.Minute)
+	failed["Resign"] = s.Resign(ctx, "ann")
+	failed["AskLook"] = s.AskLook(ctx)
+	failed["SavePolls"] = s.SavePolls(ctx, []fleet.Poll{{Cluster: "eu-01", Set: "apps", At: noon}}, nil)
+	_, failed["Polls"] = s.Polls(ctx, []string{"eu-01"})
+	_, failed["Uses"] = s.Uses(ctx)
 	return failed
 }

@@ -20,11 +20,30 @@ func wantLog(t testing.TB, s Store, want log) {
 	if state.Generation != last {
 		t.Errorf("Generation = %d, want %d", state.Generation, last)
 	}
-	wantSame(t, "Deltas", state.Deltas, want.at(last))
-	wantSame(t, "Live", state.Live, want.live())
+	wantState(t, state, want)
 	wantChanges(t, s, fleet.ChangeQuery{Limit: len(want) + 1}, want)
 	for generation := range last + 1 {
-		wantDeltasAt(t, s, generation, want)
+		wantStateAt(t, s, generation, want)
+	}
+}
+
+// wantState wants what a whole log adds up to.
+func wantState(t testing.TB, got *fleet.LogState, want log) {
+	t.Helper()
+	whole := want.at(int64(len(want)))
+	whole.Tokens, whole.Live = want.tokens(), want.live()
+	wantSame(t, "Load", got, whole)
+	wantSecrets(t, got.Tokens, whole.Tokens)
+}
+
+// wantSecrets wants of each token what JSON does not show.
+func wantSecrets(t testing.TB, got, want []*fleet.Token) {
+	t.Helper()
+	for i := range min(len(got), len(want)) {
+		g, w := got[i].TokenSecret, want[i].TokenSecret
+		if g.Hash != w.Hash || !slices.Equal(g.Salt, w.Salt) || !slices.Equal(g.Proof, w.Proof) {
+			t.Errorf("secrets of token %s = %v, want %v", got[i].ID, g, w)
+		}
 	}
 }
 
@@ -39,14 +58,14 @@ func wantChanges(t testing.TB, s Store, q fleet.ChangeQuery, want log) {
 	wantSame(t, "Changes("+text(q)+")", log(got), slices.Clone(want))
 }
 
-func wantDeltasAt(t testing.TB, s Store, generation int64, want log) {
+func wantStateAt(t testing.TB, s Store, generation int64, want log) {
 	t.Helper()
-	got, err := s.DeltasAt(t.Context(), generation)
+	got, err := s.StateAt(t.Context(), generation)
 	if err != nil {
-		t.Errorf("DeltasAt(%d): %v", generation, err)
+		t.Errorf("StateAt(%d): %v", generation, err)
 		return
 	}
-	wantSame(t, "DeltasAt("+text(generation)+")", got, want.at(generation))
+	wantSame(t, "StateAt("+text(generation)+")", got, want.at(generation))
 }
 
 func wantSnapshot(t testing.TB, s Store, want *fleet.Packed) {

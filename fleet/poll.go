@@ -1,0 +1,15 @@
+package fleet
+
+import "time"
+
+// Poll is the last poll of one input set of one cluster.
+type Poll struct {
+	Cluster string `json:"-"`
+	Set     string `json:"set"`
+	// At is when it was, to the microsecond.
+	At time.Time `json:"at"`
+	// Generation is what it was answered at.
+	Generation int64 `json:"generation"`
+	// Agent is the User-Agent of who polled.
+	Agent string `json:"agent,omitempty"`
+}

@@ -1,0 +1,67 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// Lead takes the lease or keeps it. One statement does it, so that of two servers
+// that find it free one gets it.
+func (s *Store) Lead(ctx context.Context, holder string, ttl time.Duration) (held bool, looks int64, err error) {
+	now := s.dialect.now
+	err = s.write(ctx, "lease", func(ctx context.Context, tx *sql.Tx) error {
+		result, err := s.exec(ctx, tx, `UPDATE lease SET holder = $1, until = `+now+` + $2
+			WHERE holder = $1 OR until <= `+now, holder, ttl.Microseconds())
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		held = n == 1
+		return tx.QueryRowContext(ctx, `SELECT looks FROM lease`).Scan(&looks)
+	})
+	if err != nil {
+		return false, 0, err
+	}
+	return held, looks, nil
+}
+
+// Resign gives the lease up, so that another need not wait for its end.
+func (s *Store) Resign(ctx context.Context, holder string) error {
+	return s.write(ctx, "lease", func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := s.exec(ctx, tx, `UPDATE lease SET holder = '', until = 0 WHERE holder = $1`, holder); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, "look")
+	})
+}
+
+// AskLook asks whoever leads to look at the source.
+func (s *Store) AskLook(ctx context.Context) error {
+	return s.write(ctx, "lease", func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := s.exec(ctx, tx, `UPDATE lease SET looks = looks + 1`); err != nil {
+			return err
+		}
+		return s.tell(ctx, tx, "look")
+	})
+}
+
+// tell tells those who Listen of a change or a look, once the transaction is kept.
+func (s *Store) tell(ctx context.Context, tx *sql.Tx, what string) error {
+	if s.dialect.tell == "" {
+		return nil
+	}
+	_, err := s.exec(ctx, tx, s.dialect.tell, what)
+	return err
+}
+
+// Listen calls heard whenever another server may have told of something.
+func (s *Store) Listen(ctx context.Context, heard func(look bool)) error {
+	if s.dialect.listen == nil {
+		return nil
+	}
+	return s.wrap(ctx, "change log", s.dialect.listen(ctx, s.reader, heard))
+}

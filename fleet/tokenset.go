@@ -1,0 +1,91 @@
+package fleet
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// TokenSet is the tokens that the log has, valid or not. It is immutable: a
+// request takes it once.
+type TokenSet struct {
+	byHash map[TokenHash]*Token
+	byID   map[string]*Token
+}
+
+func newTokenSet(all []*Token, t *tracker) *TokenSet {
+	return (&TokenSet{}).with(all, t)
+}
+
+// with is the set with tokens that are new or others now.
+func (s *TokenSet) with(changed []*Token, t *tracker) *TokenSet {
+	if len(changed) == 0 && s.byID != nil {
+		return s
+	}
+	next := &TokenSet{byHash: maps.Clone(s.byHash), byID: maps.Clone(s.byID)}
+	if next.byID == nil {
+		next.byHash, next.byID = map[TokenHash]*Token{}, map[string]*Token{}
+	}
+	for _, k := range changed {
+		one := *k
+		one.use = t.use(k.ID)
+		next.byHash[one.Hash], next.byID[one.ID] = &one, &one
+	}
+	return next
+}
+
+// changed are tokens as a change of the log made them.
+func changed(changes []TokenChange) []*Token {
+	var all []*Token
+	for _, c := range changes {
+		all = append(all, c.After)
+	}
+	return all
+}
+
+// Tokens are those of the log.
+func (f *Fleet) Tokens() *TokenSet { return f.tokens.Load() }
+
+func (f *Fleet) setTokens(s *TokenSet) { f.tokens.Store(s) }
+
+// Find returns the token of that hash, whether it is valid or not; nil for none.
+func (s *TokenSet) Find(h TokenHash) *Token { return s.byHash[h] }
+
+// Empty tells whether there is no token, nor was one.
+func (s *TokenSet) Empty() bool { return len(s.byID) == 0 }
+
+// List are the tokens, sorted by name and then by when they were created.
+func (s *TokenSet) List() []*Token {
+	return slices.SortedFunc(maps.Values(s.byID), func(a, b *Token) int {
+		if a.Name != b.Name {
+			return cmp.Compare(a.Name, b.Name)
+		}
+		return a.CreatedAt.Compare(b.CreatedAt)
+	})
+}
+
+// named is the token of an ID, or the valid one of a name.
+func (s *TokenSet) named(idOrName string, now time.Time) (*Token, error) {
+	if t := s.byID[idOrName]; t != nil {
+		return t, nil
+	}
+	for _, t := range s.byID {
+		if t.Name == idOrName && t.Valid(now) {
+			return t, nil
+		}
+	}
+	return nil, fmt.Errorf("token %q: %w; GET /api/v1/tokens lists the ones there are", idOrName, ErrNotFound)
+}
+
+// of are the valid tokens of a cluster's own.
+func (s *TokenSet) of(cluster string, now time.Time) []*Token {
+	var own []*Token
+	for _, t := range s.byID {
+		if t.Role == RoleCluster && t.Cluster == cluster && t.Valid(now) {
+			own = append(own, t)
+		}
+	}
+	return own
+}
