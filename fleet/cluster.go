@@ -28,6 +28,8 @@ type Cluster struct {
 // YAML differs from other libraries' and is the one that counts.
 type Resource struct {
 	YAML string
+	// JSON tells that it is: not all JSON is read as the same by YAML's rules.
+	JSON bool
 	Line int
 }
 

@@ -3,42 +3,48 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
 )
 
-// Declare declares a cluster through the API. It is an ErrConflict where the API
+// Declare declares a cluster through the API, as a document says, YAML or JSON, and
+// returns its name. What is wrong with the document is Problems. It is an ErrConflict where the API
 // or the fleet repo declares it already, where it is decommissioned, and where
 // another cluster has its dns. An orphaned one follows the live release again, as
 // it is declared now.
-func (f *Fleet) Declare(ctx context.Context, w Write, c Cluster) (*Result, error) {
-	return f.write(ctx, w, Written, func(v *View) (plan, error) {
-		if err := v.mayDeclare(c); err != nil {
+func (f *Fleet) Declare(ctx context.Context, w Write, document []byte) (string, *Result, error) {
+	name, d, err := f.cfg.Renderer.ReadDeclaration(document)
+	if err != nil {
+		return "", nil, err
+	}
+	result, err := f.write(ctx, w, Written, func(v *View) (plan, error) {
+		if err := v.mayDeclare(name, d.DNS); err != nil {
 			return plan{}, err
 		}
-		p := plan{}
-		before := v.records[c.Name]
-		p.records = []RecordChange{recordChange(before, &ClusterRecord{Cluster: c.Name, Declared: c.declaration()})}
-		return p, nil
+		return plan{records: []RecordChange{recordChange(v.records[name], &ClusterRecord{Cluster: name, Declared: d})}}, nil
 	})
+	return name, result, err
 }
 
 // mayDeclare returns why a cluster cannot be declared.
-func (v *View) mayDeclare(c Cluster) error {
-	m := v.named(c.Name)
+func (v *View) mayDeclare(name, dns string) error {
+	m := v.named(name)
 	switch {
 	case m == nil:
 	case m.State == DecommissionedState:
 		return decommissioned(m)
 	case m.State == OrphanedState:
 	case m.Cluster.File != "":
-		return fmt.Errorf("cluster %q: %w: %s declares it; change that file", c.Name, ErrConflict, m.Cluster.File)
+		return fmt.Errorf("cluster %q: %w: %s declares it; change that file", name, ErrConflict, m.Cluster.File)
 	default:
-		return fmt.Errorf("cluster %q: %w: it is declared already; change it with PATCH", c.Name, ErrConflict)
+		return fmt.Errorf("cluster %q: %w: it is declared already; change it with PATCH", name, ErrConflict)
 	}
-	return v.dnsIsFree(c.Name, c.DNS)
+	return v.dnsIsFree(name, dns)
 }
 
 // dnsIsFree returns whose a dns is already, be it decommissioned or orphaned.
@@ -56,9 +62,9 @@ func decommissioned(m *Member) error {
 	return fmt.Errorf("cluster %q: %w: it is decommissioned; purge it first if it is to come back", m.Cluster.Name, ErrConflict)
 }
 
-// Redeclare changes what the API declares of a cluster. Change is given it as it
-// is; what it returns keeps the name.
-func (f *Fleet) Redeclare(ctx context.Context, w Write, cluster string, change func(now Cluster) (Cluster, error)) (*Result, error) {
+// Redeclare changes what the API declares of a cluster by a merge patch (RFC 7386)
+// of it.
+func (f *Fleet) Redeclare(ctx context.Context, w Write, cluster string, patch []byte) (*Result, error) {
 	return f.write(ctx, w, Written, func(v *View) (plan, error) {
 		m, err := v.Member(cluster)
 		if err != nil {
@@ -77,20 +83,36 @@ func (f *Fleet) Redeclare(ctx context.Context, w Write, cluster string, change f
 		if err := w.expect(Present{v, m}, false); err != nil {
 			return plan{}, err
 		}
-		c, err := change(record.Declared.cluster(name))
-		if err != nil {
-			return plan{}, err
-		}
-		if err := v.dnsIsFree(name, c.DNS); err != nil {
-			return plan{}, err
-		}
 		after := *record
-		after.Declared = c.declaration()
+		if after.Declared, err = f.patched(name, record.Declared, patch); err != nil {
+			return plan{}, err
+		}
+		if err := v.dnsIsFree(name, after.Declared.DNS); err != nil {
+			return plan{}, err
+		}
 		if string(encode(record)) == string(encode(&after)) {
 			return plan{}, nil
 		}
 		return plan{records: []RecordChange{recordChange(record, &after)}}, nil
 	})
+}
+
+// patched is a declaration after a merge patch, read as one that was just written.
+func (f *Fleet) patched(name string, d *Declaration, patch []byte) (*Declaration, error) {
+	document, err := jsonpatch.MergePatch(encode(d), patch)
+	if err != nil {
+		return nil, fmt.Errorf("merge patch: %w: %w", ErrInvalid, err)
+	}
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(document, &fields); err != nil {
+		return nil, fmt.Errorf("merge patch: %w: it must be an object", ErrInvalid)
+	}
+	if named, there := fields["name"]; there && string(named) != string(encode(name)) {
+		return nil, Problems{{Field: "name", Message: fmt.Sprintf("is that of another cluster than %q; a cluster keeps its name", name)}}
+	}
+	fields["name"] = encode(name)
+	_, changed, err := f.cfg.Renderer.ReadDeclaration(encode(fields))
+	return changed, err
 }
 
 // Decommission has a cluster answered empty sets from now on, whatever the fleet

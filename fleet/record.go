@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // ClusterRecord is what the change log says of a cluster beside its deltas. A
 // cluster of which there is nothing to say but its file has none.
@@ -23,9 +26,9 @@ type Declaration struct {
 	Labels     map[string]string `json:"labels,omitempty"`
 	Overlay    string            `json:"overlay,omitempty"`
 	Components []string          `json:"components,omitempty"`
-	// Resources are whole objects, one YAML document each.
-	Resources []string `json:"resources,omitempty"`
-	Patches   []Patch  `json:"patches,omitempty"`
+	// Resources are whole objects.
+	Resources []json.RawMessage `json:"resources,omitempty"`
+	Patches   []Patch           `json:"patches,omitempty"`
 }
 
 // Orphaned says which release a cluster is frozen on.
@@ -68,16 +71,7 @@ func (r *ClusterRecord) isEmpty() bool {
 func (d *Declaration) cluster(name string) Cluster {
 	c := Cluster{Name: name, DNS: d.DNS, Labels: d.Labels, Overlay: d.Overlay, Components: d.Components, Patches: d.Patches}
 	for _, text := range d.Resources {
-		c.Resources = append(c.Resources, Resource{YAML: text})
+		c.Resources = append(c.Resources, Resource{YAML: string(text), JSON: true})
 	}
 	return c
-}
-
-// declaration is a cluster in the form that is kept.
-func (c Cluster) declaration() *Declaration {
-	d := &Declaration{DNS: c.DNS, Labels: c.Labels, Overlay: c.Overlay, Components: c.Components, Patches: c.Patches}
-	for _, r := range c.Resources {
-		d.Resources = append(d.Resources, r.YAML)
-	}
-	return d
 }

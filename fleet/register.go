@@ -35,9 +35,9 @@ type Registrant struct {
 	Secret, Key string
 }
 
-// Registered is what came of a registration: the cluster's own token, which is
-// kept nowhere else.
-type RegisteredCluster struct {
+// Enrolled is what came of a registration: the cluster's own token, which is kept
+// nowhere else.
+type Enrolled struct {
 	Cluster    string `json:"cluster"`
 	Token      string `json:"token"`
 	Generation int64  `json:"generation"`
@@ -51,11 +51,11 @@ const replayTime = time.Hour
 // cluster has a token already or is declared otherwise, and an ErrForbidden where
 // the credential does not allow it. A request that is repeated with the same key
 // and credential gets the same token again.
-func (f *Fleet) Register(ctx context.Context, w Write, by Registrant, r Registration) (*RegisteredCluster, error) {
+func (f *Fleet) Register(ctx context.Context, w Write, by Registrant, r Registration) (*Enrolled, error) {
 	if problems := r.check(); len(problems) > 0 {
 		return nil, problems
 	}
-	out := &RegisteredCluster{Cluster: r.Name}
+	out := &Enrolled{Cluster: r.Name}
 	result, err := f.write(ctx, w, Registered, func(v *View) (plan, error) {
 		now := f.now()
 		if known := f.replayed(by, r.Name, now); known != nil {

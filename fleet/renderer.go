@@ -15,6 +15,8 @@ type Renderer interface {
 	// ReadDelta reads a delta from its document, YAML or JSON, as strictly as
 	// cluster files are read. Its error is Problems, with the field of each.
 	ReadDelta(document []byte) (*Delta, error)
+	// ReadDeclaration reads a cluster that is to be declared so, and its name.
+	ReadDeclaration(document []byte) (string, *Declaration, error)
 	// ReadObject reads a whole object so, as a resource of a delta.
 	ReadObject(document []byte) (json.RawMessage, error)
 }

@@ -13,6 +13,7 @@ import (
 type TokenSet struct {
 	byHash map[TokenHash]*Token
 	byID   map[string]*Token
+	people bool
 }
 
 func newTokenSet(all []*Token, t *tracker) *TokenSet {
@@ -24,7 +25,7 @@ func (s *TokenSet) with(changed []*Token, t *tracker) *TokenSet {
 	if len(changed) == 0 && s.byID != nil {
 		return s
 	}
-	next := &TokenSet{byHash: maps.Clone(s.byHash), byID: maps.Clone(s.byID)}
+	next := &TokenSet{byHash: maps.Clone(s.byHash), byID: maps.Clone(s.byID), people: s.people}
 	if next.byID == nil {
 		next.byHash, next.byID = map[TokenHash]*Token{}, map[string]*Token{}
 	}
@@ -32,6 +33,7 @@ func (s *TokenSet) with(changed []*Token, t *tracker) *TokenSet {
 		one := *k
 		one.use = t.use(k.ID)
 		next.byHash[one.Hash], next.byID[one.ID] = &one, &one
+		next.people = next.people || one.Role != RoleCluster && one.Role != RoleBootstrap
 	}
 	return next
 }
@@ -53,8 +55,19 @@ func (f *Fleet) setTokens(s *TokenSet) { f.tokens.Store(s) }
 // Find returns the token of that hash, whether it is valid or not; nil for none.
 func (s *TokenSet) Find(h TokenHash) *Token { return s.byHash[h] }
 
-// Empty tells whether there is no token, nor was one.
-func (s *TokenSet) Empty() bool { return len(s.byID) == 0 }
+// ForPeople tells whether there is, or ever was, a token of a person or a pipeline:
+// one that does more than poll and register.
+func (s *TokenSet) ForPeople() bool { return s.people }
+
+// Admins tells whether any token of an admin is valid.
+func (s *TokenSet) Admins(now time.Time) bool {
+	for _, t := range s.byID {
+		if t.Role == RoleAdmin && t.Valid(now) {
+			return true
+		}
+	}
+	return false
+}
 
 // List are the tokens, sorted by name and then by when they were created.
 func (s *TokenSet) List() []*Token {

@@ -17,7 +17,11 @@ func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta) (rendering *fleet.
 		}
 	}()
 	p, problem := r.place(c)
-	if problem != nil || r.stacks[stackKey(p)] == nil {
+	switch s, built := r.stacks[stackKey(p)]; {
+	case problem != nil && c.File == "":
+		problem.Field, problem.Cluster = "overlay", c.Name
+		return nil, fleet.Problems{*problem}
+	case problem != nil, built && s == nil:
 		return nil, nil // told by Compile
 	}
 	render := func(parts []part) outcome { return r.renderWith(c, p, parts) }
@@ -159,7 +163,7 @@ func (r *Repo) readPatches(c fleet.Cluster, patches []part) ([]*patch, fleet.Pro
 
 // readResource reads an inline resource, each distinct one once.
 func (r *Repo) readResource(p *part) ([]*object, error) {
-	key := resourceText{p.resource.YAML, p.Delta != ""}
+	key := resourceText{p.resource.YAML, p.resource.JSON}
 	return once(&r.resources, key, func() ([]*object, error) {
 		text, err := p.text()
 		if err != nil {

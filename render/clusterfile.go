@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	"k8s.io/apimachinery/pkg/util/validation"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -129,13 +127,8 @@ func (c *clusterDocument) check(d *document, tree fs.FS) {
 	if !isDNSLabel(c.Metadata.Name) {
 		d.problem("metadata.name", "%q must be a DNS-1123 label: lower case letters, digits and -, at most 63", c.Metadata.Name)
 	}
-	for _, key := range slices.Sorted(maps.Keys(c.Metadata.Labels)) {
-		wrong := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(c.Metadata.Labels[key])...)
-		if len(wrong) > 0 {
-			d.problem("metadata.labels."+key, "no Kubernetes label: %s", wrong[0])
-		}
-	}
-	if dns := c.Spec.DNS; dns != "" && (len(validation.IsDNS1123Subdomain(dns)) > 0 || !strings.Contains(dns, ".")) {
+	checkLabels(d, "metadata.labels", c.Metadata.Labels)
+	if dns := c.Spec.DNS; dns != "" && !fleet.IsClusterDNS(dns) {
 		d.problem("spec.dns", "%q must be a DNS name with a dot in it, so that no cluster's name can be taken for it", dns)
 	}
 	checkPlacement(d, "spec", tree, &c.Spec.Overlay, c.Spec.Components)

@@ -86,7 +86,7 @@ func (c *deltaDocument) check(d *document) {
 		d.problem("", "has %d components, resources, patches and edits; one delta may have %d: what many clusters share belongs in a component", parts, maxOwn)
 		return // they would take long to check
 	}
-	c.checkComponents(d)
+	checkComponents(d, c.Components)
 	for i, r := range c.Resources {
 		r.checkObject(d, field("resources", i))
 	}
@@ -161,18 +161,18 @@ func (c *deltaDocument) checkSelector(d *document) {
 
 // checkComponents cleans the paths. Whether there are such directories is for
 // each release to say.
-func (c *deltaDocument) checkComponents(d *document) {
-	for i, dir := range c.Components {
+func checkComponents(d *document, components []string) {
+	for i, dir := range components {
 		clean, inside := inTree(".", dir)
 		switch {
 		case dir == "":
 			d.problem(field("components", i), "must name the directory of a component")
 		case !inside:
 			d.problem(field("components", i), "%s", outside(dir))
-		case slices.Contains(c.Components[:i], clean):
+		case slices.Contains(components[:i], clean):
 			d.problem(field("components", i), "%q stands here again; remove one", dir)
 		}
-		c.Components[i] = clean
+		components[i] = clean
 	}
 }
 

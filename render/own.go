@@ -14,7 +14,7 @@ type part struct {
 	line      int // in the cluster's file
 	order     int // among the parts of all deltas
 	component string
-	resource  *fleet.Resource // of a delta its YAML is JSON
+	resource  *fleet.Resource
 	patch     *fleet.Patch
 	edit      *fleet.Edit
 }
@@ -73,7 +73,7 @@ func partsOf(deltas []*fleet.Delta) []part {
 			add("components", i, part{component: component})
 		}
 		for i, text := range d.Resources {
-			add("resources", i, part{resource: &fleet.Resource{YAML: string(text)}})
+			add("resources", i, part{resource: &fleet.Resource{YAML: string(text), JSON: true}})
 		}
 		for i := range d.Patches {
 			add("patches", i, part{patch: &d.Patches[i]})
@@ -100,9 +100,9 @@ func (o *own) placed(p fleet.Placement) fleet.Placement {
 	return p
 }
 
-// text is the resource as kustomize is to read it.
+// text is the resource as kustomize is to read it: JSON in a form that is YAML.
 func (p *part) text() (string, error) {
-	if p.Delta == "" {
+	if !p.resource.JSON {
 		return p.resource.YAML, nil
 	}
 	text, err := blockStyle([]byte(p.resource.YAML))

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -33,7 +35,10 @@ var roles = map[string]role{
 type identity struct {
 	name    string
 	role    role
-	cluster string // the one cluster of a cluster's credential
+	cluster string            // the one cluster of a cluster's credential, or of a bootstrap token
+	labels  map[string]string // those of the clusters that a bootstrap token registers
+	scope   *fleet.Selector   // what an operator may change; nil for everything
+	token   *fleet.Token      // nil for a credential that the change log does not have
 }
 
 var errMissing = fmt.Errorf("%w: send a token, as \"Authorization: Bearer <token>\" or as the password of HTTP Basic",
@@ -43,31 +48,63 @@ var errUnknown = fmt.Errorf("%w: the token is not one of this server's, or it wa
 
 var errCrossSite = fmt.Errorf("%w: a page of another site had the browser send this: send it without a browser", fleet.ErrForbidden)
 
-// authenticate tells who sent r. Without tokens everybody is admin.
-func (s *Server) authenticate(r *http.Request) (identity, error) {
-	if s.tokens == nil {
-		if err := s.checkHost(r); err != nil {
-			return identity{}, err
-		}
-		return identity{name: "anonymous", role: roleAdmin}, nil
+// authenticate tells who sent r. Where everybody is admin, a token that is known
+// counts all the same, so that a cluster is taken for what it is. Spent tokens,
+// which ended, are for who repeats a registration.
+func (s *Server) authenticate(r *http.Request, spent bool) (identity, error) {
+	open := s.isOpen()
+	if err := s.checkHost(r); err != nil {
+		return identity{}, err
 	}
 	token := presented(r)
-	if token == "" {
+	if token == "" && !open {
 		return identity{}, errMissing
 	}
-	who, ok := s.tokens.find(token)
-	if !ok {
-		s.metrics.failedAuthentications.Inc()
-		return identity{}, errUnknown
+	who, found := s.find(token)
+	switch {
+	case found && (who.token == nil || who.token.Valid(time.Now()) || spent && who.role == roleCluster):
+		return who, nil
+	case open && !found:
+		return identity{name: "anonymous", role: roleAdmin}, nil
 	}
-	return who, nil
+	s.metrics.failedAuthentications.Inc()
+	return identity{}, errUnknown
 }
 
-// checkHost returns why a server without tokens does not answer r: unless that
-// was asked for, it answers only to a loopback name, because a web page can have
-// its own name resolve to 127.0.0.1 and read what is served there.
+// find tells whose a token is. The look-up is by a hash that whoever guesses cannot
+// steer, and its last step takes the same time for every token.
+func (s *Server) find(token string) (identity, bool) {
+	hash := fleet.HashToken(token)
+	if s.tokens != nil {
+		if who, found := s.tokens.find(hash); found {
+			return who, true
+		}
+	}
+	if s.admin != nil && s.admin.is(hash) {
+		return identity{name: "admin", role: roleAdmin}, true
+	}
+	t := s.fleet.Tokens().Find(hash)
+	if t == nil || subtle.ConstantTimeCompare(t.Hash[:], hash[:]) != 1 {
+		return identity{}, false
+	}
+	t.Touch(time.Now())
+	return identity{name: t.Name, role: roles[string(t.Role)], cluster: t.Cluster, labels: t.Labels, scope: t.Selector, token: t}, true
+}
+
+// isOpen tells whether everybody is admin: it was asked for, or nothing but this
+// machine is answered and nobody was ever given a credential.
+func (s *Server) isOpen() bool {
+	return s.cfg.AllowAnonymous || !s.guarded() && !s.public.Load() && !s.fleet.Tokens().ForPeople()
+}
+
+// guarded tells whether a file says who may come in.
+func (s *Server) guarded() bool { return s.tokens != nil || s.admin != nil }
+
+// checkHost returns why a server where everybody is admin does not answer r: unless
+// that was asked for, it answers only to a loopback name, because a web page can
+// have its own name resolve to 127.0.0.1 and read what is served there.
 func (s *Server) checkHost(r *http.Request) error {
-	if s.tokens != nil || s.cfg.AllowAnonymous || loopbackHost(r.Host) {
+	if !s.isOpen() || s.cfg.AllowAnonymous || loopbackHost(r.Host) {
 		return nil
 	}
 	return fmt.Errorf("%w: without tokens, requests must be for localhost, 127.0.0.1 or [::1], not for %q", errMisdirected, r.Host)
@@ -91,7 +128,7 @@ func (s *Server) guard(rt route) http.Handler {
 			x.route = rt
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, s.bodyBytes(rt))
-		err := s.admit(w, r, rt.least)
+		err := s.admit(w, r, rt)
 		if err == nil {
 			err = rt.handle(w, r)
 		}
@@ -108,16 +145,17 @@ func (s *Server) bodyBytes(rt route) int64 {
 	return s.cfg.Limits.BodyBytes
 }
 
-func (s *Server) admit(w http.ResponseWriter, r *http.Request, least role) error {
+func (s *Server) admit(w http.ResponseWriter, r *http.Request, rt route) error {
+	least := rt.least
 	if s.crossSite.Check(r) != nil {
 		return errCrossSite // a browser sends what it knows of credentials with it
 	}
 	if least == roleHook {
 		return s.checkHost(r) // a secret that it may bring is no token
 	}
-	who, err := s.authenticate(r)
+	who, err := s.authenticate(r, least == roleBootstrap)
 	if x, ok := w.(*exchange); ok {
-		x.who = who.name
+		x.who = who
 	}
 	switch {
 	case errors.Is(err, errMisdirected):
@@ -126,6 +164,12 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, least role) error
 		return nil
 	case err != nil:
 		return err
+	case s.cfg.ReadOnly && rt.method != http.MethodGet:
+		return fleet.ErrReadOnly
+	case least == roleBootstrap && who.role != roleBootstrap && who.role != roleCluster && who.role != roleAdmin:
+		return fmt.Errorf("%w: a cluster is registered with a bootstrap token, or its own", fleet.ErrForbidden)
+	case who.role < least && who.role == roleBootstrap:
+		return fmt.Errorf("%w: a bootstrap token registers clusters, and nothing else", fleet.ErrForbidden)
 	case who.role < least && who.role == roleCluster:
 		return fmt.Errorf("%w: a cluster's token reads /api/v1/flux/clusters/%s/{set} and nothing else", fleet.ErrForbidden, who.cluster)
 	case who.role < least:
@@ -151,14 +195,15 @@ func (who identity) mayPoll(asked string, m *fleet.Member) bool {
 // where everybody is admin, that must be the machine itself, or asked for. Call
 // it as soon as the address is known; Serve does so again.
 func (s *Server) CheckAddress(addr net.Addr) error {
-	if s.tokens != nil || s.cfg.AllowAnonymous {
-		return nil
-	}
 	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("on %s everybody who reaches the server would be admin: give it a tokens file, "+
-		"listen on 127.0.0.1, or allow that with --insecure-allow-anonymous", addr)
+	s.public.Store(true)
+	if s.cfg.AllowAnonymous || s.guarded() || s.fleet.Tokens().Admins(time.Now()) {
+		return nil
+	}
+	return fmt.Errorf("on %s everybody who reaches the server would be admin: create a token with tributary token create --store, "+
+		"give it a tokens file, listen on 127.0.0.1, or allow that with --insecure-allow-anonymous", addr)
 }
 
 // loopbackHost tells whether a Host header, with or without a port, names this machine.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 	"k8s.io/apimachinery/pkg/labels"
@@ -19,12 +21,25 @@ import (
 // placed it, and what it is served.
 type ClusterAnswer struct {
 	fleet.Cluster
-	Placement fleet.Placement `json:"placement"`
+	State fleet.ClusterState `json:"state"`
+	// DeclaredBy is where its fields come from: git or api.
+	DeclaredBy string          `json:"declaredBy,omitempty"`
+	Placement  fleet.Placement `json:"placement"`
 	// Inputs has the number of inputs by input set.
 	Inputs  map[string]int `json:"inputs"`
 	Release ReleaseName    `json:"release"`
 	// Orphans are the parts of deltas that the cluster goes without.
 	Orphans []fleet.Orphan `json:"orphans,omitempty"`
+	// Decommissioned is when it was, for one that is.
+	Decommissioned *DecommissionAnswer `json:"decommissioned,omitempty"`
+	// Polls are the last ones, by input set.
+	Polls []fleet.Poll `json:"polls,omitempty"`
+}
+
+// DecommissionAnswer is when a cluster was decommissioned.
+type DecommissionAnswer struct {
+	Generation int64     `json:"generation"`
+	At         time.Time `json:"at"`
 }
 
 // ReleaseName is which release a cluster is served.
@@ -39,12 +54,38 @@ type List[T any] struct {
 	Next  string `json:"next,omitempty"`
 }
 
-func newClusterAnswer(v *fleet.View, m *fleet.Member) ClusterAnswer {
-	release := v.Release()
-	return ClusterAnswer{
-		Cluster: m.Cluster, Placement: m.Placement, Inputs: m.Counts,
-		Release: ReleaseName{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
+// clusterAnswers are those of members of a view.
+func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*fleet.Member) []ClusterAnswer {
+	names := make([]string, len(members))
+	for i, m := range members {
+		names[i] = m.Cluster.Name
 	}
+	polls := s.fleet.Polls(ctx, names...)
+	answers := make([]ClusterAnswer, len(members))
+	for i, m := range members {
+		release := m.Release()
+		answers[i] = ClusterAnswer{
+			Cluster: m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts,
+			Release: ReleaseName{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
+			Polls: polls[m.Cluster.Name], DeclaredBy: declaredBy(v, m),
+		}
+		if t := m.Decommissioned(); t != nil {
+			answers[i].Decommissioned = &DecommissionAnswer{Generation: t.Generation, At: t.At}
+		}
+	}
+	return answers
+}
+
+// declaredBy is where the fields of a member come from; "" where nothing declares
+// it any more.
+func declaredBy(v *fleet.View, m *fleet.Member) string {
+	switch {
+	case m.Cluster.File != "":
+		return "git"
+	case v.Declared(m) != nil:
+		return "api"
+	}
+	return ""
 }
 
 func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
@@ -64,13 +105,15 @@ func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, r, clusterPage(view, selector, limit, after), stampOf(view))
+	members, next := clusterPage(view, selector, limit, after)
+	page := List[ClusterAnswer]{Items: s.clusterAnswers(r.Context(), view, members...), Next: next}
+	return answer(w, r, page, stampOf(view))
 }
 
 // clusterPage is the first limit clusters whose names come after one name. A
 // cursor is a name rather than a number, so that clusters which come and go
 // between two pages make no other one appear twice or never.
-func clusterPage(v *fleet.View, selector labels.Selector, limit int, after string) List[ClusterAnswer] {
+func clusterPage(v *fleet.View, selector labels.Selector, limit int, after string) (page []*fleet.Member, next string) {
 	members := v.Members()
 	start, found := slices.BinarySearchFunc(members, after, func(m *fleet.Member, name string) int {
 		return strings.Compare(m.Cluster.Name, name)
@@ -78,18 +121,16 @@ func clusterPage(v *fleet.View, selector labels.Selector, limit int, after strin
 	if found {
 		start++
 	}
-	answer := List[ClusterAnswer]{Items: []ClusterAnswer{}}
 	for _, m := range members[start:] {
 		if !selector.Matches(labels.Set(m.Cluster.Labels)) {
 			continue
 		}
-		if len(answer.Items) == limit {
-			answer.Next = base64.RawURLEncoding.EncodeToString([]byte(answer.Items[limit-1].Name))
-			break
+		if len(page) == limit {
+			return page, base64.RawURLEncoding.EncodeToString([]byte(page[limit-1].Cluster.Name))
 		}
-		answer.Items = append(answer.Items, newClusterAnswer(v, m))
+		page = append(page, m)
 	}
-	return answer
+	return page, ""
 }
 
 const defaultLimit, maxLimit = 500, 1000
@@ -118,7 +159,7 @@ func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	return answer(w, r, newClusterAnswer(view, member), stampOf(view))
+	return answer(w, r, s.clusterAnswers(r.Context(), view, member)[0], stampOf(view))
 }
 
 // member is the cluster that the path names, in the view that is live now.

@@ -20,8 +20,8 @@ type exchange struct {
 	head   bool // the answer has no body, though handlers may write one
 	status int  // 0 until the answer has begun
 	bytes  int
-	route  route  // zero where no route was found
-	who    string // "" where nobody was recognised
+	route  route    // zero where no route was found
+	who    identity // zero where nobody was recognised
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -88,7 +88,7 @@ func (s *Server) served(x *exchange, r *http.Request, took time.Duration) {
 		level = slog.LevelDebug // probes and scrapes, every few seconds
 	}
 	s.log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", x.status, "bytes", x.bytes,
-		"duration", took, "remote", remote, "identity", x.who, "request_id", requestID(r.Context()))
+		"duration", took, "remote", remote, "identity", x.who.name, "request_id", requestID(r.Context()))
 }
 
 type requestIDKey struct{}

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -47,11 +49,12 @@ func unescaped(segment string) string {
 // servePoll answers a poll and counts it. Polls are not logged: ten thousand
 // clusters would drown everything else, and say no more than the counters do.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set string) {
-	view, body, err := s.poll(r, cluster, set)
+	p, err := s.poll(r, cluster, set)
 	switch {
 	case err == nil:
-		s.metrics.polled(set, write(w, r, jsonType, body, stampOf(view)))
-	case view != nil && slices.Contains(view.Sets(), set):
+		s.metrics.polled(set, write(w, r, jsonType, p.body, stampOf(p.view)))
+		p.note(r, set)
+	case p.view != nil && slices.Contains(p.view.Sets(), set):
 		s.metrics.polled(set, s.problem(w, r, err))
 	default:
 		// A label that takes what clients make up would grow without end.
@@ -59,32 +62,50 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set 
 	}
 }
 
+// polled is what a poll came to.
+type polled struct {
+	who    identity
+	view   *fleet.View
+	member *fleet.Member
+	body   *fleet.Body
+}
+
+// operatorAgent is what the User-Agent of Flux Operator begins with.
+const operatorAgent = "flux-operator/"
+
+// note keeps the poll as the cluster's last. What a person looks at with a
+// credential of his own is none.
+func (p polled) note(r *http.Request, set string) {
+	agent := r.UserAgent()
+	if r.Method == http.MethodGet && (p.who.role == roleCluster || strings.HasPrefix(agent, operatorAgent)) {
+		p.member.Polled(set, time.Now(), p.view.Generation(), agent)
+	}
+}
+
 // poll finds what to answer: credential, view, bytes. What is returned without
 // an error is the complete set of a live release, and nothing else ever is.
-func (s *Server) poll(r *http.Request, cluster, set string) (*fleet.View, *fleet.Body, error) {
+func (s *Server) poll(r *http.Request, cluster, set string) (p polled, err error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return nil, nil, &methodError{method: r.Method, allowed: "GET, HEAD"}
+		return p, &methodError{method: r.Method, allowed: "GET, HEAD"}
 	}
-	who, err := s.authenticate(r)
-	if err != nil {
-		return nil, nil, err
+	if p.who, err = s.authenticate(r, false); err != nil {
+		return p, err
 	}
-	view, err := s.view()
-	if err != nil {
-		return nil, nil, err
+	if p.view, err = s.view(); err != nil {
+		return p, err
 	}
-	member, err := view.Member(cluster)
-	if !who.mayPoll(cluster, member) {
-		return view, nil, fmt.Errorf("%w: this credential does not read that cluster's inputs", fleet.ErrForbidden)
+	p.member, err = p.view.Member(cluster)
+	if !p.who.mayPoll(cluster, p.member) {
+		return p, fmt.Errorf("%w: this credential does not read that cluster's inputs", fleet.ErrForbidden)
 	}
 	if err != nil {
-		return view, nil, fmt.Errorf("%w: correct the name, or declare it in the fleet repo", err)
+		return p, fmt.Errorf("%w: correct the name, or declare it in the fleet repo or through the API", err)
 	}
-	body, err := member.Inputs(set)
-	if err != nil {
-		return view, nil, fmt.Errorf("%w: correct the name, or declare it under spec.inputs of fleet.yaml", err)
+	p.body, err = p.member.Inputs(set)
+	if errors.Is(err, fleet.ErrNotFound) {
+		err = fmt.Errorf("%w: correct the name, or declare it under spec.inputs of fleet.yaml", err)
 	}
-	return view, body, nil
+	return p, err
 }
 
 // view is what is served. Where nothing is, the error says why in words that

@@ -35,6 +35,7 @@ const ProblemType = "urn:tributary:problem:"
 
 var (
 	errBadRequest  = errors.New("bad request")
+	errTooMany     = errors.New("too many requests")
 	errMethod      = errors.New("method not allowed")
 	errMisdirected = errors.New("misdirected request")
 	errTooLong     = errors.New("request too long")
@@ -52,6 +53,8 @@ var problems = []struct {
 	{fleet.ErrStoreFull, http.StatusInsufficientStorage, "store-full", "The change log has no room"},
 	{fleet.ErrStore, http.StatusServiceUnavailable, "store-unavailable", "The change log cannot be used"},
 	{fleet.ErrNotReady, http.StatusServiceUnavailable, "not-ready", "No live release yet"},
+	{errTooMany, http.StatusTooManyRequests, "too-many-requests", "Too many requests"},
+	{fleet.ErrReadOnly, http.StatusForbidden, "read-only", "This server is read-only"},
 	{fleet.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "No valid credential"},
 	{fleet.ErrForbidden, http.StatusForbidden, "forbidden", "Not allowed"},
 	{errMisdirected, http.StatusMisdirectedRequest, "misdirected", "Not a request for this server"},
@@ -108,6 +111,8 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) int 
 		if errors.As(err, &method) {
 			h.Set("Allow", method.allowed)
 		}
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", "1")
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "10") // a release takes seconds; Flux comes back by itself
 	case http.StatusInternalServerError:

@@ -54,7 +54,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err := s.CheckAddress(ln.Addr()); err != nil {
 		return err
 	}
-	if s.tokens == nil {
+	if s.isOpen() {
 		s.log.Warn("everybody who reaches the server is admin, because it has no tokens", "listen", ln.Addr().String())
 	}
 	ctx, cancel := context.WithCancel(ctx)

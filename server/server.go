@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -21,9 +22,14 @@ type Config struct {
 	Logger *slog.Logger
 	// Registry takes the server's metrics and is what /metrics shows; nil is a new one.
 	Registry *prometheus.Registry
-	// TokensFile is a YAML file of credentials. Without one everybody is
-	// admin, which CheckAddress admits on loopback addresses only.
+	// TokensFile is a YAML file of credentials, beside the tokens that the change log
+	// has. Without any for people everybody is admin, which CheckAddress admits on
+	// loopback addresses only.
 	TokensFile string
+	// AdminTokenFile holds a token of the role admin, by which others are created.
+	AdminTokenFile string
+	// ReadOnly has the server refuse writes.
+	ReadOnly bool
 	// WebhookSecretFile is a file with a secret in each line, any of which the
 	// senders of webhooks must know. Without one webhooks are refused, except
 	// where everybody is admin because only this machine is answered.
@@ -42,18 +48,22 @@ type Config struct {
 
 // Server is the HTTP side of a fleet. It is an http.Handler; Serve runs it.
 type Server struct {
-	cfg         Config
-	fleet       *fleet.Fleet
-	log         *slog.Logger
-	metrics     *metrics
-	tokens      *tokens      // nil: everybody is admin
-	secrets     *secrets     // nil: no webhook can be signed
-	certificate *certificate // nil: plain HTTP
-	reloaders   []*reloader
-	recent      recent
-	crossSite   http.CrossOriginProtection
-	table       []route
-	router      *mux.Router
+	cfg           Config
+	fleet         *fleet.Fleet
+	log           *slog.Logger
+	metrics       *metrics
+	tokens        *tokens      // nil: no tokens file
+	admin         *adminToken  // nil: no admin token file
+	secrets       *secrets     // nil: no webhook can be signed
+	certificate   *certificate // nil: plain HTTP
+	reloaders     []*reloader
+	recent        recent
+	registrations registrations
+	// public is true once the server answers on an address that is not the machine's own.
+	public    atomic.Bool
+	crossSite http.CrossOriginProtection
+	table     []route
+	router    *mux.Router
 }
 
 // route is a line of the table: whose request is answered by what.
@@ -76,7 +86,11 @@ func (s *Server) routes() []route {
 		{"GET", "/api/v2/flux/clusters", roleViewer, "the same", s.getClusterInputs},
 
 		{"GET", "/api/v1/clusters", roleViewer, "the fleet; ?selector=, ?limit=, ?cursor=", s.getClusters},
+		{"POST", "/api/v1/clusters", roleOperator, "declare a cluster through the API", s.postCluster},
 		{"GET", "/api/v1/clusters/{cluster}", roleViewer, "one cluster, by name or dns", s.getCluster},
+		{"PATCH", "/api/v1/clusters/{cluster}", roleOperator, "change how the API declares it", s.patchCluster},
+		{"DELETE", "/api/v1/clusters/{cluster}", roleAdmin, "decommission it; ?purge=true forgets it", s.deleteCluster},
+		{"POST", "/api/v1/register", roleBootstrap, "a booting cluster registers itself", s.postRegister},
 		{"GET", "/api/v1/clusters/{cluster}/objects", roleViewer, "the objects of a cluster", s.getObjects},
 		{"GET", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", roleViewer, "one of them; ?group=, ?namespace=", s.getObject},
 		{"PATCH", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", roleOperator, "change it for this cluster", s.patchObject},
@@ -95,6 +109,9 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/rollback", roleOperator, "deltas as they were at a generation", s.postRollback},
 		{"GET", "/api/v1/releases", roleViewer, "what is served, what failed and why", s.getReleases},
 		{"GET", "/api/v1/releases/{id}", roleViewer, "one release", s.getRelease},
+		{"GET", "/api/v1/tokens", roleAdmin, "the tokens; ?all=true, also those that have ended", s.getTokens},
+		{"POST", "/api/v1/tokens", roleAdmin, "create a token, which is shown once", s.postToken},
+		{"DELETE", "/api/v1/tokens/{token}", roleAdmin, "revoke a token, by id or name", s.deleteToken},
 
 		{"POST", "/api/v1/webhooks/github", roleHook, "look at the source now, says GitHub", s.postWebhook(github)},
 		{"POST", "/api/v1/webhooks/gitlab", roleHook, "says GitLab", s.postWebhook(gitlab)},
@@ -112,7 +129,7 @@ func (s *Server) routes() []route {
 // New returns a server of cfg's fleet. It reads the files that cfg names and
 // returns what is wrong with them.
 func New(cfg Config) (*Server, error) {
-	if cfg.AllowAnonymous && cfg.TokensFile != "" {
+	if cfg.AllowAnonymous && (cfg.TokensFile != "" || cfg.AdminTokenFile != "") {
 		return nil, errors.New("a tokens file and anonymous access contradict each other: drop one of them")
 	}
 	if (cfg.TLSCertFile == "") != (cfg.TLSKeyFile == "") {
@@ -140,6 +157,10 @@ func (s *Server) load() error {
 	if s.cfg.TokensFile != "" {
 		s.tokens = &tokens{file: s.cfg.TokensFile}
 		s.reloaders = append(s.reloaders, s.newReloader("tokens", s.tokens.use, s.cfg.TokensFile))
+	}
+	if s.cfg.AdminTokenFile != "" {
+		s.admin = &adminToken{file: s.cfg.AdminTokenFile}
+		s.reloaders = append(s.reloaders, s.newReloader("admin_token", s.admin.use, s.cfg.AdminTokenFile))
 	}
 	if s.cfg.WebhookSecretFile != "" {
 		s.secrets = &secrets{file: s.cfg.WebhookSecretFile}

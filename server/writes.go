@@ -24,7 +24,8 @@ func writing(w http.ResponseWriter, r *http.Request, known ...string) (fleet.Wri
 	if err != nil {
 		return fleet.Write{}, err
 	}
-	write := fleet.Write{Actor: actor(w), Reason: r.Header.Get("Tributary-Reason"), Expect: expectation(r.Header)}
+	who := identityOf(w)
+	write := fleet.Write{Actor: who.name, Scope: who.scope, Reason: r.Header.Get("Tributary-Reason"), Expect: expectation(r.Header)}
 	switch value := query.Get("dryRun"); {
 	case value == "true":
 		write.DryRun = true
@@ -37,12 +38,12 @@ func writing(w http.ResponseWriter, r *http.Request, known ...string) (fleet.Wri
 	return write, nil
 }
 
-// actor is who sent the request, as the guard found it.
-func actor(w http.ResponseWriter) string {
+// identityOf is who sent the request, as the guard found it.
+func identityOf(w http.ResponseWriter) identity {
 	if x, ok := w.(*exchange); ok {
 		return x.who
 	}
-	return ""
+	return identity{}
 }
 
 // expectation is what If-Match and If-None-Match ask of what is there; nil for
@@ -109,14 +110,25 @@ func document(r *http.Request, types ...string) ([]byte, string, error) {
 
 // written answers what came of a write.
 func (s *Server) written(w http.ResponseWriter, result *fleet.Result) error {
-	body, err := bodyOf(result)
+	return s.changed(w, http.StatusOK, result, result.Generation)
+}
+
+// created answers that there is something new, and where.
+func (s *Server) created(w http.ResponseWriter, location string, v any, generation int64) error {
+	w.Header().Set("Location", location)
+	return s.changed(w, http.StatusCreated, v, generation)
+}
+
+func (s *Server) changed(w http.ResponseWriter, status int, v any, generation int64) error {
+	body, err := bodyOf(v)
 	if err != nil {
 		return err
 	}
 	h := w.Header()
 	h["Content-Type"] = jsonType
 	h.Set("Cache-Control", "no-store")
-	h.Set("Tributary-Generation", fmt.Sprint(result.Generation))
+	h.Set("Tributary-Generation", fmt.Sprint(generation))
+	w.WriteHeader(status)
 	_, _ = w.Write(body.JSON) // a client that went away needs no answer
 	return nil
 }

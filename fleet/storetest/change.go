@@ -133,7 +133,7 @@ func (l log) someRecords(r *rand.Rand) []fleet.RecordChange {
 // record is what a log says of a cluster, with a label by which to tell it from others.
 func record(name, label string) *fleet.ClusterRecord {
 	return &fleet.ClusterRecord{Cluster: name, Declared: &fleet.Declaration{
-		DNS: name + ".example.com", Labels: map[string]string{"label": label}, Resources: []string{"kind: A\n"},
+		DNS: name + ".example.com", Labels: map[string]string{"label": label}, Resources: []json.RawMessage{json.RawMessage(`{"kind":"A"}`)},
 	}}
 }
 

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// RegisterRequest is what a booting cluster says of itself.
+type RegisterRequest = fleet.Registration
+
+// RegisterAnswer is the cluster's own token, shown once.
+type RegisterAnswer = fleet.Enrolled
+
+// IdempotencyKey is the header by which a repeated request is known. Who knows the
+// key and the credential gets the same token, so it must not be guessed.
+const IdempotencyKey = "Idempotency-Key"
+
+const shortestKey, longestKey = 20, 128
+
+func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
+	who := identityOf(w)
+	if !s.registrations.allow(who) {
+		return fmt.Errorf("%w: this credential registers too many clusters at once; try again in a second", errTooMany)
+	}
+	write, err := writing(w, r)
+	if err != nil {
+		return err
+	}
+	if write.DryRun || write.Expect != nil {
+		return fmt.Errorf("%w: a registration takes neither dryRun nor If-Match", errBadRequest)
+	}
+	key := r.Header.Get(IdempotencyKey)
+	if key != "" && (len(key) < shortestKey || len(key) > longestKey || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' })) {
+		return fmt.Errorf("%w: %s: must be %d to %d printable characters that nobody can guess, such as a UUID", errBadRequest, IdempotencyKey, shortestKey, longestKey)
+	}
+	text, _, err := document(r, "application/json")
+	if err != nil {
+		return err
+	}
+	var asked RegisterRequest
+	if err := decodeStrictly(text, &asked); err != nil {
+		return err
+	}
+	by := who.registrant()
+	by.Secret, by.Key = presented(r), key
+	answer, err := s.fleet.Register(r.Context(), write, by, asked)
+	if err != nil {
+		return err
+	}
+	return s.created(w, "/api/v1/clusters/"+answer.Cluster, answer, answer.Generation)
+}
+
+// registrant is who registers a cluster.
+func (who identity) registrant() fleet.Registrant {
+	by := fleet.Registrant{Token: who.token, Cluster: who.cluster, Labels: who.labels}
+	switch who.role {
+	case roleCluster:
+		by.Role = fleet.RoleCluster
+	case roleBootstrap:
+		by.Role = fleet.RoleBootstrap
+	default:
+		by.Role = fleet.RoleAdmin
+	}
+	return by
+}
+
+// How many clusters a credential registers: a thousand that boot at once and try
+// again are let through, and one that goes on does not keep others from writing.
+const (
+	registrationsPerSecond = 100
+	registrationsAtOnce    = 2500
+)
+
+// registrations bounds them by credential.
+type registrations struct {
+	mu    sync.Mutex
+	rates map[string]*rate.Limiter
+}
+
+func (g *registrations) allow(who identity) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	limiter := g.rates[who.name]
+	if limiter == nil {
+		if len(g.rates) > 10_000 { // as many names as there are credentials; the old ones begin anew
+			g.rates = nil
+		}
+		if g.rates == nil {
+			g.rates = map[string]*rate.Limiter{}
+		}
+		limiter = rate.NewLimiter(registrationsPerSecond, registrationsAtOnce)
+		g.rates[who.name] = limiter
+	}
+	return limiter.Allow()
+}
