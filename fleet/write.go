@@ -295,7 +295,7 @@ func (v *View) concerned(changes []DeltaChange) map[string]bool {
 
 // resultOf says what lies between two views for the clusters of those names.
 func (v *View) resultOf(next *View, names []string) (*Result, error) {
-	r := &Result{Generation: v.generation, Changes: []InputChange{}, Clusters: slices.Concat([]string{}, names)}
+	r := &Result{Generation: v.generation, Changes: []InputChange{}, Clusters: append([]string{}, names...)}
 	for _, name := range names {
 		changes, err := impact(name, v.named(name), next.named(name))
 		if err != nil {

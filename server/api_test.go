@@ -37,7 +37,7 @@ func TestClustersTellWhatIsDeclaredPlacedAndServed(t *testing.T) {
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	reply := h.get("/api/v1/clusters/eu-prod-01.k8s.example.com")
 	want := `{"name":"eu-prod-01","dns":"eu-prod-01.k8s.example.com","labels":{"environment":"prod","region":"eu"},` +
-		`"components":["components/gpu"],"file":"clusters/eu-prod-01.yaml",` +
+		`"components":["components/gpu"],"file":"clusters/eu-prod-01.yaml","state":"active","declaredBy":"git",` +
 		`"placement":{"overlay":"overlays/prod","components":["components/gpu"]},` +
 		`"inputs":{"platform-components":2,"rolebindings":0},"release":{"id":"` + h.liveID() + `","revision":"main@sha1:1"}}`
 	if got := strings.TrimSpace(string(reply.body)); got != want {
@@ -222,7 +222,7 @@ func TestUnknownRoutesAndMethodsAreProblems(t *testing.T) {
 	for _, path := range []string{"/nothing", "/api/v1/clusters/", "//healthz", "/healthz/", "/api/v1/../v1/clusters", "/%00", "/api/v1/clusters/a/b"} {
 		h.get(path).problem(t, http.StatusNotFound, "not-found")
 	}
-	for _, path := range []string{"/healthz", "/api/v1/clusters", "/api/v1/releases/x", "/api/v1/flux/clusters"} {
+	for _, path := range []string{"/healthz", "/api/v1/history", "/api/v1/releases/x", "/api/v1/flux/clusters"} {
 		reply := h.do(http.MethodDelete, path)
 		reply.problem(t, http.StatusMethodNotAllowed, "method-not-allowed")
 		if got := reply.header.Get("Allow"); got != "GET, HEAD" {

@@ -151,6 +151,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, rt route) error {
 		return errCrossSite // a browser sends what it knows of credentials with it
 	}
 	if least == roleHook {
+		if s.cfg.ReadOnly {
+			return fleet.ErrReadOnly // the one who leads must hear it
+		}
 		return s.checkHost(r) // a secret that it may bring is no token
 	}
 	who, err := s.authenticate(r, least == roleBootstrap)

@@ -24,6 +24,8 @@ type SourceAnswer struct {
 	LookedAt *time.Time `json:"lookedAt,omitempty"`
 	// Error is why the last look gave no answer; absent if it gave one.
 	Error string `json:"error,omitempty"`
+	// Leading tells whether it is this server that follows the source.
+	Leading bool `json:"leading,omitempty"`
 }
 
 // releases are the live one, if any, and after it the last one to fail, if the
@@ -45,7 +47,7 @@ func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	status := s.fleet.Status()
-	all := ReleasesAnswer{Source: SourceAnswer{Name: status.Source}}
+	all := ReleasesAnswer{Source: SourceAnswer{Name: status.Source, Leading: status.Leading}}
 	all.Items = s.releases()
 	if !status.LookedAt.IsZero() {
 		all.Source.LookedAt = &status.LookedAt

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +28,9 @@ type serveOptions struct {
 	interval            time.Duration
 	store               string
 	retention           time.Duration
+	readOnly            bool
 	tokensFile          string
+	adminTokenFile      string
 	webhookSecretFile   string
 	tlsCert, tlsKey     string
 	allowAnonymous      bool
@@ -45,17 +49,27 @@ and what is live, is kept in the change log (--store), also across restarts.
 
 ` + sourceHelp + `
 
-Without --tokens-file everybody is admin; that is allowed on a loopback address
-alone. Webhooks at /api/v1/webhooks/{github,gitlab,gitea,generic} have the source
+Without a tokens file, an admin's token or one in the change log (tributary token
+create) everybody is admin; that is allowed on a loopback address alone. Several
+servers may share one PostgreSQL: one of them follows the source, all take writes,
+and those with --read-only none. Webhooks at /api/v1/webhooks/{github,gitlab,gitea,generic} have the source
 looked at at once; their senders prove to know a secret of --webhook-secret-file.`,
 		Example: `  tributary serve ./examples/fleet
   tributary serve https://github.com/acme/fleet.git?ref=main \
     --listen :8443 --tokens-file tokens.yaml --tls-cert-file tls.crt --tls-key-file tls.key
 
 Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
-		Args: named("SOURCE"),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.readOnly && len(args) == 0 {
+				return nil
+			}
+			return named("SOURCE")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return serve(cmd.Context(), cmd.ErrOrStderr(), args[0], o)
+			if o.readOnly && len(args) > 0 {
+				return errors.New("serve: --read-only follows the change log alone; leave SOURCE out")
+			}
+			return serve(cmd.Context(), cmd.ErrOrStderr(), strings.Join(args, ""), o)
 		},
 	}
 	f := cmd.Flags()
@@ -65,6 +79,8 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
 	f.DurationVar(&o.interval, "interval", time.Minute, "how often the source is looked at; a directory is also watched")
 	f.StringVar(&o.store, "store", defaultStore, "the change log: sqlite:PATH, or the postgres:// URL of a database")
 	f.DurationVar(&o.retention, "history-retention", 365*24*time.Hour, "for how long changes are kept at least; 0 for ever")
+	f.BoolVar(&o.readOnly, "read-only", false, "only follow the change log and answer; take no writes, and need no SOURCE")
+	f.StringVar(&o.adminTokenFile, "admin-token-file", "", "file with a token of an admin, read again when it changes")
 	f.StringVar(&o.tokensFile, "tokens-file", "", "YAML file of credentials, read again when it changes")
 	f.StringVar(&o.webhookSecretFile, "webhook-secret-file", "", "file with a secret of the webhooks in each line, read again when it changes")
 	f.StringVar(&o.tlsCert, "tls-cert-file", "", "PEM certificate chain, read again when it changes")
@@ -86,12 +102,16 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	case o.retention < 0:
 		return fmt.Errorf("--history-retention %s: must not be less than 0", o.retention)
 	}
-	source, err := sources.Open(ref, o.source.options)
-	if err != nil {
-		return err
+	var source fleet.Source
+	if !o.readOnly {
+		opened, err := sources.Open(ref, o.source.options)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = opened.Close() }()
+		source = opened
 	}
-	defer func() { _ = source.Close() }()
-	store, err := openStore(ctx, o.store, ref)
+	store, err := openStore(ctx, o.store, ref, o.readOnly)
 	if err != nil {
 		return err
 	}
@@ -101,21 +121,27 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	live := fleet.New(fleet.Config{
 		Source: source, Renderer: render.Renderer{}, Interval: o.interval, Logger: logger, Registerer: registry,
-		Store: store, Archive: sources.Archive{}, Retention: o.retention,
+		Store: store, Archive: sources.Archive{}, Retention: o.retention, ReadOnly: o.readOnly,
 	})
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,
+		ReadOnly: o.readOnly, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,
 		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey,
 	})
 	if err != nil {
 		return err
 	}
+	// What was served last is served before the first client is let in, so that a
+	// restart behind a load balancer answers no poll with a 503.
+	if err := live.Restore(ctx); err != nil {
+		return err
+	}
 	listener, err := listen(ctx, s, o)
 	if err != nil {
 		return err
 	}
-	logger.Info("serving", "version", version, "source", source.String(), "listen", listener.Addr().String())
+	logger.Info("serving", "version", version, "source", live.Status().Source, "listen", listener.Addr().String())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return live.Run(ctx) })
 	group.Go(func() error { return s.Serve(ctx, listener) })

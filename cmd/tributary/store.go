@@ -15,7 +15,10 @@ const defaultStore = "sqlite:tributary.db"
 
 // openStore opens a change log. It must not lie in a directory that is served: each
 // change would change what is served, and go on to do so.
-func openStore(ctx context.Context, store, source string) (*sqlstore.Store, error) {
+func openStore(ctx context.Context, store, source string, readOnly bool) (*sqlstore.Store, error) {
+	if readOnly {
+		return sqlstore.OpenReadOnly(ctx, store)
+	}
 	if path, ok := strings.CutPrefix(store, "sqlite:"); ok && liesIn(source, path) {
 		return nil, fmt.Errorf("--store %s: lies in %s, which is served; name a path elsewhere", store, source)
 	}

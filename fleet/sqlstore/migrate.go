@@ -18,11 +18,7 @@ var migrations embed.FS
 // nothing to do, which is at nearly every start; and of several processes that
 // start at once one migrates, and the others find it done.
 func migrate(ctx context.Context, db *sql.DB, d *dialect) (err error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(d.name, db, files, goose.WithLogger(goose.NopLogger()))
+	provider, err := newProvider(db, d)
 	if err != nil {
 		return err
 	}
@@ -41,6 +37,27 @@ func migrate(ctx context.Context, db *sql.DB, d *dialect) (err error) {
 		return fmt.Errorf("schema: %w", err)
 	}
 	return nil
+}
+
+func newProvider(db *sql.DB, d *dialect) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(d.name, db, files, goose.WithLogger(goose.NopLogger()))
+}
+
+// upToDate refuses a schema that is not, which who only reads cannot mend.
+func upToDate(ctx context.Context, db *sql.DB, d *dialect) error {
+	provider, err := newProvider(db, d)
+	if err != nil {
+		return err
+	}
+	behind, err := isBehind(ctx, db, d, provider)
+	if err == nil && behind {
+		err = errors.New("schema: it is yet to be made or brought up to date; start a server that writes first")
+	}
+	return err
 }
 
 // isBehind tells whether there is a migration to do. A schema newer than this

@@ -28,26 +28,31 @@ var _ fleet.Store = (*Store)(nil)
 // its schema up to date; in an empty database it makes one. It is an ErrInvalid
 // where the URL is not one of these, and an ErrStore where the database cannot
 // be used. No error shows a password.
-func Open(ctx context.Context, url string) (*Store, error) {
-	open, err := dialectOf(url)
+func Open(ctx context.Context, url string) (*Store, error) { return open(ctx, url, migrate) }
+
+// OpenReadOnly opens a change log for who only follows it: the credentials in the
+// URL need read nothing but its tables, and write nothing. Its schema must be up to
+// date already.
+func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
+	return open(ctx, url, upToDate)
+}
+
+func open(ctx context.Context, url string, schema func(context.Context, *sql.DB, *dialect) error) (*Store, error) {
+	opener, err := dialectOf(url)
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{Now: time.Now}
-	if s.dialect, s.writer, s.reader, err = open(url); err != nil {
+	if s.dialect, s.writer, s.reader, err = opener(url); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(ctx); err != nil {
+	if err = s.dialect.check(ctx, s.writer); err == nil {
+		err = schema(ctx, s.writer, s.dialect)
+	}
+	if err != nil {
 		return nil, errors.Join(s.wrap(ctx, "change log", err), s.Close())
 	}
 	return s, s.wrap(ctx, "change log", s.dialect.present())
-}
-
-func (s *Store) prepare(ctx context.Context) error {
-	if err := s.dialect.check(ctx, s.writer); err != nil {
-		return err
-	}
-	return migrate(ctx, s.writer, s.dialect)
 }
 
 // Generation is that of the last change.

@@ -1,0 +1,109 @@
+package server_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// who may do what: for each route the roles that it lets in. A cluster's own polls
+// are "own"; "all" needs no credential.
+var who = map[string]string{
+	"GET /api/v1/flux/clusters/{cluster}/{set}": "own viewer operator admin",
+	"GET /api/v2/flux/clusters/{cluster}/{set}": "own viewer operator admin",
+	"GET /api/v1/flux/clusters":                 "viewer operator admin",
+	"GET /api/v2/flux/clusters":                 "viewer operator admin",
+
+	"GET /api/v1/clusters":                                    "viewer operator admin",
+	"POST /api/v1/clusters":                                   "operator admin",
+	"GET /api/v1/clusters/{cluster}":                          "viewer operator admin",
+	"PATCH /api/v1/clusters/{cluster}":                        "operator admin",
+	"DELETE /api/v1/clusters/{cluster}":                       "admin",
+	"POST /api/v1/register":                                   "bootstrap cluster admin",
+	"GET /api/v1/clusters/{cluster}/objects":                  "viewer operator admin",
+	"GET /api/v1/clusters/{cluster}/objects/{kind}/{name}":    "viewer operator admin",
+	"PATCH /api/v1/clusters/{cluster}/objects/{kind}/{name}":  "operator admin",
+	"PUT /api/v1/clusters/{cluster}/objects/{kind}/{name}":    "operator admin",
+	"DELETE /api/v1/clusters/{cluster}/objects/{kind}/{name}": "operator admin",
+	"GET /api/v1/clusters/{cluster}/delta":                    "viewer operator admin",
+	"PUT /api/v1/clusters/{cluster}/delta":                    "operator admin",
+	"DELETE /api/v1/clusters/{cluster}/delta":                 "operator admin",
+
+	"GET /api/v1/deltas":               "viewer operator admin",
+	"GET /api/v1/deltas/{name}":        "viewer operator admin",
+	"PUT /api/v1/deltas/{name}":        "operator admin",
+	"DELETE /api/v1/deltas/{name}":     "operator admin",
+	"GET /api/v1/history":              "viewer operator admin",
+	"GET /api/v1/history/{generation}": "viewer operator admin",
+	"POST /api/v1/rollback":            "operator admin",
+	"GET /api/v1/releases":             "viewer operator admin",
+	"GET /api/v1/releases/{id}":        "viewer operator admin",
+	"GET /api/v1/tokens":               "admin",
+	"POST /api/v1/tokens":              "admin",
+	"DELETE /api/v1/tokens/{token}":    "admin",
+
+	"GET /healthz":      "all",
+	"GET /readyz":       "all",
+	"GET /metrics":      "viewer operator admin",
+	"GET /openapi.yaml": "all",
+	"GET /":             "all",
+}
+
+// TestWhoMayDoWhat walks every route with every role.
+func TestWhoMayDoWhat(t *testing.T) {
+	h := start(t, withTokens(t))
+	h.release("main@sha1:1", acme("main@sha1:1"))
+	tokens := map[string]string{
+		"bootstrap": bootstrapToken, "cluster": clusterToken, "viewer": viewerToken, "operator": operatorToken, "admin": adminToken,
+	}
+	seen := 0
+	for _, rt := range h.server.Routes() {
+		if rt.Webhook {
+			continue // asks for no token, but for a secret
+		}
+		name := rt.Method + " " + rt.Path
+		row, there := who[name]
+		if !there {
+			t.Errorf("%s has no row: say who may", name)
+			continue
+		}
+		seen++
+		may, open := strings.Fields(row), row == "all"
+		if rt.Open != open {
+			t.Errorf("%s is open: %v, want %v", name, rt.Open, open)
+		}
+		if got := h.do(rt.Method, pathOf(rt.Method, rt.Path)); (got.status == http.StatusUnauthorized) == open {
+			t.Errorf("%s without a token = %d, want 401: %v", name, got.status, !open)
+		}
+		for role, token := range tokens {
+			allowed := open || slices.Contains(may, role) || role == "cluster" && slices.Contains(may, "own")
+			got := h.do(rt.Method, pathOf(rt.Method, rt.Path), bearer(token)...)
+			if got.status == http.StatusUnauthorized || (got.status == http.StatusForbidden) == allowed {
+				t.Errorf("%s with a token of the role %s = %d %s; allowed: %v", name, role, got.status, got.body, allowed)
+			}
+			if allowed && rt.Method == http.MethodGet && got.status != http.StatusOK && !mayBeAbsent(rt.Path) {
+				t.Errorf("%s with a token of the role %s = %d, want 200", name, role, got.status)
+			}
+		}
+	}
+	if seen != len(who) {
+		t.Errorf("%d routes have a row, and there are %d rows", seen, len(who))
+	}
+}
+
+// pathOf fills in a path: what is read is there, and what is written is not, so that
+// nothing changes between two roles.
+func pathOf(method, path string) string {
+	cluster := "eu-prod-01"
+	if method != http.MethodGet {
+		cluster = "nobody"
+	}
+	return strings.NewReplacer("{cluster}", cluster, "{set}", "platform-components", "{kind}", "PlatformComponent",
+		"{name}", "keda", "{id}", "x", "{token}", "none", "{generation}", "1").Replace(path)
+}
+
+// mayBeAbsent tells whether a small fleet has nothing to show there.
+func mayBeAbsent(path string) bool {
+	return strings.HasSuffix(path, "/delta") || strings.HasSuffix(path, "{name}") || strings.HasSuffix(path, "{generation}") || strings.HasSuffix(path, "{id}")
+}
