@@ -62,6 +62,9 @@ func (f *Fleet) Register(ctx context.Context, w Write, by Registrant, r Registra
 			out.Token = by.derive(known.Salt, r.Name)
 			return plan{}, nil
 		}
+		if by.Token != nil {
+			by.Token = f.Tokens().byID[by.Token.ID] // others may have used it since
+		}
 		p, err := f.registering(v, by, r, now)
 		if err != nil {
 			return plan{}, err

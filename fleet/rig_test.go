@@ -188,6 +188,9 @@ func bodies(t testing.TB, v *fleet.View) string {
 	for _, m := range v.Members() {
 		for _, set := range v.Sets() {
 			body, err := m.Inputs(set)
+			if errors.Is(err, fleet.ErrNotFound) && m.State == fleet.OrphanedState {
+				continue // a set of a later release
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -243,6 +246,9 @@ func (r *rig) input(cluster, id string) string {
 	}
 	for _, set := range v.Sets() {
 		body, err := m.Inputs(set)
+		if errors.Is(err, fleet.ErrNotFound) && m.State == fleet.OrphanedState {
+			continue // a set of a later release
+		}
 		if err != nil {
 			r.t.Fatal(err)
 		}

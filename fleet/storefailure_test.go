@@ -123,8 +123,11 @@ func (*hanging) Load(context.Context) (*fleet.LogState, error)     { return &fle
 func (*hanging) SaveSnapshot(context.Context, *fleet.Packed) error { return nil }
 func (*hanging) Prune(context.Context, time.Time) (int64, error)   { return 0, nil }
 func (h *hanging) Generation(context.Context) (int64, error)       { return h.generation.Load(), nil }
-func (*hanging) Listen(context.Context, func(bool)) error          { return nil }
-func (*hanging) Resign(context.Context, string) error              { return nil }
+func (*hanging) Since(context.Context, int64) ([]fleet.Change, []*fleet.Token, error) {
+	return nil, nil, nil
+}
+func (*hanging) Listen(context.Context, func(bool)) error { return nil }
+func (*hanging) Resign(context.Context, string) error     { return nil }
 func (*hanging) Lead(context.Context, string, time.Duration) (bool, int64, error) {
 	return true, 0, nil
 }

@@ -115,6 +115,9 @@ func (h *harness) run(ln net.Listener) {
 		if err := h.stop(); err != nil {
 			h.t.Errorf("Serve = %v, want nil", err)
 		}
+		if secret := h.client.Transport.(*checked).shown(h.logs.String()); secret != "" {
+			h.t.Errorf("the log holds the credential %q", secret)
+		}
 	})
 }
 

@@ -34,13 +34,15 @@ var document = sync.OnceValues(func() (*openapi3.T, routers.Router) {
 	return doc, router
 })
 
-// checked is a transport that holds every answer against the document.
+// checked is a transport that holds every answer against the document, and holds
+// that none shows a credential but the one that is made by it.
 type checked struct {
-	t    *testing.T
-	next http.RoundTripper
+	t       *testing.T
+	next    http.RoundTripper
+	secrets sync.Map // string → true: those that were sent or received
 }
 
-func newChecked(t *testing.T, next *http.Transport) *checked { return &checked{t, next} }
+func newChecked(t *testing.T, next *http.Transport) *checked { return &checked{t: t, next: next} }
 
 func (c *checked) CloseIdleConnections() { c.next.(*http.Transport).CloseIdleConnections() }
 
@@ -58,7 +60,40 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := conforms(r, response, body); err != nil {
 		c.t.Errorf("%s %s answers %d against the document: %v\n%s", r.Method, r.URL.Path, response.StatusCode, err, body)
 	}
+	c.note(r, response, body)
+	if secret := c.shown(string(body)); secret != "" && response.StatusCode != http.StatusCreated {
+		c.t.Errorf("%s %s answers with the credential %q:\n%s", r.Method, r.URL.Path, secret, body)
+	}
 	return response, nil
+}
+
+// shortestSecret leaves out what tests send that is no credential.
+const shortestSecret = 12
+
+// note remembers the credentials of an exchange.
+func (c *checked) note(r *http.Request, response *http.Response, body []byte) {
+	_, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	_, password, _ := r.BasicAuth()
+	var made struct{ Token string }
+	if response.StatusCode == http.StatusCreated {
+		_ = json.Unmarshal(body, &made) // most have none
+	}
+	for _, secret := range []string{sent, password, made.Token, r.Header.Get("Idempotency-Key")} {
+		if len(secret) >= shortestSecret {
+			c.secrets.Store(secret, true)
+		}
+	}
+}
+
+// shown is a credential that a text holds; "" for none.
+func (c *checked) shown(text string) (found string) {
+	c.secrets.Range(func(secret, _ any) bool {
+		if strings.Contains(text, secret.(string)) {
+			found = secret.(string)
+		}
+		return found == ""
+	})
+	return found
 }
 
 func conforms(r *http.Request, response *http.Response, body []byte) error {

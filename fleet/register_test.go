@@ -1,0 +1,276 @@
+package fleet_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// token makes one, and returns it as who registers brings it.
+func (r *rig) token(q fleet.TokenRequest) fleet.Registrant {
+	r.t.Helper()
+	made, err := r.CreateToken(r.t.Context(), ada, q)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return r.registrant(made.Secret)
+}
+
+// registrant is who brings a token, as it is by now.
+func (r *rig) registrant(secret string) fleet.Registrant {
+	r.t.Helper()
+	t := r.Tokens().Find(fleet.HashToken(secret))
+	if t == nil {
+		r.t.Fatalf("the token %q is not known", secret)
+	}
+	return fleet.Registrant{Token: t, Role: t.Role, Cluster: t.Cluster, Labels: t.Labels, Secret: secret}
+}
+
+func (r *rig) register(by fleet.Registrant, q fleet.Registration) (*fleet.Enrolled, error) {
+	r.t.Helper()
+	if by.Token != nil {
+		key := by.Key
+		by = r.registrant(by.Secret)
+		by.Key = key
+	}
+	return r.Register(r.t.Context(), ada, by, q)
+}
+
+func (r *rig) valid(secret string) bool {
+	r.t.Helper()
+	t := r.Tokens().Find(fleet.HashToken(secret))
+	return t != nil && t.Valid(time.Now())
+}
+
+func bootstrap(labels map[string]string) fleet.TokenRequest {
+	return fleet.TokenRequest{Name: "boot", Role: fleet.RoleBootstrap, Labels: labels}
+}
+
+func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
+	r := startAcme(t)
+	boot := r.token(bootstrap(map[string]string{"environment": "dev"}))
+	got, err := r.register(boot, fleet.Registration{Name: "dot", DNS: "dot.example.com", Labels: map[string]string{"tier": "gold"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := r.member("dot.example.com").Cluster.Labels; l["environment"] != "dev" || l["tier"] != "gold" || len(l) != 2 {
+		t.Errorf("dot has labels %v", l)
+	}
+	own := r.registrant(got.Token)
+	if own.Role != fleet.RoleCluster || own.Cluster != "dot" || !r.valid(got.Token) || got.Generation != r.view().Generation() {
+		t.Errorf("dot got %+v, which is %+v", got, own)
+	}
+	r = r.again()
+	if !r.valid(got.Token) {
+		t.Error("after a restart the token is not known")
+	}
+	r.wantState("dot", fleet.Active)
+	history, err := json.Marshal(r.history())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{got.Token, boot.Secret, fmt.Sprintf("%x", fleet.HashToken(got.Token))} {
+		if strings.Contains(string(history), secret) {
+			t.Errorf("the history holds %s", secret)
+		}
+	}
+}
+
+func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
+	r := startAcme(t)
+	dev := map[string]string{"environment": "dev"}
+	boot := r.token(bootstrap(dev))
+	named := r.token(fleet.TokenRequest{Name: "for dot", Role: fleet.RoleBootstrap, Cluster: "dot"})
+	if _, err := r.register(boot, fleet.Registration{Name: "fay", DNS: "fay.example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	own, err := r.register(boot, fleet.Registration{Name: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Decommission(t.Context(), ada, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		by   fleet.Registrant
+		q    fleet.Registration
+		want error
+	}{
+		{boot, fleet.Registration{Name: "eve", Labels: map[string]string{"environment": "prod"}}, fleet.ErrForbidden},
+		{boot, fleet.Registration{Name: "cid"}, fleet.ErrForbidden}, // Git says prod
+		{boot, fleet.Registration{Name: "ann"}, fleet.ErrConflict},  // it is registered
+		{boot, fleet.Registration{Name: "fay"}, fleet.ErrConflict},
+		{boot, fleet.Registration{Name: "bob"}, fleet.ErrConflict}, // it is decommissioned
+		{boot, fleet.Registration{Name: "eve", DNS: "ann.example.com"}, fleet.ErrConflict},
+		{boot, fleet.Registration{Name: "eve", DNS: "bob.example.com"}, fleet.ErrConflict},
+		{boot, fleet.Registration{Name: "eve", DNS: "eve"}, fleet.ErrInvalid},
+		{boot, fleet.Registration{Name: "eve.example.com"}, fleet.ErrInvalid},
+		{boot, fleet.Registration{Name: "eve", Labels: map[string]string{"a b": "c"}}, fleet.ErrInvalid},
+		{named, fleet.Registration{Name: "eve"}, fleet.ErrForbidden},
+		{named, fleet.Registration{Name: "cid"}, fleet.ErrForbidden},
+		{fleet.Registrant{Role: fleet.RoleAdmin}, fleet.Registration{Name: "cid", DNS: "other.example.com"}, fleet.ErrConflict},
+		{fleet.Registrant{Role: fleet.RoleAdmin}, fleet.Registration{Name: "cid", Labels: dev}, fleet.ErrConflict},
+		{r.registrant(own.Token), fleet.Registration{Name: "fay"}, fleet.ErrForbidden},
+	} {
+		r.refused(test.want, func() (*fleet.Result, error) {
+			_, err := r.register(test.by, test.q)
+			return nil, err
+		})
+	}
+	if !r.valid(own.Token) {
+		t.Error("what was refused ended a token")
+	}
+}
+
+func TestBootstrapTokenIsUsedUp(t *testing.T) {
+	r := startAcme(t)
+	boot := r.token(fleet.TokenRequest{Name: "two", Role: fleet.RoleBootstrap, Uses: 2})
+	boot.Key = "a key that nobody guesses"
+	for i, want := range []error{nil, nil, fleet.ErrForbidden, fleet.ErrForbidden} {
+		name := fmt.Sprintf("new-%d", i)
+		if _, err := r.register(boot, fleet.Registration{Name: name}); !errors.Is(err, want) {
+			t.Errorf("registration %d: %v, want %v", i, err, want)
+		}
+	}
+	if _, err := r.register(boot, fleet.Registration{Name: "new-1"}); err != nil {
+		t.Errorf("what was answered before, repeated: %v", err)
+	}
+}
+
+// What a client repeats, because it heard no answer, gets the same answer.
+func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
+	r := startAcme(t)
+	boot := r.token(bootstrap(nil))
+	boot.Key = "7e6d7be4-b454-4b1c-9f43-1d2c3b4a59aa"
+	first, err := r.register(boot, fleet.Registration{Name: "dot"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = r.again()
+	second, err := r.register(boot, fleet.Registration{Name: "dot"})
+	if err != nil || second.Token != first.Token || !r.valid(first.Token) {
+		t.Errorf("repeated: %+v, %v, want %+v", second, err, first)
+	}
+	other := boot
+	other.Key = "another key altogether"
+	if _, err := r.register(other, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
+		t.Errorf("with another key: %v, want %v", err, fleet.ErrConflict)
+	}
+	thief := r.token(fleet.TokenRequest{Name: "thief", Role: fleet.RoleBootstrap})
+	thief.Key = boot.Key
+	if _, err := r.register(thief, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
+		t.Errorf("with the key and another token: %v, want %v", err, fleet.ErrConflict)
+	}
+
+	own := r.registrant(first.Token)
+	own.Key = "a key for the rotation"
+	rotated, err := r.register(own, fleet.Registration{Name: "dot"})
+	if err != nil || r.valid(first.Token) || !r.valid(rotated.Token) {
+		t.Fatalf("rotated: %+v, %v; the old one is valid: %v", rotated, err, r.valid(first.Token))
+	}
+	again, err := r.register(own, fleet.Registration{Name: "dot"}) // with the old token
+	if err != nil || again.Token != rotated.Token {
+		t.Errorf("a rotation repeated: %+v, %v, want %+v", again, err, rotated)
+	}
+	own.Key = ""
+	if _, err := r.register(own, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrUnauthenticated) {
+		t.Errorf("with a token that was replaced: %v, want %v", err, fleet.ErrUnauthenticated)
+	}
+	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
+		t.Errorf("the first request once more, after the rotation: %v, want %v", err, fleet.ErrConflict)
+	}
+}
+
+func TestReplayEndsAfterAnHour(t *testing.T) {
+	c := newClock()
+	r := startAcme(t, at(c))
+	boot := r.token(bootstrap(nil))
+	boot.Key = "a key that nobody guesses"
+	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); err != nil {
+		t.Fatal(err)
+	}
+	c.forward(time.Hour)
+	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
+		t.Errorf("an hour later: %v, want %v", err, fleet.ErrConflict)
+	}
+}
+
+func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
+	r := startAcme(t)
+	boot := r.token(bootstrap(nil))
+	got, err := r.register(boot, fleet.Registration{Name: "dot"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Decommission(t.Context(), ada, "dot"); err != nil {
+		t.Fatal(err)
+	}
+	if !r.valid(got.Token) {
+		t.Error("the token of a decommissioned cluster has ended, and it must poll its empty sets")
+	}
+	if _, err := r.Purge(t.Context(), ada, "dot"); err != nil {
+		t.Fatal(err)
+	}
+	if r.valid(got.Token) {
+		t.Error("the token of a purged cluster is valid")
+	}
+	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); err != nil {
+		t.Errorf("a purged cluster registers again: %v", err)
+	}
+}
+
+// A thousand clusters boot at once, and each asks three times, as one that heard
+// no answer does.
+func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
+	r := startAcme(t)
+	boot := r.token(fleet.TokenRequest{Name: "boot", Role: fleet.RoleBootstrap, Uses: 1000, Labels: map[string]string{"environment": "dev"}})
+	const clusters, times = 1000, 3
+	var mu sync.Mutex
+	got := map[string]map[string]bool{} // by cluster: its tokens
+	var all sync.WaitGroup
+	for n := range clusters * times {
+		all.Go(func() {
+			by, name := boot, fmt.Sprintf("new-%d", n%clusters)
+			by.Key = "the key of the cluster " + name
+			one, err := r.register(by, fleet.Registration{Name: name})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if got[name] == nil {
+				got[name] = map[string]bool{}
+			}
+			got[name][one.Token] = true
+		})
+	}
+	all.Wait()
+	tokens := map[string]bool{}
+	for name, own := range got {
+		if len(own) != 1 {
+			t.Errorf("%s got %d tokens, want the same each time", name, len(own))
+		}
+		for token := range own {
+			tokens[token] = r.valid(token)
+		}
+		r.wantState(name, fleet.Active)
+	}
+	for token, valid := range tokens {
+		if !valid {
+			t.Errorf("%s is not valid", token)
+		}
+	}
+	if len(tokens) != clusters || len(r.view().Members()) != clusters+3 {
+		t.Errorf("%d tokens and %d clusters, want %d and 3 more", len(tokens), len(r.view().Members()), clusters)
+	}
+	if used := r.registrant(boot.Secret).Token.Used; used != clusters {
+		t.Errorf("the bootstrap token was used %d times, want %d", used, clusters)
+	}
+}

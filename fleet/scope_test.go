@@ -1,0 +1,84 @@
+package fleet_test
+
+import (
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// An operator who is limited to a selector reaches no other cluster, in whatever
+// way, and does everything within it.
+func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
+	r := startAcme(t)
+	r.declare(`{name: dot, labels: {environment: dev}}`)
+	r.declare(`{name: pia, labels: {environment: prod}}`)
+	start := r.view().Generation()
+	r.apply(`{name: everywhere, selector: {}, edits: [{kind: App, name: db, patch: {spec: {tag: v2}}}]}`)
+	r.patch("pia", "App/web", `{"spec":{"tag":"own"}}`)
+
+	eu := ada
+	eu.Scope = &fleet.Selector{MatchLabels: map[string]string{"environment": "dev"}}
+	delta := func(document string) func() (*fleet.Result, error) {
+		return func() (*fleet.Result, error) { return r.PutDelta(t.Context(), eu, r.document(document)) }
+	}
+	const edit = `edits: [{kind: App, name: web, patch: {spec: {tag: v3}}}]}`
+	for what, do := range map[string]func() (*fleet.Result, error){
+		"an object":                        func() (*fleet.Result, error) { return r.DeleteObject(t.Context(), eu, "cid", objectNamed("App/db")) },
+		"a delta for all":                  delta(`{name: x, selector: {}, ` + edit),
+		"a delta for prod":                 delta(`{name: x, selector: {matchLabels: {environment: prod}}, ` + edit),
+		"a delta for what may come":        delta(`{name: x, selector: {matchLabels: {region: eu}}, ` + edit),
+		"a delta for dev and test":         delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: In, values: [dev, test]}]}, ` + edit),
+		"a delta for whatever environment": delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: Exists}]}, ` + edit),
+		"a delta for all but prod":         delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: NotIn, values: [prod]}]}, ` + edit),
+		"a delta for one of prod":          delta(`{name: x, clusters: [ann, cid], ` + edit),
+		"a delta for one yet to come":      delta(`{name: x, clusters: [ann, nobody], ` + edit),
+		"a delta of all made one of dev":   delta(`{name: everywhere, selector: {matchLabels: {environment: dev}}, ` + edit),
+		"dropping a delta of all":          func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "delta/everywhere") },
+		"the own delta of another":         delta(`{cluster: pia, ` + edit),
+		"dropping the own one of another":  func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "cluster/pia") },
+		"relabelling out of the scope": func() (*fleet.Result, error) {
+			return r.Redeclare(t.Context(), eu, "dot", []byte(`{"labels":{"environment":"prod"}}`))
+		},
+		"relabelling into the scope": func() (*fleet.Result, error) {
+			return r.Redeclare(t.Context(), eu, "pia", []byte(`{"labels":{"environment":"dev"}}`))
+		},
+		"declaring outside": func() (*fleet.Result, error) {
+			_, result, err := r.Declare(t.Context(), eu, []byte(`{name: eve, labels: {environment: prod}}`))
+			return result, err
+		},
+		"decommissioning":  func() (*fleet.Result, error) { return r.Decommission(t.Context(), eu, "pia") },
+		"rolling all back": func() (*fleet.Result, error) { return r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start}) },
+		"rolling another's back": func() (*fleet.Result, error) {
+			return r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start, Delta: "cluster/pia"})
+		},
+		"trying it out": func() (*fleet.Result, error) {
+			dry := eu
+			dry.DryRun = true
+			return r.DeleteObject(t.Context(), dry, "cid", objectNamed("App/db"))
+		},
+	} {
+		t.Log(what)
+		r.refused(fleet.ErrForbidden, do)
+	}
+
+	for what, do := range map[string]func() (*fleet.Result, error){
+		"an object":      func() (*fleet.Result, error) { return r.DeleteObject(t.Context(), eu, "ann", objectNamed("App/db")) },
+		"a delta of dev": delta(`{name: a, selector: {matchLabels: {environment: dev, region: eu}}, ` + edit),
+		"of one value":   delta(`{name: b, selector: {matchExpressions: [{key: environment, operator: In, values: [dev]}]}, ` + edit),
+		"of names":       delta(`{name: c, clusters: [ann, dot], ` + edit),
+		"relabelling": func() (*fleet.Result, error) {
+			return r.Redeclare(t.Context(), eu, "dot", []byte(`{"labels":{"tier":"gold"}}`))
+		},
+		"declaring": func() (*fleet.Result, error) {
+			_, result, err := r.Declare(t.Context(), eu, []byte(`{name: eve, labels: {environment: dev}}`))
+			return result, err
+		},
+	} {
+		if _, err := do(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start, Delta: "delta/a"}); err != nil {
+		t.Error(err)
+	}
+}

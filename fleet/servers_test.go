@@ -1,0 +1,249 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/sqlstore"
+	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
+)
+
+// several are servers on one PostgreSQL, each with a handle of its own.
+func several(t *testing.T, n int) ([]*rig, database) {
+	t.Helper()
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	s := newScript()
+	s.put("main@1", acme())
+	var all []*rig
+	for range n {
+		r := start(t, s, openStore(t, url))
+		r.awaitRevision("main@1")
+		all = append(all, r)
+	}
+	return all, database{server, url}
+}
+
+// database is one of a PostgreSQL server.
+type database struct {
+	*pgtest.Server
+	url string
+}
+
+// agree waits until all are at one generation, and holds that they serve the same.
+func agree(t *testing.T, all []*rig) {
+	t.Helper()
+	last := int64(0)
+	for _, r := range all {
+		last = max(last, r.view().Generation())
+	}
+	for _, r := range all {
+		r.await(fmt.Sprintf("generation %d", last), func() bool { return r.view().Generation() >= last })
+	}
+	for _, r := range all[1:] {
+		if got, want := bodies(t, r.view()), bodies(t, all[0].view()); got != want || r.view().Generation() != all[0].view().Generation() {
+			t.Errorf("one serves\n%s\nthe other\n%s", want, got)
+		}
+	}
+}
+
+func leaders(all []*rig) (leading []*rig) {
+	for _, r := range all {
+		if r.Status().Leading {
+			leading = append(leading, r)
+		}
+	}
+	return leading
+}
+
+func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
+	all, _ := several(t, 3)
+	var writing sync.WaitGroup
+	for i, r := range all {
+		writing.Go(func() {
+			boot, err := r.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: fmt.Sprint("boot", i), Role: fleet.RoleBootstrap})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for n := range 20 {
+				name := fmt.Sprintf("new-%d-%d", i, n)
+				if _, err := r.register(r.registrant(boot.Secret), fleet.Registration{Name: name}); err != nil {
+					t.Error(err)
+				}
+				r.patch(name, "App/web", fmt.Sprintf(`{"spec":{"tag":"v%d"}}`, n))
+				if n%4 == 0 {
+					if _, err := r.Decommission(t.Context(), ada, name); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	writing.Wait()
+	agree(t, all)
+	if n := len(all[0].view().Members()); n != 63 {
+		t.Errorf("%d clusters, want 63", n)
+	}
+	all[0].source.put("main@2", acme("base/db.yaml", app("db", "{tag: v2}")))
+	all[1].Look() // whichever leads
+	for _, r := range all {
+		r.awaitRevision("main@2")
+	}
+	agree(t, all)
+	seen := map[int64]bool{}
+	for _, c := range all[0].history() {
+		if seen[c.Generation] {
+			t.Errorf("two changes have generation %d", c.Generation)
+		}
+		seen[c.Generation] = true
+	}
+}
+
+func TestOneServerLeadsAndAnotherTakesOver(t *testing.T) {
+	all, _ := several(t, 3)
+	for round := range 2 {
+		all[0].await("a leader", func() bool { return len(leaders(all)) == 1 })
+		leading := leaders(all)[0]
+		leading.stop()
+		var left []*rig
+		for _, r := range all {
+			if r != leading {
+				left = append(left, r)
+			}
+		}
+		all = left
+		all[0].await("another leader", func() bool { return len(leaders(all)) == 1 })
+		all[0].source.put(fmt.Sprint("main@", round+2), acme())
+		all[0].Look()
+		all[0].awaitRevision(fmt.Sprint("main@", round+2))
+	}
+}
+
+// A server that stops without a word leads no longer than its lease, and what it
+// does after that is not kept.
+func TestLeaseThatIsNotRenewedEnds(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.Database(t)
+	s := newScript()
+	s.put("main@1", acme())
+	dead := &paused{Store: openStore(t, url)}
+	a := start(t, s, dead)
+	a.awaitRevision("main@1")
+	a.await("the lease", func() bool { return a.Status().Leading })
+	dead.pause()
+	defer dead.resume()
+	b := start(t, s, openStore(t, url))
+	b.await("the takeover", func() bool { return b.Status().Leading })
+	b.release("main@2", acme("base/db.yaml", app("db", "{tag: v2}")))
+	c := &fleet.Change{Generation: b.view().Generation() + 1, At: time.Now(), Kind: fleet.Withdrawn, Actor: "tributary", Holder: "who led before"}
+	if err := openStore(t, url).Append(t.Context(), c); !errors.Is(err, fleet.ErrConflict) {
+		t.Errorf("a change by who does not lead any more: %v, want %v", err, fleet.ErrConflict)
+	}
+}
+
+// paused is a store that its server does not reach for a while.
+type paused struct {
+	fleet.Store
+	mu sync.RWMutex
+}
+
+func (p *paused) pause()  { p.mu.Lock() }
+func (p *paused) resume() { p.mu.Unlock() }
+
+func (p *paused) Lead(ctx context.Context, holder string, ttl time.Duration) (bool, int64, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.Store.Lead(ctx, holder, ttl)
+}
+
+func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
+	all, database := several(t, 1)
+	reader, err := sqlstore.OpenReadOnly(t.Context(), database.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = reader.Close() })
+	follower := start(t, all[0].source, reader, func(c *fleet.Config) { c.ReadOnly, c.Source = true, nil })
+	follower.awaitRevision("main@1")
+	all[0].patch("ann", "App/web", `{"spec":{"tag":"own"}}`)
+	agree(t, []*rig{all[0], follower})
+	all[0].release("main@2", acme("base/db.yaml", app("db", "{tag: v2}")))
+	follower.awaitRevision("main@2")
+	agree(t, []*rig{all[0], follower})
+	if follower.Status().Leading {
+		t.Error("a read-only server leads")
+	}
+	follower.refused(fleet.ErrReadOnly, func() (*fleet.Result, error) {
+		return follower.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db"))
+	})
+	if _, err := follower.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: "x", Role: fleet.RoleViewer}); !errors.Is(err, fleet.ErrReadOnly) {
+		t.Errorf("CreateToken: %v, want %v", err, fleet.ErrReadOnly)
+	}
+}
+
+// Without the database nothing is written, and all else goes on; with it everything.
+func TestLostDatabaseStopsWritesAlone(t *testing.T) {
+	all, server := several(t, 2)
+	before := bodies(t, all[0].view())
+	server.Stop(t)
+	for _, r := range all {
+		if _, err := r.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db")); !errors.Is(err, fleet.ErrStore) {
+			t.Errorf("a write without the database: %v, want %v", err, fleet.ErrStore)
+		}
+		if got := bodies(t, r.view()); got != before {
+			t.Errorf("without the database %s is served, want %s", got, before)
+		}
+	}
+	server.Resume(t)
+	for i, r := range all {
+		r.await("a write", func() bool {
+			_, err := r.PatchObject(t.Context(), ada, "ann", objectNamed("App/web"), fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(fmt.Sprintf(`{"spec":{"tag":"own%d"}}`, i))})
+			return err == nil
+		})
+	}
+	agree(t, all)
+	all[0].await("a leader", func() bool { return len(leaders(all)) == 1 })
+	all[0].source.put("main@2", acme())
+	all[0].Look()
+	for _, r := range all {
+		r.awaitRevision("main@2")
+	}
+}
+
+func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
+	all, _ := several(t, 2)
+	made, err := all[0].CreateToken(t.Context(), ada, fleet.TokenRequest{Name: "grace", Role: fleet.RoleViewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func(r *rig) func() bool { return func() bool { return r.valid(made.Secret) } }
+	all[1].await("the token", known(all[1]))
+	if _, err := all[1].RevokeToken(t.Context(), ada, "grace"); err != nil {
+		t.Fatal(err)
+	}
+	all[0].await("the end of the token", func() bool { return !known(all[0])() })
+}
+
+func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
+	all, _ := several(t, 2)
+	now := time.Now()
+	all[0].member("ann").Polled("apps", now, 7, "flux-operator/v0.58.1")
+	want := fleet.Poll{Cluster: "ann", Set: "apps", At: now.UTC().Truncate(time.Microsecond), Generation: 7, Agent: "flux-operator/v0.58.1"}
+	for _, r := range all {
+		r.await("the poll", func() bool {
+			polls := r.Polls(t.Context(), "ann", "bob")
+			return len(polls["ann"]) == 1 && polls["ann"][0] == want && polls["bob"] == nil
+		})
+	}
+	all[0].member("bob").Polled("apps", now, 8, "")
+	all[0].stop() // saves what is left
+	if polls := all[1].Polls(t.Context(), "bob")["bob"]; len(polls) != 1 || polls[0].Generation != 8 {
+		t.Errorf("after a stop the polls are %+v", polls)
+	}
+}

@@ -1,0 +1,235 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+const rootToken = "root-4f1b2c3d4e5f60718293"
+
+func withAdminToken(t *testing.T) func(*server.Config) {
+	t.Helper()
+	file := writeFile(t, "admin-token", rootToken+"\n")
+	return func(c *server.Config) { c.AdminTokenFile = file }
+}
+
+// as sends a request with a token, and JSON as its body unless that is empty.
+func (h *harness) as(token, method, path, body string, headers ...string) reply {
+	h.t.Helper()
+	kind := ""
+	if body != "" {
+		kind = "application/json"
+	}
+	if method == http.MethodPatch {
+		kind = "application/merge-patch+json"
+	}
+	return h.change(method, path, kind, body, append(bearer(token), headers...)...)
+}
+
+// made decodes a 201.
+func (r reply) made(t *testing.T) server.NewTokenAnswer {
+	t.Helper()
+	var made server.NewTokenAnswer
+	if err := json.Unmarshal(r.body, &made); err != nil || r.status != http.StatusCreated {
+		t.Fatalf("status %d: %s, want 201", r.status, r.body)
+	}
+	return made
+}
+
+func (h *harness) newToken(request string) server.NewTokenAnswer {
+	h.t.Helper()
+	return h.as(rootToken, http.MethodPost, "/api/v1/tokens", request).made(h.t)
+}
+
+func (h *harness) register(token, request string, headers ...string) reply {
+	h.t.Helper()
+	return h.as(token, http.MethodPost, "/api/v1/register", request, headers...)
+}
+
+func (h *harness) wantStatus(what string, got reply, want int) {
+	h.t.Helper()
+	if got.status != want {
+		h.t.Errorf("%s = %d %s, want %d", what, got.status, got.body, want)
+	}
+}
+
+// From nothing to a cluster that polls, and back to nothing.
+func TestClusterComesAndGoes(t *testing.T) {
+	h := startLive(t, withAdminToken(t))
+	boot := h.newToken(`{"name":"boot","role":"bootstrap","labels":{"environment":"dev"},"uses":1,"ttl":"1h"}`)
+	own := h.register(boot.Secret, `{"name":"new","dns":"new.example.com","labels":{"tier":"gold"}}`).made(t).Secret
+
+	poll := func(cluster, set string) reply {
+		return h.get("/api/v1/flux/clusters/"+cluster+"/"+set, bearer(own)...)
+	}
+	h.wantStatus("its poll", poll("new", "apps"), http.StatusOK)
+	h.wantStatus("its poll by dns", poll("new.example.com", "namespaces"), http.StatusOK)
+	h.wantStatus("another's poll", poll("one", "apps"), http.StatusForbidden)
+	h.wantStatus("its history", h.get("/api/v1/history?cluster=new", bearer(own)...), http.StatusForbidden)
+	h.wantStatus("registering with what is used up", h.register(boot.Secret, `{"name":"more"}`), http.StatusForbidden)
+
+	h.as(rootToken, http.MethodPatch, "/api/v1/clusters/new", `{"labels":{"tier":"silver"}}`).kept(t)
+	if got := poll("new", "apps"); !strings.Contains(string(got.body), `"tier":"silver"`) {
+		t.Errorf("after relabelling it is answered %s", got.body)
+	}
+	gone := h.as(rootToken, http.MethodDelete, "/api/v1/clusters/new", "").kept(t)
+	if len(gone.Changes) != 2 {
+		t.Errorf("decommissioning changes %+v, want two inputs removed", gone.Changes)
+	}
+	for _, set := range []string{"apps", "namespaces"} {
+		if got := poll("new", set); got.status != http.StatusOK || string(got.body) != `{"inputs":[]}` {
+			t.Errorf("a decommissioned cluster is answered %d %s", got.status, got.body)
+		}
+	}
+	var c server.ClusterAnswer
+	h.get("/api/v1/clusters/new", bearer(rootToken)...).into(t, &c)
+	if c.State != fleet.DecommissionedState || c.Decommissioned.Generation != gone.Generation || len(c.Polls) != 2 || c.Polls[0].Generation < gone.Generation {
+		t.Errorf("it is shown as %+v", c)
+	}
+	h.wantStatus("a management cluster", h.get("/api/v1/flux/clusters?selector=tier", bearer(rootToken)...), http.StatusNotFound)
+
+	h.as(rootToken, http.MethodDelete, "/api/v1/clusters/new?purge=true", "").kept(t)
+	h.wantStatus("a poll after the purge", poll("new", "apps"), http.StatusUnauthorized)
+	h.wantStatus("the cluster after the purge", h.get("/api/v1/clusters/new", bearer(rootToken)...), http.StatusNotFound)
+}
+
+func TestRegistrationMayBeRepeatedAndRotated(t *testing.T) {
+	h := startLive(t, withAdminToken(t))
+	boot := h.newToken(`{"name":"boot","role":"bootstrap"}`).Secret
+	key := []string{server.IdempotencyKey, "2b1a7e7c-3f5d-4d0f-8c66-1f0c5a1d2e3f"}
+	first := h.register(boot, `{"name":"new"}`, key...).made(t).Secret
+	if again := h.register(boot, `{"name":"new"}`, key...).made(t).Secret; again != first {
+		t.Error("the same request has another answer")
+	}
+	h.register(boot, `{"name":"new"}`).problem(t, http.StatusConflict, "conflict")
+	h.register(boot, `{"name":"new"}`, server.IdempotencyKey, "short").problem(t, http.StatusBadRequest, "bad-request")
+	second := h.register(first, `{"name":"new"}`, key...).made(t).Secret
+	if second == first {
+		t.Error("the token is not rotated")
+	}
+	poll := func(token string) reply { return h.get("/api/v1/flux/clusters/new/apps", bearer(token)...) }
+	h.wantStatus("a poll with the old token", poll(first), http.StatusUnauthorized)
+	h.wantStatus("a poll with the new one", poll(second), http.StatusOK)
+	if again := h.register(first, `{"name":"new"}`, key...).made(t).Secret; again != second {
+		t.Error("the rotation, repeated, has another answer")
+	}
+	h.register(first, `{"name":"new"}`).problem(t, http.StatusUnauthorized, "unauthenticated")
+	h.register(second, `{"name":"other"}`).problem(t, http.StatusForbidden, "forbidden")
+}
+
+func TestTokensAreShownOnceAndRevoked(t *testing.T) {
+	h := startLive(t, withAdminToken(t))
+	made := h.newToken(`{"name":"grace","role":"operator","selector":{"matchLabels":{"environment":"dev"}}}`)
+	h.wantStatus("what it may", h.get("/api/v1/clusters", bearer(made.Secret)...), http.StatusOK)
+	var list server.List[server.TokenAnswer]
+	h.get("/api/v1/tokens", bearer(rootToken)...).into(t, &list)
+	if len(list.Items) != 1 || list.Items[0].LastUsedAt == nil || list.Items[0].CreatedBy != "admin" {
+		t.Errorf("the tokens are %+v", list.Items)
+	}
+	h.as(rootToken, http.MethodPost, "/api/v1/tokens", `{"name":"grace","role":"viewer"}`).problem(t, http.StatusConflict, "conflict")
+	patch := func(cluster string) reply {
+		return h.as(made.Secret, http.MethodPatch, "/api/v1/clusters/"+cluster+"/objects/App/web", `{"spec":{"tag":"v2"}}`)
+	}
+	h.wantStatus("a patch within its selector", patch("one"), http.StatusOK)
+	patch("two").problem(t, http.StatusForbidden, "forbidden")
+	h.as(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
+	h.wantStatus("a revoked token", patch("one"), http.StatusUnauthorized)
+	h.as(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").problem(t, http.StatusNotFound, "not-found")
+	h.as(rootToken, http.MethodDelete, "/api/v1/tokens/"+made.ID, "").kept(t) // as it is
+	h.get("/api/v1/tokens?all=true", bearer(rootToken)...).into(t, &list)
+	if len(list.Items) != 1 || list.Items[0].RevokedAt == nil {
+		t.Errorf("the tokens are %+v", list.Items)
+	}
+	for _, wrong := range []string{
+		`{"name":"","role":"viewer"}`, `{"name":"a/b","role":"viewer"}`, `{"name":"x","role":"root"}`, `{"name":"x","role":"cluster"}`,
+		`{"name":"x","role":"viewer","cluster":"one"}`, `{"name":"x","role":"viewer","uses":1}`, `{"name":"x","role":"viewer","selector":{}}`,
+		`{"name":"x","role":"bootstrap","uses":-1}`, `{"name":"x","role":"viewer","ttl":"soon"}`, `{"name":"x","role":"viewer","ttl":"-1h"}`,
+		`{"name":"x","role":"operator","selector":{"matchExpressions":[{"key":"a","operator":"Is"}]}}`,
+	} {
+		h.as(rootToken, http.MethodPost, "/api/v1/tokens", wrong).problem(t, http.StatusUnprocessableEntity, "invalid")
+	}
+}
+
+func TestExpiredTokenIsNoneAnyMore(t *testing.T) {
+	h := startLive(t, withAdminToken(t))
+	made := h.newToken(`{"name":"brief","role":"viewer","ttl":"1s"}`)
+	eventually(t, func() bool {
+		return h.get("/api/v1/clusters", bearer(made.Secret)...).status == http.StatusUnauthorized
+	})
+}
+
+// Where everybody is admin a token still says who somebody is, until the first
+// token for people closes the door for good.
+func TestFirstTokenForPeopleClosesTheDoor(t *testing.T) {
+	h := startLive(t)
+	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).made(t).Secret
+	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", bearer(own)...), http.StatusOK)
+	h.wantStatus("another's poll", h.get("/api/v1/flux/clusters/one/apps", bearer(own)...), http.StatusForbidden)
+	h.wantStatus("nobody", h.get("/api/v1/tokens"), http.StatusOK)
+	made := h.change(http.MethodPost, "/api/v1/tokens", "application/json", `{"name":"ada","role":"admin"}`).made(t)
+	h.wantStatus("nobody, once there is a token", h.get("/api/v1/tokens"), http.StatusUnauthorized)
+	h.as(made.Secret, http.MethodDelete, "/api/v1/tokens/ada", "").kept(t)
+	h.wantStatus("nobody, once it is revoked", h.get("/api/v1/tokens"), http.StatusUnauthorized)
+}
+
+func TestIfMatchOfAClusterHolds(t *testing.T) {
+	h := startLive(t)
+	h.change(http.MethodPost, "/api/v1/clusters", "application/yaml", "name: new\nlabels: {tier: gold}\n").made(t)
+	tag := h.get("/api/v1/clusters/new").header.Get("ETag")
+	patch := func(match string) reply {
+		return h.change(http.MethodPatch, "/api/v1/clusters/new", "application/merge-patch+json", `{"labels":{"tier":"silver"}}`, "If-Match", match)
+	}
+	patch(`"other"`).problem(t, http.StatusPreconditionFailed, "stale")
+	patch(tag).kept(t)
+	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "", "If-Match", tag).problem(t, http.StatusPreconditionFailed, "stale")
+}
+
+func TestPollsOfPeopleAreNotTheClusters(t *testing.T) {
+	h := startLive(t, withAdminToken(t))
+	polls := func() []fleet.Poll {
+		var c server.ClusterAnswer
+		h.get("/api/v1/clusters/one", bearer(rootToken)...).into(t, &c)
+		return c.Polls
+	}
+	h.get("/api/v1/flux/clusters/one/apps", bearer(rootToken)...)
+	if got := polls(); got != nil {
+		t.Errorf("a look of an admin counts as %+v", got)
+	}
+	h.get("/api/v1/flux/clusters/one/apps", append(bearer(rootToken), "User-Agent", "flux-operator/v0.58.1")...)
+	if got := polls(); len(got) != 1 || got[0].Agent != "flux-operator/v0.58.1" || time.Since(got[0].At) > time.Minute {
+		t.Errorf("a poll of the operator counts as %+v", got)
+	}
+}
+
+func TestRegistrationsAreBounded(t *testing.T) {
+	h := startLive(t, withAdminToken(t))
+	boot := h.newToken(`{"name":"boot","role":"bootstrap"}`).Secret
+	var mu sync.Mutex
+	seen := map[int]int{}
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for n := range 500 {
+				got := h.register(boot, fmt.Sprintf(`{"name":"%d-%d.x"}`, worker, n)) // never one that is good
+				mu.Lock()
+				seen[got.status]++
+				mu.Unlock()
+				if got.status == http.StatusTooManyRequests && got.header.Get("Retry-After") == "" {
+					t.Error("429 without Retry-After")
+				}
+			}
+		})
+	}
+	all.Wait()
+	if seen[http.StatusTooManyRequests] == 0 || seen[http.StatusUnprocessableEntity] < 2000 {
+		t.Errorf("the answers were %v, want the first 2,500 to be heard and not all the others", seen)
+	}
+}
