@@ -94,7 +94,7 @@ func (r Registration) check() Problems {
 
 // registering is the plan for a registration, without the new token.
 func (f *Fleet) registering(v *View, by Registrant, r Registration, now time.Time) (plan, error) {
-	var p plan
+	p := plan{about: r.Name}
 	if err := by.may(&r, now); err != nil {
 		return p, err
 	}

@@ -174,6 +174,9 @@ func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
 	if err != nil || r.valid(first.Token) || !r.valid(rotated.Token) {
 		t.Fatalf("rotated: %+v, %v; the old one is valid: %v", rotated, err, r.valid(first.Token))
 	}
+	if last := r.history()[len(r.history())-1]; last.Kind != fleet.Registered || len(last.Clusters) != 1 || last.Clusters[0] != "dot" || len(last.Tokens) != 2 {
+		t.Errorf("the history has %+v", last)
+	}
 	again, err := r.register(own, fleet.Registration{Name: "dot"}) // with the old token
 	if err != nil || again.Token != rotated.Token {
 		t.Errorf("a rotation repeated: %+v, %v, want %+v", again, err, rotated)

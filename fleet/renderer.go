@@ -28,6 +28,9 @@ type Repo interface {
 	Sets() []string
 	// Clusters are the clusters that could be read, sorted by name.
 	Clusters() []Cluster
+	// ResourceSets are the objects that turn inputs into others in the clusters,
+	// sorted by namespace and name.
+	ResourceSets() []Object
 	// Problems are the faults and warnings of the tree as a whole, sorted.
 	Problems() Problems
 	// Render computes what one cluster gets with those deltas, which are in the

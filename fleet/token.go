@@ -3,6 +3,7 @@ package fleet
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -89,4 +90,4 @@ const tokenPrefix = "trb_"
 func newSecret() string { return tokenPrefix + rand.Text() + rand.Text() }
 
 // newTokenID is short, and safe in a path.
-func newTokenID() string { return rand.Text()[:12] }
+func newTokenID() string { return strings.ToLower(rand.Text()[:12]) }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -14,7 +15,8 @@ import (
 
 // TokenRequest asks for a token.
 type TokenRequest struct {
-	Name     string            `json:"name"`
+	// Name may be empty: then it gets one.
+	Name     string            `json:"name,omitempty"`
 	Role     Role              `json:"role"`
 	Cluster  string            `json:"cluster,omitempty"`
 	Labels   map[string]string `json:"labels,omitempty"`
@@ -41,10 +43,7 @@ func (r TokenRequest) check() Problems {
 	wrong := func(field, format string, args ...any) {
 		problems = append(problems, Problem{Field: field, Message: fmt.Sprintf(format, args...)})
 	}
-	switch {
-	case r.Name == "":
-		wrong("name", "is missing: history and logs name the token by it")
-	case len(r.Name) > longestName || strings.ContainsFunc(r.Name, func(c rune) bool { return !unicode.IsPrint(c) || c == '/' }):
+	if len(r.Name) > longestName || strings.ContainsFunc(r.Name, func(c rune) bool { return !unicode.IsPrint(c) || c == '/' }) {
 		wrong("name", "must be at most %d printable characters without /", longestName)
 	}
 	switch r.Role {
@@ -99,13 +98,16 @@ func (f *Fleet) CreateToken(ctx context.Context, w Write, r TokenRequest) (*NewT
 	if problems := r.check(); len(problems) > 0 {
 		return nil, problems
 	}
-	made := &NewToken{Secret: newSecret()}
+	made, id := &NewToken{Secret: newSecret()}, newTokenID()
+	if r.Name == "" {
+		r.Name = cmp.Or(r.Cluster, string(r.Role)) + "-" + id
+	}
 	err := f.writeTokens(ctx, w, func(now time.Time) ([]TokenChange, error) {
 		if t, err := f.Tokens().named(r.Name, now); err == nil && t.Valid(now) {
 			return nil, fmt.Errorf("token %q: %w: there is one of that name; revoke it, or choose another", r.Name, ErrConflict)
 		}
 		made.Token = Token{
-			ID: newTokenID(), Name: r.Name, Role: r.Role, Cluster: r.Cluster, Labels: r.Labels, Selector: r.Selector, Uses: r.Uses,
+			ID: id, Name: r.Name, Role: r.Role, Cluster: r.Cluster, Labels: r.Labels, Selector: r.Selector, Uses: r.Uses,
 			CreatedAt: now, CreatedBy: w.Actor, TokenSecret: TokenSecret{Hash: HashToken(made.Secret)},
 		}
 		if r.TTL > 0 {

@@ -49,6 +49,10 @@ func (v *View) Release() Release { return v.base.release }
 // Sets are the names of the input sets, in fleet.yaml's order.
 func (v *View) Sets() []string { return v.base.sets }
 
+// ResourceSets are the objects that turn inputs into others in the clusters, sorted
+// by namespace and name.
+func (v *View) ResourceSets() []Object { return v.base.repo.ResourceSets() }
+
 // Members are all clusters, sorted by name.
 func (v *View) Members() []*Member { return v.members }
 

@@ -46,6 +46,8 @@ type plan struct {
 	changes []DeltaChange
 	records []RecordChange
 	tokens  []TokenChange
+	// about is a cluster that the plan is for, whatever it changes; empty for none.
+	about string
 	// strict refuses parts that cannot be applied even where they could not before.
 	strict bool
 	// warnings are for who asked.
@@ -206,6 +208,9 @@ func (v *View) planned(p plan) (next *View, names []string) {
 	next = v.clone()
 	next.state = v.state.with(p.changes, p.records)
 	found := v.concerned(p.changes)
+	if p.about != "" {
+		found[p.about] = true
+	}
 	if len(p.records) > 0 {
 		var recorded []string
 		for _, c := range p.records {

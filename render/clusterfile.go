@@ -1,10 +1,8 @@
 package render
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -69,35 +67,13 @@ func (o *inlineObject) decodeNode(d *document, path string, n *yaml.Node) {
 // are left out of the list, so that one fault is told once.
 func readClusters(tree fs.FS) ([]fleet.Cluster, fleet.Problems) {
 	var clusters []fleet.Cluster
-	var problems fleet.Problems
-	_ = fs.WalkDir(tree, clustersDir, func(name string, entry fs.DirEntry, err error) error {
-		switch ext := path.Ext(name); {
-		case errors.Is(err, fs.ErrNotExist) && name == clustersDir:
-			// A fleet may have no cluster files.
-		case err != nil:
-			problems = append(problems, fleet.Problem{File: name, Message: missing(err, "is it a link?")})
-		case strings.HasPrefix(path.Base(name), "."):
-			// Editors keep their locks and swaps in such files.
-		case !entry.IsDir() && (ext == ".yaml" || ext == ".yml"):
-			found, wrong := readClusterFile(tree, name)
-			clusters, problems = append(clusters, found...), append(problems, wrong...)
-		case linksToDirectory(tree, name, entry):
-			problems = append(problems, fleet.Problem{File: name, Message: "is a link to a directory, which is not followed; put the cluster files themselves here"})
-		}
-		return nil // every fault is told, none ends the walk
+	problems := eachYAML(tree, clustersDir, func(name string) fleet.Problems {
+		found, wrong := readClusterFile(tree, name)
+		clusters = append(clusters, found...)
+		return wrong
 	})
 	slices.SortStableFunc(clusters, func(a, b fleet.Cluster) int { return strings.Compare(a.Name, b.Name) })
 	return unique(clusters, problems)
-}
-
-// linksToDirectory tells of a link whose clusters would be missed without a
-// word: fs.WalkDir does not follow it.
-func linksToDirectory(tree fs.FS, name string, entry fs.DirEntry) bool {
-	if entry.Type()&fs.ModeSymlink == 0 {
-		return false
-	}
-	info, err := fs.Stat(tree, name)
-	return err != nil || info.IsDir()
 }
 
 func readClusterFile(tree fs.FS, name string) ([]fleet.Cluster, fleet.Problems) {

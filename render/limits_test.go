@@ -207,7 +207,7 @@ func TestLinkedClustersAreNotMissed(t *testing.T) {
 		t.Errorf("%d clusters, want 2", got)
 	}
 	tree["clusters/more"] = &fstest.MapFile{Data: []byte("../elsewhere"), Mode: fs.ModeSymlink}
-	const want = "clusters/more: is a link to a directory, which is not followed; put the cluster files themselves here\n"
+	const want = "clusters/more: is a link to a directory, which is not followed; put the files themselves here\n"
 	if got := problemsOf(t, tree); got != want {
 		t.Errorf("problems = %q, want %q", got, want)
 	}

@@ -26,7 +26,8 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err e
 	}()
 	spec, problems := readFleet(tree)
 	clusters, more := readClusters(tree)
-	r.problems = append(problems, more...).Sort()
+	resourceSets, wrong := readResourceSets(tree)
+	r.problems = slices.Concat(problems, more, wrong).Sort()
 	if spec == nil {
 		return r, ctx.Err() // without it no cluster has a place
 	}
@@ -34,6 +35,7 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err e
 		r.sets = append(r.sets, &spec.Spec.Inputs[i])
 	}
 	r.placement, r.clusters = spec.Spec.Placement, clusters
+	r.resourceSets = resourceSets
 	vetting := newVetting(tree) // each kustomization once for all stacks
 	for _, c := range r.clusters {
 		if err := ctx.Err(); err != nil {
@@ -53,16 +55,17 @@ func panicked(file string, reason any) fleet.Problem {
 
 // Repo is a compiled fleet repo. It implements fleet.Repo.
 type Repo struct {
-	tree      fs.FS
-	sets      []*inputSet
-	placement []rule
-	clusters  []fleet.Cluster
-	stacks    map[string]*stack // by stackKey; nil where one cannot be built
-	derived   derived           // by stackKey: with components of deltas
-	patches   memo              // by patchText: what readPatch gave
-	resources memo              // by resourceText: what readResource gave
-	roots     sync.Map          // by file: what rootsOf gave
-	problems  fleet.Problems
+	tree         fs.FS
+	sets         []*inputSet
+	placement    []rule
+	clusters     []fleet.Cluster
+	resourceSets []fleet.Object
+	stacks       map[string]*stack // by stackKey; nil where one cannot be built
+	derived      derived           // by stackKey: with components of deltas
+	patches      memo              // by patchText: what readPatch gave
+	resources    memo              // by resourceText: what readResource gave
+	roots        sync.Map          // by file: what rootsOf gave
+	problems     fleet.Problems
 }
 
 // noTree is the tree of a build that has all its files added.
@@ -134,6 +137,9 @@ func (r *Repo) Sets() []string {
 
 // Clusters implements fleet.Repo.
 func (r *Repo) Clusters() []fleet.Cluster { return slices.Clone(r.clusters) }
+
+// ResourceSets implements fleet.Repo.
+func (r *Repo) ResourceSets() []fleet.Object { return slices.Clone(r.resourceSets) }
 
 // Problems implements fleet.Repo.
 func (r *Repo) Problems() fleet.Problems { return slices.Clone(r.problems) }

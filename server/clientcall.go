@@ -78,7 +78,7 @@ func (c *Client) do(ctx context.Context, q call, into any) (tag string, err erro
 	if len(body) > longestAnswer {
 		return "", fmt.Errorf("server %s: the answer has more than %d MiB; narrow it", c.base, longestAnswer>>20)
 	}
-	if answer.StatusCode != http.StatusOK {
+	if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusCreated {
 		return "", c.refusal(answer, body)
 	}
 	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind != "application/json" {
@@ -106,7 +106,7 @@ func (c *Client) broken(q call, err error) error {
 	}
 	var op *net.OpError
 	if dialing := errors.As(err, &op) && op.Op == "dial"; dialing || q.method == http.MethodGet {
-		return fmt.Errorf("server %s: %w", c.base, err)
+		return &unansweredError{err: fmt.Errorf("server %s: %w", c.base, err)}
 	}
-	return fmt.Errorf("server %s: %w; the history tells whether the change was kept", c.base, err)
+	return &unansweredError{err: fmt.Errorf("server %s: %w; the history tells whether the change was kept", c.base, err)}
 }

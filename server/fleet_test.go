@@ -67,6 +67,7 @@ type repo struct {
 	InputSets  []string
 	Faults     fleet.Problems
 	Members    []member
+	Templates  []fleet.Object // ResourceSets
 	renderer   *renderer
 }
 
@@ -96,6 +97,8 @@ func (r *renderer) Compile(_ context.Context, tree fs.FS) (fleet.Repo, error) {
 }
 
 func (r *repo) Sets() []string { return r.InputSets }
+
+func (r *repo) ResourceSets() []fleet.Object { return r.Templates }
 
 func (r *repo) Clusters() []fleet.Cluster {
 	var all []fleet.Cluster

@@ -35,16 +35,16 @@ func (h *harness) as(token, method, path, body string, headers ...string) reply 
 }
 
 // made decodes a 201.
-func (r reply) made(t *testing.T) server.NewTokenAnswer {
+func (r reply) made(t *testing.T) server.CreatedToken {
 	t.Helper()
-	var made server.NewTokenAnswer
+	var made server.CreatedToken
 	if err := json.Unmarshal(r.body, &made); err != nil || r.status != http.StatusCreated {
 		t.Fatalf("status %d: %s, want 201", r.status, r.body)
 	}
 	return made
 }
 
-func (h *harness) newToken(request string) server.NewTokenAnswer {
+func (h *harness) newToken(request string) server.CreatedToken {
 	h.t.Helper()
 	return h.as(rootToken, http.MethodPost, "/api/v1/tokens", request).made(h.t)
 }
@@ -149,7 +149,7 @@ func TestTokensAreShownOnceAndRevoked(t *testing.T) {
 		t.Errorf("the tokens are %+v", list.Items)
 	}
 	for _, wrong := range []string{
-		`{"name":"","role":"viewer"}`, `{"name":"a/b","role":"viewer"}`, `{"name":"x","role":"root"}`, `{"name":"x","role":"cluster"}`,
+		`{"name":"a/b","role":"viewer"}`, `{"name":"x","role":"root"}`, `{"name":"x","role":"cluster"}`,
 		`{"name":"x","role":"viewer","cluster":"one"}`, `{"name":"x","role":"viewer","uses":1}`, `{"name":"x","role":"viewer","selector":{}}`,
 		`{"name":"x","role":"bootstrap","uses":-1}`, `{"name":"x","role":"viewer","ttl":"soon"}`, `{"name":"x","role":"viewer","ttl":"-1h"}`,
 		`{"name":"x","role":"operator","selector":{"matchExpressions":[{"key":"a","operator":"Is"}]}}`,

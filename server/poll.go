@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set 
 	p, err := s.poll(r, cluster, set)
 	switch {
 	case err == nil:
-		s.metrics.polled(set, write(w, r, jsonType, p.body, stampOf(p.view)))
+		s.metrics.polled(set, write(w, r, jsonType, p.body, p.stamp()))
 		p.note(r, set)
 	case p.view != nil && slices.Contains(p.view.Sets(), set):
 		s.metrics.polled(set, s.problem(w, r, err))
@@ -68,6 +69,11 @@ type polled struct {
 	view   *fleet.View
 	member *fleet.Member
 	body   *fleet.Body
+}
+
+// stamp has the release that the cluster is on, which need not be the live one.
+func (p polled) stamp() stamp {
+	return stamp{p.member.Release().Revision, strconv.FormatInt(p.view.Generation(), 10)}
 }
 
 // operatorAgent is what the User-Agent of Flux Operator begins with.

@@ -6,11 +6,16 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Refusal is a problem that a server answered with. errors.Is finds in it what
 // the server found, as if it had been asked without a wire between.
-type Refusal struct{ Problem }
+type Refusal struct {
+	Problem
+	// RetryAfter is how long the server wants to be left alone; 0 where it says nothing.
+	RetryAfter time.Duration
+}
 
 // Error is what the server says: where it names things that are wrong with a
 // document, one a line.
@@ -41,12 +46,14 @@ func (r *Refusal) Unwrap() error {
 
 func (c *Client) refusal(answer *http.Response, body []byte) error {
 	var p Problem
+	wait := retryAfter(answer.Header.Get("Retry-After"), time.Now())
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	if kind == "application/problem+json" && json.Unmarshal(body, &p) == nil && strings.HasPrefix(p.Type, ProblemType) {
-		return &Refusal{p}
+		return &Refusal{p, wait}
 	}
 	if to := answer.Header.Get("Location"); to != "" {
 		return fmt.Errorf("server %s: is elsewhere, it says: %q", c.base, to)
 	}
-	return fmt.Errorf("server %s: answers %q, as no Tributary does; look at the URL and at what stands between", c.base, answer.Status)
+	err := fmt.Errorf("server %s: answers %q, as no Tributary does; look at the URL and at what stands between", c.base, answer.Status)
+	return &unansweredError{err, answer.StatusCode, wait}
 }

@@ -39,6 +39,7 @@ var who = map[string]string{
 	"POST /api/v1/rollback":            "operator admin",
 	"GET /api/v1/releases":             "viewer operator admin",
 	"GET /api/v1/releases/{id}":        "viewer operator admin",
+	"GET /api/v1/bootstrap":            "viewer operator admin",
 	"GET /api/v1/tokens":               "admin",
 	"POST /api/v1/tokens":              "admin",
 	"DELETE /api/v1/tokens/{token}":    "admin",

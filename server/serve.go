@@ -60,7 +60,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var reloading sync.WaitGroup
 	for _, r := range s.reloaders {
-		reloading.Go(func() { r.run(ctx, cmp.Or(s.cfg.Reload, 2*time.Second)) })
+		reloading.Go(func() { r.run(ctx, cmp.Or(s.cfg.Reload, 500*time.Millisecond)) })
 	}
 	defer reloading.Wait()
 	defer cancel()

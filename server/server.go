@@ -38,7 +38,7 @@ type Config struct {
 	AllowAnonymous bool
 	// TLSCertFile and TLSKeyFile are PEM files; without them the server speaks plain HTTP.
 	TLSCertFile, TLSKeyFile string
-	// Reload is how often the files above are looked at for changes; 0 means 2 s.
+	// Reload is how often the files above are looked at for changes; 0 means half a second.
 	Reload time.Duration
 	// Limits bound what one client can cost; zero fields have defaults.
 	Limits Limits
@@ -109,6 +109,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/rollback", roleOperator, "deltas as they were at a generation", s.postRollback},
 		{"GET", "/api/v1/releases", roleViewer, "what is served, what failed and why", s.getReleases},
 		{"GET", "/api/v1/releases/{id}", roleViewer, "one release", s.getRelease},
+		{"GET", "/api/v1/bootstrap", roleViewer, "what a new cluster's Flux needs", s.getBootstrap},
 		{"GET", "/api/v1/tokens", roleAdmin, "the tokens; ?all=true, also those that have ended", s.getTokens},
 		{"POST", "/api/v1/tokens", roleAdmin, "create a token, which is shown once", s.postToken},
 		{"DELETE", "/api/v1/tokens/{token}", roleAdmin, "revoke a token, by id or name", s.deleteToken},

@@ -23,8 +23,8 @@ type TokenAnswer struct {
 	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
 }
 
-// NewTokenAnswer is one that was just made, with itself.
-type NewTokenAnswer struct {
+// CreatedToken is one that was just made, with itself.
+type CreatedToken struct {
 	TokenAnswer
 	Secret     string `json:"token"`
 	Generation int64  `json:"generation"`
@@ -76,7 +76,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := NewTokenAnswer{TokenAnswer: TokenAnswer{Token: made.Token}, Secret: made.Secret, Generation: made.Generation}
+	answer := CreatedToken{TokenAnswer: TokenAnswer{Token: made.Token}, Secret: made.Secret, Generation: made.Generation}
 	return s.created(w, "/api/v1/tokens/"+made.ID, answer, made.Generation)
 }
 

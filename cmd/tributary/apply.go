@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+	yaml3 "go.yaml.in/yaml/v3"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
 )
 
 type applyOptions struct {
@@ -18,16 +23,20 @@ func newApply() *cobra.Command {
 	o := &applyOptions{}
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
-		Short: "Put deltas as documents",
+		Short: "Put deltas and clusters as documents",
 		Long: `Puts each document of a file in the place of the delta that it names: a named one
-(name), or a cluster's own (cluster). It is what get deltas -o yaml prints. The
-documents go to the server one by one, in the order of the file; the first one that is
-refused ends it, and those before it are kept. Prints the inputs that change, as a
-diff.
+(name), or a cluster's own (cluster). It is what get deltas -o yaml prints. A document
+of kind Cluster, as the fleet repo has them, declares the cluster through the API, or
+where that is so already has it be what the document says.
+
+The documents go to the server one by one, in the order of the file; the first one
+that is refused ends it, and those before it are kept. Prints the inputs that change,
+as a diff.
 
 ` + serverHelp,
 		Example: `  tributary apply -f pin-keda.yaml --dry-run
   tributary apply -f pin-keda.yaml --reason INC-4711
+  tributary apply -f edge-7.yaml
   tributary get deltas -o yaml | tributary apply -f - --server https://standby.example.com
 
 Exit status is 0, or 1 if not all were put.`,
@@ -35,7 +44,7 @@ Exit status is 0, or 1 if not all were put.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return apply(cmd.Context(), cmd, o) },
 	}
 	o.bind(cmd)
-	cmd.Flags().StringVarP(&o.file, "filename", "f", "", "file with deltas, - for standard input")
+	cmd.Flags().StringVarP(&o.file, "filename", "f", "", "file with deltas and clusters, - for standard input")
 	return cmd
 }
 
@@ -47,7 +56,7 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	if err != nil {
 		return err
 	}
-	deltas, err := splitDeltas(o.file, data)
+	documents, err := splitNamed(o.file, data, "delta or cluster", documentName)
 	if err != nil {
 		return err
 	}
@@ -55,9 +64,9 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	if err != nil {
 		return err
 	}
-	results := make([]*fleet.Result, 0, len(deltas))
-	for i, d := range deltas {
-		result, err := client.PutDelta(ctx, o.options(), d.id, d.text)
+	results := make([]*fleet.Result, 0, len(documents))
+	for i, d := range documents {
+		result, err := o.put(ctx, client, d)
 		if err != nil {
 			err = fmt.Errorf("%s:%d: %s: %w", o.file, d.line, d.id, refused(err))
 			if i > 0 && !o.dryRun {
@@ -65,7 +74,7 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 			}
 			return err
 		}
-		if len(deltas) > 1 {
+		if len(documents) > 1 {
 			o.say(cmd.OutOrStdout(), d.id)
 		}
 		if o.output == "text" {
@@ -76,6 +85,46 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 		results = append(results, result)
 	}
 	return o.printAll(cmd, results)
+}
+
+// documentName is what a document is about: a cluster, or the delta of an ID.
+func documentName(document []byte) (string, error) {
+	var title clusterTitle
+	if yaml3.Unmarshal(document, &title) == nil && title.isCluster() {
+		return clusterID + title.Metadata.Name, nil
+	}
+	return deltaName(document)
+}
+
+// clusterID begins the ID of a document that is a cluster.
+const clusterID = "Cluster/"
+
+// put sends a document to where it belongs.
+func (o *applyOptions) put(ctx context.Context, c *server.Client, d deltaText) (*fleet.Result, error) {
+	name, isCluster := strings.CutPrefix(d.id, clusterID)
+	if !isCluster {
+		return c.PutDelta(ctx, o.options(), d.id, d.text)
+	}
+	fields, err := clusterFields(d.text)
+	if err != nil {
+		return nil, err
+	}
+	there, err := c.Cluster(ctx, name)
+	switch {
+	case err != nil && !errors.Is(err, fleet.ErrNotFound):
+		return nil, err
+	case err == nil && there.File == "" && there.Name == name:
+		patch, err := clusterPatch(fields, there.Labels)
+		if err != nil {
+			return nil, err
+		}
+		return c.PatchCluster(ctx, o.options(), name, patch)
+	}
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return nil, err
+	}
+	return c.DeclareCluster(ctx, o.options(), body) // Which the server refuses where the fleet repo does.
 }
 
 // printAll prints what came of a file's documents as JSON: of one as a write by

@@ -1,8 +1,8 @@
 //go:build conformance
 
 // The other side of the wire: what `tributary serve` answers goes through the
-// real flux-operator CLI and the ResourceSets of examples/flux, for every cluster
-// and set of examples/fleet. FLUX_OPERATOR_CLI is the CLI's absolute path; a run
+// real flux-operator CLI and the ResourceSets of examples/fleet, for every cluster
+// and set there. FLUX_OPERATOR_CLI is the CLI's absolute path; a run
 // without it fails, because a conformance test that is skipped conforms to nothing.
 package main_test
 
@@ -31,7 +31,7 @@ import (
 // object is a JSON object: an input, or something that Kubernetes would be sent.
 type object = map[string]any
 
-// wanted is, by input set, what one input must become. It restates examples/flux
+// wanted is, by input set, what one input must become. It restates the ResourceSets
 // by hand, so that a slip in a template shows.
 var wanted = map[string]func(in object) []object{
 	"platform-components": wantedComponent,
@@ -230,7 +230,7 @@ func checkReferences(t *testing.T, built map[string]object) {
 func TestConformanceOfProviders(t *testing.T) {
 	base := startTributary(t)
 	for set := range wanted {
-		provider, rset := readManifest(t, "providers", set), readManifest(t, "resourcesets", set)
+		provider, rset := readManifest(t, "flux", "providers", set), readManifest(t, "fleet", "resourcesets", set)
 		if got := valueAt(rset, "/spec/inputsFrom/0/name"); got != valueAt(provider, "/metadata/name") {
 			t.Errorf("%s: ResourceSet takes its inputs from %v, which is not the provider", set, got)
 		}
@@ -401,7 +401,7 @@ func buildResourceSet(t *testing.T, cli, set string, inputs []object) map[string
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(cli, "build", "resourceset",
-		"-f", examplePath("flux", "resourcesets", set+".yaml"), "--inputs-from", file)
+		"-f", examplePath("fleet", "resourcesets", set+".yaml"), "--inputs-from", file)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v: %s", set, err, &stderr)
@@ -421,16 +421,16 @@ func buildResourceSet(t *testing.T, cli, set string, inputs []object) map[string
 	return built
 }
 
-// readManifest reads a file of examples/flux.
-func readManifest(t *testing.T, dir, set string) object {
+// readManifest reads what a folder of the examples has for a set.
+func readManifest(t *testing.T, part, folder, set string) object {
 	t.Helper()
-	data, err := os.ReadFile(examplePath("flux", dir, set+".yaml"))
+	data, err := os.ReadFile(examplePath(part, folder, set+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var o object
 	if err := yaml.UnmarshalStrict(data, &o); err != nil {
-		t.Fatalf("%s/%s.yaml: %v", dir, set, err)
+		t.Fatalf("%s/%s.yaml: %v", folder, set, err)
 	}
 	return o
 }

@@ -13,26 +13,27 @@ func newDelete() *cobra.Command {
 	o := &writeFlags{}
 	cmd := &cobra.Command{
 		Use:   "delete",
-		Short: "Drop a delta, or take an object away from a cluster",
-		Long: `Drops a delta, so that its clusters get what the fleet repo and other deltas say; or
-takes an object away from one cluster.
+		Short: "Drop a delta, take an object away from a cluster, forget a cluster",
+		Long: `Drops a delta, so that its clusters get what the fleet repo and other deltas say; takes
+an object away from one cluster; or forgets a cluster that was decommissioned.
 
 ` + serverHelp,
 		Example: `  tributary delete delta pin-keda
   tributary delete delta --cluster eu-prod-01
   tributary delete object eu-prod-01 Namespace/sandbox --dry-run
+  tributary delete cluster eu-dev-01
 
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("delete: say what: delta or object; see tributary delete --help")
+				return errors.New("delete: say what: delta, object or cluster; see tributary delete --help")
 			}
-			return fmt.Errorf("delete: %q cannot be deleted: say delta or object", args[0])
+			return fmt.Errorf("delete: %q cannot be deleted: say delta, object or cluster", args[0])
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	o.bind(cmd)
-	cmd.AddCommand(newDeleteDelta(o), newDeleteObject(o))
+	cmd.AddCommand(newDeleteDelta(o), newDeleteObject(o), newDeleteCluster(o))
 	return cmd
 }
 
@@ -105,4 +106,32 @@ Exit status is 0, or 1 if nothing was changed.`,
 	}
 	narrow.bind(cmd.Flags())
 	return cmd
+}
+
+func newDeleteCluster(o *writeFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "cluster NAME",
+		Short: "Forget a cluster that was decommissioned",
+		Long: `Purges a cluster: forgets it, and revokes its token. It must be decommissioned (see
+tributary decommission), and its file must be gone from the fleet repo: from then on
+the name is free, and polls for it are answered 404, on which Flux keeps what it has.
+Takes an admin's token.
+
+` + serverHelp,
+		Example: `  tributary delete cluster eu-dev-01 --reason 'machine is gone'
+
+Exit status is 0, or 1 if nothing was changed.`,
+		Args: named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := o.client()
+			if err != nil {
+				return err
+			}
+			result, err := client.Decommission(cmd.Context(), o.options(), args[0], true)
+			if err != nil {
+				return refused(err)
+			}
+			return o.printResult(cmd, result)
+		},
+	}
 }

@@ -55,9 +55,9 @@ func printDeltas(w io.Writer, deltas []*fleet.Delta) error {
 	return nil
 }
 
-// deltaText is one document of a file of deltas, as it is written there.
+// deltaText is one document of a file that is applied, as it is written there.
 type deltaText struct {
-	id   string // of the delta that it says it is
+	id   string // of the delta that it says it is, or what names the cluster
 	line int    // where it begins
 	text []byte
 }
@@ -71,23 +71,20 @@ func readFile(name string, stdin io.Reader) ([]byte, error) {
 }
 
 // splitDeltas takes a file apart into its documents, of which each must say which
-// delta it is. What else they say is for the server to judge. No delta may stand
-// there twice, because one would silently win.
+// delta it is. What else they say is for the server to judge.
 func splitDeltas(file string, data []byte) ([]deltaText, error) {
+	return splitNamed(file, data, "delta", deltaName)
+}
+
+// splitNamed takes a file apart into its documents, which name says the ID of. None
+// may stand there twice, because one would silently win.
+func splitNamed(file string, data []byte, noun string, name func(document []byte) (string, error)) ([]deltaText, error) {
 	var all []deltaText
 	seen := map[string]int{}
 	for _, d := range splitDocuments(data) {
-		var title struct{ Name, Cluster string }
-		if err := yaml.Unmarshal(d.text, &title); err != nil {
+		var err error
+		if d.id, err = name(d.text); err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", file, d.line, err)
-		}
-		switch {
-		case (title.Name == "") == (title.Cluster == ""):
-			return nil, fmt.Errorf("%s:%d: a delta has a name, or a cluster whose own it is: say one of them", file, d.line)
-		case title.Name != "":
-			d.id = fleet.DeltaID(title.Name)
-		default:
-			d.id = fleet.OwnID(title.Cluster)
 		}
 		if first := seen[d.id]; first > 0 {
 			return nil, fmt.Errorf("%s:%d: %s stands at line %d already", file, d.line, d.id, first)
@@ -96,9 +93,24 @@ func splitDeltas(file string, data []byte) ([]deltaText, error) {
 		all = append(all, d)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: holds no delta", file)
+		return nil, fmt.Errorf("%s: holds no %s", file, noun)
 	}
 	return all, nil
+}
+
+// deltaName is the ID of the delta that a document says it is.
+func deltaName(document []byte) (string, error) {
+	var title struct{ Name, Cluster string }
+	if err := yaml.Unmarshal(document, &title); err != nil {
+		return "", err
+	}
+	switch {
+	case (title.Name == "") == (title.Cluster == ""):
+		return "", errors.New("a delta has a name, or a cluster whose own it is: say one of them")
+	case title.Name != "":
+		return fleet.DeltaID(title.Name), nil
+	}
+	return fleet.OwnID(title.Cluster), nil
 }
 
 // splitDocuments cuts YAML at the lines that end documents, and drops those that

@@ -8,9 +8,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -20,7 +22,8 @@ func newGetClusters(o *getOptions) *cobra.Command {
 		Use:   "clusters [NAME]",
 		Short: "The fleet, or one cluster by name or dns",
 		Long: `Shows each cluster with its labels, where they placed it, how many inputs it gets,
-and how many parts of deltas it goes without (orphans).
+how many parts of deltas it goes without (orphans), whether it is active, orphaned or
+decommissioned, and how long ago it last polled.
 
 ` + serverHelp,
 		Example: `  tributary get clusters
@@ -53,7 +56,7 @@ func getCluster(ctx context.Context, c *server.Client, w io.Writer, name string,
 	if o.output != "" {
 		return o.print(w, cluster)
 	}
-	return clusterTable(w, []server.ClusterAnswer{cluster})
+	return clusterTable(w, []server.ClusterAnswer{cluster}, time.Now())
 }
 
 func getClusters(ctx context.Context, c *server.Client, w io.Writer, selector string, o *getOptions) error {
@@ -64,19 +67,30 @@ func getClusters(ctx context.Context, c *server.Client, w io.Writer, selector st
 	if o.output != "" {
 		return o.print(w, server.List[server.ClusterAnswer]{Items: clusters})
 	}
-	return clusterTable(w, clusters)
+	return clusterTable(w, clusters, time.Now())
 }
 
-func clusterTable(w io.Writer, clusters []server.ClusterAnswer) error {
-	t := newTable(w, "NAME", "DNS", "LABELS", "OVERLAY", "INPUTS", "ORPHANS")
+func clusterTable(w io.Writer, clusters []server.ClusterAnswer, now time.Time) error {
+	t := newTable(w, "NAME", "DNS", "LABELS", "OVERLAY", "INPUTS", "ORPHANS", "STATE", "LAST POLL")
 	for _, c := range clusters {
 		inputs := 0
 		for _, count := range c.Inputs {
 			inputs += count
 		}
-		t.row(c.Name, c.DNS, labelText(c.Labels), c.Placement.Overlay, fmt.Sprint(inputs), fmt.Sprint(len(c.Orphans)))
+		t.row(c.Name, c.DNS, labelText(c.Labels), c.Placement.Overlay, fmt.Sprint(inputs), fmt.Sprint(len(c.Orphans)),
+			string(c.State), age(lastPoll(c.Polls), now))
 	}
 	return t.end()
+}
+
+// lastPoll is when the cluster last polled any of its sets; nil for never.
+func lastPoll(polls []fleet.Poll) (last *time.Time) {
+	for _, p := range polls {
+		if last == nil || p.At.After(*last) {
+			last = &p.At
+		}
+	}
+	return last
 }
 
 func labelText(labels map[string]string) string {

@@ -85,7 +85,8 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.AddCommand(newServe(), newRender(), newValidate(), newPush(),
-		newGet(), newPatch(), newApply(), newDelete(), newRollback())
+		newGet(), newPatch(), newApply(), newDelete(), newRollback(),
+		newLabel(), newDecommission(), newToken(), newRegister(), newBootstrap())
 	return root
 }
 

@@ -34,17 +34,23 @@ func (s *serverFlags) bind(cmd *cobra.Command) {
 
 // client is one for the server of the flags.
 func (s *serverFlags) client() (*server.Client, error) {
-	cfg := s.config
-	cfg.Version, cfg.Token = version, os.Getenv("TRIBUTARY_TOKEN")
+	token := os.Getenv("TRIBUTARY_TOKEN")
 	if s.tokenFile != "" {
 		text, err := os.ReadFile(s.tokenFile)
 		if err != nil {
 			return nil, err
 		}
-		if cfg.Token = strings.TrimSpace(string(text)); cfg.Token == "" {
+		if token = strings.TrimSpace(string(text)); token == "" {
 			return nil, fmt.Errorf("%s: holds no token", s.tokenFile)
 		}
 	}
+	return s.clientWith(token)
+}
+
+// clientWith is one that sends a token that is from elsewhere.
+func (s *serverFlags) clientWith(token string) (*server.Client, error) {
+	cfg := s.config
+	cfg.Version, cfg.Token = version, token
 	return server.NewClient(cfg)
 }
 

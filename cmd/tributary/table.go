@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"k8s.io/apimachinery/pkg/util/duration"
 )
 
 // table is what people are shown of a list.
@@ -50,6 +52,15 @@ func clock(t time.Time) string {
 		return ""
 	}
 	return t.Local().Format("2006-01-02 15:04:05 -0700")
+}
+
+// age is how long ago something was, in round numbers; "" for never. Clocks of
+// other machines may be ahead.
+func age(t *time.Time, now time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return duration.HumanDuration(max(0, now.Sub(*t)))
 }
 
 // some names the first few and counts the rest.

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tributary-gitops/tributary/server"
+)
+
+// drainage is the wait for a decommissioned cluster to poll its empty sets.
+type drainage struct {
+	ask  func(context.Context) (server.ClusterAnswer, error)
+	tell func(format string, args ...any)
+}
+
+// betweenLooks is short beside the minutes between a cluster's polls.
+const betweenLooks = 2 * time.Second
+
+// wait returns how many sets the cluster has polled, once it has polled each of
+// them since it was decommissioned; 0 means that it has never polled any.
+func (d drainage) wait(ctx context.Context, patience time.Duration) (polled int, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errOutOfPatience)
+	defer cancel()
+	told := ""
+	for {
+		cluster, err := d.ask(ctx)
+		waiting := ""
+		switch _, passing := server.Passing(err); {
+		case ctx.Err() != nil: // Below it is told of.
+		case passing:
+			waiting = err.Error()
+		case err != nil:
+			return 0, err
+		case cluster.Decommissioned == nil:
+			return 0, fmt.Errorf("cluster %q: is not decommissioned any more; has somebody purged it?", cluster.Name)
+		default:
+			left := unpolled(cluster)
+			if len(left) == 0 {
+				return len(cluster.Polls), nil
+			}
+			waiting = fmt.Sprintf("waiting for cluster %q to poll %s", cluster.Name, strings.Join(left, ", "))
+		}
+		if waiting != "" && waiting != told {
+			d.tell("%s", waiting)
+			told = waiting
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errOutOfPatience) {
+				return 0, fmt.Errorf("not within %s: %s\nthe cluster stays decommissioned; run this again to go on waiting", patience, told)
+			}
+			return 0, ctx.Err()
+		case <-time.After(betweenLooks):
+		}
+	}
+}
+
+var errOutOfPatience = errors.New("out of patience")
+
+// unpolled are the sets that the cluster has polled before it was decommissioned,
+// and not since.
+func unpolled(c server.ClusterAnswer) (sets []string) {
+	for _, p := range c.Polls {
+		if p.Generation < c.Decommissioned.Generation {
+			sets = append(sets, p.Set)
+		}
+	}
+	return sets
+}

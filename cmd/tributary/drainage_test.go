@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+// gone is a cluster that was decommissioned at generation 7, and has polled its sets
+// a and b at those generations; 0 for never.
+func gone(a, b int64) server.ClusterAnswer {
+	c := server.ClusterAnswer{State: fleet.DecommissionedState, Decommissioned: &server.DecommissionAnswer{Generation: 7}}
+	c.Name = "edge-7"
+	for set, generation := range map[string]int64{"a": a, "b": b} {
+		if generation > 0 {
+			c.Polls = append(c.Polls, fleet.Poll{Set: set, Generation: generation})
+		}
+	}
+	return c
+}
+
+// follow waits where each look finds the next answer, and the last one for ever.
+func follow(t *testing.T, patience time.Duration, answers ...func() (server.ClusterAnswer, error)) (polled int, looks int, told string, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var b strings.Builder
+		d := drainage{
+			ask: func(context.Context) (server.ClusterAnswer, error) {
+				answer := answers[min(looks, len(answers)-1)]
+				looks++
+				return answer()
+			},
+			tell: func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) },
+		}
+		polled, err = d.wait(t.Context(), patience)
+		told = b.String()
+	})
+	return polled, looks, told, err
+}
+
+func always(c server.ClusterAnswer) func() (server.ClusterAnswer, error) {
+	return func() (server.ClusterAnswer, error) { return c, nil }
+}
+
+func failing(err error) func() (server.ClusterAnswer, error) {
+	return func() (server.ClusterAnswer, error) { return server.ClusterAnswer{}, err }
+}
+
+func TestDrainageWaitsForEverySetThatWasPolled(t *testing.T) {
+	busy := &server.Refusal{Problem: server.Problem{Status: 503, Detail: "not ready"}}
+	polled, looks, told, err := follow(t, time.Hour, always(gone(6, 6)), always(gone(6, 6)), failing(busy), always(gone(7, 6)), always(gone(7, 8)))
+	if err != nil || polled != 2 || looks != 5 {
+		t.Errorf("wait = %d after %d looks, %v, want 2 after 5", polled, looks, err)
+	}
+	if want := "waiting for cluster \"edge-7\" to poll b\n"; strings.Count(told, "to poll") != 2 || !strings.HasSuffix(told, "not ready\n"+want) {
+		t.Errorf("told:\n%swant each thing once, in order", told)
+	}
+}
+
+func TestDrainageDoesNotWaitForAClusterThatNeverPolled(t *testing.T) {
+	polled, looks, _, err := follow(t, time.Hour, always(gone(0, 0)))
+	if err != nil || polled != 0 || looks != 1 {
+		t.Errorf("wait = %d after %d looks, %v, want 0 after 1", polled, looks, err)
+	}
+	if polled, _, _, err = follow(t, time.Hour, always(gone(0, 9))); err != nil || polled != 1 {
+		t.Errorf("with one set: wait = %d, %v, want 1", polled, err)
+	}
+}
+
+func TestDrainageEndsWithItsPatience(t *testing.T) {
+	start := time.Now()
+	_, looks, _, err := follow(t, 10*time.Minute, always(gone(7, 6)))
+	if err == nil || !strings.Contains(err.Error(), "not within 10m0s") || !strings.Contains(err.Error(), "to poll b") || looks < 200 {
+		t.Errorf("after %d looks: %v", looks, err)
+	}
+	if time.Since(start) > time.Minute {
+		t.Error("the clock was a real one")
+	}
+}
+
+func TestDrainageEndsWhereTheClusterIsNoLongerThere(t *testing.T) {
+	if _, _, _, err := follow(t, time.Hour, failing(fleet.ErrNotFound)); !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("not found: %v", err)
+	}
+	back := gone(1, 1)
+	back.Decommissioned = nil
+	if _, _, _, err := follow(t, time.Hour, always(back)); err == nil || !strings.Contains(err.Error(), "not decommissioned any more") {
+		t.Errorf("declared again: %v", err)
+	}
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+func newGetTokens(o *getOptions) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "tokens",
+		Short: "The tokens that are valid, without what they are",
+		Long: `Shows each token with what it is for, until when, and when it was last used. What a
+token is was shown once, when it was created. Takes an admin's token.
+
+` + serverHelp,
+		Example: `  tributary get tokens
+  tributary get tokens --all -o json
+
+Exit status is 0, or 1 if there is no answer.`,
+		Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+				tokens, err := c.Tokens(ctx, all)
+				if err != nil {
+					return err
+				}
+				if o.output != "" {
+					return o.print(w, server.List[server.TokenAnswer]{Items: tokens})
+				}
+				return tokenTable(w, tokens, time.Now())
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "also those that were revoked or have expired")
+	return cmd
+}
+
+func tokenTable(w io.Writer, tokens []server.TokenAnswer, now time.Time) error {
+	t := newTable(w, "NAME", "ID", "ROLE", "FOR", "USES", "LAST USE", "CREATED BY", "VALID UNTIL")
+	for _, k := range tokens {
+		t.row(k.Name, k.ID, string(k.Role), tokenScope(k), tokenUses(k), age(k.LastUsedAt, now), k.CreatedBy, tokenEnd(k, now))
+	}
+	return t.end()
+}
+
+// tokenScope is what limits a token, "" for nothing.
+func tokenScope(k server.TokenAnswer) string {
+	switch {
+	case k.Selector != nil:
+		return scope(&fleet.Delta{Selector: k.Selector})
+	case k.Cluster != "":
+		return k.Cluster
+	}
+	return labelText(k.Labels)
+}
+
+func tokenUses(k server.TokenAnswer) string {
+	switch {
+	case k.Uses > 0:
+		return fmt.Sprintf("%d of %d", k.Used, k.Uses)
+	case k.Used > 0:
+		return fmt.Sprint(k.Used)
+	}
+	return ""
+}
+
+func tokenEnd(k server.TokenAnswer, now time.Time) string {
+	switch {
+	case k.RevokedAt != nil:
+		return "revoked " + clock(*k.RevokedAt)
+	case k.ExpiresAt == nil:
+		return ""
+	case !now.Before(*k.ExpiresAt):
+		return "expired " + clock(*k.ExpiresAt)
+	}
+	return clock(*k.ExpiresAt)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+func newToken() *cobra.Command {
+	o := &serverFlags{}
+	cmd := &cobra.Command{
+		Use:   "token",
+		Short: "Create and revoke the credentials of people, pipelines and clusters",
+		Long: `Creates and revokes tokens. What a token is can be told once, when it is created: the
+server keeps its hash. tributary get tokens lists them.
+
+` + serverHelp,
+		Example: `  tributary token create --name ada --role admin
+  tributary token revoke ada
+
+Exit status is 0, or 1 if nothing was changed.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("token: say what: create or revoke; see tributary token --help")
+			}
+			return fmt.Errorf("token: there is no %q: say create or revoke", args[0])
+		},
+		RunE: func(*cobra.Command, []string) error { return nil },
+	}
+	o.bind(cmd)
+	cmd.AddCommand(newTokenCreate(o), newTokenRevoke(o))
+	return cmd
+}
+
+// tokenOptions say what a token is for.
+type tokenOptions struct {
+	request  server.TokenRequest
+	role     string
+	ttl      time.Duration
+	selector string
+	store    string
+}
+
+func newTokenCreate(s *serverFlags) *cobra.Command {
+	o := &tokenOptions{}
+	cmd := &cobra.Command{
+		Use:   "create --role ROLE",
+		Short: "Create a token, and print it",
+		Long: `Creates a token and prints it, alone, on standard output. Roles are cluster, which
+polls what one cluster is served, viewer, operator, admin, and bootstrap, which
+registers clusters.
+
+With --store it works on the change log itself, on the machine where that is and
+without a server: so the first admin gets a token. What --store takes is what serve
+takes.
+
+` + serverHelp,
+		Example: `  tributary token create --name ada --role admin --store sqlite:/var/lib/tributary/tributary.db
+  tributary token create --name eu-pipeline --role operator --selector region=eu --ttl 2160h
+  tributary token create --name dev-boot --role bootstrap --labels environment=dev --uses 10 --ttl 24h
+  tributary token create --name eu-prod-01 --role cluster --cluster eu-prod-01 > token
+
+Exit status is 0, or 1 if no token was created.`,
+		Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return createToken(cmd, s, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.request.Name, "name", "", "what history and logs call who sends the token (default: its cluster or role, and something random)")
+	f.StringVar(&o.role, "role", "", "cluster, viewer, operator, admin or bootstrap")
+	f.StringVar(&o.request.Cluster, "cluster", "", "whose token it is (role cluster), or the only one that it registers (role bootstrap)")
+	f.StringToStringVar(&o.request.Labels, "labels", nil, "labels of every cluster that it registers, such as environment=dev,region=eu (role bootstrap)")
+	f.IntVar(&o.request.Uses, "uses", 0, "how many clusters it registers; 0 for any number (role bootstrap)")
+	f.DurationVar(&o.ttl, "ttl", 0, "how long it is valid, such as 24h; 0 for as long as it is not revoked")
+	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters that it may change, as kubectl takes them (role operator)")
+	f.StringVar(&o.store, "store", "", "change log to create it in, without a server")
+	return cmd
+}
+
+func createToken(cmd *cobra.Command, s *serverFlags, o *tokenOptions) error {
+	request, err := o.ask(cmd)
+	if err != nil {
+		return fmt.Errorf("token create: %w", err)
+	}
+	made, err := o.create(cmd.Context(), s, request)
+	if err != nil {
+		return refused(err)
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "tributary: token %q (%s) of role %s, %s: keep it, it is not shown again\n",
+		visible(made.Name), visible(made.ID), visible(string(made.Role)), validity(made.ExpiresAt))
+	fmt.Fprintln(cmd.OutOrStdout(), made.Secret)
+	return nil
+}
+
+// ask is the request that the flags make.
+func (o *tokenOptions) ask(cmd *cobra.Command) (server.TokenRequest, error) {
+	request := o.request
+	request.Role = fleet.Role(o.role)
+	switch {
+	case o.role == "":
+		return request, errors.New("say what it is for with --role: cluster, viewer, operator, admin or bootstrap")
+	case o.ttl < 0:
+		return request, fmt.Errorf("--ttl %s: must be a time to come", o.ttl)
+	case o.ttl > 0:
+		request.TTL = o.ttl.String()
+	}
+	if cmd.Flags().Changed("selector") {
+		selector, err := readSelector(o.selector)
+		if err != nil {
+			return request, err
+		}
+		request.Selector = selector
+	}
+	return request, nil
+}
+
+func (o *tokenOptions) create(ctx context.Context, s *serverFlags, request server.TokenRequest) (server.CreatedToken, error) {
+	if o.store != "" {
+		return createInStore(ctx, o.store, request)
+	}
+	client, err := s.client()
+	if err != nil {
+		return server.CreatedToken{}, err
+	}
+	return client.CreateToken(ctx, request)
+}
+
+func validity(expires *time.Time) string {
+	if expires == nil {
+		return "valid until it is revoked"
+	}
+	return "valid until " + clock(*expires)
+}
+
+func newTokenRevoke(s *serverFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoke NAME",
+		Short: "Revoke a token, by its name or ID",
+		Long: `Revokes a token, by its name or ID: within a second it is valid on no server any more.
+
+` + serverHelp,
+		Example: `  tributary token revoke eu-pipeline
+
+Exit status is 0, or 1 if there is no such token or no answer.`,
+		Args: named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := s.client()
+			if err != nil {
+				return err
+			}
+			done, err := client.RevokeToken(cmd.Context(), args[0])
+			if err != nil {
+				return refused(err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "generation %d: token %q is revoked\n", done.Generation, args[0])
+			return nil
+		},
+	}
+}

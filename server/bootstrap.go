@@ -1,0 +1,28 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// getBootstrap has every provider ask for as much as can be: a set may grow, and
+// what is beyond the limit is deleted in the cluster without a word.
+func (s *Server) getBootstrap(w http.ResponseWriter, r *http.Request) error {
+	view, err := s.view()
+	if err != nil {
+		return err
+	}
+	if _, err := parameters(r); err != nil {
+		return err
+	}
+	all := BootstrapAnswer{Sets: []BootstrapSet{}, ResourceSets: []json.RawMessage{}}
+	for _, name := range view.Sets() {
+		all.Sets = append(all.Sets, BootstrapSet{Name: name, Limit: fleet.MaxInputs})
+	}
+	for _, o := range view.ResourceSets() {
+		all.ResourceSets = append(all.ResourceSets, o.JSON)
+	}
+	return answer(w, r, all, stampOf(view))
+}
