@@ -1,8 +1,8 @@
 package server
 
 import (
+	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -35,9 +35,9 @@ var roles = map[string]role{
 type identity struct {
 	name    string
 	role    role
-	cluster string            // the one cluster of a cluster's credential, or of a bootstrap token
-	labels  map[string]string // those of the clusters that a bootstrap token registers
-	scope   *fleet.Selector   // what an operator may change; nil for everything
+	cluster string            // the one cluster of a cluster's credential, or that a bootstrap token may register
+	labels  map[string]string // what a bootstrap token gives the clusters that it registers
+	scope   *fleet.Selector   // the clusters that an operator may reach; nil is all
 	token   *fleet.Token      // nil for a credential that the change log does not have
 }
 
@@ -48,63 +48,95 @@ var errUnknown = fmt.Errorf("%w: the token is not one of this server's, or it wa
 
 var errCrossSite = fmt.Errorf("%w: a page of another site had the browser send this: send it without a browser", fleet.ErrForbidden)
 
-// authenticate tells who sent r. Where everybody is admin, a token that is known
-// counts all the same, so that a cluster is taken for what it is. Spent tokens,
-// which ended, are for who repeats a registration.
-func (s *Server) authenticate(r *http.Request, spent bool) (identity, error) {
-	open := s.isOpen()
-	if err := s.checkHost(r); err != nil {
-		return identity{}, err
-	}
-	token := presented(r)
-	if token == "" && !open {
-		return identity{}, errMissing
-	}
-	who, found := s.find(token)
-	switch {
-	case found && (who.token == nil || who.token.Valid(time.Now()) || spent && who.role == roleCluster):
-		return who, nil
-	case open && !found:
-		return identity{name: "anonymous", role: roleAdmin}, nil
-	}
-	s.metrics.failedAuthentications.Inc()
-	return identity{}, errUnknown
-}
+// The bytes that a credential may have; a longer one is not even hashed.
+const (
+	longestToken = 512
+	longestJWT   = 16 << 10
+)
 
-// find tells whose a token is. The look-up is by a hash that whoever guesses cannot
-// steer, and its last step takes the same time for every token.
-func (s *Server) find(token string) (identity, bool) {
-	hash := fleet.HashToken(token)
-	if s.tokens != nil {
-		if who, found := s.tokens.find(hash); found {
-			return who, true
-		}
-	}
-	if s.admin != nil && s.admin.is(hash) {
-		return identity{name: "admin", role: roleAdmin}, true
-	}
-	t := s.fleet.Tokens().Find(hash)
-	if t == nil || subtle.ConstantTimeCompare(t.Hash[:], hash[:]) != 1 {
-		return identity{}, false
-	}
-	t.Touch(time.Now())
-	return identity{name: t.Name, role: roles[string(t.Role)], cluster: t.Cluster, labels: t.Labels, scope: t.Selector, token: t}, true
-}
-
-// isOpen tells whether everybody is admin: it was asked for, or nothing but this
+// anonymous tells whether everybody is admin: it was asked for, or nothing but this
 // machine is answered and nobody was ever given a credential.
-func (s *Server) isOpen() bool {
+func (s *Server) anonymous() bool {
 	return s.cfg.AllowAnonymous || !s.guarded() && !s.public.Load() && !s.fleet.Tokens().ForPeople()
 }
 
-// guarded tells whether a file says who may come in.
-func (s *Server) guarded() bool { return s.tokens != nil || s.admin != nil }
+// guarded tells whether a file or an issuer says who may come in.
+func (s *Server) guarded() bool {
+	return s.tokens != nil || s.admin != nil || s.clientCAs != nil || s.issuer != nil
+}
 
-// checkHost returns why a server where everybody is admin does not answer r: unless
-// that was asked for, it answers only to a loopback name, because a web page can
-// have its own name resolve to 127.0.0.1 and read what is served there.
+// authenticate tells who sent r, and takes its time to say that nobody is known
+// by what was shown. Where everybody is admin, a token that is known counts all the
+// same, so that a cluster is taken for what it is. Spent tokens of clusters, which
+// were replaced, are for who repeats a registration.
+func (s *Server) authenticate(r *http.Request, spent bool) (identity, error) {
+	if err := s.checkHost(r); err != nil {
+		return identity{}, err
+	}
+	who, err := s.identify(r)
+	if t := who.token; t != nil {
+		if now := time.Now(); t.Valid(now) {
+			t.Touch(now)
+		} else if !spent || who.role != roleCluster {
+			return identity{}, s.slowed(r, &failedAttempt{kind: "token", credential: presented(r), err: errUnknown})
+		}
+	}
+	switch {
+	case err == nil:
+		return who, nil
+	case s.anonymous():
+		return identity{name: "anonymous", role: roleAdmin}, nil
+	}
+	return identity{}, s.slowed(r, err)
+}
+
+// identify takes the certificate of the connection only where the request
+// itself says nothing: what is said last, and by the caller, decides.
+func (s *Server) identify(r *http.Request) (identity, error) {
+	if _, sent := r.Header["Authorization"]; !sent {
+		return s.certified(r)
+	}
+	token := presented(r)
+	switch {
+	case token == "":
+		return identity{}, errMissing
+	case s.issuer != nil && isJWT(token) && len(token) > longestToken:
+		return s.bearer(r.Context(), token)
+	case len(token) > longestToken:
+		return identity{}, &failedAttempt{kind: "too_long", err: errUnknown}
+	}
+	if who, ok := s.known(sha256.Sum256([]byte(token))); ok {
+		return who, nil
+	}
+	if s.issuer != nil && isJWT(token) {
+		return s.bearer(r.Context(), token)
+	}
+	return identity{}, &failedAttempt{kind: "token", credential: token, err: errUnknown}
+}
+
+// known tells whose token has the hash. The look-up is by a hash that whoever
+// guesses cannot steer, and its last step takes the same time for every token.
+func (s *Server) known(sum digest) (identity, bool) {
+	if s.tokens != nil {
+		if who, ok := s.tokens.find(sum); ok {
+			return who, true
+		}
+	}
+	if s.admin != nil && s.admin.is(sum) {
+		return identity{name: "admin", role: roleAdmin}, true
+	}
+	t := s.fleet.Tokens().Find(sum)
+	if t == nil || subtle.ConstantTimeCompare(t.Hash[:], sum[:]) != 1 {
+		return identity{}, false
+	}
+	return identity{name: t.Name, role: roles[string(t.Role)], cluster: t.Cluster, labels: t.Labels, scope: t.Selector, token: t}, true
+}
+
+// checkHost returns why a server without tokens does not answer r: unless that
+// was asked for, it answers only to a loopback name, because a web page can have
+// its own name resolve to 127.0.0.1 and read what is served there.
 func (s *Server) checkHost(r *http.Request) error {
-	if !s.isOpen() || s.cfg.AllowAnonymous || loopbackHost(r.Host) {
+	if !s.anonymous() || s.cfg.AllowAnonymous || loopbackHost(r.Host) {
 		return nil
 	}
 	return fmt.Errorf("%w: without tokens, requests must be for localhost, 127.0.0.1 or [::1], not for %q", errMisdirected, r.Host)
@@ -150,33 +182,36 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, rt route) error {
 	if s.crossSite.Check(r) != nil {
 		return errCrossSite // a browser sends what it knows of credentials with it
 	}
-	if least == roleHook {
-		if s.cfg.ReadOnly {
-			return fleet.ErrReadOnly // the one who leads must hear it
+	if least == roleHook || least == roleAnyone {
+		if err := s.checkHost(r); err != nil || least == roleAnyone || !s.cfg.ReadOnly {
+			return err // a secret that it may bring is no token, or not needed
 		}
-		return s.checkHost(r) // a secret that it may bring is no token
+		return fleet.ErrReadOnly // the one who leads must hear it
 	}
 	who, err := s.authenticate(r, least == roleBootstrap)
 	if x, ok := w.(*exchange); ok {
 		x.who = who
 	}
-	switch {
-	case errors.Is(err, errMisdirected):
-		return err // holds for open routes too
-	case least == roleAnyone:
-		return nil
-	case err != nil:
+	if err != nil {
 		return err
-	case s.cfg.ReadOnly && rt.method != http.MethodGet:
-		return fleet.ErrReadOnly
+	}
+	return s.allows(who, rt)
+}
+
+// allows returns why who is known must not do what the route does.
+func (s *Server) allows(who identity, rt route) error {
+	least := rt.least
+	switch {
 	case least == roleBootstrap && who.role != roleBootstrap && who.role != roleCluster && who.role != roleAdmin:
 		return fmt.Errorf("%w: a cluster is registered with a bootstrap token, or its own", fleet.ErrForbidden)
 	case who.role < least && who.role == roleBootstrap:
 		return fmt.Errorf("%w: a bootstrap token registers clusters, and nothing else", fleet.ErrForbidden)
 	case who.role < least && who.role == roleCluster:
-		return fmt.Errorf("%w: a cluster's token reads /api/v1/flux/clusters/%s/{set} and nothing else", fleet.ErrForbidden, who.cluster)
+		return fmt.Errorf("%w: a cluster's credential reads /api/v1/flux/clusters/%s/{set} and nothing else", fleet.ErrForbidden, who.cluster)
 	case who.role < least:
-		return fmt.Errorf("%w: ask for a token of a higher role", fleet.ErrForbidden)
+		return fmt.Errorf("%w: ask for a credential of a higher role", fleet.ErrForbidden)
+	case s.cfg.ReadOnly && rt.method != http.MethodGet:
+		return fleet.ErrReadOnly
 	}
 	return nil
 }
@@ -206,7 +241,7 @@ func (s *Server) CheckAddress(addr net.Addr) error {
 		return nil
 	}
 	return fmt.Errorf("on %s everybody who reaches the server would be admin: create a token with tributary token create --store, "+
-		"give it a tokens file, listen on 127.0.0.1, or allow that with --insecure-allow-anonymous", addr)
+		"give it a tokens file, client CA or OpenID Connect issuer, listen on 127.0.0.1, or allow that with --insecure-allow-anonymous", addr)
 }
 
 // loopbackHost tells whether a Host header, with or without a port, names this machine.

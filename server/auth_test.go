@@ -58,8 +58,12 @@ func TestFailedAttemptsAreCounted(t *testing.T) {
 	h.get("/api/v1/clusters", bearer("wrong")...)
 	h.get(kedaPath)                                    // no attempt
 	h.get("/api/v1/clusters", bearer(clusterToken)...) // a good one that does not suffice
-	if got := h.metric("tributary_authentication_failures_total"); got != "2" {
-		t.Errorf("tributary_authentication_failures_total = %q, want 2", got)
+	h.get(kedaPath, bearer(strings.Repeat("x", 513))...)
+	h.get("/healthz", bearer("wrong")...) // needs none
+	for kind, want := range map[string]string{"token": "2", "too_long": "1", "jwt": "0", "certificate": "0"} {
+		if got := h.metric(`tributary_authentication_failures_total{kind="` + kind + `"}`); got != want {
+			t.Errorf("failures of kind %s = %q, want %s", kind, got, want)
+		}
 	}
 }
 
@@ -165,6 +169,14 @@ func TestContradictionsAreRefused(t *testing.T) {
 		{TLSCertFile: "x"},
 		{TLSKeyFile: "x"},
 		{TokensFile: "/does/not/exist"},
+		{ClientCAFile: "x"},
+		{ClientCAFile: "x", AllowAnonymous: true},
+		{OIDCIssuer: "https://issuer.example.com", OIDCAudience: "tributary"},
+		{OIDCAudience: "tributary"},
+		{OIDCRulesFile: "/does/not/exist"},
+		{OIDCCAFile: "/does/not/exist"},
+		{OIDCIssuer: "https://issuer.example.com", OIDCAudience: "tributary", OIDCRulesFile: "/does/not/exist"},
+		{OIDCIssuer: "https://issuer.example.com", OIDCAudience: "tributary", OIDCRulesFile: "x", AllowAnonymous: true},
 		{TLSCertFile: "/does/not/exist", TLSKeyFile: "/does/not/exist"},
 	} {
 		cfg.Fleet = fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})

@@ -1,6 +1,12 @@
 package server
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
 
 // Route is a line of the table, as tests see it.
 type Route struct {
@@ -36,3 +42,34 @@ var OpenAPI = openAPI
 
 // NewProblem is how an error is answered.
 var NewProblem = newProblem
+
+// Hurry has the answers to failed attempts held back for no time.
+func (s *Server) Hurry() { s.throttle.sleep = func(context.Context, time.Duration) {} }
+
+// Identity is an identity, as tests see it.
+type Identity struct {
+	Name, Cluster string
+	Labels        map[string]string
+	Scope         *fleet.Selector
+}
+
+// Who is who sent r.
+func (s *Server) Who(r *http.Request) (Identity, error) {
+	who, err := s.authenticate(r, false)
+	return Identity{who.name, who.cluster, who.labels, who.scope}, err
+}
+
+// Elapse has it be later by d to the issuer's keys and to when it may be asked.
+func (s *Server) Elapse(d time.Duration) {
+	s.issuer.mu.Lock()
+	defer s.issuer.mu.Unlock()
+	s.issuer.next = s.issuer.next.Add(-d)
+	if keys := s.issuer.current.Load(); keys != nil {
+		older := *keys
+		older.fetched = keys.fetched.Add(-d)
+		s.issuer.current.Store(&older)
+	}
+}
+
+// Patience has requests wait so long for the issuer.
+func (s *Server) Patience(d time.Duration) { s.issuer.patience = d }

@@ -90,6 +90,7 @@ func start(t *testing.T, mend ...func(*server.Config)) *harness {
 	if h.server, err = server.New(cfg); err != nil {
 		t.Fatal(err)
 	}
+	h.server.Hurry() // throttle_test.go has the time
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

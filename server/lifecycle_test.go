@@ -21,8 +21,8 @@ func withAdminToken(t *testing.T) func(*server.Config) {
 	return func(c *server.Config) { c.AdminTokenFile = file }
 }
 
-// as sends a request with a token, and JSON as its body unless that is empty.
-func (h *harness) as(token, method, path, body string, headers ...string) reply {
+// asToken sends a request with a token, and JSON as its body unless that is empty.
+func (h *harness) asToken(token, method, path, body string, headers ...string) reply {
 	h.t.Helper()
 	kind := ""
 	if body != "" {
@@ -46,12 +46,12 @@ func (r reply) made(t *testing.T) server.CreatedToken {
 
 func (h *harness) newToken(request string) server.CreatedToken {
 	h.t.Helper()
-	return h.as(rootToken, http.MethodPost, "/api/v1/tokens", request).made(h.t)
+	return h.asToken(rootToken, http.MethodPost, "/api/v1/tokens", request).made(h.t)
 }
 
 func (h *harness) register(token, request string, headers ...string) reply {
 	h.t.Helper()
-	return h.as(token, http.MethodPost, "/api/v1/register", request, headers...)
+	return h.asToken(token, http.MethodPost, "/api/v1/register", request, headers...)
 }
 
 func (h *harness) wantStatus(what string, got reply, want int) {
@@ -76,11 +76,11 @@ func TestClusterComesAndGoes(t *testing.T) {
 	h.wantStatus("its history", h.get("/api/v1/history?cluster=new", bearer(own)...), http.StatusForbidden)
 	h.wantStatus("registering with what is used up", h.register(boot.Secret, `{"name":"more"}`), http.StatusForbidden)
 
-	h.as(rootToken, http.MethodPatch, "/api/v1/clusters/new", `{"labels":{"tier":"silver"}}`).kept(t)
+	h.asToken(rootToken, http.MethodPatch, "/api/v1/clusters/new", `{"labels":{"tier":"silver"}}`).kept(t)
 	if got := poll("new", "apps"); !strings.Contains(string(got.body), `"tier":"silver"`) {
 		t.Errorf("after relabelling it is answered %s", got.body)
 	}
-	gone := h.as(rootToken, http.MethodDelete, "/api/v1/clusters/new", "").kept(t)
+	gone := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new", "").kept(t)
 	if len(gone.Changes) != 2 {
 		t.Errorf("decommissioning changes %+v, want two inputs removed", gone.Changes)
 	}
@@ -96,7 +96,7 @@ func TestClusterComesAndGoes(t *testing.T) {
 	}
 	h.wantStatus("a management cluster", h.get("/api/v1/flux/clusters?selector=tier", bearer(rootToken)...), http.StatusNotFound)
 
-	h.as(rootToken, http.MethodDelete, "/api/v1/clusters/new?purge=true", "").kept(t)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?purge=true", "").kept(t)
 	h.wantStatus("a poll after the purge", poll("new", "apps"), http.StatusUnauthorized)
 	h.wantStatus("the cluster after the purge", h.get("/api/v1/clusters/new", bearer(rootToken)...), http.StatusNotFound)
 }
@@ -134,16 +134,16 @@ func TestTokensAreShownOnceAndRevoked(t *testing.T) {
 	if len(list.Items) != 1 || list.Items[0].LastUsedAt == nil || list.Items[0].CreatedBy != "admin" {
 		t.Errorf("the tokens are %+v", list.Items)
 	}
-	h.as(rootToken, http.MethodPost, "/api/v1/tokens", `{"name":"grace","role":"viewer"}`).problem(t, http.StatusConflict, "conflict")
+	h.asToken(rootToken, http.MethodPost, "/api/v1/tokens", `{"name":"grace","role":"viewer"}`).problem(t, http.StatusConflict, "conflict")
 	patch := func(cluster string) reply {
-		return h.as(made.Secret, http.MethodPatch, "/api/v1/clusters/"+cluster+"/objects/App/web", `{"spec":{"tag":"v2"}}`)
+		return h.asToken(made.Secret, http.MethodPatch, "/api/v1/clusters/"+cluster+"/objects/App/web", `{"spec":{"tag":"v2"}}`)
 	}
 	h.wantStatus("a patch within its selector", patch("one"), http.StatusOK)
 	patch("two").problem(t, http.StatusForbidden, "forbidden")
-	h.as(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
 	h.wantStatus("a revoked token", patch("one"), http.StatusUnauthorized)
-	h.as(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").problem(t, http.StatusNotFound, "not-found")
-	h.as(rootToken, http.MethodDelete, "/api/v1/tokens/"+made.ID, "").kept(t) // as it is
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").problem(t, http.StatusNotFound, "not-found")
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/"+made.ID, "").kept(t) // as it is
 	h.get("/api/v1/tokens?all=true", bearer(rootToken)...).into(t, &list)
 	if len(list.Items) != 1 || list.Items[0].RevokedAt == nil {
 		t.Errorf("the tokens are %+v", list.Items)
@@ -154,7 +154,7 @@ func TestTokensAreShownOnceAndRevoked(t *testing.T) {
 		`{"name":"x","role":"bootstrap","uses":-1}`, `{"name":"x","role":"viewer","ttl":"soon"}`, `{"name":"x","role":"viewer","ttl":"-1h"}`,
 		`{"name":"x","role":"operator","selector":{"matchExpressions":[{"key":"a","operator":"Is"}]}}`,
 	} {
-		h.as(rootToken, http.MethodPost, "/api/v1/tokens", wrong).problem(t, http.StatusUnprocessableEntity, "invalid")
+		h.asToken(rootToken, http.MethodPost, "/api/v1/tokens", wrong).problem(t, http.StatusUnprocessableEntity, "invalid")
 	}
 }
 
@@ -176,7 +176,7 @@ func TestFirstTokenForPeopleClosesTheDoor(t *testing.T) {
 	h.wantStatus("nobody", h.get("/api/v1/tokens"), http.StatusOK)
 	made := h.change(http.MethodPost, "/api/v1/tokens", "application/json", `{"name":"ada","role":"admin"}`).made(t)
 	h.wantStatus("nobody, once there is a token", h.get("/api/v1/tokens"), http.StatusUnauthorized)
-	h.as(made.Secret, http.MethodDelete, "/api/v1/tokens/ada", "").kept(t)
+	h.asToken(made.Secret, http.MethodDelete, "/api/v1/tokens/ada", "").kept(t)
 	h.wantStatus("nobody, once it is revoked", h.get("/api/v1/tokens"), http.StatusUnauthorized)
 }
 

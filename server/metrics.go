@@ -16,7 +16,7 @@ type metrics struct {
 	polls                 *prometheus.CounterVec
 	requests              *prometheus.CounterVec
 	durations             *prometheus.HistogramVec
-	failedAuthentications prometheus.Counter
+	failedAuthentications *prometheus.CounterVec
 	reloadFailing         *prometheus.GaugeVec
 	webhooks              *prometheus.CounterVec
 }
@@ -33,15 +33,19 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "tributary_http_request_duration_seconds", Help: "Time to answer requests other than polls, by method and route.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"method", "route"}),
-		failedAuthentications: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tributary_authentication_failures_total", Help: "Requests with a token that is not known.",
-		}),
+		failedAuthentications: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tributary_authentication_failures_total",
+			Help: "Requests with a credential that is not good, by kind: token, too_long, jwt or certificate.",
+		}, []string{"kind"}),
 		reloadFailing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tributary_reload_failing", Help: "1 while a file cannot be used as it is and what was read before is kept.",
 		}, []string{"file"}),
 		webhooks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_webhooks_total", Help: "Webhooks by provider and result: look, ignored, repeated or refused.",
 		}, []string{"provider", "result"}),
+	}
+	for _, kind := range []string{"token", "too_long", "jwt", "certificate"} {
+		m.failedAuthentications.WithLabelValues(kind) // an alert needs the 0 that comes before the first
 	}
 	r.MustRegister(m.polls, m.requests, m.durations, m.failedAuthentications, m.reloadFailing, m.webhooks)
 	return m

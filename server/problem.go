@@ -35,7 +35,6 @@ const ProblemType = "urn:tributary:problem:"
 
 var (
 	errBadRequest  = errors.New("bad request")
-	errTooMany     = errors.New("too many requests")
 	errMethod      = errors.New("method not allowed")
 	errMisdirected = errors.New("misdirected request")
 	errTooLong     = errors.New("request too long")
@@ -53,8 +52,9 @@ var problems = []struct {
 	{fleet.ErrStoreFull, http.StatusInsufficientStorage, "store-full", "The change log has no room"},
 	{fleet.ErrStore, http.StatusServiceUnavailable, "store-unavailable", "The change log cannot be used"},
 	{fleet.ErrNotReady, http.StatusServiceUnavailable, "not-ready", "No live release yet"},
-	{errTooMany, http.StatusTooManyRequests, "too-many-requests", "Too many requests"},
 	{fleet.ErrReadOnly, http.StatusForbidden, "read-only", "This server is read-only"},
+	{errIssuer, http.StatusServiceUnavailable, "issuer-unavailable", "The issuer of tokens cannot be asked"},
+	{errTooMany, http.StatusTooManyRequests, "too-many-requests", "Too many requests"},
 	{fleet.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "No valid credential"},
 	{fleet.ErrForbidden, http.StatusForbidden, "forbidden", "Not allowed"},
 	{errMisdirected, http.StatusMisdirectedRequest, "misdirected", "Not a request for this server"},
@@ -112,7 +112,10 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) int 
 			h.Set("Allow", method.allowed)
 		}
 	case http.StatusTooManyRequests:
-		h.Set("Retry-After", "1")
+		h.Set("Retry-After", "10")
+		if errors.Is(err, errTooManyFailures) {
+			h.Set("Connection", "close") // a new one costs whoever guesses more than it costs the server
+		}
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "10") // a release takes seconds; Flux comes back by itself
 	case http.StatusInternalServerError:

@@ -54,7 +54,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if err := s.CheckAddress(ln.Addr()); err != nil {
 		return err
 	}
-	if s.isOpen() {
+	if s.anonymous() {
 		s.log.Warn("everybody who reaches the server is admin, because it has no tokens", "listen", ln.Addr().String())
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -99,6 +99,9 @@ func (s *Server) httpServer() *http.Server {
 	}
 	if s.certificate != nil {
 		h.TLSConfig = s.certificate.config()
+		if s.clientCAs != nil {
+			s.clientCAs.ask(h.TLSConfig)
+		}
 	}
 	return h
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,14 @@ type Config struct {
 	AllowAnonymous bool
 	// TLSCertFile and TLSKeyFile are PEM files; without them the server speaks plain HTTP.
 	TLSCertFile, TLSKeyFile string
+	// ClientCAFile holds the CAs, in PEM, whose certificates clusters may show
+	// instead of a token: the common name is the cluster's. It needs TLS.
+	ClientCAFile string
+	// OIDCIssuer is the https URL of an OpenID Connect issuer whose tokens are
+	// taken where they are for OIDCAudience; OIDCRulesFile says which role they
+	// have. All three or none. OIDCCAFile holds CAs, in PEM, that are trusted for
+	// the issuer beside the machine's own.
+	OIDCIssuer, OIDCAudience, OIDCRulesFile, OIDCCAFile string
 	// Reload is how often the files above are looked at for changes; 0 means half a second.
 	Reload time.Duration
 	// Limits bound what one client can cost; zero fields have defaults.
@@ -56,6 +65,10 @@ type Server struct {
 	admin         *adminToken  // nil: no admin token file
 	secrets       *secrets     // nil: no webhook can be signed
 	certificate   *certificate // nil: plain HTTP
+	clientCAs     *clientCAs   // nil: no certificate is asked for
+	issuer        *issuer      // nil: no JWT is taken
+	rules         *oidcRules   // what the issuer's tokens may do
+	throttle      *throttle
 	reloaders     []*reloader
 	recent        recent
 	registrations registrations
@@ -130,11 +143,8 @@ func (s *Server) routes() []route {
 // New returns a server of cfg's fleet. It reads the files that cfg names and
 // returns what is wrong with them.
 func New(cfg Config) (*Server, error) {
-	if cfg.AllowAnonymous && (cfg.TokensFile != "" || cfg.AdminTokenFile != "") {
-		return nil, errors.New("a tokens file and anonymous access contradict each other: drop one of them")
-	}
-	if (cfg.TLSCertFile == "") != (cfg.TLSKeyFile == "") {
-		return nil, errors.New("TLS needs both a certificate file and a key file: name the other one as well")
+	if err := cfg.contradiction(); err != nil {
+		return nil, err
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -143,13 +153,31 @@ func New(cfg Config) (*Server, error) {
 		cfg.Registry = prometheus.NewRegistry()
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
-	s := &Server{cfg: cfg, fleet: cfg.Fleet, log: cfg.Logger, metrics: newMetrics(cfg.Registry)}
+	s := &Server{cfg: cfg, fleet: cfg.Fleet, log: cfg.Logger, metrics: newMetrics(cfg.Registry), throttle: newThrottle()}
 	if err := s.load(); err != nil {
 		return nil, err
 	}
 	s.table = s.routes()
 	s.router = s.newRouter()
 	return s, nil
+}
+
+// contradiction returns what in c does not go together.
+func (c Config) contradiction() error {
+	oidc := []string{c.OIDCIssuer, c.OIDCAudience, c.OIDCRulesFile}
+	switch {
+	case c.AllowAnonymous && (c.TokensFile != "" || c.AdminTokenFile != ""):
+		return errors.New("a tokens file and anonymous access contradict each other: drop one of them")
+	case c.AllowAnonymous && (c.ClientCAFile != "" || c.OIDCIssuer != ""):
+		return errors.New("authentication and anonymous access contradict each other: drop one of them")
+	case (c.TLSCertFile == "") != (c.TLSKeyFile == ""):
+		return errors.New("TLS needs both a certificate file and a key file: name the other one as well")
+	case c.ClientCAFile != "" && c.TLSCertFile == "":
+		return errors.New("client certificates need TLS: name the server's certificate and key files as well")
+	case slices.Contains(oidc, "") && strings.Join(oidc, "")+c.OIDCCAFile != "":
+		return errors.New("OpenID Connect needs an issuer, an audience and a rules file: name all three")
+	}
+	return nil
 }
 
 // load reads the files for the first time, and fails where a later bad version
@@ -170,6 +198,13 @@ func (s *Server) load() error {
 	if s.cfg.TLSCertFile != "" {
 		s.certificate = &certificate{}
 		s.reloaders = append(s.reloaders, s.newReloader("certificate", s.certificate.use, s.cfg.TLSCertFile, s.cfg.TLSKeyFile))
+	}
+	if s.cfg.ClientCAFile != "" {
+		s.clientCAs = &clientCAs{file: s.cfg.ClientCAFile}
+		s.reloaders = append(s.reloaders, s.newReloader("client_ca", s.clientCAs.use, s.cfg.ClientCAFile))
+	}
+	if err := s.loadOIDC(); err != nil {
+		return err
 	}
 	for _, r := range s.reloaders {
 		if err := r.look(); err != nil {

@@ -7,10 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -31,9 +34,11 @@ type credential struct {
 	hash digest
 }
 
-func (t *tokens) find(hash digest) (identity, bool) {
-	found := (*t.current.Load())[hash]
-	if subtle.ConstantTimeCompare(found.hash[:], hash[:]) != 1 {
+// find tells who holds the token with that hash. The lookup is by a hash that
+// whoever guesses cannot steer, and its last step takes the same time for every token.
+func (t *tokens) find(sum digest) (identity, bool) {
+	found := (*t.current.Load())[sum]
+	if subtle.ConstantTimeCompare(found.hash[:], sum[:]) != 1 {
 		return identity{}, false
 	}
 	return found.identity, true
@@ -51,10 +56,12 @@ func (t *tokens) use(contents [][]byte) error {
 
 // tokenEntry is one of the file's.
 type tokenEntry struct {
-	Name    string `json:"name"`
-	Role    string `json:"role"`
-	Cluster string `json:"cluster"`
-	Hash    string `json:"hash"`
+	Name     string            `json:"name"`
+	Role     string            `json:"role"`
+	Cluster  string            `json:"cluster"`
+	Labels   map[string]string `json:"labels"`
+	Selector *fleet.Selector   `json:"selector"`
+	Hash     string            `json:"hash"`
 }
 
 // tokenReader gathers what a tokens file says, and all that is wrong with it.
@@ -100,7 +107,7 @@ func (t *tokenReader) read(field string, raw json.RawMessage) {
 		t.wrong(field, "%s: must have name, role, hash and, for the role cluster, cluster", err)
 		return
 	}
-	who := identity{name: e.Name, role: roles[e.Role], cluster: e.Cluster}
+	who := identity{name: e.Name, role: roles[e.Role], cluster: e.Cluster, labels: e.Labels, scope: e.Selector}
 	switch {
 	case e.Name == "":
 		t.wrong(field+".name", "is missing: logs name the token by it")
@@ -110,12 +117,7 @@ func (t *tokenReader) read(field string, raw json.RawMessage) {
 	if who.role == roleAnyone {
 		t.wrong(field+".role", "of %q must be cluster, viewer, operator, admin or bootstrap", e.Name)
 	}
-	switch {
-	case who.role == roleCluster && !dnsLabel.MatchString(e.Cluster):
-		t.wrong(field+".cluster", "of %q must be the name of the one cluster that may poll with this token", e.Name)
-	case who.role != roleCluster && e.Cluster != "":
-		t.wrong(field+".cluster", "of %q belongs to the role cluster only: drop it, or change the role", e.Name)
-	}
+	t.limits(field, who)
 	hash, remedy := parseHash(e.Hash)
 	if _, taken := t.all[hash]; taken {
 		remedy = "is that of an entry above: give each token its own"
@@ -125,6 +127,48 @@ func (t *tokenReader) read(field string, raw json.RawMessage) {
 		return
 	}
 	t.names[e.Name], t.all[hash] = true, credential{identity: who, hash: hash}
+}
+
+// limits checks what narrows a role down.
+func (t *tokenReader) limits(field string, who identity) {
+	switch {
+	case who.role == roleCluster && !dnsLabel.MatchString(who.cluster):
+		t.wrong(field+".cluster", "of %q must be the name of the one cluster that may poll with this token", who.name)
+	case who.role == roleBootstrap && who.cluster != "" && !dnsLabel.MatchString(who.cluster):
+		t.wrong(field+".cluster", "of %q must be the name of the one cluster that may be registered with this token", who.name)
+	case who.role != roleCluster && who.role != roleBootstrap && who.cluster != "":
+		t.wrong(field+".cluster", "of %q belongs to the roles cluster and bootstrap only: drop it, or change the role", who.name)
+	}
+	if who.role != roleBootstrap && who.labels != nil {
+		t.wrong(field+".labels", "of %q belongs to the role bootstrap only: drop it, or change the role", who.name)
+	}
+	for _, key := range slices.Sorted(maps.Keys(who.labels)) {
+		for _, remedy := range append(validation.IsQualifiedName(key), validation.IsValidLabelValue(who.labels[key])...) {
+			t.wrong(field+".labels."+key, "of %q: %s", who.name, remedy)
+		}
+	}
+	if remedy := checkScope(who); remedy != "" {
+		t.wrong(field+".selector", "of %q %s", who.name, remedy)
+	}
+}
+
+// checkScope returns the remedy where the clusters that who may reach cannot be
+// as they are. An empty selector would match everything, and is a mistake sooner
+// than an intention.
+func checkScope(who identity) string {
+	if who.scope == nil {
+		return ""
+	}
+	if who.role != roleOperator {
+		return "belongs to the role operator only: drop it, or change the role"
+	}
+	if len(who.scope.MatchLabels)+len(who.scope.MatchExpressions) == 0 {
+		return "matches every cluster: drop it, or name labels under matchLabels or matchExpressions"
+	}
+	if _, err := who.scope.Compile(); err != nil {
+		return "cannot be used: " + err.Error()
+	}
+	return ""
 }
 
 var dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +44,19 @@ func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
 			`tokens[4].hash: of "sam" is that of an empty token`,
 			`tokens[5].hash: of "tim" must be`, `tokens[6].hash: of "una" must be`,
 		},
+		`tokens:
+- {name: ada, role: operator, selector: {matchLabels: {"-": eu}}, hash: "` + hash("a") + `"}
+- {name: bob, role: operator, selector: {}, hash: "` + hash("b") + `"}
+- {name: eve, role: admin, selector: {matchLabels: {region: eu}}, hash: "` + hash("e") + `"}
+- {name: joe, role: viewer, labels: {region: eu}, hash: "` + hash("j") + `"}
+- {name: sam, role: bootstrap, cluster: EU, labels: {region: "e u", "a/b/c": x}, hash: "` + hash("s") + `"}
+- {name: tim, role: operator, cluster: eu-prod-01, hash: "` + hash("t") + `"}
+- {name: una, role: operator, selector: {matchLabel: {region: eu}}, hash: "` + hash("u") + `"}`: {
+			`tokens[0].selector: of "ada" cannot be used`, `tokens[1].selector: of "bob" matches every cluster`,
+			`tokens[2].selector: of "eve" belongs`, `tokens[3].labels: of "joe" belongs`,
+			`tokens[4].cluster: of "sam" must be`, `tokens[4].labels.region: of "sam"`, `tokens[4].labels.a/b/c: of "sam"`,
+			`tokens[5].cluster: of "tim" belongs`, `tokens[6]: json: unknown field "matchLabel"`,
+		},
 	} {
 		file := writeFile(t, "tokens.yaml", content)
 		_, err := server.New(server.Config{TokensFile: file, Fleet: fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})})
@@ -60,6 +75,23 @@ func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
 		}
 		if len(want) > 3 && len(problems) != len(want) {
 			t.Errorf("%d problems, want %d:\n%v", len(problems), len(want), err)
+		}
+	}
+}
+
+func TestTokensCarryWhatNarrowsThemDown(t *testing.T) {
+	s := newServer(t, server.Config{TokensFile: writeFile(t, "tokens.yaml", `tokens:
+- {name: eu, role: operator, selector: {matchLabels: {region: eu}}, hash: "`+hash("eu")+`"}
+- {name: boot, role: bootstrap, cluster: eu-1, labels: {region: eu}, hash: "`+hash("boot")+`"}`)})
+	region := map[string]string{"region": "eu"}
+	for token, want := range map[string]server.Identity{
+		"eu":   {Name: "eu", Scope: &fleet.Selector{MatchLabels: region}},
+		"boot": {Name: "boot", Cluster: "eu-1", Labels: region},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		if got, err := s.Who(r); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s = %+v, %v, want %+v", token, got, err, want)
 		}
 	}
 }

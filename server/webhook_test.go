@@ -59,7 +59,7 @@ func TestWebhooksOfEveryKindAskForALookOrAreIgnored(t *testing.T) {
 			t.Errorf("%s = %s, want %d", line, got, want)
 		}
 	}
-	if got := h.metric("tributary_authentication_failures_total"); got != "0" {
+	if got := h.metric(`tributary_authentication_failures_total{kind="token"}`); got != "0" {
 		t.Errorf("a secret of the webhooks was taken for a token: %s failures", got)
 	}
 }

@@ -33,6 +33,10 @@ type serveOptions struct {
 	adminTokenFile      string
 	webhookSecretFile   string
 	tlsCert, tlsKey     string
+	clientCA            string
+	oidcIssuer          string
+	oidcAudience        string
+	oidcRules, oidcCA   string
 	allowAnonymous      bool
 	logFormat, logLevel string
 }
@@ -85,6 +89,11 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
 	f.StringVar(&o.webhookSecretFile, "webhook-secret-file", "", "file with a secret of the webhooks in each line, read again when it changes")
 	f.StringVar(&o.tlsCert, "tls-cert-file", "", "PEM certificate chain, read again when it changes")
 	f.StringVar(&o.tlsKey, "tls-key-file", "", "PEM key of the certificate")
+	f.StringVar(&o.clientCA, "client-ca-file", "", "PEM certificates of CAs, read again when they change; a certificate of theirs is the credential of the cluster that is its CN")
+	f.StringVar(&o.oidcIssuer, "oidc-issuer", "", "https URL of an OpenID Connect issuer whose tokens are taken")
+	f.StringVar(&o.oidcAudience, "oidc-audience", "", "audience that its tokens must be for")
+	f.StringVar(&o.oidcRules, "oidc-rules-file", "", "YAML file of the roles that its tokens have by their claims, read again when it changes")
+	f.StringVar(&o.oidcCA, "oidc-ca-file", "", "PEM certificates of CAs to trust for the issuer, beside the machine's own")
 	f.BoolVar(&o.allowAnonymous, "insecure-allow-anonymous", false, "admit everybody as admin on any address")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -127,7 +136,8 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 		Fleet: live, Logger: logger, Registry: registry, Version: version,
 		ReadOnly: o.readOnly, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,
-		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey,
+		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey, ClientCAFile: o.clientCA,
+		OIDCIssuer: o.oidcIssuer, OIDCAudience: o.oidcAudience, OIDCRulesFile: o.oidcRules, OIDCCAFile: o.oidcCA,
 	})
 	if err != nil {
 		return err
