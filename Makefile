@@ -13,20 +13,26 @@ TOOLS                 := $(CURDIR)/bin/tools
 GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT         := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 FLUX_OPERATOR_VERSION := v0.58.1
-FLUX_OPERATOR         := $(TOOLS)/flux-operator-$(FLUX_OPERATOR_VERSION)
+FLUX_OPERATOR_CLI     := $(TOOLS)/flux-operator-$(FLUX_OPERATOR_VERSION)
+FLUX_OPERATOR         := $(TOOLS)/flux-operator-controller-$(FLUX_OPERATOR_VERSION)
 ORAS_VERSION          := v1.3.6
 ORAS                  := $(TOOLS)/oras-$(ORAS_VERSION)
 COSIGN_VERSION        := v3.1.3
 COSIGN                := $(TOOLS)/cosign-$(COSIGN_VERSION)
 FLUXOCI               := $(TOOLS)/fluxoci
+ETCD                  := $(TOOLS)/etcd
+KUBE_APISERVER        := $(TOOLS)/kube-apiserver
+PROMETHEUS_OPERATOR   := v0.85.0
+CRDS                  := $(TOOLS)/crds-flux-operator-$(FLUX_OPERATOR_VERSION)-prometheus-operator-$(PROMETHEUS_OPERATOR)
 
 # Where tests find the programs that they run against; the rest is on PATH.
 export ORAS_CLI    := $(ORAS)
 export COSIGN_CLI  := $(COSIGN)
 export FLUXOCI_CLI := $(FLUXOCI)
+export ETCD KUBE_APISERVER CRDS FLUX_OPERATOR FLUX_OPERATOR_CLI
 
 # What the tests run against beside those.
-NEEDED := cc git gpg gpgsm ssh-keygen sshd docker-registry postgres
+NEEDED := cc git gpg gpgsm ssh-keygen sshd docker-registry postgres sqlite3
 
 .PHONY: help
 help: ## list the targets
@@ -72,9 +78,9 @@ bench: $(ORAS) ## run the benchmarks that docs/benchmarks.md reports
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 .PHONY: conformance
-conformance: $(FLUX_OPERATOR) ## build the example ResourceSets with the real flux-operator CLI
+conformance: $(FLUX_OPERATOR_CLI) $(FLUX_OPERATOR) $(ETCD) $(KUBE_APISERVER) $(CRDS) ## run against the real Flux Operator and Kubernetes API server
 	@.ci/need git
-	FLUX_OPERATOR_CLI=$(FLUX_OPERATOR) go test -tags conformance -count=1 -run Conformance $(TESTFLAGS) ./cmd/tributary
+	go test -tags conformance -count=1 -run Conformance $(TESTFLAGS) ./cmd/tributary ./deploy/...
 
 .PHONY: image
 image: ## build the container image tributary:VERSION with docker
@@ -88,7 +94,7 @@ $(GOLANGCI_LINT):
 	GOBIN=$(TOOLS) CGO_ENABLED=0 go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(TOOLS)/golangci-lint $@
 
-$(FLUX_OPERATOR):
+$(FLUX_OPERATOR_CLI):
 	GOBIN=$(TOOLS) CGO_ENABLED=0 go install github.com/controlplaneio-fluxcd/flux-operator/cmd/cli@$(FLUX_OPERATOR_VERSION)
 	mv $(TOOLS)/cli $@
 
@@ -102,3 +108,30 @@ $(COSIGN):
 
 $(FLUXOCI): $(wildcard .ci/fluxoci/*)
 	cd .ci/fluxoci && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $@ .
+
+$(ETCD): $(wildcard .ci/kube-apiserver/*)
+	cd .ci/kube-apiserver && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $@ go.etcd.io/etcd/server/v3
+
+$(KUBE_APISERVER): $(wildcard .ci/kube-apiserver/*)
+	cd .ci/kube-apiserver && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $@ k8s.io/kubernetes/cmd/kube-apiserver
+
+# Where the module proxy's copy of a module is.
+module = "$$(go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')"
+
+# The custom resources that ours meet in a cluster, from the operators' own sources.
+$(CRDS):
+	rm -rf $@.part && mkdir -p $@.part
+	cp $(call module,github.com/controlplaneio-fluxcd/flux-operator@$(FLUX_OPERATOR_VERSION))/config/crd/bases/*.yaml \
+		$(call module,github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR))/example/prometheus-operator-crd/*_servicemonitors.yaml $@.part
+	mv $@.part $@
+
+# Its web pages are built elsewhere and not in the module, and neither is one of its
+# dependencies at the version it asks for: it is built without the one, and with the
+# newest of the other.
+REGISTRY_AUTH := github.com/google/go-containerregistry/pkg/authn/kubernetes
+$(FLUX_OPERATOR):
+	rm -rf $@.src && cp -r $(call module,github.com/controlplaneio-fluxcd/flux-operator@$(FLUX_OPERATOR_VERSION)) $@.src
+	chmod -R u+w $@.src && mkdir -p $@.src/web/dist && touch $@.src/web/dist/index.html
+	cd $@.src && go mod edit -replace $(REGISTRY_AUTH)=$(REGISTRY_AUTH)@v0.0.0-20260224031529-85f2bf5f7303 && \
+		CGO_ENABLED=0 go build -mod=mod -trimpath -buildvcs=false -o $@ ./cmd/operator
+	rm -rf $@.src

@@ -2,15 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/net"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
-	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -18,7 +20,7 @@ import (
 // clusterSecret is the Secret that holds a cluster's own token, where the cluster's
 // providers read it.
 type clusterSecret struct {
-	secrets corev1.SecretInterface
+	secrets dynamic.ResourceInterface
 	ref     string // namespace/name, for people
 	name    string
 	cluster string
@@ -29,6 +31,10 @@ const (
 	managerLabel = "app.kubernetes.io/managed-by"
 	clusterLabel = "tributary/cluster"
 )
+
+// secretResource is asked for without its Go type, which would bring those of all of
+// Kubernetes into the binary.
+var secretResource = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 
 // openSecret asks nothing yet.
 func openSecret(ref, kubeconfig, cluster string) (*clusterSecret, error) {
@@ -41,11 +47,11 @@ func openSecret(ref, kubeconfig, cluster string) (*clusterSecret, error) {
 		return nil, err
 	}
 	config.UserAgent = "tributary/" + version
-	client, err := corev1.NewForConfig(config)
+	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes API: %w", err)
 	}
-	return &clusterSecret{client.Secrets(namespace), ref, name, cluster}, nil
+	return &clusterSecret{client.Resource(secretResource).Namespace(namespace), ref, name, cluster}, nil
 }
 
 func kubeConfig(file string) (config *rest.Config, err error) {
@@ -71,8 +77,16 @@ func (s *clusterSecret) token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", s.wrap(err)
 	}
-	token := strings.TrimSpace(string(found.Data[tokenKey]))
-	if of := found.Labels[clusterLabel]; token != "" && of != "" && of != s.cluster {
+	text, _, err := unstructured.NestedString(found.Object, "data", tokenKey)
+	if err != nil {
+		return "", s.wrap(err)
+	}
+	data, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return "", s.wrap(err)
+	}
+	token := strings.TrimSpace(string(data))
+	if of := found.GetLabels()[clusterLabel]; token != "" && of != "" && of != s.cluster {
 		return "", fmt.Errorf("secret %s: holds the token of cluster %q; name another one for %q, or delete it", s.ref, of, s.cluster)
 	}
 	return token, nil
@@ -90,11 +104,13 @@ func (s *clusterSecret) write(ctx context.Context, token string) error { return 
 // apply makes the Secret or changes it, whichever it takes, and leaves alone what
 // others have in it. Applied by name, so that rights to this one Secret are enough.
 func (s *clusterSecret) apply(ctx context.Context, token string, dryRun ...string) error {
-	namespace, _, _ := strings.Cut(s.ref, "/")
-	secret := applycorev1.Secret(s.name, namespace).
-		WithLabels(map[string]string{managerLabel: "tributary", clusterLabel: s.cluster}).
-		WithData(map[string][]byte{tokenKey: []byte(token)})
-	_, err := s.secrets.Apply(ctx, secret, metav1.ApplyOptions{FieldManager: "tributary", Force: true, DryRun: dryRun})
+	secret := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret",
+		"data": map[string]any{tokenKey: base64.StdEncoding.EncodeToString([]byte(token))},
+	}}
+	secret.SetName(s.name)
+	secret.SetLabels(map[string]string{managerLabel: "tributary", clusterLabel: s.cluster})
+	_, err := s.secrets.Apply(ctx, s.name, secret, metav1.ApplyOptions{FieldManager: "tributary", Force: true, DryRun: dryRun})
 	return s.wrap(err)
 }
 

@@ -37,9 +37,9 @@ func (d drainage) wait(ctx context.Context, patience time.Duration) (polled int,
 		case cluster.Decommissioned == nil:
 			return 0, fmt.Errorf("cluster %q: is not decommissioned any more; has somebody purged it?", cluster.Name)
 		default:
-			left := unpolled(cluster)
+			ever, left := polledSets(cluster)
 			if len(left) == 0 {
-				return len(cluster.Polls), nil
+				return ever, nil
 			}
 			waiting = fmt.Sprintf("waiting for cluster %q to poll %s", cluster.Name, strings.Join(left, ", "))
 		}
@@ -60,13 +60,18 @@ func (d drainage) wait(ctx context.Context, patience time.Duration) (polled int,
 
 var errOutOfPatience = errors.New("out of patience")
 
-// unpolled are the sets that the cluster has polled before it was decommissioned,
-// and not since.
-func unpolled(c server.ClusterAnswer) (sets []string) {
+// polledSets counts the sets that the cluster has ever polled, and names those that
+// it has polled before it was decommissioned and not since. One that the fleet repo
+// had long ago does not count: no poll of it is answered any more.
+func polledSets(c server.ClusterAnswer) (ever int, left []string) {
 	for _, p := range c.Polls {
+		if _, served := c.Inputs[p.Set]; !served {
+			continue
+		}
+		ever++
 		if p.Generation < c.Decommissioned.Generation {
-			sets = append(sets, p.Set)
+			left = append(left, p.Set)
 		}
 	}
-	return sets
+	return ever, left
 }

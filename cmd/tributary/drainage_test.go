@@ -23,6 +23,7 @@ func gone(a, b int64) server.ClusterAnswer {
 			c.Polls = append(c.Polls, fleet.Poll{Set: set, Generation: generation})
 		}
 	}
+	c.Inputs = map[string]int{"a": 0, "b": 0, "c": 0}
 	return c
 }
 
@@ -71,6 +72,14 @@ func TestDrainageDoesNotWaitForAClusterThatNeverPolled(t *testing.T) {
 	}
 	if polled, _, _, err = follow(t, time.Hour, always(gone(0, 9))); err != nil || polled != 1 {
 		t.Errorf("with one set: wait = %d, %v, want 1", polled, err)
+	}
+}
+
+func TestDrainageDoesNotWaitForASetThatIsNoLongerServed(t *testing.T) {
+	c := gone(7, 6)
+	delete(c.Inputs, "b")
+	if polled, looks, _, err := follow(t, time.Hour, always(c)); err != nil || polled != 1 || looks != 1 {
+		t.Errorf("wait = %d after %d looks, %v, want 1 after 1", polled, looks, err)
 	}
 }
 

@@ -24,7 +24,9 @@ var rooms = map[string][]string{
 	"server":                 {"fleet"},
 	"fleet/sqlstore":         {"fleet"},
 	"fleet/storetest":        {"fleet"},
-	"fleet/storetest/pgtest": {},
+	"fleet/storetest/daemon": {},
+	"fleet/storetest/pgtest": {"fleet/storetest/daemon"},
+	"deploy/kubetest":        {"fleet/storetest/daemon"},
 
 	"fleet": {},
 }

@@ -191,6 +191,7 @@ func request(ts *testscript.TestScript, path, token string) (status int, text st
 	if err != nil {
 		return 0, "", err
 	}
+	r.Header.Set("User-Agent", "flux-operator/v0.58.1") // whose polls are remembered
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,14 +31,13 @@ func TestNothingShowsACredential(t *testing.T) {
 	told := &bytes.Buffer{}
 	run := func(tokenFile string, args ...string) string {
 		cmd := binary(t, append(args, "--server", p.url, "--token-file", tokenFile)...)
-		var out, errors bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &errors
-		if err := cmd.Run(); err != nil {
-			if _, failed := err.(*exec.ExitError); !failed {
-				t.Fatal(err)
-			}
+		var out, log bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &log
+		var exit *exec.ExitError
+		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
 		}
-		told.Write(errors.Bytes())
+		told.Write(log.Bytes())
 		return out.String()
 	}
 	given := func(out string) string {

@@ -14,8 +14,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tributary-gitops/tributary/fleet/storetest/daemon"
 )
 
 // Server is a PostgreSQL server.
@@ -25,7 +28,7 @@ type Server struct {
 	user *account
 
 	databases atomic.Int64
-	process   *process
+	process   *daemon.Process
 }
 
 // patience is how long a server may take to start or stop.
@@ -78,14 +81,14 @@ func (s *Server) Own(t testing.TB, dir string) { s.user.own(t, dir) }
 // Resume starts a server that was stopped.
 func (s *Server) Resume(t testing.TB) {
 	t.Helper()
-	s.process = s.start(t, "postgres", "-D", s.data(), "-c", "unix_socket_directories="+s.dir,
-		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100")
+	s.process = daemon.Start(t, s.command("postgres", "-D", s.data(), "-c", "unix_socket_directories="+s.dir,
+		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=100"))
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if s.command("pg_isready", append(s.connection(), "--quiet")...).Run() == nil {
 			return
 		}
-		if s.process.ended() || time.Now().After(deadline) {
-			t.Fatalf("the PostgreSQL server does not start:\n%s", s.process.output())
+		if s.process.Ended() || time.Now().After(deadline) {
+			t.Fatalf("the PostgreSQL server does not start:\n%s", s.process.Output())
 		}
 	}
 }
@@ -93,8 +96,8 @@ func (s *Server) Resume(t testing.TB) {
 // Stop stops the server in the middle of whatever it does.
 func (s *Server) Stop(t testing.TB) {
 	t.Helper()
-	if !s.process.stop(patience) {
-		t.Errorf("the PostgreSQL server does not stop:\n%s", s.process.output())
+	if !s.process.Stop(syscall.SIGQUIT, patience) {
+		t.Errorf("the PostgreSQL server does not stop:\n%s", s.process.Output())
 	}
 }
 

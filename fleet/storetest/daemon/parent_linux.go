@@ -1,4 +1,4 @@
-package pgtest
+package daemon
 
 import "syscall"
 

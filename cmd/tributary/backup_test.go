@@ -1,0 +1,88 @@
+package main
+
+import (
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
+)
+
+// TestRestoredBackupServesTheSame takes a backup of a server that runs, as
+// docs/operations.md says, and writes on. A server on what is restored serves what
+// was served when the backup was made, byte by byte, while the source is away, and
+// takes writes. The server that still runs on the log it had serves on.
+func TestRestoredBackupServesTheSame(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "tributary.db")
+		restoredServesTheSame(t, "sqlite:"+file, func() string {
+			copied := filepath.Join(t.TempDir(), "backup.db")
+			if out, err := exec.Command("sqlite3", file, "VACUUM INTO '"+copied+"'").CombinedOutput(); err != nil {
+				t.Fatalf("sqlite3: %v\n%s", err, out)
+			}
+			return "sqlite:" + copied
+		})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		server := pgtest.Start(t)
+		url := server.Database(t)
+		restoredServesTheSame(t, url, func() string {
+			server.Dump(t, url, "backup.dump")
+			copied := server.Database(t)
+			server.Restore(t, "backup.dump", copied)
+			return copied
+		})
+	})
+}
+
+func restoredServesTheSame(t *testing.T, store string, backup func() string) {
+	repo := newExampleRepo(t)
+	p := newProcess(t, repo.url, "--store", store)
+	writeSomeDeltas(p)
+	before := p.pollAll(repo)
+	restored := backup()
+	writeMore(p)
+	later := p.pollAll(repo)
+
+	repo.move(repo.bare, repo.bare+".away")
+	other := newProcess(t, repo.url, "--store", restored)
+	wantPolls(t, "after the restore", other.pollAll(repo), before)
+	writeMore(other)
+	wantPolls(t, "beside it", p.pollAll(repo), later)
+}
+
+// TestOlderBackupIsServedFromTheRestart puts a backup in the place of a log that a
+// server is ahead of. No generation goes back while it runs, and it takes no writes.
+func TestOlderBackupIsServedFromTheRestart(t *testing.T) {
+	server := pgtest.Start(t)
+	store, repo := server.Database(t), newExampleRepo(t)
+	p := newProcess(t, repo.url, "--store", store)
+	before := p.pollAll(repo)
+	server.Dump(t, store, "backup.dump")
+	writeMore(p)
+	later := p.pollAll(repo)
+
+	server.Restore(t, "backup.dump", store)
+	if status, text := p.putMore(); status != http.StatusServiceUnavailable {
+		t.Errorf("PUT = %d %s, want 503", status, text)
+	}
+	wantPolls(t, "while it runs", p.pollAll(repo), later)
+	p.kill()
+	p.start()
+	wantPolls(t, "from the restart", p.pollAll(repo), before)
+}
+
+// writeMore changes what is served to every cluster.
+func writeMore(p *process) {
+	p.t.Helper()
+	if status, text := p.putMore(); status != http.StatusOK {
+		p.t.Fatalf("PUT = %d %s", status, text)
+	}
+}
+
+func (p *process) putMore() (int, []byte) {
+	const body = `{"selector": {}, "edits": [{"kind": "PlatformComponent", "name": "keda", "patch": {"spec": {"values": {"more": true}}}}]}`
+	status, _, text := p.try(http.MethodPut, "/api/v1/deltas/more", body, "Content-Type", "application/json")
+	return status, text
+}

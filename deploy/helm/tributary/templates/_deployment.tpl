@@ -1,0 +1,207 @@
+{{- /*
+A Deployment of servers. root is the chart's own; name and component are its; what,
+args, replicas and store (the Secret of a database, or nothing) are those of its kind.
+*/ -}}
+{{- define "tributary.deployment" -}}
+{{- $v := .root.Values }}
+{{- $files := include "tributary.files" .root | fromYamlArray }}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "tributary.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+spec:
+  replicas: {{ .replicas }}
+  strategy:
+    {{- if .store }}
+    type: RollingUpdate
+    rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+    {{- else }}
+    # The change log is one file, which one server writes. While none is up, Flux keeps
+    # what it has.
+    type: Recreate
+    {{- end }}
+  selector:
+    matchLabels:
+      {{- include "tributary.selector" .root | nindent 6 }}
+      app.kubernetes.io/component: {{ .component }}
+  template:
+    metadata:
+      labels:
+        {{- include "tributary.selector" .root | nindent 8 }}
+        app.kubernetes.io/component: {{ .component }}
+    spec:
+      serviceAccountName: {{ include "tributary.name" .root }}
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      {{- with $v.imagePullSecrets }}
+      imagePullSecrets:
+      {{- range . }}
+      - name: {{ . }}
+      {{- end }}
+      {{- end }}
+      securityContext:
+        runAsNonRoot: true
+        runAsUser: 65532
+        runAsGroup: 65532
+        fsGroup: 65532
+        seccompProfile:
+          type: RuntimeDefault
+      {{- with $v.nodeSelector }}
+      nodeSelector:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with $v.tolerations }}
+      tolerations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- if .store }}
+      # Apart where that can be had: two on one node are better than one.
+      topologySpreadConstraints:
+      {{- range $topology := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+      - topologyKey: {{ $topology }}
+        maxSkew: 1
+        whenUnsatisfiable: ScheduleAnyway
+        labelSelector:
+          matchLabels:
+            {{- include "tributary.selector" $.root | nindent 12 }}
+            app.kubernetes.io/component: {{ $.component }}
+        matchLabelKeys: [pod-template-hash]
+      {{- end }}
+      {{- end }}
+      containers:
+      - name: tributary
+        image: {{ printf "%s:%s" $v.image.repository (default .root.Chart.AppVersion $v.image.tag) | quote }}
+        args:
+        - serve
+        - {{ .what | quote }}
+        - --listen=:8080
+        {{- range $files }}
+        {{- with .arg }}
+        - {{ . }}
+        {{- end }}
+        {{- end }}
+        {{- if $v.tls.secret }}
+        - --tls-key-file=/etc/tributary-tls/tls.key
+        {{- end }}
+        {{- with $v.auth.oidc }}
+        {{- if .issuer }}
+        - {{ printf "--oidc-issuer=%s" .issuer | quote }}
+        - {{ printf "--oidc-audience=%s" .audience | quote }}
+        {{- end }}
+        {{- end }}
+        {{- range .args }}
+        - {{ . | quote }}
+        {{- end }}
+        env:
+        - name: TRIBUTARY_STORE
+          {{- if .store }}
+          valueFrom:
+            secretKeyRef:
+              name: {{ .store }}
+              key: url
+          {{- else }}
+          value: sqlite:/var/lib/tributary/tributary.db
+          {{- end }}
+        {{- with $v.goMemLimit }}
+        - name: GOMEMLIMIT
+          value: {{ . }}
+        {{- end }}
+        ports:
+        - name: http
+          containerPort: 8080
+        # Before it listens, a server may have a change log to bring up to date. It does
+        # not wait for a release here: a restart would not bring one.
+        startupProbe:
+          {{- include "tributary.probe" (dict "root" .root "path" "/healthz") | nindent 10 }}
+          periodSeconds: 2
+          failureThreshold: 150
+        livenessProbe:
+          {{- include "tributary.probe" (dict "root" .root "path" "/healthz") | nindent 10 }}
+        # Not ready until the first good release: a server that has nothing to say is
+        # not asked.
+        readinessProbe:
+          {{- include "tributary.probe" (dict "root" .root "path" "/readyz") | nindent 10 }}
+          periodSeconds: 5
+        {{- if .store }}
+        # Until nobody is sent here any more: others answer meanwhile.
+        lifecycle:
+          preStop:
+            sleep:
+              seconds: 5
+        {{- end }}
+        resources:
+          {{- toYaml $v.resources | nindent 10 }}
+        securityContext:
+          allowPrivilegeEscalation: false
+          readOnlyRootFilesystem: true
+          capabilities:
+            drop: [ALL]
+        volumeMounts:
+        {{- range $files }}
+        - {name: {{ .name }}, mountPath: {{ .path }}, readOnly: true}
+        {{- end }}
+        {{- if not .store }}
+        - {name: data, mountPath: /var/lib/tributary}
+        {{- end }}
+        - {name: tmp, mountPath: /tmp}
+      volumes:
+      {{- range $files }}
+      - name: {{ .name }}
+        {{- toYaml .source | nindent 8 }}
+      {{- end }}
+      {{- if not .store }}
+      # The change log. It is not to be lost: back it up.
+      - name: data
+        persistentVolumeClaim:
+          claimName: {{ .name }}
+      {{- end }}
+      - name: tmp
+        emptyDir:
+          sizeLimit: 2Gi
+{{- end }}
+
+{{- /* A Service for the same, and where there may be several, a disruption budget. */ -}}
+{{- define "tributary.service" -}}
+{{- $v := .root.Values }}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "tributary.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+  {{- with $v.service.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ $v.service.type }}
+  selector:
+    {{- include "tributary.selector" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+  ports:
+  - name: {{ ternary "https" "http" (ne $v.tls.secret "") }}
+    port: {{ ternary 443 80 (ne $v.tls.secret "") }}
+    targetPort: http
+{{- if .store }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "tributary.labels" .root | nindent 4 }}
+    app.kubernetes.io/component: {{ .component }}
+spec:
+  maxUnavailable: 1
+  # One that is not ready serves nobody, and must not keep a node from being drained.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "tributary.selector" .root | nindent 6 }}
+      app.kubernetes.io/component: {{ .component }}
+{{- end }}
+{{- end }}
