@@ -115,8 +115,10 @@ func lead(t *testing.T, s Store, holder string, ttl time.Duration) bool {
 
 func oneLeads(t *testing.T, open Database) {
 	s, other := open(t, time.Now), open(t, time.Now)
-	if !lead(t, s, "ann", time.Hour) || !lead(t, s, "ann", time.Hour) {
-		t.Error("ann does not get the lease that nobody has, or does not keep it")
+	for range 2 {
+		if !lead(t, s, "ann", time.Hour) {
+			t.Error("ann does not get the lease that nobody has, or does not keep it")
+		}
 	}
 	if lead(t, other, "bob", time.Hour) {
 		t.Error("bob gets the lease that ann holds")
