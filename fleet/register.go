@@ -121,8 +121,13 @@ func (f *Fleet) registering(v *View, by Registrant, r Registration, now time.Tim
 		declared := &Declaration{DNS: r.DNS, Labels: r.Labels}
 		p.records = []RecordChange{recordChange(v.records[r.Name], &ClusterRecord{Cluster: r.Name, Declared: declared})}
 	}
-	if t := by.Token; t != nil {
-		p.tokens = append(p.tokens, t.usedUp(now))
+	switch {
+	case by.Token != nil:
+		p.tokens = append(p.tokens, by.Token.usedUp(now))
+	case by.Role == RoleCluster: // by a certificate, say, which stays
+		for _, t := range owns {
+			p.tokens = append(p.tokens, t.revoked(now))
+		}
 	}
 	return p, nil
 }

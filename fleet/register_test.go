@@ -190,6 +190,23 @@ func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
 	}
 }
 
+// A certificate is a cluster's credential too, and is not in the log.
+func TestRegistrationByACertificateReplacesTheToken(t *testing.T) {
+	r := startAcme(t)
+	by := fleet.Registrant{Role: fleet.RoleCluster, Cluster: "ann"}
+	first, err := r.register(by, fleet.Registration{Name: "ann"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := r.register(by, fleet.Registration{Name: "ann"})
+	if err != nil || r.valid(first.Token) || !r.valid(second.Token) {
+		t.Errorf("the second registration: %v; the first token is valid: %v", err, r.valid(first.Token))
+	}
+	if _, err := r.register(by, fleet.Registration{Name: "bob"}); !errors.Is(err, fleet.ErrForbidden) {
+		t.Errorf("another cluster: %v, want %v", err, fleet.ErrForbidden)
+	}
+}
+
 func TestReplayEndsAfterAnHour(t *testing.T) {
 	c := newClock()
 	r := startAcme(t, at(c))
