@@ -221,6 +221,12 @@ func TestClusterWhoseFileVanishesIsFrozen(t *testing.T) {
 	if got := r.member("ann").Release().Revision; got != "main@4" {
 		t.Errorf("ann is on %s, want main@4", got)
 	}
+	r.release("main@5", tree) // and gone again
+	r = r.again()
+	r.wantState("ann", fleet.OrphanedState)
+	if got := r.member("ann").Release().Revision; got != "main@4" {
+		t.Errorf("ann is on %s, want what it was on last, main@4", got)
+	}
 }
 
 func TestOrphanedClusterMayBeDeclaredOrDecommissioned(t *testing.T) {
@@ -291,4 +297,17 @@ func TestRollbackRestoresWhatTheAPIDeclares(t *testing.T) {
 	}
 	r.wantState("dot", fleet.Active)
 	r.wantState("eve", fleet.Active)
+
+	now := r.declare(`{name: fay, labels: {environment: dev}}`).Generation
+	if _, err := r.Redeclare(t.Context(), ada, "fay", []byte(`{"labels":{"environment":"prod"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Decommission(t.Context(), ada, "fay"); err != nil {
+		t.Fatal(err)
+	}
+	result, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: now})
+	if err != nil || len(result.Clusters) != 0 {
+		t.Errorf("a rollback touches a decommissioned cluster: %+v, %v", result, err)
+	}
+	r.wantState("fay", fleet.DecommissionedState)
 }

@@ -10,10 +10,11 @@ import (
 // way, and does everything within it.
 func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 	r := startAcme(t)
-	r.declare(`{name: dot, labels: {environment: dev}}`)
+	r.declare(`{name: dot, labels: {environment: dev, region: eu}}`)
 	r.declare(`{name: pia, labels: {environment: prod}}`)
 	start := r.view().Generation()
 	r.apply(`{name: everywhere, selector: {}, edits: [{kind: App, name: db, patch: {spec: {tag: v2}}}]}`)
+	r.apply(`{name: regional, selector: {matchLabels: {region: eu}}, edits: [{kind: App, name: db, patch: {spec: {tag: v2}}}]}`) // today of dev alone
 	r.patch("pia", "App/web", `{"spec":{"tag":"own"}}`)
 
 	eu := ada
@@ -34,6 +35,7 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 		"a delta for one yet to come":      delta(`{name: x, clusters: [ann, nobody], ` + edit),
 		"a delta of all made one of dev":   delta(`{name: everywhere, selector: {matchLabels: {environment: dev}}, ` + edit),
 		"dropping a delta of all":          func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "delta/everywhere") },
+		"dropping one of what may come":    func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "delta/regional") },
 		"the own delta of another":         delta(`{cluster: pia, ` + edit),
 		"dropping the own one of another":  func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "cluster/pia") },
 		"relabelling out of the scope": func() (*fleet.Result, error) {

@@ -247,3 +247,22 @@ func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
 		t.Errorf("after a stop the polls are %+v", polls)
 	}
 }
+
+func TestPurgedClusterLeavesNoPolls(t *testing.T) {
+	r := startAcme(t)
+	r.declare(`{name: dot}`)
+	r.member("dot").Polled("apps", time.Now(), 2, "")
+	r.await("the poll in the store", func() bool {
+		polls, err := r.store.Polls(t.Context(), []string{"dot"})
+		return err == nil && len(polls) == 1
+	})
+	for _, end := range []func(context.Context, fleet.Write, string) (*fleet.Result, error){r.Decommission, r.Purge} {
+		if _, err := end(t.Context(), ada, "dot"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.declare(`{name: dot}`)
+	if polls := r.Polls(t.Context(), "dot"); len(polls) != 0 {
+		t.Errorf("another cluster of the name has polled: %+v", polls)
+	}
+}

@@ -176,6 +176,8 @@ func TestFirstTokenForPeopleClosesTheDoor(t *testing.T) {
 	h.wantStatus("nobody", h.get("/api/v1/tokens"), http.StatusOK)
 	made := h.change(http.MethodPost, "/api/v1/tokens", "application/json", `{"name":"ada","role":"admin"}`).made(t)
 	h.wantStatus("nobody, once there is a token", h.get("/api/v1/tokens"), http.StatusUnauthorized)
+	h.asToken(made.Secret, http.MethodPost, "/api/v1/tokens", `{"name":"boot","role":"bootstrap"}`).made(t)
+	h.wantStatus("nobody, once there is one of no person, too", h.get("/api/v1/tokens"), http.StatusUnauthorized)
 	h.asToken(made.Secret, http.MethodDelete, "/api/v1/tokens/ada", "").kept(t)
 	h.wantStatus("nobody, once it is revoked", h.get("/api/v1/tokens"), http.StatusUnauthorized)
 }

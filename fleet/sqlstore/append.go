@@ -103,6 +103,9 @@ func (s *Store) changeRecords(ctx context.Context, tx *sql.Tx, c *fleet.Change, 
 	}
 	for _, r := range c.Records {
 		if r.After == nil {
+			if err := s.forget(ctx, tx, r); err != nil {
+				return err
+			}
 			continue
 		}
 		var snapshot any
@@ -114,4 +117,14 @@ func (s *Store) changeRecords(ctx context.Context, tx *sql.Tx, c *fleet.Change, 
 		}
 	}
 	return nil
+}
+
+// forget drops the polls of a cluster that is purged, so that they are not taken for
+// those of another that gets its name.
+func (s *Store) forget(ctx context.Context, tx *sql.Tx, r fleet.RecordChange) error {
+	if r.Before == nil || r.Before.Decommissioned == nil {
+		return nil
+	}
+	_, err := s.exec(ctx, tx, `DELETE FROM polls WHERE cluster = $1`, r.Cluster)
+	return err
 }
