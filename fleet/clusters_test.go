@@ -298,6 +298,14 @@ func TestRollbackRestoresWhatTheAPIDeclares(t *testing.T) {
 	r.wantState("dot", fleet.Active)
 	r.wantState("eve", fleet.Active)
 
+	had := r.declare(`{name: gus, dns: gus.example.com}`).Generation
+	if _, err := r.Redeclare(t.Context(), ada, "gus", []byte(`{"dns":null}`)); err != nil {
+		t.Fatal(err)
+	}
+	r.declare(`{name: hal, dns: gus.example.com}`)
+	r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) {
+		return r.Rollback(t.Context(), ada, fleet.Rollback{Generation: had, Delta: fleet.OwnID("gus")})
+	})
 	now := r.declare(`{name: fay, labels: {environment: dev}}`).Generation
 	if _, err := r.Redeclare(t.Context(), ada, "fay", []byte(`{"labels":{"environment":"prod"}}`)); err != nil {
 		t.Fatal(err)

@@ -102,9 +102,11 @@ func commitNotFound(hash plumbing.Hash) error {
 }
 
 // notGiven is what becomes of a request that failed. Git has no other way to say
-// that it will not give a commit.
+// that it will not give a commit; and through a pipe that it has hung up, in the
+// middle of the request, may be seen before what it said.
 func notGiven(at tip, err error) error {
-	if at.ref == "" && strings.Contains(err.Error(), "not our ref") {
+	said, hungUp := strings.Contains(err.Error(), "not our ref"), strings.Contains(err.Error(), "sending upload-req message: ")
+	if at.ref == "" && (said || hungUp) {
 		return commitNotFound(at.commit)
 	}
 	return err
