@@ -46,6 +46,9 @@ var NewProblem = newProblem
 // Hurry has the answers to failed attempts held back for no time.
 func (s *Server) Hurry() { s.throttle.sleep = func(context.Context, time.Duration) {} }
 
+// Hold has held called for each answer that would be held back, which it is not.
+func (s *Server) Hold(held func()) { s.throttle.sleep = func(context.Context, time.Duration) { held() } }
+
 // Identity is an identity, as tests see it.
 type Identity struct {
 	Name, Cluster string

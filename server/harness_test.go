@@ -222,7 +222,12 @@ func (r reply) into(t *testing.T, v any) {
 // metric is the value of one line of /metrics, "" where there is none.
 func (h *harness) metric(line string) string {
 	h.t.Helper()
-	for l := range strings.Lines(string(h.get("/metrics", bearer(viewerToken)...).body)) {
+	return h.metricAs(viewerToken, line)
+}
+
+func (h *harness) metricAs(token, line string) string {
+	h.t.Helper()
+	for l := range strings.Lines(string(h.get("/metrics", bearer(token)...).body)) {
 		if value, ok := strings.CutPrefix(l, line+" "); ok {
 			return strings.TrimSpace(value)
 		}

@@ -235,3 +235,17 @@ func TestRegistrationsAreBounded(t *testing.T) {
 		t.Errorf("the answers were %v, want the first 2,500 to be heard and not all the others", seen)
 	}
 }
+
+// A token that ended is known; only what nobody ever gave out is taken for a guess.
+func TestEndedTokenIsNotSlowedByGuesses(t *testing.T) {
+	h := startLive(t, withAdminToken(t))
+	made := h.newToken(`{"name":"grace","role":"viewer"}`)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
+	h.server.Hold(func() { t.Error("the answer to a token that ended is held back") })
+	for range 20 {
+		h.get("/api/v1/clusters", bearer(made.Secret)...).problem(t, http.StatusUnauthorized, "unauthenticated")
+	}
+	if got := h.metricAs(rootToken, `tributary_authentication_failures_total{kind="ended"}`); got != "20" {
+		t.Errorf("%s ended tokens were counted, want 20", got)
+	}
+}

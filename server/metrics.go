@@ -35,7 +35,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		}, []string{"method", "route"}),
 		failedAuthentications: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_authentication_failures_total",
-			Help: "Requests with a credential that is not good, by kind: token, too_long, jwt or certificate.",
+			Help: "Requests with a credential that is not good, by kind: token, ended (revoked or expired), too_long, jwt or certificate.",
 		}, []string{"kind"}),
 		reloadFailing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tributary_reload_failing", Help: "1 while a file cannot be used as it is and what was read before is kept.",
@@ -44,7 +44,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "tributary_webhooks_total", Help: "Webhooks by provider and result: look, ignored, repeated or refused.",
 		}, []string{"provider", "result"}),
 	}
-	for _, kind := range []string{"token", "too_long", "jwt", "certificate"} {
+	for _, kind := range []string{"token", "ended", "too_long", "jwt", "certificate"} {
 		m.failedAuthentications.WithLabelValues(kind) // an alert needs the 0 that comes before the first
 	}
 	r.MustRegister(m.polls, m.requests, m.durations, m.failedAuthentications, m.reloadFailing, m.webhooks)
