@@ -47,7 +47,9 @@ var NewProblem = newProblem
 func (s *Server) Hurry() { s.throttle.sleep = func(context.Context, time.Duration) {} }
 
 // Hold has held called for each answer that would be held back, which it is not.
-func (s *Server) Hold(held func()) { s.throttle.sleep = func(context.Context, time.Duration) { held() } }
+func (s *Server) Hold(held func()) {
+	s.throttle.sleep = func(context.Context, time.Duration) { held() }
+}
 
 // Identity is an identity, as tests see it.
 type Identity struct {
