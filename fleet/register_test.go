@@ -207,6 +207,26 @@ func TestRegistrationByACertificateReplacesTheToken(t *testing.T) {
 	}
 }
 
+// A cluster may call itself like somebody's token, which must not come between.
+func TestANameOfTwoTokensRevokesNeither(t *testing.T) {
+	r := startAcme(t)
+	boot := r.token(bootstrap(nil))
+	ci := r.token(fleet.TokenRequest{Name: "ci", Role: fleet.RoleOperator})
+	got, err := r.register(boot, fleet.Registration{Name: "ci"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		r.refused(fleet.ErrConflict, func() (*fleet.Result, error) {
+			_, err := r.RevokeToken(t.Context(), ada, "ci")
+			return nil, err
+		})
+	}
+	if _, err := r.RevokeToken(t.Context(), ada, ci.Token.ID); err != nil || r.valid(ci.Secret) || !r.valid(got.Token) {
+		t.Errorf("by its ID: %v; valid are %v and %v", err, r.valid(ci.Secret), r.valid(got.Token))
+	}
+}
+
 func TestReplayEndsAfterAnHour(t *testing.T) {
 	c := newClock()
 	r := startAcme(t, at(c))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -79,17 +80,35 @@ func (s *TokenSet) List() []*Token {
 	})
 }
 
-// named is the token of an ID, or the valid one of a name.
-func (s *TokenSet) named(idOrName string, now time.Time) (*Token, error) {
+// identified is the token of an ID, or the valid one of a name. A cluster that
+// registers has its token called like itself, whatever else is called so: an
+// ErrConflict then.
+func (s *TokenSet) identified(idOrName string, now time.Time) (*Token, error) {
 	if t := s.byID[idOrName]; t != nil {
 		return t, nil
 	}
+	switch all := s.named(idOrName, now); len(all) {
+	case 0:
+		return nil, fmt.Errorf("token %q: %w; GET /api/v1/tokens lists the ones there are", idOrName, ErrNotFound)
+	case 1:
+		return all[0], nil
+	default:
+		var which []string
+		for _, t := range all {
+			which = append(which, fmt.Sprintf("%s (%s)", t.ID, t.Role))
+		}
+		return nil, fmt.Errorf("token %q: %w: %d are called so; say which by its ID: %s", idOrName, ErrConflict, len(all), strings.Join(which, ", "))
+	}
+}
+
+// named are the valid tokens of a name, sorted by ID.
+func (s *TokenSet) named(name string, now time.Time) (all []*Token) {
 	for _, t := range s.byID {
-		if t.Name == idOrName && t.Valid(now) {
-			return t, nil
+		if t.Name == name && t.Valid(now) {
+			all = append(all, t)
 		}
 	}
-	return nil, fmt.Errorf("token %q: %w; GET /api/v1/tokens lists the ones there are", idOrName, ErrNotFound)
+	return slices.SortedFunc(slices.Values(all), func(a, b *Token) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // of are the valid tokens of a cluster's own.

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -103,7 +104,7 @@ func (f *Fleet) CreateToken(ctx context.Context, w Write, r TokenRequest) (*NewT
 		r.Name = cmp.Or(r.Cluster, string(r.Role)) + "-" + id
 	}
 	err := f.writeTokens(ctx, w, func(now time.Time) ([]TokenChange, error) {
-		if t, err := f.Tokens().named(r.Name, now); err == nil && t.Valid(now) {
+		if t, err := f.Tokens().identified(r.Name, now); errors.Is(err, ErrConflict) || err == nil && t.Valid(now) {
 			return nil, fmt.Errorf("token %q: %w: there is one of that name; revoke it, or choose another", r.Name, ErrConflict)
 		}
 		made.Token = Token{
@@ -123,10 +124,11 @@ func (f *Fleet) CreateToken(ctx context.Context, w Write, r TokenRequest) (*NewT
 	return made, nil
 }
 
-// RevokeToken ends a token, by its ID or name. One that has ended stays as it is.
+// RevokeToken ends a token, by its ID or name. One that has ended stays as it is. It
+// is an ErrConflict where several are called so.
 func (f *Fleet) RevokeToken(ctx context.Context, w Write, idOrName string) (generation int64, err error) {
 	err = f.writeTokens(ctx, w, func(now time.Time) ([]TokenChange, error) {
-		t, err := f.Tokens().named(idOrName, now)
+		t, err := f.Tokens().identified(idOrName, now)
 		if err != nil || t.RevokedAt != nil {
 			return nil, err
 		}
