@@ -143,8 +143,9 @@ func (f *Fleet) Decommission(ctx context.Context, w Write, cluster string) (*Res
 	})
 }
 
-// Purge forgets a decommissioned cluster, with its own delta and its tokens. From
-// then on it is unknown. It is an ErrConflict while the fleet repo declares it.
+// Purge forgets a decommissioned cluster, with its own delta, its tokens and its name
+// in the deltas of others. From then on it is unknown, and what gets its name is
+// another one. It is an ErrConflict while the fleet repo declares it.
 func (f *Fleet) Purge(ctx context.Context, w Write, cluster string) (*Result, error) {
 	return f.write(ctx, w, Purged, func(v *View) (plan, error) {
 		m, err := v.Member(cluster)
@@ -162,9 +163,7 @@ func (f *Fleet) Purge(ctx context.Context, w Write, cluster string) (*Result, er
 			return plan{}, err
 		}
 		p := plan{records: []RecordChange{recordChange(v.records[name], nil)}}
-		if own := v.deltas.byID[OwnID(name)]; own != nil {
-			p.changes = []DeltaChange{{Delta: own.ID(), Before: own}}
-		}
+		p.changes = v.deltas.without(name)
 		p.tokens = f.Tokens().endAll(name, f.now())
 		return p, nil
 	})

@@ -124,6 +124,27 @@ func (s deltaSet) with(changes []DeltaChange) deltaSet {
 	return newDeltaSet(all)
 }
 
+// without are the changes after which no delta is for a cluster by its name. One that
+// is then for none is dropped.
+func (s deltaSet) without(cluster string) (changes []DeltaChange) {
+	for _, d := range s.list() {
+		c := DeltaChange{Delta: d.ID(), Before: d}
+		switch {
+		case d.Cluster == cluster:
+		case slices.Contains(d.Clusters, cluster):
+			if others := slices.DeleteFunc(slices.Clone(d.Clusters), func(name string) bool { return name == cluster }); len(others) > 0 {
+				after := *d
+				after.Clusters = others
+				c.After = &after
+			}
+		default:
+			continue
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
 // list are all deltas, sorted by ID.
 func (s deltaSet) list() []*Delta {
 	all := make([]*Delta, 0, len(s.byID))

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -82,5 +83,34 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 	}
 	if _, err := r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start, Delta: "delta/a"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// Who could change a cluster by its name cannot change another that gets the name.
+func TestPurgedNameIsInNoDelta(t *testing.T) {
+	r := startAcme(t)
+	r.declare(`{name: dot, labels: {environment: dev}}`)
+	eu := ada
+	eu.Scope = &fleet.Selector{MatchLabels: map[string]string{"environment": "dev"}}
+	const edit = `edits: [{kind: App, name: web, patch: {spec: {tag: v3}}}]}`
+	for _, document := range []string{`{name: alone, clusters: [dot], ` + edit, `{name: both, clusters: [ann, dot], ` + edit} {
+		if _, err := r.PutDelta(t.Context(), eu, r.document(document)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, end := range []func(context.Context, fleet.Write, string) (*fleet.Result, error){r.Decommission, r.Purge} {
+		if _, err := end(t.Context(), ada, "dot"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.declare(`{name: dot, labels: {environment: prod}}`)
+	for range 2 {
+		if d, err := r.view().Delta("delta/alone"); err == nil {
+			t.Errorf("the delta of dot alone is still there: %+v", d)
+		}
+		if d, err := r.view().Delta("delta/both"); err != nil || len(d.Clusters) != 1 || d.Clusters[0] != "ann" {
+			t.Errorf("the delta of ann and dot is %+v, %v", d, err)
+		}
+		r = r.again()
 	}
 }
