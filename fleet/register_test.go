@@ -314,3 +314,21 @@ func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
 		t.Errorf("the bootstrap token was used %d times, want %d", used, clusters)
 	}
 }
+
+func TestTokensThatMakeNoSenseAreNotMade(t *testing.T) {
+	r := startAcme(t)
+	for field, q := range map[string]fleet.TokenRequest{
+		"name":     {Role: fleet.RoleViewer, Name: "a/b"},
+		"role":     {Role: "root"},
+		"cluster":  {Role: fleet.RoleCluster},
+		"labels":   {Role: fleet.RoleViewer, Uses: 1},
+		"uses":     {Role: fleet.RoleBootstrap, Uses: -1},
+		"ttl":      {Role: fleet.RoleViewer, TTL: -1},
+		"selector": {Role: fleet.RoleOperator, Selector: &fleet.Selector{}}, // it would be for every cluster
+	} {
+		var problems fleet.Problems
+		if _, err := r.CreateToken(t.Context(), ada, q); !errors.As(err, &problems) || len(problems) != 1 || problems[0].Field != field {
+			t.Errorf("%+v: %v, want a problem of %s", q, err, field)
+		}
+	}
+}

@@ -75,6 +75,8 @@ func (r TokenRequest) check() Problems {
 	if r.Selector != nil {
 		if _, err := r.Selector.Compile(); err != nil {
 			wrong("selector", "%s", err)
+		} else if len(r.Selector.MatchLabels)+len(r.Selector.MatchExpressions) == 0 {
+			wrong("selector", "matches every cluster; leave it out, or name labels under matchLabels or matchExpressions")
 		}
 	}
 	return append(problems, checkLabels(r.Labels)...)
