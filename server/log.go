@@ -69,7 +69,7 @@ func (s *Server) serveLogged(w http.ResponseWriter, r *http.Request) {
 
 // recovered logs a panic and, where the answer has not begun, makes it a problem.
 func (s *Server) recovered(x *exchange, r *http.Request, cause any) {
-	s.log.Error("panic", "path", r.URL.Path, "request_id", requestID(r.Context()), "cause", cause, "stack", string(debug.Stack()))
+	s.log.Error("panic", "path", loggable(r.URL.Path), "request_id", requestID(r.Context()), "cause", cause, "stack", string(debug.Stack()))
 	if x.status == 0 {
 		s.problem(x, r, errors.New("panic"))
 	}
@@ -87,9 +87,15 @@ func (s *Server) served(x *exchange, r *http.Request, took time.Duration) {
 	if !strings.HasPrefix(r.URL.Path, "/api/") && x.status < http.StatusBadRequest {
 		level = slog.LevelDebug // probes and scrapes, every few seconds
 	}
-	s.log.Log(r.Context(), level, "request", "method", r.Method, "path", r.URL.Path, "status", x.status, "bytes", x.bytes,
+	s.log.Log(r.Context(), level, "request", "method", r.Method, "path", loggable(r.URL.Path), "status", x.status, "bytes", x.bytes,
 		"duration", took, "remote", remote, "identity", x.who.name, "request_id", requestID(r.Context()))
 }
+
+var secretToken = regexp.MustCompile(`trb_[A-Za-z0-9]+`)
+
+// loggable is a path without the tokens in it: whoever revokes one may have given
+// the token itself for its name.
+func loggable(path string) string { return secretToken.ReplaceAllString(path, "trb_…") }
 
 type requestIDKey struct{}
 
@@ -104,7 +110,7 @@ var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // newRequestID keeps the id that a proxy in front gave, so that its log and this
 // one can be read together.
 func newRequestID(r *http.Request) string {
-	if id := r.Header.Get("X-Request-Id"); wellFormedID.MatchString(id) {
+	if id := r.Header.Get("X-Request-Id"); wellFormedID.MatchString(id) && !secretToken.MatchString(id) {
 		return id
 	}
 	return rand.Text()

@@ -118,3 +118,14 @@ func TestPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
 		t.Errorf("counted %q times, want 1", got)
 	}
 }
+
+// Whoever wants to be rid of a token may put it where its name belongs.
+func TestATokenInAPathReachesNoLog(t *testing.T) {
+	h := start(t, withTokens(t))
+	const token = "trb_7PDC3FLMCSBK2NSQUNVJIAZ6IR6CND2S7T4PRFHNVQFH5WPPHSPL"
+	h.do(http.MethodDelete, "/api/v1/tokens/"+token, append(bearer(adminToken), "X-Request-Id", token)...)
+	must(t, h.stop())
+	if text := h.logs.String(); strings.Contains(text, token) || !strings.Contains(text, "/api/v1/tokens/trb_…") {
+		t.Errorf("the log is %s", text)
+	}
+}
