@@ -23,8 +23,10 @@ func (s *Server) getHealth(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// readyTime is how long the change log may take to answer a probe.
-const readyTime = 3 * time.Second
+// readyTime is how long the change log may take to answer a probe. It is less than
+// the second that Kubernetes waits, because a database that hangs must not have all
+// servers taken for dead, and the polls with them.
+const readyTime = 500 * time.Millisecond
 
 // getReadiness is for load balancers too: traffic comes once there is something
 // to serve. That writes are refused does not keep polls away, which are answered.

@@ -1,0 +1,54 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/sqlstore"
+	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+// hanging is a store that gives no answer any more once it hangs.
+type hanging struct {
+	*sqlstore.Store
+	now atomic.Bool
+}
+
+func (h *hanging) Generation(ctx context.Context) (int64, error) {
+	if h.now.Load() {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return h.Store.Generation(ctx)
+}
+
+// A probe of Kubernetes waits for a second. If a database that hangs made it wait for
+// longer, every server would be taken out of service, and no poll would be answered.
+func TestServerIsReadyWithinASecondWhateverTheStoreDoes(t *testing.T) {
+	store, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	h := &hanging{Store: store}
+	from := &source{}
+	made := start(t, func(c *server.Config) {
+		c.Fleet = fleet.New(fleet.Config{Source: from, Renderer: &renderer{}, Store: h, Archive: sources.Archive{}, Logger: c.Logger, Interval: time.Hour})
+	})
+	made.source = from
+	made.release("main@sha1:1", acme("main@sha1:1"))
+	h.now.Store(true)
+	began := time.Now()
+	if got := made.get("/readyz"); got.status != http.StatusOK {
+		t.Errorf("readyz = %d, want 200", got.status)
+	}
+	if took := time.Since(began); took >= time.Second {
+		t.Errorf("readyz took %s", took)
+	}
+}
