@@ -130,7 +130,12 @@ func (f *Fleet) History(ctx context.Context, q ChangeQuery) ([]Change, error) {
 	if f.cfg.Store == nil {
 		return nil, nil
 	}
-	return f.cfg.Store.Changes(ctx, q)
+	var found []Change
+	err := ask(ctx, func(ctx context.Context) (err error) {
+		found, err = f.cfg.Store.Changes(ctx, q)
+		return err
+	})
+	return found, err
 }
 
 // DeltaUsage says what became of a delta.

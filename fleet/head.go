@@ -25,6 +25,9 @@ type head struct {
 // lock is held for.
 const storeTime = 30 * time.Second
 
+// extraTime is how long it may take to add what an answer can do without.
+const extraTime = 2 * time.Second
+
 // Restore takes up where the change log ends, and serves what was served then.
 // Run does so too; call it before to know when polls can be answered.
 func (f *Fleet) Restore(ctx context.Context) error {
@@ -188,11 +191,16 @@ func (f *Fleet) bringUp(ctx context.Context, v, earlier *View, more []RecordChan
 // ask gives the store storeTime to do something. That it takes longer is the
 // store's fault, and not that of the one who asked.
 func ask(ctx context.Context, do func(ctx context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, storeTime)
+	return askFor(ctx, storeTime, do)
+}
+
+// askFor gives it as long as limit.
+func askFor(ctx context.Context, limit time.Duration, do func(ctx context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := do(limited)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return fmt.Errorf("%w: no answer within %s: %s", ErrStore, storeTime, err.Error())
+		return fmt.Errorf("%w: no answer within %s: %s", ErrStore, limit, err.Error())
 	}
 	return err
 }

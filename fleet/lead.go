@@ -26,7 +26,7 @@ func (f *Fleet) lead(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-f.look: // It is the one who leads who looks.
-			if err := f.cfg.Store.AskLook(ctx); err != nil && ctx.Err() == nil {
+			if err := askFor(ctx, leaseTime, f.cfg.Store.AskLook); err != nil && ctx.Err() == nil {
 				f.log.Error("look at the source cannot be passed on", "err", err)
 			}
 		case <-f.asked:

@@ -40,7 +40,11 @@ func (f *Fleet) stateAt(ctx context.Context, generation int64) (state, error) {
 	if f.cfg.Store == nil {
 		return state{}, fmt.Errorf("generation %d: %w: nothing is kept", generation, ErrNotFound)
 	}
-	log, err := f.cfg.Store.StateAt(ctx, generation)
+	var log *LogState
+	err := ask(ctx, func(ctx context.Context) (err error) {
+		log, err = f.cfg.Store.StateAt(ctx, generation)
+		return err
+	})
 	if err != nil {
 		return state{}, err
 	}

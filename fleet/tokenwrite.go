@@ -178,7 +178,11 @@ func (f *Fleet) writeTokens(ctx context.Context, w Write, devise func(now time.T
 func (f *Fleet) TokenUses(ctx context.Context) map[string]time.Time {
 	all := map[string]time.Time{}
 	if f.cfg.Store != nil {
-		saved, err := f.cfg.Store.Uses(ctx)
+		var saved map[string]time.Time
+		err := askFor(ctx, extraTime, func(ctx context.Context) (err error) {
+			saved, err = f.cfg.Store.Uses(ctx)
+			return err
+		})
 		if err != nil {
 			f.log.Warn("last uses of tokens at other servers are not known", "err", err)
 		}

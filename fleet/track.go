@@ -180,7 +180,11 @@ func (f *Fleet) Polls(ctx context.Context, clusters ...string) map[string][]Poll
 		}
 	}
 	if f.cfg.Store != nil {
-		saved, err := f.cfg.Store.Polls(ctx, clusters)
+		var saved []Poll
+		err := askFor(ctx, extraTime, func(ctx context.Context) (err error) {
+			saved, err = f.cfg.Store.Polls(ctx, clusters)
+			return err
+		})
 		if err != nil {
 			f.log.Warn("last polls of other servers are not known", "err", err)
 		}
