@@ -42,6 +42,9 @@ func (s *Store) Append(ctx context.Context, c *fleet.Change) error {
 }
 
 func (s *Store) take(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {
+	if err := s.guard(ctx, tx); err != nil {
+		return err
+	}
 	text, args := `UPDATE head SET generation = $1 WHERE generation + 1 = $1`, []any{c.Generation}
 	if c.Holder != "" {
 		text += ` AND EXISTS (SELECT 1 FROM lease WHERE holder = $2 AND until > ` + s.dialect.now + `)`
@@ -59,6 +62,15 @@ func (s *Store) take(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {
 		why += ", or this server does not lead any more"
 	}
 	return fmt.Errorf("change %d: %w: %s", c.Generation, fleet.ErrConflict, why)
+}
+
+// guard must come before all that others who write would wait for.
+func (s *Store) guard(ctx context.Context, tx *sql.Tx) error {
+	if s.dialect.guard == "" {
+		return nil
+	}
+	_, err := s.exec(ctx, tx, s.dialect.guard)
+	return err
 }
 
 func (s *Store) insertChange(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {

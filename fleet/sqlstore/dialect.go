@@ -28,6 +28,10 @@ type dialect struct {
 	present func() error
 	// lock keeps all others from migrating until unlock.
 	lock func(ctx context.Context, db *sql.DB) (unlock func() error, err error)
+	// guard is the statement by which a transaction ends by itself that its client has
+	// left, be it frozen or cut off, before it keeps all others from writing; "" where
+	// none can.
+	guard string
 	// now is the time in microseconds, as SQL.
 	now string
 	// tell is the statement that tells other servers of $1, "" where there is none,

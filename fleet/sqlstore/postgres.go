@@ -36,6 +36,7 @@ func openPostgres(from string) (*dialect, *sql.DB, *sql.DB, error) {
 		name:     goose.DialectPostgres,
 		write:    &sql.TxOptions{Isolation: sql.LevelReadCommitted},
 		read:     &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+		guard:    `SET LOCAL idle_in_transaction_session_timeout = '10s'`,
 		now:      `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
 		tell:     `SELECT pg_notify('` + channel + `', $1)`,
 		listen:   listenPostgres,

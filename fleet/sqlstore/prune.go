@@ -106,6 +106,9 @@ func (s *Store) pruneSnapshots(ctx context.Context) error {
 // still keeps changes from being made until the transaction ends, so that what
 // the next statement finds stays true.
 func (s *Store) still(ctx context.Context, tx *sql.Tx) error {
+	if err := s.guard(ctx, tx); err != nil {
+		return err
+	}
 	_, err := s.exec(ctx, tx, `UPDATE head SET horizon = horizon`)
 	return err
 }

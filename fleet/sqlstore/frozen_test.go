@@ -1,0 +1,104 @@
+package sqlstore_test
+
+import (
+	"context"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
+)
+
+// A server that is frozen, or cut off without a word, while it has taken the next
+// generation must not keep all others from writing until it is back.
+func TestFrozenWriterHoldsUpOthersForSecondsOnly(t *testing.T) {
+	server := pgtest.Start(t)
+	direct := server.Database(t)
+	others := open(t, direct)
+	through, freeze := behindLine(t, direct)
+	frozen := open(t, through)
+	locked := make(chan struct{})
+	go func() {
+		defer close(locked)
+		server.Run(t, direct, `BEGIN; LOCK TABLE change_clusters; SELECT pg_sleep(2); COMMIT`)
+	}()
+	time.Sleep(500 * time.Millisecond)
+	state, err := others.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _ = frozen.Append(ctx, changeAfter(state)) }() // it comes as far as the lock
+	time.Sleep(500 * time.Millisecond)
+	freeze()
+	<-locked
+	began := time.Now()
+	if err := others.Append(t.Context(), changeAfter(state)); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 25*time.Second {
+		t.Errorf("the other writer waited for %s", took)
+	}
+}
+
+// behindLine is the URL of a database behind a line that can be frozen: it stays up,
+// and nothing comes out of it any more.
+func behindLine(t *testing.T, from string) (through string, freeze func()) {
+	t.Helper()
+	u, err := url.Parse(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "line")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	const socket = ".s.PGSQL.5432"
+	real := filepath.Join(u.Query().Get("host"), socket)
+	listener, err := net.Listen("unix", filepath.Join(dir, socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	var frozen atomic.Bool
+	carry := func(to, from net.Conn) {
+		data := make([]byte, 1<<16)
+		for {
+			n, err := from.Read(data)
+			if frozen.Load() {
+				return
+			}
+			if err != nil {
+				_ = to.Close()
+				return
+			}
+			if _, err := to.Write(data[:n]); err != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", real)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
+			go carry(near, far)
+			go carry(far, near)
+		}
+	}()
+	u.RawQuery = url.Values{"host": {dir}}.Encode()
+	return u.String(), func() { frozen.Store(true) }
+}
