@@ -48,17 +48,20 @@ type Fleet struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
-	id      string               // tells servers apart
-	look    chan struct{}        // of capacity 1: looks asked for in a burst are one
-	written chan struct{}        // of capacity 1: a view was published
-	told    chan struct{}        // of capacity 1: the log may have changed
-	asked   chan struct{}        // of capacity 1: whoever leads was asked to look
-	current atomic.Pointer[View] // nil until the first good release
-	tokens  atomic.Pointer[TokenSet]
+	id      string                   // tells servers apart
+	look    chan struct{}            // of capacity 1: looks asked for in a burst are one
+	written chan struct{}            // of capacity 1: a view was published
+	told    chan struct{}            // of capacity 1: the log may have changed
+	asked   chan struct{}            // of capacity 1: whoever leads was asked to look
+	current atomic.Pointer[View]     // nil until the first good release
+	tokens  atomic.Pointer[TokenSet] // never waits for mu, which may be held for as long as it takes to render
 	marks   *tracker
 
 	mu   sync.Mutex // held from reading what to render until the swap
 	head head       // guarded by mu
+
+	tokensMu sync.Mutex // guards tokensAt, and tokens from others who set them
+	tokensAt int64      // the generation that they are of
 
 	statusMu sync.Mutex // guards status
 	status   Status

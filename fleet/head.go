@@ -80,7 +80,7 @@ func (f *Fleet) readLog(ctx context.Context) (p plan, whole bool, err error) {
 			ErrStore, log.Generation, f.head.generation)
 	}
 	f.head = head{state: stateOf(log), live: log.Live, read: true}
-	f.setTokens(newTokenSet(log.Tokens, f.marks))
+	f.setTokens(log.Generation, func(*TokenSet) *TokenSet { return newTokenSet(log.Tokens, f.marks) })
 	return plan{}, true, nil
 }
 
@@ -101,7 +101,7 @@ func (f *Fleet) readOn(ctx context.Context) (plan, error) {
 		p.changes, p.records = append(p.changes, c.Deltas...), append(p.records, c.Records...)
 		f.moveHead(c)
 	}
-	f.setTokens(f.Tokens().with(tokens, f.marks))
+	f.setTokens(f.head.generation, func(s *TokenSet) *TokenSet { return s.with(tokens, f.marks) })
 	return p, nil
 }
 
@@ -223,7 +223,7 @@ func (f *Fleet) append(ctx context.Context, c *Change) error {
 	}
 	f.moveHead(c)
 	if len(c.Tokens) > 0 {
-		f.setTokens(f.Tokens().with(changed(c.Tokens), f.marks))
+		f.setTokens(c.Generation, func(s *TokenSet) *TokenSet { return s.with(changed(c.Tokens), f.marks) })
 	}
 	return nil
 }

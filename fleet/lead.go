@@ -124,19 +124,23 @@ func (f *Fleet) followLog(ctx context.Context) {
 	if f.cfg.Store == nil {
 		return
 	}
+	next := logInterval
 	for down := false; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-f.told:
-			f.mu.Lock()
-		case <-time.After(logInterval):
-			if !f.mu.TryLock() {
-				continue // Whoever writes looks at the log as well.
-			}
+		case <-time.After(next):
 		}
-		_, err := f.upToDate(ctx)
-		f.mu.Unlock()
+		err := error(nil)
+		if f.mu.TryLock() {
+			_, err = f.upToDate(ctx)
+			f.mu.Unlock()
+			next = logInterval
+		} else { // Whoever writes looks at the log as well, but may take long.
+			err = f.readTokens(ctx)
+			next = logInterval / 10
+		}
 		if err != nil && !down && ctx.Err() == nil {
 			f.log.Error("change log cannot be followed", "err", err)
 		}

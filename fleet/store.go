@@ -18,6 +18,9 @@ type Store interface {
 	// ErrNotFound where not all of them are there any more, or they are too many:
 	// Load anew.
 	Since(ctx context.Context, generation int64) ([]Change, []*Token, error)
+	// TokensSince returns the tokens that changed after a generation, as they are now,
+	// and the generation that is now.
+	TokensSince(ctx context.Context, generation int64) (changed []*Token, now int64, err error)
 	// Append makes a change durable, and what it does to deltas, records, tokens and
 	// the live release. Its generation must be the next one: it is an ErrConflict
 	// where another change has taken that, or its Holder does not hold the lease,

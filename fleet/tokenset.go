@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -51,7 +52,31 @@ func changed(changes []TokenChange) []*Token {
 // Tokens are those of the log.
 func (f *Fleet) Tokens() *TokenSet { return f.tokens.Load() }
 
-func (f *Fleet) setTokens(s *TokenSet) { f.tokens.Store(s) }
+// setTokens takes up the tokens as they are at a generation, unless later ones are
+// known.
+func (f *Fleet) setTokens(at int64, next func(*TokenSet) *TokenSet) {
+	f.tokensMu.Lock()
+	defer f.tokensMu.Unlock()
+	if at >= f.tokensAt {
+		f.tokens.Store(next(f.tokens.Load()))
+		f.tokensAt = at
+	}
+}
+
+// readTokens takes up what became of tokens, whoever else is at work here: one that
+// was revoked is not to wait until a release is rendered.
+func (f *Fleet) readTokens(ctx context.Context) error {
+	f.tokensMu.Lock()
+	from := f.tokensAt
+	f.tokensMu.Unlock()
+	return ask(ctx, func(ctx context.Context) error {
+		changed, now, err := f.cfg.Store.TokensSince(ctx, from)
+		if err == nil {
+			f.setTokens(now, func(s *TokenSet) *TokenSet { return s.with(changed, f.marks) })
+		}
+		return err
+	})
+}
 
 // Find returns the token of that hash, whether it is valid or not; nil for none.
 func (s *TokenSet) Find(h TokenHash) *Token { return s.byHash[h] }

@@ -84,6 +84,18 @@ func (s *Store) StateAt(ctx context.Context, generation int64) (*fleet.LogState,
 	return state, nil
 }
 
+// TokensSince returns the tokens that changed after a generation.
+func (s *Store) TokensSince(ctx context.Context, generation int64) (changed []*fleet.Token, now int64, err error) {
+	err = s.read(ctx, "tokens", func(tx *sql.Tx) (err error) {
+		if err := tx.QueryRowContext(ctx, `SELECT generation FROM head`).Scan(&now); err != nil || now <= generation {
+			return err
+		}
+		changed, err = tokens(ctx, tx, `SELECT `+tokenColumns+` FROM tokens WHERE generation > $1`, generation)
+		return err
+	})
+	return changed, now, err
+}
+
 // mostSince is how many changes are cheaper to take up one by one than all that
 // they add up to.
 const mostSince = 1000

@@ -27,6 +27,11 @@ func sinceIsWhatCameAfter(t *testing.T, open Database) {
 			}
 		}
 		wantSame(t, "tokens since "+text(after), tokens, inOrder(changed))
+		alone, now, err := s.TokensSince(t.Context(), after)
+		if err != nil || now != int64(len(l)) {
+			t.Errorf("TokensSince(%d) are of generation %d, %v, want %d", after, now, err, len(l))
+		}
+		wantSame(t, "TokensSince("+text(after)+")", alone, tokens)
 		wantSecrets(t, tokens, inOrder(changed))
 	}
 	if _, _, err := s.Since(t.Context(), int64(len(l))+1); !errors.Is(err, fleet.ErrNotFound) {
