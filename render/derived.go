@@ -41,10 +41,31 @@ func (r *Repo) stackOf(p fleet.Placement, c fleet.Cluster, o *own) (*stack, flee
 			problems = append(problems, component.problem(c, errors.New(wrong)))
 		}
 	}
+	problems = append(problems, r.astray(c)...)
 	if problems = append(problems, d.problems...); len(problems) == 0 {
 		problems = fleet.Problems{at(c, "spec", errors.New("its stack cannot be built, for no reason given; please report this"))}
 	}
 	return nil, problems
+}
+
+// astray are the directories that a cluster names and the tree does not have. Those
+// that a file names, Compile has told of.
+func (r *Repo) astray(c fleet.Cluster) (problems fleet.Problems) {
+	if c.File != "" {
+		return nil
+	}
+	look := func(field, dir string) {
+		if _, wrong := directory(r.tree, dir); wrong != "" {
+			problems = append(problems, at(c, field, errors.New(wrong)))
+		}
+	}
+	if c.Overlay != "" {
+		look("overlay", c.Overlay)
+	}
+	for i, dir := range c.Components {
+		look(field("components", i), dir)
+	}
+	return problems
 }
 
 // derive builds a stack with a vetting of its own, because Compile's may not be
