@@ -27,8 +27,8 @@ func newGetHistory(shared *getOptions) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history [GENERATION]",
 		Short: "The change log, newest first, or one change with its diff",
-		Long: `Shows who changed what, when and why; of one generation also what each delta was
-before and after. The log is the server's: what it has dropped by its retention is
+		Long: `Shows who changed what, when and why; of one generation also what each delta,
+declared cluster and token was before and after. The log is the server's: what it has dropped by its retention is
 not shown.
 
 ` + serverHelp,
@@ -101,25 +101,6 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 	return now.Add(-ago), nil
 }
 
-// what says in a few words what changed.
-func what(c fleet.Change, most int) string {
-	if c.Release != nil {
-		return "release " + c.Release.Revision
-	}
-	var all []string
-	for _, d := range c.Deltas {
-		switch {
-		case d.Before == nil:
-			all = append(all, d.Delta+" (new)")
-		case d.After == nil:
-			all = append(all, d.Delta+" (dropped)")
-		default:
-			all = append(all, d.Delta)
-		}
-	}
-	return some(all, most)
-}
-
 func getChange(ctx context.Context, c *server.Client, w io.Writer, text string, o *historyOptions) error {
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
@@ -140,24 +121,20 @@ func printChange(w io.Writer, c fleet.Change) error {
 	fmt.Fprintf(w, "generation %d\n", c.Generation)
 	for _, line := range [][2]string{
 		{"time", clock(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
-		{"what", what(c, len(c.Deltas))}, {"clusters", some(c.Clusters, 10)},
+		{"what", what(c, len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", some(c.Clusters, 10)},
 	} {
 		if line[1] != "" {
 			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", visible(line[1]))
 		}
 	}
+	parts, err := partsOf(c)
+	if err != nil {
+		return err
+	}
 	d := newDiffPrinter(w)
-	for _, change := range c.Deltas {
-		before, err := deltaDocument(change.Before)
-		if err != nil {
-			return err
-		}
-		after, err := deltaDocument(change.After)
-		if err != nil {
-			return err
-		}
+	for _, p := range parts {
 		fmt.Fprintln(w)
-		d.print(change.Delta, before, after)
+		d.print(p.title, p.before, p.after)
 	}
 	return nil
 }
