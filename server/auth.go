@@ -243,7 +243,7 @@ func (s *Server) CheckAddress(addr net.Addr) error {
 		return nil
 	}
 	return fmt.Errorf("on %s everybody who reaches the server would be admin: create a token with tributary token create --store, "+
-		"give it a tokens file, client CA or OpenID Connect issuer, listen on 127.0.0.1, or allow that with --insecure-allow-anonymous", addr)
+		"give it a tokens file, admin token file, client CA or OpenID Connect issuer, listen on 127.0.0.1, or allow that with --insecure-allow-anonymous", addr)
 }
 
 // loopbackHost tells whether a Host header, with or without a port, names this machine.

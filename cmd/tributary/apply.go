@@ -93,7 +93,11 @@ func documentName(document []byte) (string, error) {
 	if yaml3.Unmarshal(document, &title) == nil && title.isCluster() {
 		return clusterID + title.Metadata.Name, nil
 	}
-	return deltaName(document)
+	id, err := deltaName(document)
+	if err != nil && title.Kind != "" {
+		return "", fmt.Errorf("apiVersion %q, kind %q: only a Cluster of %s is put here, or a delta, which has neither", title.APIVersion, title.Kind, clusterAPIVersion)
+	}
+	return id, err
 }
 
 // clusterID begins the ID of a document that is a cluster.

@@ -8,6 +8,8 @@ import (
 	yaml3 "go.yaml.in/yaml/v3"
 )
 
+const clusterAPIVersion = "tributary/v1alpha1"
+
 // clusterTitle is what a document says it is.
 type clusterTitle struct {
 	APIVersion string `yaml:"apiVersion"`
@@ -19,7 +21,7 @@ type clusterTitle struct {
 
 // isCluster tells whether a document is a cluster, as the fleet repo has them.
 func (t clusterTitle) isCluster() bool {
-	return t.APIVersion == "tributary/v1alpha1" && t.Kind == "Cluster"
+	return t.APIVersion == clusterAPIVersion && t.Kind == "Cluster"
 }
 
 // clusterFields are the fields of a cluster file in one mapping, as the API takes

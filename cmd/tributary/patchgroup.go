@@ -128,6 +128,9 @@ func (g *groupFlags) applyScope(d *fleet.Delta) error {
 		return errors.New("say --selector or --clusters, not both")
 	case g.flags.Changed("selector"):
 		selector, err := readSelector(g.selector)
+		if errors.Is(err, errNoLabels) {
+			err = fmt.Errorf("%w; a delta for all clusters is a document with selector: {}, for apply", err)
+		}
 		if err != nil {
 			return err
 		}
@@ -159,6 +162,8 @@ func scopeText(d *fleet.Delta) string {
 	return fmt.Sprint(d.Clusters)
 }
 
+var errNoLabels = errors.New("--selector: is empty; name labels")
+
 // readSelector reads labels as kubectl takes them. That nothing is said must not
 // mean everything: a variable may have been empty.
 func readSelector(text string) (*fleet.Selector, error) {
@@ -167,7 +172,7 @@ func readSelector(text string) (*fleet.Selector, error) {
 		return nil, fmt.Errorf("--selector %q: %w", text, err)
 	}
 	if len(requirements) == 0 {
-		return nil, errors.New("--selector: is empty; a delta for all clusters is a document with selector: {}, for apply")
+		return nil, errNoLabels
 	}
 	s := &fleet.Selector{}
 	for _, r := range requirements {
@@ -181,7 +186,7 @@ func readSelector(text string) (*fleet.Selector, error) {
 		}
 		operator, ok := operators[r.Operator()]
 		if !ok {
-			return nil, fmt.Errorf("--selector %q: %s is not for deltas; use =, !=, in, notin or whether there is such a label", text, r.Operator())
+			return nil, fmt.Errorf("--selector %q: %s cannot be used here; use =, !=, in, notin or whether there is such a label", text, r.Operator())
 		}
 		s.MatchExpressions = append(s.MatchExpressions, fleet.SelectorRequirement{Key: key, Operator: operator, Values: values})
 	}

@@ -111,6 +111,9 @@ func (o *tokenOptions) ask(cmd *cobra.Command) (server.TokenRequest, error) {
 	}
 	if cmd.Flags().Changed("selector") {
 		selector, err := readSelector(o.selector)
+		if errors.Is(err, errNoLabels) {
+			err = fmt.Errorf("%w; leave it out for an operator of all clusters", err)
+		}
 		if err != nil {
 			return request, err
 		}
