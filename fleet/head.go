@@ -236,7 +236,7 @@ func (f *Fleet) moveHead(c *Change) {
 		f.head.live = c
 	}
 	for _, r := range c.Records {
-		if r.After == nil && r.Before.Decommissioned != nil {
+		if r.Purged() {
 			f.marks.forget(r.Cluster)
 		}
 	}

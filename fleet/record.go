@@ -62,6 +62,11 @@ type RecordChange struct {
 	After   *ClusterRecord `json:"after,omitempty"`
 }
 
+// Purged tells whether the change forgets a decommissioned cluster.
+func (c RecordChange) Purged() bool {
+	return c.After == nil && c.Before != nil && c.Before.Decommissioned != nil
+}
+
 // isEmpty tells whether a record says nothing.
 func (r *ClusterRecord) isEmpty() bool {
 	return r == nil || r.Declared == nil && r.Orphaned == nil && r.Decommissioned == nil

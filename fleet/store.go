@@ -22,7 +22,7 @@ type Store interface {
 	// and the generation that is now.
 	TokensSince(ctx context.Context, generation int64) (changed []*Token, now int64, err error)
 	// Append makes a change durable, and what it does to deltas, records, tokens and
-	// the live release. Its generation must be the next one: it is an ErrConflict
+	// the live release; of a cluster that is purged it forgets the polls. Its generation must be the next one: it is an ErrConflict
 	// where another change has taken that, or its Holder does not hold the lease,
 	// and nothing is kept.
 	Append(ctx context.Context, c *Change) error

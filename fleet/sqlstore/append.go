@@ -108,12 +108,18 @@ func (s *Store) goLive(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {
 }
 
 // changeRecords keeps, beside what the log says of clusters, which snapshots they
-// are frozen on.
+// are frozen on. Of one that was purged it drops the polls, which the next one of
+// that name did not make.
 func (s *Store) changeRecords(ctx context.Context, tx *sql.Tx, c *fleet.Change, records []change) error {
 	if err := s.settle(ctx, tx, recordLedger, c.Generation, records); err != nil {
 		return err
 	}
 	for _, r := range c.Records {
+		if r.Purged() {
+			if _, err := s.exec(ctx, tx, `DELETE FROM polls WHERE cluster = $1`, r.Cluster); err != nil {
+				return err
+			}
+		}
 		if r.After == nil {
 			if err := s.forget(ctx, tx, r); err != nil {
 				return err

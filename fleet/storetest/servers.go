@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -239,4 +240,29 @@ func lastPollStays(t *testing.T, open Database) {
 		t.Fatal(err)
 	}
 	wantSame(t, "Uses", uses, map[string]time.Time{"a": noon.Add(time.Second)})
+}
+
+// The next cluster of a name has not polled what the one before it has.
+func purgedClusterHasNoPolls(t *testing.T, open Database) {
+	s := open(t, time.Now)
+	ended := record("eu-01", "gone")
+	ended.Decommissioned = &fleet.Tombstone{Generation: 1}
+	log{
+		{Generation: 1, At: noon, Kind: fleet.Decommissioned, Actor: "ada", Records: []fleet.RecordChange{{Cluster: "eu-01", After: ended}}},
+	}.in(t, s)
+	polls := []fleet.Poll{{Cluster: "eu-01", Set: "a", At: noon, Generation: 1}, {Cluster: "us-01", Set: "a", At: noon, Generation: 1}}
+	if err := s.SavePolls(t.Context(), polls, nil); err != nil {
+		t.Fatal(err)
+	}
+	purge := &fleet.Change{Generation: 2, At: noon, Kind: fleet.Purged, Actor: "ada", Records: []fleet.RecordChange{{Cluster: "eu-01", Before: ended}}}
+	if err := s.Append(t.Context(), purge); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Polls(t.Context(), []string{"eu-01", "us-01"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, polls[1:]) {
+		t.Errorf("Polls = %+v, want %+v", got, polls[1:])
+	}
 }

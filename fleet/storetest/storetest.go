@@ -58,6 +58,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"LooksAreCounted", looksAreCounted},
 		{"ListenersHearOrCannot", listenersHearOrCannot},
 		{"LastPollStays", lastPollStays},
+		{"PurgedClusterHasNoPolls", purgedClusterHasNoPolls},
 	} {
 		t.Run(test.property, func(t *testing.T) { test.check(t, create(t)) })
 	}
