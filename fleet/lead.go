@@ -17,9 +17,12 @@ func (f *Fleet) lead(ctx context.Context) {
 		f.work(ctx)
 		return
 	}
-	for ctx.Err() == nil {
-		until, looks := f.renew(ctx)
-		if time.Now().Before(until) {
+	for down := false; ctx.Err() == nil; {
+		until, looks, err := f.renew(ctx)
+		if err != nil && !down && ctx.Err() == nil {
+			f.log.Warn("this server cannot lead: the lease cannot be asked for", "err", err)
+		}
+		if down = err != nil; time.Now().Before(until) {
 			f.reign(ctx, until, looks)
 			continue
 		}
@@ -51,7 +54,10 @@ func (f *Fleet) reign(ctx context.Context, until time.Time, looks int64) {
 		if ctx.Err() != nil {
 			break
 		}
-		renewed, asked := f.renew(ctx)
+		renewed, asked, err := f.renew(ctx)
+		if err != nil && ctx.Err() == nil {
+			f.log.Debug("lease is not renewed", "err", err)
+		}
 		if renewed.IsZero() && !time.Now().Before(until.Add(-leaseTime/6)) {
 			break
 		}
@@ -76,18 +82,15 @@ func (f *Fleet) reign(ctx context.Context, until time.Time, looks int64) {
 
 // renew takes the lease, or keeps it. It returns until when this server leads at
 // least, by its own clock; zero where that is not known, or another does.
-func (f *Fleet) renew(ctx context.Context) (until time.Time, looks int64) {
+func (f *Fleet) renew(ctx context.Context) (until time.Time, looks int64, err error) {
 	before := time.Now()
 	limited, cancel := context.WithTimeout(ctx, leaseTime/3)
 	defer cancel()
 	held, looks, err := f.cfg.Store.Lead(limited, f.id, leaseTime)
-	if err != nil && ctx.Err() == nil {
-		f.log.Debug("lease cannot be asked for", "err", err)
-	}
 	if err != nil || !held {
-		return time.Time{}, looks
+		return time.Time{}, looks, err
 	}
-	return before.Add(leaseTime), looks
+	return before.Add(leaseTime), looks, nil
 }
 
 // work is what one server does for all, until ctx ends.

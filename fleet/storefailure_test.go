@@ -1,9 +1,11 @@
 package fleet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -151,6 +153,29 @@ func TestStoreThatDoesNotAnswerIsUnavailable(t *testing.T) {
 			t.Errorf("DeleteObject = %v, want %v", err, fleet.ErrStore)
 		}
 		r.stop()
+	})
+}
+
+// leaderless is a store whose lease nobody may have, as with a database's user who
+// can only read.
+type leaderless struct{ hanging }
+
+func (*leaderless) Lead(context.Context, string, time.Duration) (bool, int64, error) {
+	return false, 0, fmt.Errorf("lease: %w: permission denied", fleet.ErrStore)
+}
+
+func TestServerThatCannotLeadSaysSoOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		f := fleet.New(fleet.Config{Store: &leaderless{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := f.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.String(), "permission denied"); n != 1 {
+			t.Errorf("it was told %d times, want once:\n%s", n, log.String())
+		}
 	})
 }
 
