@@ -126,7 +126,7 @@ func (o *registerOptions) intoSecret(ctx context.Context, tell func(string, ...a
 	case err != nil:
 		return err
 	case client == nil:
-		tell("secret %s holds a token of cluster %q already; --rotate replaces it", o.secret, o.request.Name)
+		tell("secret %s holds a token of cluster %q already; --rotate replaces it, and where the server takes it no more, delete the Secret first", o.secret, o.request.Name)
 		return nil
 	}
 	if err := persist(ctx, passingKube, tell, func() error { return secret.probe(ctx) }); err != nil {
