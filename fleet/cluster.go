@@ -7,7 +7,7 @@ import (
 )
 
 // Cluster is one member of the fleet, as it was declared: by a file of the
-// fleet repo or, later, through the API.
+// fleet repo or through the API.
 type Cluster struct {
 	Name   string            `json:"name"`
 	DNS    string            `json:"dns,omitempty"`

@@ -149,7 +149,7 @@ func (by Registrant) may(r *Registration, now time.Time) error {
 		case !t.Valid(now):
 			return fmt.Errorf("%w: the token was revoked, or replaced by an earlier registration", ErrUnauthenticated)
 		case t.Uses > 0 && t.Used >= t.Uses:
-			return fmt.Errorf("bootstrap token %q: %w: it has registered %d clusters, and may no more; ask for another", t.Name, ErrForbidden, t.Used)
+			return fmt.Errorf("bootstrap token %q: %w: it has registered as many clusters as it may, %d; ask for another", t.Name, ErrForbidden, t.Used)
 		}
 	}
 	if by.Cluster != "" && by.Cluster != r.Name {

@@ -3,7 +3,7 @@ package server
 import (
 	"bytes"
 	"crypto/subtle"
-	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -23,7 +23,7 @@ const shortestAdminToken = 16
 func (t *adminToken) use(contents [][]byte) error {
 	token := bytes.TrimSpace(contents[0])
 	if len(token) < shortestAdminToken || bytes.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return errors.New(t.file + ": must hold one token of at least 16 printable characters, such as openssl rand -hex 32 makes")
+		return fmt.Errorf("%s: must hold one token of at least %d printable characters, such as openssl rand -hex 32 makes", t.file, shortestAdminToken)
 	}
 	hash := fleet.HashToken(string(token))
 	t.current.Store(&hash)

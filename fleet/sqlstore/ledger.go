@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-
-	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // ledger is a pair of tables: what became of things with each change, and which
@@ -111,5 +109,3 @@ func addNoted[T any](ctx context.Context, tx *sql.Tx, l ledger, these string, ar
 		return nil
 	}, `SELECT generation, `+l.id+`, was, became FROM `+l.changes+these, args...)
 }
-
-var _ fleet.Store = (*Store)(nil)
