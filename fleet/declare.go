@@ -137,10 +137,20 @@ func (f *Fleet) Decommission(ctx context.Context, w Write, cluster string) (*Res
 		}
 		after.Decommissioned = &Tombstone{
 			Generation: v.generation + 1, At: f.now(), DNS: m.Cluster.DNS, Labels: m.Cluster.Labels,
-			Sets: slices.Sorted(maps.Keys(m.bodies)),
+			Sets: m.everServed(),
 		}
 		return plan{records: []RecordChange{recordChange(before, &after)}}, nil
 	})
+}
+
+// everServed are the sets that a member is served, or was by another version.
+func (m *Member) everServed() []string {
+	sets := slices.Collect(maps.Keys(m.bodies))
+	if m.lost != nil {
+		sets = append(sets, m.base.sets...)
+	}
+	slices.Sort(sets)
+	return slices.Compact(sets)
 }
 
 // Purge forgets a decommissioned cluster, with its own delta, its tokens and its name

@@ -148,16 +148,38 @@ func (f *Fleet) serveBase(ctx context.Context, b *base, earlier *View) error {
 	if err != nil {
 		return err
 	}
+	if next.isPartial() {
+		problems = append(problems, b.repo.Problems()...).Sort()
+	}
 	if faults := problems.Faults(); len(faults) > 0 {
 		if earlier != nil && earlier.base == b {
 			return faults
 		}
 		f.fail(b.release.Revision, problems)
-		return nil
+		if earlier != nil {
+			return nil
+		}
+		// Another version rendered it for everybody. Whom this one can serve it does.
+		next.lose(problems)
 	}
 	f.publish(next)
 	f.log.Info("release is taken up", "revision", b.release.Revision, "generation", next.generation, "clusters", len(next.members))
 	return nil
+}
+
+// isPartial tells whether a cluster has no rendering, be its own fault told or that
+// of the part of the tree that it depends on.
+func (v *View) isPartial() bool {
+	return slices.ContainsFunc(v.members, func(m *Member) bool { return m.lost == nil && m.Counts == nil })
+}
+
+// lose has clusters without a rendering known, and not served.
+func (v *View) lose(problems Problems) {
+	for i, m := range v.members {
+		if m.lost == nil && m.Counts == nil {
+			v.members[i] = m.loses(problems)
+		}
+	}
 }
 
 // bringUp gives a view that is not published yet the state of the head, with more

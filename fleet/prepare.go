@@ -82,8 +82,12 @@ func (m *Member) rendered(deltas deltaSet) (*Member, Problems) {
 		return m, nil
 	}
 	rendering, found := m.base.repo.Render(m.Cluster, deltas.of(m.Cluster))
-	if rendering != nil {
+	switch {
+	case rendering != nil:
 		return m.with(rendering), found
+	case m.State == OrphanedState:
+		// It was rendered once, by another version. Nothing else is to wait for it.
+		return m.loses(found), found.Warnings()
 	}
 	if len(found.Faults()) == 0 && len(m.base.repo.Problems().Faults()) == 0 {
 		// Without it the cluster would become unknown to its own operator; nothing
@@ -91,6 +95,19 @@ func (m *Member) rendered(deltas deltaSet) (*Member, Problems) {
 		found = append(found, Problem{File: m.Cluster.File, Cluster: m.Cluster.Name, Message: "is rendered to nothing, for no reason given; please report this"})
 	}
 	return m, found
+}
+
+// loses is the member of which it is known who it is, and not what it is to have.
+func (m *Member) loses(problems Problems) *Member {
+	next := *m
+	next.lost = fmt.Errorf("cluster %q: %w: its release of %s %w", m.Cluster.Name, ErrNotReady, m.base.release.Revision, errLost)
+	for _, p := range problems.Faults() {
+		if p.Cluster == "" || p.Cluster == m.Cluster.Name {
+			next.lost = fmt.Errorf("%w: %s", next.lost, p)
+			break
+		}
+	}
+	return &next
 }
 
 // with takes over what did not change from what the cluster was served.

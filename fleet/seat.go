@@ -36,12 +36,13 @@ func (v *View) seat(name string) *Member {
 	case record.Orphaned != nil:
 		o := record.Orphaned
 		m.State, m.base = OrphanedState, v.frozen[o.WentLive]
-		if m.base == nil {
+		if m.base != nil {
+			m.Cluster, inRepo = m.base.clusters[name]
+		}
+		if !inRepo {
 			m.base, m.lost = v.base, fmt.Errorf("cluster %q: %w: it is orphaned, and its release of %s %w", name, ErrNotReady, o.Release.Revision, errLost)
 			m.Cluster = Cluster{Name: name, DNS: o.DNS, Labels: o.Labels}
-			break
 		}
-		m.Cluster = m.base.clusters[name]
 	case record.Declared != nil:
 		m.Cluster = record.Declared.cluster(name)
 	default:

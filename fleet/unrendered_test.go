@@ -1,0 +1,129 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"sync/atomic"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+)
+
+// upgraded is the renderer of a version that comes to find a fault with the cluster
+// ann in trees that have the file "old": its own, or one of the stack it depends on.
+type upgraded struct {
+	render.Renderer
+	stack bool
+	now   *atomic.Bool
+}
+
+func (u upgraded) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+	repo, err := u.Renderer.Compile(ctx, tree)
+	if _, missing := fs.Stat(tree, "old"); err != nil || missing != nil || !u.now.Load() {
+		return repo, err
+	}
+	return stricter{repo, u.stack}, nil
+}
+
+type stricter struct {
+	fleet.Repo
+	stack bool
+}
+
+func (s stricter) Problems() fleet.Problems {
+	if s.stack {
+		return fleet.Problems{{File: "base", Message: "cannot be built any more"}}
+	}
+	return s.Repo.Problems()
+}
+
+func (s stricter) Render(c fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
+	switch {
+	case c.Name != "ann":
+		return s.Repo.Render(c, deltas)
+	case s.stack:
+		return nil, nil
+	}
+	return nil, fleet.Problems{{Cluster: "ann", Message: "is refused by this version"}}
+}
+
+// upgrade stops a server of one version, and starts one of the next on its store.
+// The first has released acme and what else the trees are, as main@1, main@2, ….
+func upgrade(t *testing.T, stack bool, more ...fs.FS) *rig {
+	t.Helper()
+	u := upgraded{stack: stack, now: &atomic.Bool{}}
+	with := func(c *fleet.Config) { c.Renderer = u }
+	url, s := sqliteFile(t), newScript()
+	s.put("main@1", acme("old", ""))
+	r := start(t, s, openStore(t, url), with)
+	r.awaitRevision("main@1")
+	revision := "main@1"
+	for _, tree := range more {
+		revision = "main@2"
+		r.release(revision, tree)
+	}
+	r.stop()
+	u.now.Store(true)
+	r = start(t, s, openStore(t, url), with)
+	r.awaitRevision(revision)
+	return r
+}
+
+// wantUnserved wants a cluster that is known, and of which there is no answer yet.
+func (r *rig) wantUnserved(cluster string) {
+	r.t.Helper()
+	m, err := r.view().Member(cluster)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if body, err := m.Inputs("apps"); !errors.Is(err, fleet.ErrNotReady) {
+		r.t.Errorf("inputs of %s = %v, %v, want %v", cluster, body, err, fleet.ErrNotReady)
+	}
+}
+
+func eachFault(t *testing.T, test func(t *testing.T, stack bool)) {
+	t.Run("its own", func(t *testing.T) { test(t, false) })
+	t.Run("of its stack", func(t *testing.T) { test(t, true) })
+}
+
+func TestOrphanThatAnUpgradeCannotRenderHoldsUpNobodyElse(t *testing.T) {
+	eachFault(t, func(t *testing.T, stack bool) {
+		gone := acme()
+		delete(gone, "clusters/ann.yaml")
+		r := upgrade(t, stack, gone)
+		r.wantState("ann", fleet.OrphanedState)
+		r.wantUnserved("ann")
+		r.patch("bob", "App/web", `{"spec": {"tag": "v3"}}`)
+		next := acme("base/db.yaml", app("db", "{tag: v2}"))
+		delete(next, "clusters/ann.yaml")
+		r.release("main@3", next)
+		r.wantUnserved("ann")
+		if _, err := r.Decommission(t.Context(), ada, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		if body, err := r.member("ann").Inputs("apps"); err != nil || string(body.JSON) != `{"inputs":[]}` {
+			t.Errorf("after the decommission ann is answered %v, %v", body, err)
+		}
+	})
+}
+
+func TestLiveReleaseThatAnUpgradeCannotRenderForOneIsServedToTheOthers(t *testing.T) {
+	eachFault(t, func(t *testing.T, stack bool) {
+		r := upgrade(t, stack)
+		r.wantUnserved("ann")
+		r.wantInput("bob", "db", `{"replicas":1,"tag":"v1"}`)
+		if r.Status().Failed == nil {
+			t.Error("the status tells of no fault")
+		}
+		next := acme()
+		delete(next, "clusters/ann.yaml")
+		delete(next, "clusters/bob.yaml")
+		r.release("main@2", next)
+		r.wantState("ann", fleet.OrphanedState)
+		r.wantUnserved("ann")
+		r.wantState("bob", fleet.OrphanedState)
+		r.wantInput("bob", "db", `{"replicas":1,"tag":"v1"}`)
+	})
+}
