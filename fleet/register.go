@@ -192,7 +192,7 @@ func (by Registrant) agrees(m *Member, r Registration) error {
 // replayed is the valid token that this very request was answered with before;
 // nil for none.
 func (f *Fleet) replayed(by Registrant, cluster string, now time.Time) *Token {
-	if by.Key == "" {
+	if by.Key == "" || by.Cluster != "" && by.Cluster != cluster {
 		return nil
 	}
 	proof := by.proof(cluster)

@@ -224,6 +224,17 @@ func TestANameOfTwoTokensRevokesNeither(t *testing.T) {
 	}
 	if _, err := r.RevokeToken(t.Context(), ada, ci.Token.ID); err != nil || r.valid(ci.Secret) || !r.valid(got.Token) {
 		t.Errorf("by its ID: %v; valid are %v and %v", err, r.valid(ci.Secret), r.valid(got.Token))
+// Certificates have no secret to be sent, so that requests with the same key differ
+// in nothing but whose they are.
+func TestAnotherClusterDoesNotRepeatARegistration(t *testing.T) {
+	r := startAcme(t)
+	by := fleet.Registrant{Role: fleet.RoleCluster, Cluster: "ann", Key: "7e6d7be4-b454-4b1c-9f43-1d2c3b4a59aa"}
+	if _, err := r.register(by, fleet.Registration{Name: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	by.Cluster = "bob"
+	if got, err := r.register(by, fleet.Registration{Name: "ann"}); !errors.Is(err, fleet.ErrForbidden) {
+		t.Errorf("bob's certificate with ann's key: %+v, %v, want %v", got, err, fleet.ErrForbidden)
 	}
 }
 
