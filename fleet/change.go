@@ -1,6 +1,10 @@
 package fleet
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // ChangeKind says what a change was.
 type ChangeKind string
@@ -34,10 +38,11 @@ type Change struct {
 	// Actor is the name of the credential that asked for it.
 	Actor  string `json:"actor"`
 	Reason string `json:"reason,omitempty"`
-	// Deltas are those that changed, sorted by ID; none where a release went live.
+	// Deltas are those that changed, sorted by ID.
 	Deltas []DeltaChange `json:"deltas,omitempty"`
 	// Records are the clusters of which the log says something else now, sorted by
-	// name: with a release, those whose file has vanished or come back.
+	// name: with a release, those whose file has vanished, come back, or taken over from
+	// a registration that disagrees.
 	Records []RecordChange `json:"records,omitempty"`
 	// Tokens are those that changed.
 	Tokens []TokenChange `json:"tokens,omitempty"`
@@ -49,6 +54,13 @@ type Change struct {
 	// Holder must hold the lease for the change to be kept; empty where anybody may
 	// make it.
 	Holder string `json:"-"`
+}
+
+// sort puts what changed into the order that it has in the log.
+func (c *Change) sort() {
+	slices.SortFunc(c.Deltas, func(a, b DeltaChange) int { return cmp.Compare(a.Delta, b.Delta) })
+	slices.SortFunc(c.Records, func(a, b RecordChange) int { return cmp.Compare(a.Cluster, b.Cluster) })
+	slices.SortFunc(c.Tokens, func(a, b TokenChange) int { return cmp.Compare(a.Token, b.Token) })
 }
 
 // DeltaChange is what became of one delta; nil stands for none.

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -261,19 +262,40 @@ func TestRenamedClusterTakesItsDNS(t *testing.T) {
 	}
 }
 
-// Git and the API may know one dns by two clusters; that must not go live.
-func TestReleaseThatTakesADeclaredDNSFails(t *testing.T) {
+// A file may say a dns that the API has given to another. Whoever may register must
+// not be able to hold up releases by that: the file's holds, and it is told.
+func TestFileTakesADeclaredDNS(t *testing.T) {
 	r := startAcme(t)
-	r.declare(`{name: dot, dns: dot.example.com}`)
-	before := bodies(t, r.view())
-	r.source.put("main@2", acme("clusters/eve.yaml", strings.Replace(clusterFile("eve", "dev"), "eve.example.com", "dot.example.com", 1)))
-	r.Look()
-	r.await("the failure", func() bool { return r.Status().Failed != nil })
-	if got := bodies(t, r.view()); got != before {
-		t.Error("a release that failed changed what is served")
+	r.declare(`{name: dot, dns: eve.example.com}`)
+	r.release("main@2", acme("clusters/eve.yaml", clusterFile("eve", "dev")))
+	if got := r.member("eve.example.com").Cluster.Name; got != "eve" {
+		t.Errorf("the dns is that of %s, want eve", got)
 	}
-	if got := r.Status().Failed.Problems.Error(); !strings.Contains(got, "clusters/eve.yaml:1: spec.dns") || !strings.Contains(got, `"dot"`) {
-		t.Errorf("the problem is %s", got)
+	r.wantState("dot", fleet.Active)
+	if got := r.view().Release().Problems.Error(); !strings.Contains(got, `"eve"`) || !strings.Contains(got, `"dot"`) {
+		t.Errorf("the release has the problems %s", got)
+	}
+	r.declare(`{name: fay, dns: fay.example.com}`) // which the clash of others does not keep out
+	r.refused(fleet.ErrConflict, func() (*fleet.Result, error) {
+		return r.Redeclare(t.Context(), ada, "fay", []byte(`{"dns":"eve.example.com"}`))
+	})
+}
+
+func TestRollbackDoesNotReachAClusterThatHadTheName(t *testing.T) {
+	r := startAcme(t)
+	r.declare(`{name: dot, labels: {environment: dev}}`)
+	before := r.patch("dot", "App/web", `{"spec":{"tag":"own"}}`).Generation
+	for _, end := range []func(context.Context, fleet.Write, string) (*fleet.Result, error){r.Decommission, r.Purge} {
+		if _, err := end(t.Context(), ada, "dot"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.declare(`{name: dot, labels: {environment: prod}}`)
+	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: before}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.member("dot").Cluster.Labels["environment"]; got != "prod" || r.own("dot") != "" {
+		t.Errorf("the new cluster is of %s, with %s", got, r.own("dot"))
 	}
 }
 

@@ -26,7 +26,7 @@ func (f *Fleet) Declare(ctx context.Context, w Write, document []byte) (string, 
 		if err := v.mayDeclare(name, d.DNS); err != nil {
 			return plan{}, err
 		}
-		return plan{records: []RecordChange{recordChange(v.records[name], &ClusterRecord{Cluster: name, Declared: d})}}, nil
+		return plan{records: []RecordChange{recordChange(v.records[name], &ClusterRecord{Cluster: name, Since: v.generation + 1, Declared: d})}}, nil
 	})
 	return name, result, err
 }
@@ -133,7 +133,7 @@ func (f *Fleet) Decommission(ctx context.Context, w Write, cluster string) (*Res
 		before := v.records[name]
 		after := ClusterRecord{Cluster: name}
 		if before != nil {
-			after.Declared = before.Declared
+			after.Declared, after.Since = before.Declared, before.Since
 		}
 		after.Decommissioned = &Tombstone{
 			Generation: v.generation + 1, At: f.now(), DNS: m.Cluster.DNS, Labels: m.Cluster.Labels,
@@ -173,10 +173,22 @@ func (f *Fleet) Purge(ctx context.Context, w Write, cluster string) (*Result, er
 			return plan{}, err
 		}
 		p := plan{records: []RecordChange{recordChange(v.records[name], nil)}}
+		p.warnings = f.unemptied(ctx, m)
 		p.changes = v.deltas.without(name)
 		p.tokens = f.Tokens().endAll(name, f.now())
 		return p, nil
 	})
+}
+
+// unemptied warns of sets that a decommissioned cluster has not polled since: what
+// they made stays where it is, and no poll of it will be answered any more.
+func (f *Fleet) unemptied(ctx context.Context, m *Member) (warnings []string) {
+	for _, p := range f.Polls(ctx, m.Cluster.Name)[m.Cluster.Name] {
+		if _, served := m.bodies[p.Set]; served && p.Generation < m.tombstone.Generation {
+			warnings = append(warnings, fmt.Sprintf("cluster %q has polled set %q, but not since it was decommissioned: what that made is left in the cluster", m.Cluster.Name, p.Set))
+		}
+	}
+	return warnings
 }
 
 // endAll are the changes that end every token of a cluster.

@@ -126,13 +126,14 @@ func (s deltaSet) with(changes []DeltaChange) deltaSet {
 
 // without are the changes after which no delta is for a cluster by its name. One that
 // is then for none is dropped.
-func (s deltaSet) without(cluster string) (changes []DeltaChange) {
+func (s deltaSet) without(clusters ...string) (changes []DeltaChange) {
+	gone := func(name string) bool { return slices.Contains(clusters, name) }
 	for _, d := range s.list() {
 		c := DeltaChange{Delta: d.ID(), Before: d}
 		switch {
-		case d.Cluster == cluster:
-		case slices.Contains(d.Clusters, cluster):
-			if others := slices.DeleteFunc(slices.Clone(d.Clusters), func(name string) bool { return name == cluster }); len(others) > 0 {
+		case gone(d.Cluster):
+		case slices.ContainsFunc(d.Clusters, gone):
+			if others := slices.DeleteFunc(slices.Clone(d.Clusters), gone); len(others) > 0 {
 				after := *d
 				after.Clusters = others
 				c.After = &after

@@ -20,8 +20,8 @@ func (f *Fleet) Run(ctx context.Context) error {
 	var others sync.WaitGroup
 	others.Go(func() { f.listen(ctx) })
 	others.Go(func() { f.followLog(ctx) })
+	others.Go(func() { f.savePolls(ctx) })
 	if !f.cfg.ReadOnly {
-		others.Go(func() { f.savePolls(ctx) })
 		f.lead(ctx)
 	}
 	others.Wait()

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -90,11 +89,12 @@ func (f *Fleet) goLive(ctx context.Context, v *View) (bool, error) {
 	}
 	c := &Change{At: f.now(), Kind: WentLive, Actor: SourceActor, Holder: f.holder()}
 	c.Records = v.base.orphanings(before, f.head.state)
-	problems, err := f.bringUp(ctx, v, v, c.Records)
+	f.takeOver(c, before, v.base)
+	problems, err := f.bringUp(ctx, v, v, c)
 	if err != nil {
 		return false, err
 	}
-	if len(problems.Faults()) > 0 { // A delta that it needed has gone, or a cluster has come.
+	if len(problems.Faults()) > 0 { // A delta that it needed has gone.
 		f.fail(v.base.release.Revision, problems)
 		return false, nil
 	}
@@ -106,10 +106,56 @@ func (f *Fleet) goLive(ctx context.Context, v *View) (bool, error) {
 	v.generation, v.base.wentLive, v.base.release.At = c.Generation, c.Generation, c.At
 	f.publish(v)
 	f.setFailed(nil)
-	for _, r := range c.Records {
-		f.log.Info("cluster file has vanished or come back", "cluster", r.Cluster, "orphaned", r.After != nil && r.After.Orphaned != nil)
-	}
+	f.tellRecords(c)
 	return true, nil
+}
+
+// tellRecords says what became of clusters with a release.
+func (f *Fleet) tellRecords(c *Change) {
+	for _, r := range c.Records {
+		switch {
+		case r.After != nil && r.After.Orphaned != nil:
+			f.log.Warn("cluster file has vanished; the cluster stays on its release", "cluster", r.Cluster)
+		case r.Before.Orphaned != nil:
+			f.log.Info("cluster file is back", "cluster", r.Cluster)
+		default:
+			f.log.Warn("cluster file disagrees with a registration, which is void; the cluster must register anew", "cluster", r.Cluster)
+		}
+	}
+}
+
+// takeOver adds to a release what becomes of clusters that the API declares and
+// whose files are new with it. Where the file has other labels, who declared or
+// registered the name was not the one whom it is for: his tokens, his declaration
+// and what was written for it end with that.
+func (f *Fleet) takeOver(c *Change, before *View, b *base) {
+	var names []string
+	for name, r := range f.head.records {
+		file, there := b.clusters[name]
+		if !there || before == nil || r.Declared == nil || r.Orphaned != nil || r.Decommissioned != nil {
+			continue
+		}
+		if _, known := before.base.clusters[name]; known || agree(r.Declared.Labels, file.Labels) {
+			continue
+		}
+		names = append(names, name)
+		c.Records = append(c.Records, recordChange(r, nil))
+		c.Tokens = append(c.Tokens, f.Tokens().endAll(name, c.At)...)
+	}
+	if len(names) > 0 {
+		c.Deltas = f.head.deltas.without(names...)
+	}
+	c.sort()
+}
+
+// agree tells whether all that was declared is so in the file.
+func agree(declared, file map[string]string) bool {
+	for key, value := range declared {
+		if has, there := file[key]; !there || has != value {
+			return false
+		}
+	}
+	return true
 }
 
 // orphanings are what the log says of clusters once the release is live: those
@@ -142,7 +188,6 @@ func (b *base) orphanings(before *View, s state) []RecordChange {
 		}
 		changes = append(changes, recordChange(r, &after))
 	}
-	slices.SortFunc(changes, func(a, b RecordChange) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	return changes
 }
 

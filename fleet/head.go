@@ -144,7 +144,7 @@ func (f *Fleet) serveChanges(ctx context.Context, v *View, p plan) error {
 // serveBase serves a release with the state of the head.
 func (f *Fleet) serveBase(ctx context.Context, b *base, earlier *View) error {
 	next := &View{base: b, marks: f.marks}
-	problems, err := f.bringUp(ctx, next, earlier, nil)
+	problems, err := f.bringUp(ctx, next, earlier, &Change{})
 	if err != nil {
 		return err
 	}
@@ -185,12 +185,12 @@ func (v *View) lose(problems Problems) {
 // bringUp gives a view that is not published yet the state of the head, with more
 // that is about to change. Clusters that are as they were in an earlier view are not
 // rendered again, unless their deltas are others.
-func (f *Fleet) bringUp(ctx context.Context, v, earlier *View, more []RecordChange) (Problems, error) {
+func (f *Fleet) bringUp(ctx context.Context, v, earlier *View, more *Change) (Problems, error) {
 	var before deltaSet
 	if earlier != nil {
 		before = earlier.deltas
 	}
-	v.state = f.head.with(nil, more)
+	v.state = f.head.with(more.Deltas, more.Records)
 	if err := f.thaw(ctx, v, v.state); err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (f *Fleet) bringUp(ctx context.Context, v, earlier *View, more []RecordChan
 	if err != nil {
 		return nil, err
 	}
-	return append(problems, v.clashes()...).Sort(), nil
+	return append(problems, v.clashes(nil)...).Sort(), nil
 }
 
 // ask gives the store storeTime to do something. That it takes longer is the

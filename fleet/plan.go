@@ -60,9 +60,7 @@ func (v *View) after(ctx context.Context, p plan) (next *View, names, warnings [
 	for _, name := range names {
 		problems = append(problems, newOrphans(p, v.named(name), next.named(name))...)
 	}
-	if len(p.records) > 0 {
-		problems = append(problems, next.clashes()...)
-	}
+	problems = append(problems, next.clashes(p.declaring()).Faults()...)
 	problems = problems.Sort()
 	if faults := problems.Faults(); len(faults) > 0 {
 		return nil, nil, nil, next.broken(names, faults)
@@ -95,6 +93,15 @@ func (v *View) planned(p plan) (next *View, names []string) {
 		maps.Copy(found, next.concerned(p.changes))
 	}
 	return next, slices.Sorted(maps.Keys(found))
+}
+
+// declaring are the clusters of which the plan has the log say something else.
+func (p plan) declaring() map[string]bool {
+	names := map[string]bool{}
+	for _, c := range p.records {
+		names[c.Cluster] = true
+	}
+	return names
 }
 
 // placesOf are the places of the members of those names, as far as there are any.
@@ -143,7 +150,7 @@ func (v *View) broken(names []string, faults Problems) Problems {
 			all = append(all, p)
 		}
 	}
-	return append(append(all, slices.DeleteFunc(slices.Clone(faults), nobodys)...), v.clashes()...).Sort()
+	return append(all, slices.DeleteFunc(slices.Clone(faults), nobodys)...).Sort()
 }
 
 // concerned are the names of the clusters that any of the changes is for, before or
@@ -186,13 +193,15 @@ func (v *View) resultOf(next *View, names []string) (*Result, error) {
 }
 
 // newOrphans are the parts of deltas that stop applying to a cluster with the
-// plan, or never did.
+// plan, or never did. A cluster that comes goes without those that were there before
+// it, as one does that comes with Git: it must not be kept out by them.
 func newOrphans(p plan, old, now *Member) Problems {
 	var problems Problems
 	if now == nil {
 		return nil
 	}
-	if old == nil {
+	comes := old == nil
+	if comes {
 		old = &Member{}
 	}
 	for _, o := range now.Orphans {
@@ -204,7 +213,9 @@ func newOrphans(p plan, old, now *Member) Problems {
 			return !p.strict && p.changes[at].Before.part(before.Field) == p.changes[at].After.part(o.Field)
 		})
 		if !known {
-			problems = append(problems, Problem{Cluster: now.Cluster.Name, Field: o.Field, Message: "delta " + o.Delta + " cannot be applied: " + o.Reason})
+			problems = append(problems, Problem{
+				Cluster: now.Cluster.Name, Field: o.Field, Message: "delta " + o.Delta + " cannot be applied: " + o.Reason, Warning: comes && at < 0,
+			})
 		}
 	}
 	return problems

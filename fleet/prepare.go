@@ -38,7 +38,7 @@ func (v *View) prepare(ctx context.Context, earlier *View, progress func(done, t
 		return nil, err
 	}
 	problems = append(problems, v.base.repo.Problems()...)
-	problems = append(problems, v.clashes()...)
+	problems = append(problems, v.clashes(nil)...)
 	problems = append(problems, overLimit(v.base.sets, v.members)...).Sort()
 	v.base.release.Clusters, v.base.release.Problems = len(v.members), problems
 	return problems, nil

@@ -10,6 +10,9 @@ import (
 type ClusterRecord struct {
 	// Cluster is the cluster's name.
 	Cluster string `json:"cluster"`
+	// Since is the generation by which the API came to declare it: one that has its name
+	// after a purge is another cluster.
+	Since int64 `json:"since,omitempty"`
 	// Declared is how the API declares it; nil where it does not. Where the fleet
 	// repo declares it too, the file holds.
 	Declared *Declaration `json:"declared,omitempty"`

@@ -56,10 +56,12 @@ func (f *Fleet) Register(ctx context.Context, w Write, by Registrant, r Registra
 		return nil, problems
 	}
 	out := &Enrolled{Cluster: r.Name}
+	asked := r // before the credential adds its labels
 	result, err := f.write(ctx, w, Registered, func(v *View) (plan, error) {
+		r := asked
 		now := f.now()
-		if known := f.replayed(by, r.Name, now); known != nil {
-			out.Token = by.derive(known.Salt, r.Name)
+		if known := f.replayed(by, r, now); known != nil {
+			out.Token = by.derive(known.Salt, r)
 			return plan{}, nil
 		}
 		if by.Token != nil {
@@ -69,7 +71,7 @@ func (f *Fleet) Register(ctx context.Context, w Write, by Registrant, r Registra
 		if err != nil {
 			return plan{}, err
 		}
-		own, secret := by.newToken(w.Actor, r.Name, now)
+		own, secret := by.newToken(w.Actor, asked, now)
 		out.Token = secret
 		p.tokens = append(p.tokens, TokenChange{Token: own.ID, After: own})
 		return p, nil
@@ -119,7 +121,7 @@ func (f *Fleet) registering(v *View, by Registrant, r Registration, now time.Tim
 			return p, err
 		}
 		declared := &Declaration{DNS: r.DNS, Labels: r.Labels}
-		p.records = []RecordChange{recordChange(v.records[r.Name], &ClusterRecord{Cluster: r.Name, Declared: declared})}
+		p.records = []RecordChange{recordChange(v.records[r.Name], &ClusterRecord{Cluster: r.Name, Since: v.generation + 1, Declared: declared})}
 	}
 	switch {
 	case by.Token != nil:
@@ -191,12 +193,12 @@ func (by Registrant) agrees(m *Member, r Registration) error {
 
 // replayed is the valid token that this very request was answered with before;
 // nil for none.
-func (f *Fleet) replayed(by Registrant, cluster string, now time.Time) *Token {
-	if by.Key == "" || by.Cluster != "" && by.Cluster != cluster {
+func (f *Fleet) replayed(by Registrant, r Registration, now time.Time) *Token {
+	if by.Key == "" || by.Cluster != "" && by.Cluster != r.Name {
 		return nil
 	}
-	proof := by.proof(cluster)
-	for _, t := range f.Tokens().of(cluster, now) {
+	proof := by.proof(r)
+	for _, t := range f.Tokens().of(r.Name, now) {
 		if t.Proof != nil && hmac.Equal(t.Proof, proof) && now.Sub(t.CreatedAt) < replayTime {
 			return t
 		}
@@ -207,29 +209,29 @@ func (f *Fleet) replayed(by Registrant, cluster string, now time.Time) *Token {
 // newToken is a cluster's own, with its secret. With a key the secret is derived, so
 // that a repetition of the request, at whichever server and in whichever order, has
 // the same answer though the secret is kept nowhere.
-func (by Registrant) newToken(actor, cluster string, now time.Time) (*Token, string) {
-	t := &Token{ID: newTokenID(), Name: cluster, Role: RoleCluster, Cluster: cluster, CreatedAt: now, CreatedBy: actor}
+func (by Registrant) newToken(actor string, r Registration, now time.Time) (*Token, string) {
+	t := &Token{ID: newTokenID(), Name: "cluster:" + r.Name, Role: RoleCluster, Cluster: r.Name, CreatedAt: now, CreatedBy: actor}
 	secret := newSecret()
 	if by.Key != "" {
-		t.Salt, t.Proof = []byte(rand.Text()), by.proof(cluster)
-		secret = by.derive(t.Salt, cluster)
+		t.Salt, t.Proof = []byte(rand.Text()), by.proof(r)
+		secret = by.derive(t.Salt, r)
 	}
 	t.Hash = HashToken(secret)
 	return t, secret
 }
 
 // derive makes the token that a registration with a salt gives out.
-func (by Registrant) derive(salt []byte, cluster string) string {
-	sum := by.mac(append([]byte("token"), salt...), cluster)
+func (by Registrant) derive(salt []byte, r Registration) string {
+	sum := by.mac(append([]byte("token"), salt...), r)
 	return tokenPrefix + base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum)
 }
 
 // proof tells a request by its credential and key, without keeping either.
-func (by Registrant) proof(cluster string) []byte { return by.mac([]byte("proof"), cluster) }
+func (by Registrant) proof(r Registration) []byte { return by.mac([]byte("proof"), r) }
 
-func (by Registrant) mac(key []byte, cluster string) []byte {
+func (by Registrant) mac(key []byte, r Registration) []byte {
 	h := hmac.New(sha256.New, key)
-	for _, part := range []string{by.Secret, by.Key, cluster} {
+	for _, part := range []string{by.Secret, by.Key, string(encode(r))} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	return h.Sum(nil)

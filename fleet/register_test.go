@@ -208,7 +208,7 @@ func TestRegistrationByACertificateReplacesTheToken(t *testing.T) {
 }
 
 // A cluster may call itself like somebody's token, which must not come between.
-func TestANameOfTwoTokensRevokesNeither(t *testing.T) {
+func TestClusterThatIsCalledLikeSomebodyIsNotTakenForHim(t *testing.T) {
 	r := startAcme(t)
 	boot := r.token(bootstrap(nil))
 	ci := r.token(fleet.TokenRequest{Name: "ci", Role: fleet.RoleOperator})
@@ -216,14 +216,64 @@ func TestANameOfTwoTokensRevokesNeither(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 10 {
-		r.refused(fleet.ErrConflict, func() (*fleet.Result, error) {
-			_, err := r.RevokeToken(t.Context(), ada, "ci")
-			return nil, err
-		})
+	if name := r.registrant(got.Token).Token.Name; name != "cluster:ci" {
+		t.Errorf("the cluster's token is called %q", name)
 	}
-	if _, err := r.RevokeToken(t.Context(), ada, ci.Token.ID); err != nil || r.valid(ci.Secret) || !r.valid(got.Token) {
-		t.Errorf("by its ID: %v; valid are %v and %v", err, r.valid(ci.Secret), r.valid(got.Token))
+	if _, err := r.RevokeToken(t.Context(), ada, "ci"); err != nil || r.valid(ci.Secret) || !r.valid(got.Token) {
+		t.Errorf("%v; valid are %v and %v", err, r.valid(ci.Secret), r.valid(got.Token))
+	}
+	for _, name := range []string{"cluster:ci", "source", "tributary", "admin", "anonymous"} {
+		if _, err := r.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: name, Role: fleet.RoleViewer}); !errors.Is(err, fleet.ErrInvalid) {
+			t.Errorf("a token called %s: %v, want %v", name, err, fleet.ErrInvalid)
+		}
+	}
+}
+
+// A request that says something else is not the one that was answered.
+func TestKeyOfAnotherRequestIsNoRepetition(t *testing.T) {
+	r := startAcme(t)
+	boot := r.token(bootstrap(nil))
+	boot.Key = "7e6d7be4-b454-4b1c-9f43-1d2c3b4a59aa"
+	if _, err := r.register(boot, fleet.Registration{Name: "dot", DNS: "dot.example.com"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
+		t.Errorf("without the dns: %v, want %v", err, fleet.ErrConflict)
+	}
+}
+
+// Who registers a name before Git declares it with other labels is not served what
+// Git says of it, nor does what was written to his cluster apply to that.
+func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
+	r := startAcme(t)
+	boot := r.token(bootstrap(map[string]string{"environment": "dev"}))
+	got := map[string]string{}
+	for _, name := range []string{"squat", "good"} {
+		one, err := r.register(boot, fleet.Registration{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[name] = one.Token
+		r.patch(name, "App/web", `{"spec":{"tag":"own"}}`)
+	}
+	r.apply(`{name: both, clusters: [good, squat], edits: [{kind: App, name: db, patch: {spec: {tag: both}}}]}`)
+	r.release("main@2", acme("clusters/squat.yaml", clusterFile("squat", "prod"), "clusters/good.yaml", clusterFile("good", "dev")))
+	check := func(r *rig) {
+		t.Helper()
+		if r.valid(got["squat"]) || r.own("squat") != "" {
+			t.Errorf("the token of what disagreed is valid: %v, its own delta %s", r.valid(got["squat"]), r.own("squat"))
+		}
+		r.wantInput("squat", "db", `{"replicas":1,"tag":"v1"}`)
+		if !r.valid(got["good"]) || r.own("good") == "" {
+			t.Error("what agreed has lost its token or delta")
+		}
+		r.wantInput("good", "db", `{"replicas":1,"tag":"both"}`)
+	}
+	check(r)
+	r = r.again()
+	check(r)
+}
+
 // Certificates have no secret to be sent, so that requests with the same key differ
 // in nothing but whose they are.
 func TestAnotherClusterDoesNotRepeatARegistration(t *testing.T) {
@@ -235,6 +285,23 @@ func TestAnotherClusterDoesNotRepeatARegistration(t *testing.T) {
 	by.Cluster = "bob"
 	if got, err := r.register(by, fleet.Registration{Name: "ann"}); !errors.Is(err, fleet.ErrForbidden) {
 		t.Errorf("bob's certificate with ann's key: %+v, %v, want %v", got, err, fleet.ErrForbidden)
+	}
+}
+
+// What is wrong with a delta is no reason to keep a cluster from booting.
+func TestDeltaThatDoesNotApplyKeepsNoClusterOut(t *testing.T) {
+	r := startAcme(t)
+	r.apply(`{name: gold, selector: {matchLabels: {tier: gold}}, edits: [{kind: App, name: nobody, patch: {spec: {tag: v2}}}]}`)
+	if _, err := r.register(r.token(bootstrap(nil)), fleet.Registration{Name: "dot", Labels: map[string]string{"tier": "gold"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := r.orphans("dot"), "delta/gold:edits[0]"; got != want {
+		t.Errorf("orphans of dot = %s, want %s", got, want)
+	}
+	r.declare(`{name: eve, labels: {tier: gold}}`)
+	r = r.again()
+	if got, want := r.orphans("eve"), "delta/gold:edits[0]"; got != want {
+		t.Errorf("orphans of eve = %s, want %s", got, want)
 	}
 }
 

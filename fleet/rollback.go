@@ -66,8 +66,8 @@ func (p *plan) restoreDeltas(v *View, then state, r Rollback, now time.Time) err
 			p.warnings = append(p.warnings, fmt.Sprintf("%s expired at %s, and is not put back", id, c.After.ExpiresAt.Format(time.RFC3339)))
 			c.After = nil
 		}
-		if v.gone(c.After) {
-			p.warnings = append(p.warnings, fmt.Sprintf("%s is not put back: the cluster is decommissioned, or gone", id))
+		if v.gone(c.After) || v.youngerThan(r.Generation, c.After) {
+			p.warnings = append(p.warnings, fmt.Sprintf("%s is not put back: the cluster is decommissioned or gone, or another has its name", id))
 			c.After = nil
 		}
 		p.changes = append(p.changes, c)
@@ -83,6 +83,16 @@ func (v *View) gone(d *Delta) bool {
 	}
 	m := v.named(d.Cluster)
 	return m == nil || m.State == DecommissionedState
+}
+
+// youngerThan tells whether the cluster whose own delta it is came after a
+// generation, and so is another than had the name then.
+func (v *View) youngerThan(generation int64, d *Delta) bool {
+	if d == nil || d.Cluster == "" {
+		return false
+	}
+	r := v.records[d.Cluster]
+	return r != nil && r.Since > generation
 }
 
 // declares tells whether the API declares the cluster whose own delta has that ID.
@@ -101,7 +111,7 @@ func (p *plan) restoreDeclarations(v *View, then state, r Rollback) {
 	for _, name := range slices.Sorted(maps.Keys(v.records)) {
 		now, was := v.records[name], then.records[name]
 		if r.Delta != "" && r.Delta != OwnID(name) || now.Declared == nil || now.Decommissioned != nil ||
-			was == nil || was.Declared == nil || reflect.DeepEqual(now.Declared, was.Declared) {
+			was == nil || was.Declared == nil || was.Since != now.Since || reflect.DeepEqual(now.Declared, was.Declared) {
 			continue
 		}
 		after := *now

@@ -124,16 +124,17 @@ func (v *View) named(name string) *Member {
 	return nil
 }
 
-// placesOf finds members by name and by dns. A dns that one left behind who is not
-// active any more is the next one's.
+// placesOf finds members by name and by dns. Of several that have one dns it is the
+// one whose file says so, then the one that the API declares; one who is not active
+// any more has left it to the next.
 func placesOf(members []*Member) map[string]int {
 	places := make(map[string]int, 2*len(members))
 	for i, m := range members {
 		places[m.Cluster.Name] = i
 	}
-	for _, active := range []bool{true, false} {
+	for rank := range 3 {
 		for i, m := range members {
-			if dns := m.Cluster.DNS; dns != "" && (m.State == Active) == active {
+			if dns := m.Cluster.DNS; dns != "" && m.rank() == rank {
 				if _, taken := places[dns]; !taken {
 					places[dns] = i
 				}
@@ -143,23 +144,32 @@ func placesOf(members []*Member) map[string]int {
 	return places
 }
 
-// clashes are the clusters that one dns would stand for, where one of them is
-// declared through the API: within the fleet repo that is told already.
-func (v *View) clashes() Problems {
+// rank says whose a dns is first.
+func (m *Member) rank() int {
+	switch {
+	case m.State != Active:
+		return 2
+	case m.Cluster.File == "":
+		return 1
+	}
+	return 0
+}
+
+// clashes are the clusters that the API declares with a dns that is another's. That
+// is a fault of those that are being declared, and of the rest a warning: whoever
+// may register a cluster must not be able to keep a release from going live.
+func (v *View) clashes(declaring map[string]bool) Problems {
 	var problems Problems
-	for _, m := range v.members {
+	for i, m := range v.members {
 		dns := m.Cluster.DNS
-		if dns == "" || m.State != Active {
+		if dns == "" || m.rank() != 1 || v.byName[dns] == i {
 			continue
 		}
-		if first := v.members[v.byName[dns]]; first != m && (first.Cluster.File == "" || m.Cluster.File == "") {
-			file := m.Cluster
-			if file.File == "" {
-				file = first.Cluster
-			}
-			problems = append(problems, Problem{File: file.File, Line: file.Line, Field: "spec.dns", Message: fmt.Sprintf(
-				"%q is that of cluster %q and of cluster %q, one of which the API declares; polls must know which is meant", dns, first.Cluster.Name, m.Cluster.Name)})
-		}
+		first := v.members[v.byName[dns]]
+		problems = append(problems, Problem{
+			Cluster: m.Cluster.Name, Field: "dns", Warning: !declaring[m.Cluster.Name] && !declaring[first.Cluster.Name],
+			Message: fmt.Sprintf("%q is that of cluster %q; by this dns that one is found", dns, first.Cluster.Name),
+		})
 	}
 	return problems
 }

@@ -128,6 +128,9 @@ func (h *hanging) Generation(context.Context) (int64, error)       { return h.ge
 func (*hanging) Since(context.Context, int64) ([]fleet.Change, []*fleet.Token, error) {
 	return nil, nil, nil
 }
+func (*hanging) TokensSince(context.Context, int64) ([]*fleet.Token, int64, error) {
+	return nil, 0, nil
+}
 func (*hanging) Listen(context.Context, func(bool)) error { return nil }
 func (*hanging) Resign(context.Context, string) error     { return nil }
 func (*hanging) Lead(context.Context, string, time.Duration) (bool, int64, error) {

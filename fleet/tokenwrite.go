@@ -38,14 +38,21 @@ type NewToken struct {
 // was registered or a token, which every input carries.
 const longestName, mostLabels = 128, 64
 
+// reserved are the names of those who act without a token of the log. Clusters and
+// who comes by OpenID Connect have a colon in theirs.
+var reserved = []string{SourceActor, OwnActor, "admin", "anonymous"}
+
 // check says what is wrong with a request.
 func (r TokenRequest) check() Problems {
 	var problems Problems
 	wrong := func(field, format string, args ...any) {
 		problems = append(problems, Problem{Field: field, Message: fmt.Sprintf(format, args...)})
 	}
-	if len(r.Name) > longestName || strings.ContainsFunc(r.Name, func(c rune) bool { return !unicode.IsPrint(c) || c == '/' }) {
-		wrong("name", "must be at most %d printable characters without /", longestName)
+	if len(r.Name) > longestName || strings.ContainsFunc(r.Name, func(c rune) bool { return !unicode.IsPrint(c) || c == '/' || c == ':' }) {
+		wrong("name", "must be at most %d printable characters without / and :", longestName)
+	}
+	if slices.Contains(reserved, r.Name) {
+		wrong("name", "%q is what the history calls somebody else", r.Name)
 	}
 	switch r.Role {
 	case RoleCluster, RoleBootstrap, RoleViewer, RoleOperator, RoleAdmin:

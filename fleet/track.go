@@ -87,27 +87,35 @@ func (m *Member) Polled(set string, now time.Time, generation int64, agent strin
 
 // saveInterval is how often polls and uses are saved: other servers know of them
 // that much later.
-const saveInterval = 3 * time.Second
+const saveInterval = time.Second
+
+// refusedInterval is how often a read-only server tries, which may have no right to:
+// the database would log each try.
+const refusedInterval = 5 * time.Minute
 
 // savePolls saves them now and then, until ctx ends, and then what is left.
 func (f *Fleet) savePolls(ctx context.Context) {
 	if f.cfg.Store == nil {
 		return
 	}
+	pause := saveInterval
 	for down := false; ; {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveInterval)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*saveInterval)
 			defer cancel()
 			_ = f.marks.save(last, f.cfg.Store) // the store may be why the process ends
 			return
-		case <-time.After(saveInterval):
+		case <-time.After(pause):
 		}
 		err := f.marks.save(ctx, f.cfg.Store)
 		if err != nil && !down && ctx.Err() == nil {
-			f.log.Warn("last polls are not saved", "err", err)
+			f.log.Warn("last polls are not saved, so that other servers do not know of them", "err", err)
 		}
-		down = err != nil
+		down, pause = err != nil, saveInterval
+		if down && f.cfg.ReadOnly {
+			pause = refusedInterval
+		}
 	}
 }
 

@@ -105,7 +105,6 @@ func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise f
 		return nil, err
 	}
 	p.changes = slices.DeleteFunc(p.changes, DeltaChange.isNone)
-	slices.SortFunc(p.changes, func(a, b DeltaChange) int { return cmp.Compare(a.Delta, b.Delta) })
 	next, names, warnings, err := v.after(ctx, p)
 	if err == nil {
 		err = w.inScope(v, next, names, p.changes)
@@ -125,6 +124,7 @@ func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise f
 		At: f.now(), Kind: kind, Actor: w.Actor, Reason: cmp.Or(w.Reason, p.reason()), Holder: w.holder,
 		Deltas: p.changes, Records: p.records, Tokens: p.tokens, Clusters: result.Clusters,
 	}
+	c.sort()
 	if err := f.append(ctx, c); err != nil {
 		return nil, err
 	}

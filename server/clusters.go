@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -23,8 +24,11 @@ type ClusterAnswer struct {
 	fleet.Cluster
 	State fleet.ClusterState `json:"state"`
 	// DeclaredBy is where its fields come from: git or api.
-	DeclaredBy string          `json:"declaredBy,omitempty"`
-	Placement  fleet.Placement `json:"placement"`
+	DeclaredBy string `json:"declaredBy,omitempty"`
+	// Resources and Patches are those that the API declares.
+	Resources []json.RawMessage `json:"resources,omitempty"`
+	Patches   []fleet.Patch     `json:"patches,omitempty"`
+	Placement fleet.Placement   `json:"placement"`
 	// Inputs has the number of inputs by input set.
 	Inputs  map[string]int `json:"inputs"`
 	Release ReleaseName    `json:"release"`
@@ -68,6 +72,9 @@ func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*
 			Cluster: m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts,
 			Release: ReleaseName{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
 			Polls: polls[m.Cluster.Name], DeclaredBy: declaredBy(v, m),
+		}
+		if d := v.Declared(m); d != nil && answers[i].DeclaredBy == "api" {
+			answers[i].Resources, answers[i].Patches = d.Resources, d.Patches
 		}
 		if t := m.Decommissioned(); t != nil {
 			answers[i].Decommissioned = &DecommissionAnswer{Generation: t.Generation, At: t.At}

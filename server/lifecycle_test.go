@@ -96,7 +96,9 @@ func TestClusterComesAndGoes(t *testing.T) {
 	}
 	h.wantStatus("a management cluster", h.get("/api/v1/flux/clusters?selector=tier", bearer(rootToken)...), http.StatusNotFound)
 
-	h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?purge=true", "").kept(t)
+	if got := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?purge=true", "").kept(t); len(got.Warnings) != 0 {
+		t.Errorf("a purge after its polls warns of %q", got.Warnings)
+	}
 	h.wantStatus("a poll after the purge", poll("new", "apps"), http.StatusUnauthorized)
 	h.wantStatus("the cluster after the purge", h.get("/api/v1/clusters/new", bearer(rootToken)...), http.StatusNotFound)
 }
@@ -247,5 +249,31 @@ func TestEndedTokenIsNotSlowedByGuesses(t *testing.T) {
 	}
 	if got := h.metricAs(rootToken, `tributary_authentication_failures_total{kind="ended"}`); got != "20" {
 		t.Errorf("%s ended tokens were counted, want 20", got)
+	}
+}
+
+func TestPurgeOfAClusterThatHasNotPolledItsEmptySetsWarns(t *testing.T) {
+	h := startLive(t)
+	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).made(t).Secret
+	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", bearer(own)...), http.StatusOK)
+	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "").kept(t)
+	for _, dry := range []string{"&dryRun=true", ""} {
+		got := h.change(http.MethodDelete, "/api/v1/clusters/new?purge=true"+dry, "", "").kept(t)
+		if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], `"apps"`) {
+			t.Errorf("the purge warns of %q", got.Warnings)
+		}
+	}
+}
+
+func TestDeclaredClusterIsShownWhole(t *testing.T) {
+	h := startLive(t)
+	h.change(http.MethodPost, "/api/v1/clusters", "application/yaml", `name: new
+resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: mine}, spec: {tag: v1}}]
+patches: [{target: {kind: App, name: web}, patch: '[{"op": "replace", "path": "/spec/tag", "value": "v9"}]'}]
+`).made(t)
+	var c server.ClusterAnswer
+	h.get("/api/v1/clusters/new").into(t, &c)
+	if c.DeclaredBy != "api" || len(c.Resources) != 1 || len(c.Patches) != 1 {
+		t.Errorf("it is shown as %+v", c)
 	}
 }

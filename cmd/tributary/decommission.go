@@ -70,13 +70,14 @@ func decommission(cmd *cobra.Command, o *decommissionOptions, name string) error
 	if err != nil {
 		return refused(err)
 	}
+	verdict := "it has polled its empty sets, and it is safe to delete the machine"
 	if polled == 0 {
-		tell("cluster %q has never polled, so there is nothing to wait for", name)
+		verdict = "it has never polled, as far as any server could tell; see that it has nothing before you delete the machine"
 	}
 	if o.purge {
-		return o.forget(cmd, client, name)
+		return o.forget(cmd, client, name, verdict)
 	}
-	o.say(cmd.OutOrStdout(), fmt.Sprintf("cluster %q: it is safe to delete the machine; tributary delete cluster forgets the cluster", name))
+	o.say(cmd.OutOrStdout(), fmt.Sprintf("cluster %q: %s; tributary delete cluster forgets the cluster", name, verdict))
 	return nil
 }
 
@@ -120,11 +121,11 @@ func (o *decommissionOptions) printEmptied(cmd *cobra.Command, r *fleet.Result) 
 	return nil
 }
 
-func (o *decommissionOptions) forget(cmd *cobra.Command, c *server.Client, name string) error {
+func (o *decommissionOptions) forget(cmd *cobra.Command, c *server.Client, name, verdict string) error {
 	result, err := c.Decommission(cmd.Context(), o.options(), name, true)
 	if err != nil {
-		return fmt.Errorf("cluster %q has polled its empty sets and stays decommissioned, but is not purged: %w", name, refused(err))
+		return fmt.Errorf("cluster %q stays decommissioned, but is not purged: %w", name, refused(err))
 	}
-	o.say(cmd.OutOrStdout(), fmt.Sprintf("generation %d: cluster %q is purged; it is safe to delete the machine", result.Generation, name))
+	o.say(cmd.OutOrStdout(), fmt.Sprintf("generation %d: cluster %q is purged; %s", result.Generation, name, verdict))
 	return nil
 }

@@ -16,6 +16,10 @@ type drainage struct {
 	tell func(format string, args ...any)
 }
 
+// settling is how long it takes until every server knows of the polls that another
+// one answered: before that, none that is known of means nothing.
+const settling = 4 * time.Second
+
 // betweenLooks is short beside the minutes between a cluster's polls.
 const betweenLooks = 2 * time.Second
 
@@ -24,7 +28,7 @@ const betweenLooks = 2 * time.Second
 func (d drainage) wait(ctx context.Context, patience time.Duration) (polled int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errOutOfPatience)
 	defer cancel()
-	told := ""
+	told, start := "", time.Now()
 	for {
 		cluster, err := d.ask(ctx)
 		waiting := ""
@@ -38,10 +42,11 @@ func (d drainage) wait(ctx context.Context, patience time.Duration) (polled int,
 			return 0, fmt.Errorf("cluster %q: is not decommissioned any more; has somebody purged it?", cluster.Name)
 		default:
 			ever, left := polledSets(cluster)
-			if len(left) == 0 {
+			if len(left) > 0 {
+				waiting = fmt.Sprintf("waiting for cluster %q to poll %s", cluster.Name, strings.Join(left, ", "))
+			} else if time.Since(start) >= settling {
 				return ever, nil
 			}
-			waiting = fmt.Sprintf("waiting for cluster %q to poll %s", cluster.Name, strings.Join(left, ", "))
 		}
 		if waiting != "" && waiting != told {
 			d.tell("%s", waiting)

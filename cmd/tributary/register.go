@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -121,12 +122,16 @@ func (o *registerOptions) intoSecret(ctx context.Context, tell func(string, ...a
 	}); err != nil {
 		return err
 	}
+	if held != "" && !o.rotate && o.ended(ctx, held) {
+		tell("the token that secret %s holds was revoked, or has ended", o.secret)
+		held = ""
+	}
 	client, key, err := o.asWhom(held)
 	switch {
 	case err != nil:
 		return err
 	case client == nil:
-		tell("secret %s holds a token of cluster %q already; --rotate replaces it, and where the server takes it no more, delete the Secret first", o.secret, o.request.Name)
+		tell("secret %s holds a token of cluster %q already; --rotate replaces it", o.secret, o.request.Name)
 		return nil
 	}
 	if err := persist(ctx, passingKube, tell, func() error { return secret.probe(ctx) }); err != nil {
@@ -162,6 +167,17 @@ func (o *registerOptions) keep(ctx context.Context, secret *clusterSecret, answe
 // longestKeep is shorter than main lets a command go on after a signal, and than
 // Kubernetes lets a container.
 const longestKeep = 20 * time.Second
+
+// ended tells whether the server says that a token is none. It is asked for a set
+// that there cannot be, because that changes nothing and is no poll.
+func (o *registerOptions) ended(ctx context.Context, held string) bool {
+	client, err := o.server.clientWith(held)
+	if err != nil {
+		return false
+	}
+	_, err = client.Inputs(ctx, o.request.Name, "-")
+	return errors.Is(err, fleet.ErrUnauthenticated)
+}
 
 // asWhom is the client that registers, and the key it does so by, given the token
 // that the Secret holds; nil where there is nothing to do.

@@ -24,6 +24,7 @@ httpGet:
   {{- if .root.Values.tls.secret }}
   scheme: HTTPS
   {{- end }}
+timeoutSeconds: 3
 {{- end }}
 
 {{- /* The volumes that both kinds of servers have: name, mount path, Secret or ConfigMap. */ -}}
