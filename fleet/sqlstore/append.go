@@ -121,9 +121,6 @@ func (s *Store) changeRecords(ctx context.Context, tx *sql.Tx, c *fleet.Change, 
 			}
 		}
 		if r.After == nil {
-			if err := s.forget(ctx, tx, r); err != nil {
-				return err
-			}
 			continue
 		}
 		var snapshot any
@@ -135,14 +132,4 @@ func (s *Store) changeRecords(ctx context.Context, tx *sql.Tx, c *fleet.Change, 
 		}
 	}
 	return nil
-}
-
-// forget drops the polls of a cluster that is purged, so that they are not taken for
-// those of another that gets its name.
-func (s *Store) forget(ctx context.Context, tx *sql.Tx, r fleet.RecordChange) error {
-	if r.Before == nil || r.Before.Decommissioned == nil {
-		return nil
-	}
-	_, err := s.exec(ctx, tx, `DELETE FROM polls WHERE cluster = $1`, r.Cluster)
-	return err
 }
