@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,5 +79,6 @@ func polledSets(c server.ClusterAnswer) (ever int, left []string) {
 			left = append(left, p.Set)
 		}
 	}
+	slices.Sort(left)
 	return ever, left
 }
