@@ -31,7 +31,8 @@ type registrar struct {
 	mu     sync.Mutex
 	asked  []string // credential and idempotency key of each
 	tokens int
-	down   int // answers that are 503 before any that is not
+	ended  bool // whether the tokens that there were are none any more
+	down   int  // answers that are 503 before any that is not
 	*httptest.Server
 }
 
@@ -45,6 +46,16 @@ func newRegistrar(t *testing.T) *registrar {
 func (s *registrar) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if r.Method == http.MethodGet { // is the token any good?
+		status, name := http.StatusNotFound, "not-found"
+		if s.ended {
+			status, name = http.StatusUnauthorized, "unauthenticated"
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"type": "urn:tributary:problem:%s", "title": "no", "status": %d, "detail": "no"}`, name, status)
+		return
+	}
 	s.asked = append(s.asked, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")+" "+r.Header.Get("Idempotency-Key"))
 	if s.down > 0 {
 		s.down--
@@ -160,6 +171,10 @@ func TestConformanceOfRegister(t *testing.T) {
 		}
 		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "already") || len(r.asked) != 2 {
 			t.Errorf("again: %v, %q, asked %d times; want it to be done already", err, stderr, len(r.asked))
+		}
+		r.ended = true // revoked, say
+		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "has ended") || len(r.asked) != 3 {
+			t.Errorf("with a token that has ended: %v, %q, asked %d times; want another", err, stderr, len(r.asked))
 		}
 	})
 
