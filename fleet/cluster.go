@@ -86,14 +86,21 @@ type Placement struct {
 	Components []string `json:"components,omitempty"`
 }
 
+// MaxLabels bounds the labels that the API declares of a cluster, because every
+// input carries them.
+const MaxLabels = 64
+
+// WrongLabel says why a label is none of Kubernetes'; "" where it is one.
+func WrongLabel(key, value string) string {
+	wrong := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(value)...)
+	if len(wrong) == 0 {
+		return ""
+	}
+	return "no Kubernetes label: " + wrong[0]
+}
+
 // IsClusterDNS tells whether a text may be a cluster's dns: a DNS name with a dot
 // in it, so that no cluster's name can be taken for it.
 func IsClusterDNS(text string) bool {
 	return len(validation.IsDNS1123Subdomain(text)) == 0 && strings.Contains(text, ".")
-}
-
-// Present is a cluster as it is, as a condition of a write is given it.
-type Present struct {
-	View   *View
-	Member *Member
 }

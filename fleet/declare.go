@@ -1,13 +1,11 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 )
@@ -189,16 +187,4 @@ func (f *Fleet) unemptied(ctx context.Context, m *Member) (warnings []string) {
 		}
 	}
 	return warnings
-}
-
-// endAll are the changes that end every token of a cluster.
-func (s *TokenSet) endAll(cluster string, now time.Time) []TokenChange {
-	var ended []TokenChange
-	for _, t := range s.List() {
-		if t.Cluster == cluster && t.RevokedAt == nil {
-			ended = append(ended, t.revoked(now))
-		}
-	}
-	slices.SortFunc(ended, func(a, b TokenChange) int { return cmp.Compare(a.Token, b.Token) })
-	return ended
 }

@@ -146,3 +146,15 @@ func (s *TokenSet) of(cluster string, now time.Time) []*Token {
 	}
 	return own
 }
+
+// endAll are the changes that end every token of a cluster.
+func (s *TokenSet) endAll(cluster string, now time.Time) []TokenChange {
+	var ended []TokenChange
+	for _, t := range s.List() {
+		if t.Cluster == cluster && t.RevokedAt == nil {
+			ended = append(ended, t.revoked(now))
+		}
+	}
+	slices.SortFunc(ended, func(a, b TokenChange) int { return cmp.Compare(a.Token, b.Token) })
+	return ended
+}

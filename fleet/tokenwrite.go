@@ -34,9 +34,8 @@ type NewToken struct {
 	Generation int64
 }
 
-// longestName bounds a token's name, and mostLabels the labels of a cluster that
-// was registered or a token, which every input carries.
-const longestName, mostLabels = 128, 64
+// longestName bounds a token's name, in bytes.
+const longestName = 128
 
 // reserved are the names of those who act without a token of the log. Clusters and
 // who comes by OpenID Connect have a colon in theirs.
@@ -93,12 +92,12 @@ func (r TokenRequest) check() Problems {
 func checkLabels(labels map[string]string) Problems {
 	var problems Problems
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		if wrong := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(labels[key])...); len(wrong) > 0 {
-			problems = append(problems, Problem{Field: "labels." + key, Message: "no Kubernetes label: " + wrong[0]})
+		if wrong := WrongLabel(key, labels[key]); wrong != "" {
+			problems = append(problems, Problem{Field: "labels." + key, Message: wrong})
 		}
 	}
-	if len(labels) > mostLabels {
-		problems = append(problems, Problem{Field: "labels", Message: fmt.Sprintf("must be at most %d", mostLabels)})
+	if len(labels) > MaxLabels {
+		problems = append(problems, Problem{Field: "labels", Message: fmt.Sprintf("must be at most %d", MaxLabels)})
 	}
 	return problems
 }

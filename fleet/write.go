@@ -24,6 +24,12 @@ type Write struct {
 	holder string // who must lead for the change to be kept; empty for anybody
 }
 
+// Present is a cluster as it is, as a condition of a write is given it.
+type Present struct {
+	View   *View
+	Member *Member
+}
+
 // Result is what came of a write, or what would with DryRun.
 type Result struct {
 	// Generation is that of the change, or the present one where nothing changed.

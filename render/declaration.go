@@ -4,13 +4,8 @@ import (
 	"maps"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/tributary-gitops/tributary/fleet"
 )
-
-// maxLabels bounds the labels that the API declares, which every input carries.
-const maxLabels = 64
 
 // declaration is a cluster as it is declared through the API: what a cluster file
 // says, without its nesting.
@@ -40,8 +35,8 @@ func (c *declaration) check(d *document) {
 	if c.DNS != "" && !fleet.IsClusterDNS(c.DNS) {
 		d.problem("dns", "%q must be a DNS name with a dot in it, so that no cluster's name can be taken for it", c.DNS)
 	}
-	if len(c.Labels) > maxLabels {
-		d.problem("labels", "has %d; a cluster may have %d", len(c.Labels), maxLabels)
+	if len(c.Labels) > fleet.MaxLabels {
+		d.problem("labels", "has %d; a cluster may have %d", len(c.Labels), fleet.MaxLabels)
 	}
 	checkLabels(d, "labels", c.Labels)
 	if n := len(c.Components) + len(c.Resources) + len(c.Patches); n > maxOwn {
@@ -66,9 +61,8 @@ func (c *declaration) check(d *document) {
 
 func checkLabels(d *document, path string, labels map[string]string) {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		wrong := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(labels[key])...)
-		if len(wrong) > 0 {
-			d.problem(path+"."+key, "no Kubernetes label: %s", wrong[0])
+		if wrong := fleet.WrongLabel(key, labels[key]); wrong != "" {
+			d.problem(path+"."+key, "%s", wrong)
 		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -143,8 +142,8 @@ func (t *tokenReader) limits(field string, who identity) {
 		t.wrong(field+".labels", "of %q belongs to the role bootstrap only: drop it, or change the role", who.name)
 	}
 	for _, key := range slices.Sorted(maps.Keys(who.labels)) {
-		for _, remedy := range append(validation.IsQualifiedName(key), validation.IsValidLabelValue(who.labels[key])...) {
-			t.wrong(field+".labels."+key, "of %q: %s", who.name, remedy)
+		if wrong := fleet.WrongLabel(key, who.labels[key]); wrong != "" {
+			t.wrong(field+".labels."+key, "of %q: %s", who.name, wrong)
 		}
 	}
 	if remedy := checkScope(who); remedy != "" {
