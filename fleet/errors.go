@@ -17,6 +17,8 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrNotReady is for a fleet that has no good release yet.
 	ErrNotReady = errors.New("not ready")
+	// ErrGuarded is for what takes away more than the guard allows, unless it is confirmed.
+	ErrGuarded = errors.New("more is taken away than the guard allows")
 	// ErrTooLarge is for an answer that would not fit into what the client accepts.
 	ErrTooLarge = errors.New("too large")
 	// ErrStale is for a write whose precondition does not hold any more.

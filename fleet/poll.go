@@ -10,6 +10,10 @@ type Poll struct {
 	At time.Time `json:"at"`
 	// Generation is what it was answered at.
 	Generation int64 `json:"generation"`
+	// Release is the ID of the release that it was given.
+	Release string `json:"release,omitempty"`
+	// Every is how often it comes, smoothed, in whole milliseconds; 0 where that is not known yet.
+	Every time.Duration `json:"every,omitempty"`
 	// Agent is the User-Agent of who polled.
 	Agent string `json:"agent,omitempty"`
 }

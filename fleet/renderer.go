@@ -33,6 +33,16 @@ type Repo interface {
 	ResourceSets() []Object
 	// Problems are the faults and warnings of the tree as a whole, sorted.
 	Problems() Problems
+	// Failed tells whether a fault concerns the whole fleet: one of fleet.yaml, or of
+	// what it names for all clusters. Faults of cluster files and stacks do not.
+	Failed() bool
+	// Broken are the clusters that files declare and that are not among Clusters,
+	// because their documents have a fault, or more than one has the name or the dns:
+	// why, by name, as far as names can be read.
+	Broken() map[string]Problem
+	// Guard is spec.guard, and Waves is spec.rollout.waves.
+	Guard() Guard
+	Waves() []WaveRule
 	// Render computes what one cluster gets with those deltas, which are in the
 	// order in which they are applied. The rendering is nil where the cluster has
 	// a fault, or depends on a part of the tree that has one. Parts of deltas that

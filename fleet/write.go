@@ -15,6 +15,8 @@ type Write struct {
 	Reason string
 	// DryRun has all done but the change itself.
 	DryRun bool
+	// Confirm is the digest of the impact that is confirmed, of a write beyond the guard.
+	Confirm string
 	// Scope limits the write to clusters that it matches; nil does not.
 	Scope *Selector
 	// Expect, where it is not nil, is given what the write is about as it is now,

@@ -232,3 +232,15 @@ func decodeJSON(data []byte) (map[string]any, error) {
 	err := dec.Decode(&m)
 	return m, err
 }
+
+// Failed implements fleet.Repo.
+func (r *Repo) Failed() bool { return len(r.problems.Faults()) > 0 }
+
+// Broken implements fleet.Repo.
+func (r *Repo) Broken() map[string]fleet.Problem { return nil }
+
+// Guard implements fleet.Repo.
+func (r *Repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
+
+// Waves implements fleet.Repo.
+func (r *Repo) Waves() []fleet.WaveRule { return nil }

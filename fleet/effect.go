@@ -1,0 +1,110 @@
+package fleet
+
+import "encoding/json"
+
+// Impact is what a release or a write changes of what clusters are served.
+type Impact struct {
+	// Digest is sha256:<64 hex> of all the rest and of the release. A decision, and the
+	// confirmation of a write, is of this impact and no other.
+	Digest string `json:"digest"`
+	// Clusters is how many it touches.
+	Clusters int `json:"clusters"`
+	// Added, Changed, Removed and Moved count inputs. One that moves is in another set
+	// then: it is removed there and added here, and counted as Moved alone.
+	Added   int `json:"added"`
+	Changed int `json:"changed"`
+	Removed int `json:"removed"`
+	Moved   int `json:"moved"`
+	// Fields counts the fields that differ of inputs that are Changed.
+	Fields int `json:"fields"`
+	// Groups say all of it: clusters with the same changes are one group. Groups with the most removed
+	// come first.
+	Groups []ImpactGroup `json:"groups,omitempty"`
+}
+
+// ImpactGroup is what changes, in the same way, for some clusters.
+type ImpactGroup struct {
+	Clusters []string `json:"clusters"`
+	// Changes are sorted by set and id.
+	Changes []InputEffect `json:"changes"`
+	// Vanished are sets that the clusters have no more, Emptied those left with no
+	// input, and Orphaned the parts of deltas that stop to apply.
+	Vanished []string `json:"vanished,omitempty"`
+	Emptied  []string `json:"emptied,omitempty"`
+	Orphaned []string `json:"orphaned,omitempty"`
+}
+
+// Effect is what becomes of an input.
+type Effect string
+
+// What may become of an input.
+const (
+	Added   Effect = "added"
+	Changed Effect = "changed"
+	Removed Effect = "removed"
+	Moved   Effect = "moved"
+)
+
+// InputEffect is what becomes of one input.
+type InputEffect struct {
+	Set    string `json:"set"`
+	ID     string `json:"id"`
+	Effect Effect `json:"effect"`
+	// To is the set that it moves to.
+	To string `json:"to,omitempty"`
+	// Fields are those that differ of a Changed one, sorted by path. In the impact that
+	// a release keeps they have no values.
+	Fields []FieldEffect `json:"fields,omitempty"`
+}
+
+// FieldEffect is one field that differs.
+type FieldEffect struct {
+	// Path is that of the field, such as values.replicaCount or subjects[0].name.
+	Path string `json:"path"`
+	// Before and After are its values, absent where there is none or they are not told.
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+}
+
+// Violation is something of the guard that is gone beyond.
+type Violation struct {
+	// Rule is the field of spec.guard: removedPerCluster, removedPerFleet,
+	// failingClusters, allowEmptySets, allowVanishedSets or allowOrphanedParts.
+	Rule string `json:"rule"`
+	// Cluster is the first that has it, where it is of clusters.
+	Cluster string `json:"cluster,omitempty"`
+	// Message says what, how much, and what is allowed.
+	Message string `json:"message"`
+}
+
+// Preview is what a snapshot would do if it were the next release.
+type Preview struct {
+	Revision string `json:"revision"`
+	// Outcome is none, changes, held or failed: what would come of it. A release that
+	// is good for some clusters is not failed.
+	Outcome    string           `json:"outcome"`
+	Impact     *Impact          `json:"impact"`
+	Violations []Violation      `json:"violations,omitempty"`
+	Failing    []FailingCluster `json:"failing,omitempty"`
+	Problems   Problems         `json:"problems,omitempty"`
+	// Waves are those that it would be rolled out in; empty for at once.
+	Waves []WaveStatus `json:"waves,omitempty"`
+}
+
+// GuardError says that a write goes beyond the guard, or a decision is of another
+// impact than there is now. It is an ErrGuarded.
+type GuardError struct {
+	Impact     *Impact
+	Violations []Violation
+}
+
+func (e *GuardError) Error() string {
+	text := ErrGuarded.Error()
+	for _, v := range e.Violations {
+		text += ": " + v.Message
+	}
+	return text
+}
+
+// Is makes errors.Is(e, ErrGuarded) true.
+func (*GuardError) Is(target error) bool { return target == ErrGuarded }
