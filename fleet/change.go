@@ -18,6 +18,16 @@ const (
 	Withdrawn ChangeKind = "withdrawal"
 	// WentLive is a release that went live.
 	WentLive ChangeKind = "release"
+	// ReleaseHeld is a release that waits for a decision, and ReleaseFailed a revision
+	// that is good for no cluster.
+	ReleaseHeld   ChangeKind = "hold"
+	ReleaseFailed ChangeKind = "failure"
+	// ReleaseRolledOut is a release that reached a wave, and ReleaseDecided what
+	// somebody decided on one: the reason of the change begins with the verdict.
+	ReleaseRolledOut ChangeKind = "rollout"
+	ReleaseDecided   ChangeKind = "decision"
+	// Pinned is a pin that was set or taken away.
+	Pinned ChangeKind = "pin"
 	// Registered is a cluster that registered itself, or took another token.
 	Registered ChangeKind = "registration"
 	// Decommissioned is a cluster that is to have nothing any more.
@@ -46,11 +56,20 @@ type Change struct {
 	Records []RecordChange `json:"records,omitempty"`
 	// Tokens are those that changed.
 	Tokens []TokenChange `json:"tokens,omitempty"`
+	// Pins are those that changed, sorted by name.
+	Pins []PinChange `json:"pins,omitempty"`
 	// Clusters are those that a change was for, before or after it, sorted; nil
 	// where a release went live, which is for every cluster.
 	Clusters []string `json:"clusters,omitempty"`
-	// Release is what went live; nil for any other kind.
+	// Release is the one that the change is about: that went live, was held, failed,
+	// reached a wave or was decided on; nil for any other kind.
 	Release *LiveRelease `json:"release,omitempty"`
+	// Releases are those that are otherwise now, as they are, with the Groups of their impact where that is new.
+	// History does not tell them.
+	Releases []*Release `json:"-"`
+	// Lineup is what it is after the change; nil where that is as it was. History does
+	// not tell it either.
+	Lineup *Lineup `json:"-"`
 	// Holder must hold the lease for the change to be kept; empty where anybody may
 	// make it.
 	Holder string `json:"-"`

@@ -86,22 +86,21 @@ func (f *Fleet) readLog(ctx context.Context) (p plan, whole bool, err error) {
 
 // readOn reads what came after the head.
 func (f *Fleet) readOn(ctx context.Context) (plan, error) {
-	var changes []Change
-	var tokens []*Token
+	var later *LogChanges
 	err := ask(ctx, func(ctx context.Context) (err error) {
-		changes, tokens, err = f.cfg.Store.Since(ctx, f.head.generation)
+		later, err = f.cfg.Store.Since(ctx, f.head.generation)
 		return err
 	})
 	if err != nil {
 		return plan{}, err
 	}
 	var p plan
-	for i := range changes {
-		c := &changes[i]
+	for i := range later.Changes {
+		c := &later.Changes[i]
 		p.changes, p.records = append(p.changes, c.Deltas...), append(p.records, c.Records...)
 		f.moveHead(c)
 	}
-	f.setTokens(f.head.generation, func(s *TokenSet) *TokenSet { return s.with(tokens, f.marks) })
+	f.setTokens(f.head.generation, func(s *TokenSet) *TokenSet { return s.with(later.Tokens, f.marks) })
 	return p, nil
 }
 

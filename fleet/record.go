@@ -18,6 +18,9 @@ type ClusterRecord struct {
 	Declared *Declaration `json:"declared,omitempty"`
 	// Orphaned is what it is frozen on since its file has vanished; else nil.
 	Orphaned *Orphaned `json:"orphaned,omitempty"`
+	// Stays is the release that it stays on while the fleet goes on; nil where it goes
+	// with it, and where it is orphaned.
+	Stays *Stay `json:"stays,omitempty"`
 	// Decommissioned is its tombstone; nil while it is in use. It beats the fleet
 	// repo and Declared.
 	Decommissioned *Tombstone `json:"decommissioned,omitempty"`
@@ -72,7 +75,7 @@ func (c RecordChange) Purged() bool {
 
 // isEmpty tells whether a record says nothing.
 func (r *ClusterRecord) isEmpty() bool {
-	return r == nil || r.Declared == nil && r.Orphaned == nil && r.Decommissioned == nil
+	return r == nil || r.Declared == nil && r.Orphaned == nil && r.Stays == nil && r.Decommissioned == nil
 }
 
 // cluster is the declaration in the form that is rendered.

