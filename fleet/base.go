@@ -4,19 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
 // base is a release, compiled: what clusters are rendered from. Most are on the
-// live one; an orphaned cluster stays on the one that had its file.
+// live one; others are on those that the change log says.
 type base struct {
 	release  Release
-	wentLive int64  // the generation at which it did
 	snapshot string // the digest of its tree, by which the store has it
 	repo     Repo
 	sets     []string
 	clusters map[string]Cluster // those that its files declare, by name
 }
+
+// releaseKey tells bases apart: one revision of two sources may have two trees.
+type releaseKey struct{ revision, snapshot string }
+
+func (b *base) key() releaseKey { return releaseKey{b.release.Revision, b.snapshot} }
 
 // compile makes a base of a snapshot, whatever is wrong with it.
 func compile(ctx context.Context, r Renderer, s *Snapshot, at time.Time) (*base, error) {
@@ -43,70 +49,105 @@ func (b *base) kept() LiveRelease {
 // an upgrade of Tributary may cause.
 var errLost = errors.New("cannot be served by this version")
 
-// revive compiles a release that went live at a generation from its snapshot. The
-// error is an errLost where that will not change.
-func (f *Fleet) revive(ctx context.Context, kept LiveRelease, wentLive int64, at time.Time) (*base, error) {
+// revive compiles a release that the log has from its snapshot, unless what is
+// served has it. The error is an errLost where that will not change.
+func (f *Fleet) revive(ctx context.Context, key releaseKey, at time.Time) (*base, error) {
 	if v := f.current.Load(); v != nil {
-		if b := v.baseAt(wentLive); b != nil {
+		if b := v.bases[key]; b != nil {
 			return b, nil
 		}
 	}
+	if f.cfg.Store == nil {
+		return nil, fmt.Errorf("release of %s: %w: nothing is kept", key.revision, errLost)
+	}
 	var packed *Packed
 	err := ask(ctx, func(ctx context.Context) (err error) {
-		packed, err = f.cfg.Store.Snapshot(ctx, kept.Snapshot)
+		packed, err = f.cfg.Store.Snapshot(ctx, key.snapshot)
 		return err
 	})
 	if errors.Is(err, ErrStore) || ctx.Err() != nil {
 		return nil, err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("release of %s: %w: %w", kept.Revision, errLost, err)
+		return nil, fmt.Errorf("release of %s: %w: %w", key.revision, errLost, err)
 	}
 	tree, err := f.cfg.Archive.Unpack(ctx, packed)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("release of %s: %w: %w", kept.Revision, errLost, err)
+		return nil, fmt.Errorf("release of %s: %w: %w", key.revision, errLost, err)
 	}
-	b, err := compile(ctx, f.cfg.Renderer, &Snapshot{Revision: kept.Revision, Tree: tree}, at)
+	b, err := compile(ctx, f.cfg.Renderer, &Snapshot{Revision: key.revision, Tree: tree}, at)
 	if err != nil {
 		return nil, err
 	}
-	b.wentLive, b.snapshot, b.release.Clusters = wentLive, kept.Snapshot, kept.Clusters
+	b.snapshot = key.snapshot
 	return b, nil
 }
 
-// baseAt is the base of the view that went live at a generation; nil for none.
-func (v *View) baseAt(wentLive int64) *base {
-	if v.base.wentLive == wentLive {
-		return v.base
+// inUse are the releases beside the live one that clusters are on by a state, and
+// for which a cluster is.
+func (s state) inUse() map[releaseKey]string {
+	keys := map[releaseKey]string{}
+	for name, r := range s.records {
+		switch {
+		case r.Decommissioned != nil:
+		case r.Orphaned != nil:
+			keys[r.Orphaned.Release.key()] = "orphaned cluster " + name
+		case r.Stays != nil:
+			keys[r.Stays.Release.key()] = "cluster " + name
+		}
 	}
-	return v.frozen[wentLive]
+	for _, p := range s.pins.order {
+		keys[p.key()] = "pin " + p.Name
+	}
+	if r := s.rollout(); r != nil {
+		keys[r.Release.key()] = "rollout"
+		for name, left := range r.Left {
+			keys[left.Release.key()] = "cluster " + name
+		}
+	}
+	return keys
 }
 
-// thaw finds the releases that clusters are frozen on, so that the view can be
-// seated. One that cannot be served any more is left out, and told.
+// thaw finds the releases that clusters are on beside the live one, so that the view
+// can be seated. One that cannot be served any more is left out, and told.
 func (f *Fleet) thaw(ctx context.Context, v *View, s state) error {
-	frozen := map[int64]*base{}
-	for _, r := range s.records {
-		if r.Orphaned == nil || r.Decommissioned != nil || frozen[r.Orphaned.WentLive] != nil {
-			continue
+	bases := map[releaseKey]*base{}
+	if v.base != nil {
+		bases[v.base.key()] = v.base
+	}
+	for key, who := range s.inUse() {
+		b := v.bases[key]
+		if b == nil {
+			b = bases[key]
 		}
-		b := v.baseAt(r.Orphaned.WentLive)
 		if b == nil {
 			var err error
-			b, err = f.revive(ctx, r.Orphaned.Release, r.Orphaned.WentLive, time.Time{})
+			b, err = f.revive(ctx, key, time.Time{})
 			if errors.Is(err, errLost) {
-				f.log.Error("orphaned cluster cannot be served", "cluster", r.Cluster, "err", err)
+				f.log.Error("release cannot be taken up again", "of", who, "err", err)
 				continue
 			}
 			if err != nil {
 				return err
 			}
 		}
-		frozen[r.Orphaned.WentLive] = b
+		bases[key] = b
 	}
-	v.frozen = frozen
+	v.bases = bases
 	return nil
+}
+
+// adding is the view's bases with more of them.
+func (v *View) adding(more ...*base) map[releaseKey]*base {
+	all := map[releaseKey]*base{}
+	if v != nil {
+		all = maps.Clone(v.bases)
+	}
+	for _, b := range slices.DeleteFunc(more, func(b *base) bool { return b == nil }) {
+		all[b.key()] = b
+	}
+	return all
 }

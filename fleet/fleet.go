@@ -78,12 +78,16 @@ type Status struct {
 	// Failed is the last revision that the source was seen at, where that has
 	// a fault; nil where it is what is served.
 	Failed *Release
+	// Held is the newest revision where that waits for a decision; nil where it does not.
+	Held *Release
 	// Overdue are the deltas whose time has come and that stay in force, because
 	// what is left without them could not be served: why, by ID.
 	Overdue map[string]string
 	// Leading is whether this server follows the source. Of another, nothing is
 	// known here but what it put into the change log.
 	Leading bool
+
+	releases map[string]*Release // the live one, that of the rollout and the candidate, by ID
 }
 
 // New returns a fleet that serves nothing until it is Run.

@@ -30,7 +30,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 
 // followSource looks at the source, and releases what is new, until ctx ends.
 func (f *Fleet) followSource(ctx context.Context) {
-	known := f.served() // the revision that was last looked at, good or not
+	known := f.lastSeen() // the revision that was last looked at, good or not
 	for failures := 0; ctx.Err() == nil; {
 		revision, err := f.lookAtSource(ctx, known)
 		switch {
@@ -52,6 +52,23 @@ func (f *Fleet) served() string {
 		return v.base.release.Revision
 	}
 	return ""
+}
+
+// lastSeen is the newest revision that the log knows what became of; empty for none,
+// and where that failed, since it may be good by now.
+func (f *Fleet) lastSeen() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := f.head.releases[f.head.candidate()]; c != nil {
+		if c.State == Failed {
+			return ""
+		}
+		return c.Revision
+	}
+	if r := f.head.rollout(); r != nil {
+		return r.Release.Revision
+	}
+	return f.served()
 }
 
 // wait returns when it is time to look again: when that was asked for, or after
@@ -137,8 +154,7 @@ func (f *Fleet) lookAtSource(ctx context.Context, known string) (string, error) 
 	case err != nil:
 		return "", err
 	case refused != nil:
-		f.fail(refused.Revision, Problems{refused.Problem})
-		return "", nil // asked for anew: it has no snapshot to be compared with
+		return "", f.refuse(ctx, refused) // asked for anew: it has no snapshot to be compared with
 	case snapshot == nil:
 		return known, nil
 	}

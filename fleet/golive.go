@@ -2,112 +2,289 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// SourceActor is who the change log names where a release goes live.
+// SourceActor is who the change log names where what the source holds makes a change.
 const SourceActor = "source"
 
-// release renders a snapshot and, where it has no fault, puts it live. All
-// fallible work is done before the swap, so a fault changes nothing. What takes
-// long is done before the writer's lock is taken.
+// release makes a release of what the source holds now: it renders a snapshot for
+// every cluster, and puts it live, begins to roll it out, or has the log say why not.
+// What takes long is done before the writer's lock is taken.
 func (f *Fleet) release(ctx context.Context, s *Snapshot) error {
-	earlier := f.current.Load()
-	if earlier != nil && earlier.base.release.Revision == s.Revision {
-		f.setFailed(nil) // the source went back to what is served
-		return nil
-	}
 	start := time.Now()
-	view, problems, err := f.prepare(ctx, s, earlier)
+	if done, err := f.known(ctx, s.Revision); done || err != nil {
+		return err
+	}
+	b, packed, err := f.compile(ctx, s)
+	if err != nil {
+		return fmt.Errorf("release of %s: %w", s.Revision, err)
+	}
+	f.mu.Lock()
+	log := f.head.state
+	f.mu.Unlock()
+	t, err := f.try(ctx, b, f.current.Load(), log, nil)
 	if err != nil {
 		return err
 	}
-	good := len(problems.Faults()) == 0
-	f.metrics.rendered(time.Since(start), good)
-	for _, p := range problems.Warnings() {
+	f.metrics.rendered(time.Since(start), !t.failed())
+	for _, p := range t.problems.Warnings() {
 		f.log.Warn("fleet repo", "revision", s.Revision, "problem", p.String())
 	}
-	if !good {
-		f.fail(s.Revision, problems)
-		return nil
+	if packed != nil && !t.failed() {
+		if err := f.cfg.Store.SaveSnapshot(ctx, packed); err != nil {
+			return fmt.Errorf("release of %s: %w", s.Revision, err)
+		}
 	}
-	if view.base.snapshot, err = f.keep(ctx, s); err != nil {
+	if err := f.admit(ctx, t, start); err != nil {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
-	}
-	live, err := f.goLive(ctx, view)
-	if err != nil {
-		return fmt.Errorf("release of %s: %w", s.Revision, err)
-	}
-	if live {
-		f.log.Info("release is live", "revision", s.Revision, "generation", view.generation, "clusters", view.base.release.Clusters,
-			"took", time.Since(start).Round(time.Millisecond))
 	}
 	return nil
 }
 
-// prepare renders a snapshot for every cluster that the log has by now.
-func (f *Fleet) prepare(ctx context.Context, s *Snapshot, earlier *View) (*View, Problems, error) {
-	b, err := compile(ctx, f.cfg.Renderer, s, f.cfg.Now())
+// compile makes a base of a snapshot, or finds that it is in use, and packs it for the
+// store, if there is one.
+func (f *Fleet) compile(ctx context.Context, s *Snapshot) (*base, *Packed, error) {
+	var packed *Packed
+	digest := ""
+	if f.cfg.Store != nil {
+		var err error
+		if packed, err = f.cfg.Archive.Pack(ctx, s.Tree); err != nil {
+			return nil, nil, err
+		}
+		digest = packed.Digest
+	}
+	if v := f.current.Load(); v != nil {
+		if b := v.bases[releaseKey{s.Revision, digest}]; b != nil {
+			return b, packed, nil
+		}
+	}
+	b, err := compile(ctx, f.cfg.Renderer, s, f.now())
 	if err != nil {
 		return nil, nil, err
 	}
-	f.mu.Lock()
-	v := &View{base: b, state: f.head.state, marks: f.marks}
-	f.mu.Unlock()
-	if earlier != nil {
-		v.frozen = earlier.frozen
-	}
-	problems, err := v.prepare(ctx, earlier, nil)
-	return v, problems, err
+	b.snapshot = digest
+	return b, packed, nil
 }
 
-// keep puts the snapshot into the store, and returns its digest.
-func (f *Fleet) keep(ctx context.Context, s *Snapshot) (string, error) {
-	if f.cfg.Store == nil {
-		return "", nil
-	}
-	packed, err := f.cfg.Archive.Pack(ctx, s.Tree)
-	if err != nil {
-		return "", err
-	}
-	return packed.Digest, f.cfg.Store.SaveSnapshot(ctx, packed)
-}
-
-// goLive makes a view what is served, with what else has changed by now.
-func (f *Fleet) goLive(ctx context.Context, v *View) (bool, error) {
+// known tells whether a revision that the source is at asks for no release: it is
+// live, being rolled out, or was decided on.
+func (f *Fleet) known(ctx context.Context, revision string) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.upToDate(ctx); err != nil {
 		return false, err
 	}
+	id := releaseID(revision)
+	switch c := f.head.releases[f.head.candidate()]; {
+	case f.served() == revision:
+		return true, f.backToLive(ctx)
+	case f.current.Load() == nil:
+		return c != nil && c.ID == id && c.State != Failed, nil
+	case f.head.rollout() != nil && f.head.rollout().Release.Revision == revision:
+		return true, f.dropCandidate(ctx)
+	default:
+		return c != nil && c.ID == id && c.State != Failed, nil
+	}
+}
+
+// backToLive is what becomes of others when the source went back to what is live.
+func (f *Fleet) backToLive(ctx context.Context) error {
+	if f.head.rollout() != nil {
+		return f.endRollout(ctx, &Change{At: f.now(), Kind: ReleaseRolledOut, Actor: SourceActor, Holder: f.holder(), Reason: "the source went back to the live release"}, Superseded)
+	}
+	return f.dropCandidate(ctx)
+}
+
+// dropCandidate forgets the candidate, where the fleet goes to what the source holds.
+func (f *Fleet) dropCandidate(ctx context.Context) error {
+	if f.head.candidate() == "" {
+		return nil
+	}
+	c := &Change{At: f.now(), Kind: ReleaseRolledOut, Actor: SourceActor, Holder: f.holder(), Lineup: &Lineup{Rollout: f.head.rollout()},
+		Reason: "the source went back to the release that the fleet goes to"}
+	f.supersede(c, f.head.candidate())
+	return f.commit(ctx, c, f.current.Load())
+}
+
+// admit decides on a release that was tried, with what else has changed by now.
+func (f *Fleet) admit(ctx context.Context, t *trial, start time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.upToDate(ctx); err != nil {
+		return err
+	}
 	before := f.current.Load()
-	if f.served() == v.base.release.Revision { // Another process was first, or an earlier try was kept after all.
-		f.setFailed(nil)
-		return false, nil
+	if f.served() == t.base.release.Revision || f.head.rollout() != nil && f.head.rollout().Release.key() == t.base.key() {
+		return nil // An earlier try was kept after all.
 	}
-	c := &Change{At: f.now(), Kind: WentLive, Actor: SourceActor, Holder: f.holder()}
-	c.Records = v.base.orphanings(before, f.head.state)
-	f.takeOver(c, before, v.base)
-	problems, err := f.bringUp(ctx, v, v, c)
+	t, err := f.again(ctx, t, before)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if len(problems.Faults()) > 0 { // A delta that it needed has gone.
-		f.fail(v.base.release.Revision, problems)
+	c := &Change{At: t.change.At, Actor: SourceActor, Holder: f.holder()}
+	switch rejected, err := f.wasRejected(ctx, t); {
+	case err != nil:
+		return err
+	case t.failed():
+		return f.fail(ctx, c, t.release(Failed, f.head.generation+1))
+	case rejected:
+		return f.hold(ctx, c, t, Rejected)
+	case len(t.violations) > 0:
+		return f.hold(ctx, c, t, Held)
+	}
+	if r := f.head.rollout(); r != nil && r.Paused != "" {
+		t.violations = append(t.violations, Violation{Rule: "rollout", Message: fmt.Sprintf(
+			"the rollout of %s is paused: resume or abort that, or approve this release, which takes over then", r.Release.Revision)})
+		return f.hold(ctx, c, t, Held)
+	}
+	return f.start(ctx, c, t, "", start)
+}
+
+// again repeats a trial where what is served has changed since. The caller holds mu.
+func (f *Fleet) again(ctx context.Context, t *trial, before *View) (*trial, error) {
+	if before == t.before && f.head.generation == t.next.generation {
+		return t, nil
+	}
+	return f.try(ctx, t.base, before, f.head.state, t)
+}
+
+// wasRejected tells whether somebody rejected the release before the source left it
+// and came back.
+func (f *Fleet) wasRejected(ctx context.Context, t *trial) (bool, error) {
+	if f.cfg.Store == nil || t.failed() {
 		return false, nil
 	}
-	kept := v.base.kept()
-	c.Release = &kept
-	if err := f.append(ctx, c); err != nil {
-		return false, err
+	var r *Release
+	err := ask(ctx, func(ctx context.Context) (err error) {
+		r, err = f.cfg.Store.Release(ctx, t.base.release.ID)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
 	}
-	v.generation, v.base.wentLive, v.base.release.At = c.Generation, c.Generation, c.At
-	f.publish(v)
-	f.setFailed(nil)
+	return err == nil && r.State == Rejected && r.Digest == t.base.snapshot, err
+}
+
+// fail has the log say that a revision is good for no cluster, and tells of it, once.
+func (f *Fleet) fail(ctx context.Context, c *Change, r *Release) error {
+	if old := f.head.releases[f.head.candidate()]; old != nil && old.ID == r.ID && old.State == Failed && slices.Equal(old.Problems, r.Problems) {
+		return nil
+	}
+	r.Digest, r.Impact, r.Violations = "", nil, nil
+	c.Kind, c.Release = ReleaseFailed, &LiveRelease{Revision: r.Revision, Clusters: r.Clusters}
+	f.propose(c, r)
+	if err := f.commit(ctx, c, f.current.Load()); err != nil {
+		return err
+	}
+	f.metrics.failures.WithLabelValues("render").Inc()
+	for _, p := range r.Problems.Faults() {
+		f.log.Error("fleet repo", "revision", r.Revision, "problem", p.String())
+	}
+	f.log.Error("release failed", "revision", r.Revision, "faults", len(r.Problems.Faults()))
+	return nil
+}
+
+// refuse has the log say that the source is at a revision that no snapshot can be
+// made of.
+func (f *Fleet) refuse(ctx context.Context, refused *RefusedError) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.upToDate(ctx); err != nil {
+		return err
+	}
+	c := &Change{At: f.now(), Actor: SourceActor, Holder: f.holder()}
+	return f.fail(ctx, c, &Release{
+		ID: releaseID(refused.Revision), Revision: refused.Revision, State: Failed, At: c.At, Generation: f.head.generation + 1,
+		Problems: Problems{refused.Problem},
+	})
+}
+
+// hold has a release wait for a decision, or keeps one that there was.
+func (f *Fleet) hold(ctx context.Context, c *Change, t *trial, s State) error {
+	r := t.release(s, f.head.generation+1)
+	kept := t.base.kept()
+	c.Kind, c.Release = ReleaseHeld, &kept
+	f.propose(c, r)
+	if err := f.commit(ctx, c, f.current.Load()); err != nil {
+		return err
+	}
+	for _, v := range r.Violations {
+		f.log.Error("release is held", "revision", r.Revision, "release", r.ID, "rule", v.Rule, "why", v.Message)
+	}
+	f.log.Error("release waits for a decision", "revision", r.Revision, "release", r.ID, "state", string(s),
+		"clusters", r.Impact.Clusters, "removed", r.Impact.Removed, "moved", r.Impact.Moved, "lost", r.Impact.losses(5))
+	return nil
+}
+
+// propose makes a release the candidate.
+func (f *Fleet) propose(c *Change, r *Release) {
+	c.Releases = append(c.Releases, r)
+	if old := f.head.candidate(); old != r.ID {
+		f.supersede(c, old)
+	}
+	c.Lineup = &Lineup{Rollout: f.head.rollout(), Candidate: r.ID, Snapshot: r.Digest}
+}
+
+// supersede has the log say that another release came after one that is live, held
+// or failed.
+func (f *Fleet) supersede(c *Change, id string) {
+	if r := f.head.releases[id]; r != nil && r.State != Rejected && r.State != Superseded {
+		after := *r
+		after.State, after.At, after.Generation = Superseded, c.At, f.head.generation+1
+		c.Releases = append(c.Releases, &after)
+	}
+}
+
+// commit makes a change durable, and has a view that it led to served. One that is
+// served already, or none, is as it was but for the generation.
+func (f *Fleet) commit(ctx context.Context, c *Change, next *View) error {
+	c.sort()
+	if err := f.append(ctx, c); err != nil {
+		return err
+	}
+	if next == nil {
+		return nil
+	}
+	if next == f.current.Load() {
+		next = next.clone()
+	}
+	next.state = f.head.state
+	f.publish(next)
+	return nil
+}
+
+// live has the whole fleet go to a release, all at once.
+func (f *Fleet) live(ctx context.Context, c *Change, t *trial, r *Release, start time.Time) error {
+	kept := t.base.kept()
+	kept.Clusters = len(t.next.members)
+	c.Kind, c.Release = WentLive, &kept
+	c.Records, c.Deltas, c.Tokens, c.Lineup = t.change.Records, t.change.Deltas, t.change.Tokens, &Lineup{}
+	c.Releases = append(c.Releases, r)
+	for id := range f.head.releases {
+		if id != r.ID {
+			f.supersede(c, id)
+		}
+	}
+	if err := f.commit(ctx, c, t.next); err != nil {
+		return err
+	}
+	f.log.Info("release is live", "revision", r.Revision, "generation", t.next.generation, "clusters", r.Clusters,
+		"took", time.Since(start).Round(time.Millisecond))
+	f.tellFailing(t)
 	f.tellRecords(c)
-	return true, nil
+	return nil
+}
+
+// tellFailing says which clusters a release is not good for.
+func (f *Fleet) tellFailing(t *trial) {
+	for _, one := range t.failing {
+		f.log.Error("release is not good for a cluster, which stays where it is", "revision", t.base.release.Revision, "cluster", one.Cluster, "why", one.Reason)
+	}
 }
 
 // tellRecords says what became of clusters with a release.
@@ -116,36 +293,44 @@ func (f *Fleet) tellRecords(c *Change) {
 		switch {
 		case r.After != nil && r.After.Orphaned != nil:
 			f.log.Warn("cluster file has vanished; the cluster stays on its release", "cluster", r.Cluster)
-		case r.Before.Orphaned != nil:
+		case r.After != nil && r.After.Stays != nil:
+		case r.Before != nil && r.Before.Orphaned != nil:
 			f.log.Info("cluster file is back", "cluster", r.Cluster)
+		case r.Before != nil && r.Before.Stays != nil:
+			f.log.Info("cluster goes with the fleet again", "cluster", r.Cluster)
 		default:
 			f.log.Warn("cluster file disagrees with a registration, which is void; the cluster must register anew", "cluster", r.Cluster)
 		}
 	}
 }
 
-// takeOver adds to a release what becomes of clusters that the API declares and
-// whose files are new with it. Where the file has other labels, who declared or
+// takeOver adds to a change what becomes of clusters that the API declares and whose
+// files are new with a release. Where the file has other labels, who declared or
 // registered the name was not the one whom it is for: his tokens, his declaration
 // and what was written for it end with that.
-func (f *Fleet) takeOver(c *Change, before *View, b *base) {
+func (f *Fleet) takeOver(c *Change, d *draft, before *View, s state, b *base) {
 	var names []string
-	for name, r := range f.head.records {
+	for name, r := range d.from {
 		file, there := b.clusters[name]
 		if !there || before == nil || r.Declared == nil || r.Orphaned != nil || r.Decommissioned != nil {
 			continue
 		}
-		if _, known := before.base.clusters[name]; known || agree(r.Declared.Labels, file.Labels) {
+		if before.fileOf(name) || agree(r.Declared.Labels, file.Labels) {
 			continue
 		}
 		names = append(names, name)
-		c.Records = append(c.Records, recordChange(r, nil))
+		d.drop(name)
 		c.Tokens = append(c.Tokens, f.Tokens().endAll(name, c.At)...)
 	}
 	if len(names) > 0 {
-		c.Deltas = f.head.deltas.without(names...)
+		c.Deltas = s.deltas.without(names...)
 	}
-	c.sort()
+}
+
+// fileOf tells whether a cluster is declared by a file of what it is on.
+func (v *View) fileOf(name string) bool {
+	m := v.named(name)
+	return m != nil && m.Cluster.File != ""
 }
 
 // agree tells whether all that was declared is so in the file.
@@ -156,39 +341,6 @@ func agree(declared, file map[string]string) bool {
 		}
 	}
 	return true
-}
-
-// orphanings are what the log says of clusters once the release is live: those
-// whose file it has no more are frozen on what they were on, and those whose file
-// is back are not any longer. It is about the fleet repo alone; that the API
-// declares a cluster as well does not let it lose, unasked, what its file gave it.
-func (b *base) orphanings(before *View, s state) []RecordChange {
-	var changes []RecordChange
-	for name, r := range s.records {
-		if _, back := b.clusters[name]; back && r.Orphaned != nil {
-			after := *r
-			after.Orphaned = nil
-			changes = append(changes, recordChange(r, &after))
-		}
-	}
-	if before == nil {
-		return changes
-	}
-	for name, c := range before.base.clusters {
-		r := s.records[name]
-		if _, there := b.clusters[name]; there || r != nil && (r.Orphaned != nil || r.Decommissioned != nil) {
-			continue
-		}
-		after := ClusterRecord{Cluster: name}
-		if r != nil {
-			after = *r
-		}
-		after.Orphaned = &Orphaned{
-			Since: s.generation + 1, WentLive: before.base.wentLive, Release: before.base.kept(), DNS: c.DNS, Labels: c.Labels,
-		}
-		changes = append(changes, recordChange(r, &after))
-	}
-	return changes
 }
 
 // recordChange is from one record to another, either of which may say nothing.
@@ -209,22 +361,32 @@ func recordChange(before, after *ClusterRecord) RecordChange {
 // now is the time as the change log keeps it.
 func (f *Fleet) now() time.Time { return f.cfg.Now().UTC().Truncate(time.Microsecond) }
 
-// fail notes a revision that has faults, and tells of them once.
-func (f *Fleet) fail(revision string, problems Problems) {
-	if old := f.Status().Failed; old != nil && old.Revision == revision && slices.Equal(old.Problems, problems) {
-		return
+// losses says in a line what an impact takes away, of the first few groups.
+func (i *Impact) losses(most int) string {
+	var told []string
+	for _, g := range i.Groups {
+		var lost []string
+		for _, e := range g.Changes {
+			if e.Effect == Removed || e.Effect == Moved {
+				lost = append(lost, e.Set+"/"+e.ID)
+			}
+		}
+		if len(lost) == 0 {
+			continue
+		}
+		if len(told) == most {
+			told = append(told, "…")
+			break
+		}
+		told = append(told, fmt.Sprintf("%s of %d clusters (%s)", strings.Join(lost, ", "), len(g.Clusters), abbreviated(g.Clusters, 3)))
 	}
-	f.setFailed(&Release{
-		ID: releaseID(revision), Revision: revision, State: Failed, At: f.cfg.Now(), Problems: problems,
-	})
-	f.metrics.failures.WithLabelValues("render").Inc()
-	for _, p := range problems.Faults() {
-		f.log.Error("fleet repo", "revision", revision, "problem", p.String())
-	}
-	f.log.Error("release failed", "revision", revision, "faults", len(problems.Faults()))
+	return strings.Join(told, "; ")
 }
 
-func (f *Fleet) setFailed(r *Release) {
-	f.note(func(s *Status) { s.Failed = r })
-	f.metrics.failed(r != nil)
+// abbreviated are the first few of a list of names.
+func abbreviated(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,8 @@ import (
 type head struct {
 	state
 	live *Change // nil before the first release
+	// releases are the live one, that of the rollout and the candidate, by ID.
+	releases map[string]*Release
 	// read is true once the log has been.
 	read bool
 	// behind is true where the log may hold more than is known here: an Append
@@ -49,7 +52,7 @@ func (f *Fleet) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if v := f.current.Load(); !whole && v != nil && v.generation == from && v.base.wentLive == f.head.live.Generation {
+	if v := f.current.Load(); !whole && v != nil && v.generation == from && p.lineup == nil && len(p.pins) == 0 && !p.staying() {
 		err = f.serveChanges(ctx, v, p)
 	} else {
 		err = f.serveHead(ctx, v)
@@ -80,6 +83,7 @@ func (f *Fleet) readLog(ctx context.Context) (p plan, whole bool, err error) {
 			ErrStore, log.Generation, f.head.generation)
 	}
 	f.head = head{state: stateOf(log), live: log.Live, read: true}
+	f.setReleases(log.Releases)
 	f.setTokens(log.Generation, func(*TokenSet) *TokenSet { return newTokenSet(log.Tokens, f.marks) })
 	return plan{}, true, nil
 }
@@ -97,9 +101,14 @@ func (f *Fleet) readOn(ctx context.Context) (plan, error) {
 	var p plan
 	for i := range later.Changes {
 		c := &later.Changes[i]
-		p.changes, p.records = append(p.changes, c.Deltas...), append(p.records, c.Records...)
+		p.changes, p.records, p.pins = append(p.changes, c.Deltas...), append(p.records, c.Records...), append(p.pins, c.Pins...)
+		if c.Release != nil {
+			p.lineup = later.Lineup
+		}
 		f.moveHead(c)
 	}
+	f.head.state = f.head.moved(later.Lineup)
+	f.setReleases(later.Releases)
 	f.setTokens(f.head.generation, func(s *TokenSet) *TokenSet { return s.with(later.Tokens, f.marks) })
 	return p, nil
 }
@@ -110,7 +119,7 @@ func (f *Fleet) serveHead(ctx context.Context, v *View) error {
 	if live == nil || f.cfg.Renderer == nil {
 		return nil
 	}
-	b, err := f.revive(ctx, *live.Release, live.Generation, live.At)
+	b, err := f.revive(ctx, live.Release.key(), live.At)
 	if errors.Is(err, errLost) {
 		f.log.Error("live release cannot be taken up again; waiting for the source", "revision", live.Release.Revision, "err", err)
 		return nil
@@ -142,23 +151,19 @@ func (f *Fleet) serveChanges(ctx context.Context, v *View, p plan) error {
 
 // serveBase serves a release with the state of the head.
 func (f *Fleet) serveBase(ctx context.Context, b *base, earlier *View) error {
-	next := &View{base: b, marks: f.marks}
-	problems, err := f.bringUp(ctx, next, earlier, &Change{})
+	next := &View{base: b, marks: f.marks, bases: earlier.adding(b), state: f.head.state}
+	if err := f.thaw(ctx, next, next.state); err != nil {
+		return err
+	}
+	problems, err := next.render(ctx, next.seatAll(earlier), nil)
 	if err != nil {
 		return err
 	}
 	if next.isPartial() {
-		problems = append(problems, b.repo.Problems()...).Sort()
-	}
-	if faults := problems.Faults(); len(faults) > 0 {
-		if earlier != nil && earlier.base == b {
-			return faults
-		}
-		f.fail(b.release.Revision, problems)
-		if earlier != nil {
-			return nil
-		}
 		// Another version rendered it for everybody. Whom this one can serve it does.
+		problems = append(problems, b.repo.Problems()...).Sort()
+		f.log.Error("release is not good for some clusters with this version of Tributary; they are not served",
+			"revision", b.release.Revision, "clusters", len(next.failing(problems)), "err", strings.ReplaceAll(problems.Faults().Error(), "\n", "; "))
 		next.lose(problems)
 	}
 	f.publish(next)
@@ -179,34 +184,6 @@ func (v *View) lose(problems Problems) {
 			v.members[i] = m.loses(problems)
 		}
 	}
-}
-
-// bringUp gives a view that is not published yet the state of the head, with more
-// that is about to change. Clusters that are as they were in an earlier view are not
-// rendered again, unless their deltas are others.
-func (f *Fleet) bringUp(ctx context.Context, v, earlier *View, more *Change) (Problems, error) {
-	var before deltaSet
-	if earlier != nil {
-		before = earlier.deltas
-	}
-	v.state = f.head.with(more.Deltas, more.Records)
-	if err := f.thaw(ctx, v, v.state); err != nil {
-		return nil, err
-	}
-	moved := map[int]bool{}
-	for _, at := range v.seatAll(earlier) {
-		moved[at] = true
-	}
-	for i, m := range v.members {
-		if !slices.Equal(before.of(m.Cluster), v.deltas.of(m.Cluster)) {
-			moved[i] = true
-		}
-	}
-	problems, err := v.render(ctx, slices.Sorted(maps.Keys(moved)), nil)
-	if err != nil {
-		return nil, err
-	}
-	return append(problems, v.clashes(nil)...).Sort(), nil
 }
 
 // ask gives the store storeTime to do something. That it takes longer is the
@@ -251,16 +228,57 @@ func (f *Fleet) append(ctx context.Context, c *Change) error {
 
 // moveHead moves it past the next change.
 func (f *Fleet) moveHead(c *Change) {
-	f.head.state = f.head.with(c.Deltas, c.Records)
+	f.head.state = f.head.with(c)
 	f.head.generation = c.Generation
-	if c.Release != nil {
+	if c.Kind == WentLive {
 		f.head.live = c
 	}
+	f.setReleases(slices.Concat(slices.Collect(maps.Values(f.head.releases)), c.Releases))
 	for _, r := range c.Records {
 		if r.Purged() {
 			f.marks.forget(r.Cluster)
 		}
 	}
+}
+
+// setReleases keeps those of a list, later ones first, that the fleet is on or goes
+// to, and that it does not go to.
+func (f *Fleet) setReleases(all []*Release) {
+	byID := map[string]*Release{}
+	for _, r := range all {
+		byID[r.ID] = r
+	}
+	kept := map[string]*Release{}
+	keep := func(id string) {
+		if r := byID[id]; r != nil {
+			kept[id] = r
+		}
+	}
+	if f.head.live != nil {
+		keep(releaseID(f.head.live.Release.Revision))
+	}
+	if r := f.head.rollout(); r != nil {
+		keep(releaseID(r.Release.Revision))
+	}
+	keep(f.head.candidate())
+	f.head.releases = kept
+	f.tellReleases()
+}
+
+// tellReleases has the status and the metrics say which releases are not what the
+// fleet goes to.
+func (f *Fleet) tellReleases() {
+	var failed, waiting *Release
+	if r := f.head.releases[f.head.candidate()]; r != nil {
+		switch r.State {
+		case Failed:
+			failed = r
+		case Held:
+			waiting = r
+		}
+	}
+	f.note(func(s *Status) { s.Failed, s.Held, s.releases = failed, waiting, f.head.releases })
+	f.metrics.released(failed, waiting, f.head.rollout())
 }
 
 // upToDate makes sure that the head is that of the log, which another process may

@@ -101,6 +101,7 @@ func (f *Fleet) work(ctx context.Context) {
 		all.Go(func() { f.followSource(ctx) })
 	}
 	all.Go(func() { f.withdrawExpired(ctx) })
+	all.Go(func() { f.rollOut(ctx) })
 	all.Go(func() { f.prune(ctx) })
 	all.Wait()
 }

@@ -1,6 +1,8 @@
 package fleet
 
-import "time"
+import (
+	"time"
+)
 
 // Lineup is where the fleet is going: what of releases the log says beside the one
 // that is live, the pins and the clusters that stay behind. It is immutable.
@@ -26,6 +28,10 @@ type Rollout struct {
 	Generation int64     `json:"generation"`
 	// Paused is why it does not go on; empty where it does.
 	Paused string `json:"paused,omitempty"`
+	// Beyond is the digest of the impact that it is paused for, where the next wave
+	// takes away more than the guard allows, and Confirmed the one that it was resumed with.
+	Beyond    string `json:"beyond,omitempty"`
+	Confirmed string `json:"confirmed,omitempty"`
 	// Passed tells that somebody let it pass the present wave, whatever that waits for.
 	Passed bool `json:"passed,omitempty"`
 	// Approved is the digest of the impact that was approved; empty where the
@@ -64,3 +70,25 @@ type PinChange struct {
 	Before *Pin   `json:"before,omitempty"`
 	After  *Pin   `json:"after,omitempty"`
 }
+
+// reached are the clusters of the waves of a rollout that have its release.
+type reached map[string]bool
+
+func (l *Lineup) reached() reached {
+	if l == nil || l.Rollout == nil {
+		return nil
+	}
+	all := reached{}
+	for _, w := range l.Rollout.Waves[:l.Rollout.Reached] {
+		for _, name := range w.Clusters {
+			all[name] = true
+		}
+	}
+	return all
+}
+
+// wave is the last one that has the release.
+func (r *Rollout) wave() Wave { return r.Waves[r.Reached-1] }
+
+// key tells which base a release stands for.
+func (l LiveRelease) key() releaseKey { return releaseKey{l.Revision, l.Snapshot} }

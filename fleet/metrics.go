@@ -25,6 +25,9 @@ type metrics struct {
 	storeErrors   prometheus.Counter
 	leading       prometheus.Gauge
 	states        *prometheus.GaugeVec
+	held, losing  prometheus.Gauge
+	rollout       *prometheus.GaugeVec
+	behind        prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -72,6 +75,18 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tributary_clusters_by_state", Help: "Clusters by state.",
 		}, []string{"state"}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_release_held", Help: "1 while the source's present revision waits for a decision, because it takes away more than the guard allows.",
+		}),
+		losing: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_release_held_removed_inputs", Help: "Inputs that clusters would lose with the release that is held.",
+		}),
+		rollout: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tributary_rollout_waves", Help: "Waves of the rollout in progress, by whether they have the release (reached, waiting); none without one.",
+		}, []string{"state"}),
+		behind: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_clusters_behind", Help: "Clusters that stay on an earlier release, or on none, because the live one is not good for them.",
+		}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tributary_store_errors_total", Help: "Changes that the change log did not take.",
 		}),
@@ -81,7 +96,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.failures.WithLabelValues("render")
 	if r != nil {
 		r.MustRegister(m.fetch, m.render, m.info, m.since, m.clusters, m.failing, m.failures,
-			m.generation, m.deltas, m.orphans, m.overdue, m.writes, m.leading, m.states, m.storeErrors)
+			m.generation, m.deltas, m.orphans, m.overdue, m.writes, m.leading, m.states, m.held, m.losing, m.rollout, m.behind, m.storeErrors)
 	}
 	return m
 }
@@ -97,7 +112,20 @@ func (m *metrics) rendered(took time.Duration, good bool) {
 	m.render.WithLabelValues(result(good)).Observe(took.Seconds())
 }
 
-func (m *metrics) failed(is bool) { m.failing.Set(number(is)) }
+// released tells of the releases that the fleet is not on yet.
+func (m *metrics) released(failed, held *Release, r *Rollout) {
+	m.failing.Set(number(failed != nil))
+	m.held.Set(number(held != nil))
+	m.losing.Set(0)
+	if held != nil && held.Impact != nil {
+		m.losing.Set(float64(held.Impact.Removed + held.Impact.Moved))
+	}
+	m.rollout.Reset()
+	if r != nil {
+		m.rollout.WithLabelValues("reached").Set(float64(r.Reached))
+		m.rollout.WithLabelValues("waiting").Set(float64(len(r.Waves) - r.Reached))
+	}
+}
 
 func (m *metrics) leads(is bool) { m.leading.Set(number(is)) }
 
@@ -115,7 +143,13 @@ func (m *metrics) published(v *View) {
 	m.clusters.Set(float64(len(v.members)))
 	m.generation.Set(float64(v.generation))
 	m.deltas.Set(float64(len(v.deltas.byID)))
-	orphans := 0
+	orphans, behind := 0, 0
+	for _, r := range v.records {
+		if r.Stays != nil && !r.Stays.Wave {
+			behind++
+		}
+	}
+	m.behind.Set(float64(behind))
 	states := map[ClusterState]float64{Active: 0, OrphanedState: 0, DecommissionedState: 0}
 	for _, member := range v.members {
 		orphans += len(member.Orphans)

@@ -16,6 +16,10 @@ type plan struct {
 	changes []DeltaChange
 	records []RecordChange
 	tokens  []TokenChange
+	pins    []PinChange
+	base    *base // of a release that the plan has clusters be on
+	// lineup is the one after the plan; nil where that is as it was.
+	lineup *Lineup
 	// about is a cluster that the plan is for, whatever it changes; empty for none.
 	about string
 	// strict refuses parts that cannot be applied even where they could not before.
@@ -51,14 +55,17 @@ func (v *View) clone() *View {
 
 // after is the view as it is after a plan, with the names of the clusters that the
 // plan is for. Where any of them could not be served so it is Problems.
-func (v *View) after(ctx context.Context, p plan) (next *View, names, warnings []string, err error) {
-	next, names = v.planned(p)
+func (v *View) after(ctx context.Context, p *plan) (next *View, names, warnings []string, err error) {
+	next, names = v.planned(*p)
 	problems, err := next.render(ctx, next.placesOf(names), nil)
+	if err == nil {
+		problems, err = p.holdBack(ctx, v, next, problems)
+	}
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	for _, name := range names {
-		problems = append(problems, newOrphans(p, v.named(name), next.named(name))...)
+		problems = append(problems, newOrphans(*p, v.named(name), next.named(name))...)
 	}
 	problems = append(problems, next.clashes(p.declaring()).Faults()...)
 	problems = problems.Sort()
@@ -78,10 +85,18 @@ func (v *View) after(ctx context.Context, p plan) (next *View, names, warnings [
 // clusters of those names.
 func (v *View) planned(p plan) (next *View, names []string) {
 	next = v.clone()
-	next.state = v.state.with(p.changes, p.records)
+	next.state = v.state.with(&Change{Deltas: p.changes, Records: p.records, Pins: p.pins})
 	found := v.concerned(p.changes)
 	if p.about != "" {
 		found[p.about] = true
+	}
+	if len(p.pins) > 0 {
+		next.bases = v.adding(p.base)
+		repinned := v.repinned(next)
+		next.reseat(repinned)
+		for _, name := range repinned {
+			found[name] = true
+		}
 	}
 	if len(p.records) > 0 {
 		var recorded []string
@@ -93,6 +108,13 @@ func (v *View) planned(p plan) (next *View, names []string) {
 		maps.Copy(found, next.concerned(p.changes))
 	}
 	return next, slices.Sorted(maps.Keys(found))
+}
+
+// staying tells whether the plan has to do with clusters that stay on a release.
+func (p plan) staying() bool {
+	return slices.ContainsFunc(p.records, func(c RecordChange) bool {
+		return c.Before != nil && c.Before.Stays != nil || c.After != nil && c.After.Stays != nil
+	})
 }
 
 // declaring are the clusters of which the plan has the log say something else.
@@ -179,17 +201,15 @@ func (v *View) concerned(changes []DeltaChange) map[string]bool {
 	return found
 }
 
-// resultOf says what lies between two views for the clusters of those names.
-func (v *View) resultOf(next *View, names []string) (*Result, error) {
+// resultOf says what lies between two views for the clusters of those names, with
+// what becomes of each.
+func (v *View) resultOf(next *View, names []string) (*Result, []memberEffect, error) {
 	r := &Result{Generation: v.generation, Changes: []InputChange{}, Clusters: append([]string{}, names...)}
-	for _, name := range names {
-		changes, err := impact(name, v.named(name), next.named(name))
-		if err != nil {
-			return nil, err
-		}
-		r.Changes = append(r.Changes, changes...)
+	all, err := effects(v, next, telling{changes: true})
+	for _, e := range all {
+		r.Changes = append(r.Changes, e.changes...)
 	}
-	return r, nil
+	return r, all, err
 }
 
 // newOrphans are the parts of deltas that stop applying to a cluster with the

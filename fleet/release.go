@@ -86,8 +86,7 @@ const (
 
 // RolloutStatus is how far a release has come that is being rolled out.
 type RolloutStatus struct {
-	// Phase is progressing, paused or waiting, for somebody to resume it at a gate.
-	Phase string `json:"phase"`
+	Phase Phase `json:"phase"`
 	// Reason is why it is paused, or what it waits for.
 	Reason string `json:"reason,omitempty"`
 	// Since is when the present wave was reached, and Generation the change by which.
@@ -95,6 +94,16 @@ type RolloutStatus struct {
 	Generation int64        `json:"generation"`
 	Waves      []WaveStatus `json:"waves"`
 }
+
+// Phase is what a rollout does.
+type Phase string
+
+// A rollout goes on by itself, is paused, or waits for somebody to resume it.
+const (
+	Progressing Phase = "progressing"
+	Paused      Phase = "paused"
+	Waiting     Phase = "waiting"
+)
 
 // WaveStatus is one wave of a rollout.
 type WaveStatus struct {

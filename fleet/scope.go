@@ -11,7 +11,7 @@ import (
 // inScope returns why the write reaches further than it may: each cluster that it
 // is for must match the scope, before it and after it; and a named delta must not
 // come to be for others later on.
-func (w Write) inScope(v, next *View, names []string, changes []DeltaChange) error {
+func (w Write) inScope(v, next *View, names []string, p plan) error {
 	if w.Scope == nil {
 		return nil
 	}
@@ -26,11 +26,19 @@ func (w Write) inScope(v, next *View, names []string, changes []DeltaChange) err
 			}
 		}
 	}
-	for _, c := range changes {
+	for _, c := range p.changes {
 		for _, d := range []*Delta{c.Before, c.After} {
 			if d != nil && !within(scope, d, v) {
 				return fmt.Errorf("%s: %w: this credential changes clusters that match %s only: have the delta select by that too, or name clusters that do",
 					describe(c.Delta), ErrForbidden, scope)
+			}
+		}
+	}
+	for _, c := range p.pins {
+		for _, pin := range []*Pin{c.Before, c.After} {
+			if pin != nil && !within(scope, &Delta{Selector: pin.Selector, Clusters: pin.Clusters}, v) {
+				return fmt.Errorf("pin %q: %w: this credential changes clusters that match %s only: have the pin select by that too, or name clusters that do",
+					c.Pin, ErrForbidden, scope)
 			}
 		}
 	}

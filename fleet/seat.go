@@ -11,7 +11,7 @@ import (
 type ClusterState string
 
 const (
-	// Active is a cluster that follows the live release.
+	// Active is a cluster that is served from the release that it is on.
 	Active ClusterState = "active"
 	// OrphanedState is one whose file has vanished: it stays on the release it was on.
 	OrphanedState ClusterState = "orphaned"
@@ -23,32 +23,127 @@ const (
 // there is no such cluster. A tombstone beats the fleet repo, which beats the API.
 func (v *View) seat(name string) *Member {
 	record := v.records[name]
-	declared, inRepo := v.base.clusters[name]
 	m := &Member{State: Active, base: v.base, marks: v.marks.of(name)}
-	switch {
-	case record != nil && record.Decommissioned != nil:
+	if record != nil && record.Decommissioned != nil {
 		t := record.Decommissioned
 		m.State, m.Cluster, m.tombstone = DecommissionedState, Cluster{Name: name, DNS: t.DNS, Labels: t.Labels}, t
-	case inRepo:
-		m.Cluster = declared
-	case record == nil:
-		return nil
-	case record.Orphaned != nil:
-		o := record.Orphaned
-		m.State, m.base = OrphanedState, v.frozen[o.WentLive]
-		if m.base != nil {
-			m.Cluster, inRepo = m.base.clusters[name]
-		}
-		if !inRepo {
-			m.base, m.lost = v.base, fmt.Errorf("cluster %q: %w: it is orphaned, and its release of %s %w", name, ErrNotReady, o.Release.Revision, errLost)
-			m.Cluster = Cluster{Name: name, DNS: o.DNS, Labels: o.Labels}
-		}
-	case record.Declared != nil:
-		m.Cluster = record.Declared.cluster(name)
-	default:
+		return m
+	}
+	if _, inRepo := v.base.clusters[name]; !inRepo && record != nil && record.Orphaned != nil {
+		m.State = OrphanedState
+		m.frozen(v, name, record.Orphaned)
+		return m
+	}
+	declared, there := v.declaration(name)
+	if !there {
 		return nil
 	}
+	m.Cluster = declared
+	key, is := v.line(declared)
+	switch b := v.bases[key]; {
+	case !is:
+	case key == releaseKey{}:
+		m.lost = fmt.Errorf("cluster %q: %w: no release was good for it yet: %s", name, ErrNotReady, record.Stays.Why)
+	case b == nil:
+		m.lost = fmt.Errorf("cluster %q: %w: it is to be on the release of %s, which %w", name, ErrNotReady, key.revision, errLost)
+	default:
+		m.base = b
+		if c, there := b.clusters[name]; there && (v.reached[name] || v.inGit(name)) {
+			m.Cluster = c
+		}
+	}
 	return m
+}
+
+// frozen has a member stay on what it is orphaned on.
+func (m *Member) frozen(v *View, name string, o *Orphaned) {
+	if b := v.bases[o.Release.key()]; b != nil {
+		if c, there := b.clusters[name]; there {
+			m.base, m.Cluster = b, c
+			return
+		}
+	}
+	m.lost = fmt.Errorf("cluster %q: %w: it is orphaned, and its release of %s %w", name, ErrNotReady, o.Release.Revision, errLost)
+	m.Cluster = Cluster{Name: name, DNS: o.DNS, Labels: o.Labels}
+}
+
+// declaration is the cluster as the fleet repo or else the API declares it: by it
+// pins choose. A file that came with a release which is being rolled out counts where there is nothing
+// else, and one that cannot be read any more as it was.
+func (v *View) declaration(name string) (Cluster, bool) {
+	if c, there := v.base.clusters[name]; there {
+		return c, true
+	}
+	record := v.records[name]
+	if record != nil && record.Declared != nil {
+		return record.Declared.cluster(name), true
+	}
+	for _, b := range []*base{v.stayBase(record), v.rolling()} {
+		if b != nil {
+			if c, there := b.clusters[name]; there {
+				return c, true
+			}
+		}
+	}
+	if record != nil && record.Stays != nil {
+		return Cluster{Name: name}, true
+	}
+	return Cluster{}, false
+}
+
+// inGit tells whether it is a file that the cluster is declared by.
+func (v *View) inGit(name string) bool {
+	if _, there := v.base.clusters[name]; there {
+		return true
+	}
+	record := v.records[name]
+	return record == nil || record.Declared == nil || record.Stays != nil
+}
+
+// line is the release that a cluster is on, where it is not the live one.
+func (v *View) line(c Cluster) (key releaseKey, is bool) {
+	if p := v.pins.of(c); p != nil {
+		return p.key(), true
+	}
+	record := v.records[c.Name]
+	if record != nil && record.Stays != nil {
+		return record.Stays.Release.key(), true
+	}
+	r := v.rollout()
+	if r == nil {
+		return releaseKey{}, false
+	}
+	_, inLive := v.base.clusters[c.Name]
+	byAPI := record != nil && record.Declared != nil
+	if v.reached[c.Name] && v.rolling().takes(c.Name, byAPI && !inLive) || !inLive && !byAPI {
+		return r.Release.key(), true
+	}
+	return releaseKey{}, false
+}
+
+// takes tells whether a cluster can go with a release: one whose file that has no
+// more stays where it is. One that cannot be taken up here takes all.
+func (b *base) takes(cluster string, byAPI bool) bool {
+	if b == nil {
+		return true // it is lost, and so is who is to be on it
+	}
+	_, there := b.clusters[cluster]
+	return there || byAPI
+}
+
+// rolling is the release that is being rolled out; nil for none.
+func (v *View) rolling() *base {
+	if r := v.rollout(); r != nil {
+		return v.bases[r.Release.key()]
+	}
+	return nil
+}
+
+func (v *View) stayBase(r *ClusterRecord) *base {
+	if r == nil || r.Stays == nil {
+		return nil
+	}
+	return v.bases[r.Stays.Release.key()]
 }
 
 // is tells whether a member stands for the same as another, so that what was
@@ -58,13 +153,17 @@ func (m *Member) is(other *Member) bool {
 		(m.lost == nil) == (other.lost == nil) && reflect.DeepEqual(m.Cluster, other.Cluster)
 }
 
-// seatAll makes the members all that the release and the records add up to. Who
-// was there already, in this view before or in an earlier one, keeps what was
-// rendered for him.
-func (v *View) seatAll(earlier *View) (unrendered []int) {
+// seatAll makes the members all that the release and the state add up to. Who is
+// in one of the other views as he is now, with the same deltas, keeps what was rendered for him there.
+func (v *View) seatAll(others ...*View) (unrendered []int) {
 	names := map[string]bool{}
 	for name := range v.base.clusters {
 		names[name] = true
+	}
+	if b := v.rolling(); b != nil {
+		for name := range b.clusters {
+			names[name] = true
+		}
 	}
 	for name := range v.records {
 		names[name] = true
@@ -75,16 +174,29 @@ func (v *View) seatAll(earlier *View) (unrendered []int) {
 		if m == nil {
 			continue
 		}
-		if old := earlier.named(name); old != nil && old.is(m) {
+		if old := v.sameIn(others, m); old != nil {
 			m = old
 		} else {
-			m.take(old)
+			for _, other := range others {
+				m.take(other.named(name))
+			}
 			unrendered = append(unrendered, len(members))
 		}
 		members = append(members, m)
 	}
 	v.members, v.byName = members, placesOf(members)
 	return unrendered
+}
+
+// sameIn is the member as it was rendered in one of several views; nil for none.
+func (v *View) sameIn(others []*View, m *Member) *Member {
+	for _, other := range others {
+		if old := other.named(m.Cluster.Name); old != nil && old.is(m) && (old.Counts != nil || old.lost != nil) &&
+			slices.Equal(other.deltas.of(m.Cluster), v.deltas.of(m.Cluster)) {
+			return old
+		}
+	}
+	return nil
 }
 
 // reseat does so for a few clusters. The members must be the view's own slice.
@@ -108,7 +220,7 @@ func (v *View) reseat(names []string) {
 
 // take lets a member begin with what the cluster was served.
 func (m *Member) take(old *Member) {
-	if old != nil {
+	if old != nil && m.bodies == nil {
 		m.bodies = old.bodies
 	}
 }

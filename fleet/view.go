@@ -8,13 +8,12 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 )
 
-// View is one release with the deltas in force, ready to be served to every
-// cluster. It is immutable: a request takes it once and reads from it for as
+// View is what the change log adds up to, ready to be served to every cluster. It is immutable: a request takes it once and reads from it for as
 // long as it likes.
 type View struct {
 	state
-	base   *base           // the live release
-	frozen map[int64]*base // those that orphaned clusters stay on, by when they went live
+	base  *base                // the live release
+	bases map[releaseKey]*base // all that clusters are on, or may be
 	// members are all clusters, sorted by name, and byName has their places by name
 	// and by dns.
 	members []*Member
@@ -43,7 +42,7 @@ type Member struct {
 // holds. The same generation has the same bytes everywhere.
 func (v *View) Generation() int64 { return v.generation }
 
-// Release is what the view serves.
+// Release is the live one, which clusters are on that nothing keeps on another.
 func (v *View) Release() Release { return v.base.release }
 
 // Sets are the names of the input sets, in fleet.yaml's order.
@@ -65,7 +64,7 @@ func (v *View) Member(cluster string) (*Member, error) {
 	return v.members[at], nil
 }
 
-// Release is what the member is served from: the live one, unless it is orphaned.
+// Release is what the member is served from.
 func (m *Member) Release() Release { return m.base.release }
 
 // Decommissioned is the tombstone of a member that is; else nil.

@@ -113,24 +113,27 @@ func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise f
 		return nil, err
 	}
 	p.changes = slices.DeleteFunc(p.changes, DeltaChange.isNone)
-	next, names, warnings, err := v.after(ctx, p)
+	next, names, warnings, err := v.after(ctx, &p)
 	if err == nil {
-		err = w.inScope(v, next, names, p.changes)
+		err = w.inScope(v, next, names, p)
 	}
 	if err != nil {
 		return nil, err
 	}
-	result, err := v.resultOf(next, names)
+	result, all, err := v.resultOf(next, names)
+	if err == nil {
+		err = w.guarded(kind, v, next, all)
+	}
 	if err != nil {
 		return nil, err
 	}
 	result.Warnings, result.DryRun = slices.Concat(p.warnings, warnings), w.DryRun
-	if w.DryRun || len(p.changes)+len(p.records)+len(p.tokens) == 0 {
+	if w.DryRun || len(p.changes)+len(p.records)+len(p.tokens)+len(p.pins) == 0 {
 		return result, nil
 	}
 	c := &Change{
 		At: f.now(), Kind: kind, Actor: w.Actor, Reason: cmp.Or(w.Reason, p.reason()), Holder: w.holder,
-		Deltas: p.changes, Records: p.records, Tokens: p.tokens, Clusters: result.Clusters,
+		Deltas: p.changes, Records: p.records, Tokens: p.tokens, Pins: p.pins, Clusters: result.Clusters,
 	}
 	c.sort()
 	if err := f.append(ctx, c); err != nil {
@@ -139,4 +142,22 @@ func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise f
 	next.generation, result.Generation = c.Generation, c.Generation
 	f.publish(next)
 	return result, nil
+}
+
+// guarded returns a *GuardError where a write takes away more than the guard of the
+// live release allows, and that was not confirmed. To decommission a cluster is to
+// confirm it.
+func (w Write) guarded(kind ChangeKind, v, next *View, all []memberEffect) error {
+	guard := v.base.repo.Guard()
+	if kind == Decommissioned || kind == Purged || len(guard.check(all, impactOf(all), v.inputs())) == 0 {
+		return nil
+	}
+	impact, violations, err := weigh(guard, v, next)
+	if err != nil {
+		return err
+	}
+	if impact.seal(releaseKey{}, nil); impact.Digest == w.Confirm {
+		return nil
+	}
+	return &GuardError{Impact: impact, Violations: violations}
 }

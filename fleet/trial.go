@@ -1,0 +1,224 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// trial is what a release makes of the fleet as it is served now, if it reached every
+// cluster at once.
+type trial struct {
+	base   *base
+	before *View // nil before the first release
+	next   *View
+	// change is what going live has the log say, without the release itself.
+	change     *Change
+	failing    []FailingCluster
+	problems   Problems
+	impact     *Impact
+	violations []Violation
+}
+
+// try renders a release for every cluster, beside what is served. s is what the log
+// says, and may be newer than what is served. What was rendered in an earlier trial
+// is used again.
+func (f *Fleet) try(ctx context.Context, b *base, before *View, s state, earlier *trial) (*trial, error) {
+	d := newDraft(s)
+	t := &trial{base: b, before: before, change: &Change{At: f.now(), Lineup: &Lineup{}}}
+	d.arrive(b, before, s)
+	f.takeOver(t.change, d, before, s, b)
+	others := []*View{before}
+	if earlier != nil {
+		others = append(others, earlier.next)
+	}
+	t.next = &View{base: b, marks: f.marks, bases: before.adding(b)}
+	var err error
+	if t.failing, t.problems, err = f.settle(ctx, t.next, before, t.change, d, s, b, nil, others...); err != nil {
+		return nil, err
+	}
+	t.problems = slices.Concat(t.problems, b.repo.Problems(), t.next.clashes(nil), overLimit(b.sets, t.next.members)).Sort()
+	if t.failed() {
+		return t, nil
+	}
+	return t, t.weigh()
+}
+
+// arrive has the log say that the whole fleet is on a release: who stayed behind
+// does so no more, whose file is back is an orphan no longer, and whose file has
+// vanished is frozen on what he is on. That is about the fleet repo alone; that the API declares a cluster
+// as well does not let it lose, unasked, what its file gave it.
+func (d *draft) arrive(b *base, before *View, s state) {
+	for name, r := range s.records {
+		_, there := b.clusters[name]
+		if r.Stays != nil || r.Orphaned != nil && there {
+			d.edit(name, func(r *ClusterRecord) {
+				r.Stays = nil
+				if there {
+					r.Orphaned = nil
+				}
+			})
+		}
+	}
+	if before == nil {
+		return
+	}
+	for _, m := range before.members {
+		name := m.Cluster.Name
+		if _, there := b.clusters[name]; there || m.State != Active || m.Cluster.File == "" || m.unserved(before) {
+			continue
+		}
+		d.edit(name, func(r *ClusterRecord) {
+			r.Orphaned = &Orphaned{Since: s.generation + 1, Release: m.base.kept(), DNS: m.Cluster.DNS, Labels: m.Cluster.Labels}
+		})
+	}
+}
+
+// unserved tells whether a member has never been served anything.
+func (m *Member) unserved(v *View) bool {
+	r := v.records[m.Cluster.Name]
+	return r != nil && r.Stays != nil && r.Stays.Release.Revision == ""
+}
+
+// settle renders a view that is to come of a change, has clusters that a release is not
+// good for stay on what they were on, and adds that to the change, whose records are
+// those of the draft. Of the clusters it looks at those in names alone, or at all
+// where that is nil.
+func (f *Fleet) settle(ctx context.Context, next, before *View, c *Change, d *draft, s state, b *base, names map[string]bool, others ...*View) ([]FailingCluster, Problems, error) {
+	problems, err := f.seated(ctx, next, c, d, s, others...)
+	if err != nil {
+		return nil, nil, err
+	}
+	failing := next.failing(problems)
+	for _, one := range b.unreadable(before) {
+		if names == nil || names[one.Cluster] {
+			failing = append(failing, one)
+		}
+	}
+	if len(failing) == 0 {
+		return nil, problems, nil
+	}
+	slices.SortFunc(failing, func(a, b FailingCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
+	for _, one := range failing {
+		d.edit(one.Cluster, func(r *ClusterRecord) { r.Orphaned, r.Stays = nil, before.stay(one, s.generation+1) })
+	}
+	more, err := f.seated(ctx, next, c, d, s, append(others, next.clone())...)
+	if err != nil {
+		return nil, nil, err
+	}
+	next.lose(more)
+	return failing, append(problems, more...).Sort(), nil
+}
+
+// seated renders who is in a view after a change, as far as he is not in others.
+func (f *Fleet) seated(ctx context.Context, next *View, c *Change, d *draft, s state, others ...*View) (Problems, error) {
+	c.Records = d.changes()
+	next.state = s.with(c)
+	if err := f.thaw(ctx, next, next.state); err != nil {
+		return nil, err
+	}
+	return next.render(ctx, next.seatAll(others...), nil)
+}
+
+// stay is what the log says of a cluster that a release is not good for: it stays on
+// what it was on, which may be nothing.
+func (v *View) stay(one FailingCluster, generation int64) *Stay {
+	s := &Stay{Since: generation, Why: one.Reason}
+	m := v.named(one.Cluster)
+	if m == nil || m.State != Active || m.unserved(v) {
+		return s
+	}
+	s.Release = m.base.kept()
+	if r := v.records[one.Cluster]; r != nil && r.Stays != nil && r.Stays.Release.key() == s.Release.key() {
+		s.Since = r.Stays.Since
+	}
+	return s
+}
+
+// failing are the members that there is no rendering of, with the first fault that
+// says why.
+func (v *View) failing(problems Problems) []FailingCluster {
+	var all []FailingCluster
+	for _, m := range v.members {
+		if m.lost == nil && m.Counts == nil {
+			all = append(all, FailingCluster{Cluster: m.Cluster.Name, Reason: m.fault(problems)})
+		}
+	}
+	return all
+}
+
+// fault is why there is no rendering of a member.
+func (m *Member) fault(problems Problems) string {
+	for _, p := range problems.Faults() {
+		if p.Cluster == m.Cluster.Name {
+			return p.String()
+		}
+	}
+	if faults := m.base.repo.Problems().Faults(); len(faults) > 0 {
+		return faults[0].String()
+	}
+	return "it is rendered to nothing, for no reason given; please report this"
+}
+
+// unreadable are the clusters whose files cannot be read with the release: those that
+// it can tell by name, and those that were in a file which has a fault now.
+func (b *base) unreadable(before *View) []FailingCluster {
+	var all []FailingCluster
+	broken := b.repo.Broken()
+	for name, p := range broken {
+		all = append(all, FailingCluster{Cluster: name, Reason: p.String()})
+	}
+	faults := map[string]Problem{}
+	for _, p := range b.repo.Problems().Faults() {
+		if _, told := faults[p.File]; !told {
+			faults[p.File] = p
+		}
+	}
+	if before == nil {
+		return all
+	}
+	for _, m := range before.members {
+		name := m.Cluster.Name
+		_, there := b.clusters[name]
+		_, told := broken[name]
+		if p, fault := faults[m.Cluster.File]; fault && !there && !told && m.State == Active && m.Cluster.File != "" {
+			all = append(all, FailingCluster{Cluster: name, Reason: p.String()})
+		}
+	}
+	return all
+}
+
+// failed tells whether the release is good for no cluster.
+func (t *trial) failed() bool {
+	return t.base.repo.Failed() || len(t.failing) > 0 && !slices.ContainsFunc(t.next.members, func(m *Member) bool {
+		return m.State == Active && m.base == t.base && m.lost == nil
+	})
+}
+
+// weigh computes what the release changes, and what of the guard it goes beyond.
+func (t *trial) weigh() (err error) {
+	guard := t.base.repo.Guard()
+	if t.before != nil {
+		guard = t.before.base.repo.Guard()
+	}
+	t.impact, t.violations, err = weigh(guard, t.before, t.next)
+	if err != nil {
+		return err
+	}
+	total := len(t.next.members)
+	if n := len(t.failing); n > guard.FailingClusters.Of(total) {
+		t.violations = append(t.violations, Violation{Rule: "failingClusters", Cluster: t.failing[0].Cluster, Message: fmt.Sprintf(
+			"%d of %d clusters cannot have it (%s allowed); the first is %s: %s", n, total, guard.FailingClusters, t.failing[0].Cluster, t.failing[0].Reason)})
+	}
+	t.impact.seal(t.base.key(), t.failing)
+	return nil
+}
+
+// release is the trial as the log has it, in a state.
+func (t *trial) release(s State, generation int64) *Release {
+	r := t.base.release
+	r.Digest, r.State, r.At, r.Generation, r.Clusters = t.base.snapshot, s, t.change.At, generation, len(t.next.members)
+	r.Problems, r.Failing, r.Impact, r.Violations = t.problems, t.failing, t.impact, t.violations
+	return &r
+}
