@@ -98,3 +98,6 @@ type LiveRelease struct {
 	// Clusters is how many it was rendered for.
 	Clusters int `json:"clusters"`
 }
+
+// ID names the release, as Release has it.
+func (r LiveRelease) ID() string { return releaseID(r.Revision) }

@@ -121,13 +121,22 @@ type hanging struct {
 	generation atomic.Int64
 }
 
-func (*hanging) Load(context.Context) (*fleet.LogState, error)     { return &fleet.LogState{}, nil }
+func (*hanging) Load(context.Context) (*fleet.LogState, error) {
+	return &fleet.LogState{Lineup: &fleet.Lineup{}}, nil
+}
 func (*hanging) SaveSnapshot(context.Context, *fleet.Packed) error { return nil }
 func (*hanging) Prune(context.Context, time.Time) (int64, error)   { return 0, nil }
 func (h *hanging) Generation(context.Context) (int64, error)       { return h.generation.Load(), nil }
-func (*hanging) Since(context.Context, int64) ([]fleet.Change, []*fleet.Token, error) {
-	return nil, nil, nil
+func (*hanging) Since(context.Context, int64) (*fleet.LogChanges, error) {
+	return &fleet.LogChanges{Lineup: &fleet.Lineup{}}, nil
 }
+func (*hanging) Releases(context.Context, fleet.ReleaseQuery) ([]fleet.Release, error) {
+	return nil, nil
+}
+func (*hanging) Release(_ context.Context, id string) (*fleet.Release, error) {
+	return nil, fmt.Errorf("release %q: %w", id, fleet.ErrNotFound)
+}
+func (*hanging) Polls(context.Context, []string) ([]fleet.Poll, error) { return nil, nil }
 func (*hanging) TokensSince(context.Context, int64) ([]*fleet.Token, int64, error) {
 	return nil, 0, nil
 }

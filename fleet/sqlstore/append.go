@@ -23,15 +23,16 @@ func (s *Store) Append(ctx context.Context, c *fleet.Change) error {
 		if err := s.insertChange(ctx, tx, c); err != nil {
 			return err
 		}
-		if c.Release != nil {
-			if err := s.goLive(ctx, tx, c); err != nil {
-				return err
-			}
+		if err := s.changeReleases(ctx, tx, c, documents); err != nil {
+			return err
 		}
 		if err := s.settle(ctx, tx, deltaLedger, c.Generation, documents.deltas); err != nil {
 			return err
 		}
 		if err := s.changeRecords(ctx, tx, c, documents.records); err != nil {
+			return err
+		}
+		if err := s.changePins(ctx, tx, c, documents.pins); err != nil {
 			return err
 		}
 		if err := s.changeTokens(ctx, tx, c, documents.tokens); err != nil {
@@ -78,6 +79,8 @@ func (s *Store) insertChange(ctx context.Context, tx *sql.Tx, c *fleet.Change) e
 	concerned := c.Clusters
 	if r := c.Release; r != nil {
 		revision, snapshot, clusters = r.Revision, r.Snapshot, r.Clusters
+	}
+	if goesLive(c) {
 		concerned = []string{""} // all of them
 	}
 	_, err := s.exec(ctx, tx, `INSERT INTO changes (generation, made_at, kind, actor, reason, revision, snapshot, clusters)
@@ -91,45 +94,4 @@ func (s *Store) insertChange(ctx context.Context, tx *sql.Tx, c *fleet.Change) e
 		rows = append(rows, c.Generation, name)
 	}
 	return s.insertRows(ctx, tx, "change_clusters (generation, cluster)", "", 2, rows)
-}
-
-// goLive notes what is live. Its snapshot must be here, because nobody can go
-// back to a release without.
-func (s *Store) goLive(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {
-	result, err := s.exec(ctx, tx, `UPDATE head SET live = $1, snapshot = $2
-		WHERE EXISTS (SELECT 1 FROM snapshots WHERE digest = $2)`, c.Generation, c.Release.Snapshot)
-	if err != nil {
-		return err
-	}
-	if n, err := result.RowsAffected(); err != nil || n == 1 {
-		return err
-	}
-	return fmt.Errorf("snapshot %s: %w", c.Release.Snapshot, fleet.ErrNotFound)
-}
-
-// changeRecords keeps, beside what the log says of clusters, which snapshots they
-// are frozen on. Of one that was purged it drops the polls, which the next one of
-// that name did not make.
-func (s *Store) changeRecords(ctx context.Context, tx *sql.Tx, c *fleet.Change, records []change) error {
-	if err := s.settle(ctx, tx, recordLedger, c.Generation, records); err != nil {
-		return err
-	}
-	for _, r := range c.Records {
-		if r.Purged() {
-			if _, err := s.exec(ctx, tx, `DELETE FROM polls WHERE cluster = $1`, r.Cluster); err != nil {
-				return err
-			}
-		}
-		if r.After == nil {
-			continue
-		}
-		var snapshot any
-		if r.After.Orphaned != nil {
-			snapshot = r.After.Orphaned.Release.Snapshot
-		}
-		if _, err := s.exec(ctx, tx, `UPDATE records SET snapshot = $1 WHERE cluster = $2`, snapshot, r.Cluster); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -61,6 +61,7 @@ func sortDetails(c *fleet.Change) {
 	slices.SortFunc(c.Deltas, func(a, b fleet.DeltaChange) int { return cmp.Compare(a.Delta, b.Delta) })
 	slices.SortFunc(c.Records, func(a, b fleet.RecordChange) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	slices.SortFunc(c.Tokens, func(a, b fleet.TokenChange) int { return cmp.Compare(a.Token, b.Token) })
+	slices.SortFunc(c.Pins, func(a, b fleet.PinChange) int { return cmp.Compare(a.Pin, b.Pin) })
 	slices.Sort(c.Clusters)
 }
 
@@ -76,6 +77,8 @@ func generationsOf(changes []fleet.Change) (condition string, args []any) {
 	return ` WHERE generation IN ` + placeholders(1, len(args)), args
 }
 
+const changeColumns = `generation, made_at, kind, actor, reason, revision, snapshot, clusters`
+
 func scanChange(rows *sql.Rows) (fleet.Change, error) {
 	var c fleet.Change
 	var at int64
@@ -83,7 +86,7 @@ func scanChange(rows *sql.Rows) (fleet.Change, error) {
 	var clusters sql.NullInt64
 	err := rows.Scan(&c.Generation, &at, &c.Kind, &c.Actor, &c.Reason, &revision, &snapshot, &clusters)
 	c.At = time.UnixMicro(at).UTC()
-	if snapshot.Valid {
+	if revision.Valid {
 		c.Release = &fleet.LiveRelease{
 			Revision: revision.String, Snapshot: snapshot.String, Clusters: int(clusters.Int64),
 		}
@@ -106,9 +109,16 @@ func addLedgers(ctx context.Context, tx *sql.Tx, to map[int64]*fleet.Change, the
 	if err != nil {
 		return err
 	}
-	return addNoted(ctx, tx, tokenLedger, these, args, func(generation int64, id string, before, after *fleet.Token) {
+	err = addNoted(ctx, tx, tokenLedger, these, args, func(generation int64, id string, before, after *fleet.Token) {
 		c := to[generation]
 		c.Tokens = append(c.Tokens, fleet.TokenChange{Token: id, Before: before, After: after})
+	})
+	if err != nil {
+		return err
+	}
+	return addNoted(ctx, tx, pinLedger, these, args, func(generation int64, id string, before, after *fleet.Pin) {
+		c := to[generation]
+		c.Pins = append(c.Pins, fleet.PinChange{Pin: id, Before: before, After: after})
 	})
 }
 

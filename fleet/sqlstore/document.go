@@ -15,8 +15,13 @@ type change struct {
 	was, became *string
 }
 
-// documents are what a change of the log holds, by ledger.
-type documents struct{ deltas, records, tokens []change }
+// documents are what a change of the log holds: by ledger, and what is kept as it is
+// now and no other way.
+type documents struct {
+	deltas, records, tokens, pins []change
+	releases                      []releaseDocument
+	lineup                        *string
+}
 
 func documentsOf(c *fleet.Change) (d documents, err error) {
 	for _, x := range c.Deltas {
@@ -34,7 +39,20 @@ func documentsOf(c *fleet.Change) (d documents, err error) {
 			return d, err
 		}
 	}
-	return d, nil
+	for _, x := range c.Pins {
+		if d.pins, err = add(d.pins, x.Pin, x.Before, x.After); err != nil {
+			return d, err
+		}
+	}
+	for _, r := range c.Releases {
+		kept, err := releaseDocumentOf(r)
+		if err != nil {
+			return d, err
+		}
+		d.releases = append(d.releases, kept)
+	}
+	d.lineup, err = document(c.Lineup)
+	return d, err
 }
 
 func add[T any](to []change, id string, before, after *T) ([]change, error) {

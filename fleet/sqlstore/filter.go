@@ -55,11 +55,15 @@ func (f *filter) add(condition string, arg any) {
 
 // page is the query for a page, newest first.
 func (f *filter) page(limit int) string {
-	text := `SELECT generation, made_at, kind, actor, reason, revision, snapshot, clusters FROM changes`
-	if len(f.conditions) > 0 {
-		text += ` WHERE ` + strings.Join(f.conditions, ` AND `)
+	return `SELECT ` + changeColumns + ` FROM changes` + f.where() + ` ORDER BY generation DESC LIMIT ` + strconv.Itoa(limit)
+}
+
+// where are the conditions, as SQL.
+func (f *filter) where() string {
+	if len(f.conditions) == 0 {
+		return ""
 	}
-	return text + ` ORDER BY generation DESC LIMIT ` + strconv.Itoa(limit)
+	return ` WHERE ` + strings.Join(f.conditions, ` AND `)
 }
 
 // ceilMicro is the first microsecond that is not before t. Times are kept to the

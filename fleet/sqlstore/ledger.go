@@ -13,6 +13,7 @@ type ledger struct{ changes, inForce, id string }
 var (
 	deltaLedger  = ledger{"delta_changes", "deltas", "delta"}
 	recordLedger = ledger{"record_changes", "records", "cluster"}
+	pinLedger    = ledger{"pin_changes", "pins", "pin"}
 	// tokenLedger has the tokens' own table for those in force.
 	tokenLedger = ledger{changes: "token_changes", id: "token"}
 )

@@ -12,7 +12,7 @@ import (
 
 // Load returns what the log adds up to, all of it at one generation.
 func (s *Store) Load(ctx context.Context) (*fleet.LogState, error) {
-	state := &fleet.LogState{Lineup: &fleet.Lineup{}}
+	state := &fleet.LogState{}
 	err := s.read(ctx, "change log", func(tx *sql.Tx) error {
 		var live sql.NullInt64
 		err := tx.QueryRowContext(ctx, `SELECT generation, live FROM head`).Scan(&state.Generation, &live)
@@ -20,6 +20,13 @@ func (s *Store) Load(ctx context.Context) (*fleet.LogState, error) {
 			return err
 		}
 		if err := s.readState(ctx, tx, state); err != nil {
+			return err
+		}
+		if state.Pins, err = documentsIn[fleet.Pin](ctx, tx, pinLedger.current()); err != nil {
+			return err
+		}
+		slices.SortFunc(state.Pins, func(a, b *fleet.Pin) int { return cmp.Compare(a.Name, b.Name) })
+		if state.Lineup, state.Releases, err = readLineup(ctx, tx); err != nil {
 			return err
 		}
 		if state.Tokens, err = tokens(ctx, tx, `SELECT `+tokenColumns+` FROM tokens`); err != nil || !live.Valid {
@@ -103,7 +110,7 @@ const mostSince = 1000
 // Since returns the changes after a generation, oldest first.
 func (s *Store) Since(ctx context.Context, generation int64) (*fleet.LogChanges, error) {
 	noun := fmt.Sprintf("changes since %d", generation)
-	later := &fleet.LogChanges{Lineup: &fleet.Lineup{}}
+	later := &fleet.LogChanges{}
 	err := s.read(ctx, noun, func(tx *sql.Tx) (err error) {
 		var head int64
 		if err := tx.QueryRowContext(ctx, `SELECT generation FROM head`).Scan(&head); err != nil {
@@ -121,6 +128,9 @@ func (s *Store) Since(ctx context.Context, generation int64) (*fleet.LogChanges,
 			return fmt.Errorf("%s: %w: some were pruned", noun, fleet.ErrNotFound)
 		}
 		slices.Reverse(later.Changes)
+		if later.Lineup, later.Releases, err = readLineup(ctx, tx); err != nil {
+			return err
+		}
 		later.Tokens, err = tokens(ctx, tx, `SELECT `+tokenColumns+` FROM tokens WHERE generation > $1`, generation)
 		return err
 	})
@@ -128,14 +138,4 @@ func (s *Store) Since(ctx context.Context, generation int64) (*fleet.LogChanges,
 		return nil, err
 	}
 	return later, nil
-}
-
-// Releases returns those that match, newest first.
-func (s *Store) Releases(ctx context.Context, q fleet.ReleaseQuery) ([]fleet.Release, error) {
-	return nil, nil
-}
-
-// Release returns one by its ID.
-func (s *Store) Release(ctx context.Context, id string) (*fleet.Release, error) {
-	return nil, fmt.Errorf("release %q: %w", id, fleet.ErrNotFound)
 }

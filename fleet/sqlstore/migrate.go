@@ -44,7 +44,7 @@ func newProvider(db *sql.DB, d *dialect) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(d.name, db, files, goose.WithLogger(goose.NopLogger()))
+	return goose.NewProvider(d.name, db, files, goose.WithGoMigrations(fillReleases()), goose.WithLogger(goose.NopLogger()))
 }
 
 // upToDate refuses a schema that is not, which who only reads cannot mend.

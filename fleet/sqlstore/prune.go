@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 )
 
@@ -14,6 +15,7 @@ const pruneAtOnce = 500
 const doomed = `made_at < $1
 	AND generation NOT IN (SELECT generation FROM deltas)
 	AND generation NOT IN (SELECT generation FROM records)
+	AND generation NOT IN (SELECT generation FROM pins)
 	AND generation NOT IN (SELECT live FROM head WHERE live IS NOT NULL)`
 
 // Prune drops old entries and snapshots. It goes on from where it was
@@ -27,6 +29,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (int64, error) {
 		}
 		if !last.Valid {
 			if err := s.pruneTokens(ctx, before); err != nil {
+				return dropped, err
+			}
+			if err := s.pruneReleases(ctx, before); err != nil {
 				return dropped, err
 			}
 			return dropped, s.pruneSnapshots(ctx)
@@ -88,8 +93,36 @@ func (s *Store) pruneTokens(ctx context.Context, before time.Time) error {
 	})
 }
 
-// pruneSnapshots drops those that no cluster is on, and that have had the time
-// to become so.
+// goBack is how many of the releases that went live last are kept, because somebody
+// may go back to one: that is found out within days, and teams that release several
+// times a day go back to one of the last few.
+const goBack = 10
+
+// recent tells whether a release is one of those that somebody may go back to.
+var recent = fmt.Sprintf(`release IN (SELECT release FROM releases WHERE went_live IS NOT NULL ORDER BY went_live DESC LIMIT %d)`, goBack)
+
+// pruneReleases drops those that came to nothing more before a time, and that no
+// cluster is on or may be put on, and impacts that no release has any more.
+func (s *Store) pruneReleases(ctx context.Context, before time.Time) error {
+	return s.write(ctx, "prune", func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.still(ctx, tx); err != nil {
+			return err
+		}
+		_, err := s.exec(ctx, tx, `DELETE FROM releases WHERE changed_at < $1 AND state NOT IN ('live', 'held')
+			AND release NOT IN (SELECT release FROM records WHERE release IS NOT NULL)
+			AND release NOT IN (SELECT release FROM pins WHERE release IS NOT NULL)
+			AND release NOT IN (SELECT release FROM lineup_releases)
+			AND NOT `+recent, ceilMicro(before))
+		if err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, tx, `DELETE FROM impacts WHERE digest NOT IN (SELECT impact FROM releases WHERE impact IS NOT NULL)`)
+		return err
+	})
+}
+
+// pruneSnapshots drops those that no cluster is on or may be put on, and that have
+// had the time to become so.
 func (s *Store) pruneSnapshots(ctx context.Context) error {
 	return s.write(ctx, "prune", func(ctx context.Context, tx *sql.Tx) error {
 		if err := s.still(ctx, tx); err != nil {
@@ -97,7 +130,10 @@ func (s *Store) pruneSnapshots(ctx context.Context) error {
 		}
 		_, err := s.exec(ctx, tx, `DELETE FROM snapshots WHERE saved_at < $1
 			AND digest NOT IN (SELECT snapshot FROM head WHERE snapshot IS NOT NULL)
-			AND digest NOT IN (SELECT snapshot FROM records WHERE snapshot IS NOT NULL)`,
+			AND digest NOT IN (SELECT snapshot FROM records WHERE snapshot IS NOT NULL)
+			AND digest NOT IN (SELECT snapshot FROM pins WHERE snapshot IS NOT NULL)
+			AND digest NOT IN (SELECT snapshot FROM lineup_releases WHERE snapshot IS NOT NULL)
+			AND digest NOT IN (SELECT snapshot FROM releases WHERE snapshot IS NOT NULL AND (state = 'held' OR `+recent+`))`,
 			s.Now().Add(-grace).UnixMicro())
 		return err
 	})

@@ -28,10 +28,7 @@ func written(generation int64, deltas ...fleet.DeltaChange) *fleet.Change {
 
 // released is a release of a snapshot that went live.
 func released(generation int64, snapshot string) *fleet.Change {
-	c := written(generation)
-	c.Kind, c.Actor = fleet.WentLive, "tributary"
-	c.Release = &fleet.LiveRelease{Revision: "main@sha1:" + snapshot, Snapshot: digest(snapshot), Clusters: 12}
-	return c
+	return about(fleet.WentLive, generation, snapshot)
 }
 
 // named is a delta with a reason by which to tell it from others of its name.
@@ -59,17 +56,23 @@ func digest(snapshot string) string {
 type log []fleet.Change
 
 // random is a log of n changes, over a few names so that each matters to others.
-// Some are releases, whose snapshots must be saved.
+// Some are of releases and pins, whose snapshots must be saved.
 func random(r *rand.Rand, n int) log {
 	var l log
 	for range n {
 		next := int64(len(l) + 1)
 		if r.IntN(6) == 0 {
-			l = append(l, *released(next, pick(r, "one", "two")))
+			c := released(next, pick(r, "one", "two"))
+			c.Releases = l.goesOn(c)
+			l = append(l, *c)
+			continue
+		}
+		if r.IntN(8) == 0 {
+			l = append(l, *l.steered(r))
 			continue
 		}
 		c := written(next)
-		for c.Deltas == nil && c.Records == nil && c.Tokens == nil {
+		for c.Deltas == nil && c.Records == nil && c.Tokens == nil && c.Pins == nil {
 			if r.IntN(3) > 0 {
 				c.Deltas = written(next, l.someDeltas(r)...).Deltas
 			}
@@ -78,6 +81,9 @@ func random(r *rand.Rand, n int) log {
 			}
 			if r.IntN(4) == 0 {
 				c.Tokens = l.someTokens(r)
+			}
+			if r.IntN(4) == 0 {
+				c.Pins = l.somePins(r)
 			}
 		}
 		c.Kind = pick(r, fleet.Written, fleet.RolledBack, fleet.Withdrawn)
@@ -160,7 +166,7 @@ func token(id string) *fleet.Token {
 	}
 }
 
-// at is the fold of the log up to a generation, but for its tokens and release.
+// at is the fold of the log up to a generation, as far as StateAt tells it.
 func (l log) at(generation int64) *fleet.LogState {
 	deltas, records := map[string]*fleet.Delta{}, map[string]*fleet.ClusterRecord{}
 	for _, c := range l {
@@ -202,20 +208,28 @@ func inOrder[T any](all map[string]*T) []*T {
 // live is the entry of the live release, nil if there is none.
 func (l log) live() *fleet.Change {
 	for _, c := range slices.Backward(l) {
-		if c.Release != nil {
+		if c.Kind == fleet.WentLive {
 			return &c
 		}
 	}
 	return nil
 }
 
-// in appends the log to a store, with the snapshots of its releases.
+// in appends the log to a store, with the snapshots of its releases and pins.
 func (l log) in(t testing.TB, s Store) {
 	t.Helper()
 	for _, c := range l {
+		var revisions []string
 		if c.Release != nil {
-			name := c.Release.Revision[len("main@sha1:"):]
-			if err := s.SaveSnapshot(t.Context(), packed(name)); err != nil {
+			revisions = append(revisions, c.Release.Revision)
+		}
+		for _, p := range c.Pins {
+			if p.After != nil {
+				revisions = append(revisions, p.After.Revision)
+			}
+		}
+		for _, revision := range revisions {
+			if err := s.SaveSnapshot(t.Context(), packed(revision[len("main@sha1:"):])); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -59,7 +59,7 @@ func (l log) matching(q fleet.ChangeQuery) log {
 func matches(q fleet.ChangeQuery, c fleet.Change) bool {
 	isOf := func(d fleet.DeltaChange) bool { return d.Delta == q.Delta }
 	return (q.Generation == 0 || c.Generation == q.Generation) &&
-		(q.Cluster == "" || c.Release != nil || slices.Contains(c.Clusters, q.Cluster)) &&
+		(q.Cluster == "" || c.Kind == fleet.WentLive || slices.Contains(c.Clusters, q.Cluster)) &&
 		(q.Actor == "" || c.Actor == q.Actor) &&
 		(q.Delta == "" || slices.ContainsFunc(c.Deltas, isOf)) &&
 		(q.Since.IsZero() || !c.At.Before(q.Since)) &&

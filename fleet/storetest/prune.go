@@ -42,8 +42,14 @@ func (l log) pruned(kept log, before time.Time) (still, dropped log) {
 	if live := l.live(); live != nil {
 		needed[live.Generation] = true
 	}
-	last := map[string]int64{} // of each delta that is in force, and each record
+	last := map[string]int64{} // of each delta and pin that is in force, and each record
 	for _, c := range l {
+		for _, p := range c.Pins {
+			last["pin "+p.Pin] = c.Generation
+			if p.After == nil {
+				delete(last, "pin "+p.Pin)
+			}
+		}
 		for _, r := range c.Records {
 			last["record of "+r.Cluster] = c.Generation
 			if r.After == nil {

@@ -16,32 +16,34 @@ func sinceIsWhatCameAfter(t *testing.T, open Database) {
 	s, l := open(t, time.Now), random(seeded(t), 60)
 	l.in(t, s)
 	for after := range int64(len(l)) + 1 {
-		got, tokens, err := s.Since(t.Context(), after)
+		later, err := s.Since(t.Context(), after)
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantSame(t, "Since("+text(after)+")", append(log{}, got...), append(log{}, l[after:]...))
+		wantSame(t, "Since("+text(after)+")", append(log{}, later.Changes...), append(log{}, l[after:]...))
+		wantSame(t, "the lineup since "+text(after), later.Lineup, l.lineup())
+		wantSame(t, "releases since "+text(after), later.Releases, l.present())
 		changed := map[string]*fleet.Token{}
 		for _, c := range l[after:] {
 			for _, x := range c.Tokens {
 				changed[x.Token] = x.After
 			}
 		}
-		wantSame(t, "tokens since "+text(after), tokens, inOrder(changed))
+		wantSame(t, "tokens since "+text(after), later.Tokens, inOrder(changed))
 		alone, now, err := s.TokensSince(t.Context(), after)
 		if err != nil || now != int64(len(l)) {
 			t.Errorf("TokensSince(%d) are of generation %d, %v, want %d", after, now, err, len(l))
 		}
-		wantSame(t, "TokensSince("+text(after)+")", alone, tokens)
-		wantSecrets(t, tokens, inOrder(changed))
+		wantSame(t, "TokensSince("+text(after)+")", alone, later.Tokens)
+		wantSecrets(t, later.Tokens, inOrder(changed))
 	}
-	if _, _, err := s.Since(t.Context(), int64(len(l))+1); !errors.Is(err, fleet.ErrNotFound) {
+	if _, err := s.Since(t.Context(), int64(len(l))+1); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("Since a generation that is yet to come: error %v, want %v", err, fleet.ErrNotFound)
 	}
 	if n, err := s.Prune(t.Context(), l[40].At); n == 0 || err != nil {
 		t.Fatal(n, err)
 	}
-	if _, _, err := s.Since(t.Context(), 0); !errors.Is(err, fleet.ErrNotFound) {
+	if _, err := s.Since(t.Context(), 0); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("Since what was pruned: error %v, want %v", err, fleet.ErrNotFound)
 	}
 }

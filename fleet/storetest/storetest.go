@@ -40,6 +40,11 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"OnlyTheNextGenerationIsTaken", onlyTheNextGenerationIsTaken},
 		{"ReleaseGoesLive", releaseGoesLive},
 		{"ReleaseWithoutSnapshotIsRefused", releaseWithoutSnapshotIsRefused},
+		{"PinWithoutSnapshotIsRefused", pinWithoutSnapshotIsRefused},
+		{"ReleaseIsListedAsItIs", releaseIsListedAsItIs},
+		{"ReleaseListHasPages", releaseListHasPages},
+		{"ReleaseInUseIsKept", releaseInUseIsKept},
+		{"LastReleasesAreKept", lastReleasesAreKept},
 		{"HistoryMatchesItsQuery", historyMatchesItsQuery},
 		{"HistoryHasPages", historyHasPages},
 		{"SnapshotComesBackAsItWas", snapshotComesBackAsItWas},
@@ -127,7 +132,9 @@ func everyMethod(ctx context.Context, s Store) map[string]error {
 	_, failed["Snapshot"] = s.Snapshot(ctx, digest("any"))
 	_, failed["Prune"] = s.Prune(ctx, time.Now())
 	_, failed["Generation"] = s.Generation(ctx)
-	_, _, failed["Since"] = s.Since(ctx, 0)
+	_, failed["Since"] = s.Since(ctx, 0)
+	_, failed["Releases"] = s.Releases(ctx, fleet.ReleaseQuery{})
+	_, failed["Release"] = s.Release(ctx, "any")
 	_, _, failed["Lead"] = s.Lead(ctx, "ann", time.Minute)
 	failed["Resign"] = s.Resign(ctx, "ann")
 	failed["AskLook"] = s.AskLook(ctx)

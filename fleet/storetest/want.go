@@ -32,6 +32,7 @@ func wantState(t testing.TB, got *fleet.LogState, want log) {
 	t.Helper()
 	whole := want.at(int64(len(want)))
 	whole.Tokens, whole.Live = want.tokens(), want.live()
+	whole.Pins, whole.Lineup, whole.Releases = want.pins(), want.lineup(), want.present()
 	wantSame(t, "Load", got, whole)
 	wantSecrets(t, got.Tokens, whole.Tokens)
 }
