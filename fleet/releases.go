@@ -13,7 +13,8 @@ type ReleaseQuery struct {
 	State State
 	// Before bounds the generation, exclusively; the page after one ends before its last.
 	Before int64
-	// Limit is the most releases; 0 stands for 100.
+	// Limit is the most releases; 0 stands for 100. There may be a few more, because those
+	// of one generation are never parted: one goes live, and supersedes another.
 	Limit int
 }
 

@@ -19,10 +19,11 @@ type Store interface {
 	// TokensSince returns the tokens that changed after a generation, as they are now,
 	// and the generation that is now.
 	TokensSince(ctx context.Context, generation int64) (changed []*Token, now int64, err error)
-	// Append makes a change durable, and what it does to deltas, records, tokens and
-	// the live release; of a cluster that is purged it forgets the polls. Its generation must be the next one: it is an ErrConflict
-	// where another change has taken that, or its Holder does not hold the lease,
-	// and nothing is kept.
+	// Append makes a change durable, and what it does to deltas, records, tokens, pins,
+	// releases and the lineup; of a cluster that is purged it forgets the polls. Its
+	// generation must be the next one: it is an ErrConflict where another change has
+	// taken that, or its Holder does not hold the lease, and nothing is kept. It is an
+	// ErrNotFound where the snapshot of what goes live, or of a pin, is not in the store.
 	Append(ctx context.Context, c *Change) error
 	// Changes returns the entries that match, newest first.
 	Changes(ctx context.Context, q ChangeQuery) ([]Change, error)
@@ -31,7 +32,8 @@ type Store interface {
 	// come, or so old that Prune has dropped what it would take to tell.
 	StateAt(ctx context.Context, generation int64) (*LogState, error)
 	// Releases returns those that match, newest first by the generation that they came
-	// to be in their state at. Of their impact only those that are held have the groups.
+	// to be in their state at; those of one generation are never parted. Of their impact
+	// only those that are held have the groups.
 	Releases(ctx context.Context, q ReleaseQuery) ([]Release, error)
 	// Release returns one by its ID, with the groups of its impact, or an ErrNotFound.
 	Release(ctx context.Context, id string) (*Release, error)
@@ -42,9 +44,11 @@ type Store interface {
 	// Snapshot returns a packed snapshot, or an ErrNotFound.
 	Snapshot(ctx context.Context, digest string) (*Packed, error)
 	// Prune drops entries that are older than before, tokens that ended before then,
-	// and snapshots that no cluster is on and that were saved more than an hour ago.
-	// What it takes to explain what is served now stays: the entry of the live
-	// release, and for each delta and record the entry that made it what it is. It
+	// releases that came to their end before then, and snapshots that were saved more
+	// than an hour ago. What it takes to explain what is served now stays: the entry of
+	// the live release, and for each delta, pin and record the entry that made it what it
+	// is. So do the snapshots and releases that a cluster is on or is pinned to, that the
+	// lineup names or that wait for a decision, and the ten that went live last. It
 	// returns how many entries it dropped.
 	Prune(ctx context.Context, before time.Time) (int64, error)
 	// Generation is that of the last change, for who wants to know whether there is
