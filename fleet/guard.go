@@ -24,7 +24,7 @@ type Guard struct {
 
 // DefaultGuard is that of a fleet.yaml without spec.guard.
 func DefaultGuard() Guard {
-	return Guard{RemovedPerCluster: Limit{N: 50, Percent: true}, RemovedPerFleet: Limit{N: 10, Percent: true}, FailingClusters: Limit{N: 10, Percent: true}}
+	return Guard{RemovedPerCluster: Limit{N: 50, Percent: true}, RemovedPerFleet: Limit{N: 20, Percent: true}, FailingClusters: Limit{N: 10, Percent: true}}
 }
 
 // Limit is a number, or a share in per cent, as Kubernetes' IntOrString is one: 3, or 25%.

@@ -246,6 +246,9 @@ func (f *Fleet) moveHead(c *Change) {
 func (f *Fleet) setReleases(all []*Release) {
 	byID := map[string]*Release{}
 	for _, r := range all {
+		if f.cfg.Store != nil && r.Impact != nil && r.Impact.Groups != nil {
+			r = r.withoutGroups() // the store has them, and another server's head does not
+		}
 		byID[r.ID] = r
 	}
 	kept := map[string]*Release{}
@@ -303,6 +306,7 @@ func (f *Fleet) upToDate(ctx context.Context) (moved bool, err error) {
 // publish has polls answered with a view from now on. Metrics come first, so that
 // whoever sees the view does not find those of the one before.
 func (f *Fleet) publish(v *View) {
+	v.release = f.head.releases[v.base.release.ID]
 	f.metrics.published(v)
 	f.current.Store(v)
 	signal(f.written)

@@ -28,6 +28,7 @@ type metrics struct {
 	held, losing  prometheus.Gauge
 	rollout       *prometheus.GaugeVec
 	behind        prometheus.Gauge
+	unserved      prometheus.Gauge
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -87,6 +88,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		behind: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tributary_clusters_behind", Help: "Clusters that stay on an earlier release, or on none, because the live one is not good for them.",
 		}),
+		unserved: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_clusters_unserved", Help: "Clusters whose polls this server answers with 503, because nothing is good for them, or their release cannot be taken up again.",
+		}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tributary_store_errors_total", Help: "Changes that the change log did not take.",
 		}),
@@ -96,7 +100,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.failures.WithLabelValues("render")
 	if r != nil {
 		r.MustRegister(m.fetch, m.render, m.info, m.since, m.clusters, m.failing, m.failures,
-			m.generation, m.deltas, m.orphans, m.overdue, m.writes, m.leading, m.states, m.held, m.losing, m.rollout, m.behind, m.storeErrors)
+			m.generation, m.deltas, m.orphans, m.overdue, m.writes, m.leading, m.states, m.held, m.losing, m.rollout, m.behind, m.unserved, m.storeErrors)
 	}
 	return m
 }
@@ -143,7 +147,7 @@ func (m *metrics) published(v *View) {
 	m.clusters.Set(float64(len(v.members)))
 	m.generation.Set(float64(v.generation))
 	m.deltas.Set(float64(len(v.deltas.byID)))
-	orphans, behind := 0, 0
+	orphans, behind, unserved := 0, 0, 0
 	for _, r := range v.records {
 		if r.Stays != nil && !r.Stays.Wave {
 			behind++
@@ -153,12 +157,16 @@ func (m *metrics) published(v *View) {
 	states := map[ClusterState]float64{Active: 0, OrphanedState: 0, DecommissionedState: 0}
 	for _, member := range v.members {
 		orphans += len(member.Orphans)
+		if member.lost != nil {
+			unserved++
+		}
 		states[member.State]++
 	}
 	for state, n := range states {
 		m.states.WithLabelValues(string(state)).Set(n)
 	}
 	m.orphans.Set(float64(orphans))
+	m.unserved.Set(float64(unserved))
 }
 
 // wrote counts what came of a write.

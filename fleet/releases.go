@@ -72,6 +72,14 @@ func (f *Fleet) Release(ctx context.Context, id string) (*Release, error) {
 	return r, nil
 }
 
+// withoutGroups is the release with an impact that has no groups.
+func (r *Release) withoutGroups() *Release {
+	next, impact := *r, *r.Impact
+	impact.Groups = nil
+	next.Impact = &impact
+	return &next
+}
+
 // addRollout adds how far a release has come that is being rolled out.
 func (f *Fleet) addRollout(ctx context.Context, r *Release) {
 	v := f.current.Load()
@@ -101,6 +109,8 @@ func (v *View) Why(m *Member) string {
 	switch p := v.Pinned(m); {
 	case m.State == DecommissionedState:
 		return ""
+	case m.lost != nil && !m.unserved(v):
+		return m.lost.Error()
 	case m.State == OrphanedState:
 		return "its file has vanished; it is frozen until that is back, or it is decommissioned"
 	case p != nil:

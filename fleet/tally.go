@@ -48,7 +48,8 @@ func effects(before, after *View, tell telling) ([]memberEffect, error) {
 			return nil
 		})
 	}
-	return slices.Concat(found...), group.Wait()
+	err := group.Wait()
+	return slices.Concat(found...), err
 }
 
 // pair is a cluster in two views; nil where it is not there.

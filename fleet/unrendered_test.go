@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -114,8 +115,8 @@ func TestLiveReleaseThatAnUpgradeCannotRenderForOneIsServedToTheOthers(t *testin
 		r := upgrade(t, stack)
 		r.wantUnserved("ann")
 		r.wantInput("bob", "db", `{"replicas":1,"tag":"v1"}`)
-		if r.Status().Failed == nil {
-			t.Error("the status tells of no fault")
+		if why := r.view().Why(r.member("ann")); !strings.Contains(why, "cannot be served by this version") {
+			t.Errorf("Why(ann) = %q, want what is wrong", why)
 		}
 		next := acme()
 		delete(next, "clusters/ann.yaml")

@@ -14,6 +14,7 @@ type View struct {
 	state
 	base  *base                // the live release
 	bases map[releaseKey]*base // all that clusters are on, or may be
+	release *Release           // the live one, as the log has it; nil where there is no log
 	// members are all clusters, sorted by name, and byName has their places by name
 	// and by dns.
 	members []*Member
@@ -43,7 +44,12 @@ type Member struct {
 func (v *View) Generation() int64 { return v.generation }
 
 // Release is the live one, which clusters are on that nothing keeps on another.
-func (v *View) Release() Release { return v.base.release }
+func (v *View) Release() Release {
+	if v.release != nil {
+		return *v.release
+	}
+	return v.base.release
+}
 
 // Sets are the names of the input sets, in fleet.yaml's order.
 func (v *View) Sets() []string { return v.base.sets }
