@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"io"
@@ -70,6 +71,15 @@ func (d *document) problem(path, format string, args ...any) {
 	})
 }
 
+// warning notes what does not keep the document from being used.
+func (d *document) warning(path, format string, args ...any) {
+	told := len(d.problems)
+	d.problem(path, format, args...)
+	for i := range d.problems[told:] {
+		d.problems[told+i].Warning = true
+	}
+}
+
 func (d *document) line(path string) int {
 	for {
 		if line, ok := d.lines[path]; ok {
@@ -101,6 +111,10 @@ func (d *document) value(path string, n *yaml.Node, v reflect.Value) {
 	}
 	if isNull(n) {
 		return // as Kubernetes reads it: a field that is null is not set
+	}
+	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		d.text(path, n, text)
+		return
 	}
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -182,6 +196,15 @@ func (d *document) sequence(path string, n *yaml.Node, v reflect.Value) {
 		element := reflect.New(v.Type().Elem()).Elem()
 		d.value(fmt.Sprintf("%s[%d]", path, i), child, element)
 		v.Set(reflect.Append(v, element))
+	}
+}
+
+// text has a type read what was written, whatever YAML takes it for.
+func (d *document) text(path string, n *yaml.Node, v encoding.TextUnmarshaler) {
+	if n.Kind != yaml.ScalarNode {
+		d.problem(path, "must be one value, is %s", describe(n))
+	} else if err := v.UnmarshalText([]byte(n.Value)); err != nil {
+		d.problem(path, "%v", err)
 	}
 }
 

@@ -45,6 +45,8 @@ type fleetDocument struct {
 	Spec struct {
 		Inputs    []inputSet `json:"inputs"`
 		Placement []rule     `json:"placement"`
+		Guard     guard      `json:"guard"`
+		Rollout   rollout    `json:"rollout"`
 	} `json:"spec"`
 }
 
@@ -122,6 +124,7 @@ func readFleet(tree fs.FS) (*fleetDocument, fleet.Problems) {
 		return nil, fleet.Problems{{File: fleetFile, Message: fmt.Sprintf("must hold one document, holds %d", len(docs))}}
 	}
 	d, f := docs[0], &fleetDocument{}
+	f.Spec.Guard = guard(fleet.DefaultGuard()) // for the fields that it does not have
 	d.decode(f)
 	f.check(d, tree)
 	return f, d.problems
@@ -148,6 +151,7 @@ func (f *fleetDocument) check(d *document, tree fs.FS) {
 	for i := range f.Spec.Placement {
 		f.Spec.Placement[i].check(d, fmt.Sprintf("spec.placement[%d]", i), tree)
 	}
+	f.Spec.Rollout.check(d, "spec.rollout.waves")
 }
 
 func (s *inputSet) check(d *document, path string, tree fs.FS) {
@@ -238,9 +242,3 @@ func (r *Repo) Failed() bool { return len(r.problems.Faults()) > 0 }
 
 // Broken implements fleet.Repo.
 func (r *Repo) Broken() map[string]fleet.Problem { return nil }
-
-// Guard implements fleet.Repo.
-func (r *Repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
-
-// Waves implements fleet.Repo.
-func (r *Repo) Waves() []fleet.WaveRule { return nil }

@@ -17,7 +17,7 @@ type Renderer struct{}
 
 // Compile implements fleet.Renderer.
 func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err error) {
-	r := &Repo{tree: tree, stacks: map[string]*stack{}}
+	r := &Repo{tree: tree, stacks: map[string]*stack{}, guard: fleet.DefaultGuard()}
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.problems = append(r.problems, panicked(fleetFile, reason)).Sort()
@@ -34,6 +34,10 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err e
 	for i := range spec.Spec.Inputs {
 		r.sets = append(r.sets, &spec.Spec.Inputs[i])
 	}
+	for i := range spec.Spec.Rollout.Waves {
+		r.waves = append(r.waves, spec.Spec.Rollout.Waves[i].rule())
+	}
+	r.guard = fleet.Guard(spec.Spec.Guard)
 	r.placement, r.clusters = spec.Spec.Placement, clusters
 	r.resourceSets = resourceSets
 	vetting := newVetting(tree) // each kustomization once for all stacks
@@ -58,6 +62,8 @@ type Repo struct {
 	tree         fs.FS
 	sets         []*inputSet
 	placement    []rule
+	guard        fleet.Guard
+	waves        []fleet.WaveRule
 	clusters     []fleet.Cluster
 	resourceSets []fleet.Object
 	stacks       map[string]*stack // by stackKey; nil where one cannot be built
