@@ -40,12 +40,19 @@ type Repo interface {
 	// because their documents have a fault, or more than one has the name or the dns:
 	// why, by name, as far as names can be read.
 	Broken() map[string]Problem
+	// Unread is why it cannot be told which clusters a file declares, because the file
+	// or a folder that it stands in cannot be read so far; nil where it can be told, and
+	// where there is no such file. A cluster that an earlier release had from the file
+	// has vanished only if it is in none of Clusters and Broken, and this is nil.
+	Unread(file string) *Problem
 	// Guard is spec.guard, and Waves is spec.rollout.waves.
 	Guard() Guard
 	Waves() []WaveRule
 	// Render computes what one cluster gets with those deltas, which are in the
 	// order in which they are applied. The rendering is nil where the cluster has
-	// a fault, or depends on a part of the tree that has one. Parts of deltas that
+	// a fault, or depends on a part of the tree that has one, and only there; the faults
+	// that keep it from being rendered are then among the problems, and those that many
+	// clusters share are the same for each of them. Parts of deltas that
 	// cannot be applied, or whose result has a fault that there is none of
 	// without them, are skipped and are the rendering's Orphans.
 	Render(c Cluster, deltas []*Delta) (*Rendering, Problems)

@@ -17,12 +17,15 @@ func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta) (rendering *fleet.
 		}
 	}()
 	p, problem := r.place(c)
-	switch s, built := r.stacks[stackKey(p)]; {
+	key := stackKey(p)
+	switch s, built := r.stacks[key]; {
 	case problem != nil && c.File == "":
 		problem.Field, problem.Cluster = "overlay", c.Name
 		return nil, fleet.Problems{*problem}
-	case problem != nil, built && s == nil:
-		return nil, nil // told by Compile
+	case problem != nil:
+		return nil, fleet.Problems{*problem}
+	case built && s == nil:
+		return nil, r.unbuilt(c, key)
 	}
 	render := func(parts []part) outcome { return r.renderWith(c, p, parts) }
 	parts := partsOf(deltas)

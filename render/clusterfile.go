@@ -63,39 +63,55 @@ func (o *inlineObject) decodeNode(d *document, path string, n *yaml.Node) {
 	o.text = text
 }
 
-// readClusters reads every cluster file. Clusters with a problem of their own
-// are left out of the list, so that one fault is told once.
-func readClusters(tree fs.FS) ([]fleet.Cluster, fleet.Problems) {
-	var clusters []fleet.Cluster
-	problems := eachYAML(tree, clustersDir, func(name string) fleet.Problems {
-		found, wrong := readClusterFile(tree, name)
-		clusters = append(clusters, found...)
-		return wrong
-	})
-	slices.SortStableFunc(clusters, func(a, b fleet.Cluster) int { return strings.Compare(a.Name, b.Name) })
-	return unique(clusters, problems)
-}
-
-func readClusterFile(tree fs.FS, name string) ([]fleet.Cluster, fleet.Problems) {
+// readClusterFile reads the clusters of a file, those with a fault as well. The last
+// of what it returns is why not all of them can be told; nil where they can.
+func readClusterFile(tree fs.FS, name string) (clusters []*declared, problems fleet.Problems, nameless *fleet.Problem) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			clusters, problems, nameless = unread(panicked(name, reason))
+		}
+	}()
 	data, err := readBounded(tree, name)
 	if err != nil {
-		return nil, fleet.Problems{{File: name, Message: missing(err, "is it a link?")}}
+		return unread(fleet.Problem{File: name, Message: missing(err, "is it a link?")})
 	}
 	docs, problems := parseDocuments(name, data)
-	if len(docs)+len(problems) == 0 {
-		return nil, fleet.Problems{{File: name, Message: "holds no cluster; remove the file if that is meant"}}
+	if len(problems) > 0 {
+		return nil, problems, &problems[0]
 	}
-	var clusters []fleet.Cluster
+	if len(docs) == 0 {
+		return unread(fleet.Problem{File: name, Message: "holds no cluster; remove the file if that is meant"})
+	}
 	for _, d := range docs {
-		var c clusterDocument
-		d.decode(&c)
-		c.check(d, tree)
-		problems = append(problems, d.problems...)
-		if len(d.problems) == 0 {
-			clusters = append(clusters, c.cluster(d))
+		c := readCluster(d, tree)
+		clusters, problems = append(clusters, c), append(problems, d.problems...)
+		if c.Name == "" && nameless == nil {
+			nameless = c.fault
 		}
 	}
-	return clusters, problems
+	return clusters, problems, nameless
+}
+
+func unread(p fleet.Problem) ([]*declared, fleet.Problems, *fleet.Problem) {
+	return nil, fleet.Problems{p}, &p
+}
+
+func readCluster(d *document, tree fs.FS) *declared {
+	var doc clusterDocument
+	d.decode(&doc)
+	doc.check(d, tree)
+	c := &declared{Cluster: doc.cluster(d)}
+	if len(d.problems) == 0 {
+		return c
+	}
+	c.fault = &d.problems[0]
+	named := func(p fleet.Problem) bool {
+		return p.Field == "" || p.Field == "metadata" || p.Field == "metadata.name"
+	}
+	if slices.ContainsFunc(d.problems, named) {
+		c.Name = "" // whatever it says there
+	}
+	return c
 }
 
 func (c *clusterDocument) check(d *document, tree fs.FS) {
@@ -136,29 +152,4 @@ func (c *clusterDocument) cluster(d *document) fleet.Cluster {
 		out.Patches = append(out.Patches, patch)
 	}
 	return out
-}
-
-// unique leaves out clusters whose name or dns an earlier one has, and notes it:
-// which of the two a poll means could not be told.
-func unique(clusters []fleet.Cluster, problems fleet.Problems) ([]fleet.Cluster, fleet.Problems) {
-	byName, byDNS := map[string]fleet.Cluster{}, map[string]fleet.Cluster{}
-	twice := func(c, first fleet.Cluster, field, value string) {
-		problems = append(problems, fleet.Problem{File: c.File, Line: c.Line, Field: field, Message: fmt.Sprintf(
-			"%q is taken by cluster %q in %s:%d; each cluster needs its own", value, first.Name, first.File, first.Line)})
-	}
-	var out []fleet.Cluster
-	for _, c := range clusters {
-		if first, taken := byName[c.Name]; taken {
-			twice(c, first, "metadata.name", c.Name)
-			continue
-		}
-		byName[c.Name] = c
-		if first, taken := byDNS[c.DNS]; taken && c.DNS != "" {
-			twice(c, first, "spec.dns", c.DNS)
-			continue
-		}
-		byDNS[c.DNS] = c
-		out = append(out, c)
-	}
-	return out, problems
 }

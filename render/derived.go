@@ -80,9 +80,8 @@ func (r *Repo) derive(p fleet.Placement) derivation {
 	if known, ok := r.derived.load(key); ok {
 		return known.(derivation)
 	}
-	v := newVetting(r.tree)
-	s, problems := r.buildStack(p, v)
-	d := derivation{s, append(problems, v.problems...)}
+	s, problems := r.buildStack(p, newVetting(r.tree))
+	d := derivation{s, problems}
 	r.derived.store(key, d, maxDerived)
 	return d
 }

@@ -62,7 +62,8 @@ func (d *document) problem(path, format string, args ...any) {
 		return
 	}
 	for _, p := range d.problems {
-		if p.Field == path || strings.HasPrefix(p.Field, path+".") || strings.HasPrefix(p.Field, path+"[") {
+		within := p.Field == path || strings.HasPrefix(p.Field, path+".") || strings.HasPrefix(p.Field, path+"[")
+		if within && !p.Warning {
 			return
 		}
 	}

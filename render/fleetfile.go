@@ -77,6 +77,13 @@ type rule struct {
 	Components []string       `json:"components"`
 
 	selector labels.Selector
+	absent   []absence
+}
+
+// absence is a directory that a rule names and the tree does not have.
+type absence struct {
+	dir     string
+	problem fleet.Problem
 }
 
 // pathList is one field path or a list of them.
@@ -196,18 +203,26 @@ func (r *rule) check(d *document, path string, tree fs.FS) {
 	if r.Overlay == "" && len(r.Components) == 0 {
 		d.problem(path, "must name an overlay, components, or both")
 	}
-	checkPlacement(d, path, tree, &r.Overlay, r.Components)
+	r.absent = checkPlacement(d, path, tree, &r.Overlay, r.Components)
 }
 
-// checkPlacement cleans the directories of an overlay and components and notes
-// those that do not exist.
-func checkPlacement(d *document, path string, tree fs.FS, overlay *string, components []string) {
+// checkPlacement cleans the directories of an overlay and components, and notes
+// and returns those that do not exist.
+func checkPlacement(d *document, path string, tree fs.FS, overlay *string, components []string) (absent []absence) {
+	check := func(field string, dir *string) {
+		told := len(d.problems)
+		*dir = checkDirectory(d, field, tree, *dir)
+		for _, p := range d.problems[told:] {
+			absent = append(absent, absence{*dir, p})
+		}
+	}
 	if *overlay != "" {
-		*overlay = checkDirectory(d, path+".overlay", tree, *overlay)
+		check(path+".overlay", overlay)
 	}
 	for i := range components {
-		components[i] = checkDirectory(d, fmt.Sprintf("%s.components[%d]", path, i), tree, components[i])
+		check(field(path+".components", i), &components[i])
 	}
+	return absent
 }
 
 func compileSelector(d *document, path string, s fleet.Selector) labels.Selector {
@@ -236,9 +251,3 @@ func decodeJSON(data []byte) (map[string]any, error) {
 	err := dec.Decode(&m)
 	return m, err
 }
-
-// Failed implements fleet.Repo.
-func (r *Repo) Failed() bool { return len(r.problems.Faults()) > 0 }
-
-// Broken implements fleet.Repo.
-func (r *Repo) Broken() map[string]fleet.Problem { return nil }

@@ -31,6 +31,7 @@ type vetting struct {
 	tree     fs.FS
 	dirs     map[string]*vetted
 	walking  []string
+	found    int // how many problems there are, be they told or not
 	problems fleet.Problems
 }
 
@@ -40,6 +41,8 @@ type vetted struct {
 	kind  string // Kustomization or Component
 	sound bool
 	steps int
+	// problems are its own and those of all that it leads to.
+	problems fleet.Problems
 }
 
 // add takes in what an entry leads to; nil for a file.
@@ -47,6 +50,7 @@ func (v *vetted) add(next *vetted) {
 	if next != nil {
 		v.steps += next.steps
 		v.sound = v.sound && next.sound
+		v.problems = append(v.problems, next.problems...)
 	}
 }
 
@@ -65,12 +69,14 @@ func (e entry) subject(dir string) string {
 }
 
 func (v *vetting) problem(e entry, format string, args ...any) {
-	if len(v.problems) >= maxProblems {
-		return
+	v.note(fleet.Problem{File: e.file, Line: e.line, Field: e.field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (v *vetting) note(p fleet.Problem) {
+	v.found++
+	if len(v.problems) < maxProblems {
+		v.problems = append(v.problems, p)
 	}
-	v.problems = append(v.problems, fleet.Problem{
-		File: e.file, Line: e.line, Field: e.field, Message: fmt.Sprintf(format, args...),
-	})
 }
 
 // directory vets a kustomization and all that it leads to. The entry is what
@@ -95,10 +101,10 @@ func (v *vetting) directory(dir string, from entry, kind string) *vetted {
 }
 
 func (v *vetting) visit(dir string, from entry) *vetted {
-	before := len(v.problems)
+	before, told := v.found, len(v.problems)
 	file, k, root := v.load(dir, from)
 	if k == nil {
-		return &vetted{}
+		return &vetted{problems: slices.Clone(v.problems[told:])}
 	}
 	out := &vetted{kind: k.Kind, steps: steps(k)}
 	at := func(field, value string) entry {
@@ -117,7 +123,8 @@ func (v *vetting) visit(dir string, from entry) *vetted {
 	if out.sound && out.steps > maxSteps {
 		v.problem(entry{file: file}, "leads to more than %d builds, patches and generators; is the same base included many times?", maxSteps)
 	}
-	out.sound = out.sound && len(v.problems) == before
+	out.sound = out.sound && v.found == before
+	out.problems = append(out.problems, v.problems[told:]...).Sort()
 	return out
 }
 
@@ -146,13 +153,13 @@ func (v *vetting) load(dir string, from entry) (string, *types.Kustomization, *y
 		return "", nil, nil
 	}
 	if p := checkYAML(file, data); p != nil {
-		v.problems = append(v.problems, *p)
+		v.note(*p)
 		return "", nil, nil
 	}
 	var root yaml.Node
 	var k types.Kustomization
 	if err := yaml.Unmarshal(data, &root); err != nil {
-		v.problems = append(v.problems, yamlProblem(file, err))
+		v.note(yamlProblem(file, err))
 		return "", nil, nil
 	}
 	if err := k.Unmarshal(data); err != nil {

@@ -37,7 +37,7 @@ func (v *vetting) plugins(dir string, k *types.Kustomization, at func(field, val
 
 func (v *vetting) pluginConfig(e entry, data []byte) {
 	if p := checkYAML(e.file, data); p != nil {
-		v.problems = append(v.problems, *p)
+		v.note(*p)
 		return
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))

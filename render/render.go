@@ -18,19 +18,23 @@ type Renderer struct{}
 // Compile implements fleet.Renderer.
 func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err error) {
 	r := &Repo{tree: tree, stacks: map[string]*stack{}, guard: fleet.DefaultGuard()}
+	r.concern = concern{everybody: true, absent: map[string]fleet.Problem{}, stacks: map[string]fleet.Problems{}}
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.problems = append(r.problems, panicked(fleetFile, reason)).Sort()
+			r.concern.everybody = true
 			repo, err = r, nil
 		}
 	}()
 	spec, problems := readFleet(tree)
-	clusters, more := readClusters(tree)
+	clusters, more := readClusters(tree, &r.concern)
 	resourceSets, wrong := readResourceSets(tree)
 	r.problems = slices.Concat(problems, more, wrong).Sort()
 	if spec == nil {
 		return r, ctx.Err() // without it no cluster has a place
 	}
+	spec.concerns(problems, &r.concern)
+	r.concern.everybody = r.concern.everybody || len(wrong.Faults()) > 0 // they are for every new cluster
 	for i := range spec.Spec.Inputs {
 		r.sets = append(r.sets, &spec.Spec.Inputs[i])
 	}
@@ -47,7 +51,7 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err e
 		}
 		r.prepare(c, vetting)
 	}
-	r.problems = append(r.problems, vetting.problems...).Sort()
+	r.problems = r.problems.Sort()
 	return r, ctx.Err()
 }
 
@@ -72,6 +76,7 @@ type Repo struct {
 	resources    memo              // by resourceText: what readResource gave
 	roots        sync.Map          // by file: what rootsOf gave
 	problems     fleet.Problems
+	concern      concern
 }
 
 // noTree is the tree of a build that has all its files added.
@@ -93,9 +98,20 @@ func (r *Repo) prepare(c fleet.Cluster, v *vetting) {
 	if _, built := r.stacks[key]; built {
 		return
 	}
-	s, problems := r.buildStack(p, v)
-	r.stacks[key] = s
+	s, problems := r.tryStack(p, v)
+	r.stacks[key], r.concern.stacks[key] = s, problems
 	r.problems = append(r.problems, problems...)
+}
+
+// tryStack is buildStack, and makes of a panic a fault of the stack alone.
+func (r *Repo) tryStack(p fleet.Placement, v *vetting) (s *stack, problems fleet.Problems) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			v.walking = nil // it ended on the way
+			s, problems = nil, fleet.Problems{panicked(p.Overlay, reason)}
+		}
+	}()
+	return r.buildStack(p, v)
 }
 
 // place applies the placement rules to a cluster.

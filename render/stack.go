@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,11 +35,10 @@ func stackKey(p fleet.Placement) string {
 	return p.Overlay + "\x00" + strings.Join(p.Components, "\x00")
 }
 
-// buildStack vets and builds a placement; the stack is nil where it has a
-// problem. What vetting finds wrong is told there.
+// buildStack vets and builds a placement; the stack is nil where it has a problem.
 func (r *Repo) buildStack(p fleet.Placement, v *vetting) (*stack, fleet.Problems) {
-	if !v.placement(p) {
-		return nil, nil
+	if sound, problems := v.placement(p); !sound {
+		return nil, append(r.misplaced(p), problems...).Sort()
 	}
 	s := &stack{placement: p, vetting: v}
 	f := s.kustomization()
@@ -106,23 +106,26 @@ func layer(stackYAML []byte, resources []string, patches []types.Patch) *filesys
 }
 
 // placement checks the kustomizations of a placement.
-func (v *vetting) placement(p fleet.Placement) bool {
-	sound := v.top(p.Overlay, types.KustomizationKind)
+func (v *vetting) placement(p fleet.Placement) (sound bool, problems fleet.Problems) {
+	sound, problems = v.top(p.Overlay, types.KustomizationKind)
 	for _, c := range p.Components {
-		sound = v.top(c, types.ComponentKind) && sound
+		well, more := v.top(c, types.ComponentKind)
+		sound, problems = sound && well, append(problems, more...)
 	}
-	return sound
+	return sound, problems
 }
 
-func (v *vetting) top(dir, kind string) bool {
+func (v *vetting) top(dir, kind string) (sound bool, problems fleet.Problems) {
 	dir, err := followLinks(v.tree, dir)
 	if err != nil {
-		return false // told where fleet.yaml, the cluster file or a delta names it
+		return false, nil // told where fleet.yaml, the cluster file or a delta names it
 	}
 	if info, err := fs.Stat(v.tree, dir); err != nil || !info.IsDir() {
-		return false // told there as well
+		return false, nil // told there as well
 	}
-	return v.directory(dir, entry{file: dir}, kind).sound
+	told := len(v.problems)
+	found := v.directory(dir, entry{file: dir}, kind)
+	return found.sound, slices.Concat(found.problems, v.problems[told:])
 }
 
 func (v *vetting) isSound(dir string) bool {
