@@ -20,31 +20,37 @@ type renderOptions struct {
 	objects bool
 	deltas  string
 	output  string
+	whatIf  whatIf
 }
 
 func newRender() *cobra.Command {
 	var o renderOptions
 	cmd := &cobra.Command{
 		Use:   "render SOURCE CLUSTER",
-		Short: "Print what a cluster gets",
+		Short: "Print what a cluster gets, or would get",
 		Long: `Prints the inputs of a cluster, by its name or dns: those of every set, or with
 --set exactly what a poll of that set is answered. With --objects it prints the
 objects that the inputs are made from. With --deltas it is what the cluster gets with
 those in force, as tributary get deltas -o yaml prints them; parts of them that cannot
 be applied are left out, and are warnings.
 
+With --labels or --dns it is what a cluster would get that does not exist yet, if it
+were declared or registered so; then CLUSTER is its name, "example" if left out.
+
 ` + sourceHelp,
 		Example: `  tributary render . eu-prod-01
   tributary render . eu-prod-01 --set platform-components -o json
   tributary render . eu-prod-01 --objects
   tributary render . eu-prod-01 --deltas deltas.yaml
+  tributary render . --labels environment=prod,region=eu
 
 Exit status is 0, or 1 if the cluster cannot be rendered.`,
-		Args: named("SOURCE", "CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return renderCluster(cmd, args[0], args[1], o)
+			return renderCluster(cmd, args[0], append(args, "")[1], o)
 		},
 	}
+	cmd.Args = o.whatIf.args
+	o.whatIf.bind(cmd.Flags())
 	o.source.bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.set, "set", "", "print this input set alone")
 	cmd.Flags().BoolVar(&o.objects, "objects", false, "print objects in place of inputs")
@@ -75,12 +81,19 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 	if err != nil {
 		return err
 	}
-	rendering, problems, err := one(repo, name, deltas)
+	c, err := clusterOf(repo, name)
+	if o.whatIf.asked(cmd.Flags()) {
+		c, err = o.whatIf.cluster(repo, name)
+	}
+	if err != nil {
+		return err
+	}
+	rendering, problems, err := one(repo, c, deltas)
 	if err != nil {
 		return err
 	}
 	if rendering == nil {
-		return fmt.Errorf("cluster %q cannot be rendered:\n%w", name, problems.Faults())
+		return fmt.Errorf("cluster %q cannot be rendered:\n%w", c.Name, problems.Faults())
 	}
 	for _, p := range problems {
 		_, _ = fmt.Fprintln(stderr, "tributary: warning:", p)
@@ -94,26 +107,35 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 	return printInputs(w, rendering, o)
 }
 
-// one renders the cluster of that name or dns, with those of the deltas that are for
-// it. Where there is no rendering the problems are all that may be why.
-func one(repo fleet.Repo, name string, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
+// clusterOf is the cluster of that name or dns.
+func clusterOf(repo fleet.Repo, name string) (fleet.Cluster, error) {
 	for _, c := range repo.Clusters() {
 		if c.Name == name || (c.DNS == name && name != "") {
-			own, err := fleet.DeltasFor(c, deltas)
-			if err != nil {
-				return nil, nil, err
-			}
-			rendering, problems := repo.Render(c, own)
-			if rendering == nil {
-				problems = append(problems, repo.Problems()...).Sort()
-			}
-			return rendering, problems, nil
+			return c, nil
 		}
 	}
-	if faults := repo.Problems().Faults(); len(faults) > 0 {
-		return nil, faults, nil // the cluster may be behind one of them
+	faults := repo.Problems().Faults() // the cluster may be behind one of them
+	if p, broken := repo.Broken()[name]; broken && !repo.Failed() {
+		faults = fleet.Problems{p}
 	}
-	return nil, nil, fmt.Errorf("cluster %q: %w in the fleet repo", name, fleet.ErrNotFound)
+	if len(faults) > 0 {
+		return fleet.Cluster{}, fmt.Errorf("cluster %q cannot be rendered:\n%w", name, faults)
+	}
+	return fleet.Cluster{}, fmt.Errorf("cluster %q: %w in the fleet repo", name, fleet.ErrNotFound)
+}
+
+// one renders a cluster with those of the deltas that are for it. Where there is no
+// rendering the problems say why.
+func one(repo fleet.Repo, c fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
+	own, err := fleet.DeltasFor(c, deltas)
+	if err != nil {
+		return nil, nil, err
+	}
+	rendering, problems := repo.Render(c, own)
+	if rendering == nil && repo.Failed() { // what it lacks may follow from that
+		problems = append(problems, repo.Problems()...).Sort()
+	}
+	return rendering, problems, nil
 }
 
 func printInputs(w io.Writer, r *fleet.Rendering, o renderOptions) error {
