@@ -163,8 +163,8 @@ func (f *Fleet) serveBase(ctx context.Context, b *base, earlier *View) error {
 		// Another version rendered it for everybody. Whom this one can serve it does.
 		problems = append(problems, b.repo.Problems()...).Sort()
 		f.log.Error("release is not good for some clusters with this version of Tributary; they are not served",
-			"revision", b.release.Revision, "clusters", len(next.failing(problems)), "err", strings.ReplaceAll(problems.Faults().Error(), "\n", "; "))
-		next.lose(problems)
+			"revision", b.release.Revision, "clusters", len(next.failing()), "err", strings.ReplaceAll(problems.Faults().Error(), "\n", "; "))
+		next.lose()
 	}
 	f.publish(next)
 	f.log.Info("release is taken up", "revision", b.release.Revision, "generation", next.generation, "clusters", len(next.members))
@@ -178,10 +178,10 @@ func (v *View) isPartial() bool {
 }
 
 // lose has clusters without a rendering known, and not served.
-func (v *View) lose(problems Problems) {
+func (v *View) lose() {
 	for i, m := range v.members {
 		if m.lost == nil && m.Counts == nil {
-			v.members[i] = m.loses(problems)
+			v.members[i] = m.loses()
 		}
 	}
 }

@@ -143,7 +143,7 @@ func (p *plan) holdBack(ctx context.Context, v, next *View, problems Problems) (
 	}
 	d := newDraft(v.state)
 	var names []string
-	for _, one := range next.failing(problems) {
+	for _, one := range next.failing() {
 		declared, _ := next.declaration(one.Cluster)
 		if old := v.named(one.Cluster); old != nil && next.pins.of(declared) == nil {
 			d.edit(one.Cluster, func(r *ClusterRecord) { r.Stays = v.stay(one, v.generation+1) })

@@ -87,26 +87,30 @@ func (m *Member) rendered(deltas deltaSet) (*Member, Problems) {
 		return m.with(rendering), found
 	case m.State == OrphanedState:
 		// It was rendered once, by another version. Nothing else is to wait for it.
-		return m.loses(found), found.Warnings()
+		return m.failedBy(found).loses(), found.Warnings()
 	}
-	if len(found.Faults()) == 0 && len(m.base.repo.Problems().Faults()) == 0 {
+	if len(found.Faults()) == 0 {
 		// Without it the cluster would become unknown to its own operator; nothing
 		// may rest on a renderer never doing that.
 		found = append(found, Problem{File: m.Cluster.File, Cluster: m.Cluster.Name, Message: "is rendered to nothing, for no reason given; please report this"})
 	}
-	return m, found
+	return m.failedBy(found), found
+}
+
+// failedBy is the member without a rendering.
+func (m *Member) failedBy(found Problems) *Member {
+	next := *m
+	next.Counts, next.fault = nil, Problem{}
+	if faults := found.Faults(); len(faults) > 0 {
+		next.fault = faults[0]
+	}
+	return &next
 }
 
 // loses is the member of which it is known who it is, and not what it is to have.
-func (m *Member) loses(problems Problems) *Member {
+func (m *Member) loses() *Member {
 	next := *m
-	next.lost = fmt.Errorf("cluster %q: %w: its release of %s %w", m.Cluster.Name, ErrNotReady, m.base.release.Revision, errLost)
-	for _, p := range problems.Faults() {
-		if p.Cluster == "" || p.Cluster == m.Cluster.Name {
-			next.lost = fmt.Errorf("%w: %s", next.lost, p)
-			break
-		}
-	}
+	next.lost = fmt.Errorf("cluster %q: %w: its release of %s %w: %s", m.Cluster.Name, ErrNotReady, m.base.release.Revision, errLost, m.fault)
 	return &next
 }
 

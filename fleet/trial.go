@@ -90,7 +90,7 @@ func (f *Fleet) settle(ctx context.Context, next, before *View, c *Change, d *dr
 	if err != nil {
 		return nil, nil, err
 	}
-	failing := next.failing(problems)
+	failing := next.failing()
 	for _, one := range b.unreadable(before) {
 		if names == nil || names[one.Cluster] {
 			failing = append(failing, one)
@@ -107,7 +107,7 @@ func (f *Fleet) settle(ctx context.Context, next, before *View, c *Change, d *dr
 	if err != nil {
 		return nil, nil, err
 	}
-	next.lose(more)
+	next.lose()
 	return failing, append(problems, more...).Sort(), nil
 }
 
@@ -138,51 +138,35 @@ func (v *View) stay(one FailingCluster, generation int64) *Stay {
 
 // failing are the members that there is no rendering of, with the first fault that
 // says why.
-func (v *View) failing(problems Problems) []FailingCluster {
+func (v *View) failing() []FailingCluster {
 	var all []FailingCluster
 	for _, m := range v.members {
 		if m.lost == nil && m.Counts == nil {
-			all = append(all, FailingCluster{Cluster: m.Cluster.Name, Reason: m.fault(problems)})
+			all = append(all, FailingCluster{Cluster: m.Cluster.Name, Reason: m.fault.String()})
 		}
 	}
 	return all
 }
 
-// fault is why there is no rendering of a member.
-func (m *Member) fault(problems Problems) string {
-	for _, p := range problems.Faults() {
-		if p.Cluster == m.Cluster.Name {
-			return p.String()
-		}
-	}
-	if faults := m.base.repo.Problems().Faults(); len(faults) > 0 {
-		return faults[0].String()
-	}
-	return "it is rendered to nothing, for no reason given; please report this"
-}
-
 // unreadable are the clusters whose files cannot be read with the release: those that
-// it can tell by name, and those that were in a file which has a fault now.
+// it can tell by name, and those that were in a file which cannot be read now.
 func (b *base) unreadable(before *View) []FailingCluster {
 	var all []FailingCluster
 	broken := b.repo.Broken()
 	for name, p := range broken {
 		all = append(all, FailingCluster{Cluster: name, Reason: p.String()})
 	}
-	faults := map[string]Problem{}
-	for _, p := range b.repo.Problems().Faults() {
-		if _, told := faults[p.File]; !told {
-			faults[p.File] = p
-		}
-	}
 	if before == nil {
 		return all
 	}
 	for _, m := range before.members {
-		name := m.Cluster.Name
+		name, file := m.Cluster.Name, m.Cluster.File
 		_, there := b.clusters[name]
 		_, told := broken[name]
-		if p, fault := faults[m.Cluster.File]; fault && !there && !told && m.State == Active && m.Cluster.File != "" {
+		if there || told || m.State != Active || file == "" {
+			continue
+		}
+		if p := b.repo.Unread(file); p != nil {
 			all = append(all, FailingCluster{Cluster: name, Reason: p.String()})
 		}
 	}

@@ -12,9 +12,9 @@ import (
 // long as it likes.
 type View struct {
 	state
-	base  *base                // the live release
-	bases map[releaseKey]*base // all that clusters are on, or may be
-	release *Release           // the live one, as the log has it; nil where there is no log
+	base    *base                // the live release
+	bases   map[releaseKey]*base // all that clusters are on, or may be
+	release *Release             // the live one, as the log has it; nil where there is no log
 	// members are all clusters, sorted by name, and byName has their places by name
 	// and by dns.
 	members []*Member
@@ -35,6 +35,7 @@ type Member struct {
 	base      *base
 	tombstone *Tombstone // of a decommissioned one
 	lost      error      // why it cannot be served; nil for nearly all
+	fault     Problem    // why there is no rendering, where Counts is nil
 	bodies    map[string]*Body
 	marks     *marks
 }
