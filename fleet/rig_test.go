@@ -26,7 +26,8 @@ import (
 
 // acme is a fleet of the clusters ann and bob in dev and cid in prod, with the
 // apps web and db and the deployment front. Pairs of path and content replace its
-// files, or add to them.
+// files, or add to them. Its guard lets everything pass, but for clusters that a release is
+// not good for.
 func acme(files ...string) fstest.MapFS {
 	tree := fstest.MapFS{}
 	put := func(path, content string) { tree[path] = &fstest.MapFile{Data: []byte(content)} }
@@ -34,6 +35,7 @@ func acme(files ...string) fstest.MapFS {
 kind: Fleet
 metadata: {name: acme}
 spec:
+  guard: {removedPerCluster: 100%, removedPerFleet: 100%, failingClusters: 0, allowEmptySets: true, allowVanishedSets: true, allowOrphanedParts: true}
   inputs:
   - {name: apps, kind: App, schema: schemas/app.json}
   - {name: deployments, kind: Deployment, fields: {manifest: .}}
