@@ -12,8 +12,11 @@ type Poll struct {
 	Generation int64 `json:"generation"`
 	// Release is the ID of the release that it was given.
 	Release string `json:"release,omitempty"`
-	// Every is how often it comes, smoothed, in whole milliseconds; 0 where that is not known yet.
+	// Every is how often the cluster polls the set, smoothed, in whole milliseconds,
+	// whichever server answers; 0 where that is not known yet.
 	Every time.Duration `json:"every,omitempty"`
+	// Gap is how long it was after the poll before; 0 where none is known.
+	Gap time.Duration `json:"-"`
 	// Agent is the User-Agent of who polled.
 	Agent string `json:"agent,omitempty"`
 }

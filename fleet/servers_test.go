@@ -234,7 +234,7 @@ func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
 	all, _ := several(t, 2)
 	now := time.Now()
 	all[0].member("ann").Polled("apps", now, 7, "flux-operator/v0.58.1")
-	want := fleet.Poll{Cluster: "ann", Set: "apps", At: now.UTC().Truncate(time.Microsecond), Generation: 7, Agent: "flux-operator/v0.58.1"}
+	want := fleet.Poll{Cluster: "ann", Set: "apps", At: now.UTC().Truncate(time.Microsecond), Generation: 7, Release: all[0].member("ann").Release().ID, Agent: "flux-operator/v0.58.1"}
 	for _, r := range all {
 		r.await("the poll", func() bool {
 			polls := r.Polls(t.Context(), "ann", "bob")

@@ -81,7 +81,8 @@ type Tracker interface {
 	// SavePolls keeps polls, and when tokens were last used by ID. What is there and
 	// is later stays.
 	SavePolls(ctx context.Context, polls []Poll, uses map[string]time.Time) error
-	// Polls returns the last polls of clusters, sorted by set.
+	// Polls returns the last polls of clusters, of all where they are nil, sorted by
+	// cluster and set.
 	Polls(ctx context.Context, clusters []string) ([]Poll, error)
 	// Uses returns when tokens were last used, by ID.
 	Uses(ctx context.Context) (map[string]time.Time, error)

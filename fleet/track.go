@@ -66,23 +66,36 @@ func (t *tracker) use(token string) *atomic.Int64 {
 	return u
 }
 
+// of is the mark of a set.
+func (m *marks) of(set string) *mark {
+	k, ok := m.sets.Load(set)
+	if !ok {
+		k, _ = m.sets.LoadOrStore(set, &mark{})
+	}
+	return k.(*mark)
+}
+
 // longestAgent is how much of a User-Agent is kept, in bytes.
 const longestAgent = 128
 
 // Polled notes that the member polled a set that it has, and was answered at a
 // generation.
 func (m *Member) Polled(set string, now time.Time, generation int64, agent string) {
-	k, ok := m.marks.sets.Load(set)
-	if !ok {
-		k, _ = m.marks.sets.LoadOrStore(set, &mark{})
-	}
 	if len(agent) > longestAgent {
 		agent = agent[:longestAgent]
 	}
-	k.(*mark).last.Store(&Poll{
+	p := &Poll{
 		Cluster: m.Cluster.Name, Set: set, At: now.UTC().Truncate(time.Microsecond), Generation: generation,
 		Agent: strings.ReplaceAll(strings.ToValidUTF8(agent, "\uFFFD"), "\x00", "\uFFFD"),
-	})
+	}
+	if m.tombstone == nil { // else it was given that it is to have nothing
+		p.Release = m.base.release.ID
+	}
+	k := m.marks.of(set)
+	if before := k.last.Load(); before != nil {
+		p.after(before)
+	}
+	k.last.Store(p) // of two at once either may be the last
 }
 
 // saveInterval is how often polls and uses are saved: other servers know of them
@@ -93,12 +106,13 @@ const saveInterval = time.Second
 // the database would log each try.
 const refusedInterval = 5 * time.Minute
 
-// savePolls saves them now and then, until ctx ends, and then what is left.
+// savePolls takes up those that were saved before, and then saves them now and then,
+// until ctx ends, and what is left.
 func (f *Fleet) savePolls(ctx context.Context) {
 	if f.cfg.Store == nil {
 		return
 	}
-	pause := saveInterval
+	primed, pause := f.marks.learn(ctx, f.cfg.Store, nil) == nil, saveInterval
 	for down := false; ; {
 		select {
 		case <-ctx.Done():
@@ -109,6 +123,9 @@ func (f *Fleet) savePolls(ctx context.Context) {
 		case <-time.After(pause):
 		}
 		err := f.marks.save(ctx, f.cfg.Store)
+		if !primed {
+			primed = f.marks.learn(ctx, f.cfg.Store, nil) == nil
+		}
 		if err != nil && !down && ctx.Err() == nil {
 			f.log.Warn("last polls are not saved, so that other servers do not know of them", "err", err)
 		}
@@ -119,12 +136,17 @@ func (f *Fleet) savePolls(ctx context.Context) {
 	}
 }
 
-// save gives the store what it does not have.
+// save gives the store what it does not have, once it is known what others have saved
+// of the same clusters.
 func (t *tracker) save(ctx context.Context, store Tracker) error {
-	polls, uses := t.unsaved()
-	if len(polls)+len(uses) == 0 {
+	if polls, uses := t.unsaved(); len(polls) > 0 {
+		if err := t.learn(ctx, store, clustersOf(polls)); err != nil {
+			return err
+		}
+	} else if len(uses) == 0 {
 		return nil
 	}
+	polls, uses := t.unsaved()
 	err := ask(ctx, func(ctx context.Context) error { return store.SavePolls(ctx, values(polls), times(uses)) })
 	if err != nil {
 		return err
@@ -158,6 +180,14 @@ func (t *tracker) unsaved() (map[*mark]*Poll, map[string]int64) {
 	return polls, uses
 }
 
+func clustersOf(polls map[*mark]*Poll) []string {
+	names := map[string]bool{}
+	for _, p := range polls {
+		names[p.Cluster] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
 func values(polls map[*mark]*Poll) []Poll {
 	var all []Poll
 	for _, p := range polls {
@@ -176,8 +206,17 @@ func times(micros map[string]int64) map[string]time.Time {
 
 // Polls returns the last polls of clusters by cluster, sorted by set: those that
 // this server answered, and those that others have saved. Where the store is away
-// it is the former.
+// it is what this one knows.
 func (f *Fleet) Polls(ctx context.Context, clusters ...string) map[string][]Poll {
+	polls, err := f.lastPolls(ctx, clusters)
+	if err != nil {
+		f.log.Warn("last polls of other servers are not known", "err", err)
+	}
+	return polls
+}
+
+// lastPolls does so too, and returns an error where it is what this server knows.
+func (f *Fleet) lastPolls(ctx context.Context, clusters []string) (map[string][]Poll, error) {
 	all := map[string]map[string]Poll{}
 	note := func(p Poll) {
 		if all[p.Cluster] == nil {
@@ -187,15 +226,13 @@ func (f *Fleet) Polls(ctx context.Context, clusters ...string) map[string][]Poll
 			all[p.Cluster][p.Set] = p
 		}
 	}
-	if f.cfg.Store != nil {
+	var err error
+	if f.cfg.Store != nil && len(clusters) > 0 {
 		var saved []Poll
-		err := askFor(ctx, extraTime, func(ctx context.Context) (err error) {
+		err = askFor(ctx, extraTime, func(ctx context.Context) (err error) {
 			saved, err = f.cfg.Store.Polls(ctx, clusters)
 			return err
 		})
-		if err != nil {
-			f.log.Warn("last polls of other servers are not known", "err", err)
-		}
 		for _, p := range saved {
 			note(p)
 		}
@@ -212,5 +249,5 @@ func (f *Fleet) Polls(ctx context.Context, clusters ...string) map[string][]Poll
 	for name, bySet := range all {
 		sorted[name] = slices.SortedFunc(maps.Values(bySet), func(a, b Poll) int { return cmp.Compare(a.Set, b.Set) })
 	}
-	return sorted
+	return sorted, err
 }

@@ -10,21 +10,24 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
+const pollColumns = `cluster, input_set, polled_at, generation, release, comes_every, gap, agent`
+
 // SavePolls keeps polls and uses, unless what is there is later: several servers
 // answer one cluster.
 func (s *Store) SavePolls(ctx context.Context, polls []fleet.Poll, uses map[string]time.Time) error {
-	rows := make([]any, 0, 5*len(polls))
+	rows := make([]any, 0, 8*len(polls))
 	for _, p := range sorted(polls) {
-		rows = append(rows, p.Cluster, p.Set, p.At.UnixMicro(), p.Generation, p.Agent)
+		rows = append(rows, p.Cluster, p.Set, p.At.UnixMicro(), p.Generation, p.Release, p.Every.Microseconds(), p.Gap.Microseconds(), p.Agent)
 	}
 	used := make([]any, 0, 2*len(uses))
 	for _, id := range sortedKeys(uses) {
 		used = append(used, id, uses[id].UnixMicro())
 	}
 	return s.write(ctx, "polls", func(ctx context.Context, tx *sql.Tx) error {
-		err := s.insertRows(ctx, tx, "polls (cluster, input_set, polled_at, generation, agent)",
-			` ON CONFLICT (cluster, input_set) DO UPDATE SET polled_at = excluded.polled_at, generation = excluded.generation, agent = excluded.agent
-			WHERE polls.polled_at < excluded.polled_at`, 5, rows)
+		err := s.insertRows(ctx, tx, "polls ("+pollColumns+")",
+			` ON CONFLICT (cluster, input_set) DO UPDATE SET polled_at = excluded.polled_at, generation = excluded.generation,
+				release = excluded.release, comes_every = excluded.comes_every, gap = excluded.gap, agent = excluded.agent
+			WHERE polls.polled_at < excluded.polled_at`, 8, rows)
 		if err != nil {
 			return err
 		}
@@ -50,30 +53,41 @@ func sortedKeys(uses map[string]time.Time) []string {
 	return ids
 }
 
-// Polls returns the last polls of clusters, sorted by cluster and set.
+// Polls returns the last polls of clusters, sorted by cluster and set; of all where
+// they are nil.
 func (s *Store) Polls(ctx context.Context, clusters []string) ([]fleet.Poll, error) {
 	var found []fleet.Poll
-	err := s.read(ctx, "polls", func(tx *sql.Tx) error {
+	err := s.read(ctx, "polls", func(tx *sql.Tx) (err error) {
+		if clusters == nil {
+			found, err = pollsIn(ctx, tx, found, "")
+			return err
+		}
 		for chunk := range slices.Chunk(clusters, mostRows) {
 			var names []any
 			for _, name := range chunk {
 				names = append(names, name)
 			}
-			err := each(ctx, tx, func(rows *sql.Rows) error {
-				var p fleet.Poll
-				var at int64
-				err := rows.Scan(&p.Cluster, &p.Set, &at, &p.Generation, &p.Agent)
-				p.At = time.UnixMicro(at).UTC()
-				found = append(found, p)
-				return err
-			}, `SELECT cluster, input_set, polled_at, generation, agent FROM polls WHERE cluster IN `+placeholders(1, len(names)), names...)
-			if err != nil {
+			if found, err = pollsIn(ctx, tx, found, ` WHERE cluster IN `+placeholders(1, len(names)), names...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return sorted(found), err
+}
+
+// pollsIn adds those that a condition finds.
+func pollsIn(ctx context.Context, tx *sql.Tx, found []fleet.Poll, where string, args ...any) ([]fleet.Poll, error) {
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var p fleet.Poll
+		var at, every, gap int64
+		err := rows.Scan(&p.Cluster, &p.Set, &at, &p.Generation, &p.Release, &every, &gap, &p.Agent)
+		p.At = time.UnixMicro(at).UTC()
+		p.Every, p.Gap = time.Duration(every)*time.Microsecond, time.Duration(gap)*time.Microsecond
+		found = append(found, p)
+		return err
+	}, `SELECT `+pollColumns+` FROM polls`+where, args...)
+	return found, err
 }
 
 // Uses returns when tokens were last used.

@@ -218,7 +218,7 @@ func listenersHearOrCannot(t *testing.T, open Database) {
 func lastPollStays(t *testing.T, open Database) {
 	s, other := open(t, time.Now), open(t, time.Now)
 	poll := func(cluster, set string, after time.Duration, generation int64) fleet.Poll {
-		return fleet.Poll{Cluster: cluster, Set: set, At: noon.Add(after), Generation: generation, Agent: strange}
+		return fleet.Poll{Cluster: cluster, Set: set, At: noon.Add(after), Generation: generation, Release: strange, Every: time.Duration(generation) * time.Minute, Gap: time.Duration(generation) * time.Second, Agent: strange}
 	}
 	save := func(s Store, use time.Duration, polls ...fleet.Poll) {
 		if err := s.SavePolls(t.Context(), polls, map[string]time.Time{"a": noon.Add(use)}); err != nil {

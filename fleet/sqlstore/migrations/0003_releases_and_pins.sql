@@ -54,6 +54,8 @@ CREATE TABLE impacts (
     document TEXT NOT NULL
 );
 
--- How often somebody polls, in microseconds; 0 where that is not known.
+-- What a poll was given, how often the cluster comes, and how long this one came after
+-- the one before, in microseconds; 0 where that is not known.
 ALTER TABLE polls ADD COLUMN release TEXT NOT NULL DEFAULT '';
 ALTER TABLE polls ADD COLUMN comes_every BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE polls ADD COLUMN gap BIGINT NOT NULL DEFAULT 0;
