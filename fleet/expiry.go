@@ -31,8 +31,13 @@ func (f *Fleet) withdrawExpired(ctx context.Context) {
 func (f *Fleet) untilExpiry() time.Duration {
 	wait := time.Minute
 	f.mu.Lock()
-	deltas := f.head.deltas
+	deltas, pins := f.head.deltas, f.head.pins
 	f.mu.Unlock()
+	for _, p := range pins.order {
+		if p.ExpiresAt != nil && !p.expired(f.cfg.Now()) {
+			wait = min(wait, p.ExpiresAt.Sub(f.cfg.Now()))
+		}
+	}
 	for _, d := range deltas.byID {
 		if d.ExpiresAt != nil && !d.expired(f.cfg.Now()) {
 			wait = min(wait, d.ExpiresAt.Sub(f.cfg.Now()))
@@ -44,6 +49,7 @@ func (f *Fleet) untilExpiry() time.Duration {
 // withdraw takes away the deltas of a view that have expired, each as a change of
 // its own. One without which what is left could not be served stays in force.
 func (f *Fleet) withdraw(ctx context.Context, v *View) {
+	f.unpinExpired(ctx, v)
 	overdue := map[string]string{}
 	for _, d := range v.deltas.list() {
 		if !d.expired(f.cfg.Now()) {
@@ -61,6 +67,25 @@ func (f *Fleet) withdraw(ctx context.Context, v *View) {
 		}
 	}
 	f.tellOverdue(overdue)
+}
+
+// unpinExpired takes away pins whose time has come.
+func (f *Fleet) unpinExpired(ctx context.Context, v *View) {
+	for _, p := range v.pins.list() {
+		if !p.expired(f.cfg.Now()) {
+			continue
+		}
+		w := Write{Actor: OwnActor, Reason: "expired at " + p.ExpiresAt.UTC().Format(time.RFC3339), holder: f.holder()}
+		_, err := f.write(ctx, w, Withdrawn, func(now *View) (plan, error) {
+			if p := now.pins.byName[p.Name]; p != nil && p.expired(f.cfg.Now()) {
+				return plan{pins: []PinChange{{Pin: p.Name, Before: p}}}, nil
+			}
+			return plan{}, nil
+		})
+		if err != nil && ctx.Err() == nil {
+			f.log.Error("expired pin stays in force", "pin", p.Name, "err", strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
 }
 
 // dropExpired is the change that takes a delta away, unless it was given another
