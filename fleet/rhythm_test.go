@@ -33,6 +33,7 @@ func TestRhythmIsThatOfTheCluster(t *testing.T) {
 		{"an outage", append(times(5, 10*time.Minute), day, 10*time.Minute), 10 * time.Minute, 15 * time.Minute},
 		{"of a slow one", append(times(20, day), 7*day, day), 23 * time.Hour, 36 * time.Hour},
 		{"an outage at first", append(times(1, 30*day), times(24, 10*time.Minute)...), 10 * time.Minute, 40 * time.Minute},
+		{"two outages in a row", slices.Concat(times(5, 10*time.Minute), times(2, day), times(100, 10*time.Minute)), 10 * time.Minute, 40 * time.Minute},
 		{"retries", append(times(5, 10*time.Minute), times(50, time.Second)...), 9*time.Minute + 30*time.Second, 10 * time.Minute},
 		{"an outage after retries", slices.Concat(times(5, 10*time.Minute), times(3, time.Second), times(1, day)), 9 * time.Minute, 15 * time.Minute},
 		{"retries of one that boots", []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 10 * time.Minute, 10 * time.Minute}, 9 * time.Minute, 10 * time.Minute},

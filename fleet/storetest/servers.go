@@ -237,6 +237,13 @@ func lastPollStays(t *testing.T, open Database) {
 			t.Errorf("Polls = %+v, want %+v at %d", got, want, i)
 		}
 	}
+	all, err := s.Polls(t.Context(), nil)
+	if err != nil || len(all) != 3 || all[0].Cluster != "eu-01" || all[2] != poll("us-01", "a", 0, 1) {
+		t.Errorf("Polls of all = %+v, %v, want the 3 there are", all, err)
+	}
+	if none, err := s.Polls(t.Context(), []string{}); err != nil || len(none) > 0 {
+		t.Errorf("Polls of nobody = %+v, %v", none, err)
+	}
 	uses, err := other.Uses(t.Context())
 	if err != nil {
 		t.Fatal(err)
