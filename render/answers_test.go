@@ -109,7 +109,7 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				bodies[m.Cluster.Name+"/"+set] = string(body.JSON) + string(body.Gzip) + body.ETag
+				bodies[m.Cluster.Name+"/"+set] = string(body.JSON) + string(body.Gzip()) + body.ETag
 			}
 		}
 		if first == nil {

@@ -26,7 +26,7 @@ var (
 func write(w http.ResponseWriter, r *http.Request, contentType []string, body *fleet.Body, of stamp) int {
 	payload, tag, packed := body.JSON, body.ETag, false
 	if takesGzip(r.Header["Accept-Encoding"]) {
-		payload, tag, packed = body.Gzip, body.GzipETag, true
+		payload, tag, packed = body.Gzip(), body.GzipETag, true
 	}
 	known, matches := match(r.Header["If-None-Match"], tag, body)
 	if matches {
