@@ -57,8 +57,9 @@ func (r *Repo) renderWith(c fleet.Cluster, p fleet.Placement, parts []part) (out
 		return outcome{problems: problems}
 	}
 	rendering := &fleet.Rendering{Placement: p, Inputs: make(map[string]fleet.InputSet, len(r.sets))}
-	for _, o := range objects {
-		rendering.Objects = append(rendering.Objects, o.Object)
+	rendering.Objects = make([]fleet.Object, len(objects))
+	for i, o := range objects {
+		rendering.Objects[i] = o.Object
 	}
 	identity, err := encode(c.Identity())
 	if err != nil {
@@ -155,7 +156,7 @@ func (r *Repo) readPatches(c fleet.Cluster, patches []part) ([]*patch, fleet.Pro
 	var problems fleet.Problems
 	for i := range patches {
 		p := *patches[i].patch
-		read, err := once(&r.patches, patchKey(p), func() (*patch, error) { return readPatch(p) })
+		read, err := once(r.texts, patchKey(p), func() (*patch, error) { return readPatch(p) })
 		if err != nil {
 			problems = append(problems, patches[i].problem(c, err))
 		}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -63,37 +64,77 @@ func (o *inlineObject) decodeNode(d *document, path string, n *yaml.Node) {
 	o.text = text
 }
 
-// readClusterFile reads the clusters of a file, those with a fault as well. The last
-// of what it returns is why not all of them can be told; nil where they can.
-func readClusterFile(tree fs.FS, name string) (clusters []*declared, problems fleet.Problems, nameless *fleet.Problem) {
+// clusterFile is a file of clusters, those with a fault as well.
+type clusterFile struct {
+	name     string
+	clusters []*declared
+	problems fleet.Problems
+	// nameless is why not all of its clusters can be told; nil where they can.
+	nameless *fleet.Problem
+}
+
+func (f *clusterFile) read(tree fs.FS, texts *memo) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			clusters, problems, nameless = unread(panicked(name, reason))
+			f.refuse(panicked(f.name, reason))
 		}
 	}()
-	data, err := readBounded(tree, name)
+	data, err := readBounded(tree, f.name)
 	if err != nil {
-		return unread(fleet.Problem{File: name, Message: missing(err, "is it a link?")})
+		f.refuse(fleet.Problem{File: f.name, Message: missing(err, "is it a link?")})
+		return
 	}
-	docs, problems := parseDocuments(name, data)
-	if len(problems) > 0 {
-		return nil, problems, &problems[0]
+	key := clusterText{f.name, sha256.Sum256(data)}
+	if known, ok := texts.load(key); ok {
+		for _, c := range known.([]fleet.Cluster) {
+			f.clusters = append(f.clusters, &declared{Cluster: c})
+		}
+		return
 	}
-	if len(docs) == 0 {
-		return unread(fleet.Problem{File: name, Message: "holds no cluster; remove the file if that is meant"})
+	f.parse(tree, data)
+	if clusters, alone := f.textual(); alone {
+		texts.store(key, clusters, maxMemo)
+	}
+}
+
+// clusterText is what a file of clusters says, and where it stands.
+type clusterText struct {
+	name string
+	sum  [sha256.Size]byte
+}
+
+// textual tells whether what was read depends on the text alone, and not on the
+// directories that there are.
+func (f *clusterFile) textual() (clusters []fleet.Cluster, alone bool) {
+	for _, c := range f.clusters {
+		if c.Overlay != "" || len(c.Components) > 0 {
+			return nil, false
+		}
+		clusters = append(clusters, c.Cluster)
+	}
+	return clusters, len(f.problems) == 0
+}
+
+func (f *clusterFile) parse(tree fs.FS, data []byte) {
+	docs, problems := parseDocuments(f.name, data)
+	switch {
+	case len(problems) > 0:
+		f.refuse(problems...)
+	case len(docs) == 0:
+		f.refuse(fleet.Problem{File: f.name, Message: "holds no cluster; remove the file if that is meant"})
 	}
 	for _, d := range docs {
 		c := readCluster(d, tree)
-		clusters, problems = append(clusters, c), append(problems, d.problems...)
-		if c.Name == "" && nameless == nil {
-			nameless = c.fault
+		f.clusters, f.problems = append(f.clusters, c), append(f.problems, d.problems...)
+		if c.Name == "" && f.nameless == nil {
+			f.nameless = c.fault
 		}
 	}
-	return clusters, problems, nameless
 }
 
-func unread(p fleet.Problem) ([]*declared, fleet.Problems, *fleet.Problem) {
-	return nil, fleet.Problems{p}, &p
+// refuse notes what keeps the whole file from being read.
+func (f *clusterFile) refuse(problems ...fleet.Problem) {
+	f.clusters, f.problems, f.nameless = nil, problems, &problems[0]
 }
 
 func readCluster(d *document, tree fs.FS) *declared {

@@ -136,6 +136,7 @@ func TestFaultsStayWhereTheyAre(t *testing.T) {
 			c.change(tree)
 			after := compileTree(t, tree)
 			checkUntouched(t, before, after, c.failed)
+			checkRemembered(t, regions(), tree)
 			for _, cluster := range c.failed {
 				if why := reason(after, before, cluster); !strings.Contains(why, c.why) {
 					t.Errorf("cluster %q is kept back by %q, want by %q", cluster, why, c.why)

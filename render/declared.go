@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -19,21 +22,22 @@ type declared struct {
 
 // readClusters reads every cluster file. Clusters with a problem of their own are left
 // out of the list, so that one fault is told once, and noted in whom faults concern.
-func readClusters(tree fs.FS, whom *concern) ([]fleet.Cluster, fleet.Problems) {
-	var all []*declared
-	whom.unread = map[string]fleet.Problem{}
-	opened := map[string]bool{}
+func readClusters(tree fs.FS, texts *memo, whom *concern) ([]fleet.Cluster, fleet.Problems) {
+	var files []*clusterFile
 	problems := eachYAML(tree, clustersDir, func(name string) fleet.Problems {
-		found, wrong, nameless := readClusterFile(tree, name)
-		if nameless != nil {
-			whom.unread[name] = *nameless
-		}
-		all, opened[name] = append(all, found...), true
-		return wrong
+		files = append(files, &clusterFile{name: name})
+		return nil
 	})
-	for _, p := range problems {
-		if !opened[p.File] { // the walk did not come so far
-			whom.unread[p.File] = p
+	whom.unread = map[string]fleet.Problem{}
+	for _, p := range problems { // the walk came no further
+		whom.unread[p.File] = p
+	}
+	readFiles(tree, texts, files)
+	var all []*declared
+	for _, f := range files {
+		all, problems = append(all, f.clusters...), append(problems, f.problems...)
+		if f.nameless != nil {
+			whom.unread[f.name] = *f.nameless
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *declared) int { return strings.Compare(a.Name, b.Name) })
@@ -41,6 +45,19 @@ func readClusters(tree fs.FS, whom *concern) ([]fleet.Cluster, fleet.Problems) {
 	var clusters []fleet.Cluster
 	clusters, whom.broken = apart(all)
 	return clusters, problems
+}
+
+// readFiles reads files side by side, because a large fleet has thousands.
+func readFiles(tree fs.FS, texts *memo, files []*clusterFile) {
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, f := range files {
+		group.Go(func() error {
+			f.read(tree, texts)
+			return nil
+		})
+	}
+	_ = group.Wait() // what is wrong is told in the files
 }
 
 // clashes are the names and dns that more than one document has. None of those is

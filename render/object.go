@@ -30,31 +30,46 @@ type object struct {
 }
 
 // objects converts a finished build. The caller is in withKustomize.
-func (r *Repo) objects(m resmap.ResMap) ([]*object, error) {
-	var out []*object
+func (r *Repo) objects(m resmap.ResMap) ([]*object, error) { return r.read(identify(m)) }
+
+// identified is an object of a build with what only kustomize can tell of it.
+type identified struct {
+	*resource.Resource
+	id      resid.ResId
+	unknown bool
+}
+
+// identify is the part of converting a build that is in withKustomize.
+func identify(m resmap.ResMap) []identified {
+	var out []identified
 	for _, res := range m.Resources() {
-		o, err := r.object(res)
+		id := res.CurId()
+		meta := kyaml.TypeMeta{APIVersion: id.ApiVersion(), Kind: id.Kind}
+		out = append(out, identified{res, id, openapi.SchemaForResourceType(meta) == nil})
+	}
+	return out
+}
+
+// read is the part that need not be: it makes values of the objects, in kustomize's
+// own reading of scalars.
+func (r *Repo) read(found []identified) ([]*object, error) {
+	var out []*object
+	for _, res := range found {
+		data, err := res.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", title(res.id), err)
+		}
+		value, err := decodeJSON(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", title(res.id), err)
+		}
+		o, err := r.newObject(&object{id: res.id, unknown: res.unknown}, value)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, o)
 	}
 	return out, nil
-}
-
-// object converts what kustomize holds, in kustomize's own reading of scalars.
-func (r *Repo) object(res *resource.Resource) (*object, error) {
-	id := res.CurId()
-	data, err := res.MarshalJSON()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", title(id), err)
-	}
-	value, err := decodeJSON(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", title(id), err)
-	}
-	meta := kyaml.TypeMeta{APIVersion: id.ApiVersion(), Kind: id.Kind}
-	return r.newObject(&object{id: id, unknown: openapi.SchemaForResourceType(meta) == nil}, value)
 }
 
 // newObject completes an object from its value. It needs no kustomize.

@@ -12,12 +12,17 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Renderer compiles fleet repos. It has no state; the zero value is ready.
-type Renderer struct{}
+// Renderer compiles fleet repos. The zero value is ready.
+type Renderer struct{ readings *readings }
+
+// NewRenderer returns a Renderer that remembers what it read of cluster files and patches
+// when it compiles the next revision, in which few of them differ. What they say depends
+// on their text alone, so it makes no difference but time.
+func NewRenderer() Renderer { return Renderer{&readings{}} }
 
 // Compile implements fleet.Renderer.
-func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err error) {
-	r := &Repo{tree: tree, stacks: map[string]*stack{}, guard: fleet.DefaultGuard()}
+func (renderer Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err error) {
+	r := &Repo{tree: tree, stacks: map[string]*stack{}, guard: fleet.DefaultGuard(), texts: renderer.readings.next()}
 	r.concern = concern{everybody: true, absent: map[string]fleet.Problem{}, stacks: map[string]fleet.Problems{}}
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -27,7 +32,7 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err e
 		}
 	}()
 	spec, problems := readFleet(tree)
-	clusters, more := readClusters(tree, &r.concern)
+	clusters, more := readClusters(tree, r.texts, &r.concern)
 	resourceSets, wrong := readResourceSets(tree)
 	r.problems = slices.Concat(problems, more, wrong).Sort()
 	if spec == nil {
@@ -44,15 +49,7 @@ func (Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err e
 	r.guard = fleet.Guard(spec.Spec.Guard)
 	r.placement, r.clusters = spec.Spec.Placement, clusters
 	r.resourceSets = resourceSets
-	vetting := newVetting(tree) // each kustomization once for all stacks
-	for _, c := range r.clusters {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		r.prepare(c, vetting)
-	}
-	r.problems = r.problems.Sort()
-	return r, ctx.Err()
+	return r, r.prepare(ctx)
 }
 
 // panicked is the problem of a tree on which a library or Tributary itself
@@ -72,7 +69,7 @@ type Repo struct {
 	resourceSets []fleet.Object
 	stacks       map[string]*stack // by stackKey; nil where one cannot be built
 	derived      derived           // by stackKey: with components of deltas
-	patches      memo              // by patchText: what readPatch gave
+	texts        *memo             // by patchText: what readPatch gave; by clusterText: clusters
 	resources    memo              // by resourceText: what readResource gave
 	roots        sync.Map          // by file: what rootsOf gave
 	problems     fleet.Problems
@@ -85,33 +82,6 @@ type noTree struct{}
 // Open finds nothing.
 func (noTree) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-}
-
-// prepare builds the cluster's stack, if no other cluster's is the same.
-func (r *Repo) prepare(c fleet.Cluster, v *vetting) {
-	p, problem := r.place(c)
-	if problem != nil {
-		r.problems = append(r.problems, *problem)
-		return
-	}
-	key := stackKey(p)
-	if _, built := r.stacks[key]; built {
-		return
-	}
-	s, problems := r.tryStack(p, v)
-	r.stacks[key], r.concern.stacks[key] = s, problems
-	r.problems = append(r.problems, problems...)
-}
-
-// tryStack is buildStack, and makes of a panic a fault of the stack alone.
-func (r *Repo) tryStack(p fleet.Placement, v *vetting) (s *stack, problems fleet.Problems) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			v.walking = nil // it ended on the way
-			s, problems = nil, fleet.Problems{panicked(p.Overlay, reason)}
-		}
-	}()
-	return r.buildStack(p, v)
 }
 
 // place applies the placement rules to a cluster.

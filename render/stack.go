@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
@@ -37,32 +38,61 @@ func stackKey(p fleet.Placement) string {
 
 // buildStack vets and builds a placement; the stack is nil where it has a problem.
 func (r *Repo) buildStack(p fleet.Placement, v *vetting) (*stack, fleet.Problems) {
+	s, problems := r.vet(p, v)
+	if s == nil {
+		return nil, problems
+	}
+	return r.raise(s)
+}
+
+// vet returns the stack of a placement as it is before it is built; nil where it must
+// not be.
+func (r *Repo) vet(p fleet.Placement, v *vetting) (*stack, fleet.Problems) {
 	if sound, problems := v.placement(p); !sound {
 		return nil, append(r.misplaced(p), problems...).Sort()
 	}
-	s := &stack{placement: p, vetting: v}
+	return &stack{placement: p, vetting: v}, nil
+}
+
+// raise builds a stack that has been vetted.
+func (r *Repo) raise(s *stack) (*stack, fleet.Problems) {
 	f := s.kustomization()
-	err := withKustomize(func() error {
-		m, err := build(f, stackDir)
-		if err != nil {
-			return err
-		}
-		if s.yaml, err = m.AsYaml(); err != nil || m.Size() == 0 {
-			return err
-		}
-		if m, err = build(layer(s.yaml, nil, nil), layerDir); err != nil {
-			return err
-		}
-		s.objects, err = r.objects(m)
-		return err
-	})
+	err := r.fill(s, f)
 	switch {
 	case err == nil:
 		return s, nil
 	case len(f.refused) > 0:
 		return nil, f.refused
 	}
-	return nil, fleet.Problems{{File: p.Overlay, Message: buildMessage(p, err)}}
+	return nil, fleet.Problems{{File: s.placement.Overlay, Message: buildMessage(s.placement, err)}}
+}
+
+// fill builds, with kustomize to itself no longer than that takes: writing out and
+// reading what it built take as long, and need nothing that kustomize shares.
+func (r *Repo) fill(s *stack, f *filesystem) error {
+	var m resmap.ResMap
+	err := withKustomize(func() (err error) {
+		m, err = build(f, stackDir)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if s.yaml, err = m.AsYaml(); err != nil || m.Size() == 0 {
+		return err
+	}
+	var found []identified
+	err = withKustomize(func() error {
+		m, err := build(layer(s.yaml, nil, nil), layerDir)
+		if err == nil {
+			found = identify(m)
+		}
+		return err
+	})
+	if err == nil {
+		s.objects, err = r.read(found)
+	}
+	return err
 }
 
 const stackDir = "/stack"

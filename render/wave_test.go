@@ -36,13 +36,14 @@ spec:
 // nothing else.
 func TestGuardKeepsDefaults(t *testing.T) {
 	share := func(n int) fleet.Limit { return fleet.Limit{N: n, Percent: true} }
+	byDefault := fleet.DefaultGuard()
 	for text, want := range map[string]fleet.Guard{
 		"":                fleet.DefaultGuard(),
 		"  guard:\n":      fleet.DefaultGuard(),
 		"  guard: {}\n":   fleet.DefaultGuard(),
 		"not: [a, fleet}": fleet.DefaultGuard(),
 		"  guard: {removedPerCluster: 3, failingClusters: null, allowVanishedSets: true}\n": {
-			RemovedPerCluster: fleet.Limit{N: 3}, RemovedPerFleet: share(10), FailingClusters: share(10), AllowVanishedSets: true,
+			RemovedPerCluster: fleet.Limit{N: 3}, RemovedPerFleet: byDefault.RemovedPerFleet, FailingClusters: byDefault.FailingClusters, AllowVanishedSets: true,
 		},
 		"  guard: {removedPerFleet: 0%, failingClusters: \"7%\", removedPerCluster: 0, allowEmptySets: true, allowOrphanedParts: true}\n": {
 			RemovedPerFleet: share(0), FailingClusters: share(7), AllowEmptySets: true, AllowOrphanedParts: true,

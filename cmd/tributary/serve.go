@@ -129,7 +129,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	live := fleet.New(fleet.Config{
-		Source: source, Renderer: render.Renderer{}, Interval: o.interval, Logger: logger, Registerer: registry,
+		Source: source, Renderer: render.NewRenderer(), Interval: o.interval, Logger: logger, Registerer: registry,
 		Store: store, Archive: sources.Archive{}, Retention: o.retention, ReadOnly: o.readOnly,
 	})
 	s, err := server.New(server.Config{
