@@ -1,0 +1,82 @@
+package fleet_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/fstest"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+)
+
+// BenchmarkPrepareRelease prepares a release over 1,000 clusters of 30 inputs, each
+// cluster with a patch of its own, until it could be decided on: compiled, rendered
+// and checked for every cluster, and weighed against what they are served. Of what is
+// served the releases change every input, one of each cluster, or take one of each away.
+func BenchmarkPrepareRelease(b *testing.B) {
+	for _, c := range []struct {
+		name                      string
+		version, one, components  int
+		changed, removed, touched int
+	}{
+		{"every input", 2, 1, 30, 30_000, 0, 1_000},
+		{"one input of each cluster", 1, 2, 30, 1_000, 0, 1_000},
+		{"one input less", 1, 1, 29, 0, 1_000, 1_000},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			s := newScript()
+			s.put("main@1", benchTree(1, 1, 30))
+			renderer := render.NewRenderer()
+			r := start(b, s, openStore(b, sqliteFile(b)), func(cfg *fleet.Config) { cfg.Renderer = renderer })
+			r.awaitRevision("main@1")
+			next := benchTree(c.version, c.one, c.components)
+			for b.Loop() {
+				impact, err := r.Prepare(b.Context(), &fleet.Snapshot{Revision: "main@2", Tree: next})
+				if err != nil || impact == nil || impact.Changed != c.changed || impact.Removed != c.removed || impact.Clusters != c.touched {
+					b.Fatalf("impact = %+v, %v", impact, err)
+				}
+			}
+		})
+	}
+}
+
+// benchTree is a fleet repo with a version of all components, and of one.
+func benchTree(version, one, components int) fstest.MapFS {
+	tree := manyClusters(0)
+	put := func(path, content string) { tree[path] = &fstest.MapFile{Data: []byte(content)} }
+	var objects []byte
+	for i := range components {
+		tag := version
+		if i == 0 {
+			tag = version * one
+		}
+		objects = fmt.Appendf(objects, `---
+apiVersion: example.com/v1
+kind: App
+metadata: {name: app-%02d, labels: {team: platform}}
+spec:
+  namespace: system-%02d
+  source: {oci_url: "oci://registry.example.com/charts/app-%02d", oci_tag: 1.%d.0}
+  depends_on: [cert-manager, external-secrets]
+  values:
+    replicaCount: 2
+    image: {repository: registry.example.com/app-%02d, tag: v1.%d.0}
+    resources: {requests: {cpu: 100m, memory: 128Mi}, limits: {memory: 256Mi}}
+    service: {type: ClusterIP, ports: [{name: http, port: 80}, {name: metrics, port: 9090}]}
+`, i, i, i, tag, i, tag)
+	}
+	put("base/app.yaml", string(objects))
+	for i := range 1_000 {
+		put(fmt.Sprintf("clusters/c%03d.yaml", i), fmt.Sprintf(`apiVersion: tributary/v1alpha1
+kind: Cluster
+metadata: {name: c%03d, labels: {environment: %s, group: g%d}}
+spec:
+  dns: c%03[1]d.k8s.example.com
+  patches:
+  - target: {kind: App, name: app-%02[4]d}
+    patch: |-
+      - {op: replace, path: /spec/values/replicaCount, value: %[3]d}
+`, i, []string{"dev", "prod"}[i%2], i%10, i%29))
+	}
+	return tree
+}
