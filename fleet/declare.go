@@ -39,6 +39,8 @@ func (v *View) mayDeclare(name, dns string) error {
 	case m.State == OrphanedState:
 	case m.Cluster.File != "":
 		return fmt.Errorf("cluster %q: %w: %s declares it; change that file", name, ErrConflict, m.Cluster.File)
+	case v.Declared(m) == nil:
+		return inRepo(name)
 	default:
 		return fmt.Errorf("cluster %q: %w: it is declared already; change it with PATCH", name, ErrConflict)
 	}
@@ -54,6 +56,11 @@ func (v *View) dnsIsFree(name, dns string) error {
 		return fmt.Errorf("dns %q: %w: it is that of cluster %q", dns, ErrConflict, other.Cluster.Name)
 	}
 	return nil
+}
+
+// inRepo is for a cluster whose file cannot be read: it is there all the same.
+func inRepo(name string) error {
+	return fmt.Errorf("cluster %q: %w: the fleet repo declares it, in a file that has a fault; mend that file", name, ErrConflict)
 }
 
 func decommissioned(m *Member) error {
@@ -77,6 +84,9 @@ func (f *Fleet) Redeclare(ctx context.Context, w Write, cluster string, patch []
 			return plan{}, fmt.Errorf("cluster %q: %w: its file has vanished, and it is frozen; declare it through the API (POST /api/v1/clusters), bring its file back, or decommission it", name, ErrConflict)
 		case m.Cluster.File != "":
 			return plan{}, fmt.Errorf("cluster %q: %w: %s declares it; change that file", name, ErrConflict, m.Cluster.File)
+		}
+		if record == nil || record.Declared == nil {
+			return plan{}, inRepo(name)
 		}
 		if err := w.expect(Present{v, m}, false); err != nil {
 			return plan{}, err
@@ -172,7 +182,7 @@ func (f *Fleet) Purge(ctx context.Context, w Write, cluster string) (*Result, er
 		}
 		p := plan{records: []RecordChange{recordChange(v.records[name], nil)}}
 		p.warnings = f.unemptied(ctx, m)
-		p.changes = v.deltas.without(name)
+		p.changes, p.pins = v.deltas.without(name), v.pins.without(name)
 		p.tokens = f.Tokens().endAll(name, f.now())
 		return p, nil
 	})

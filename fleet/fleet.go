@@ -125,6 +125,9 @@ func (f *Fleet) View() (*View, error) {
 	case status.Failed != nil:
 		return nil, fmt.Errorf("fleet: %w: revision %s has faults: %d",
 			ErrNotReady, status.Failed.Revision, len(status.Failed.Problems.Faults()))
+	case status.Held != nil:
+		return nil, fmt.Errorf("fleet: %w: revision %s is held, and there is none before it: approve it (POST /api/v1/releases/%s/approve), or mend it",
+			ErrNotReady, status.Held.Revision, status.Held.ID)
 	case status.SourceError != nil:
 		return nil, fmt.Errorf("fleet: %w: source: %w", ErrNotReady, status.SourceError)
 	}

@@ -107,6 +107,9 @@ func (f *Fleet) dropCandidate(ctx context.Context) error {
 	}
 	c := &Change{At: f.now(), Kind: ReleaseRolledOut, Actor: SourceActor, Holder: f.holder(), Lineup: &Lineup{Rollout: f.head.rollout()},
 		Reason: "the source went back to the release that the fleet goes to"}
+	if r := f.head.releases[f.head.candidate()]; r != nil {
+		c.Release = &LiveRelease{Revision: r.Revision, Snapshot: r.Digest, Clusters: r.Clusters}
+	}
 	f.supersede(c, f.head.candidate())
 	return f.commit(ctx, c, f.current.Load())
 }
@@ -230,10 +233,9 @@ func (f *Fleet) propose(c *Change, r *Release) {
 	c.Lineup = &Lineup{Rollout: f.head.rollout(), Candidate: r.ID, Snapshot: r.Digest}
 }
 
-// supersede has the log say that another release came after one that is live, held
-// or failed.
+// supersede has the log say that another release came after one that is live or held.
 func (f *Fleet) supersede(c *Change, id string) {
-	if r := f.head.releases[id]; r != nil && r.State != Rejected && r.State != Superseded {
+	if r := f.head.releases[id]; r != nil && (r.State == Live || r.State == Held) {
 		after := *r
 		after.State, after.At, after.Generation = Superseded, c.At, f.head.generation+1
 		c.Releases = append(c.Releases, &after)
@@ -323,7 +325,7 @@ func (f *Fleet) takeOver(c *Change, d *draft, before *View, s state, b *base) {
 		c.Tokens = append(c.Tokens, f.Tokens().endAll(name, c.At)...)
 	}
 	if len(names) > 0 {
-		c.Deltas = s.deltas.without(names...)
+		c.Deltas, c.Pins = s.deltas.without(names...), s.pins.without(names...)
 	}
 }
 

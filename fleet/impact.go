@@ -98,16 +98,43 @@ func compareInputs(old, now []byte) ([]InputChange, error) {
 }
 
 func firstIDs(a, b []json.RawMessage) (before, after string, err error) {
-	var input struct{ ID string }
 	if len(a) > 0 {
-		err = json.Unmarshal(a[0], &input)
-		before = input.ID
+		before, err = idOf(a[0])
 	}
 	if len(b) > 0 && err == nil {
-		err = json.Unmarshal(b[0], &input)
-		after = input.ID
+		after, err = idOf(b[0])
 	}
 	return before, after, err
+}
+
+// idOf is the id of an input, which need not be read whole for that.
+func idOf(input json.RawMessage) (id string, err error) {
+	at := member(input, "id")
+	if at < 0 || at >= len(input) || input[at] != '"' {
+		return "", fmt.Errorf("input without an id: %.80s", input)
+	}
+	err = json.Unmarshal(input[at:endOfString(input, at)+1], &id)
+	return id, err
+}
+
+// member is the place of the value that an object has under a key; -1 where it has none.
+// The key must have no character that JSON escapes.
+func member(object []byte, key string) int {
+	for i, depth := 0, 0; i < len(object); i++ {
+		switch object[i] {
+		case '"':
+			start := i + 1
+			i = endOfString(object, i)
+			if depth == 1 && i+1 < len(object) && object[i+1] == ':' && string(object[start:i]) == key {
+				return i + 2
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+	}
+	return -1
 }
 
 const beginning = `{"inputs":[`

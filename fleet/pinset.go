@@ -70,6 +70,25 @@ func (s pinSet) of(c Cluster) *Pin {
 	return first
 }
 
+// without are the changes after which no pin is for a cluster by its name. One that
+// is then for none is dropped.
+func (s pinSet) without(clusters ...string) (changes []PinChange) {
+	gone := func(name string) bool { return slices.Contains(clusters, name) }
+	for _, p := range s.order {
+		if !slices.ContainsFunc(p.Clusters, gone) {
+			continue
+		}
+		c := PinChange{Pin: p.Name, Before: p.Pin}
+		if others := slices.DeleteFunc(slices.Clone(p.Clusters), gone); len(others) > 0 {
+			after := *p.Pin
+			after.Clusters = others
+			c.After = &after
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
 // list are all pins, sorted by name.
 func (s pinSet) list() []*Pin {
 	all := make([]*Pin, 0, len(s.order))

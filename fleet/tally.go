@@ -202,25 +202,14 @@ func memoKey(before, after []byte) string {
 	return string(before) + "\x00" + string(after)
 }
 
-const clusterKey = `"cluster":{`
-
-// cutCluster takes the block out of an input; nil where it has none that is found at once.
+// cutCluster takes the block out of an input; nil where it has none.
 func cutCluster(input []byte) (block []byte, rest string) {
-	for i, depth := 0, 0; i < len(input); i++ {
-		switch input[i] {
-		case '"':
-			if depth == 1 && bytes.HasPrefix(input[i:], []byte(clusterKey)) {
-				end := endOfObject(input, i+len(clusterKey)-1)
-				return input[i:end], string(input[:i]) + string(input[end:])
-			}
-			i = endOfString(input, i)
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-		}
+	at := member(input, "cluster")
+	if at < 0 {
+		return nil, string(input)
 	}
-	return nil, string(input)
+	end := endOfObject(input, at)
+	return input[at:end], string(input[:at]) + string(input[end:])
 }
 
 // endOfObject is the place after the object or list that begins at i.

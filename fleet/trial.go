@@ -175,8 +175,15 @@ func (b *base) unreadable(before *View) []FailingCluster {
 
 // failed tells whether the release is good for no cluster.
 func (t *trial) failed() bool {
-	return t.base.repo.Failed() || len(t.failing) > 0 && !slices.ContainsFunc(t.next.members, func(m *Member) bool {
-		return m.State == Active && m.base == t.base && m.lost == nil
+	if t.base.repo.Failed() {
+		return true
+	}
+	failing := map[string]bool{}
+	for _, one := range t.failing {
+		failing[one.Cluster] = true
+	}
+	return len(failing) > 0 && !slices.ContainsFunc(t.next.members, func(m *Member) bool {
+		return m.State == Active && !failing[m.Cluster.Name]
 	})
 }
 
