@@ -140,6 +140,11 @@ func (f *Fleet) admit(ctx context.Context, t *trial, start time.Time) error {
 	case len(t.violations) > 0:
 		return f.hold(ctx, c, t, Held)
 	}
+	if live := f.head.live; before == nil && live != nil && live.Release.key() != t.base.key() {
+		t.violations = append(t.violations, Violation{Rule: "served", Message: fmt.Sprintf(
+			"what clusters were served, release of %s, cannot be taken up again here, so that nobody can tell what they would lose", live.Release.Revision)})
+		return f.hold(ctx, c, t, Held)
+	}
 	if r := f.head.rollout(); r != nil && r.Paused != "" {
 		t.violations = append(t.violations, Violation{Rule: "rollout", Message: fmt.Sprintf(
 			"the rollout of %s is paused: resume or abort that, or approve this release, which takes over then", r.Release.Revision)})
