@@ -53,6 +53,7 @@ type Fleet struct {
 	written chan struct{}            // of capacity 1: a view was published
 	told    chan struct{}            // of capacity 1: the log may have changed
 	asked   chan struct{}            // of capacity 1: whoever leads was asked to look
+	moved   bell                     // rings where something can be read that could not be before
 	current atomic.Pointer[View]     // nil until the first good release
 	tokens  atomic.Pointer[TokenSet] // never waits for mu, which may be held for as long as it takes to render
 	marks   *tracker

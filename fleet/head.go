@@ -220,6 +220,7 @@ func (f *Fleet) append(ctx context.Context, c *Change) error {
 		}
 	}
 	f.moveHead(c)
+	f.moved.ring()
 	if len(c.Tokens) > 0 {
 		f.setTokens(c.Generation, func(s *TokenSet) *TokenSet { return s.with(changed(c.Tokens), f.marks) })
 	}
@@ -310,4 +311,5 @@ func (f *Fleet) publish(v *View) {
 	f.metrics.published(v)
 	f.current.Store(v)
 	signal(f.written)
+	f.moved.ring()
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorilla/mux"
+
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
@@ -162,6 +164,7 @@ func (s *Server) guard(rt route) http.Handler {
 			x.route = rt
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, s.bodyBytes(rt))
+		unescapeVars(r)
 		err := s.admit(w, r, rt)
 		if err == nil {
 			err = rt.handle(w, r)
@@ -172,9 +175,20 @@ func (s *Server) guard(rt route) http.Handler {
 	})
 }
 
+// unescapeVars unescapes the parts of the path, which the router has as they came.
+func unescapeVars(r *http.Request) {
+	vars := mux.Vars(r)
+	for name, value := range vars {
+		vars[name] = unescaped(value)
+	}
+}
+
 func (s *Server) bodyBytes(rt route) int64 {
-	if rt.least == roleHook {
+	switch {
+	case rt.least == roleHook:
 		return s.cfg.Limits.HookBytes
+	case rt.path == previewPath:
+		return s.cfg.Limits.SnapshotBytes
 	}
 	return s.cfg.Limits.BodyBytes
 }
@@ -212,7 +226,7 @@ func (s *Server) allows(who identity, rt route) error {
 		return fmt.Errorf("%w: a cluster's credential reads /api/v1/flux/clusters/%s/{set} and nothing else", fleet.ErrForbidden, who.cluster)
 	case who.role < least:
 		return fmt.Errorf("%w: ask for a credential of a higher role", fleet.ErrForbidden)
-	case s.cfg.ReadOnly && rt.method != http.MethodGet:
+	case s.cfg.ReadOnly && rt.method != http.MethodGet && rt.path != previewPath: // which keeps nothing
 		return fleet.ErrReadOnly
 	}
 	return nil

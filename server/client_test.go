@@ -140,7 +140,7 @@ func TestClientGivesTheTokenToNobodyElse(t *testing.T) {
 	t.Cleanup(other.Close)
 	here := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
 	t.Cleanup(here.Close)
-	_, err := newClient(t, here.URL, "secret").Releases(t.Context())
+	_, err := newClient(t, here.URL, "secret").Releases(t.Context(), fleet.ReleaseQuery{})
 	if err == nil || asked || !strings.Contains(err.Error(), other.URL) {
 		t.Errorf("a redirect: %v, followed: %v; want an error that says where to", err, asked)
 	}
@@ -179,7 +179,7 @@ func TestClientSaysWhenItIsNotKnownWhetherAWriteWasKept(t *testing.T) {
 	if _, err := c.DeleteDelta(t.Context(), server.WriteOptions{}, "delta/x"); err == nil || !strings.Contains(err.Error(), hint) {
 		t.Errorf("a write that was cut: %v, want %q", err, hint)
 	}
-	if _, err := c.Releases(t.Context()); err == nil || strings.Contains(err.Error(), hint) {
+	if _, err := c.Releases(t.Context(), fleet.ReleaseQuery{}); err == nil || strings.Contains(err.Error(), hint) {
 		t.Errorf("a read that was cut: %v", err)
 	}
 	nobody := newClient(t, "http://127.0.0.1:1", "")
@@ -201,7 +201,7 @@ func TestClientTrustsAndShowsCertificates(t *testing.T) {
 		if err != nil {
 			return "", err
 		}
-		releases, err := c.Releases(t.Context())
+		releases, err := c.Releases(t.Context(), fleet.ReleaseQuery{})
 		return releases.Source.Name, err
 	}
 	if _, err := ask(); err == nil {

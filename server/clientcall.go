@@ -21,6 +21,8 @@ type call struct {
 	header http.Header
 	body   []byte
 	strict bool // refuse what is not known, because it would be lost on the way back
+	// keepsNothing tells that it changes nothing, whatever its method is.
+	keepsNothing bool
 }
 
 func reading(path ...string) call { return call{method: http.MethodGet, path: path} }
@@ -105,7 +107,7 @@ func (c *Client) broken(q call, err error) error {
 		err = withURL.Err
 	}
 	var op *net.OpError
-	if dialing := errors.As(err, &op) && op.Op == "dial"; dialing || q.method == http.MethodGet {
+	if dialing := errors.As(err, &op) && op.Op == "dial"; dialing || q.method == http.MethodGet || q.keepsNothing {
 		return &unansweredError{err: fmt.Errorf("server %s: %w", c.base, err)}
 	}
 	return &unansweredError{err: fmt.Errorf("server %s: %w; the history tells whether the change was kept", c.base, err)}

@@ -96,12 +96,6 @@ func (c *Client) Delta(ctx context.Context, id string) (d *fleet.Delta, tag stri
 	return d, tag, err
 }
 
-// Releases returns what is served, what failed, and how the source is doing.
-func (c *Client) Releases(ctx context.Context) (answer ReleasesAnswer, err error) {
-	_, err = c.do(ctx, reading("releases"), &answer)
-	return answer, err
-}
-
 // History returns entries of the change log, newest first: q.Limit of them, or
 // all where that is 0. Of q, Generation and Before mean nothing here.
 func (c *Client) History(ctx context.Context, q fleet.ChangeQuery) ([]fleet.Change, error) {

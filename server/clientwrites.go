@@ -14,6 +14,9 @@ type WriteOptions struct {
 	DryRun bool
 	// Reason is for the change log.
 	Reason string
+	// Confirm is the digest of the impact that is meant, of a write that was refused
+	// with a fleet.GuardError.
+	Confirm string
 	// IfMatch is the tag of what must be there still, IfNoneMatch that of what must
 	// not be ("*" for anything); where it is not so, the write is a fleet.ErrStale.
 	IfMatch, IfNoneMatch string
@@ -35,7 +38,7 @@ func (o WriteOptions) changing(q call, contentType string) call {
 	if o.DryRun {
 		q = q.with("dryRun", "true")
 	}
-	return q
+	return q.with("confirm", o.Confirm)
 }
 
 func (c *Client) change(ctx context.Context, q call) (*fleet.Result, error) {

@@ -32,12 +32,17 @@ type ClusterAnswer struct {
 	// Inputs has the number of inputs by input set.
 	Inputs  map[string]int `json:"inputs"`
 	Release ReleaseName    `json:"release"`
+	// Why says why that is not the release that the fleet goes to; empty where it is.
+	Why string `json:"why,omitempty"`
+	// Pin is the name of the pin that keeps it there.
+	Pin string `json:"pin,omitempty"`
 	// Orphans are the parts of deltas that the cluster goes without.
 	Orphans []fleet.Orphan `json:"orphans,omitempty"`
 	// Decommissioned is when it was, for one that is.
 	Decommissioned *DecommissionAnswer `json:"decommissioned,omitempty"`
-	// Polls are the last ones, by input set.
-	Polls []fleet.Poll `json:"polls,omitempty"`
+	// Polls are the last ones, by input set, and Contact is what they tell.
+	Polls   []PollAnswer `json:"polls,omitempty"`
+	Contact Contact      `json:"contact"`
 }
 
 // DecommissionAnswer is when a cluster was decommissioned.
@@ -65,13 +70,16 @@ func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*
 		names[i] = m.Cluster.Name
 	}
 	polls := s.fleet.Polls(ctx, names...)
-	answers := make([]ClusterAnswer, len(members))
+	answers, now := make([]ClusterAnswer, len(members)), time.Now()
 	for i, m := range members {
-		release := m.Release()
+		release, own := m.Release(), polls[m.Cluster.Name]
 		answers[i] = ClusterAnswer{
 			Cluster: m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts,
 			Release: ReleaseName{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
-			Polls: polls[m.Cluster.Name], DeclaredBy: declaredBy(v, m),
+			Why: v.Why(m), Polls: pollAnswers(own), Contact: contactOf(own, m.Counts, now), DeclaredBy: declaredBy(v, m),
+		}
+		if p := v.Pinned(m); p != nil {
+			answers[i].Pin = p.Name
 		}
 		if d := v.Declared(m); d != nil && answers[i].DeclaredBy == "api" {
 			answers[i].Resources, answers[i].Patches = d.Resources, d.Patches

@@ -47,16 +47,9 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 }
 
 func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
-	q = fleet.ChangeQuery{Cluster: query.Get("cluster"), Actor: query.Get("actor"), Delta: query.Get("delta"), Limit: defaultChanges}
-	if query.Has("limit") {
-		if q.Limit, err = strconv.Atoi(query.Get("limit")); err != nil || q.Limit < 1 || q.Limit > maxChanges {
-			return q, fmt.Errorf("%w: limit: must be a number from 1 to %d", errBadRequest, maxChanges)
-		}
-	}
-	if query.Has("cursor") {
-		if q.Before, err = strconv.ParseInt(query.Get("cursor"), 10, 64); err != nil || q.Before < 1 {
-			return q, fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", errBadRequest)
-		}
+	q = fleet.ChangeQuery{Cluster: query.Get("cluster"), Actor: query.Get("actor"), Delta: query.Get("delta")}
+	if q.Limit, q.Before, err = logPage(query, defaultChanges, maxChanges); err != nil {
+		return q, err
 	}
 	for name, into := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
 		if !query.Has(name) {
@@ -67,6 +60,22 @@ func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
 		}
 	}
 	return q, nil
+}
+
+// logPage reads ?limit= and ?cursor= of what is ordered by generation.
+func logPage(query url.Values, usual, most int) (limit int, before int64, err error) {
+	limit = usual
+	if query.Has("limit") {
+		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > most {
+			return 0, 0, fmt.Errorf("%w: limit: must be a number from 1 to %d", errBadRequest, most)
+		}
+	}
+	if query.Has("cursor") {
+		if before, err = strconv.ParseInt(query.Get("cursor"), 10, 64); err != nil || before < 1 {
+			return 0, 0, fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", errBadRequest)
+		}
+	}
+	return limit, before, nil
 }
 
 func (s *Server) getChange(w http.ResponseWriter, r *http.Request) error {

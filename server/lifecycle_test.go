@@ -198,7 +198,7 @@ func TestIfMatchOfAClusterHolds(t *testing.T) {
 
 func TestPollsOfPeopleAreNotTheClusters(t *testing.T) {
 	h := startLive(t, withAdminToken(t))
-	polls := func() []fleet.Poll {
+	polls := func() []server.PollAnswer {
 		var c server.ClusterAnswer
 		h.get("/api/v1/clusters/one", bearer(rootToken)...).into(t, &c)
 		return c.Polls

@@ -21,6 +21,12 @@ type Problem struct {
 	Detail string `json:"detail"`
 	// Errors are what is wrong with a document, one by one.
 	Errors []ProblemError `json:"errors,omitempty"`
+	// Impact is what a write would change that goes beyond the guard, or a decision
+	// that is of another impact; Digest is its own, by which it is confirmed.
+	Impact *fleet.Impact `json:"impact,omitempty"`
+	Digest string        `json:"digest,omitempty"`
+	// Violations are what of the guard is gone beyond.
+	Violations []fleet.Violation `json:"violations,omitempty"`
 }
 
 // ProblemError is one thing that is wrong with a document, and where.
@@ -63,6 +69,7 @@ var problems = []struct {
 	{errTooLong, http.StatusRequestEntityTooLarge, "too-long", "Request too long"},
 	{errBadRequest, http.StatusBadRequest, "bad-request", "Bad request"},
 	{fleet.ErrNotFound, http.StatusNotFound, "not-found", "Not found"},
+	{fleet.ErrGuarded, http.StatusConflict, "guarded", "More is taken away than the guard allows"},
 	{fleet.ErrStale, http.StatusPreconditionFailed, "stale", "Changed meanwhile"},
 	{fleet.ErrConflict, http.StatusConflict, "conflict", "Conflict"},
 	{fleet.ErrTooLarge, http.StatusUnprocessableEntity, "too-large", "Too large for one answer"},
@@ -74,16 +81,28 @@ var problems = []struct {
 func newProblem(err error) Problem {
 	for _, row := range problems {
 		if errors.Is(err, row.err) {
-			return Problem{
+			p := Problem{
 				Type: ProblemType + row.name, Title: row.title, Status: row.status,
 				Detail: err.Error(), Errors: problemErrors(err),
 			}
+			p.guard(err)
+			return p
 		}
 	}
 	return Problem{
 		Type: ProblemType + "internal", Title: "Internal error", Status: http.StatusInternalServerError,
 		Detail: "the server failed at this: look for the request's X-Request-Id in its log",
 	}
+}
+
+// guard adds what there is to be confirmed.
+func (p *Problem) guard(err error) {
+	var guarded *fleet.GuardError
+	if !errors.As(err, &guarded) || guarded.Impact == nil {
+		return
+	}
+	p.Impact, p.Violations, p.Digest = guarded.Impact, guarded.Violations, guarded.Impact.Digest
+	p.Detail += "; if that is meant, repeat the write with ?confirm=" + p.Digest + ", or the decision with that digest"
 }
 
 func problemErrors(err error) []ProblemError {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // Refusal is a problem that a server answered with. errors.Is finds in it what
@@ -33,8 +35,12 @@ func (r *Refusal) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap reads the table of problems from right to left.
+// Unwrap reads the table of problems from right to left. What the guard refuses is a
+// *fleet.GuardError again.
 func (r *Refusal) Unwrap() error {
+	if r.Impact != nil {
+		return &fleet.GuardError{Impact: r.Impact, Violations: r.Violations}
+	}
 	name := strings.TrimPrefix(r.Type, ProblemType)
 	for _, row := range problems {
 		if row.name == name {

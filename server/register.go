@@ -32,8 +32,8 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if write.DryRun || write.Expect != nil {
-		return fmt.Errorf("%w: a registration takes neither dryRun nor If-Match", errBadRequest)
+	if write.DryRun || write.Confirm != "" || write.Expect != nil {
+		return fmt.Errorf("%w: a registration takes neither dryRun, confirm nor If-Match", errBadRequest)
 	}
 	key := r.Header.Get(IdempotencyKey)
 	if key != "" && (len(key) < shortestKey || len(key) > longestKey || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' })) {

@@ -1,8 +1,12 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -10,8 +14,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// ReleasesAnswer is the list of releases, with how the source is doing beside
-// it: that it does not answer belongs to no release.
+// ReleasesAnswer is a page of releases, with how the source is doing beside it:
+// that it does not answer belongs to no release.
 type ReleasesAnswer struct {
 	List[fleet.Release]
 	Source SourceAnswer `json:"source"`
@@ -28,45 +32,86 @@ type SourceAnswer struct {
 	Leading bool `json:"leading,omitempty"`
 }
 
-// releases are the live one, if any, and after it the last one to fail, if the
-// source still holds it. They can be read before anything is live, since that is
-// when they are needed most.
-func (s *Server) releases() []fleet.Release {
-	all := []fleet.Release{}
-	if view, err := s.fleet.View(); err == nil {
-		all = append(all, view.Release())
-	}
-	if failed := s.fleet.Status().Failed; failed != nil {
-		all = append(all, *failed)
-	}
-	return all
-}
+const defaultReleases, maxReleases = 50, 500
 
+// getReleases can be read before anything is live, since that is when it is needed
+// most.
 func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
-	if _, err := parameters(r); err != nil {
+	query, err := parameters(r, "state", "limit", "cursor")
+	if err != nil {
 		return err
 	}
-	status := s.fleet.Status()
-	all := ReleasesAnswer{Source: SourceAnswer{Name: status.Source, Leading: status.Leading}}
-	all.Items = s.releases()
-	if !status.LookedAt.IsZero() {
-		all.Source.LookedAt = &status.LookedAt
+	q, err := releaseQuery(query)
+	if err != nil {
+		return err
 	}
-	if status.SourceError != nil {
-		all.Source.Error = status.SourceError.Error()
+	all := ReleasesAnswer{Source: s.sourceAnswer()}
+	if all.List, err = s.releasePage(r, q); err != nil {
+		return err
 	}
 	return answer(w, r, all, stamp{})
+}
+
+var states = []fleet.State{fleet.Live, fleet.Held, fleet.Failed, fleet.Superseded, fleet.Rejected}
+
+func releaseQuery(query url.Values) (q fleet.ReleaseQuery, err error) {
+	q.State = fleet.State(query.Get("state"))
+	if query.Has("state") && !slices.Contains(states, q.State) {
+		return q, fmt.Errorf("%w: state: must be one of %v", errBadRequest, states)
+	}
+	q.Limit, q.Before, err = logPage(query, defaultReleases, maxReleases)
+	return q, err
+}
+
+// together is more releases than one change moves from one state to another.
+const together = 8
+
+// releasePage goes on a little over the limit where releases came to be what they
+// are by one change, since the next page begins behind that.
+func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page List[fleet.Release], err error) {
+	limit := q.Limit
+	q.Limit += together
+	found, err := s.fleet.Releases(r.Context(), q)
+	if err != nil {
+		return page, err
+	}
+	page.Items = append([]fleet.Release{}, found...)
+	for at := limit; at < len(found); at++ {
+		if last := found[at-1].Generation; found[at].Generation != last {
+			page.Items, page.Next = page.Items[:at], strconv.FormatInt(last, 10)
+			break
+		}
+	}
+	return page, nil
+}
+
+func (s *Server) sourceAnswer() SourceAnswer {
+	status := s.fleet.Status()
+	source := SourceAnswer{Name: status.Source, Leading: status.Leading}
+	if !status.LookedAt.IsZero() {
+		source.LookedAt = &status.LookedAt
+	}
+	if status.SourceError != nil {
+		source.Error = status.SourceError.Error()
+	}
+	return source
 }
 
 func (s *Server) getRelease(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	id := mux.Vars(r)["id"]
-	for _, release := range s.releases() {
-		if release.ID == id {
-			return answer(w, r, release, stamp{})
-		}
+	release, err := s.fleet.Release(r.Context(), mux.Vars(r)["id"])
+	if err != nil {
+		return toList(err, "/api/v1/releases")
 	}
-	return fmt.Errorf("release %q: %w: GET /api/v1/releases lists the ones there are", id, fleet.ErrNotFound)
+	return answer(w, r, release, stamp{})
+}
+
+// toList says where those are that there are.
+func toList(err error, list string) error {
+	if errors.Is(err, fleet.ErrNotFound) {
+		return fmt.Errorf("%w: GET %s lists the ones there are", err, list)
+	}
+	return err
 }

@@ -37,12 +37,28 @@ var who = map[string]string{
 	"GET /api/v1/history":              "viewer operator admin",
 	"GET /api/v1/history/{generation}": "viewer operator admin",
 	"POST /api/v1/rollback":            "operator admin",
+	"GET /api/v1/events":               "viewer operator admin",
 	"GET /api/v1/releases":             "viewer operator admin",
 	"GET /api/v1/releases/{id}":        "viewer operator admin",
-	"GET /api/v1/bootstrap":            "viewer operator admin",
-	"GET /api/v1/tokens":               "admin",
-	"POST /api/v1/tokens":              "admin",
-	"DELETE /api/v1/tokens/{token}":    "admin",
+
+	"POST /api/v1/releases/{id}/approve": "admin",
+	"POST /api/v1/releases/{id}/reject":  "admin",
+	"POST /api/v1/releases/{id}/pause":   "admin",
+	"POST /api/v1/releases/{id}/resume":  "admin",
+	"POST /api/v1/releases/{id}/skip":    "admin",
+	"POST /api/v1/releases/{id}/abort":   "admin",
+
+	"GET /api/v1/pins":           "viewer operator admin",
+	"GET /api/v1/pins/{name}":    "viewer operator admin",
+	"PUT /api/v1/pins/{name}":    "operator admin",
+	"DELETE /api/v1/pins/{name}": "operator admin",
+	"GET /api/v1/preview":        "viewer operator admin",
+	"POST /api/v1/preview":       "viewer operator admin",
+
+	"GET /api/v1/bootstrap":         "viewer operator admin",
+	"GET /api/v1/tokens":            "admin",
+	"POST /api/v1/tokens":           "admin",
+	"DELETE /api/v1/tokens/{token}": "admin",
 
 	"GET /healthz":      "all",
 	"GET /readyz":       "all",
@@ -79,7 +95,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 		}
 		for role, token := range tokens {
 			allowed := open || slices.Contains(may, role) || role == "cluster" && slices.Contains(may, "own")
-			got := h.do(rt.Method, pathOf(rt.Method, rt.Path), bearer(token)...)
+			headers := bearer(token)
+			if rt.Path == "/api/v1/events" {
+				headers = append(headers, "Last-Event-ID", "none") // an answer that ends
+			}
+			got := h.do(rt.Method, pathOf(rt.Method, rt.Path), headers...)
 			if got.status == http.StatusUnauthorized || (got.status == http.StatusForbidden) == allowed {
 				t.Errorf("%s with a token of the role %s = %d %s; allowed: %v", name, role, got.status, got.body, allowed)
 			}
@@ -106,5 +126,5 @@ func pathOf(method, path string) string {
 
 // mayBeAbsent tells whether a small fleet has nothing to show there.
 func mayBeAbsent(path string) bool {
-	return strings.HasSuffix(path, "/delta") || strings.HasSuffix(path, "{name}") || strings.HasSuffix(path, "{generation}") || strings.HasSuffix(path, "{id}")
+	return path == "/api/v1/events" || path == "/api/v1/preview" || strings.HasSuffix(path, "/delta") || strings.HasSuffix(path, "{name}") || strings.HasSuffix(path, "{generation}") || strings.HasSuffix(path, "{id}")
 }

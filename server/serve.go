@@ -30,6 +30,8 @@ type Limits struct {
 	// HookBytes bounds the body of a webhook, of which little is kept. 25 MiB:
 	// GitHub and GitLab send no more.
 	HookBytes int64
+	// SnapshotBytes bounds a packed snapshot that is sent for a preview. 64 MiB.
+	SnapshotBytes int64
 }
 
 func (l Limits) withDefaults() Limits {
@@ -42,6 +44,8 @@ func (l Limits) withDefaults() Limits {
 		HeaderBytes: cmp.Or(l.HeaderBytes, 32<<10),
 		BodyBytes:   cmp.Or(l.BodyBytes, 1<<20),
 		HookBytes:   cmp.Or(l.HookBytes, 25<<20),
+
+		SnapshotBytes: cmp.Or(l.SnapshotBytes, 64<<20),
 	}
 }
 
@@ -97,6 +101,7 @@ func (s *Server) httpServer() *http.Server {
 		// What clients do wrong with the connection; nothing here to be woken for.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	h.RegisterOnShutdown(s.events.end)
 	if s.certificate != nil {
 		h.TLSConfig = s.certificate.config()
 		if s.clientCAs != nil {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,8 @@ type Config struct {
 	Reload time.Duration
 	// Limits bound what one client can cost; zero fields have defaults.
 	Limits Limits
+	// ReadTree reads the snapshots that are sent for a preview; nil reads none.
+	ReadTree ReadTree
 	// Version is what the start page says is running.
 	Version string
 }
@@ -72,6 +75,8 @@ type Server struct {
 	reloaders     []*reloader
 	recent        recent
 	registrations registrations
+	previewing    sync.Mutex // held while a preview is made
+	events        events
 	// public is true once the server answers on an address that is not the machine's own.
 	public    atomic.Bool
 	crossSite http.CrossOriginProtection
@@ -120,8 +125,21 @@ func (s *Server) routes() []route {
 		{"GET", "/api/v1/history", roleViewer, "the change log; ?cluster=, ?actor=, ?delta=, ?since=, ?until=", s.getHistory},
 		{"GET", "/api/v1/history/{generation}", roleViewer, "one change", s.getChange},
 		{"POST", "/api/v1/rollback", roleOperator, "deltas as they were at a generation", s.postRollback},
-		{"GET", "/api/v1/releases", roleViewer, "what is served, what failed and why", s.getReleases},
-		{"GET", "/api/v1/releases/{id}", roleViewer, "one release", s.getRelease},
+		{"GET", "/api/v1/events", roleViewer, "changes as they happen, as server-sent events", s.getEvents},
+		{"GET", "/api/v1/releases", roleViewer, "what is served, held and failed, and why; ?state=, ?limit=, ?cursor=", s.getReleases},
+		{"GET", "/api/v1/releases/{id}", roleViewer, "one release, by id or revision", s.getRelease},
+		{"POST", "/api/v1/releases/{id}/approve", roleAdmin, "have a held release go live", s.postDecision(fleet.Approve)},
+		{"POST", "/api/v1/releases/{id}/reject", roleAdmin, "have it never go live", s.postDecision(fleet.Reject)},
+		{"POST", "/api/v1/releases/{id}/pause", roleAdmin, "stop a rollout where it is", s.postDecision(fleet.Pause)},
+		{"POST", "/api/v1/releases/{id}/resume", roleAdmin, "have it go on, also past a gate", s.postDecision(fleet.Resume)},
+		{"POST", "/api/v1/releases/{id}/skip", roleAdmin, "reach the next wave now", s.postDecision(fleet.Skip)},
+		{"POST", "/api/v1/releases/{id}/abort", roleAdmin, "give all waves back what they had", s.postDecision(fleet.Abort)},
+		{"GET", "/api/v1/pins", roleViewer, "which clusters are kept on a release", s.getPins},
+		{"GET", "/api/v1/pins/{name}", roleViewer, "one pin", s.getPin},
+		{"PUT", "/api/v1/pins/{name}", roleOperator, "keep clusters on a release", s.putPin},
+		{"DELETE", "/api/v1/pins/{name}", roleOperator, "have them follow the fleet again", s.deletePin},
+		{"GET", previewPath, roleViewer, "what another ref of the source would do; ?ref=", s.getPreview},
+		{"POST", previewPath, roleViewer, "what a snapshot would do that is sent", s.postPreview},
 		{"GET", "/api/v1/bootstrap", roleViewer, "what a new cluster's Flux needs", s.getBootstrap},
 		{"GET", "/api/v1/tokens", roleAdmin, "the tokens; ?all=true, also those that have ended", s.getTokens},
 		{"POST", "/api/v1/tokens", roleAdmin, "create a token, which is shown once", s.postToken},
@@ -216,8 +234,9 @@ func (s *Server) load() error {
 
 func (s *Server) newRouter() *mux.Router {
 	// A path that would have to be cleaned is not one of ours: the answer is
-	// 404, because a client that follows redirects would hide the mistake.
-	router := mux.NewRouter().SkipClean(true)
+	// 404, because a client that follows redirects would hide the mistake. Paths are
+	// split before they are unescaped: the slash of a revision is a part of it.
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	for _, rt := range s.table {
 		if rt.handle != nil {
 			router.Handle(rt.path, s.guard(rt)).Methods(rt.methods()...)

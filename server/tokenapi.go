@@ -95,8 +95,8 @@ func (s *Server) deleteToken(w http.ResponseWriter, r *http.Request) error {
 // tokenWrite reads what writes of tokens have in common with others.
 func tokenWrite(w http.ResponseWriter, r *http.Request) (fleet.Write, error) {
 	write, err := writing(w, r)
-	if err == nil && (write.DryRun || write.Expect != nil) {
-		err = fmt.Errorf("%w: a write of tokens takes neither dryRun nor If-Match", errBadRequest)
+	if err == nil && (write.DryRun || write.Confirm != "" || write.Expect != nil) {
+		err = fmt.Errorf("%w: a write of tokens takes neither dryRun, confirm nor If-Match", errBadRequest)
 	}
 	return write, err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -18,24 +19,35 @@ import (
 const longestReason = 1024
 
 // writing reads what every write takes: who asks, why, whether it is only tried,
-// and on which condition.
+// which impact is confirmed, and on which condition.
 func writing(w http.ResponseWriter, r *http.Request, known ...string) (fleet.Write, error) {
-	query, err := parameters(r, append(known, "dryRun")...)
+	query, err := parameters(r, append(known, "dryRun", "confirm")...)
 	if err != nil {
 		return fleet.Write{}, err
 	}
 	who := identityOf(w)
-	write := fleet.Write{Actor: who.name, Scope: who.scope, Reason: r.Header.Get("Tributary-Reason"), Expect: expectation(r.Header)}
+	write := fleet.Write{
+		Actor: who.name, Scope: who.scope, Reason: r.Header.Get("Tributary-Reason"), Confirm: query.Get("confirm"), Expect: expectation(r.Header),
+	}
 	switch value := query.Get("dryRun"); {
 	case value == "true":
 		write.DryRun = true
 	case query.Has("dryRun") && value != "false": // Also where it is empty: whoever writes it wants nothing kept.
 		return write, fmt.Errorf("%w: dryRun: must be true or false", errBadRequest)
 	}
-	if len(write.Reason) > longestReason || !utf8.ValidString(write.Reason) || strings.ContainsFunc(write.Reason, unicode.IsControl) {
-		return write, fmt.Errorf("%w: Tributary-Reason: must be UTF-8 without control characters, at most %d bytes", errBadRequest, longestReason)
+	if query.Has("confirm") && !isDigest.MatchString(write.Confirm) {
+		return write, fmt.Errorf("%w: confirm: must be the digest of the impact, sha256:<64 hex>, as the problem has it", errBadRequest)
 	}
-	return write, nil
+	return write, checkReason("Tributary-Reason", write.Reason)
+}
+
+var isDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+func checkReason(name, reason string) error {
+	if len(reason) > longestReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
+		return fmt.Errorf("%w: %s: must be UTF-8 without control characters, at most %d bytes", errBadRequest, name, longestReason)
+	}
+	return nil
 }
 
 // identityOf is who sent the request, as the guard found it.

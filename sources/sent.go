@@ -1,0 +1,33 @@
+package sources
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+)
+
+// ReadSent reads a packed snapshot that somebody sent, who is not to be trusted: it is
+// held to the limits of an artifact's archive. What is wrong with the tree is a
+// fleet.ErrInvalid.
+func ReadSent(ctx context.Context, packed io.Reader, limits Limits) (fs.FS, error) {
+	whole := bufio.NewReaderSize(packed, sniffed)
+	start, err := whole.Peek(sniffed)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	files, err := decompress(start, whole)
+	if err != nil {
+		return nil, err
+	}
+	defer files.Close()
+	b := newBuilder(limits.orDefaults(), "", nil)
+	if err := untar(ctx, files, b); err != nil {
+		return nil, err
+	}
+	if len(b.directories["."].children) == 0 {
+		return nil, &fault{"", "holds no file; send what tributary diff sends"}
+	}
+	return b.tree()
+}
