@@ -39,7 +39,7 @@ func TestClustersTellWhatIsDeclaredPlacedAndServed(t *testing.T) {
 	want := `{"name":"eu-prod-01","dns":"eu-prod-01.k8s.example.com","labels":{"environment":"prod","region":"eu"},` +
 		`"components":["components/gpu"],"file":"clusters/eu-prod-01.yaml","state":"active","declaredBy":"git",` +
 		`"placement":{"overlay":"overlays/prod","components":["components/gpu"]},` +
-		`"inputs":{"platform-components":2,"rolebindings":0},"release":{"id":"` + h.liveID() + `","revision":"main@sha1:1"}}`
+		`"inputs":{"platform-components":2,"rolebindings":0},"release":{"id":"` + h.liveID() + `","revision":"main@sha1:1"},"contact":"never"}`
 	if got := strings.TrimSpace(string(reply.body)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -174,7 +174,7 @@ func TestReleasesTellWhatIsServedAndWhatFailed(t *testing.T) {
 	if len(got.Items) != 2 || got.Source.LookedAt == "" || got.Source.Error != "connection refused" {
 		t.Fatalf("releases = %+v", got)
 	}
-	live, failed := got.Items[0], got.Items[1]
+	failed, live := got.Items[0], got.Items[1]
 	if live.State != fleet.Live || live.Revision != "main@sha1:1" || live.Clusters != 3 || asJSON(live.Problems) != asJSON(good.Faults) {
 		t.Errorf("live = %+v", live)
 	}

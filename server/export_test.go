@@ -34,6 +34,9 @@ func ProblemTypes() []string {
 	return types
 }
 
+// ContactOf is what polls tell of a cluster with those sets.
+var ContactOf = contactOf
+
 // HTTPServer is what Serve runs, for tests that look at its bounds.
 func (s *Server) HTTPServer() *http.Server { return s.httpServer() }
 

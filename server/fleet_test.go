@@ -110,6 +110,14 @@ func (r *repo) Clusters() []fleet.Cluster {
 
 func (r *repo) Problems() fleet.Problems { return r.Faults }
 
+func (r *repo) Failed() bool { return len(r.Faults.Faults()) > 0 }
+
+func (r *repo) Broken() map[string]fleet.Problem { return nil }
+
+func (r *repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
+
+func (r *repo) Waves() []fleet.WaveRule { return nil }
+
 func (r *repo) Render(c fleet.Cluster, _ []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
 	if r.renderer.panics.Load() {
 		panic("told to")

@@ -173,16 +173,19 @@ func TestWriterReadsWhatItWrote(t *testing.T) {
 }
 
 // A part that cannot be applied any more is shown wherever one looks for it, and
-// holds nothing up.
+// holds nothing up where the guard lets it.
 func TestOrphanedPartIsShown(t *testing.T) {
 	h := startLive(t)
+	h.write(t, "fleet.yaml", strings.Replace(liveFleet["fleet.yaml"], "spec:\n", "spec:\n  guard: {allowOrphanedParts: true}\n", 1))
+	h.fleet.Look()
+	eventually(t, func() bool { return h.get(oneWeb).header.Get("Tributary-Generation") == "2" })
 	h.change("PATCH", "/api/v1/clusters/one/objects/ConfigMap/twice?namespace=b", mergePatch, `{"data": {"a": "b"}}`).kept(t)
 	h.setTag("one", "v2")
 	base, _, _ := strings.Cut(liveFleet["base/app.yaml"], "---\napiVersion: v1\nkind: ConfigMap")
 	h.write(t, "base/app.yaml", base)
 	h.fleet.Look()
 	eventually(t, func() bool {
-		return h.fleet.Status().Failed == nil && h.get(oneWeb).header.Get("Tributary-Generation") == "4"
+		return h.fleet.Status().Failed == nil && h.get(oneWeb).header.Get("Tributary-Generation") == "5"
 	})
 	want := []server.OrphanAnswer{{Cluster: "one", Orphan: fleet.Orphan{Part: fleet.Part{Delta: "cluster/one", Field: "edits[0]"}}}}
 	var deltas server.List[server.DeltaAnswer]

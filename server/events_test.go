@@ -1,0 +1,141 @@
+package server_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// stream is somebody who listens.
+type stream struct {
+	t     *testing.T
+	lines *bufio.Scanner
+}
+
+// listen returns once the server has said where the events begin. Its client is
+// another than the harness', which reads answers to their end.
+func (h *harness) listen(headers ...string) stream {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+"/api/v1/events", nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	answer, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = answer.Body.Close() })
+	if kind := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || kind != "text/event-stream" {
+		h.t.Fatalf("GET /api/v1/events = %d %s", answer.StatusCode, kind)
+	}
+	s := stream{h.t, bufio.NewScanner(answer.Body)}
+	s.lines.Scan()
+	return s
+}
+
+// next is the next event: its id, its kind and the change. ok is false at the end.
+func (s stream) next() (id, kind string, change fleet.Change, ok bool) {
+	s.t.Helper()
+	for s.lines.Scan() {
+		name, value, _ := strings.Cut(s.lines.Text(), ": ")
+		switch name {
+		case "id":
+			id = value
+		case "event":
+			kind = value
+		case "data":
+			if err := json.Unmarshal([]byte(value), &change); err != nil {
+				s.t.Fatalf("data is %q: %v", value, err)
+			}
+			return id, kind, change, true
+		}
+	}
+	return "", "", change, false
+}
+
+func (s stream) want(generations ...int64) {
+	s.t.Helper()
+	for _, want := range generations {
+		id, kind, change, ok := s.next()
+		if !ok || id != strconv.FormatInt(want, 10) || change.Generation != want || kind != string(change.Kind) || change.Actor == "" {
+			s.t.Fatalf("event %q of kind %q = %+v, %v, want generation %d", id, kind, change, ok, want)
+		}
+	}
+}
+
+func (h *live) tag(tag string) {
+	h.t.Helper()
+	h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "`+tag+`"}}`).kept(h.t)
+}
+
+func TestEventsTellEachGenerationOnce(t *testing.T) {
+	h := startLive(t)
+	s := h.listen()
+	for _, tag := range []string{"v2", "v3", "v4"} {
+		h.tag(tag)
+	}
+	s.want(2, 3, 4)
+	again := h.listen("Last-Event-ID", "2") // who was away
+	h.tag("v5")
+	again.want(3, 4, 5)
+	s.want(5)
+	h.listen("Last-Event-ID", "0").want(1, 2, 3, 4, 5)
+	h.get("/api/v1/events", "Last-Event-ID", "x").problem(t, http.StatusBadRequest, "bad-request")
+	h.get("/api/v1/events?since=1", "Last-Event-ID", "x").problem(t, http.StatusBadRequest, "bad-request")
+}
+
+// Who is told of a generation must find it when he looks.
+func TestWhatAnEventTellsIsServed(t *testing.T) {
+	h := startLive(t)
+	s := h.listen()
+	go func() {
+		for i := range 20 {
+			h.tag("v" + strconv.Itoa(i+2))
+		}
+	}()
+	for range 20 {
+		_, _, change, ok := s.next()
+		view, err := h.fleet.View()
+		if !ok || err != nil || view.Generation() < change.Generation {
+			t.Fatalf("told of generation %d, and %v is served: %v", change.Generation, view.Generation(), err)
+		}
+	}
+}
+
+func TestEventsEndWithTheServer(t *testing.T) {
+	h := startLive(t)
+	s := h.listen()
+	if err := h.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, ok := s.next(); ok {
+		t.Error("there is another event")
+	}
+}
+
+// A revoked token is none, also where a connection was made with it before.
+func TestEventsEndWithTheToken(t *testing.T) {
+	h := startLive(t, withAdminToken(t))
+	viewer := h.newToken(`{"name":"screen","role":"viewer"}`)
+	s := h.listen(bearer(viewer.Secret)...)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/screen", "").kept(t)
+	if _, _, _, ok := s.next(); ok {
+		t.Error("it is told of what came after")
+	}
+}
+
+func TestListenersAreBounded(t *testing.T) {
+	h := startLive(t)
+	for range 100 {
+		h.listen()
+	}
+	h.get("/api/v1/events", "Last-Event-ID", "x").problem(t, http.StatusTooManyRequests, "too-many-requests")
+}

@@ -1,0 +1,56 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+const sendPreview = "/api/v1/preview?revision=main@sha1:1234"
+
+// A preview costs as much as a release, and whoever may read can ask for it.
+func TestPreviewsAreMadeOneByOne(t *testing.T) {
+	begun, end := make(chan bool), make(chan bool)
+	h := startLive(t, func(c *server.Config) {
+		c.ReadTree = func(_ context.Context, r io.Reader) (fs.FS, error) {
+			begun <- true
+			<-end
+			_, err := io.Copy(io.Discard, r)
+			return nil, errors.Join(fleet.Problems{{Message: "is told"}}, err)
+		}
+	})
+	first := make(chan reply)
+	go func() { first <- h.change("POST", sendPreview, server.SnapshotType, "x") }()
+	<-begun
+	other := h.change("POST", sendPreview, server.SnapshotType, "x")
+	other.problem(t, 429, "too-many-requests")
+	if other.header.Get("Retry-After") == "" {
+		t.Error("it is not said when to ask again")
+	}
+	h.get("/api/v1/preview?ref=next").problem(t, 429, "too-many-requests")
+	close(end)
+	(<-first).problem(t, 422, "invalid")
+}
+
+func TestWhatIsSentForAPreviewIsBounded(t *testing.T) {
+	h := startLive(t, func(c *server.Config) {
+		c.Limits.SnapshotBytes = 2 << 20
+		c.ReadTree = func(_ context.Context, r io.Reader) (fs.FS, error) {
+			_, err := io.Copy(io.Discard, r)
+			return nil, errors.Join(err)
+		}
+	})
+	tooLong := make([]byte, 2<<20+1)
+	h.change("POST", sendPreview, server.SnapshotType, string(tooLong)).problem(t, 413, "too-long")
+	h.change("POST", sendPreview, jsonDoc, "{}").problem(t, 415, "media-type")
+	for _, path := range []string{"/api/v1/preview", "/api/v1/preview?revision=", "/api/v1/preview?revision=a%0ab", sendPreview + "&ref=x"} {
+		h.change("POST", path, server.SnapshotType, "x").problem(t, 400, "bad-request")
+	}
+	h.get("/api/v1/preview").problem(t, 400, "bad-request")
+	h.get("/api/v1/preview?ref=").problem(t, 400, "bad-request")
+}
