@@ -14,6 +14,9 @@ func what(c fleet.Change, most int) string {
 	if c.Release != nil {
 		all = append(all, "release "+c.Release.Revision)
 	}
+	for _, p := range c.Pins {
+		all = append(all, marked("pin "+p.Pin, p.Before == nil, p.After == nil))
+	}
 	for _, d := range c.Deltas {
 		all = append(all, marked(d.Delta, d.Before == nil, d.After == nil))
 	}
@@ -54,6 +57,10 @@ func recordText(r fleet.RecordChange) string {
 		return title + " (orphaned)"
 	case before.Orphaned != nil:
 		return title + " (no longer orphaned)"
+	case after.Stays != nil && before.Stays == nil:
+		return title + " (stays on " + after.Stays.Release.Revision + ")"
+	case before.Stays != nil && after.Stays == nil:
+		return title + " (goes with the fleet again)"
 	}
 	return marked(title, r.Before == nil, r.After == nil)
 }
@@ -68,6 +75,11 @@ type changePart struct{ title, before, after string }
 func partsOf(c fleet.Change) (all []changePart, err error) {
 	add := func(title, before, after string, failed error) {
 		all, err = append(all, changePart{title, before, after}), cmp.Or(err, failed)
+	}
+	for _, p := range c.Pins {
+		before, wrong := asYAML(p.Before)
+		after, failed := asYAML(p.After)
+		add("pin "+p.Pin, before, after, cmp.Or(wrong, failed))
 	}
 	for _, d := range c.Deltas {
 		before, wrong := deltaDocument(d.Before)

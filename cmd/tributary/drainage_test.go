@@ -20,7 +20,7 @@ func gone(a, b int64) server.ClusterAnswer {
 	c.Name = "edge-7"
 	for set, generation := range map[string]int64{"a": a, "b": b} {
 		if generation > 0 {
-			c.Polls = append(c.Polls, fleet.Poll{Set: set, Generation: generation})
+			c.Polls = append(c.Polls, server.PollAnswer{Poll: fleet.Poll{Set: set, Generation: generation}})
 		}
 	}
 	c.Inputs = map[string]int{"a": 0, "b": 0, "c": 0}

@@ -22,7 +22,7 @@ func newGet() *cobra.Command {
 	o := &getOptions{}
 	cmd := &cobra.Command{
 		Use:   "get",
-		Short: "Show what a server has: clusters, objects, inputs, deltas, releases, history, tokens",
+		Short: "Show what a server has: clusters, objects, inputs, deltas, releases, pins, history, tokens",
 		Long: `Shows what a server has, as a table or with -o as JSON or YAML.
 
 ` + serverHelp,
@@ -33,15 +33,15 @@ func newGet() *cobra.Command {
 Exit status is 0, or 1 if there is no such thing or no answer.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("get: say what: clusters, objects, inputs, deltas, releases, history or tokens; see tributary get --help")
+				return errors.New("get: say what: clusters, objects, inputs, deltas, releases, pins, history or tokens; see tributary get --help")
 			}
-			return fmt.Errorf("get: there are no %q: say clusters, objects, inputs, deltas, releases, history or tokens", args[0])
+			return fmt.Errorf("get: there are no %q: say clusters, objects, inputs, deltas, releases, pins, history or tokens", args[0])
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	o.server.bind(cmd)
 	cmd.PersistentFlags().StringVarP(&o.output, "output", "o", "", "json or yaml, in place of a table for people")
-	cmd.AddCommand(newGetClusters(o), newGetObjects(o), newGetInputs(o), newGetDeltas(o), newGetReleases(o), newGetHistory(o), newGetTokens(o))
+	cmd.AddCommand(newGetClusters(o), newGetObjects(o), newGetInputs(o), newGetDeltas(o), newGetReleases(o), newGetPins(o), newGetHistory(o), newGetTokens(o))
 	return cmd
 }
 

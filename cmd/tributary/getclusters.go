@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -23,7 +22,9 @@ func newGetClusters(o *getOptions) *cobra.Command {
 		Short: "The fleet, or one cluster by name or dns",
 		Long: `Shows each cluster with its labels, where they placed it, how many inputs it gets,
 how many parts of deltas it goes without (orphans), whether it is active, orphaned or
-decommissioned, and how long ago it last polled.
+decommissioned, the release that it is on, and how long ago it last polled: late where
+it has stopped to, by its own rhythm. Of one cluster also why it is on that release, and
+its polls.
 
 ` + serverHelp,
 		Example: `  tributary get clusters
@@ -56,7 +57,29 @@ func getCluster(ctx context.Context, c *server.Client, w io.Writer, name string,
 	if o.output != "" {
 		return o.print(w, cluster)
 	}
-	return clusterTable(w, []server.ClusterAnswer{cluster}, time.Now())
+	now := time.Now()
+	if err := clusterTable(w, []server.ClusterAnswer{cluster}, now); err != nil {
+		return err
+	}
+	return printCluster(w, cluster, now)
+}
+
+// printCluster prints what of a cluster has no room in a table.
+func printCluster(w io.Writer, c server.ClusterAnswer, now time.Time) error {
+	fmt.Fprintf(w, "\nrelease: %s of %s\n", c.Release.ID, visible(c.Release.Revision))
+	for _, line := range [][2]string{{"why", c.Why}, {"pin", c.Pin}} {
+		if line[1] != "" {
+			fmt.Fprintf(w, "%s: %s\n", line[0], visible(line[1]))
+		}
+	}
+	if len(c.Polls) == 0 {
+		return nil
+	}
+	t := newTable(w, "SET", "LAST POLL", "EVERY", "RELEASE", "GENERATION", "OPERATOR")
+	for _, p := range c.Polls {
+		t.row(p.Set, age(&p.At, now), p.Every, p.Release, fmt.Sprint(p.Generation), p.Agent)
+	}
+	return t.end()
 }
 
 func getClusters(ctx context.Context, c *server.Client, w io.Writer, selector string, o *getOptions) error {
@@ -71,26 +94,34 @@ func getClusters(ctx context.Context, c *server.Client, w io.Writer, selector st
 }
 
 func clusterTable(w io.Writer, clusters []server.ClusterAnswer, now time.Time) error {
-	t := newTable(w, "NAME", "DNS", "LABELS", "OVERLAY", "INPUTS", "ORPHANS", "STATE", "LAST POLL")
+	t := newTable(w, "NAME", "DNS", "LABELS", "OVERLAY", "INPUTS", "ORPHANS", "STATE", "RELEASE", "LAST POLL")
 	for _, c := range clusters {
 		inputs := 0
 		for _, count := range c.Inputs {
 			inputs += count
 		}
 		t.row(c.Name, c.DNS, labelText(c.Labels), c.Placement.Overlay, fmt.Sprint(inputs), fmt.Sprint(len(c.Orphans)),
-			string(c.State), age(lastPoll(c.Polls), now))
+			string(c.State), c.Release.ID, pollText(c, now))
 	}
 	return t.end()
 }
 
-// lastPoll is when the cluster last polled any of its sets; nil for never.
-func lastPoll(polls []fleet.Poll) (last *time.Time) {
-	for _, p := range polls {
+// pollText is how long ago the cluster last polled any of its sets, and whether it
+// comes as it used to.
+func pollText(c server.ClusterAnswer, now time.Time) string {
+	var last *time.Time
+	for _, p := range c.Polls {
 		if last == nil || p.At.After(*last) {
 			last = &p.At
 		}
 	}
-	return last
+	switch {
+	case last == nil:
+		return string(server.Never)
+	case c.Contact == server.Late:
+		return age(last, now) + " (late)"
+	}
+	return age(last, now)
 }
 
 func labelText(labels map[string]string) string {

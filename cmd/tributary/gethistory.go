@@ -121,7 +121,7 @@ func printChange(w io.Writer, c fleet.Change) error {
 	fmt.Fprintf(w, "generation %d\n", c.Generation)
 	for _, line := range [][2]string{
 		{"time", clock(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
-		{"what", what(c, len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", some(c.Clusters, 10)},
+		{"what", what(c, 1+len(c.Pins)+len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", some(c.Clusters, 10)},
 	} {
 		if line[1] != "" {
 			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", visible(line[1]))

@@ -2,57 +2,164 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
 )
 
 func newGetReleases(o *getOptions) *cobra.Command {
-	return &cobra.Command{
-		Use:   "releases",
-		Short: "What is served, what failed and why, and how the source is doing",
-		Long: `Shows the live release and, after it, a revision of the source that has a fault and
-is not served. What is wrong follows, one problem a line.
+	var q fleet.ReleaseQuery
+	var state string
+	cmd := &cobra.Command{
+		Use:   "releases [ID]",
+		Short: "What is served, held and failed, and why; or one release with all of it",
+		Long: `Shows the releases, newest first, with how many inputs each removed, changed and
+added, and how the source is doing. Below it stands what needs somebody: what would be
+lost by a release that is held, how far a rollout has come, which clusters a release is
+not good for, and what is wrong. Of one release, by ID or revision, all that is shown,
+and what was decided on it.
 
 ` + serverHelp,
 		Example: `  tributary get releases
-  tributary get releases -o json
+  tributary get releases --state held -o json
+  tributary get releases 3f9c1b22a0d4
 
-Exit status is 0, or 1 if there is no answer.`,
-		Args: named(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+Exit status is 0, or 1 if there is no such release or no answer.`,
+		Args: between(0, "ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			q.State = fleet.State(state)
+			switch {
+			case q.Limit < 0:
+				return errors.New("--limit: must not be negative")
+			case len(args) > 0 && state != "":
+				return errors.New("get releases: name a release or choose some with --state, not both")
+			}
 			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
-				releases, err := c.Releases(ctx)
-				if err != nil {
-					return err
+				if len(args) > 0 {
+					return getRelease(ctx, c, w, args[0], o)
 				}
-				if o.output != "" {
-					return o.print(w, releases)
-				}
-				return releaseTable(w, releases)
+				return getReleases(ctx, c, w, q, o)
 			})
 		},
 	}
+	cmd.Flags().StringVar(&state, "state", "", "only those that are live, held, failed, superseded or rejected")
+	cmd.Flags().IntVar(&q.Limit, "limit", 20, "how many releases at most; 0 for all")
+	return cmd
 }
 
-func releaseTable(w io.Writer, releases server.ReleasesAnswer) error {
-	t := newTable(w, "ID", "STATE", "AT", "CLUSTERS", "PROBLEMS", "REVISION")
-	for _, r := range releases.Items {
-		t.row(r.ID, string(r.State), clock(r.At), fmt.Sprint(r.Clusters), fmt.Sprint(len(r.Problems)), r.Revision)
-	}
-	if err := t.end(); err != nil {
+func getReleases(ctx context.Context, c *server.Client, w io.Writer, q fleet.ReleaseQuery, o *getOptions) error {
+	releases, err := c.Releases(ctx, q)
+	if err != nil {
 		return err
 	}
-	for _, r := range releases.Items {
-		for _, p := range r.Problems {
-			fmt.Fprintf(w, "%s: %s\n", r.State, visible(p.String()))
+	if o.output != "" {
+		return o.print(w, releases)
+	}
+	if err := releaseTable(w, releases.Items); err != nil {
+		return err
+	}
+	for i := range releases.Items {
+		if err := printOpen(w, &releases.Items[i]); err != nil {
+			return err
 		}
 	}
 	if releases.Source.Error != "" {
 		fmt.Fprintf(w, "source %s: %s\n", visible(releases.Source.Name), visible(releases.Source.Error))
+	}
+	return nil
+}
+
+func releaseTable(w io.Writer, releases []fleet.Release) error {
+	t := newTable(w, "ID", "STATE", "AT", "CLUSTERS", "REMOVED", "CHANGED", "ADDED", "PROBLEMS", "REVISION")
+	for _, r := range releases {
+		removed, changed, added := "", "", ""
+		if i := r.Impact; i != nil { // What moves is deleted in one place, and made in another.
+			removed, changed, added = fmt.Sprint(i.Removed+i.Moved), fmt.Sprint(i.Changed), fmt.Sprint(i.Added+i.Moved)
+		}
+		t.row(r.ID, string(r.State), clock(r.At), fmt.Sprint(r.Clusters), removed, changed, added, fmt.Sprint(len(r.Problems)), r.Revision)
+	}
+	return t.end()
+}
+
+// printOpen prints what of a release somebody may have to do something about; of one
+// that is over, nothing.
+func printOpen(w io.Writer, r *fleet.Release) error {
+	open := r.State == fleet.Live || r.State == fleet.Held || r.State == fleet.Failed
+	if !open || r.State != fleet.Held && r.Rollout == nil && len(r.Failing)+len(r.Problems) == 0 {
+		return nil
+	}
+	return printRelease(w, r, r.State == fleet.Held)
+}
+
+// printRelease prints a release; where it is asked for with all of its impact.
+func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
+	fmt.Fprintf(w, "\nrelease %s of %s: %s\n", r.ID, visible(r.Revision), progressText(r))
+	if r.Rollout != nil {
+		if err := waveTable(w, r.Rollout.Waves); err != nil {
+			return err
+		}
+	}
+	printReasons(w, r.Violations, r.Failing)
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "%s: %s\n", r.State, visible(p.String()))
+	}
+	if impact && r.Impact != nil {
+		fmt.Fprintln(w, scale(r.Impact))
+		printImpact(w, r.Impact)
+	}
+	if r.State == fleet.Held {
+		fmt.Fprintf(w, "tributary release approve %s, or reject; the impact is %s\n", r.ID, digestOf(r.Impact))
+	}
+	return nil
+}
+
+func digestOf(i *fleet.Impact) string {
+	if i == nil {
+		return "not known"
+	}
+	return i.Digest
+}
+
+func waveTable(w io.Writer, waves []fleet.WaveStatus) error {
+	t := newTable(w, "WAVE", "REACHED", "CLUSTERS", "POLLED", "SOAK", "GATE")
+	for _, wave := range waves {
+		reached, gate := "no", ""
+		if wave.Reached {
+			reached = "yes"
+		}
+		if wave.Manual {
+			gate = "manual"
+		}
+		t.row(wave.Name, reached, fmt.Sprint(wave.Clusters), fmt.Sprint(wave.Polled), wave.Soak, gate)
+	}
+	return t.end()
+}
+
+func getRelease(ctx context.Context, c *server.Client, w io.Writer, name string, o *getOptions) error {
+	r, err := c.Release(ctx, name)
+	if err != nil {
+		return err
+	}
+	if o.output != "" {
+		return o.print(w, r)
+	}
+	if err := releaseTable(w, []fleet.Release{*r}); err != nil {
+		return err
+	}
+	if err := printRelease(w, r, true); err != nil {
+		return err
+	}
+	for _, d := range r.Decisions {
+		fmt.Fprintf(w, "%s: %s by %s", clock(d.At), d.Verdict, visible(d.Actor))
+		if d.Reason != "" {
+			fmt.Fprintf(w, ": %s", visible(d.Reason))
+		}
+		fmt.Fprintf(w, " (generation %d)\n", d.Generation)
 	}
 	return nil
 }

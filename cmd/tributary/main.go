@@ -26,7 +26,7 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, func() { end(stop) })
-	err := newRoot().ExecuteContext(ctx)
+	cmd, err := newRoot().ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
@@ -35,7 +35,7 @@ func run() int {
 	case !errors.Is(err, errTold):
 		fmt.Fprintln(os.Stderr, "tributary:", err)
 	}
-	return 1
+	return exitCode(cmd, err)
 }
 
 // end sees to it that the first signal ends the process even where kustomize is
@@ -84,8 +84,8 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
-	root.AddCommand(newServe(), newRender(), newValidate(), newPush(),
-		newGet(), newPatch(), newApply(), newDelete(), newRollback(),
+	root.AddCommand(newServe(), newRender(), newValidate(), newDiff(), newPush(),
+		newGet(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
 		newLabel(), newDecommission(), newToken(), newRegister(), newBootstrap())
 	return root
 }

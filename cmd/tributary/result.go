@@ -15,10 +15,11 @@ import (
 
 // writeFlags are what every command that changes something takes.
 type writeFlags struct {
-	server serverFlags
-	dryRun bool
-	reason string
-	output string
+	server  serverFlags
+	dryRun  bool
+	reason  string
+	confirm string
+	output  string
 }
 
 func (f *writeFlags) bind(cmd *cobra.Command) {
@@ -26,11 +27,12 @@ func (f *writeFlags) bind(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.BoolVar(&f.dryRun, "dry-run", false, "check all and show what would change, and keep nothing")
 	flags.StringVar(&f.reason, "reason", "", "why, for the history")
+	flags.StringVar(&f.confirm, "confirm", "", "what is taken away beyond the guard is meant: the digest that the refusal told")
 	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
 }
 
 func (f *writeFlags) options() server.WriteOptions {
-	return server.WriteOptions{DryRun: f.dryRun, Reason: f.reason}
+	return server.WriteOptions{DryRun: f.dryRun, Reason: f.reason, Confirm: f.confirm}
 }
 
 // client is one for the server of the flags, once all flags make sense.

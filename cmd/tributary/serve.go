@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -134,6 +135,9 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	})
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,
+		ReadTree: func(ctx context.Context, packed io.Reader) (fs.FS, error) {
+			return sources.ReadSent(ctx, packed, sources.Limits{})
+		},
 		ReadOnly: o.readOnly, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,
 		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey, ClientCAFile: o.clientCA,

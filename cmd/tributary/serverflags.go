@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
@@ -25,11 +26,16 @@ type serverFlags struct {
 
 func (s *serverFlags) bind(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
-	f.StringVar(&s.config.URL, "server", "http://127.0.0.1:8080", "URL of the server")
-	f.StringVar(&s.tokenFile, "token-file", "", "file with the token that is sent (default: what TRIBUTARY_TOKEN holds)")
+	s.bindAddress(f)
 	f.StringVar(&s.config.CAFile, "ca-file", "", "PEM certificates to trust for https, beside the machine's own")
 	f.StringVar(&s.config.CertFile, "client-cert-file", "", "PEM certificate to show to a server that asks for one")
 	f.StringVar(&s.config.KeyFile, "client-key-file", "", "PEM key of that certificate")
+}
+
+// bindAddress binds those that a command has which takes a SOURCE as well.
+func (s *serverFlags) bindAddress(f *pflag.FlagSet) {
+	f.StringVar(&s.config.URL, "server", "http://127.0.0.1:8080", "URL of the server")
+	f.StringVar(&s.tokenFile, "token-file", "", "file with the token that is sent (default: what TRIBUTARY_TOKEN holds)")
 }
 
 // client is one for the server of the flags.
@@ -58,7 +64,10 @@ func (s *serverFlags) clientWith(token string) (*server.Client, error) {
 // line, and several problems one a line.
 func refused(err error) error {
 	var r *server.Refusal
+	var beyond *fleet.GuardError
 	switch {
+	case errors.As(err, &beyond):
+		return guarded(beyond, "--confirm")
 	case !errors.As(err, &r):
 		return err
 	case errors.Is(err, fleet.ErrUnauthenticated):

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+	"github.com/tributary-gitops/tributary/sources"
+)
+
+type diffOptions struct {
+	source sourceFlags
+	server serverFlags
+	deltas string
+	output string
+}
+
+// What diff ends with. What is worse comes first where several are so.
+const (
+	differs     codeError = 1
+	wouldBeHeld codeError = 2
+	hasFaults   codeError = 3
+	notTold               = "4"
+)
+
+func newDiff() *cobra.Command {
+	var o diffOptions
+	cmd := &cobra.Command{
+		Use:   "diff SOURCE SOURCE, or diff SOURCE --server URL",
+		Short: "Tell what a change of the fleet repo would do, for a pull request",
+		Long: `Tells what would come of it if a SOURCE were the next release: which clusters and
+inputs it touches and which fields, what it takes away first; whether the guard would
+hold it; and which clusters it is not good for. It is compared with another SOURCE,
+which stands first, or with what a server serves, whose deltas and clusters count then.
+Nothing is changed by it, and a viewer's token will do.
+
+With -o markdown it is a comment for a pull request, which is cut where it would be too
+long for one; -o json has all of it.
+
+` + sourceHelp + `
+
+The server is the one of --server or TRIBUTARY_SERVER. A token is read from
+--token-file, or else from TRIBUTARY_TOKEN.`,
+		Example: `  tributary diff 'git+file://.?ref=main' .
+  tributary diff . --server https://tributary.example.com
+  tributary diff . --server https://tributary.example.com -o markdown > comment.md
+
+Exit status is 0 if nothing would change, 1 if something would, 2 if the guard would
+hold it, 3 if it has faults, and 4 if it could not be told.`,
+		Annotations: map[string]string{failsWith: notTold},
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return nil
+			}
+			return named("SOURCE", "second SOURCE")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return runDiff(cmd, args, &o) },
+	}
+	f := cmd.Flags()
+	o.source.bind(f)
+	o.server.bindAddress(f)
+	f.StringVar(&o.deltas, "deltas", "", "file with deltas that both SOURCEs are rendered with, - for standard input")
+	f.StringVarP(&o.output, "output", "o", "text", "text, markdown or json")
+	return cmd
+}
+
+var previewPrinters = map[string]func(io.Writer, *fleet.Preview) error{
+	"text": printPreview, "markdown": printMarkdown,
+	"json": func(w io.Writer, p *fleet.Preview) error { return printJSON(w, p) },
+}
+
+func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
+	show := previewPrinters[o.output]
+	if show == nil {
+		return fmt.Errorf("--output %q: must be text, markdown or json", o.output)
+	}
+	var p *fleet.Preview
+	var err error
+	if len(args) == 2 {
+		p, err = o.compare(cmd.Context(), cmd.InOrStdin(), args[0], args[1])
+	} else {
+		p, err = o.foresee(cmd.Context(), args[0])
+	}
+	if err != nil {
+		return err
+	}
+	if err := show(cmd.OutOrStdout(), p); err != nil {
+		return err
+	}
+	return verdictOf(p)
+}
+
+// verdictOf is what diff ends with.
+func verdictOf(p *fleet.Preview) error {
+	switch {
+	case isFaulty(p):
+		return hasFaults
+	case p.Outcome == fleet.OutcomeHeld:
+		return wouldBeHeld
+	case p.Outcome == fleet.OutcomeChanges:
+		return differs
+	}
+	return nil
+}
+
+func isFaulty(p *fleet.Preview) bool {
+	return p.Outcome == fleet.OutcomeFailed || len(p.Failing)+len(p.Problems.Faults()) > 0
+}
+
+// foresee has the server tell it.
+func (o *diffOptions) foresee(ctx context.Context, ref string) (*fleet.Preview, error) {
+	if o.deltas != "" {
+		return nil, errors.New("diff: the server has its own deltas: leave out --deltas, or name two SOURCEs")
+	}
+	// Certificates are of whoever shows them or asks for them, be it a server or a source.
+	tls := o.source.options.TLS
+	o.server.config.CAFile, o.server.config.CertFile, o.server.config.KeyFile = tls.CAFile, tls.CertFile, tls.KeyFile
+	client, err := o.server.client()
+	if err != nil {
+		return nil, err
+	}
+	source, snapshot, refusal, err := o.fetch(ctx, ref)
+	if err != nil || refusal != nil {
+		return refusal, err
+	}
+	defer func() { _ = source.Close() }()
+	packed, err := sources.Archive{}.Pack(ctx, snapshot.Tree)
+	if err != nil {
+		return nil, err
+	}
+	p, err := client.PreviewSnapshot(ctx, snapshot.Revision, packed.Data)
+	return p, refused(err)
+}
+
+// fetch fetches a source. A revision of which no snapshot can be made has a fault.
+func (o *diffOptions) fetch(ctx context.Context, ref string) (sources.Source, *fleet.Snapshot, *fleet.Preview, error) {
+	source, snapshot, err := o.source.snapshot(ctx, ref)
+	var refusal *fleet.RefusedError
+	if errors.As(err, &refusal) {
+		return nil, nil, failed(refusal.Revision, fleet.Problems{refusal.Problem}), nil
+	}
+	return source, snapshot, nil, err
+}
+
+func failed(revision string, problems fleet.Problems) *fleet.Preview {
+	return &fleet.Preview{Revision: revision, Outcome: fleet.OutcomeFailed, Problems: problems}
+}
+
+// compare tells it without a server.
+func (o *diffOptions) compare(ctx context.Context, stdin io.Reader, from, to string) (*fleet.Preview, error) {
+	var deltas []*fleet.Delta
+	if o.deltas != "" {
+		var err error
+		if deltas, err = readDeltas(o.deltas, stdin, render.Renderer{}); err != nil {
+			return nil, err
+		}
+	}
+	before, was, err := o.prepare(ctx, from, deltas)
+	if err != nil {
+		return nil, err
+	}
+	if before == nil {
+		return nil, fmt.Errorf("diff: %s cannot be compared with, because it has faults itself:\n%w", was.Revision, was.Problems.Faults())
+	}
+	after, p, err := o.prepare(ctx, to, deltas)
+	if err != nil || after == nil {
+		return p, err
+	}
+	if p.Impact, p.Violations, err = fleet.Compare(before, after); err != nil {
+		return nil, err
+	}
+	p.Outcome = fleet.OutcomeNone
+	switch {
+	case len(p.Violations) > 0:
+		p.Outcome = fleet.OutcomeHeld
+	case p.Impact.Clusters > 0:
+		p.Outcome = fleet.OutcomeChanges
+	}
+	return p, nil
+}
+
+// prepare renders a source. The view is nil where it has a fault.
+func (o *diffOptions) prepare(ctx context.Context, ref string, deltas []*fleet.Delta) (*fleet.View, *fleet.Preview, error) {
+	source, snapshot, refusal, err := o.fetch(ctx, ref)
+	if err != nil || refusal != nil {
+		return nil, refusal, err
+	}
+	defer func() { _ = source.Close() }()
+	line := &progress{start: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	view, problems, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, deltas, time.Now(), line.show)
+	line.clear()
+	return view, failed(snapshot.Revision, problems), err
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/server"
+)
+
+func newGetPins(o *getOptions) *cobra.Command {
+	return &cobra.Command{
+		Use:   "pins",
+		Short: "The pins, which keep clusters on a release",
+		Long: `Shows each pin with the clusters that it is for, how many it keeps on its release (not
+those that another pin has), until when, and why.
+
+` + serverHelp,
+		Example: `  tributary get pins
+
+Exit status is 0, or 1 if there is no answer.`,
+		Args: named(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+				pins, err := c.Pins(ctx)
+				if err != nil {
+					return err
+				}
+				if o.output != "" {
+					return o.print(w, server.List[server.PinAnswer]{Items: pins})
+				}
+				t := newTable(w, "NAME", "FOR", "CLUSTERS", "RELEASE", "EXPIRES", "REASON", "REVISION")
+				for _, p := range pins {
+					expires := "never"
+					if p.ExpiresAt != nil {
+						expires = clock(*p.ExpiresAt)
+					}
+					t.row(p.Name, pinScope(p.Pin), fmt.Sprint(p.Status.Clusters), p.Release, expires, p.Reason, p.Revision)
+				}
+				return t.end()
+			})
+		},
+	}
+}

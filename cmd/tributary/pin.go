@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+type pinOptions struct {
+	writeFlags
+	clusters []string
+	selector string
+	all      bool
+	name     string
+	expires  string
+}
+
+func newPin() *cobra.Command {
+	o := &pinOptions{}
+	cmd := &cobra.Command{
+		Use:   "pin RELEASE --cluster NAME | --selector LABELS | --all",
+		Short: "Keep clusters on a release, or put the fleet back on an earlier one",
+		Long: `Keeps clusters on a release, by its ID or revision, whatever goes live: they are on it
+at once, and stay until the pin is taken away or expires. Of several pins that are for
+a cluster the one that names it holds, and of others the first by name. Prints the
+inputs that change, as a diff.
+
+Without --name the pin is called after its clusters. One of that name for the same
+clusters is replaced.
+
+` + serverHelp,
+		Example: `  tributary pin 3f9c1b22a0d4 --all --reason INC-4711
+  tributary pin 3f9c1b22a0d4 --cluster eu-prod-01 --expires 72h
+  tributary pin main@sha1:8f1c… --selector environment=prod --name freeze --dry-run
+
+Exit status is 0, or 1 if nothing was changed.`,
+		Args: named("RELEASE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return pin(cmd, args[0], o) },
+	}
+	o.bind(cmd)
+	f := cmd.Flags()
+	f.Var(nameList{&o.clusters}, "cluster", "name of a cluster (may be repeated)")
+	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters, as kubectl takes them")
+	f.BoolVar(&o.all, "all", false, "the whole fleet")
+	f.StringVar(&o.name, "name", "", "what the pin is called")
+	f.StringVar(&o.expires, "expires", "", "when it is withdrawn by itself: how long from now, such as 72h, or a time (RFC 3339)")
+	return cmd
+}
+
+func pin(cmd *cobra.Command, release string, o *pinOptions) error {
+	p, err := o.pin(release, time.Now())
+	if err != nil {
+		return fmt.Errorf("pin: %w", err)
+	}
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	options := o.options()
+	if o.name == "" {
+		if err := others(cmd.Context(), client, p, &options); err != nil {
+			return refused(err)
+		}
+		o.say(cmd.OutOrStdout(), "pin "+p.Name)
+	}
+	result, err := client.Pin(cmd.Context(), options, p)
+	if err != nil {
+		return refused(err)
+	}
+	return o.printResult(cmd, result)
+}
+
+// pin is the one that the flags say.
+func (o *pinOptions) pin(release string, now time.Time) (p fleet.Pin, err error) {
+	p = fleet.Pin{Name: o.name, Release: release, Reason: o.reason}
+	said := 0
+	for _, is := range []bool{len(o.clusters) > 0, o.selector != "", o.all} {
+		if is {
+			said++
+		}
+	}
+	derived := "fleet"
+	switch {
+	case said != 1:
+		return p, errors.New("say which clusters, with one of --cluster, --selector and --all")
+	case o.all:
+		p.Selector = &fleet.Selector{}
+	case o.selector != "":
+		derived = o.selector
+		p.Selector, err = readSelector(o.selector)
+	default:
+		p.Clusters = slices.Compact(slices.Sorted(slices.Values(o.clusters)))
+		derived = strings.Join(p.Clusters, "-")
+	}
+	if err != nil {
+		return p, err
+	}
+	if p.Name == "" {
+		p.Name = asLabel(derived)
+	}
+	p.ExpiresAt, err = expiry(o.expires, now)
+	return p, err
+}
+
+// asLabel makes a DNS label of a text that nearly is one.
+func asLabel(text string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(text))
+	for strings.Contains(plain, "--") {
+		plain = strings.ReplaceAll(plain, "--", "-")
+	}
+	plain = strings.Trim(plain, "-")
+	return strings.TrimRight(plain[:min(len(plain), 63)], "-")
+}
+
+// expiry reads a time to come, or how long it is until then; nil for "".
+func expiry(text string, now time.Time) (*time.Time, error) {
+	if text == "" {
+		return nil, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		left, err := time.ParseDuration(text)
+		if err != nil || left <= 0 {
+			return nil, fmt.Errorf("--expires %q: must be how long from now, such as 72h, or a time such as 2026-01-02T03:04:05Z", text)
+		}
+		at = now.Add(left).UTC().Truncate(time.Second)
+	}
+	return &at, nil
+}
+
+// others sees to it that a pin whose name nobody chose replaces none of other
+// clusters: names are made of what is told, and not all of it fits.
+func others(ctx context.Context, c *server.Client, p fleet.Pin, options *server.WriteOptions) error {
+	there, tag, err := c.GetPin(ctx, p.Name)
+	switch {
+	case errors.Is(err, fleet.ErrNotFound):
+		options.IfNoneMatch = "*"
+		return nil
+	case err != nil:
+		return err
+	case !reflect.DeepEqual(there.Clusters, p.Clusters) || !reflect.DeepEqual(there.Selector, p.Selector):
+		return fmt.Errorf("pin %q is for %s already: name this one with --name", p.Name, pinScope(there))
+	}
+	options.IfMatch = tag
+	return nil
+}
+
+// pinScope is whom a pin is for, in the words of a delta's.
+func pinScope(p *fleet.Pin) string {
+	return scope(&fleet.Delta{Selector: p.Selector, Clusters: p.Clusters})
+}
+
+func newUnpin() *cobra.Command {
+	o := &writeFlags{}
+	cmd := &cobra.Command{
+		Use:   "unpin NAME",
+		Short: "Have a pin's clusters follow the fleet again",
+		Long: `Takes a pin away. Its clusters are on what the fleet is on at once. Prints the inputs
+that change, as a diff. See tributary get pins for names.
+
+` + serverHelp,
+		Example: `  tributary unpin freeze --reason 'INC-4711 is over'
+
+Exit status is 0, or 1 if nothing was changed.`,
+		Args: named("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := o.client()
+			if err != nil {
+				return err
+			}
+			result, err := client.Unpin(cmd.Context(), o.options(), args[0])
+			if err != nil {
+				return refused(err)
+			}
+			return o.printResult(cmd, result)
+		},
+	}
+	o.bind(cmd)
+	return cmd
+}
