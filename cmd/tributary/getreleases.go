@@ -105,7 +105,7 @@ func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
 		}
 	}
 	printReasons(w, r.Violations, r.Failing)
-	for _, p := range r.Problems {
+	for _, p := range unsaid(r.Problems, r.Failing) {
 		fmt.Fprintf(w, "%s: %s\n", r.State, visible(p.String()))
 	}
 	if impact && r.Impact != nil {
@@ -113,16 +113,17 @@ func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
 		printImpact(w, r.Impact)
 	}
 	if r.State == fleet.Held {
-		fmt.Fprintf(w, "tributary release approve %s, or reject; the impact is %s\n", r.ID, digestOf(r.Impact))
+		fmt.Fprintf(w, "if that is meant: tributary release approve %s%s\n", r.ID, digestFlag(r.Impact))
 	}
 	return nil
 }
 
-func digestOf(i *fleet.Impact) string {
+// digestFlag has what was looked at be approved, and nothing else.
+func digestFlag(i *fleet.Impact) string {
 	if i == nil {
-		return "not known"
+		return ""
 	}
-	return i.Digest
+	return " --digest " + i.Digest
 }
 
 func waveTable(w io.Writer, waves []fleet.WaveStatus) error {

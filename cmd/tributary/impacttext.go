@@ -143,6 +143,13 @@ func printReasons(w io.Writer, violations []fleet.Violation, failing []fleet.Fai
 	}
 }
 
+// unsaid are the problems that are not the reason why some cluster fails.
+func unsaid(problems fleet.Problems, failing []fleet.FailingCluster) fleet.Problems {
+	return slices.DeleteFunc(slices.Clone(problems), func(p fleet.Problem) bool {
+		return slices.ContainsFunc(failing, func(f fleet.FailingCluster) bool { return f.Reason == p.String() })
+	})
+}
+
 type sharedReason struct {
 	reason   string
 	clusters []string

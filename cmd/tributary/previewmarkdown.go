@@ -35,7 +35,7 @@ func printMarkdown(w io.Writer, p *fleet.Preview) error {
 	}
 	left := c.list(reasonItems(p))
 	if left > 0 {
-		fmt.Fprintf(c, "- and %s more\n\n", count(left, "reason"))
+		fmt.Fprintf(c, "- and %s\n\n", count(left, "more reason"))
 	}
 	if p.Impact != nil {
 		c.groups(p.Impact.Groups)
@@ -52,7 +52,7 @@ func reasonItems(p *fleet.Preview) (all []string) {
 	for _, g := range sharedReasons(p.Failing) {
 		all = append(all, "fails for "+code(some(g.clusters, mostNames))+": "+escaped(g.reason))
 	}
-	for _, problem := range p.Problems {
+	for _, problem := range unsaid(p.Problems, p.Failing) {
 		kind := "fault: "
 		if problem.Warning {
 			kind = "warning: "
@@ -64,7 +64,7 @@ func reasonItems(p *fleet.Preview) (all []string) {
 
 // mostReasons leaves room for what is lost, which counts more than its hundredth
 // reason; and longestReason is how much is shown of one, in characters.
-const mostReasons, longestReason = 30, 500
+const mostReasons, longestReason = 20, 300
 
 // list adds items, and returns how many were left out.
 func (c *comment) list(items []string) int {
@@ -94,31 +94,34 @@ func (c *comment) groups(groups []fleet.ImpactGroup) {
 	}
 }
 
-// mostLines is how many lines of one group are shown.
-const mostLines = 200
+// mostLines is how many lines of one group are shown, and aroundLines how much room is
+// left for what stands around them, in bytes.
+const mostLines, aroundLines = 200, 2048
 
+// group adds as many lines of a group as there is room for, and tells whether it is any.
 func (c *comment) group(g fleet.ImpactGroup) bool {
-	var lines []string
-	longest := 2
-	all := effectLines(g)
+	lines, longest, shown := []string{}, 2, 0
+	room, all := longestComment-c.Len()-aroundLines, effectLines(g)
 	for i, line := range all {
-		if i == mostLines {
-			lines = append(lines, fmt.Sprintf("  and %s more", count(len(all)-i, "line")))
+		text := shortened(diffMark(line)+" "+line.text, longestReason)
+		if room -= len(text) + 1; i == mostLines || room < 0 {
+			lines = append(lines, "  and "+count(len(all)-i, "more line"))
 			break
 		}
-		mark := string(line.mark)
-		if line.mark == '~' {
-			mark = "!" // as GitHub colours it
-		}
-		text := shortened(mark+" "+line.text, longestReason)
 		longest = max(longest, longestRun(text, '`'))
-		lines = append(lines, text)
+		lines, shown = append(lines, text), i+1
 	}
 	fence := strings.Repeat("`", longest+1)
-	names := code(some(g.Clusters, mostNames))
-	text := fmt.Sprintf("<details><summary>%s: %s</summary>\n\n%sdiff\n%s\n%s\n\n</details>\n\n",
-		count(len(g.Clusters), "cluster"), names, fence, strings.Join(lines, "\n"), fence)
-	return c.fits(text)
+	return shown > 0 && c.fits(fmt.Sprintf("<details><summary>%s: %s</summary>\n\n%sdiff\n%s\n%s\n\n</details>\n\n",
+		count(len(g.Clusters), "cluster"), code(shortened(some(g.Clusters, mostNames), longestReason)), fence, strings.Join(lines, "\n"), fence))
+}
+
+// diffMark is the mark as GitHub colours it.
+func diffMark(line effectLine) string {
+	if line.mark == '~' {
+		return "!"
+	}
+	return string(line.mark)
 }
 
 // longestRun is how often a character stands in a row at most.

@@ -25,7 +25,7 @@ func headline(p *fleet.Preview) string {
 // printPreview prints it for people.
 func printPreview(w io.Writer, p *fleet.Preview) error {
 	fmt.Fprintf(w, "%s %s\n", visible(p.Revision), headline(p))
-	for _, problem := range p.Problems {
+	for _, problem := range unsaid(p.Problems, p.Failing) {
 		kind := "fault: "
 		if problem.Warning {
 			kind = "warning: "
