@@ -112,7 +112,7 @@ func (c *comment) group(g fleet.ImpactGroup) bool {
 		lines, shown = append(lines, text), i+1
 	}
 	fence := strings.Repeat("`", longest+1)
-	return shown > 0 && c.fits(fmt.Sprintf("<details><summary>%s: %s</summary>\n\n%sdiff\n%s\n%s\n\n</details>\n\n",
+	return len(all) == 0 || shown > 0 && c.fits(fmt.Sprintf("<details><summary>%s: %s</summary>\n\n%sdiff\n%s\n%s\n\n</details>\n\n",
 		count(len(g.Clusters), "cluster"), code(shortened(some(g.Clusters, mostNames), longestReason)), fence, strings.Join(lines, "\n"), fence))
 }
 
