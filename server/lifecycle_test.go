@@ -219,6 +219,7 @@ func TestRegistrationsAreBounded(t *testing.T) {
 	var mu sync.Mutex
 	seen := map[int]int{}
 	var all sync.WaitGroup
+	start := time.Now()
 	for worker := range 8 {
 		all.Go(func() {
 			for n := range 500 {
@@ -233,8 +234,9 @@ func TestRegistrationsAreBounded(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if seen[http.StatusTooManyRequests] == 0 || seen[http.StatusUnprocessableEntity] < 2000 {
-		t.Errorf("the answers were %v, want the first 2,500 to be heard and not all the others", seen)
+	most := 2500 + 100*int(time.Since(start).Seconds()+1) // on a slow machine that may be all
+	if heard := seen[http.StatusUnprocessableEntity]; heard < 2500 || heard > most {
+		t.Errorf("the answers were %v, want 2,500 to be heard and at most %d", seen, most)
 	}
 }
 
