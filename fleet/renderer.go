@@ -77,6 +77,9 @@ type Rendering struct {
 type InputSet struct {
 	// Count is the number of inputs.
 	Count int
+	// Inputs are the inputs in their order. JSON is written from them and from the
+	// cluster's Identity.
+	Inputs []*Input
 	// JSON is the body: UTF-8, keys sorted, one line.
 	JSON []byte
 }

@@ -23,24 +23,25 @@ func (r *Repo) answer(s *inputSet, st *stack, c fleet.Cluster, objects []*object
 	for _, o := range objects {
 		if in := o.inputs[n]; in != nil {
 			members = append(members, member{o, in})
-			size += len(in.head) + len(in.tail) + len(identity) + len(`{,"cluster":,},`)
+			size += len(in.Head) + len(in.Tail) + len(identity) + len(`{,"cluster":,},`)
 		}
 	}
-	slices.SortStableFunc(members, func(a, b member) int { return cmp.Compare(a.in.id, b.in.id) })
+	slices.SortStableFunc(members, func(a, b member) int { return cmp.Compare(a.in.ID, b.in.ID) })
 	problems := r.problemsOf(s, st, c, members)
 
+	inputs := make([]*fleet.Input, len(members))
 	body := append(make([]byte, 0, size), `{"inputs":[`...)
 	for i, m := range members {
 		if i > 0 {
 			body = append(body, ',')
 		}
-		body = m.in.appendTo(body, identity)
+		inputs[i], body = &m.in.Input, m.in.AppendTo(body, identity)
 	}
 	body = append(body, ']', '}')
 	if len(body) > fleet.MaxBody {
 		problems = append(problems, s.about(c, "has %d bytes, and the client takes at most %d; split the set by kind or selector", len(body), fleet.MaxBody))
 	}
-	return fleet.InputSet{Count: len(members), JSON: body}, problems
+	return fleet.InputSet{Count: len(members), Inputs: inputs, JSON: body}, problems
 }
 
 func (r *Repo) problemsOf(s *inputSet, st *stack, c fleet.Cluster, members []member) fleet.Problems {
@@ -62,10 +63,10 @@ func (r *Repo) problemsOf(s *inputSet, st *stack, c fleet.Cluster, members []mem
 		if len(m.in.faults)+len(before.in.faults) > 0 {
 			continue // the rest may follow from them
 		}
-		if m.in.id == before.in.id {
+		if m.in.ID == before.in.ID {
 			problems = append(problems, r.fault(s, st, c, m.object, fault{message: fmt.Sprintf(
 				"has the id %q, as %s %s has; set id in fleet.yaml to paths that tell them apart, such as [kind, metadata.namespace, metadata.name]",
-				m.in.id, before.APIVersion, title(before.id))}))
+				m.in.ID, before.APIVersion, title(before.id))}))
 		}
 		if !slices.Equal(m.in.keys, before.in.keys) {
 			problems = append(problems, s.uneven(before.in, m.in))
@@ -103,5 +104,5 @@ func (s *inputSet) uneven(a, b *input) fleet.Problem {
 	}
 	return fleet.Problem{File: fleetFile, Line: s.line, Warning: true, Message: fmt.Sprintf(
 		"inputs %q and %q of set %q differ in their keys (%s): a template that names one stops at the input without it; give it a value in defaults",
-		a.id, b.id, s.Name, strings.Join(differ, ", "))}
+		a.ID, b.ID, s.Name, strings.Join(differ, ", "))}
 }

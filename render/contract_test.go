@@ -22,8 +22,8 @@ func TestMoreInputsThanTheClientAdmitsIsAFault(t *testing.T) {
 	} {
 		var objects []*object
 		for i := range c.n {
-			in := &input{id: fmt.Sprintf("%05d", i)}
-			in.tail = fmt.Appendf(nil, `"id":%q`, in.id)
+			in := &input{Input: fleet.Input{ID: fmt.Sprintf("%05d", i)}}
+			in.Tail = fmt.Appendf(nil, `"id":%q`, in.ID)
 			objects = append(objects, &object{inputs: []*input{in}})
 		}
 		answer, problems := r.answer(set, &stack{}, fleet.Cluster{Name: "one"}, objects, 0, []byte(`{}`))

@@ -5,18 +5,17 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // input is what an object becomes in a set, without the cluster: that is the
 // same for every cluster that has the object, so it is made, checked and
 // written as JSON once.
 type input struct {
-	id   string
-	keys []string // top-level keys, sorted, without cluster
-	// head and tail are the JSON members before and after "cluster", in order
-	// and without braces.
-	head, tail []byte
-	faults     []fault
+	fleet.Input
+	keys   []string // top-level keys, sorted, without cluster
+	faults []fault
 }
 
 // fault is what is wrong with an input, at a path of the object or input.
@@ -32,8 +31,8 @@ func (s *inputSet) selects(o *object) bool {
 func (s *inputSet) newInput(o *object) *input {
 	in := &input{}
 	values := s.values(o, in)
-	in.id = s.inputID(o, in)
-	values["id"] = in.id
+	in.ID = s.inputID(o, in)
+	values["id"] = in.ID
 	in.keys = slices.Sorted(maps.Keys(values))
 	in.faults = append(in.faults, s.contract(o, values)...)
 	if s.schema != nil {
@@ -49,7 +48,7 @@ func (s *inputSet) newInput(o *object) *input {
 			tail[key] = value
 		}
 	}
-	in.head, in.tail = in.members(head), in.members(tail)
+	in.Head, in.Tail = in.members(head), in.members(tail)
 	return in
 }
 
@@ -125,15 +124,4 @@ func (in *input) members(m map[string]any) []byte {
 		return nil
 	}
 	return data[1 : len(data)-1]
-}
-
-// appendTo writes the input of one cluster.
-func (in *input) appendTo(b, identity []byte) []byte {
-	b = append(b, '{')
-	if len(in.head) > 0 {
-		b = append(append(b, in.head...), ',')
-	}
-	b = append(append(b, `"cluster":`...), identity...)
-	b = append(append(b, ','), in.tail...) // never empty: id stands in it
-	return append(b, '}')
 }

@@ -1,0 +1,30 @@
+package fleet
+
+import "bytes"
+
+// Input is an input without the block that names the cluster, which is all that
+// differs where many clusters have the same. Those of one stack that nothing of a cluster's
+// own changes are one Input for all of them, so who compares what clusters get need look
+// at each only once. It is immutable.
+type Input struct {
+	ID string
+	// Head and Tail are the JSON members before and after "cluster", without braces and
+	// the commas beside it. Tail has the id.
+	Head, Tail []byte
+}
+
+// Same tells whether two inputs are, but for the cluster.
+func (in *Input) Same(other *Input) bool {
+	return in == other || bytes.Equal(in.Head, other.Head) && bytes.Equal(in.Tail, other.Tail)
+}
+
+// AppendTo appends the input of one cluster, whose Identity is written as JSON, to b.
+func (in *Input) AppendTo(b, identity []byte) []byte {
+	b = append(b, '{')
+	if len(in.Head) > 0 {
+		b = append(append(b, in.Head...), ',')
+	}
+	b = append(append(b, `"cluster":`...), identity...)
+	b = append(append(b, ','), in.Tail...)
+	return append(b, '}')
+}
