@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -20,8 +21,8 @@ type httpDialer struct {
 	pool  *pool
 	token gitToken
 	// bearer is true once the server has asked for the token in that way, so
-	// that a later look need not be asked again. Fetches take turns.
-	bearer bool
+	// that a later look need not be asked again.
+	bearer atomic.Bool
 	most   int64
 }
 
@@ -46,10 +47,11 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 		return nil, err
 	}
 	x := &exchange{next: next, stall: stall, most: d.most, origin: d.url, token: token != ""}
-	r, err := d.list(ctx, x, token)
-	if err != nil && x.wantsOther(d.bearer) {
-		d.bearer = !d.bearer
-		r, err = d.list(ctx, x, token)
+	bearer := d.bearer.Load()
+	r, err := d.list(ctx, x, d.auth(token, bearer))
+	if err != nil && x.wantsOther(bearer) {
+		d.bearer.Store(!bearer)
+		r, err = d.list(ctx, x, d.auth(token, !bearer))
 	}
 	if err != nil {
 		return nil, x.explain(err)
@@ -57,13 +59,13 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 	return r, nil
 }
 
-func (d *httpDialer) list(ctx context.Context, x *exchange, token string) (*remote, error) {
+func (d *httpDialer) list(ctx context.Context, x *exchange, shown transport.AuthMethod) (*remote, error) {
 	// A repository that has moved may say so when its refs are listed, and only
 	// then. go-git follows to no lesser scheme, and drops credentials where the
 	// host changes.
 	client := githttp.NewClientWithOptions(&http.Client{Transport: x}, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects})
 	endpoint := d.endpoint()
-	s, err := client.NewUploadPackSession(endpoint, d.auth(token))
+	s, err := client.NewUploadPackSession(endpoint, shown)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +79,11 @@ func (d *httpDialer) list(ctx context.Context, x *exchange, token string) (*remo
 	return r, nil
 }
 
-func (d *httpDialer) auth(token string) transport.AuthMethod {
+func (d *httpDialer) auth(token string, bearer bool) transport.AuthMethod {
 	switch {
 	case token == "":
 		return nil
-	case d.bearer:
+	case bearer:
 		return &githttp.TokenAuth{Token: token}
 	}
 	return &githttp.BasicAuth{Username: d.token.user(), Password: token}
