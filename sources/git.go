@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
@@ -26,10 +27,9 @@ type repository struct {
 	dialer  dialer
 
 	turn turn
-	// last is the commit that was read last, and lastly what it was read for;
-	// nil at first.
-	last   *commit
-	lastly subject
+	// last is what was read last; nil at first. Whoever has the turn sets it, and
+	// At reads it at any time.
+	last atomic.Pointer[reading]
 	// absent is what the refs were when a commit that no ref points to was looked for
 	// in all of the history, in vain; empty at first.
 	absent [sha256.Size]byte
@@ -43,6 +43,12 @@ type commit struct {
 	hash    plumbing.Hash
 	tree    *tree
 	objects objects
+}
+
+// reading is a commit, and what it was read for. Neither ever changes.
+type reading struct {
+	commit  *commit
+	subject subject
 }
 
 // refusal is the fault of a revision.
@@ -122,7 +128,7 @@ func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 }
 
 func (r *repository) snapshot(at tip) *fleet.Snapshot {
-	return &fleet.Snapshot{Revision: at.revision(), Tree: r.last.tree}
+	return &fleet.Snapshot{Revision: at.revision(), Tree: r.last.Load().commit.tree}
 }
 
 type outcome struct {
@@ -132,12 +138,12 @@ type outcome struct {
 
 // settled is what becomes of a tip, where no pack is needed to tell.
 func (r *repository) settled(at tip, verify verifier, known string) (outcome, bool) {
-	s, revision := verify.subject(at), at.revision()
+	s, revision, last := verify.subject(at), at.revision(), r.last.Load()
 	again := r.refused.revision == revision && r.refused.subject != s // There are other keys now, or another tag.
 	switch {
 	case revision == known && !again:
 		return outcome{err: r.verifyAgain(at, verify)}, true
-	case r.last != nil && r.lastly == s:
+	case last != nil && last.subject == s:
 		if again {
 			r.refused = refusal{} // The keys are back.
 		}
@@ -152,25 +158,29 @@ func (r *repository) settled(at tip, verify verifier, known string) (outcome, bo
 // become others: who takes a key away must see what it signed. That takes nothing
 // from the server.
 func (r *repository) verifyAgain(at tip, verify verifier) error {
-	s := verify.subject(at)
-	before := r.lastly
-	before.keys = s.keys
-	if r.last == nil || r.lastly == s || before != s {
+	s, last := verify.subject(at), r.last.Load()
+	if last == nil || last.subject == s {
 		return nil
 	}
-	if err := verify.held(at, r.last.objects); err != nil {
+	before := last.subject
+	before.keys = s.keys
+	if before != s {
+		return nil
+	}
+	if err := verify.held(at, last.commit.objects); err != nil {
 		r.refused = refusal{at.revision(), s, err}
 		return refused(at.revision(), err)
 	}
-	r.lastly = s
+	r.last.Store(&reading{last.commit, s})
 	return nil
 }
 
 // advance makes the commit of a tip the last one.
 func (r *repository) advance(ctx context.Context, remote *remote, at tip, verify verifier) error {
 	o := readOptions{limits: r.options.Limits, path: r.at.path, verify: verify}
-	next, err := readCommit(ctx, remote, at, r.last, o)
-	if err != nil && r.last != nil && ctx.Err() == nil && blamesClaim(err) {
+	have := r.have()
+	next, err := readCommit(ctx, remote, at, have, o)
+	if err != nil && have != nil && ctx.Err() == nil && blamesClaim(err) {
 		next, err = r.startOver(ctx, at, o)
 	}
 	if isLasting(err) {
@@ -182,7 +192,15 @@ func (r *repository) advance(ctx context.Context, remote *remote, at tip, verify
 	if r.refused.revision == at.revision() {
 		r.refused = refusal{}
 	}
-	r.last, r.lastly = next, verify.subject(at)
+	r.last.Store(&reading{next, verify.subject(at)})
+	return nil
+}
+
+// have is the commit that was read last; nil at first.
+func (r *repository) have() *commit {
+	if last := r.last.Load(); last != nil {
+		return last.commit
+	}
 	return nil
 }
 

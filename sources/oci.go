@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -22,8 +23,9 @@ type registryArtifact struct {
 	client *registryClient
 
 	turn turn
-	// last is what was read last; its digest is empty at first.
-	last pulled
+	// last is what was read last; its digest is empty at first. Whoever has the turn
+	// sets it, and At reads it at any time.
+	last atomic.Pointer[pulled]
 	// tag is what the artifact was found under last.
 	tag string
 	// refused is a manifest whose artifact breaks the rules, and why. It would
@@ -35,17 +37,19 @@ type registryArtifact struct {
 	}
 }
 
-// pulled is the tree of an artifact, by the digest of its manifest.
+// pulled is the tree of an artifact, by the digest of its manifest. It never changes.
 type pulled struct {
 	digest digest.Digest
 	tree   *tree
 }
 
 func newRegistryArtifact(at location, o Options) (*registryArtifact, error) {
-	return &registryArtifact{
+	r := &registryArtifact{
 		at: at, limits: o.Limits, keys: o.OCI.VerifyKeyFiles,
 		client: newRegistry(*at.artifact, o), turn: newTurn(),
-	}, nil
+	}
+	r.last.Store(&pulled{})
+	return r, nil
 }
 
 // String is the URL, with what is wanted from there.
@@ -94,7 +98,7 @@ func (r *registryArtifact) fetch(ctx context.Context, known string) (*fleet.Snap
 	if err := r.advance(ctx, from, head); err != nil {
 		return nil, refused(revision, err)
 	}
-	return &fleet.Snapshot{Revision: revision, Tree: r.last.tree}, nil
+	return &fleet.Snapshot{Revision: revision, Tree: r.last.Load().tree}, nil
 }
 
 // advance makes the artifact of that manifest the last one.
@@ -103,7 +107,7 @@ func (r *registryArtifact) advance(ctx context.Context, from *ociremote.Reposito
 		return err
 	}
 	switch head.Digest {
-	case r.last.digest:
+	case r.last.Load().digest:
 		return nil
 	case r.refused.digest:
 		return r.refused.err
@@ -115,7 +119,7 @@ func (r *registryArtifact) advance(ctx context.Context, from *ociremote.Reposito
 	if err != nil {
 		return err
 	}
-	r.last = pulled{head.Digest, next}
+	r.last.Store(&pulled{head.Digest, next})
 	return nil
 }
 
@@ -143,7 +147,7 @@ func (r *registryArtifact) pull(ctx context.Context, from *ociremote.Repository,
 	if err := checkLayers(layers, r.limits); err != nil {
 		return nil, err
 	}
-	b := newBuilder(r.limits, r.at.path, r.last.tree)
+	b := newBuilder(r.limits, r.at.path, r.last.Load().tree)
 	for _, d := range layers {
 		if err := (layer{d, len(layers) == 1}).pull(ctx, from, b); err != nil {
 			return nil, err
