@@ -49,7 +49,7 @@ long for one; -o json has all of it.
 
 The server is the one of --server or TRIBUTARY_SERVER. A token is read from
 --token-file, or else from TRIBUTARY_TOKEN.`,
-		Example: `  tributary diff 'git+file://.?ref=main' .
+		Example: `  tributary diff "git+file://$PWD?ref=main" .
   tributary diff . --server https://tributary.example.com
   tributary diff . --server https://tributary.example.com -o markdown > comment.md
 
