@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
@@ -145,13 +143,10 @@ func (o *diffOptions) fetch(ctx context.Context, ref string) (sources.Source, *f
 	source, snapshot, err := o.source.snapshot(ctx, ref)
 	var refusal *fleet.RefusedError
 	if errors.As(err, &refusal) {
-		return nil, nil, failed(refusal.Revision, fleet.Problems{refusal.Problem}), nil
+		p := &fleet.Preview{Revision: refusal.Revision, Outcome: fleet.OutcomeFailed, Problems: fleet.Problems{refusal.Problem}}
+		return nil, nil, p, nil
 	}
 	return source, snapshot, nil, err
-}
-
-func failed(revision string, problems fleet.Problems) *fleet.Preview {
-	return &fleet.Preview{Revision: revision, Outcome: fleet.OutcomeFailed, Problems: problems}
 }
 
 // compare tells it without a server.
@@ -163,39 +158,18 @@ func (o *diffOptions) compare(ctx context.Context, stdin io.Reader, from, to str
 			return nil, err
 		}
 	}
-	before, was, err := o.prepare(ctx, from, deltas)
+	first, before, refusal, err := o.fetch(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	if before == nil {
-		return nil, fmt.Errorf("diff: %s cannot be compared with, because it has faults itself:\n%w", was.Revision, was.Problems.Faults())
+	if refusal != nil {
+		return nil, fmt.Errorf("diff: %s cannot be compared with: %w", refusal.Revision, refusal.Problems)
 	}
-	after, p, err := o.prepare(ctx, to, deltas)
-	if err != nil || after == nil {
-		return p, err
-	}
-	if p.Impact, p.Violations, err = fleet.Compare(before, after); err != nil {
-		return nil, err
-	}
-	p.Outcome = fleet.OutcomeNone
-	switch {
-	case len(p.Violations) > 0:
-		p.Outcome = fleet.OutcomeHeld
-	case p.Impact.Clusters > 0:
-		p.Outcome = fleet.OutcomeChanges
-	}
-	return p, nil
-}
-
-// prepare renders a source. The view is nil where it has a fault.
-func (o *diffOptions) prepare(ctx context.Context, ref string, deltas []*fleet.Delta) (*fleet.View, *fleet.Preview, error) {
-	source, snapshot, refusal, err := o.fetch(ctx, ref)
+	defer func() { _ = first.Close() }()
+	second, after, refusal, err := o.fetch(ctx, to)
 	if err != nil || refusal != nil {
-		return nil, refusal, err
+		return refusal, err
 	}
-	defer func() { _ = source.Close() }()
-	line := &progress{start: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd()))}
-	view, problems, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, deltas, time.Now(), line.show)
-	line.clear()
-	return view, failed(snapshot.Revision, problems), err
+	defer func() { _ = second.Close() }()
+	return fleet.Foresee(ctx, render.Renderer{}, before, after, deltas, time.Now())
 }

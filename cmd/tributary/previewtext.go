@@ -14,10 +14,12 @@ func headline(p *fleet.Preview) string {
 		return "would fail, and the fleet would stay as it is"
 	case p.Outcome == fleet.OutcomeHeld:
 		return "would be held, until somebody approves it"
+	case p.Outcome == fleet.OutcomeChanges && len(p.Failing) > 0:
+		return "would go live, but not for " + count(len(p.Failing), "cluster")
 	case p.Outcome == fleet.OutcomeChanges:
 		return "would go live"
 	case len(p.Failing) > 0:
-		return "would change nothing, and fail for some clusters"
+		return "would change nothing, and fail for " + count(len(p.Failing), "cluster")
 	}
 	return "would change nothing"
 }
