@@ -63,8 +63,14 @@ func getReleases(ctx context.Context, c *server.Client, w io.Writer, q fleet.Rel
 	if err := releaseTable(w, releases.Items); err != nil {
 		return err
 	}
+	newer := false
 	for i := range releases.Items {
-		if err := printOpen(w, &releases.Items[i]); err != nil {
+		r := &releases.Items[i]
+		if newer && r.State == fleet.Failed {
+			continue // of what failed, the newest revision alone is to be mended
+		}
+		newer = newer || r.State != fleet.Superseded
+		if err := printOpen(w, r); err != nil {
 			return err
 		}
 	}
