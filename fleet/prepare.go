@@ -119,8 +119,9 @@ func (m *Member) with(r *Rendering) *Member {
 	next := *m
 	next.Placement, next.Orphans = r.Placement, r.Orphans
 	next.Counts, next.bodies = make(map[string]int, len(r.Inputs)), make(map[string]*Body, len(r.Inputs))
+	next.inputs = make(map[string][]*Input, len(r.Inputs))
 	for name, set := range r.Inputs {
-		next.Counts[name] = set.Count
+		next.Counts[name], next.inputs[name] = set.Count, set.Inputs
 		if body := m.bodies[name]; body != nil && bytes.Equal(body.JSON, set.JSON) {
 			next.bodies[name] = body
 		} else {
@@ -138,7 +139,7 @@ var empty = NewBody([]byte(`{"inputs":[]}`))
 // ever served, as far as that is known.
 func (m *Member) emptied() *Member {
 	next := *m
-	next.Counts, next.bodies = map[string]int{}, map[string]*Body{}
+	next.Counts, next.bodies, next.inputs = map[string]int{}, map[string]*Body{}, nil
 	for _, set := range slices.Concat(m.tombstone.Sets, m.base.sets) {
 		next.Counts[set], next.bodies[set] = 0, empty
 	}

@@ -221,7 +221,7 @@ func (v *View) reseat(names []string) {
 // take lets a member begin with what the cluster was served.
 func (m *Member) take(old *Member) {
 	if old != nil && m.bodies == nil {
-		m.bodies = old.bodies
+		m.bodies, m.inputs = old.bodies, old.inputs
 	}
 }
 

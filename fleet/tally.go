@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -35,7 +36,7 @@ func effects(before, after *View, tell telling) ([]memberEffect, error) {
 	group, _ := errgroup.WithContext(context.Background())
 	for w := range workers {
 		group.Go(func() error {
-			differ := &differ{telling: tell, memo: map[string][]FieldEffect{}}
+			differ := &differ{telling: tell, memo: map[inputs][]FieldEffect{}}
 			for _, p := range pairs[w*len(pairs)/workers : (w+1)*len(pairs)/workers] {
 				e, err := differ.compare(p)
 				if err != nil {
@@ -81,35 +82,29 @@ func (g *ImpactGroup) isEmpty() bool {
 	return len(g.Changes)+len(g.Vanished)+len(g.Emptied)+len(g.Orphaned) == 0
 }
 
-// differ compares what clusters are served. It remembers what it found of pairs of inputs, since most
-// clusters have the same ones but for the block that names the cluster.
+// differ compares what clusters are served. It remembers what it found of pairs of
+// inputs, because most clusters share them.
 type differ struct {
 	telling
-	memo map[string][]FieldEffect
+	memo map[inputs][]FieldEffect
 }
 
-func (d *differ) compare(p pair) (memberEffect, error) {
-	e := memberEffect{cluster: p.name}
-	changes, err := impact(p.name, p.before, p.after)
-	if err != nil {
-		return e, err
-	}
+type inputs struct{ before, after *Input }
+
+func (d *differ) compare(p pair) (e memberEffect, err error) {
+	e.cluster = p.name
 	if d.changes {
-		e.changes = changes
-	}
-	for _, c := range changes {
-		effect := InputEffect{Set: c.Set, ID: c.ID, Effect: Changed}
-		switch {
-		case c.Before == nil:
-			effect.Effect = Added
-		case c.After == nil:
-			effect.Effect = Removed
-		case d.telling.fields:
-			if effect.Fields, err = d.fieldsOf(c.Before, c.After); err != nil {
-				return e, err
-			}
+		if e.changes, err = impact(p.name, p.before, p.after); err != nil {
+			return e, err
 		}
-		e.group.Changes = append(e.group.Changes, effect)
+	}
+	renamed := d.identity(p)
+	for _, set := range setsOf(p.before, p.after) {
+		found, err := d.set(set, p.before.set(set), p.after.set(set), renamed)
+		if err != nil {
+			return e, err
+		}
+		e.group.Changes = append(e.group.Changes, found...)
 	}
 	e.group.Changes = pairMoves(e.group.Changes)
 	e.group.losses(p)
@@ -119,6 +114,52 @@ func (d *differ) compare(p pair) (memberEffect, error) {
 		}
 	}
 	return e, nil
+}
+
+// set are the inputs of the member in a set, sorted by id.
+func (m *Member) set(name string) []*Input {
+	if m == nil {
+		return nil
+	}
+	return m.inputs[name]
+}
+
+// set finds what becomes of the inputs of one set. Renamed are the fields in which the
+// block differs that names the cluster in each of them.
+func (d *differ) set(name string, a, b []*Input, renamed []FieldEffect) (found []InputEffect, err error) {
+	for len(a)+len(b) > 0 {
+		effect := InputEffect{Set: name}
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].ID < b[0].ID:
+			effect.ID, effect.Effect, a = a[0].ID, Removed, a[1:]
+		case len(a) == 0 || b[0].ID < a[0].ID:
+			effect.ID, effect.Effect, b = b[0].ID, Added, b[1:]
+		default:
+			if len(renamed) > 0 || !a[0].Same(b[0]) {
+				effect.ID, effect.Effect = a[0].ID, Changed
+				if effect.Fields, err = d.fieldsOf(a[0], b[0], renamed); err != nil {
+					return nil, err
+				}
+			}
+			a, b = a[1:], b[1:]
+		}
+		if effect.Effect != "" {
+			found = append(found, effect)
+		}
+	}
+	return found, nil
+}
+
+// identity are the fields in which two clusters differ in what each input says of them.
+func (d *differ) identity(p pair) (found []FieldEffect) {
+	if p.before == nil || p.after == nil || reflect.DeepEqual(p.before.Cluster.Identity(), p.after.Cluster.Identity()) {
+		return nil
+	}
+	var a, b any
+	_ = json.Unmarshal(encode(p.before.Cluster.Identity()), &a) // what was encoded just now
+	_ = json.Unmarshal(encode(p.after.Cluster.Identity()), &b)
+	d.walk("cluster", a, b, &found)
+	return found
 }
 
 // pairMoves makes one of an input that is removed from a set and added to another.
@@ -173,60 +214,29 @@ func (g *ImpactGroup) losses(p pair) {
 	slices.Sort(g.Emptied)
 }
 
-// fields are those in which two inputs differ.
-func (d *differ) fieldsOf(before, after json.RawMessage) ([]FieldEffect, error) {
-	key := memoKey(before, after)
-	if known, there := d.memo[key]; there {
-		return known, nil
+// fieldsOf are those in which two inputs differ.
+func (d *differ) fieldsOf(a, b *Input, renamed []FieldEffect) ([]FieldEffect, error) {
+	if !d.fields {
+		return nil, nil
 	}
-	var a, b map[string]any
-	if err := json.Unmarshal(before, &a); err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(after, &b); err != nil {
-		return nil, err
-	}
-	var found []FieldEffect
-	d.walk("", a, b, &found)
-	d.memo[key] = found
-	return found, nil
-}
-
-// memoKey is the two inputs without the block that names their cluster, where that is the same.
-func memoKey(before, after []byte) string {
-	x, restA := cutCluster(before)
-	y, restB := cutCluster(after)
-	if x != nil && bytes.Equal(x, y) {
-		return restA + "\x00" + restB
-	}
-	return string(before) + "\x00" + string(after)
-}
-
-// cutCluster takes the block out of an input; nil where it has none.
-func cutCluster(input []byte) (block []byte, rest string) {
-	at := member(input, "cluster")
-	if at < 0 {
-		return nil, string(input)
-	}
-	end := endOfObject(input, at)
-	return input[at:end], string(input[:at]) + string(input[end:])
-}
-
-// endOfObject is the place after the object or list that begins at i.
-func endOfObject(text []byte, i int) int {
-	for depth := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i = endOfString(text, i)
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth--; depth == 0 {
-				return i + 1
-			}
+	found, known := d.memo[inputs{a, b}]
+	if !known {
+		var x, y map[string]any
+		if err := json.Unmarshal(a.AppendTo(nil, []byte("0")), &x); err != nil {
+			return nil, err
 		}
+		if err := json.Unmarshal(b.AppendTo(nil, []byte("0")), &y); err != nil {
+			return nil, err
+		}
+		d.walk("", x, y, &found)
+		d.memo[inputs{a, b}] = found
 	}
-	return i
+	if len(renamed) == 0 {
+		return found, nil
+	}
+	all := slices.Concat(renamed, found)
+	slices.SortFunc(all, func(a, b FieldEffect) int { return cmp.Compare(a.Path, b.Path) })
+	return all, nil
 }
 
 // walk compares two values, fields by name and lists by place.

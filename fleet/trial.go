@@ -161,9 +161,9 @@ func (b *base) unreadable(before *View) []FailingCluster {
 	}
 	for _, m := range before.members {
 		name, file := m.Cluster.Name, m.Cluster.File
-		_, there := b.clusters[name]
+		now, there := b.clusters[name]
 		_, told := broken[name]
-		if there || told || m.State != Active || file == "" {
+		if there && now.File == file || told || m.State != Active || file == "" {
 			continue
 		}
 		if p := b.repo.Unread(file); p != nil {

@@ -37,6 +37,7 @@ type Member struct {
 	lost      error      // why it cannot be served; nil for nearly all
 	fault     Problem    // why there is no rendering, where Counts is nil
 	bodies    map[string]*Body
+	inputs    map[string][]*Input // what the bodies are made of, by set, sorted by id
 	marks     *marks
 }
 
