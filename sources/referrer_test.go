@@ -295,20 +295,29 @@ func TestGitOtherRefsCostWhatDiffers(t *testing.T) {
 	}
 }
 
-// TestGitShowsTokenForOtherRefs has a Fetch and an At both learn, at one time, how
-// the server wants the token.
+// TestGitShowsTokenForOtherRefs has a Fetch and an At learn at one time how the server
+// wants the token: the second hears of it only when the first has come back.
 func TestGitShowsTokenForOtherRefs(t *testing.T) {
 	repo := newGitRepo(t)
 	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
-	var both sync.WaitGroup
-	both.Add(2)
+	var asked atomic.Int32
+	bothAsked, oneKnows := make(chan struct{}), make(chan struct{})
+	told := sync.OnceFunc(func() { close(oneKnows) })
 	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Header.Get("Authorization") == "Bearer "+secretToken {
+			told()
 			return w
 		}
-		both.Done()
-		both.Wait()
+		wait := bothAsked
+		if asked.Add(1) == 2 {
+			close(bothAsked)
+			wait = oneKnows
+		}
+		select {
+		case <-wait:
+		case <-r.Context().Done():
+		}
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		w.WriteHeader(http.StatusUnauthorized)
 		return nil
