@@ -27,6 +27,8 @@ var (
 	ErrStore = errors.New("store unavailable")
 	// ErrStoreFull is an ErrStore for one that has no room.
 	ErrStoreFull = fmt.Errorf("%w: no room", ErrStore)
+	// ErrSource is for a source that cannot be reached, or does not let this server in.
+	ErrSource = errors.New("source unavailable")
 	// ErrReadOnly is for a write to a server that only follows.
 	ErrReadOnly = errors.New("this server is read-only")
 	// ErrUnauthenticated is for a request without a valid credential.

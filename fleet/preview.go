@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 )
 
 // Outcomes of a preview: nothing changes, something does, the release would be held,
@@ -78,11 +80,29 @@ func (f *Fleet) PreviewRef(ctx context.Context, ref string) (*Preview, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, f.cfg.Timeout)
 	defer cancel()
-	s, err := source.At(limited, ref)
-	if err != nil {
+	s, err := source.At(limited, refOf(ref))
+	switch {
+	case err == nil:
+		return f.Preview(ctx, s)
+	case errors.Is(err, ErrNotFound), errors.Is(err, ErrInvalid), errors.Is(err, ErrConflict):
 		return nil, err
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	}
-	return f.Preview(ctx, s)
+	// That the host does not let this server in is no fault of who asks.
+	return nil, fmt.Errorf("ref %q: %w: %v", ref, ErrSource, err)
+}
+
+// refOf is the ref of a revision, such as main@sha1:<40 hex>; another text is a ref
+// already.
+func refOf(ref string) string {
+	if _, commit, is := strings.Cut(ref, "@sha1:"); is {
+		return commit
+	}
+	if _, digest, is := strings.Cut(ref, "@sha256:"); is {
+		return "sha256:" + digest
+	}
+	return ref
 }
 
 // Compare tells what lies between two fleets, with the values of fields, and what of

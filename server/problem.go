@@ -57,6 +57,7 @@ var problems = []struct {
 }{
 	{fleet.ErrStoreFull, http.StatusInsufficientStorage, "store-full", "The change log has no room"},
 	{fleet.ErrStore, http.StatusServiceUnavailable, "store-unavailable", "The change log cannot be used"},
+	{fleet.ErrSource, http.StatusServiceUnavailable, "source-unavailable", "The source cannot be read"},
 	{fleet.ErrNotReady, http.StatusServiceUnavailable, "not-ready", "No live release yet"},
 	{fleet.ErrReadOnly, http.StatusForbidden, "read-only", "This server is read-only"},
 	{errIssuer, http.StatusServiceUnavailable, "issuer-unavailable", "The issuer of tokens cannot be asked"},
