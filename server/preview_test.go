@@ -41,10 +41,13 @@ func TestWhatIsSentForAPreviewIsBounded(t *testing.T) {
 	h := startLive(t, func(c *server.Config) {
 		c.Limits.SnapshotBytes = 2 << 20
 		c.ReadTree = func(_ context.Context, r io.Reader) (fs.FS, error) {
-			_, err := io.Copy(io.Discard, r)
-			return nil, errors.Join(err)
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				return nil, err
+			}
+			return nil, fleet.Problems{{Message: "is told"}}
 		}
 	})
+	h.change("POST", sendPreview, server.SnapshotType, string(make([]byte, 2<<20))).problem(t, 422, "invalid") // more than other bodies have
 	tooLong := make([]byte, 2<<20+1)
 	h.change("POST", sendPreview, server.SnapshotType, string(tooLong)).problem(t, 413, "too-long")
 	h.change("POST", sendPreview, jsonDoc, "{}").problem(t, 415, "media-type")

@@ -23,10 +23,10 @@ type diffOptions struct {
 
 // What diff ends with. What is worse comes first where several are so.
 const (
-	differs     codeError = 1
-	wouldBeHeld codeError = 2
-	hasFaults   codeError = 3
-	notTold               = "4"
+	differs     = 1
+	wouldBeHeld = 2
+	hasFaults   = 3
+	notTold     = "4"
 )
 
 func newDiff() *cobra.Command {
@@ -93,11 +93,14 @@ func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
 	if err := show(cmd.OutOrStdout(), p); err != nil {
 		return err
 	}
-	return verdictOf(p)
+	if status := verdictOf(p); status != 0 {
+		return codeError(status)
+	}
+	return nil
 }
 
 // verdictOf is what diff ends with.
-func verdictOf(p *fleet.Preview) error {
+func verdictOf(p *fleet.Preview) int {
 	switch {
 	case isFaulty(p):
 		return hasFaults
@@ -106,7 +109,7 @@ func verdictOf(p *fleet.Preview) error {
 	case p.Outcome == fleet.OutcomeChanges:
 		return differs
 	}
-	return nil
+	return 0
 }
 
 func isFaulty(p *fleet.Preview) bool {

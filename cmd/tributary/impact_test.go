@@ -99,6 +99,21 @@ func TestCommentFitsAndSaysWhatIsLeftOut(t *testing.T) {
 	}
 }
 
+// What there is no room for in whole is shown in part.
+func TestCommentShowsAPartOfALargeGroup(t *testing.T) {
+	g := fleet.ImpactGroup{Clusters: clusterNames(2)}
+	for n := range 150 {
+		g.Changes = append(g.Changes, fleet.InputEffect{Set: "apps", ID: fmt.Sprint(n, strings.Repeat("長", 250)), Effect: fleet.Removed})
+	}
+	var text bytes.Buffer
+	if err := printMarkdown(&text, &fleet.Preview{Impact: &fleet.Impact{Clusters: 2, Groups: []fleet.ImpactGroup{g}}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := text.String(); len(got) > 65_536 || !strings.Contains(got, "- apps/0長") || !strings.Contains(got, "more lines") || strings.Contains(got, "Left out") {
+		t.Errorf("the comment has %d bytes and ends with %q", len(got), got[max(0, len(got)-200):])
+	}
+}
+
 // Who writes a fleet repo must not write the comment.
 func TestNamesDoNothingInAComment(t *testing.T) {
 	evil := "</code>**x**|`` ` ``<img src=x>@admin #1 [a](https://b.example) \n# title"
@@ -128,8 +143,8 @@ func TestNamesDoNothingInAComment(t *testing.T) {
 }
 
 func TestDiffEndsWithTheWorst(t *testing.T) {
-	for outcome, want := range map[string]error{
-		fleet.OutcomeNone: nil, fleet.OutcomeChanges: differs, fleet.OutcomeHeld: wouldBeHeld, fleet.OutcomeFailed: hasFaults,
+	for outcome, want := range map[string]int{
+		fleet.OutcomeNone: 0, fleet.OutcomeChanges: differs, fleet.OutcomeHeld: wouldBeHeld, fleet.OutcomeFailed: hasFaults,
 	} {
 		if got := verdictOf(&fleet.Preview{Outcome: outcome}); got != want {
 			t.Errorf("%s: diff ends with %v, want %v", outcome, got, want)
