@@ -22,11 +22,10 @@ const (
 	// eventPatience is how long a listener may take to read what it was sent. Nobody
 	// waits for it but its own connection.
 	eventPatience = 10 * time.Second
+	// keepAlive is how often those are told something to whom nothing happens, so that
+	// what stands between does not take the connection for dead.
+	keepAlive = 15 * time.Second
 )
-
-// keepAlive is how often those are told something to whom nothing happens, so that
-// what stands between does not take the connection for dead.
-var keepAlive = 15 * time.Second
 
 // events knows who listens.
 type events struct {

@@ -95,7 +95,7 @@ func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOp
 	release, err := client.Decide(cmd.Context(), verdict, name, o.reason, o.digest)
 	var beyond *fleet.GuardError
 	if errors.As(err, &beyond) {
-		return guarded(beyond, "--digest")
+		return guarded(beyond, "the release would change something else by now, and nothing was decided", "--digest")
 	}
 	if err != nil {
 		return refused(err)

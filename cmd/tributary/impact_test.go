@@ -32,8 +32,8 @@ func TestWhatIsTakenAwayStandsFirst(t *testing.T) {
 		},
 		Vanished: []string{"users"}, Emptied: []string{"roles"}, Orphaned: []string{"delta/pin patches[0]"},
 	}}}
-	err := guarded(&fleet.GuardError{Impact: impact, Violations: []fleet.Violation{{Rule: "allowEmptySets", Message: "roles is left empty"}}}, "--confirm")
-	want := `more is taken away than the guard allows, and nothing was changed: inputs: 1 removed, 1 moved, 1 changed (3 fields), 1 added; clusters: 322
+	err := guarded(&fleet.GuardError{Impact: impact, Violations: []fleet.Violation{{Rule: "allowEmptySets", Message: "roles is left empty"}}}, "it is not allowed", "--confirm")
+	want := `it is not allowed: inputs: 1 removed, 1 moved, 1 changed (3 fields), 1 added; clusters: 322
 guard: allowEmptySets: roles is left empty
 322 clusters: edge-000, edge-001, edge-002, edge-003, edge-004, edge-005, edge-006, edge-007, edge-008, edge-009 and 312 more
   - set users vanishes

@@ -167,10 +167,11 @@ func sharedReasons(failing []fleet.FailingCluster) (all []*sharedReason) {
 	return all
 }
 
-// guarded says what would be taken away, and with which flag it is confirmed.
-func guarded(e *fleet.GuardError, flag string) error {
+// guarded says why nothing was done, what would be taken away, and with which flag
+// that is confirmed.
+func guarded(e *fleet.GuardError, why, flag string) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s, and nothing was changed: %s\n", fleet.ErrGuarded, scale(e.Impact))
+	fmt.Fprintf(&text, "%s: %s\n", why, scale(e.Impact))
 	printReasons(&text, e.Violations, nil)
 	printImpact(&text, e.Impact)
 	fmt.Fprintf(&text, "if that is meant, repeat the command with %s %s", flag, e.Impact.Digest)

@@ -67,7 +67,7 @@ func refused(err error) error {
 	var beyond *fleet.GuardError
 	switch {
 	case errors.As(err, &beyond):
-		return guarded(beyond, "--confirm")
+		return guarded(beyond, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
 	case !errors.As(err, &r):
 		return err
 	case errors.Is(err, fleet.ErrUnauthenticated):
