@@ -46,17 +46,8 @@ func (s *Server) getPreview(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.preview(w, r, func(ctx context.Context) (*fleet.Preview, error) {
 		takeTime(w)
-		p, err := s.fleet.PreviewRef(ctx, ref)
-		return p, sourceError(err)
+		return s.fleet.PreviewRef(ctx, ref)
 	})
-}
-
-// sourceError is for a source that cannot be asked, which is no fault of the server.
-func sourceError(err error) error {
-	if err == nil || newProblem(err).Status != http.StatusInternalServerError {
-		return err
-	}
-	return fmt.Errorf("preview: %w: source: %w", fleet.ErrNotReady, err)
 }
 
 // postPreview tells what a snapshot that is sent would do.
