@@ -93,7 +93,7 @@ func (f *Fleet) reach(ctx context.Context, c *Change, before *View, d *draft, ro
 	if r := f.head.releases[c.Lineup.Candidate]; r != nil {
 		c.Lineup.Snapshot = r.Digest
 	}
-	if c.Lineup.Candidate == releaseID(now.Release.Revision) || superseded(c.Releases, c.Lineup.Candidate) {
+	if ro.Reached == 0 || superseded(c.Releases, c.Lineup.Candidate) { // the one that begins is the newest
 		c.Lineup.Candidate, c.Lineup.Snapshot = "", ""
 	}
 	next := &View{base: before.base, marks: f.marks, bases: before.adding(b)}
