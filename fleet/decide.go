@@ -241,8 +241,9 @@ func (v *View) unreach(d *draft, ro *Rollout, b *base) {
 	}
 	for _, m := range v.members {
 		_, inLive := v.base.clusters[m.Cluster.Name]
+		_, came := b.clusters[m.Cluster.Name] // with it, even where a pin has the cluster on another
 		r := d.record(m.Cluster.Name)
-		if inLive || m.State != Active || m.base != b || r != nil && (r.Declared != nil || r.Stays != nil) {
+		if inLive || m.State != Active || !came || r != nil && (r.Declared != nil || r.Stays != nil) {
 			continue
 		}
 		d.edit(m.Cluster.Name, func(r *ClusterRecord) {
