@@ -14,7 +14,9 @@ import (
 // leads, the source, until ctx ends. It returns nil then; no error of the source
 // ends it, and of the store only one that lets it not begin.
 func (f *Fleet) Run(ctx context.Context) error {
-	if err := f.Restore(ctx); err != nil {
+	if err := f.Restore(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	var others sync.WaitGroup
