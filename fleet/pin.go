@@ -157,7 +157,10 @@ func (p *plan) holdBack(ctx context.Context, v, next *View, problems Problems) (
 	next.state = v.state.with(&Change{Pins: p.pins, Records: p.records})
 	next.reseat(names)
 	more, err := next.render(ctx, next.placesOf(names), nil)
-	rest := slices.DeleteFunc(problems, func(o Problem) bool { return slices.Contains(names, o.Cluster) })
+	others := len(next.failing()) > 0
+	rest := slices.DeleteFunc(problems, func(o Problem) bool { // A fault of a stack is nobody's, and told once.
+		return slices.Contains(names, o.Cluster) || o.Cluster == "" && !o.Warning && !others
+	})
 	return append(rest, more...), err
 }
 
