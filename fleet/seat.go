@@ -57,14 +57,16 @@ func (v *View) seat(name string) *Member {
 
 // frozen has a member stay on what it is orphaned on.
 func (m *Member) frozen(v *View, name string, o *Orphaned) {
-	if b := v.bases[o.Release.key()]; b != nil {
-		if c, there := b.clusters[name]; there {
-			m.base, m.Cluster = b, c
-			return
-		}
-	}
-	m.lost = fmt.Errorf("cluster %q: %w: it is orphaned, and its release of %s %w", name, ErrNotReady, o.Release.Revision, errLost)
 	m.Cluster = Cluster{Name: name, DNS: o.DNS, Labels: o.Labels}
+	b := v.bases[o.Release.key()]
+	if b == nil {
+		m.lost = fmt.Errorf("cluster %q: %w: it is orphaned, and its release of %s %w", name, ErrNotReady, o.Release.Revision, errLost)
+		return
+	}
+	m.base = b
+	if c, there := b.clusters[name]; there { // a pin may have had it on a release from before its file
+		m.Cluster = c
+	}
 }
 
 // declaration is the cluster as the fleet repo or else the API declares it: by it
