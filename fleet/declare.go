@@ -174,8 +174,13 @@ func (f *Fleet) Purge(ctx context.Context, w Write, cluster string) (*Result, er
 		if m.State != DecommissionedState {
 			return plan{}, fmt.Errorf("cluster %q: %w: decommission it first, so that what it has is deleted", name, ErrConflict)
 		}
-		if c, there := v.base.clusters[name]; there {
-			return plan{}, fmt.Errorf("cluster %q: %w: %s declares it, and it would come back; take that file away first", name, ErrConflict, c.File)
+		for _, b := range []*base{v.base, v.rolling()} {
+			if b == nil {
+				continue
+			}
+			if c, there := b.clusters[name]; there {
+				return plan{}, fmt.Errorf("cluster %q: %w: %s declares it, and it would come back; take that file away first", name, ErrConflict, c.File)
+			}
 		}
 		if err := w.expect(Present{v, m}, false); err != nil {
 			return plan{}, err
