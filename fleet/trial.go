@@ -92,7 +92,8 @@ func (f *Fleet) settle(ctx context.Context, next, before *View, c *Change, d *dr
 	}
 	failing := next.failing()
 	for _, one := range b.unreadable(before) {
-		if names == nil || names[one.Cluster] {
+		r := s.records[one.Cluster]
+		if (names == nil || names[one.Cluster]) && (r == nil || r.Decommissioned == nil) { // such a one is to have nothing
 			failing = append(failing, one)
 		}
 	}
