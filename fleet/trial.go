@@ -123,11 +123,11 @@ func (f *Fleet) seated(ctx context.Context, next *View, c *Change, d *draft, s s
 }
 
 // stay is what the log says of a cluster that a release is not good for: it stays on
-// what it was on, which may be nothing.
+// what it was on, which may be nothing, or what it was frozen on while it had no file.
 func (v *View) stay(one FailingCluster, generation int64) *Stay {
 	s := &Stay{Since: generation, Why: one.Reason}
 	m := v.named(one.Cluster)
-	if m == nil || m.State != Active || m.unserved(v) {
+	if m == nil || m.State == DecommissionedState || m.unserved(v) {
 		return s
 	}
 	s.Release = m.base.kept()
