@@ -180,7 +180,7 @@ func (f *Fleet) wasRejected(ctx context.Context, t *trial) (bool, error) {
 
 // fail has the log say that a revision is good for no cluster, and tells of it, once.
 func (f *Fleet) fail(ctx context.Context, c *Change, r *Release) error {
-	if old := f.head.releases[f.head.candidate()]; old != nil && old.ID == r.ID && old.State == Failed && slices.Equal(old.Problems, r.Problems) {
+	if old := f.head.releases[f.head.candidate()]; old != nil && old.ID == r.ID && old.State == Failed && slices.Equal(old.Problems.Faults(), r.Problems.Faults()) {
 		return nil
 	}
 	r.Digest, r.Impact, r.Violations = "", nil, nil
