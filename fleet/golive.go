@@ -272,8 +272,11 @@ func (f *Fleet) live(ctx context.Context, c *Change, t *trial, r *Release, start
 	c.Kind, c.Release = WentLive, &kept
 	c.Records, c.Deltas, c.Tokens, c.Lineup = t.change.Records, t.change.Deltas, t.change.Tokens, &Lineup{}
 	c.Releases = append(c.Releases, r)
+	if ro := f.head.rollout(); ro != nil && ro.Release.key() == t.base.key() { // What is newer than that waits on.
+		c.Lineup.Candidate, c.Lineup.Snapshot = f.head.candidate(), f.head.lineup.Snapshot
+	}
 	for id := range f.head.releases {
-		if id != r.ID {
+		if id != r.ID && id != c.Lineup.Candidate {
 			f.supersede(c, id)
 		}
 	}
