@@ -7,6 +7,7 @@ SHELL       := /bin/bash
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PORT      ?= 8080
 FUZZTIME  ?= 20s
+SOAKTIME  ?= 10m
 TESTFLAGS ?=
 
 TOOLS                 := $(CURDIR)/bin/tools
@@ -71,6 +72,13 @@ lint: $(GOLANGCI_LINT) ## check formatting, go vet, golangci-lint
 .PHONY: fuzz
 fuzz: ## run every fuzz target for a short time (FUZZTIME=20s)
 	@.ci/fuzz $(FUZZTIME)
+
+# One fleet after another, each with other random steps. A failure names its seed, and
+# make soak SOAKTIME=0s TRIBUTARY_SOAK_SEED=… has it again.
+.PHONY: soak
+soak: ## inject faults into a fleet of 200 clusters for a long time (SOAKTIME=10m)
+	TRIBUTARY_SOAK_TIME=$(SOAKTIME) TRIBUTARY_SOAK_STEPS=$${TRIBUTARY_SOAK_STEPS:-500} \
+		go test -count=1 -timeout 0 -run NothingBreaks $(TESTFLAGS) ./fleet/soaktest
 
 .PHONY: bench
 bench: $(ORAS) ## run the benchmarks that docs/benchmarks.md reports

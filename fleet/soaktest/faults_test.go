@@ -1,0 +1,172 @@
+package soaktest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// script is a source at a revision that the test chooses. A real Git repository gives
+// the fleet nothing else, at the price of two processes a step; package sources has
+// its own tests, with real ones.
+type script struct {
+	mu     sync.Mutex
+	next   *fleet.Snapshot
+	down   bool
+	known  string // what the fleet said it knew when it last asked
+	visits int
+}
+
+func (s *script) String() string { return "script" }
+
+func (s *script) Fetch(_ context.Context, known string) (*fleet.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.visits++
+	if s.down {
+		return nil, errors.New("no route to host")
+	}
+	s.known = known
+	if s.next.Revision == known {
+		return nil, nil
+	}
+	return s.next, nil
+}
+
+func (s *script) Watch(context.Context, func()) error { return nil }
+
+func (s *script) put(c *commit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next, s.known = &fleet.Snapshot{Revision: c.revision, Tree: c.tree()}, ""
+}
+
+func (s *script) set(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down, s.known = down, ""
+}
+
+// seen tells whether the fleet has done with the revision.
+func (s *script) seen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known == s.next.Revision
+}
+
+func (s *script) visited() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.visits
+}
+
+// outage is how a store fails.
+type outage int
+
+const (
+	none outage = iota
+	// away is a store that nothing reaches.
+	away
+	// unkept is one that has lost the connection before a change came to it, and
+	// unheard one that has kept it, and lost the connection then.
+	unkept
+	unheard
+)
+
+// flaky is a store that fails when it is told to.
+type flaky struct {
+	fleet.Store
+	mu   sync.Mutex
+	fail outage
+}
+
+var errAway = fmt.Errorf("soak: %w: connection reset by peer", fleet.ErrStore)
+
+func (f *flaky) set(o outage) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = o
+}
+
+func (f *flaky) is(o outage) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fail == o
+}
+
+func (f *flaky) Append(ctx context.Context, c *fleet.Change) error {
+	switch {
+	case f.is(away), f.is(unkept):
+		return errAway
+	case f.is(unheard):
+		if err := f.Store.Append(ctx, c); err != nil {
+			return err
+		}
+		return errAway
+	}
+	return f.Store.Append(ctx, c)
+}
+
+func asked[T any](f *flaky, ask func() (T, error)) (T, error) {
+	if f.is(away) {
+		var nothing T
+		return nothing, errAway
+	}
+	return ask()
+}
+
+func (f *flaky) Load(ctx context.Context) (*fleet.LogState, error) {
+	return asked(f, func() (*fleet.LogState, error) { return f.Store.Load(ctx) })
+}
+
+func (f *flaky) Since(ctx context.Context, generation int64) (*fleet.LogChanges, error) {
+	return asked(f, func() (*fleet.LogChanges, error) { return f.Store.Since(ctx, generation) })
+}
+
+func (f *flaky) Generation(ctx context.Context) (int64, error) {
+	return asked(f, func() (int64, error) { return f.Store.Generation(ctx) })
+}
+
+func (f *flaky) Snapshot(ctx context.Context, digest string) (*fleet.Packed, error) {
+	return asked(f, func() (*fleet.Packed, error) { return f.Store.Snapshot(ctx, digest) })
+}
+
+func (f *flaky) SaveSnapshot(ctx context.Context, p *fleet.Packed) error {
+	_, err := asked(f, func() (any, error) { return nil, f.Store.SaveSnapshot(ctx, p) })
+	return err
+}
+
+func (f *flaky) Release(ctx context.Context, id string) (*fleet.Release, error) {
+	return asked(f, func() (*fleet.Release, error) { return f.Store.Release(ctx, id) })
+}
+
+// clock is one that the test sets.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 3, 29, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// forget has the source wait for a fleet that has yet to ask.
+func (s *script) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = ""
+}

@@ -1,0 +1,81 @@
+// Package soaktest drives a live fleet of 200 clusters through random steps, with
+// everything in it that is real but the source and the clock, and holds after each of
+// them that what is served is what a model says. The model is written apart from the
+// code under test and is read from the top of these files: commit_test.go says what a
+// commit is, answer_test.go what a cluster gets from it, state_test.go which release a
+// cluster is on by what the change log says, and verdict_test.go what is to become of
+// commits and writes.
+package soaktest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The short run of `make test` takes few steps. TRIBUTARY_SOAK_STEPS asks for more of
+// them, TRIBUTARY_SOAK_SEED for those of a run that failed, and TRIBUTARY_SOAK_TIME for
+// one seed after another until so much time is over.
+const shortRun = 25
+
+func TestNothingBreaksTheFleet(t *testing.T) {
+	steps, seed := number(t, "TRIBUTARY_SOAK_STEPS", shortRun), number(t, "TRIBUTARY_SOAK_SEED", rand.Int64N(1_000_000))
+	var until time.Duration
+	if text := os.Getenv("TRIBUTARY_SOAK_TIME"); text != "" {
+		var err error
+		if until, err = time.ParseDuration(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for start := time.Now(); ; seed++ {
+		passed := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { drive(t, uint64(seed), int(steps)) })
+		if !passed || time.Since(start) >= until {
+			return
+		}
+	}
+}
+
+func number(t *testing.T, name string, otherwise int64) int64 {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// drive takes so many steps. Which they are depends on the seed alone: neither on time
+// nor on which goroutine comes first.
+func drive(t *testing.T, seed uint64, steps int) []string {
+	t.Logf("TRIBUTARY_SOAK_SEED=%d TRIBUTARY_SOAK_STEPS=%d", seed, steps)
+	s := newSoak(t, seed)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer s.background.Wait()
+	defer cancel()
+	for i := range 3 {
+		s.background.Go(func() { s.crowd.run(ctx, seed+uint64(i)) })
+	}
+	s.background.Go(func() { s.onlookers.run(ctx, seed) })
+	for range steps {
+		s.step()
+	}
+	s.done()
+	return s.steps
+}
+
+func TestSameSeedTakesTheSameSteps(t *testing.T) {
+	const seed, steps = 29, 8
+	if a, b := drive(t, seed, steps), drive(t, seed, steps); !slices.Equal(a, b) {
+		t.Errorf("steps of seed %d:\n%s\nand once more:\n%s", seed, strings.Join(a, "\n"), strings.Join(b, "\n"))
+	}
+}
