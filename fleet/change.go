@@ -18,14 +18,15 @@ const (
 	Withdrawn ChangeKind = "withdrawal"
 	// WentLive is a release that went live.
 	WentLive ChangeKind = "release"
-	// ReleaseHeld is a release that waits for a decision, and ReleaseFailed a revision
-	// that is good for no cluster.
-	ReleaseHeld   ChangeKind = "hold"
+	// ReleaseHeld is a release that waits for a decision.
+	ReleaseHeld ChangeKind = "hold"
+	// ReleaseFailed is a revision that is good for no cluster.
 	ReleaseFailed ChangeKind = "failure"
-	// ReleaseRolledOut is a release that reached a wave, and ReleaseDecided what
-	// somebody decided on one: the reason of the change begins with the verdict.
+	// ReleaseRolledOut is what became of a rollout: a release reached a wave, was paused
+	// before one, or its rollout ended.
 	ReleaseRolledOut ChangeKind = "rollout"
-	ReleaseDecided   ChangeKind = "decision"
+	// ReleaseDecided is what somebody decided on a release; the reason begins with the verdict.
+	ReleaseDecided ChangeKind = "decision"
 	// Pinned is a pin that was set or taken away.
 	Pinned ChangeKind = "pin"
 	// Registered is a cluster that registered itself, or took another token.

@@ -89,8 +89,9 @@ func (f *Fleet) PreviewRef(ctx context.Context, ref string) (*Preview, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	// That the host does not let this server in is no fault of who asks.
-	return nil, fmt.Errorf("ref %q: %w: %v", ref, ErrSource, err)
+	// That the host does not let this server in is no fault of who asks: of what it wraps
+	// nothing but the text is told.
+	return nil, fmt.Errorf("ref %q: %w: %s", ref, ErrSource, err.Error())
 }
 
 // refOf is the ref of a revision, such as main@sha1:<40 hex>; another text is a ref
