@@ -2,13 +2,19 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/sqlstore"
+	"github.com/tributary-gitops/tributary/render"
+	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/sources"
 )
 
 // stream is somebody who listens.
@@ -92,21 +98,46 @@ func TestEventsTellEachGenerationOnce(t *testing.T) {
 	h.get("/api/v1/events?since=1", "Last-Event-ID", "x").problem(t, http.StatusBadRequest, "bad-request")
 }
 
+// lateStore answers to the second change late, which is durable then and not served.
+type lateStore struct {
+	fleet.Store
+	durable, answer chan bool
+}
+
+func (s *lateStore) Append(ctx context.Context, c *fleet.Change) error {
+	err := s.Store.Append(ctx, c)
+	if c.Generation == 2 {
+		s.durable <- true
+		<-s.answer
+	}
+	return err
+}
+
 // Who is told of a generation must find it when he looks.
 func TestWhatAnEventTellsIsServed(t *testing.T) {
-	h := startLive(t)
-	s := h.listen()
+	inner, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = inner.Close() })
+	store := &lateStore{Store: inner, durable: make(chan bool), answer: make(chan bool)}
+	h := start(t, func(c *server.Config) {
+		c.Fleet = fleet.New(fleet.Config{Source: example{&source{}}, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{}})
+	})
+	eventually(t, func() bool { return h.get("/readyz").status == http.StatusOK })
+	go h.change("PATCH", "/api/v1/clusters/eu-prod-01/objects/PlatformComponent/keda", mergePatch, `{"spec": {"source": {"oci_tag": "2.99.0"}}}`)
+	<-store.durable
+	s := h.listen("Last-Event-ID", "1")
 	go func() {
-		for i := range 20 {
-			h.tag("v" + strconv.Itoa(i+2))
+		for range 50 { // so that who is told too early is told by now
+			h.get("/healthz")
 		}
+		store.answer <- true
 	}()
-	for range 20 {
-		_, _, change, ok := s.next()
-		view, err := h.fleet.View()
-		if !ok || err != nil || view.Generation() < change.Generation {
-			t.Fatalf("told of generation %d, and %v is served: %v", change.Generation, view.Generation(), err)
-		}
+	_, _, change, ok := s.next()
+	view, err := h.fleet.View()
+	if !ok || err != nil || change.Generation != 2 || view.Generation() != 2 {
+		t.Errorf("told of generation %d, and %d is served: %v", change.Generation, view.Generation(), err)
 	}
 }
 
