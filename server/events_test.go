@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -124,6 +125,8 @@ func TestWhatAnEventTellsIsServed(t *testing.T) {
 	h := start(t, func(c *server.Config) {
 		c.Fleet = fleet.New(fleet.Config{Source: example{&source{}}, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{}})
 	})
+	answer := sync.OnceFunc(func() { close(store.answer) })
+	t.Cleanup(answer)
 	eventually(t, func() bool { return h.get("/readyz").status == http.StatusOK })
 	go h.change("PATCH", "/api/v1/clusters/eu-prod-01/objects/PlatformComponent/keda", mergePatch, `{"spec": {"source": {"oci_tag": "2.99.0"}}}`)
 	<-store.durable
@@ -132,7 +135,7 @@ func TestWhatAnEventTellsIsServed(t *testing.T) {
 		for range 50 { // so that who is told too early is told by now
 			h.get("/healthz")
 		}
-		store.answer <- true
+		answer()
 	}()
 	_, _, change, ok := s.next()
 	view, err := h.fleet.View()
