@@ -64,7 +64,10 @@ func (f *Fleet) leaveEarlier(d *draft, t *trial) {
 	}
 	for _, m := range t.before.members {
 		name := m.Cluster.Name
-		if m.State != Active || m.base.key() != old.Release.key() || t.before.records[name] != nil && t.before.records[name].Stays != nil {
+		_, inLive := t.before.base.clusters[name]
+		r := t.before.records[name]
+		came := !inLive && (r == nil || r.Declared == nil) // with it, even where a pin has the cluster on another
+		if m.State != Active || m.base.key() != old.Release.key() && !came || r != nil && r.Stays != nil {
 			continue
 		}
 		d.edit(name, func(r *ClusterRecord) {
