@@ -81,7 +81,9 @@ func (f *Fleet) leaveEarlier(d *draft, t *trial) {
 func (f *Fleet) reach(ctx context.Context, c *Change, before *View, d *draft, ro *Rollout, b *base, others ...*View) ([]FailingCluster, error) {
 	now := *ro
 	now.Reached, now.Since, now.Generation, now.Passed, now.Paused = ro.Reached+1, c.At, f.head.generation+1, false, ""
-	now.Left = maps.Clone(ro.Left)
+	if now.Left = maps.Clone(ro.Left); now.Left == nil { // as the log has an empty one
+		now.Left = map[string]*Stay{}
+	}
 	names := map[string]bool{}
 	for _, name := range now.wave().Clusters {
 		names[name] = true
