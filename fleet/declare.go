@@ -181,6 +181,9 @@ func (f *Fleet) Purge(ctx context.Context, w Write, cluster string) (*Result, er
 			if c, there := b.clusters[name]; there {
 				return plan{}, fmt.Errorf("cluster %q: %w: %s declares it, and it would come back; take that file away first", name, ErrConflict, c.File)
 			}
+			if fault, there := b.repo.Broken()[name]; there {
+				return plan{}, fmt.Errorf("cluster %q: %w: %s declares it, with a fault, and it would come back; take that file away first", name, ErrConflict, fault.File)
+			}
 		}
 		if err := w.expect(Present{v, m}, false); err != nil {
 			return plan{}, err

@@ -487,6 +487,36 @@ func TestPinKeepsClustersOnARelease(t *testing.T) {
 	r.wantOn("ann=main@1 bob=main@1 cid=main@1 eve=main@1")
 }
 
+func TestGuardOfWhatClustersAreOnHoldsWhenTheyAreUnpinned(t *testing.T) {
+	const open = "  guard: {removedPerCluster: 100%, removedPerFleet: 100%}\n"
+	r := startGuarded(t, "  guard: {removedPerFleet: 0}\n")
+	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "all", Selector: &fleet.Selector{}, Release: "main@1"}); err != nil {
+		t.Fatal(err)
+	}
+	r.propose("main@2", guarded(open, "base/kustomization.yaml", noDB), fleet.Live) // of nobody, and so within the guard
+	var guard *fleet.GuardError
+	if _, err := r.Unpin(t.Context(), ada, "all"); !errors.As(err, &guard) {
+		t.Fatalf("Unpin = %v, want a GuardError", err)
+	}
+	confirmed := ada
+	confirmed.Confirm = guard.Impact.Digest
+	if _, err := r.Unpin(t.Context(), confirmed, "all"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClusterWhoseFileHasAFaultIsNotPurged(t *testing.T) {
+	const open = "  guard: {failingClusters: 2}\n"
+	r := startGuarded(t, open)
+	r.release("main@2", guarded(open, "clusters/ann.yaml", clusterFile("ann", "dev")+"bogus: 1\n"))
+	if _, err := r.Decommission(t.Context(), ada, "ann"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Purge(t.Context(), ada, "ann"); !errors.Is(err, fleet.ErrConflict) {
+		t.Errorf("Purge = %v while the fleet repo declares it", err)
+	}
+}
+
 func TestUnpinnedClusterThatTheLiveReleaseIsNotGoodForStays(t *testing.T) {
 	const open = "  guard: {failingClusters: 2}\n"
 	r := startGuarded(t, open)

@@ -144,20 +144,36 @@ func (f *Fleet) tryWrite(ctx context.Context, w Write, kind ChangeKind, devise f
 	return result, nil
 }
 
-// guarded returns a *GuardError where a write takes away more than the guard of the
-// live release allows, and that was not confirmed. To decommission a cluster is to
-// confirm it.
+// guarded returns a *GuardError where a write takes away more than a guard allows, and
+// that was not confirmed. To decommission a cluster is to confirm it.
 func (w Write) guarded(kind ChangeKind, v, next *View, all []memberEffect) error {
-	guard := v.base.repo.Guard()
-	if kind == Decommissioned || kind == Purged || len(guard.check(all, impactOf(all), v.inputs())) == 0 {
+	if kind == Decommissioned || kind == Purged {
 		return nil
 	}
-	impact, violations, err := weigh(guard, v, next)
-	if err != nil {
-		return err
+	for _, guard := range v.guards(all) {
+		if len(guard.check(all, impactOf(all), v.inputs())) == 0 {
+			continue
+		}
+		impact, violations, err := weigh(guard, v, next)
+		if err != nil {
+			return err
+		}
+		if impact.seal(releaseKey{}, nil); impact.Digest == w.Confirm {
+			return nil
+		}
+		return &GuardError{Impact: impact, Violations: violations}
 	}
-	if impact.seal(releaseKey{}, nil); impact.Digest == w.Confirm {
-		return nil
+	return nil
+}
+
+// guards are those of the live release, and of what clusters are on that a write
+// changes something for: the live one may have loosened its guard while they were pinned.
+func (v *View) guards(all []memberEffect) []Guard {
+	guards := []Guard{v.base.repo.Guard()}
+	for _, e := range all {
+		if m := v.named(e.cluster); m != nil && m.base != v.base && !slices.Contains(guards, m.base.repo.Guard()) {
+			guards = append(guards, m.base.repo.Guard())
+		}
 	}
-	return &GuardError{Impact: impact, Violations: violations}
+	return guards
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -55,10 +56,25 @@ func (s state) written(next state, delta string) outcome {
 			}
 		}
 	}
-	if len(weigh(s.history.commits[s.live].guard, before, after).violations) > 0 {
-		return guarded
+	for _, revision := range s.guards(before, after) {
+		if len(weigh(s.history.commits[revision].guard, before, after).violations) > 0 {
+			return guarded
+		}
 	}
 	return isKept
+}
+
+// guards are the releases whose guards hold for a write: the live one, and those that
+// clusters are on that it changes something for.
+func (s state) guards(before, after map[string]*cluster) []string {
+	guards := []string{s.live}
+	for name, was := range before {
+		now := after[name]
+		if was.served() && was.revision != s.live && (now == nil || now.revision != was.revision || !reflect.DeepEqual(now.sets, was.sets) || !reflect.DeepEqual(now.labels, was.labels)) {
+			guards = append(guards, was.revision)
+		}
+	}
+	return guards
 }
 
 // hold has something written, and holds what comes of it. Half of what the guard
@@ -262,8 +278,10 @@ func (s *soak) purge() {
 	}
 	want := isKept
 	for _, revision := range []string{s.state.live, s.state.rolling()} {
-		if _, there := s.state.file(revision, name); there {
-			want = conflict
+		if c := s.state.history.commits[revision]; c != nil && !c.unreadable {
+			if _, there := c.clusters[name]; there { // also with a fault: it would come back when that is mended
+				want = conflict
+			}
 		}
 	}
 	s.hold(want, "purge "+name, func(w fleet.Write) error {
