@@ -1,6 +1,14 @@
 package fleet
 
-import "encoding/json"
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Impact is what a release or a write changes of what clusters are served.
 type Impact struct {
@@ -108,3 +116,134 @@ func (e *GuardError) Error() string {
 
 // Is makes errors.Is(e, ErrGuarded) true.
 func (*GuardError) Is(target error) bool { return target == ErrGuarded }
+
+// impactOf sums effects up.
+func impactOf(all []memberEffect) *Impact {
+	i := &Impact{Clusters: len(all)}
+	groups := map[string]int{}
+	for _, e := range all {
+		i.count(e.group.Changes)
+		key := string(encode(e.group))
+		at, there := groups[key]
+		if !there {
+			at = len(i.Groups)
+			groups[key] = at
+			i.Groups = append(i.Groups, e.group)
+		}
+		i.Groups[at].Clusters = append(i.Groups[at].Clusters, e.cluster)
+	}
+	slices.SortStableFunc(i.Groups, func(a, b ImpactGroup) int {
+		return cmp.Or(cmp.Compare(b.lost(), a.lost()), cmp.Compare(len(b.Clusters), len(a.Clusters)), cmp.Compare(a.Clusters[0], b.Clusters[0]))
+	})
+	return i
+}
+
+func (i *Impact) count(changes []InputEffect) {
+	for _, c := range changes {
+		switch c.Effect {
+		case Added:
+			i.Added++
+		case Changed:
+			i.Changed++
+			i.Fields += len(c.Fields)
+		case Removed:
+			i.Removed++
+		case Moved:
+			i.Moved++
+		}
+	}
+}
+
+// lost is how many inputs each cluster of the group loses.
+func (g *ImpactGroup) lost() (n int) {
+	for _, c := range g.Changes {
+		if c.Effect == Removed || c.Effect == Moved {
+			n++
+		}
+	}
+	return n
+}
+
+// seal gives the impact its digest: of all that it says, of the release that has it, if
+// it is of one, and of who the release is not good for.
+func (i *Impact) seal(release releaseKey, failing []FailingCluster) {
+	i.Digest = ""
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%s\n", release.revision, release.snapshot, encode(i))
+	for _, one := range failing {
+		fmt.Fprintln(h, one.Cluster)
+	}
+	i.Digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// within tells whether all that an impact takes away, another takes away as well.
+func (i *Impact) within(other *Impact) bool {
+	if other == nil {
+		return false
+	}
+	allowed := map[string]bool{}
+	for _, g := range other.Groups {
+		for _, loss := range g.lossNames() {
+			for _, name := range g.Clusters {
+				allowed[name+" "+loss] = true
+			}
+		}
+	}
+	for _, g := range i.Groups {
+		for _, loss := range g.lossNames() {
+			for _, name := range g.Clusters {
+				if !allowed[name+" "+loss] {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// lossNames are all that each cluster of the group loses.
+func (g *ImpactGroup) lossNames() []string {
+	var names []string
+	for _, c := range g.Changes {
+		if c.Effect == Removed || c.Effect == Moved {
+			names = append(names, "input "+c.Set+"/"+c.ID)
+		}
+	}
+	for _, set := range slices.Concat(g.Vanished, g.Emptied) {
+		names = append(names, "set "+set)
+	}
+	for _, part := range g.Orphaned {
+		names = append(names, "part "+part)
+	}
+	return names
+}
+
+// losses says in a line what an impact takes away, of the first few groups.
+func (i *Impact) losses(most int) string {
+	var told []string
+	for _, g := range i.Groups {
+		var lost []string
+		for _, e := range g.Changes {
+			if e.Effect == Removed || e.Effect == Moved {
+				lost = append(lost, e.Set+"/"+e.ID)
+			}
+		}
+		if len(lost) == 0 {
+			continue
+		}
+		if len(told) == most {
+			told = append(told, "…")
+			break
+		}
+		told = append(told, fmt.Sprintf("%s of %d clusters (%s)", strings.Join(lost, ", "), len(g.Clusters), abbreviated(g.Clusters, 3)))
+	}
+	return strings.Join(told, "; ")
+}
+
+// abbreviated are the first few of a list of names.
+func abbreviated(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}

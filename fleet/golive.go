@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -314,45 +313,6 @@ func (f *Fleet) tellRecords(c *Change) {
 	}
 }
 
-// takeOver adds to a change what becomes of clusters that the API declares and whose
-// files are new with a release. Where the file has other labels, who declared or
-// registered the name was not the one whom it is for: his tokens, his declaration
-// and what was written for it end with that.
-func (f *Fleet) takeOver(c *Change, d *draft, before *View, s state, b *base) {
-	var names []string
-	for name, r := range d.from {
-		file, there := b.clusters[name]
-		if !there || before == nil || r.Declared == nil || r.Orphaned != nil || r.Decommissioned != nil {
-			continue
-		}
-		if before.fileOf(name) || agree(r.Declared.Labels, file.Labels) {
-			continue
-		}
-		names = append(names, name)
-		d.drop(name)
-		c.Tokens = append(c.Tokens, f.Tokens().endAll(name, c.At)...)
-	}
-	if len(names) > 0 {
-		c.Deltas, c.Pins = s.deltas.without(names...), s.pins.without(names...)
-	}
-}
-
-// fileOf tells whether a cluster is declared by a file of what it is on.
-func (v *View) fileOf(name string) bool {
-	m := v.named(name)
-	return m != nil && m.Cluster.File != ""
-}
-
-// agree tells whether all that was declared is so in the file.
-func agree(declared, file map[string]string) bool {
-	for key, value := range declared {
-		if has, there := file[key]; !there || has != value {
-			return false
-		}
-	}
-	return true
-}
-
 // recordChange is from one record to another, either of which may say nothing.
 func recordChange(before, after *ClusterRecord) RecordChange {
 	c := RecordChange{Before: before, After: after}
@@ -370,33 +330,3 @@ func recordChange(before, after *ClusterRecord) RecordChange {
 
 // now is the time as the change log keeps it.
 func (f *Fleet) now() time.Time { return f.cfg.Now().UTC().Truncate(time.Microsecond) }
-
-// losses says in a line what an impact takes away, of the first few groups.
-func (i *Impact) losses(most int) string {
-	var told []string
-	for _, g := range i.Groups {
-		var lost []string
-		for _, e := range g.Changes {
-			if e.Effect == Removed || e.Effect == Moved {
-				lost = append(lost, e.Set+"/"+e.ID)
-			}
-		}
-		if len(lost) == 0 {
-			continue
-		}
-		if len(told) == most {
-			told = append(told, "…")
-			break
-		}
-		told = append(told, fmt.Sprintf("%s of %d clusters (%s)", strings.Join(lost, ", "), len(g.Clusters), abbreviated(g.Clusters, 3)))
-	}
-	return strings.Join(told, "; ")
-}
-
-// abbreviated are the first few of a list of names.
-func abbreviated(names []string, most int) string {
-	if len(names) <= most {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-}

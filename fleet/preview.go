@@ -105,15 +105,3 @@ func refOf(ref string) string {
 	}
 	return ref
 }
-
-// Compare tells what lies between two fleets, with the values of fields, and what of
-// the guard of the first it goes beyond.
-func Compare(before, after *View) (*Impact, []Violation, error) {
-	all, err := effects(before, after, telling{fields: true, values: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	impact := impactOf(all)
-	impact.seal(releaseKey{}, nil)
-	return impact, before.base.repo.Guard().check(all, impact, before.inputs()), nil
-}
