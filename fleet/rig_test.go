@@ -167,7 +167,7 @@ func (r *rig) awaitRevision(revision string) {
 // await waits for what must happen, however long it takes.
 func (r *rig) await(what string, happened func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !happened(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("%s never happened: %+v", what, r.Status())
 		}
