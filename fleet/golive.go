@@ -185,10 +185,10 @@ func (f *Fleet) fail(ctx context.Context, c *Change, r *Release) error {
 	r.Digest, r.Impact, r.Violations = "", nil, nil
 	c.Kind, c.Release = ReleaseFailed, &LiveRelease{Revision: r.Revision, Clusters: r.Clusters}
 	f.propose(c, r)
+	f.metrics.failures.WithLabelValues("render").Inc() // first, so that who sees the failure finds it counted
 	if err := f.commit(ctx, c, f.current.Load()); err != nil {
 		return err
 	}
-	f.metrics.failures.WithLabelValues("render").Inc()
 	for _, p := range r.Problems.Faults() {
 		f.log.Error("fleet repo", "revision", r.Revision, "problem", p.String())
 	}
