@@ -196,15 +196,30 @@ func (f *Fleet) endRollout(ctx context.Context, c *Change, s State) error {
 	if _, _, err := f.settle(ctx, next, before, c, d, f.head.state, before.base, map[string]bool{}, before); err != nil {
 		return err
 	}
-	for _, w := range ro.Waves[:ro.Reached] {
-		c.Clusters = append(c.Clusters, w.Clusters...)
+	if s == Superseded {
+		if stop, err := tooFarBack(before, next); err != nil || stop != nil {
+			if err != nil {
+				return err
+			}
+			return f.pauseAt(ctx, c, stop)
+		}
 	}
-	slices.Sort(c.Clusters)
+	c.Clusters = before.touched(next, ro.Waves[:ro.Reached]...)
 	if err := f.commit(ctx, c, next); err != nil {
 		return err
 	}
 	f.log.Warn("rollout is over", "revision", ro.Release.Revision, "state", string(s), "reason", c.Reason)
 	return nil
+}
+
+// tooFarBack returns why a rollout must not end by itself, with clusters going back to
+// the live release: that takes away more than the guard allows. It is nil where it may.
+func tooFarBack(before, next *View) (*stop, error) {
+	_, violations, err := weigh(before.base.repo.Guard(), before, next)
+	if err != nil || len(violations) == 0 {
+		return nil, err
+	}
+	return &stop{why: wentBack + ", which takes away more than the guard allows: " + violations[0].Message + "; " + backOrOn, back: true}, nil
 }
 
 // ended gives a release of a change that state.
@@ -223,7 +238,7 @@ func (f *Fleet) ended(c *Change, id string, s State) {
 }
 
 // unreach has the log say of clusters what it did before a rollout reached them. Who
-// came with its release is orphaned on that.
+// came with its release is orphaned on what he is on: that, or what a pin says.
 func (v *View) unreach(d *draft, ro *Rollout, b *base) {
 	for name, r := range v.records {
 		if r.Stays != nil && r.Stays.Release.key() == v.base.key() {
@@ -246,8 +261,12 @@ func (v *View) unreach(d *draft, ro *Rollout, b *base) {
 		if inLive || m.State != Active || !came || r != nil && (r.Declared != nil || r.Stays != nil) {
 			continue
 		}
+		on, file := m.base, m.lastFile()
+		if m.lost != nil {
+			on, file = b, nil
+		}
 		d.edit(m.Cluster.Name, func(r *ClusterRecord) {
-			r.Orphaned = &Orphaned{Since: v.generation + 1, Release: b.kept(), DNS: m.Cluster.DNS, Labels: m.Cluster.Labels}
+			r.Orphaned = &Orphaned{Since: v.generation + 1, Release: on.kept(), DNS: m.Cluster.DNS, Labels: m.Cluster.Labels, File: file}
 		})
 	}
 }

@@ -49,8 +49,7 @@ func (f *Fleet) untilExpiry() time.Duration {
 // withdraw takes away the deltas of a view that have expired, each as a change of
 // its own. One without which what is left could not be served stays in force.
 func (f *Fleet) withdraw(ctx context.Context, v *View) {
-	f.unpinExpired(ctx, v)
-	overdue := map[string]string{}
+	overdue := f.unpinExpired(ctx, v)
 	for _, d := range v.deltas.list() {
 		if !d.expired(f.cfg.Now()) {
 			continue
@@ -69,8 +68,10 @@ func (f *Fleet) withdraw(ctx context.Context, v *View) {
 	f.tellOverdue(overdue)
 }
 
-// unpinExpired takes away pins whose time has come.
-func (f *Fleet) unpinExpired(ctx context.Context, v *View) {
+// unpinExpired takes away pins whose time has come, and returns why others stay, by
+// pin/NAME.
+func (f *Fleet) unpinExpired(ctx context.Context, v *View) map[string]string {
+	overdue := map[string]string{}
 	for _, p := range v.pins.list() {
 		if !p.expired(f.cfg.Now()) {
 			continue
@@ -83,9 +84,10 @@ func (f *Fleet) unpinExpired(ctx context.Context, v *View) {
 			return plan{}, nil
 		})
 		if err != nil && ctx.Err() == nil {
-			f.log.Error("expired pin stays in force", "pin", p.Name, "err", strings.ReplaceAll(err.Error(), "\n", "; "))
+			overdue["pin/"+p.Name] = err.Error()
 		}
 	}
+	return overdue
 }
 
 // dropExpired is the change that takes a delta away, unless it was given another
@@ -98,7 +100,7 @@ func (v *View) dropExpired(id string, now time.Time) DeltaChange {
 	return DeltaChange{Delta: id, Before: d}
 }
 
-// tellOverdue notes the deltas that should be gone, and tells of each once.
+// tellOverdue notes the deltas and pins that should be gone, and tells of each once.
 func (f *Fleet) tellOverdue(overdue map[string]string) {
 	before := f.Status().Overdue
 	if maps.Equal(before, overdue) {
@@ -106,7 +108,7 @@ func (f *Fleet) tellOverdue(overdue map[string]string) {
 	}
 	for id, why := range overdue {
 		if before[id] != why {
-			f.log.Error("expired delta stays in force", "delta", id, "err", strings.ReplaceAll(why, "\n", "; "))
+			f.log.Error("what has expired stays in force", "of", id, "err", strings.ReplaceAll(why, "\n", "; "))
 		}
 	}
 	f.note(func(s *Status) { s.Overdue = overdue })

@@ -26,6 +26,7 @@ type script struct {
 	hangs   bool // the next Fetch takes as long as it is let
 	panics  bool // every Fetch does
 	watches int
+	known   string // what the fleet said it knew when it last asked
 }
 
 func newScript() *script { return &script{} }
@@ -47,6 +48,7 @@ func (s *script) fail(err error) {
 func (s *script) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.known = known
 	if s.panics {
 		panic("told to")
 	}

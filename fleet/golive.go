@@ -91,13 +91,27 @@ func (f *Fleet) known(ctx context.Context, revision string) (bool, error) {
 	}
 }
 
-// backToLive is what becomes of others when the source went back to what is live.
+// backToLive is what becomes of others when the source went back to what is live. A
+// rollout that is paused, or that somebody had go on all the same, is his who decides.
 func (f *Fleet) backToLive(ctx context.Context) error {
-	if f.head.rollout() != nil {
-		return f.endRollout(ctx, &Change{At: f.now(), Kind: ReleaseRolledOut, Actor: SourceActor, Holder: f.holder(), Reason: "the source went back to the live release"}, Superseded)
+	ro := f.head.rollout()
+	c := &Change{At: f.now(), Kind: ReleaseRolledOut, Actor: SourceActor, Holder: f.holder(), Reason: wentBack}
+	switch {
+	case ro == nil:
+		return f.dropCandidate(ctx)
+	case ro.Back:
+		return nil
+	case ro.Paused != "":
+		return f.pauseAt(ctx, c, &stop{why: ro.Paused + "; " + wentBack + " meanwhile: " + backOrOn, impact: ro.Beyond, back: true})
 	}
-	return f.dropCandidate(ctx)
+	return f.endRollout(ctx, c, Superseded)
 }
+
+// wentBack is what the source did, and backOrOn what can be done about it.
+const (
+	wentBack = "the source went back to the live release"
+	backOrOn = "abort the rollout to go back, or resume it to go on"
+)
 
 // dropCandidate forgets the candidate, where the fleet goes to what the source holds.
 func (f *Fleet) dropCandidate(ctx context.Context) error {

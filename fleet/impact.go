@@ -56,7 +56,7 @@ func setsOf(before, after *Member) []string {
 }
 
 func (m *Member) body(set string) []byte {
-	if m == nil || m.bodies[set] == nil {
+	if m == nil || m.lost != nil || m.bodies[set] == nil {
 		return nil
 	}
 	return m.bodies[set].JSON

@@ -32,6 +32,9 @@ type Rollout struct {
 	// takes away more than the guard allows, and Confirmed the one that it was resumed with.
 	Beyond    string `json:"beyond,omitempty"`
 	Confirmed string `json:"confirmed,omitempty"`
+	// Back tells that the source went back to the live release, by which it did not end:
+	// it was paused, or paused for that. That is decided on once.
+	Back bool `json:"back,omitempty"`
 	// Passed tells that somebody let it pass the present wave, whatever that waits for.
 	Passed bool `json:"passed,omitempty"`
 	// Approved is the digest of the impact that was approved; empty where the
@@ -57,6 +60,8 @@ type Stay struct {
 	// Since is the generation since when.
 	Since   int64       `json:"since"`
 	Release LiveRelease `json:"release"`
+	// File is what its file said, where the release does not have that.
+	File *ClusterFile `json:"file,omitempty"`
 	// Wave tells that a newer release took over before the one that is live now had
 	// reached it; else what the live release has is not good for it.
 	Wave bool `json:"wave,omitempty"`

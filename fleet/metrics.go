@@ -65,7 +65,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "tributary_orphaned_parts", Help: "Parts of deltas that a cluster goes without because they cannot be applied to it any more, over all clusters.",
 		}),
 		overdue: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_overdue_deltas", Help: "Deltas that have expired and stay in force, because what is left without them could not be served.",
+			Name: "tributary_overdue_deltas", Help: "Deltas and pins that have expired and stay in force, because what is left without them could not be served or takes away more than the guard allows.",
 		}),
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_writes_total", Help: "Changes of deltas that were asked for, by result.",

@@ -143,7 +143,7 @@ func (p *plan) holdBack(ctx context.Context, v, next *View, problems Problems) (
 	}
 	d := newDraft(v.state)
 	var names []string
-	for _, one := range next.failing() {
+	for _, one := range append(next.failing(), next.unpinnedToNothing(v)...) {
 		declared, _ := next.declaration(one.Cluster)
 		if old := v.named(one.Cluster); old != nil && next.pins.of(declared) == nil {
 			d.edit(one.Cluster, func(r *ClusterRecord) { r.Stays = v.stay(one, v.generation+1) })
@@ -162,6 +162,18 @@ func (p *plan) holdBack(ctx context.Context, v, next *View, problems Problems) (
 		return slices.Contains(names, o.Cluster) || o.Cluster == "" && !o.Warning && !others
 	})
 	return append(rest, more...), err
+}
+
+// unpinnedToNothing are the clusters that only a pin of an earlier view had a release
+// for: no other was good for them yet.
+func (v *View) unpinnedToNothing(before *View) []FailingCluster {
+	var all []FailingCluster
+	for _, m := range v.members {
+		if old := before.named(m.Cluster.Name); m.unserved(v) && old != nil && old.lost == nil {
+			all = append(all, FailingCluster{Cluster: m.Cluster.Name, Reason: v.records[m.Cluster.Name].Stays.Why})
+		}
+	}
+	return all
 }
 
 // expired tells whether its time has come.

@@ -214,7 +214,8 @@ func (v *View) resultOf(next *View, names []string) (*Result, []memberEffect, er
 
 // newOrphans are the parts of deltas that stop applying to a cluster with the
 // plan, or never did. A cluster that comes goes without those that were there before
-// it, as one does that comes with Git: it must not be kept out by them.
+// it, as one does that comes with Git: it must not be kept out by them. Of pins they are
+// warnings, because the guard asks about them.
 func newOrphans(p plan, old, now *Member) Problems {
 	var problems Problems
 	if now == nil {
@@ -234,7 +235,7 @@ func newOrphans(p plan, old, now *Member) Problems {
 		})
 		if !known {
 			problems = append(problems, Problem{
-				Cluster: now.Cluster.Name, Field: o.Field, Message: "delta " + o.Delta + " cannot be applied: " + o.Reason, Warning: comes && at < 0,
+				Cluster: now.Cluster.Name, Field: o.Field, Message: "delta " + o.Delta + " cannot be applied: " + o.Reason, Warning: comes && at < 0 || len(p.pins) > 0,
 			})
 		}
 	}

@@ -47,6 +47,8 @@ type Orphaned struct {
 	// DNS and Labels are what the file said.
 	DNS    string            `json:"dns,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`
+	// File is all that it said, where the release does not have it.
+	File *ClusterFile `json:"file,omitempty"`
 }
 
 // Tombstone says that a cluster is to have nothing any more, and who it was.

@@ -56,12 +56,31 @@ func (r *rig) propose(revision string, tree fstest.MapFS, state fleet.State) *fl
 	r.source.put(revision, tree)
 	r.Look()
 	r.await(revision+" to be "+string(state), func() bool { return r.stateOf(revision) == state })
+	r.awaitLog()
+	return r.releaseOf(revision)
+}
+
+// awaitLog waits until what the log says is served, which it is a moment after the log
+// says it.
+func (r *rig) awaitLog() {
+	r.t.Helper()
 	r.await("what the log says to be served", func() bool {
 		generation, err := r.store.Generation(r.t.Context())
 		v, unready := r.View()
 		return err == nil && unready == nil && v.Generation() == generation
 	})
-	return r.releaseOf(revision)
+}
+
+// awaitLook waits until the fleet has done with what the source is at.
+func (r *rig) awaitLook() {
+	r.t.Helper()
+	r.await("a look at the source", func() bool {
+		r.Look()
+		r.source.mu.Lock()
+		defer r.source.mu.Unlock()
+		return r.source.next.Revision == r.source.known
+	})
+	r.awaitLog()
 }
 
 func (r *rig) stateOf(revision string) fleet.State {
@@ -443,6 +462,7 @@ func TestNewerReleaseTakesOverAndLeavesWavesWhereTheyAre(t *testing.T) {
 	r.source.put("main@1", first)
 	r.Look()
 	r.await("main@4 to be over", func() bool { return r.stateOf("main@4") == fleet.Superseded })
+	r.awaitLog()
 	r.wantOn("ann=main@1 bob=main@2 cid=main@2")
 	r.propose("main@5", change(5), fleet.Live)
 	for range 2 {

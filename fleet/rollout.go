@@ -108,7 +108,7 @@ func (f *Fleet) reach(ctx context.Context, c *Change, before *View, d *draft, ro
 	}
 	kept := b.kept()
 	kept.Clusters = len(names)
-	c.Release, c.Clusters = &kept, now.wave().Clusters
+	c.Release, c.Clusters = &kept, before.touched(next, now.wave())
 	if stop, err := f.beyond(ctx, before, next, &now); err != nil || stop != nil {
 		if err != nil {
 			return nil, err
@@ -116,6 +116,21 @@ func (f *Fleet) reach(ctx context.Context, c *Change, before *View, d *draft, ro
 		return nil, f.pauseAt(ctx, c, stop)
 	}
 	return failing, f.commit(ctx, c, next)
+}
+
+// touched are the clusters of some waves, and those that came or went with them.
+func (v *View) touched(next *View, waves ...Wave) []string {
+	var names []string
+	for _, w := range waves {
+		names = append(names, w.Clusters...)
+	}
+	for _, p := range pairsOf(v, next) {
+		if p.before == nil || p.after == nil || p.before.base != p.after.base || p.before.State != p.after.State {
+			names = append(names, p.name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func superseded(releases []*Release, id string) bool {
@@ -153,8 +168,12 @@ func wavesOf(before, next *View) []Wave {
 	return slices.DeleteFunc(waves, func(w Wave) bool { return len(w.Clusters) == 0 })
 }
 
-// stop is why a wave must not be reached, and the impact that somebody has to confirm.
-type stop struct{ why, impact string }
+// stop is why a wave must not be reached, and the impact that somebody has to confirm,
+// or why the waves before must not be taken back.
+type stop struct {
+	why, impact string
+	back        bool
+}
 
 // beyond returns why a wave must not be reached: what it takes away by now is more
 // than the guard allows, and more than was approved. It is nil where it may.
@@ -176,14 +195,14 @@ func (f *Fleet) beyond(ctx context.Context, before, next *View, ro *Rollout) (*s
 			return nil, nil
 		}
 	}
-	return &stop{"the next wave takes away more than the guard allows, and more than was approved: " + violations[0].Message +
-		"; resume it to go on all the same, or abort it", impact.Digest}, nil
+	return &stop{why: "the next wave takes away more than the guard allows, and more than was approved: " + violations[0].Message +
+		"; resume it to go on all the same, or abort it", impact: impact.Digest}, nil
 }
 
 // pauseAt pauses a rollout before a wave.
 func (f *Fleet) pauseAt(ctx context.Context, c *Change, stop *stop) error {
 	ro := *f.head.rollout()
-	ro.Paused, ro.Beyond = stop.why, stop.impact
+	ro.Paused, ro.Beyond, ro.Back = stop.why, stop.impact, ro.Back || stop.back
 	*c = Change{At: c.At, Kind: ReleaseRolledOut, Actor: c.Actor, Holder: c.Holder, Reason: "paused: " + stop.why, Release: &ro.Release, Lineup: f.head.lineup.with(&ro)}
 	if err := f.commit(ctx, c, f.current.Load()); err != nil {
 		return err

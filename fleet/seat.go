@@ -48,11 +48,32 @@ func (v *View) seat(name string) *Member {
 		m.lost = fmt.Errorf("cluster %q: %w: it is to be on the release of %s, which %w", name, ErrNotReady, key.revision, errLost)
 	default:
 		m.base = b
-		if c, there := b.clusters[name]; there && (v.reached[name] || v.inGit(name)) {
-			m.Cluster = c
-		}
+		v.declare(m, key)
 	}
 	return m
+}
+
+// declare has a member that is on another release than the live one be what its file
+// says there, or said last. Where nobody knows any more what that was, it is not served:
+// what is made of half of it may take away the rest.
+func (v *View) declare(m *Member, on releaseKey) {
+	name := m.Cluster.Name
+	c, there := m.base.clusters[name]
+	record := v.records[name]
+	switch {
+	case there:
+		if v.reached[name] || v.inGit(name) {
+			m.Cluster = c
+		}
+	case record != nil && record.Stays != nil && record.Stays.Release.key() == on && record.Stays.File != nil:
+		m.Cluster = record.Stays.File.cluster(name)
+	case m.Cluster.File == "" && (record == nil || record.Declared == nil):
+		m.lost = unknownFile(name, m.base)
+	}
+}
+
+func unknownFile(name string, b *base) error {
+	return fmt.Errorf("cluster %q: %w: it is on the release of %s, which does not have its file, and nobody knows any more what that said", name, ErrNotReady, b.release.Revision)
 }
 
 // frozen has a member stay on what it is orphaned on.
@@ -64,8 +85,14 @@ func (m *Member) frozen(v *View, name string, o *Orphaned) {
 		return
 	}
 	m.base = b
-	if c, there := b.clusters[name]; there { // a pin may have had it on a release from before its file
+	c, there := b.clusters[name]
+	switch {
+	case there:
 		m.Cluster = c
+	case o.File != nil:
+		m.Cluster = o.File.cluster(name)
+	default:
+		m.lost = unknownFile(name, b)
 	}
 }
 
@@ -80,11 +107,17 @@ func (v *View) declaration(name string) (Cluster, bool) {
 	if record != nil && record.Declared != nil {
 		return record.Declared.cluster(name), true
 	}
-	for _, b := range []*base{v.stayBase(record), v.rolling()} {
-		if b != nil {
-			if c, there := b.clusters[name]; there {
-				return c, true
-			}
+	if b := v.stayBase(record); b != nil {
+		if c, there := b.clusters[name]; there {
+			return c, true
+		}
+		if f := record.Stays.File; f != nil {
+			return f.cluster(name), true
+		}
+	}
+	if b := v.rolling(); b != nil {
+		if c, there := b.clusters[name]; there {
+			return c, true
 		}
 	}
 	if record != nil && record.Stays != nil {

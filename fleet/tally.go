@@ -88,6 +88,9 @@ type inputs struct{ before, after *Input }
 
 func (d *differ) compare(p pair) (e memberEffect, err error) {
 	e.cluster = p.name
+	if p.after != nil && p.after.lost != nil {
+		return e, nil // It keeps what it has.
+	}
 	if d.changes {
 		if e.changes, err = impact(p.name, p.before, p.after); err != nil {
 			return e, err
@@ -111,9 +114,10 @@ func (d *differ) compare(p pair) (e memberEffect, err error) {
 	return e, nil
 }
 
-// set are the inputs of the member in a set, sorted by id.
+// set are the inputs of the member in a set, sorted by id. One that is lost has none,
+// whatever it had before.
 func (m *Member) set(name string) []*Input {
-	if m == nil {
+	if m == nil || m.lost != nil {
 		return nil
 	}
 	return m.inputs[name]

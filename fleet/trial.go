@@ -70,15 +70,16 @@ func (d *draft) arrive(b *base, before *View, s state) {
 			continue
 		}
 		d.edit(name, func(r *ClusterRecord) {
-			r.Orphaned = &Orphaned{Since: s.generation + 1, Release: m.base.kept(), DNS: m.Cluster.DNS, Labels: m.Cluster.Labels}
+			r.Orphaned = &Orphaned{Since: s.generation + 1, Release: m.base.kept(), DNS: m.Cluster.DNS, Labels: m.Cluster.Labels, File: m.lastFile()}
 		})
 	}
 }
 
-// unserved tells whether a member has never been served anything.
+// unserved tells whether a member has never been served anything. One that no release
+// was good for yet may be served by a pin.
 func (m *Member) unserved(v *View) bool {
 	r := v.records[m.Cluster.Name]
-	return r != nil && r.Stays != nil && r.Stays.Release.Revision == ""
+	return m.lost != nil && r != nil && r.Stays != nil && r.Stays.Release.Revision == ""
 }
 
 // settle renders a view that is to come of a change, has clusters that a release is not
@@ -130,7 +131,7 @@ func (v *View) stay(one FailingCluster, generation int64) *Stay {
 	if m == nil || m.State == DecommissionedState || m.unserved(v) {
 		return s
 	}
-	s.Release = m.base.kept()
+	s.Release, s.File = m.base.kept(), m.lastFile()
 	if r := v.records[one.Cluster]; r != nil && r.Stays != nil && r.Stays.Release.key() == s.Release.key() {
 		s.Since = r.Stays.Since
 	}

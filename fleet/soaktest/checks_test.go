@@ -23,18 +23,29 @@ func (s *soak) apply(c *fleet.Change) {
 	s.past[c.Generation] = now
 	delete(s.past, c.Generation-kept)
 	for name, old := range was {
-		// Of a guest no release has what it is served, so that there is nothing to stay on
-		// once its file turns bad.
-		if old.served() && !now[name].served() && c.Kind != fleet.Purged && !old.guest {
+		if old.served() && !now[name].served() && c.Kind != fleet.Purged {
 			s.fail("%s of generation %d leaves %s with nothing: %s, and was %s: %s", c.Kind, c.Generation, name, describe(now[name]), describe(old), encode(s.state.records[name]))
 		}
 	}
-	if r := s.state.rollout; r != nil && r.at == c.Generation && !slices.Equal(c.Clusters, r.waves[r.entered-1].clusters) {
-		s.fail("generation %d reaches %s, want %s", c.Generation, c.Clusters, r.waves[r.entered-1].clusters)
+	if r := s.state.rollout; r != nil && r.at == c.Generation {
+		s.checkTold(c, r.waves[r.entered-1].clusters, was, now)
 	}
 	if s.isGuarded(before, c) {
 		if t := weigh(s.state.history.commits[before.live].guard, was, now); len(t.violations) > 0 {
 			s.fail("%s of generation %d takes away %d inputs, against %s, and nobody said that it may", c.Kind, c.Generation, t.removed, slices.Sorted(maps.Keys(t.violations)))
+		}
+	}
+}
+
+// checkTold holds that the history of a cluster has the change: of a wave of clusters,
+// and of those that are on another release by it.
+func (s *soak) checkTold(c *fleet.Change, wave []string, was, now map[string]*cluster) {
+	s.t.Helper()
+	for name, is := range now {
+		old := was[name]
+		moved := old == nil || old.revision != is.revision || old.state != is.state
+		if (moved || slices.Contains(wave, name)) && !slices.Contains(c.Clusters, name) {
+			s.fail("generation %d reaches %s, and the history of %s does not tell: wave %s", c.Generation, c.Clusters, name, wave)
 		}
 	}
 }
@@ -48,9 +59,12 @@ func (s *soak) isGuarded(before state, c *fleet.Change) bool {
 	if before.live == "" || c.Actor == actor {
 		return false
 	}
+	if c.Reason == wentBack {
+		return true
+	}
 	r := before.rollout
 	allowed := r != nil && (r.approved || r.confirmed) && c.Release != nil && r.revision == c.Release.Revision
-	return !allowed && (c.Kind == fleet.WentLive || c.Kind == fleet.ReleaseRolledOut && c.Reason != wentBack)
+	return !allowed && (c.Kind == fleet.WentLive || c.Kind == fleet.ReleaseRolledOut)
 }
 
 // check holds what is served now, and what polls were answered, against the model.

@@ -20,6 +20,9 @@ type state struct {
 	records map[string]*fleet.ClusterRecord
 	deltas  map[string]inForce
 	pins    map[string]*fleet.Pin
+	// guests are clusters that are on a release which does not have their file, with
+	// what that said last.
+	guests map[string]subject
 	// newest is the newest commit where the fleet does not go to that, and rejected
 	// are all that somebody did not want.
 	newest   candidate
@@ -39,6 +42,7 @@ type rollout struct {
 
 	paused bool
 	beyond bool // is why it is paused: what the next wave takes away
+	back   bool // the source went back to the live release, and it did not end by that
 	passed bool // somebody let it pass the wave
 }
 
@@ -67,7 +71,6 @@ type cluster struct {
 	state    fleet.ClusterState
 	revision string // of the release that it is on; empty for none
 	inGit    bool   // a file declares it
-	guest    bool   // a pin has it on a release that does not have its file
 	got
 }
 
@@ -101,8 +104,35 @@ func (s state) with(c *fleet.Change) state {
 	for _, p := range c.Pins {
 		put(s.pins, p.Pin, p.After)
 	}
+	s.welcome(before)
 	s.follow(c, before)
 	return s
+}
+
+// welcome notes what the files of clusters said that have come to be on a release
+// which does not have them.
+func (s *state) welcome(before state) {
+	s.guests = maps.Clone(s.guests)
+	for name, r := range s.records {
+		if on := keptOn(r); on == nil || s.hasFile(on.Revision, name) {
+			delete(s.guests, name)
+		} else if old := before.records[name]; old == nil || keptOn(old) == nil || *keptOn(old) != *on {
+			if was := before.cluster(name); was != nil && was.inGit {
+				s.guests[name] = was.subject
+			}
+		}
+	}
+}
+
+// keptOn is the release that the log has a cluster be on; nil for the fleet's.
+func keptOn(r *fleet.ClusterRecord) *fleet.LiveRelease {
+	switch {
+	case r.Orphaned != nil:
+		return &r.Orphaned.Release
+	case r.Stays != nil:
+		return &r.Stays.Release
+	}
+	return nil
 }
 
 func put[V any](m map[string]*V, key string, value *V) {
@@ -134,7 +164,9 @@ func (s *state) follow(c *fleet.Change, before state) {
 			s.newest = candidate{}
 		case verdict == "paused":
 			next := *s.rollout
-			next.paused, next.beyond = true, true
+			back := strings.Contains(c.Reason, wentBack)
+			next.beyond = next.beyond || !back
+			next.paused, next.back = true, next.back || back
 			s.rollout = &next
 		default:
 			s.rolled(c, before)
@@ -163,7 +195,7 @@ func (s *state) rolled(c *fleet.Change, before state) {
 	if next.reached == nil {
 		next.reached = map[string]bool{}
 	}
-	for _, name := range c.Clusters {
+	for _, name := range next.waves[next.entered].clusters {
 		next.reached[name] = true
 	}
 	next.entered, next.since, next.at = next.entered+1, c.At, c.Generation
@@ -253,8 +285,8 @@ func (s state) cluster(name string) *cluster {
 	}
 	if f, there := s.file(c.revision, name); there && inGit {
 		c.subject = f
-	} else {
-		c.guest = inGit
+	} else if g, is := s.guests[name]; is && keptOn(r) != nil && keptOn(r).Revision == c.revision {
+		c.subject, c.inGit = g, true
 	}
 	if c.revision != "" {
 		c.got = s.history.render(c.revision, c.subject, s.deltasOf(c.subject))
@@ -303,6 +335,9 @@ func (s state) declared(name string, r *fleet.ClusterRecord) (who *subject, inGi
 		if f, there := s.file(r.Orphaned.Release.Revision, name); there {
 			return &f, true
 		}
+		if g, is := s.guests[name]; is {
+			return &g, true
+		}
 		return &subject{name: name, labels: r.Orphaned.Labels}, false
 	}
 	if r.Declared != nil {
@@ -312,12 +347,15 @@ func (s state) declared(name string, r *fleet.ClusterRecord) (who *subject, inGi
 		if f, there := s.file(r.Stays.Release.Revision, name); there {
 			return &f, true
 		}
+		if g, is := s.guests[name]; is {
+			return &g, true
+		}
 	}
 	if f, there := s.file(s.rolling(), name); there {
 		return &f, true
 	}
 	if r.Stays != nil {
-		return &subject{name: name}, false
+		return &subject{name: name}, true
 	}
 	return nil, false
 }
@@ -330,6 +368,11 @@ func (s state) file(revision, name string) (subject, bool) {
 	}
 	f, there := c.clusters[name]
 	return subject{name, f.labels, f.patch}, there && !f.broken
+}
+
+func (s state) hasFile(revision, name string) bool {
+	_, there := s.file(revision, name)
+	return there
 }
 
 // emptied are the sets of a decommissioned cluster.
@@ -395,6 +438,6 @@ func (h *history) render(revision string, who subject, deltas []inForce) got {
 func newState() state {
 	return state{
 		history: &history{commits: map[string]*commit{}, rendered: map[string]got{}},
-		records: map[string]*fleet.ClusterRecord{}, deltas: map[string]inForce{}, pins: map[string]*fleet.Pin{}, rejected: map[string]bool{},
+		records: map[string]*fleet.ClusterRecord{}, deltas: map[string]inForce{}, pins: map[string]*fleet.Pin{}, guests: map[string]subject{}, rejected: map[string]bool{},
 	}
 }

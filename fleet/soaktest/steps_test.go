@@ -72,7 +72,7 @@ func (s *soak) looked() {
 	want, before, newest := s.state.look(s.at), s.applied, s.state.newest
 	s.await("a look at the source", s.source.seen)
 	s.followLog()
-	if newest.kind == fleet.ReleaseFailed && newest.revision == s.at.revision && s.applied > before {
+	if want.kind == "" && newest.kind == fleet.ReleaseFailed && newest.revision == s.at.revision && s.applied > before {
 		want.kind = fleet.ReleaseFailed // It may have other faults, now that the fleet is another.
 	}
 	s.expect(want, before)

@@ -91,6 +91,7 @@ func (s state) arrived(c *commit) (state, []string) {
 			edit(name, func(r *fleet.ClusterRecord) { r.Orphaned = &fleet.Orphaned{Release: was.release(), Labels: was.labels} })
 		}
 	}
+	next.welcome(s)
 	var failing []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(append(next.names(), c.unreadableFiles()...)))) {
 		now := next.cluster(name)
@@ -108,6 +109,7 @@ func (s state) arrived(c *commit) (state, []string) {
 			}
 		})
 	}
+	next.welcome(s)
 	return next, failing
 }
 
@@ -165,6 +167,8 @@ func (s state) try(c *commit) verdict {
 func (s state) look(c *commit) verdict {
 	back := s.live == c.revision && s.rollout != nil
 	switch {
+	case back && s.rollout.back:
+		return verdict{}
 	case back, s.newest.revision != "" && (s.live == c.revision || s.rolling() == c.revision):
 		return verdict{kind: fleet.ReleaseRolledOut}
 	case s.live == c.revision, s.rolling() == c.revision, s.newest.revision == c.revision && s.newest.kind == fleet.ReleaseHeld:

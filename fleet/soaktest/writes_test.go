@@ -38,7 +38,7 @@ func outcomeOf(err error) outcome {
 
 // written says what is to come of a write that makes one state of another: it must not
 // leave a cluster with nothing, nor a part of a delta without effect, be it of the
-// delta that is written, whose ID that is, or of another.
+// delta that is written, whose ID that is, or of another. Of pins the guard asks.
 func (s state) written(next state, delta string) outcome {
 	before, after := s.clusters(), next.clusters()
 	for name, now := range after {
@@ -50,6 +50,9 @@ func (s state) written(next state, delta string) outcome {
 			return invalid
 		}
 		for _, part := range now.orphans {
+			if delta == pins {
+				break
+			}
 			ofThis := delta != "" && strings.HasPrefix(part, delta+":")
 			if ofThis || was != nil && !slices.Contains(was.orphans, part) {
 				return invalid
@@ -63,6 +66,9 @@ func (s state) written(next state, delta string) outcome {
 	}
 	return isKept
 }
+
+// pins stands for the ID of a delta where there is none, but pins are written.
+const pins = "pins"
 
 // guards are the releases whose guards hold for a write: the live one, and those that
 // clusters are on that it changes something for.
@@ -128,7 +134,11 @@ func (s *soak) putDelta() {
 		}
 	}
 	for range 1 + s.IntN(2) {
-		d.Edits = append(d.Edits, s.edit())
+		e := s.edit()
+		same := func(other fleet.Edit) bool { return other.Kind == e.Kind && other.Name == e.Name }
+		if !slices.ContainsFunc(d.Edits, same) { // Two of one object are one, which this model does not know.
+			d.Edits = append(d.Edits, e)
+		}
 	}
 	if s.IntN(3) == 0 {
 		d.Resources = []json.RawMessage{json.RawMessage(objectDocument("App/"+s.fresh("more"), spec{"tag": "v1"}))}
@@ -349,5 +359,6 @@ func (s state) repinned(next state) outcome {
 		r.Stays = &fleet.Stay{Release: before[name].release()}
 		next.records[name] = &r
 	}
-	return s.written(next, "")
+	next.welcome(s)
+	return s.written(next, pins)
 }

@@ -1,0 +1,71 @@
+package fleet_test
+
+import (
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// patchedFile is a cluster file that has db be of another tag.
+func patchedFile(name string) string {
+	return `apiVersion: tributary/v1alpha1
+kind: Cluster
+metadata: {name: ` + name + `, labels: {environment: prod}}
+spec:
+  dns: ` + name + `.example.com
+  patches:
+  - patch: '{apiVersion: example.com/v1, kind: App, metadata: {name: db}, spec: {tag: v7}}'
+`
+}
+
+func (r *rig) pinned(p fleet.Pin) {
+	r.t.Helper()
+	if _, err := r.Pin(r.t.Context(), ada, p); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func TestClusterThatIsPinnedToBeforeItsFileKeepsWhatTheFileSaid(t *testing.T) {
+	const open = "  guard: {failingClusters: 2}\n"
+	const patched = `{"replicas":1,"tag":"v7"}`
+	r := startGuarded(t, open)
+	r.release("main@2", guarded(open, "clusters/eve.yaml", patchedFile("eve")))
+	r.pinned(fleet.Pin{Name: "old", Clusters: []string{"eve"}, Release: "main@1"})
+	for _, step := range []struct {
+		revision string
+		files    []string
+		state    fleet.ClusterState
+	}{
+		{"main@3", []string{"clusters/eve.yaml", "{"}, fleet.Active},
+		{"main@4", nil, fleet.OrphanedState},
+	} {
+		r.release(step.revision, guarded(open, step.files...))
+		r.wantOn("ann=" + step.revision + " bob=" + step.revision + " cid=" + step.revision + " eve=main@1")
+		r.wantState("eve", step.state)
+		r.wantInput("eve", "db", patched)
+		r = r.restart()
+		r.wantState("eve", step.state)
+		r.wantInput("eve", "db", patched)
+	}
+	if _, err := r.Unpin(t.Context(), ada, "old"); err != nil {
+		t.Fatal(err)
+	}
+	r.wantInput("eve", "db", patched)
+}
+
+func TestUnpinnedClusterThatNoOtherReleaseWasGoodForStays(t *testing.T) {
+	const open = "  guard: {failingClusters: 2, removedPerFleet: 100%}\n"
+	r := startGuarded(t, open)
+	r.release("main@2", guarded(open, "clusters/eve.yaml", patchedFile("eve"), "base/kustomization.yaml", noDB))
+	r.wantUnserved("eve")
+	r.pinned(fleet.Pin{Name: "old", Clusters: []string{"eve"}, Release: "main@1"})
+	r.wantInput("eve", "db", `{"replicas":1,"tag":"v7"}`)
+	if _, err := r.Unpin(t.Context(), ada, "old"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r.wantOn("ann=main@2 bob=main@2 cid=main@2 eve=main@1")
+		r.wantInput("eve", "db", `{"replicas":1,"tag":"v7"}`)
+		r = r.restart()
+	}
+}
