@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -68,4 +69,29 @@ func TestUnpinnedClusterThatNoOtherReleaseWasGoodForStays(t *testing.T) {
 		r.wantInput("eve", "db", `{"replicas":1,"tag":"v7"}`)
 		r = r.restart()
 	}
+}
+
+func TestClusterThatComesToAPinThatIsNotGoodForItStays(t *testing.T) {
+	const open = "  guard: {failingClusters: 2}\n"
+	const patched = `{"replicas":1,"tag":"v7"}`
+	s := newScript()
+	s.put("main@1", guarded(open, "base/kustomization.yaml", noDB))
+	r := start(t, s, openStore(t, sqliteFile(t)))
+	r.awaitRevision("main@1")
+	r.release("main@2", guarded(open, "clusters/eve.yaml", strings.Replace(patchedFile("eve"), "prod", "test", 1)))
+	r.pinned(fleet.Pin{Name: "old", Selector: &fleet.Selector{MatchLabels: map[string]string{"environment": "prod"}}, Release: "main@2"})
+	r.pinned(fleet.Pin{Name: "elder", Selector: &fleet.Selector{MatchLabels: map[string]string{"environment": "staging"}}, Release: "main@1"})
+	r.release("main@3", guarded(open, "clusters/eve.yaml", strings.Replace(patchedFile("eve"), "prod", "staging", 1)))
+	for range 2 {
+		r.wantOn("ann=main@3 bob=main@3 cid=main@2 eve=main@2")
+		r.wantInput("eve", "db", patched)
+		if why := r.view().Why(r.member("eve")); !strings.Contains(why, "pin elder would have it on a release that is not good for it") {
+			t.Errorf("Why(eve) = %q", why)
+		}
+		r = r.restart()
+	}
+	if _, err := r.Unpin(t.Context(), ada, "elder"); err != nil {
+		t.Fatal(err)
+	}
+	r.wantOn("ann=main@3 bob=main@3 cid=main@2 eve=main@3")
 }

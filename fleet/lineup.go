@@ -65,8 +65,16 @@ type Stay struct {
 	// Wave tells that a newer release took over before the one that is live now had
 	// reached it; else what the live release has is not good for it.
 	Wave bool `json:"wave,omitempty"`
+	// Not is the release of a pin that came to be for the cluster and is not good for it,
+	// in spite of which it stays; nil where it is what the fleet goes to that is not.
+	Not *LiveRelease `json:"not,omitempty"`
 	// Why says why, to people.
 	Why string `json:"why,omitempty"`
+}
+
+// inSpiteOf tells whether it stays in spite of a pin, which may be nil, as s may.
+func (s *Stay) inSpiteOf(p *Pin) bool {
+	return s != nil && s.Not != nil && p != nil && s.Not.key() == p.key()
 }
 
 // PinChange is what became of one pin; nil stands for none.

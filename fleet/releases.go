@@ -113,6 +113,8 @@ func (v *View) Why(m *Member) string {
 		return m.lost.Error()
 	case m.State == OrphanedState:
 		return "its file has vanished; it is frozen until that is back, or it is decommissioned"
+	case record != nil && record.Stays.inSpiteOf(p):
+		return fmt.Sprintf("pin %s would have it on a release that is not good for it: %s", p.Name, record.Stays.Why)
 	case p != nil:
 		return fmt.Sprintf("pin %s keeps it there%s", p.Name, colon(p.Reason))
 	case record != nil && record.Stays != nil:

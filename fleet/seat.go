@@ -137,12 +137,18 @@ func (v *View) inGit(name string) bool {
 
 // line is the release that a cluster is on, where it is not the live one.
 func (v *View) line(c Cluster) (key releaseKey, is bool) {
-	if p := v.pins.of(c); p != nil {
-		return p.key(), true
+	var stays *Stay
+	record, p := v.records[c.Name], v.pins.of(c)
+	if record != nil {
+		stays = record.Stays
 	}
-	record := v.records[c.Name]
-	if record != nil && record.Stays != nil {
-		return record.Stays.Release.key(), true
+	switch {
+	case stays.inSpiteOf(p):
+		return stays.Release.key(), true
+	case p != nil:
+		return p.key(), true
+	case stays != nil && stays.Not == nil:
+		return stays.Release.key(), true
 	}
 	r := v.rollout()
 	if r == nil {

@@ -103,7 +103,9 @@ func (f *Fleet) settle(ctx context.Context, next, before *View, c *Change, d *dr
 	}
 	slices.SortFunc(failing, func(a, b FailingCluster) int { return strings.Compare(a.Cluster, b.Cluster) })
 	for _, one := range failing {
-		d.edit(one.Cluster, func(r *ClusterRecord) { r.Orphaned, r.Stays = nil, before.stay(one, s.generation+1) })
+		stay := before.stay(one, s.generation+1)
+		stay.Not = next.pinnedTo(one.Cluster)
+		d.edit(one.Cluster, func(r *ClusterRecord) { r.Orphaned, r.Stays = nil, stay })
 	}
 	more, err := f.seated(ctx, next, c, d, s, append(others, next.clone())...)
 	if err != nil {
@@ -136,6 +138,20 @@ func (v *View) stay(one FailingCluster, generation int64) *Stay {
 		s.Since = r.Stays.Since
 	}
 	return s
+}
+
+// pinnedTo is the release that a pin has a cluster on which there is no rendering of;
+// nil where that is no pin's.
+func (v *View) pinnedTo(cluster string) *LiveRelease {
+	m := v.named(cluster)
+	if m == nil || m.lost != nil || m.Counts != nil {
+		return nil
+	}
+	if p := v.Pinned(m); p != nil && p.key() == m.base.key() {
+		kept := m.base.kept()
+		return &kept
+	}
+	return nil
 }
 
 // failing are the members that there is no rendering of, with the first fault that

@@ -294,14 +294,17 @@ func (s state) cluster(name string) *cluster {
 	return c
 }
 
-// on is the revision that a cluster is on: a pin holds first, then that it stays
+// on is the revision that a cluster is on: a pin holds first, unless it is not good for
+// the cluster that came to be one of its, then that it stays
 // behind, then a rollout that has reached it. One that came with the rollout is on that.
 func (s state) on(who *subject, r *fleet.ClusterRecord) string {
 	_, inLive := s.file(s.live, who.name)
 	switch p := s.pinOf(who); {
+	case p != nil && r.Stays != nil && r.Stays.Not != nil && r.Stays.Not.Revision == p.Revision:
+		return r.Stays.Release.Revision
 	case p != nil:
 		return p.Revision
-	case r.Stays != nil:
+	case r.Stays != nil && r.Stays.Not == nil:
 		return r.Stays.Release.Revision
 	case s.rollout != nil && (s.rollout.reached[who.name] || !inLive && r.Declared == nil):
 		return s.rollout.revision

@@ -101,16 +101,28 @@ func (s state) arrived(c *commit) (state, []string) {
 			continue
 		}
 		failing = append(failing, name)
-		was := before[name]
+		was, not := before[name], next.pinnedTo(now)
 		edit(name, func(r *fleet.ClusterRecord) {
 			r.Orphaned, r.Stays = nil, &fleet.Stay{}
 			if was.served() && was.state != fleet.DecommissionedState {
 				r.Stays.Release = was.release()
 			}
+			r.Stays.Not = not
 		})
 	}
 	next.welcome(s)
 	return next, failing
+}
+
+// pinnedTo is the release of a pin that a cluster has faults on; nil for none.
+func (s state) pinnedTo(c *cluster) *fleet.LiveRelease {
+	if c == nil || c.served() || c.revision == "" {
+		return nil
+	}
+	if p := s.pinOf(&c.subject); p != nil && p.Revision == c.revision {
+		return &fleet.LiveRelease{Revision: p.Revision}
+	}
+	return nil
 }
 
 func (c *cluster) release() fleet.LiveRelease { return fleet.LiveRelease{Revision: c.revision} }
