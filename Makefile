@@ -73,11 +73,13 @@ lint: $(GOLANGCI_LINT) ## check formatting, go vet, golangci-lint
 fuzz: ## run every fuzz target for a short time (FUZZTIME=20s)
 	@.ci/fuzz $(FUZZTIME)
 
-# One fleet after another, each with other random steps. A failure names its seed, and
-# make soak SOAKTIME=0s TRIBUTARY_SOAK_SEED=… has it again.
+# One fleet after another, each with other random steps, from a seed that nobody has
+# chosen. A failure names its own, and make soak SOAKTIME=0s TRIBUTARY_SOAK_SEED=… has it
+# again.
 .PHONY: soak
 soak: ## inject faults into a fleet of 200 clusters for a long time (SOAKTIME=10m)
 	TRIBUTARY_SOAK_TIME=$(SOAKTIME) TRIBUTARY_SOAK_STEPS=$${TRIBUTARY_SOAK_STEPS:-500} \
+		TRIBUTARY_SOAK_SEED=$${TRIBUTARY_SOAK_SEED:-$$RANDOM} \
 		go test -count=1 -timeout 0 -run NothingBreaks $(TESTFLAGS) ./fleet/soaktest
 
 .PHONY: bench
