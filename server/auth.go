@@ -165,14 +165,23 @@ func (s *Server) guard(rt route) http.Handler {
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, s.bodyBytes(rt))
 		unescapeVars(r)
-		err := s.admit(w, r, rt)
-		if err == nil {
-			err = rt.handle(w, r)
-		}
-		if err != nil {
+		if err := s.pass(w, r, rt); err != nil {
 			s.problem(w, r, err)
 		}
 	})
+}
+
+// pass has rt answer who may, if there is room; none is taken by who is held back.
+func (s *Server) pass(w http.ResponseWriter, r *http.Request, rt route) error {
+	if err := s.admit(w, r, rt); err != nil {
+		return err
+	}
+	leave, err := s.enter(rt)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return rt.handle(w, r)
 }
 
 // unescapeVars unescapes the parts of the path, which the router has as they came.
@@ -210,6 +219,12 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, rt route) error {
 	}
 	if err != nil {
 		return err
+	}
+	if rt.paces() {
+		if wait := s.requestPace.take(who.payer()); wait > 0 {
+			s.metrics.requestsShed.WithLabelValues(shedRate).Inc()
+			return overRate(wait, "send requests less often")
+		}
 	}
 	return s.allows(who, rt)
 }

@@ -53,6 +53,7 @@ func (s *Server) serveLogged(w http.ResponseWriter, r *http.Request) {
 	start, id := time.Now(), newRequestID(r)
 	x := &exchange{ResponseWriter: w, head: r.Method == http.MethodHead}
 	x.Header().Set("X-Request-Id", id)
+	_ = http.NewResponseController(w).SetWriteDeadline(start.Add(s.cfg.Limits.Write)) // no connection, none who is slow
 	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
 	defer func() {
 		cause := recover()

@@ -13,7 +13,10 @@ import (
 // metrics are what the server counts. No label takes a value that a client can
 // make up.
 type metrics struct {
-	polls                 *prometheus.CounterVec
+	polls                 pollCounters
+	pollsShed             *prometheus.CounterVec
+	requestsShed          *prometheus.CounterVec
+	connectionsClosed     *prometheus.CounterVec
 	requests              *prometheus.CounterVec
 	durations             *prometheus.HistogramVec
 	failedAuthentications *prometheus.CounterVec
@@ -23,9 +26,6 @@ type metrics struct {
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
-		polls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tributary_polls_total", Help: "Polls by input set and status; the set is empty where no such set is served.",
-		}, []string{"set", "status"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_http_requests_total", Help: "Requests other than polls by method, route and status; the route is empty where there is none.",
 		}, []string{"method", "route", "status"}),
@@ -47,12 +47,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	for _, kind := range []string{"token", "ended", "too_long", "jwt", "certificate"} {
 		m.failedAuthentications.WithLabelValues(kind) // an alert needs the 0 that comes before the first
 	}
-	r.MustRegister(m.polls, m.requests, m.durations, m.failedAuthentications, m.reloadFailing, m.webhooks)
+	m.polls.init(r)
+	m.shed(r)
+	r.MustRegister(m.requests, m.durations, m.failedAuthentications, m.reloadFailing, m.webhooks)
 	return m
-}
-
-func (m *metrics) polled(set string, status int) {
-	m.polls.WithLabelValues(set, strconv.Itoa(status)).Inc()
 }
 
 func (m *metrics) served(rt route, status int, took time.Duration) {

@@ -50,11 +50,15 @@ func unescaped(segment string) string {
 // servePoll answers a poll and counts it. Polls are not logged: ten thousand
 // clusters would drown everything else, and say no more than the counters do.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set string) {
+	if c := connectionOf(r); c != nil && c.over {
+		s.metrics.pollsShed.WithLabelValues(shedConnections).Inc()
+		s.metrics.polled("", s.problem(w, r, sheds[shedConnections]))
+		return
+	}
 	p, err := s.poll(r, cluster, set)
 	switch {
 	case err == nil:
-		s.metrics.polled(set, write(w, r, jsonType, p.body, p.stamp()))
-		p.note(r, set)
+		s.metrics.polled(set, s.sendPoll(w, r, set, p))
 	case p.view != nil && slices.Contains(p.view.Sets(), set):
 		s.metrics.polled(set, s.problem(w, r, err))
 	default:
@@ -63,12 +67,37 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set 
 	}
 }
 
+// sendPoll sends what a poll came to, if there is room for one more, and returns
+// the status. Finding it waits for nothing, and what is held back of those who guess
+// credentials takes no room.
+func (s *Server) sendPoll(w http.ResponseWriter, r *http.Request, set string, p polled) int {
+	second, reason := s.polls.enter()
+	if reason != "" {
+		s.metrics.pollsShed.WithLabelValues(reason).Inc()
+		return s.problem(w, r, sheds[reason])
+	}
+	defer s.polls.leave(second)
+	status := write(s.steadily(w, len(p.body.JSON)), r, jsonType, p.body, p.stamp())
+	p.note(r, set)
+	return status
+}
+
 // polled is what a poll came to.
 type polled struct {
 	who    identity
 	view   *fleet.View
 	member *fleet.Member
 	body   *fleet.Body
+}
+
+// payer is whom a poll is counted for. A whole herd may share a viewer's credential,
+// or none, and one cluster in it must not slow down the rest.
+func (p polled) payer() payer {
+	who := p.who.payer()
+	if p.who.role != roleCluster && p.member != nil {
+		who.cluster = p.member.Cluster.Name
+	}
+	return who
 }
 
 // stamp has the release that the cluster is on, which need not be the live one.
@@ -101,6 +130,10 @@ func (s *Server) poll(r *http.Request, cluster, set string) (p polled, err error
 		return p, err
 	}
 	p.member, err = p.view.Member(cluster)
+	if wait := s.pollPace.take(p.payer()); wait > 0 {
+		s.metrics.pollsShed.WithLabelValues(shedRate).Inc()
+		return p, overRate(wait, "poll less often")
+	}
 	if !p.who.mayPoll(cluster, p.member) {
 		return p, fmt.Errorf("%w: this credential does not read that cluster's inputs", fleet.ErrForbidden)
 	}

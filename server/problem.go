@@ -61,6 +61,7 @@ var problems = []struct {
 	{fleet.ErrNotReady, http.StatusServiceUnavailable, "not-ready", "No live release yet"},
 	{fleet.ErrReadOnly, http.StatusForbidden, "read-only", "This server is read-only"},
 	{errIssuer, http.StatusServiceUnavailable, "issuer-unavailable", "The issuer of tokens cannot be asked"},
+	{errBusy, http.StatusServiceUnavailable, "busy", "More than can be answered at one time"},
 	{errTooMany, http.StatusTooManyRequests, "too-many-requests", "Too many requests"},
 	{fleet.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "No valid credential"},
 	{fleet.ErrForbidden, http.StatusForbidden, "forbidden", "Not allowed"},
@@ -132,12 +133,12 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) int 
 			h.Set("Allow", method.allowed)
 		}
 	case http.StatusTooManyRequests:
-		h.Set("Retry-After", "10")
+		h.Set("Retry-After", strconv.Itoa(comeBack(err)))
 		if errors.Is(err, errTooManyFailures) {
 			h.Set("Connection", "close") // a new one costs whoever guesses more than it costs the server
 		}
 	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", "10") // a release takes seconds; Flux comes back by itself
+		h.Set("Retry-After", strconv.Itoa(comeBack(err))) // Flux comes back by itself
 	case http.StatusInternalServerError:
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "request_id", requestID(r.Context()), "err", err)
 	}

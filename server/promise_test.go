@@ -99,6 +99,7 @@ func TestAnswersAreOfOneReleaseWhileReleasesSwap(t *testing.T) {
 	h := start(t, func(c *server.Config) {
 		// Looks that are asked for wait for others, and there would be fewer releases.
 		c.Fleet = fleet.New(fleet.Config{Source: from, Renderer: &renderer{}, Interval: time.Millisecond})
+		c.Limits.PollRate = -1
 	})
 	const polls, pollers = 10_000, 16
 	revision := func(n int) string { return fmt.Sprintf("main@sha1:%040x", n) }

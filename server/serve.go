@@ -12,43 +12,6 @@ import (
 	"time"
 )
 
-// Limits bound what one client can cost the others. A zero field has a default
-// that suits polls over slow links.
-type Limits struct {
-	// ReadHeader is the time a request's headers may take to arrive, Read the
-	// time of the whole request. 10 s and 30 s.
-	ReadHeader, Read time.Duration
-	// Write is the time from the headers to the end of the answer. 60 s.
-	Write time.Duration
-	// Idle is the time between two requests of a connection. 2 min.
-	Idle time.Duration
-	// Shutdown is the time that answers get to finish once the server must stop. 20 s.
-	Shutdown time.Duration
-	// HeaderBytes bounds a request's headers, BodyBytes its body. 32 KiB and 1 MiB.
-	HeaderBytes int
-	BodyBytes   int64
-	// HookBytes bounds the body of a webhook, of which little is kept. 25 MiB:
-	// GitHub and GitLab send no more.
-	HookBytes int64
-	// SnapshotBytes bounds a packed snapshot that is sent for a preview. 64 MiB.
-	SnapshotBytes int64
-}
-
-func (l Limits) withDefaults() Limits {
-	return Limits{
-		ReadHeader:  cmp.Or(l.ReadHeader, 10*time.Second),
-		Read:        cmp.Or(l.Read, 30*time.Second),
-		Write:       cmp.Or(l.Write, time.Minute),
-		Idle:        cmp.Or(l.Idle, 2*time.Minute),
-		Shutdown:    cmp.Or(l.Shutdown, 20*time.Second),
-		HeaderBytes: cmp.Or(l.HeaderBytes, 32<<10),
-		BodyBytes:   cmp.Or(l.BodyBytes, 1<<20),
-		HookBytes:   cmp.Or(l.HookBytes, 25<<20),
-
-		SnapshotBytes: cmp.Or(l.SnapshotBytes, 64<<20),
-	}
-}
-
 // Serve answers on ln, over TLS where there is a certificate, until ctx ends;
 // then it finishes what it is answering, closes ln and returns nil. It returns
 // an error where ln must not be served (CheckAddress), where it breaks, and
@@ -71,13 +34,25 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 	h := s.httpServer()
 	ended := make(chan error, 1)
-	go func() { ended <- s.accept(h, ln) }()
+	go func() { ended <- s.accept(h, s.bounded(ln)) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("listen on %s: %w", ln.Addr(), err)
 	case <-ctx.Done():
 		return s.shutdown(h)
 	}
+}
+
+// bounded is ln with as many connections as there may be.
+func (s *Server) bounded(ln net.Listener) net.Listener {
+	most := s.cfg.Limits.Connections
+	if files := openFiles() / 4 * 3; files < most { // the source and the change log need some, too
+		s.log.Warn("fewer connections are taken, because the process may open few files", "connections", files, "wanted", most)
+		most = files
+	}
+	l := newConnections(ln, most, func(reason string) { s.metrics.connectionsClosed.WithLabelValues(reason).Inc() })
+	s.open.Store(l)
+	return l
 }
 
 func (s *Server) accept(h *http.Server, ln net.Listener) error {
@@ -93,9 +68,12 @@ func (s *Server) httpServer() *http.Server {
 		Handler:           s,
 		ReadHeaderTimeout: limits.ReadHeader,
 		ReadTimeout:       limits.Read,
-		WriteTimeout:      limits.Write,
+		WriteTimeout:      limits.Stall, // a handler that takes longer, or answers more, takes the time it needs
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    limits.HeaderBytes,
+		ConnContext:       withConnection,
+		// Pings find out who has vanished without a word; streams are requests in flight.
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, SendPingTimeout: limits.Stall, PingTimeout: limits.Stall, WriteByteTimeout: limits.Stall},
 		// OPTIONS * would be answered 200 before the handler is asked.
 		DisableGeneralOptionsHandler: true,
 		// What clients do wrong with the connection; nothing here to be woken for.

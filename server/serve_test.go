@@ -111,7 +111,7 @@ func TestEveryBoundHasAValue(t *testing.T) {
 	if h.ReadHeaderTimeout <= 0 || h.ReadTimeout <= 0 || h.WriteTimeout <= 0 || h.IdleTimeout <= 0 || h.MaxHeaderBytes <= 0 {
 		t.Errorf("%+v leaves something unbounded", h)
 	}
-	custom := newServer(t, server.Config{Limits: server.Limits{Write: time.Second, HeaderBytes: 5}}).HTTPServer()
+	custom := newServer(t, server.Config{Limits: server.Limits{Stall: time.Second, HeaderBytes: 5}}).HTTPServer()
 	if custom.WriteTimeout != time.Second || custom.MaxHeaderBytes != 5 || custom.IdleTimeout != h.IdleTimeout {
 		t.Errorf("%+v does not follow Config.Limits", custom)
 	}

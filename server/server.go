@@ -72,6 +72,12 @@ type Server struct {
 	issuer        *issuer      // nil: no JWT is taken
 	rules         *oidcRules   // what the issuer's tokens may do
 	throttle      *throttle
+	polls         *gate
+	requests      *gate // other than polls and webhooks
+	hooks         *gate
+	pollPace      *pace
+	requestPace   *pace
+	open          atomic.Pointer[connections] // nil until Serve
 	reloaders     []*reloader
 	recent        recent
 	registrations registrations
@@ -152,7 +158,7 @@ func (s *Server) routes() []route {
 
 		{"GET", "/healthz", roleAnyone, "is the process alive", s.getHealth},
 		{"GET", "/readyz", roleAnyone, "is there a live release", s.getReadiness},
-		{"GET", "/metrics", roleViewer, "metrics for Prometheus", s.getMetrics()},
+		{"GET", metricsPath, roleViewer, "metrics for Prometheus", s.getMetrics()},
 		{"GET", "/openapi.yaml", roleAnyone, "this API, for machines", s.static("application/yaml", openAPI)},
 		{"GET", "/", roleAnyone, "this page", s.getIndex},
 	}
@@ -172,12 +178,21 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	s := &Server{cfg: cfg, fleet: cfg.Fleet, log: cfg.Logger, metrics: newMetrics(cfg.Registry), throttle: newThrottle()}
+	s.bound()
 	if err := s.load(); err != nil {
 		return nil, err
 	}
 	s.table = s.routes()
 	s.router = s.newRouter()
 	return s, nil
+}
+
+// bound makes what keeps the load within Limits.
+func (s *Server) bound() {
+	limits := s.cfg.Limits
+	s.polls, s.requests, s.hooks = newGate(limits.Polls), newGate(limits.Requests), newGate(max(1, limits.Requests/4))
+	s.pollPace, s.requestPace = newPace(limits.PollRate, time.Minute), newPace(limits.RequestRate, 10*time.Second)
+	s.metrics.load(s.cfg.Registry, s)
 }
 
 // contradiction returns what in c does not go together.
@@ -258,6 +273,12 @@ func (rt route) methods() []string {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := connectionOf(r)
+	c.begin()
+	defer c.end()
+	if c != nil && c.over {
+		w.Header().Set("Connection", "close") // there are too many
+	}
 	if cluster, set, is := pollPath(r.URL); is {
 		s.servePoll(w, r, cluster, set)
 		return
