@@ -47,7 +47,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) bounded(ln net.Listener) net.Listener {
 	most := s.cfg.Limits.Connections
 	if files := openFiles() / 4 * 3; files < most { // the source and the change log need some, too
-		s.log.Warn("fewer connections are taken, because the process may open few files", "connections", files, "wanted", most)
+		s.log.Info("fewer connections are taken, because the process may open few files", "connections", files, "wanted", most)
 		most = files
 	}
 	l := newConnections(ln, most, func(reason string) { s.metrics.connectionsClosed.WithLabelValues(reason).Inc() })

@@ -39,6 +39,8 @@ type serveOptions struct {
 	oidcAudience        string
 	oidcRules, oidcCA   string
 	allowAnonymous      bool
+	debugListen         string
+	load                loadFlags
 	logFormat, logLevel string
 }
 
@@ -96,6 +98,8 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
 	f.StringVar(&o.oidcRules, "oidc-rules-file", "", "YAML file of the roles that its tokens have by their claims, read again when it changes")
 	f.StringVar(&o.oidcCA, "oidc-ca-file", "", "PEM certificates of CAs to trust for the issuer, beside the machine's own")
 	f.BoolVar(&o.allowAnonymous, "insecure-allow-anonymous", false, "admit everybody as admin on any address")
+	o.load.bind(f)
+	f.StringVar(&o.debugListen, "debug-listen", "", "loopback address to answer go tool pprof on, such as 127.0.0.1:6060; none without it")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -111,6 +115,10 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 		return fmt.Errorf("--interval %s: must be more than 0", o.interval)
 	case o.retention < 0:
 		return fmt.Errorf("--history-retention %s: must not be less than 0", o.retention)
+	}
+	limits, err := o.load.limits()
+	if err != nil {
+		return err
 	}
 	var source fleet.Source
 	if !o.readOnly {
@@ -138,7 +146,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 		ReadTree: func(ctx context.Context, packed io.Reader) (fs.FS, error) {
 			return sources.ReadSent(ctx, packed, sources.Limits{})
 		},
-		ReadOnly: o.readOnly, AdminTokenFile: o.adminTokenFile,
+		ReadOnly: o.readOnly, Limits: limits, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,
 		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey, ClientCAFile: o.clientCA,
 		OIDCIssuer: o.oidcIssuer, OIDCAudience: o.oidcAudience, OIDCRulesFile: o.oidcRules, OIDCCAFile: o.oidcCA,
@@ -155,10 +163,19 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	if err != nil {
 		return err
 	}
+	debug, err := listenDebug(ctx, o.debugListen)
+	if err != nil {
+		_ = listener.Close()
+		return err
+	}
 	logger.Info("serving", "version", version, "source", live.Status().Source, "listen", listener.Addr().String())
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return live.Run(ctx) })
 	group.Go(func() error { return s.Serve(ctx, listener) })
+	if debug != nil {
+		logger.Info("profiles", "listen", debug.Addr().String())
+		group.Go(func() error { return server.ServeDebug(ctx, debug) })
+	}
 	err = group.Wait()
 	logger.Info("stopped")
 	return err

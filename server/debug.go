@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+)
+
+// ServeDebug answers on ln, until ctx ends, with what Go tells of its own process, for
+// go tool pprof. It asks for no credential, and a heap may hold some: so ln must be of a
+// loopback address, and pages of other sites that the machine's browser shows are
+// refused as they are by a server without tokens. ln is closed in any case.
+func ServeDebug(ctx context.Context, ln net.Listener) error {
+	defer func() { _ = ln.Close() }()
+	if err := CheckDebugAddress(ln.Addr()); err != nil {
+		return err
+	}
+	h := &http.Server{Handler: localOnly(profiles()), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { _ = h.Close() }) // nobody is served by it
+	defer stop()
+	if err := h.Serve(ln); ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// CheckDebugAddress returns why ServeDebug must not answer on addr, nil if it may.
+func CheckDebugAddress(addr net.Addr) error {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("profiles show what is in memory, and %s is not a loopback address: give one such as 127.0.0.1:6060", addr)
+}
+
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index) // and heap, goroutine and so on
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func localOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !loopbackHost(r.Host) {
+			http.Error(w, "ask for localhost, 127.0.0.1 or [::1]", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
