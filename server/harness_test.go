@@ -65,7 +65,7 @@ tokens:
 `)
 }
 
-func writeFile(t *testing.T, name, content string) string {
+func writeFile(t testing.TB, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -142,7 +142,7 @@ func (h *harness) release(revision string, content repo) {
 
 // eventually waits for something that another goroutine brings about; that it
 // takes long is no failure, so the bound is one that only a hang reaches.
-func eventually(t *testing.T, is func() bool) {
+func eventually(t testing.TB, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -174,7 +174,7 @@ func TestShutdownIsBounded(t *testing.T) {
 }
 
 // certificateFor makes a certificate of its own issuer for 127.0.0.1, in PEM.
-func certificateFor(t *testing.T, name string) (cert, key string) {
+func certificateFor(t testing.TB, name string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)

@@ -129,7 +129,7 @@ var replaced = map[string]func(t *testing.T, file, content string){
 	},
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
