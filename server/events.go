@@ -19,9 +19,6 @@ const (
 	mostResumed = 1000
 	// eventBatch is how many changes are read at once.
 	eventBatch = 100
-	// eventPatience is how long a listener may take to read what it was sent. Nobody
-	// waits for it but its own connection.
-	eventPatience = 10 * time.Second
 	// keepAlive is how often those are told something to whom nothing happens, so that
 	// what stands between does not take the connection for dead.
 	keepAlive = 15 * time.Second
@@ -195,8 +192,10 @@ func (l *listener) event(c *fleet.Change) error {
 	return l.send("id: %d\nevent: %s\ndata: %s\n\n", c.Generation, c.Kind, data)
 }
 
+// send gives up where the client takes none of it for a while. Nobody waits for it but
+// its own connection, of which there are few.
 func (l *listener) send(format string, args ...any) error {
-	_ = l.connection.SetWriteDeadline(time.Now().Add(eventPatience))
+	_ = l.connection.SetWriteDeadline(time.Now().Add(l.s.cfg.Limits.Stall))
 	if _, err := fmt.Fprintf(l.w, format, args...); err != nil {
 		return err
 	}

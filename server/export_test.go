@@ -81,3 +81,22 @@ func (s *Server) Elapse(d time.Duration) {
 
 // Patience has requests wait so long for the issuer.
 func (s *Server) Patience(d time.Duration) { s.issuer.patience = d }
+
+// Occupy takes every place that there is for answering polls, as slow clients would,
+// until what is returned is called.
+func (s *Server) Occupy() (leave func()) {
+	places := slowShare * s.polls.most
+	long := int64(1) // ago
+	for range places {
+		s.polls.all.Add(1)
+		s.polls.begun[long].Add(1)
+	}
+	return func() {
+		for range places {
+			s.polls.leave(long)
+		}
+	}
+}
+
+// Connections is how many are open.
+func (s *Server) Connections() int { return s.open.Load().count() }

@@ -1,0 +1,164 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server"
+)
+
+const (
+	herdClusters = 2_000
+	herdPolls    = 10_000
+	herdConns    = 200
+)
+
+// herd is a fleet of many clusters whose polls come all at once, with one credential.
+func herd() repo {
+	r := repo{InputSets: []string{"platform-components"}}
+	for n := range herdClusters {
+		r.Members = append(r.Members, member{
+			Cluster: fleet.Cluster{Name: fmt.Sprintf("c%04d", n)},
+			Inputs:  map[string][]map[string]any{"platform-components": {{"id": "keda", "padding": strings.Repeat("x", 2_000)}}},
+		})
+	}
+	return r
+}
+
+// pollAll sends 10,000 polls over keep-alive connections, as fast as they are answered,
+// has each answer looked at, and counts statuses.
+func (h *harness) pollAll(look func(n int, r reply)) *[600]atomic.Int64 {
+	h.t.Helper()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: herdConns, MaxConnsPerHost: herdConns}}
+	defer client.CloseIdleConnections()
+	var counts [600]atomic.Int64
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range herdConns {
+		all.Go(func() {
+			for n := int(next.Add(1)); n <= herdPolls; n = int(next.Add(1)) {
+				r := h.pollOf(client, n%herdClusters)
+				counts[r.status].Add(1)
+				look(n, r)
+			}
+		})
+	}
+	all.Wait()
+	return &counts
+}
+
+func (h *harness) pollOf(client *http.Client, cluster int) reply {
+	r, _ := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/api/v1/flux/clusters/c%04d/platform-components", h.url, cluster), nil)
+	r.Header.Set("Authorization", "Bearer "+viewerToken)
+	answer, err := client.Do(r)
+	if err != nil {
+		h.t.Error(err)
+		return reply{}
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		h.t.Error(err)
+	}
+	return reply{answer.StatusCode, answer.Header, body}
+}
+
+// whole holds what every answer to a poll must be: all inputs, or nothing that looks so.
+func (h *harness) whole(n int, r reply) {
+	var got struct {
+		Inputs  []struct{ ID string }
+		Cluster string
+	}
+	err := json.Unmarshal(r.body, &got)
+	switch {
+	case err != nil:
+		h.t.Errorf("poll %d = %d %q: %v", n, r.status, r.body, err)
+	case r.status == http.StatusOK && (len(got.Inputs) != 1 || len(r.body) < 2_000):
+		h.t.Errorf("poll %d = 200 with %s", n, r.body)
+	case r.status >= 500 && (r.status != http.StatusServiceUnavailable || r.header.Get("Retry-After") == "" || got.Inputs != nil):
+		h.t.Errorf("poll %d = %d %v %s", n, r.status, r.header, r.body)
+	}
+}
+
+func TestAHerdBehindOneCredentialIsAnswered(t *testing.T) {
+	h := start(t, withTokens(t))
+	h.release("main@sha1:1", herd())
+	once := func() {
+		t.Helper()
+		counts := h.pollAll(h.whole)
+		if got := counts[http.StatusOK].Load(); got != herdPolls {
+			t.Errorf("%d of %d polls were answered 200", got, herdPolls)
+		}
+	}
+	once() // what is made once is made
+	before := heap()
+	once()
+	once()
+	eventually(t, func() bool { return h.metric("tributary_connections") == "1" }) // its own
+	if grown := heap() - before; grown > 4<<20 {
+		t.Errorf("the heap has grown by %d bytes over 20,000 polls", grown)
+	}
+	if shed := h.metric(`tributary_polls_shed_total{reason="rate"}`); shed != "0" {
+		t.Errorf("%s polls were shed for their rate", shed)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // what finalizers and pools held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func TestPollsBeyondCapacityAreShedUntilThereIsRoom(t *testing.T) {
+	h := start(t, withTokens(t), func(c *server.Config) { c.Limits.Polls = herdConns })
+	h.release("main@sha1:1", herd())
+	leave := sync.OnceFunc(h.server.Occupy())
+	counts := h.pollAll(func(n int, r reply) {
+		h.whole(n, r)
+		if n == herdPolls/2 {
+			leave()
+		}
+	})
+	good, shed := counts[http.StatusOK].Load(), counts[http.StatusServiceUnavailable].Load()
+	if good == 0 || shed == 0 || good+shed != herdPolls {
+		t.Errorf("%d polls = 200 and %d = 503 of %d, want some of both and nothing else", good, shed, herdPolls)
+	}
+	after := h.pollAll(h.whole)
+	if got := after[http.StatusOK].Load(); got != herdPolls {
+		t.Errorf("with room again, %d of %d polls were answered 200", got, herdPolls)
+	}
+	if got := h.metric(`tributary_polls_shed_total{reason="slow"}`); got != fmt.Sprint(shed) {
+		t.Errorf("polls that were shed = %s, want %d", got, shed)
+	}
+}
+
+// Who looks after the server must be able to see what is wrong with it.
+func TestProbesAreAnsweredWhilePollsAreShed(t *testing.T) {
+	h := start(t, withTokens(t))
+	h.release("main@sha1:1", acme("main@sha1:1"))
+	leave := h.server.Occupy()
+	shed := h.get(kedaPath, bearer(clusterToken)...)
+	shed.problem(t, http.StatusServiceUnavailable, "busy")
+	if shed.header.Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", releases} {
+		if got := h.get(path, bearer(viewerToken)...); got.status != http.StatusOK {
+			t.Errorf("%s = %d %s, want 200", path, got.status, got.body)
+		}
+	}
+	leave()
+	if got := h.get(kedaPath, bearer(clusterToken)...); got.status != http.StatusOK {
+		t.Errorf("with room again = %d, want 200", got.status)
+	}
+}
