@@ -86,7 +86,7 @@ func (s *Server) Patience(d time.Duration) { s.issuer.patience = d }
 // until what is returned is called.
 func (s *Server) Occupy() (leave func()) {
 	places := slowShare * s.polls.most
-	long := int64(1) // ago
+	long := (int64(time.Since(s.polls.start)/time.Second) + 64) % int64(len(s.polls.begun)) // ago, and long until it is now
 	for range places {
 		s.polls.all.Add(1)
 		s.polls.begun[long].Add(1)
