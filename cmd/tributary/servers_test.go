@@ -27,7 +27,7 @@ func TestServersComeAndGo(t *testing.T) {
 	root := writeFleet(t, names...)
 	database := pgtest.Start(t)
 	url := database.Database(t)
-	args := []string{root, "--store", url, "--log-format", "json"}
+	args := []string{root, "--store", url, "--log-format", "json", "--poll-rate", "0", "--request-rate", "0"}
 	servers := []*process{newProcess(t, args...), newProcess(t, args...)}
 	w := &watch{t: t, urls: []string{servers[0].url, servers[1].url}, bodies: map[string]string{}, last: make([]int64, 2), done: make(chan struct{})}
 	var all sync.WaitGroup
