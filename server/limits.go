@@ -9,10 +9,11 @@ import (
 // that suits polls over slow links.
 type Limits struct {
 	// ReadHeader is the time a request's headers may take to arrive, Read the
-	// time of the whole request. 10 s and 30 s.
+	// time of the whole request. 30 s each: the time in which a herd's TLS connections
+	// are made is in it, and who only holds one open gives way to others anyway.
 	ReadHeader, Read time.Duration
 	// Write is the time from the headers to the end of the answer, and Stall the time
-	// in which a client must take 256 KiB of it, or what is left. 60 s and 20 s.
+	// in which a client must take 256 KiB of it, or what is left; net/http has it for TLS handshakes, too. 60 s and 30 s.
 	Write, Stall time.Duration
 	// Idle is the time between two requests of a connection. 2 min.
 	Idle time.Duration
@@ -40,10 +41,10 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	return Limits{
-		ReadHeader:  cmp.Or(l.ReadHeader, 10*time.Second),
+		ReadHeader:  cmp.Or(l.ReadHeader, 30*time.Second),
 		Read:        cmp.Or(l.Read, 30*time.Second),
 		Write:       cmp.Or(l.Write, time.Minute),
-		Stall:       cmp.Or(l.Stall, 20*time.Second),
+		Stall:       cmp.Or(l.Stall, 30*time.Second),
 		Idle:        cmp.Or(l.Idle, 2*time.Minute),
 		Shutdown:    cmp.Or(l.Shutdown, 20*time.Second),
 		HeaderBytes: cmp.Or(l.HeaderBytes, 32<<10),
