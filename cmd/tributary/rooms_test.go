@@ -29,6 +29,9 @@ var rooms = map[string][]string{
 	"deploy/kubetest":        {"fleet/storetest/daemon"},
 
 	"fleet": {},
+
+	"cmd/fleetgen":           {"cmd/fleetgen/synthetic"},
+	"cmd/fleetgen/synthetic": {}, // it makes files up, and knows nobody
 }
 
 // floor is everything at the top level that is neither a file nor hidden; bin is
