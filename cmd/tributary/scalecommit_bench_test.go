@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
+)
+
+// BenchmarkBaseCommit asks how long a commit to the base of the default fleet takes
+// from the webhook until every cluster's new inputs are live and every answer is there,
+// and how long kustomize would take for as many clusters: as a process for each, and in
+// this one. Of the clusters one of each stack is built by kustomize, in turns with ours.
+func BenchmarkBaseCommit(b *testing.B) {
+	o := newOrigin(b, synthetic.Default())
+	sample := make([]string, o.Stacks)
+	for i := range sample {
+		sample[i] = o.ClusterName(o.Clusters/2 + i)
+	}
+	k := newOverlaid(b, o, sample)
+	f := followed(b, o)
+	defer f.stop()
+	f.await(o.revision())
+	var ours baseCommits
+	var processes, calls []float64
+	for range 7 {
+		f.commitBase(o, &ours)
+		for _, cluster := range sample {
+			processes = append(processes, seconds(func() { k.build(cluster) }))
+			calls = append(calls, seconds(func() { k.run(cluster) }))
+		}
+	}
+	fleetOf := func(one []float64) float64 { return middle(one) * float64(o.Clusters) }
+	b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+	b.ReportMetric(middle(ours.webhook), "s")
+	b.ReportMetric(middle(ours.look), "look-s")
+	b.ReportMetric(middle(ours.bodies), "bodies-s")
+	b.ReportMetric(middle(processes)*1000, "kustomize-ms")
+	b.ReportMetric(middle(calls)*1000, "krusty-ms")
+	b.ReportMetric(fleetOf(processes)/middle(ours.webhook), "kustomize-ratio")
+	b.ReportMetric(fleetOf(calls)/middle(ours.webhook), "krusty-ratio")
+}
+
+// baseCommits are what commits to the base took, in seconds: from the webhook until all
+// answers are there, from the look until the release is live, and from then until all
+// answers are there.
+type baseCommits struct{ webhook, look, bodies []float64 }
+
+func (f *following) commitBase(o *origin, took *baseCommits) {
+	f.b.Helper()
+	revision, begun := o.commitBase(), time.Now()
+	f.Look()
+	f.await(revision)
+	live := time.Now()
+	answers := f.askAll("platform-components")
+	took.webhook = append(took.webhook, time.Since(begun).Seconds())
+	took.look = append(took.look, live.Sub(f.source.looked()).Seconds())
+	took.bodies = append(took.bodies, time.Since(live).Seconds())
+	o.reached(answers)
+}
+
+func seconds(do func()) float64 {
+	begun := time.Now()
+	do()
+	return time.Since(begun).Seconds()
+}
+
+// reached fails where the last commit to the base is not in what a cluster is answered.
+func (o *origin) reached(answers map[string][]byte) {
+	o.b.Helper()
+	tag := fmt.Appendf(nil, `"oci_tag":"1.0.%d"`, o.commits)
+	for cluster, text := range answers {
+		if !bytes.Contains(text, tag) {
+			o.b.Fatalf("%s is answered without %s", cluster, tag)
+		}
+	}
+	if len(answers) != o.Clusters {
+		o.b.Fatalf("%d clusters are answered, want %d", len(answers), o.Clusters)
+	}
+}
+
+// middle is the median, which leaves out the turns in which the machine did something else.
+func middle(of []float64) float64 {
+	slices.Sort(of)
+	return of[len(of)/2]
+}
+
+// BenchmarkClusterCommit asks how long a commit takes that touches one cluster's file,
+// from the look at the source until it is live, and what the same commit costs a fleet
+// that has nothing to reuse.
+func BenchmarkClusterCommit(b *testing.B) {
+	o := newOrigin(b, synthetic.Default())
+	f := followed(b, o)
+	defer f.stop()
+	f.await(o.revision())
+	var ours []float64
+	for range 15 {
+		revision := o.commitCluster()
+		f.Look()
+		f.await(revision)
+		ours = append(ours, millis(f.source.looked()))
+	}
+	var cold []float64
+	for range 3 {
+		f := followed(b, o)
+		f.await(o.revision())
+		cold = append(cold, millis(f.source.looked()))
+		f.stop()
+	}
+	b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+	b.ReportMetric(middle(ours), "ms")
+	b.ReportMetric(slices.Max(ours), "ms-worst")
+	b.ReportMetric(middle(cold), "cold-ms")
+	b.ReportMetric(middle(cold)/middle(ours), "ratio")
+}
+
+func millis(since time.Time) float64 { return float64(time.Since(since).Microseconds()) / 1000 }
