@@ -19,7 +19,8 @@ import (
 // process is the binary as serve, which tests may kill. It is started again with
 // the same arguments, at the same address.
 type process struct {
-	t      *testing.T
+	t      testing.TB
+	as     string // the name by which TestMain knows what it is to be
 	args   []string
 	listen string
 	url    string
@@ -29,9 +30,11 @@ type process struct {
 }
 
 // newProcess starts serve with these arguments and waits until it answers polls.
-func newProcess(t *testing.T, args ...string) *process {
+func newProcess(t testing.TB, args ...string) *process { return newProcessAs(t, "tributary", args...) }
+
+func newProcessAs(t testing.TB, as string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, args: args, listen: "127.0.0.1:0", client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	p := &process{t: t, as: as, args: args, listen: "127.0.0.1:0", client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	t.Cleanup(func() {
 		if p.cmd != nil {
 			p.kill()
@@ -48,6 +51,7 @@ func (p *process) start() {
 	file := filepath.Join(p.t.TempDir(), "addr")
 	p.log.Reset()
 	p.cmd = binary(p.t, append([]string{"serve", "--listen", p.listen, "--addr-file", file}, p.args...)...)
+	p.cmd.Args[0] = p.as
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -76,7 +80,7 @@ func (p *process) kill() {
 }
 
 // binary is the command line, as a process of its own.
-func binary(t *testing.T, args ...string) *exec.Cmd {
+func binary(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {

@@ -18,10 +18,12 @@ type following struct {
 	*fleet.Fleet
 	b      testing.TB
 	source *timed
+	url    string // of its store
 	stop   func()
 }
 
-// followed starts a fleet that knows nothing yet, with a new SQLite store.
+// followed starts a fleet that knows nothing yet, with a new SQLite store, which is
+// there until the benchmark ends.
 func followed(b testing.TB, o *origin) *following {
 	b.Helper()
 	ctx := context.Background()
@@ -29,11 +31,11 @@ func followed(b testing.TB, o *origin) *following {
 	if err != nil {
 		b.Fatal(err)
 	}
-	store, err := sqlstore.Open(ctx, "sqlite:"+filepath.Join(b.TempDir(), "tributary.db"))
+	f := &following{b: b, source: &timed{Source: opened}, url: "sqlite:" + filepath.Join(b.TempDir(), "tributary.db")}
+	store, err := sqlstore.Open(ctx, f.url)
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := &following{b: b, source: &timed{Source: opened}}
 	f.Fleet = fleet.New(fleet.Config{
 		Source: f.source, Renderer: render.NewRenderer(), Store: store, Archive: sources.Archive{}, Interval: time.Hour,
 	})

@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tributary": main})
+	testscript.Main(m, map[string]func(){"tributary": main, "frugal": frugal})
 }
 
 // TestScripts drives the binary as its users do, one script for each behaviour.

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// frugal is the command line in a process that gives memory back when it is told to,
+// so that what it holds can be told from what the collector has not come to yet.
+func frugal() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGUSR1)
+	go func() {
+		for range told {
+			debug.FreeOSMemory()
+		}
+	}()
+	main()
+}
+
+const hookSecret = "a secret of the benchmark's own"
+
+// serving is serve, as a process, of an origin.
+type serving struct {
+	*process
+	o *origin
+}
+
+func newServing(b testing.TB, o *origin, store string) serving {
+	b.Helper()
+	secret := filepath.Join(b.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(hookSecret), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return serving{newProcessAs(b, "frugal", o.url(), "--store", store, "--interval", "1h", "--log-level", "error",
+		"--webhook-secret-file", secret), o}
+}
+
+// pollAll polls every set of every cluster as the operator does, compressed, and hands
+// the answers on.
+func (s serving) pollAll(answer func(cluster, set string, text []byte)) {
+	s.t.Helper()
+	for i := range s.o.Clusters {
+		for _, set := range []string{"platform-components", "namespaces", "rolebindings"} {
+			path := "/api/v1/flux/clusters/" + s.o.ClusterName(i) + "/" + set
+			status, header, text := s.try(http.MethodGet, path, "", "Accept-Encoding", "gzip", "User-Agent", "flux-operator/v0.58.1")
+			if status != http.StatusOK || header.Get("Content-Encoding") != "gzip" {
+				s.t.Fatalf("poll of %s = %d, %v", path, status, header)
+			}
+			if answer != nil {
+				answer(s.o.ClusterName(i), set, unzipped(s.t, text))
+			}
+		}
+	}
+}
+
+func unzipped(b testing.TB, text []byte) []byte {
+	b.Helper()
+	r, err := gzip.NewReader(bytes.NewReader(text))
+	if err != nil {
+		b.Fatal(err)
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return plain
+}
+
+// commitBase has a commit to the base served.
+func (s serving) commitBase() {
+	s.t.Helper()
+	revision := s.o.commitBase()
+	s.look()
+	s.await(revision)
+}
+
+// look has the source looked at, as a webhook does.
+func (s serving) look() {
+	s.t.Helper()
+	if status, _, text := s.try(http.MethodPost, "/api/v1/webhooks/generic", "{}", "Authorization", "Bearer "+hookSecret); status != http.StatusAccepted {
+		s.t.Fatalf("webhook = %d %s", status, text)
+	}
+}
+
+// await returns when a revision is served.
+func (s serving) await(revision string) {
+	s.t.Helper()
+	path := "/api/v1/flux/clusters/" + s.o.ClusterName(0) + "/namespaces"
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if _, header, _ := s.try(http.MethodGet, path, ""); header.Get("Tributary-Revision") == revision {
+			return
+		}
+	}
+	s.t.Fatalf("%s is never served", revision)
+}
+
+// resident is the memory of the process that it holds once it gave back what it could,
+// and the most that it ever held, in bytes, as Linux counts them.
+func (s serving) resident() (now, peak float64) {
+	s.t.Helper()
+	for range 2 { // the second time finds what finalizers let go of
+		if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+			s.t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second) // it takes a fraction of that
+	}
+	return s.memory("VmRSS"), s.memory("VmHWM")
+}
+
+func (s serving) memory(field string) float64 {
+	s.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	found := regexp.MustCompile(field + `:\s+(\d+) kB`).FindSubmatch(text)
+	if found == nil {
+		s.t.Fatalf("no %s in %s", field, text)
+	}
+	kilobytes, _ := strconv.ParseFloat(string(found[1]), 64) // digits
+	return kilobytes * 1024
+}
