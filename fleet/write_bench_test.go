@@ -59,15 +59,21 @@ spec:
 // same rows into the same tables by the same driver. The two take turns, so that
 // whatever else the machine does meets both alike.
 func BenchmarkPatchAgainstBareTransaction(b *testing.B) {
-	r, bare := benchFleet(b), newBare(b)
+	againstBare(b, benchFleet(b), "App/app-11", func(n int) string { return fmt.Sprintf("c%03d", n*37%100) })
+}
+
+// againstBare patches that object of one cluster after another, most of which should
+// have an edit to fold into, and does the bare transaction after each.
+func againstBare(b *testing.B, r *rig, object string, cluster func(n int) string) {
+	b.Helper()
+	bare := newBare(b)
 	var ours, theirs []float64
 	n := 0
 	for b.Loop() {
 		n++
-		cluster := fmt.Sprintf("c%03d", n*37%100) // most of them have an edit to fold into
 		p := fleet.ObjectPatch{Type: fleet.MergePatch, Body: fmt.Appendf(nil, `{"spec": {"values": {"replicaCount": %d}}}`, n)}
 		ours = append(ours, millis(b, func() error {
-			_, err := r.PatchObject(context.Background(), ada, cluster, objectNamed("App/app-11"), p)
+			_, err := r.PatchObject(context.Background(), ada, cluster(n), objectNamed(object), p)
 			return err
 		}))
 		changes, err := r.History(b.Context(), fleet.ChangeQuery{Limit: 1})
@@ -84,16 +90,21 @@ func BenchmarkPatchAgainstBareTransaction(b *testing.B) {
 
 // BenchmarkGroupDelta writes a delta for 300 of a thousand clusters.
 func BenchmarkGroupDelta(b *testing.B) {
-	r := benchFleet(b)
+	groupDelta(b, benchFleet(b), "App", "app-11", 300)
+}
+
+// groupDelta writes a delta of an object for the clusters in dev, of which there are so many.
+func groupDelta(b *testing.B, r *rig, kind, name string, clusters int) {
+	b.Helper()
 	var took []float64
 	n := 0
 	for b.Loop() {
 		n++
-		d := r.document(fmt.Sprintf(`{name: dev, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: app-11, patch: {spec: {values: {replicaCount: %d}}}}]}`, n))
+		d := r.document(fmt.Sprintf(`{name: dev, selector: {matchLabels: {environment: dev}}, edits: [{kind: %s, name: %s, patch: {spec: {values: {replicaCount: %d}}}}]}`, kind, name, n+100))
 		took = append(took, millis(b, func() error {
 			result, err := r.PutDelta(context.Background(), ada, d)
-			if err == nil && len(result.Changes) != 300 {
-				b.Errorf("%d inputs changed, want 300", len(result.Changes))
+			if err == nil && len(result.Changes) != clusters {
+				b.Errorf("%d inputs changed, want %d", len(result.Changes), clusters)
 			}
 			return err
 		}))

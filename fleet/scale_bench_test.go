@@ -1,0 +1,43 @@
+package fleet_test
+
+import (
+	"testing"
+	"testing/fstest"
+
+	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render"
+)
+
+// scaleFleet runs the default fleet of fleetgen, and says what it is made of.
+func scaleFleet(b *testing.B) (*rig, *synthetic.Fleet) {
+	b.Helper()
+	made, err := synthetic.New(synthetic.Default())
+	if err != nil {
+		b.Fatal(err)
+	}
+	tree := fstest.MapFS{}
+	for name, content := range made.Files() {
+		tree[name] = &fstest.MapFile{Data: content}
+	}
+	s := newScript()
+	s.put("main@1", tree)
+	r := start(b, s, openStore(b, sqliteFile(b)), func(cfg *fleet.Config) { cfg.Renderer = render.NewRenderer() })
+	r.awaitRevision("main@1")
+	return r, made
+}
+
+// BenchmarkPatchAmongTenThousand is BenchmarkPatchAgainstBareTransaction on the default
+// fleet: what a patch costs must not depend on how many clusters there are.
+func BenchmarkPatchAmongTenThousand(b *testing.B) {
+	r, made := scaleFleet(b)
+	againstBare(b, r, "PlatformComponent/keda", func(n int) string { return made.ClusterName(n * 37 % 100) })
+}
+
+// BenchmarkGroupDeltaOverAThird writes a delta for the third of the default fleet that
+// is in dev.
+func BenchmarkGroupDeltaOverAThird(b *testing.B) {
+	r, made := scaleFleet(b)
+	third := (made.Clusters + 2) / 3
+	groupDelta(b, r, "PlatformComponent", "keda", third)
+}
