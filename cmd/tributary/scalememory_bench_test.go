@@ -14,9 +14,9 @@ import (
 func BenchmarkMemory(b *testing.B) {
 	options := synthetic.Default()
 	needed := &distinct{b: b, seen: map[[sha256.Size]byte]bool{}}
-	one := memoryOf(b, options, needed)
+	one := memoryOf(b, newOrigin(b, options), needed)
 	options.Clusters *= 2
-	two := memoryOf(b, options, nil)
+	two := memoryOf(b, newOrigin(b, options), nil)
 	b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
 	b.ReportMetric(one.now/1e6, "MB")
 	b.ReportMetric(one.peak/1e6, "peak-MB")
@@ -27,9 +27,9 @@ func BenchmarkMemory(b *testing.B) {
 
 type memory struct{ now, peak float64 }
 
-func memoryOf(b testing.TB, options synthetic.Options, needed *distinct) memory {
+func memoryOf(b testing.TB, o *origin, needed *distinct) memory {
 	b.Helper()
-	s := newServing(b, newOrigin(b, options), "sqlite:"+filepath.Join(b.TempDir(), "tributary.db"))
+	s := newServing(b, o, "sqlite:"+filepath.Join(b.TempDir(), "tributary.db"))
 	defer s.kill()
 	s.pollAll(nil)
 	s.commitBase()

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
+)
+
+// BenchmarkGrowth asks how the costs of a fleet grow with its clusters, of which the
+// benchmarks of the default fleet know nothing.
+func BenchmarkGrowth(b *testing.B) {
+	for _, clusters := range []int{1_000, 10_000, 50_000} {
+		b.Run(fmt.Sprintf("clusters=%d", clusters), func(b *testing.B) {
+			options := synthetic.Default()
+			options.Clusters = clusters
+			b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+			o := newOrigin(b, options)
+			growProcess(b, o, growCommits(b, o))
+		})
+	}
+}
+
+// growCommits measures the two kinds of commit, and returns the store that they leave.
+func growCommits(b *testing.B, o *origin) (store string) {
+	b.Helper()
+	f := followed(b, o)
+	defer f.stop()
+	f.await(o.revision())
+	var base baseCommits
+	var one []float64
+	for range 5 {
+		f.commitBase(o, &base)
+	}
+	for range 15 {
+		one = append(one, f.commitCluster(o))
+	}
+	b.ReportMetric(middle(base.webhook), "base-s")
+	b.ReportMetric(middle(one), "one-ms")
+	return f.url
+}
+
+// growProcess measures a server that starts with that store: its start, and what it
+// holds when it has answered every poll of every cluster.
+func growProcess(b *testing.B, o *origin, store string) {
+	b.Helper()
+	var took []float64
+	for range 3 {
+		took = append(took, coldStart(b, o, store))
+	}
+	held := memoryOf(b, o, nil)
+	b.ReportMetric(middle(took), "start-s")
+	b.ReportMetric(held.now/1e6, "MB")
+}
