@@ -8,6 +8,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 PORT      ?= 8080
 FUZZTIME  ?= 20s
 SOAKTIME  ?= 10m
+BENCH     ?= .
 TESTFLAGS ?=
 
 TOOLS                 := $(CURDIR)/bin/tools
@@ -20,6 +21,8 @@ ORAS_VERSION          := v1.3.6
 ORAS                  := $(TOOLS)/oras-$(ORAS_VERSION)
 COSIGN_VERSION        := v3.1.3
 COSIGN                := $(TOOLS)/cosign-$(COSIGN_VERSION)
+KUSTOMIZE_VERSION     := v5.8.2
+KUSTOMIZE             := $(TOOLS)/kustomize-$(KUSTOMIZE_VERSION)
 FLUXOCI               := $(TOOLS)/fluxoci
 ETCD                  := $(TOOLS)/etcd
 KUBE_APISERVER        := $(TOOLS)/kube-apiserver
@@ -30,6 +33,7 @@ CRDS                  := $(TOOLS)/crds-flux-operator-$(FLUX_OPERATOR_VERSION)-pr
 export ORAS_CLI    := $(ORAS)
 export COSIGN_CLI  := $(COSIGN)
 export FLUXOCI_CLI := $(FLUXOCI)
+export KUSTOMIZE_CLI := $(KUSTOMIZE)
 export ETCD KUBE_APISERVER CRDS FLUX_OPERATOR FLUX_OPERATOR_CLI
 
 # What the tests run against beside those.
@@ -60,7 +64,7 @@ run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 .PHONY: test
 test: $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./...
+	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./... ./.ci/benchmarks
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## check formatting, go vet, golangci-lint
@@ -82,10 +86,13 @@ soak: ## inject faults into a fleet of 200 clusters for a long time (SOAKTIME=10
 		TRIBUTARY_SOAK_SEED=$${TRIBUTARY_SOAK_SEED:-$$RANDOM} \
 		go test -count=1 -timeout 0 -run NothingBreaks $(TESTFLAGS) ./fleet/soaktest
 
+# A run of some of them, BENCH=Poll, leaves what is recorded of the others as it is.
 .PHONY: bench
-bench: $(ORAS) ## run the benchmarks that docs/benchmarks.md reports
-	@.ci/need git docker-registry postgres
-	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+bench: $(ORAS) $(KUSTOMIZE) ## run the benchmarks and record them in docs/benchmarks.md (BENCH=…)
+	@.ci/need git docker-registry nginx postgres
+	@mkdir -p bin
+	go test -run '^$$' -bench '$(BENCH)' -timeout 0 $(TESTFLAGS) ./... | tee bin/bench.txt
+	go run ./.ci/benchmarks docs <bin/bench.txt
 
 .PHONY: conformance
 conformance: $(FLUX_OPERATOR_CLI) $(FLUX_OPERATOR) $(ETCD) $(KUBE_APISERVER) $(CRDS) ## run against the real Flux Operator and Kubernetes API server
@@ -115,6 +122,10 @@ $(ORAS):
 $(COSIGN):
 	GOBIN=$(TOOLS) CGO_ENABLED=0 go install github.com/sigstore/cosign/v3/cmd/cosign@$(COSIGN_VERSION)
 	mv $(TOOLS)/cosign $@
+
+$(KUSTOMIZE):
+	GOBIN=$(TOOLS) CGO_ENABLED=0 go install sigs.k8s.io/kustomize/kustomize/v5@$(KUSTOMIZE_VERSION)
+	mv $(TOOLS)/kustomize $@
 
 $(FLUXOCI): $(wildcard .ci/fluxoci/*)
 	cd .ci/fluxoci && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $@ .
