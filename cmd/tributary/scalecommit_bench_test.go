@@ -55,11 +55,11 @@ func (f *following) commitBase(o *origin, took *baseCommits) {
 	f.Look()
 	f.await(revision)
 	live := time.Now()
-	answers := f.askAll("platform-components")
+	f.eachAnswer(func(string, []byte) {})
 	took.webhook = append(took.webhook, time.Since(begun).Seconds())
 	took.look = append(took.look, live.Sub(f.source.looked()).Seconds())
 	took.bodies = append(took.bodies, time.Since(live).Seconds())
-	o.reached(answers)
+	f.reached(o)
 }
 
 func seconds(do func()) float64 {
@@ -69,16 +69,16 @@ func seconds(do func()) float64 {
 }
 
 // reached fails where the last commit to the base is not in what a cluster is answered.
-func (o *origin) reached(answers map[string][]byte) {
-	o.b.Helper()
-	tag := fmt.Appendf(nil, `"oci_tag":"1.0.%d"`, o.commits)
-	for cluster, text := range answers {
-		if !bytes.Contains(text, tag) {
-			o.b.Fatalf("%s is answered without %s", cluster, tag)
+func (f *following) reached(o *origin) {
+	f.b.Helper()
+	tag, answers := fmt.Appendf(nil, `"oci_tag":"1.0.%d"`, o.commits), 0
+	f.eachAnswer(func(set string, answer []byte) {
+		if set == "platform-components" && bytes.Contains(answer, tag) {
+			answers++
 		}
-	}
-	if len(answers) != o.Clusters {
-		o.b.Fatalf("%d clusters are answered, want %d", len(answers), o.Clusters)
+	})
+	if answers != o.Clusters {
+		f.b.Fatalf("%d clusters are answered with %s, want %d", answers, tag, o.Clusters)
 	}
 }
 

@@ -66,27 +66,22 @@ func (f *following) await(revision string) {
 	f.b.Fatalf("%s is never live", revision)
 }
 
-// askAll asks for the answer to every poll of every cluster, and returns those of one
-// set by cluster.
-func (f *following) askAll(set string) map[string][]byte {
+// eachAnswer asks for the answer to every poll of every cluster.
+func (f *following) eachAnswer(do func(set string, answer []byte)) {
 	f.b.Helper()
 	v, err := f.View()
 	if err != nil {
 		f.b.Fatal(err)
 	}
-	answers := make(map[string][]byte, len(v.Members()))
 	for _, m := range v.Members() {
-		for _, s := range v.Sets() {
-			body, err := m.Inputs(s)
+		for _, set := range v.Sets() {
+			body, err := m.Inputs(set)
 			if err != nil {
 				f.b.Fatal(err)
 			}
-			if text := body.JSON; s == set {
-				answers[m.Cluster.Name] = text
-			}
+			do(set, body.JSON)
 		}
 	}
-	return answers
 }
 
 // timed is a source that knows when it was looked at last.
