@@ -10,9 +10,6 @@ import (
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
-
-	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/render"
 )
 
 // overlaid is a synthetic fleet as somebody would keep it who has kustomize alone: with
@@ -25,7 +22,7 @@ type overlaid struct {
 }
 
 // newOverlaid writes the fleet, with these clusters, to disk, where kustomize reads it.
-func newOverlaid(b testing.TB, o *origin, clusters []string) *overlaid {
+func newOverlaid(b testing.TB, o *origin, clusters []int) *overlaid {
 	b.Helper()
 	k := &overlaid{b: b, root: b.TempDir(), cli: os.Getenv("KUSTOMIZE_CLI"), want: o.Components + o.Namespaces + o.Bindings}
 	if k.cli == "" {
@@ -34,42 +31,33 @@ func newOverlaid(b testing.TB, o *origin, clusters []string) *overlaid {
 	if err := o.Write(k.root); err != nil {
 		b.Fatal(err)
 	}
-	repo, err := render.Renderer{}.Compile(b.Context(), os.DirFS(k.root))
-	if err != nil {
-		b.Fatal(err)
-	}
-	byName := map[string]fleet.Cluster{}
-	for _, c := range repo.Clusters() {
-		byName[c.Name] = c
-	}
-	for _, name := range clusters {
-		k.kustomization(repo, byName[name])
+	for _, cluster := range clusters {
+		k.kustomization(o, cluster)
 	}
 	return k
 }
 
 func (k *overlaid) dir(cluster string) string { return filepath.Join(k.root, "kustomized", cluster) }
 
-func (k *overlaid) kustomization(repo fleet.Repo, c fleet.Cluster) {
+func (k *overlaid) kustomization(o *origin, cluster int) {
 	k.b.Helper()
-	rendered, problems := repo.Render(c, nil)
-	if rendered == nil {
-		k.b.Fatal(problems)
+	var declared struct{ Spec struct{ Patches []any } }
+	_, file := o.ClusterChange(cluster, 0)
+	if err := yaml.Unmarshal(file, &declared); err != nil {
+		k.b.Fatal(err)
 	}
-	content := map[string]any{"resources": []string{"../../" + rendered.Placement.Overlay}, "patches": c.Patches}
-	var components []string
-	for _, component := range rendered.Placement.Components {
-		components = append(components, "../../"+component)
+	overlay, component := o.Placement(cluster)
+	content := map[string]any{
+		"resources": []string{"../../" + overlay}, "components": []string{"../../" + component}, "patches": declared.Spec.Patches,
 	}
-	content["components"] = components
 	text, err := yaml.Marshal(content)
 	if err != nil {
 		k.b.Fatal(err)
 	}
-	if err := os.MkdirAll(k.dir(c.Name), 0o755); err != nil {
+	if err := os.MkdirAll(k.dir(o.ClusterName(cluster)), 0o755); err != nil {
 		k.b.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(k.dir(c.Name), "kustomization.yaml"), text, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(k.dir(o.ClusterName(cluster)), "kustomization.yaml"), text, 0o644); err != nil {
 		k.b.Fatal(err)
 	}
 }

@@ -10,6 +10,12 @@ func (f *Fleet) place(stack int) place {
 	return place{environments[stack%len(environments)], nth(regions, stack/len(environments))}
 }
 
+// Placement is the overlay and the component that a cluster's labels place it on.
+func (f *Fleet) Placement(cluster int) (overlay, component string) {
+	p := f.place(cluster % f.Stacks)
+	return "overlays/" + p.environment, "components/" + p.region
+}
+
 // addOverlays gives each environment an overlay, and each region a component.
 func (f *Fleet) addOverlays(files map[string][]byte) {
 	for stack := range f.Stacks {

@@ -108,7 +108,9 @@ func TestFleetHasWhatWasAskedFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := small()
 			change(&o)
-			members := prepared(t, made(t, o).Files()).Members()
+			f := made(t, o)
+			view := prepared(t, f.Files())
+			members := view.Members()
 			stacks := map[string]bool{}
 			for _, m := range members {
 				text, _ := json.Marshal(m.Placement)
@@ -116,6 +118,13 @@ func TestFleetHasWhatWasAskedFor(t *testing.T) {
 				want := map[string]int{"platform-components": o.Components + int(o.Inline), "namespaces": o.Namespaces, "rolebindings": o.Bindings}
 				if !maps.Equal(m.Counts, want) || len(m.Cluster.Patches) != o.Patches || len(m.Cluster.Resources) != int(o.Inline) {
 					t.Errorf("%s has inputs %v, %d patches, %d resources", m.Cluster.Name, m.Counts, len(m.Cluster.Patches), len(m.Cluster.Resources))
+				}
+			}
+			for i := range o.Clusters {
+				overlay, component := f.Placement(i)
+				m, err := view.Member(f.ClusterName(i))
+				if err != nil || m.Placement.Overlay != overlay || !slices.Equal(m.Placement.Components, []string{component}) {
+					t.Errorf("cluster %d is placed on %+v (%v), want %s, %s", i, m.Placement, err, overlay, component)
 				}
 			}
 			if len(members) != o.Clusters || len(stacks) != o.Stacks {
