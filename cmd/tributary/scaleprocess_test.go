@@ -18,17 +18,22 @@ import (
 )
 
 // frugal is the command line in a process that gives memory back when it is told to,
-// so that what it holds can be told from what the collector has not come to yet.
+// so that what it holds can be told from what the collector has not come to yet. It
+// makes a file when that is done.
 func frugal() {
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGUSR1)
 	go func() {
 		for range told {
 			debug.FreeOSMemory()
+			debug.FreeOSMemory() // now what finalizers let go of
+			_ = os.WriteFile(os.Getenv(freedFile), nil, 0o600)
 		}
 	}()
 	main()
 }
+
+const freedFile = "BENCHMARK_FREED_FILE"
 
 const hookSecret = "a secret of the benchmark's own"
 
@@ -41,6 +46,7 @@ type serving struct {
 func newServing(b testing.TB, o *origin, store string) serving {
 	b.Helper()
 	secret := filepath.Join(b.TempDir(), "secret")
+	b.Setenv(freedFile, filepath.Join(b.TempDir(), "freed"))
 	if err := os.WriteFile(secret, []byte(hookSecret), 0o600); err != nil {
 		b.Fatal(err)
 	}
@@ -111,13 +117,18 @@ func (s serving) await(revision string) {
 // and the most that it ever held, in bytes, as Linux counts them.
 func (s serving) resident() (now, peak float64) {
 	s.t.Helper()
-	for range 2 { // the second time finds what finalizers let go of
-		if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
-			s.t.Fatal(err)
-		}
-		time.Sleep(2 * time.Second) // it takes a fraction of that
+	freed := os.Getenv(freedFile)
+	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		s.t.Fatal(err)
 	}
-	return s.memory("VmRSS"), s.memory("VmHWM")
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if err := os.Remove(freed); err == nil {
+			return s.memory("VmRSS"), s.memory("VmHWM")
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("the server gives no memory back")
+		}
+	}
 }
 
 func (s serving) memory(field string) float64 {
