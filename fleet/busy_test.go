@@ -28,12 +28,12 @@ type heldRepo struct {
 	by held
 }
 
-func (r heldRepo) Render(c fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
+func (r heldRepo) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	if r.by.now.CompareAndSwap(true, false) {
 		close(r.by.entered)
 		<-r.by.let
 	}
-	return r.Repo.Render(c, deltas)
+	return r.Repo.Render(c, deltas, earlier)
 }
 
 // A token that another server revokes ends here within a second, although it takes

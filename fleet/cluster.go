@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -22,6 +24,24 @@ type Cluster struct {
 	// File and Line say where the cluster is declared in the fleet repo.
 	File string `json:"file,omitempty"`
 	Line int    `json:"-"`
+}
+
+// Equal tells whether two clusters are declared the same, in the same place.
+func (c Cluster) Equal(other Cluster) bool {
+	return c.SameIdentity(other) && c.Overlay == other.Overlay && c.File == other.File && c.Line == other.Line &&
+		slices.Equal(c.Components, other.Components) && slices.Equal(c.Resources, other.Resources) &&
+		slices.EqualFunc(c.Patches, other.Patches, Patch.Equal)
+}
+
+// SameIdentity tells whether inputs say the same of two clusters.
+func (c Cluster) SameIdentity(other Cluster) bool {
+	return c.Name == other.Name && c.DNS == other.DNS && maps.Equal(c.Labels, other.Labels)
+}
+
+// Equal tells whether two patches say the same, in the same line.
+func (p Patch) Equal(other Patch) bool {
+	return p.Patch == other.Patch && p.Options == other.Options && p.Line == other.Line &&
+		(p.Target == other.Target || p.Target != nil && other.Target != nil && *p.Target == *other.Target)
 }
 
 // Resource is one object of a cluster, as text, because kustomize's reading of

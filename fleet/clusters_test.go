@@ -44,7 +44,7 @@ func (r *rig) sets(cluster string, sets ...string) string {
 			all = append(all, err.Error())
 			continue
 		}
-		all = append(all, string(body.JSON))
+		all = append(all, string(body.JSON()))
 	}
 	return strings.Join(all, "\n")
 }

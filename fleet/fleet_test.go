@@ -138,7 +138,7 @@ func served(f *fleet.Fleet) string {
 	if err != nil {
 		return err.Error()
 	}
-	return v.Release().Revision + " " + string(body.JSON)
+	return v.Release().Revision + " " + string(body.JSON())
 }
 
 func TestFailedReleaseKeepsLastGood(t *testing.T) {
@@ -265,7 +265,7 @@ func (n nothing) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 
 type silent struct{ fleet.Repo }
 
-func (silent) Render(fleet.Cluster, []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
+func (silent) Render(fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	return nil, nil
 }
 

@@ -18,6 +18,15 @@ func (in *Input) Same(other *Input) bool {
 	return in == other || bytes.Equal(in.Head, other.Head) && bytes.Equal(in.Tail, other.Tail)
 }
 
+// size is how many bytes AppendTo appends, without the identity.
+func (in *Input) size() int {
+	n := len(`{"cluster":,}`) + len(in.Head) + len(in.Tail)
+	if len(in.Head) > 0 {
+		n++
+	}
+	return n
+}
+
 // AppendTo appends the input of one cluster, whose Identity is written as JSON, to b.
 func (in *Input) AppendTo(b, identity []byte) []byte {
 	b = append(b, '{')

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -81,7 +80,7 @@ func (m *Member) rendered(deltas deltaSet) (*Member, Problems) {
 	case m.lost != nil:
 		return m, nil
 	}
-	rendering, found := m.base.repo.Render(m.Cluster, deltas.of(m.Cluster))
+	rendering, found := m.base.repo.Render(m.Cluster, deltas.of(m.Cluster), m.rendering)
 	switch {
 	case rendering != nil:
 		return m.with(rendering), found
@@ -114,32 +113,27 @@ func (m *Member) loses() *Member {
 	return &next
 }
 
-// with takes over what did not change from what the cluster was served.
+// with is the member with a rendering.
 func (m *Member) with(r *Rendering) *Member {
 	next := *m
 	next.Placement, next.Orphans = r.Placement, r.Orphans
-	next.Counts, next.bodies = make(map[string]int, len(r.Inputs)), make(map[string]*Body, len(r.Inputs))
-	next.inputs = make(map[string][]*Input, len(r.Inputs))
-	for name, set := range r.Inputs {
-		next.Counts[name], next.inputs[name] = set.Count, set.Inputs
-		if body := m.bodies[name]; body != nil && bytes.Equal(body.JSON, set.JSON) {
-			next.bodies[name] = body
-		} else {
-			next.bodies[name] = NewBody(set.JSON)
-		}
+	next.rendering, next.bodies = r, r.Inputs
+	next.Counts = make(map[string]int, len(r.Inputs))
+	for name, body := range r.Inputs {
+		next.Counts[name] = len(body.inputs)
 	}
 	return &next
 }
 
 // empty is the order to delete everything. Nobody but a decommissioned cluster
 // gets it, and who asks for a set that its fleet repo says may be empty.
-var empty = NewBody([]byte(`{"inputs":[]}`))
+var empty = NewAnswer(nil, nil)
 
 // emptied is the member with an empty answer to a poll of each set that it was
 // ever served, as far as that is known.
 func (m *Member) emptied() *Member {
 	next := *m
-	next.Counts, next.bodies, next.inputs = map[string]int{}, map[string]*Body{}, nil
+	next.Counts, next.bodies, next.rendering = map[string]int{}, map[string]*Body{}, nil
 	for _, set := range slices.Concat(m.tombstone.Sets, m.base.sets) {
 		next.Counts[set], next.bodies[set] = 0, empty
 	}

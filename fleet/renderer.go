@@ -54,35 +54,33 @@ type Repo interface {
 	// that keep it from being rendered are then among the problems, and those that many
 	// clusters share are the same for each of them. Parts of deltas that
 	// cannot be applied, or whose result has a fault that there is none of
-	// without them, are skipped and are the rendering's Orphans.
-	Render(c Cluster, deltas []*Delta) (*Rendering, Problems)
+	// without them, are skipped and are the rendering's Orphans. Earlier is what was
+	// rendered for the cluster before, of this repo or another; nil for nothing. What is
+	// as it was there is taken from it, which makes no difference but time and memory.
+	Render(c Cluster, deltas []*Delta, earlier *Rendering) (*Rendering, Problems)
 	// StrategicMerge applies a strategic merge patch, as kustomize does, to one
 	// object, and returns the object as JSON.
 	StrategicMerge(o Object, patch []byte) ([]byte, error)
 }
 
-// Rendering is what one cluster gets.
+// Rendering is what one cluster gets. It is immutable.
 type Rendering struct {
 	Placement Placement
-	// Objects are the cluster's objects in kustomize's order; read-only.
-	Objects []Object
 	// Inputs has, by input set, the complete answer to a poll:
 	// {"inputs":[…]}, sorted by id, checked against the client's contract.
-	Inputs map[string]InputSet
+	Inputs map[string]*Body
 	// Orphans are the parts of deltas that were skipped, in the order of the deltas.
 	Orphans []Orphan
+	// Made is what it was made of, as the renderer keeps it for the next Render.
+	Made interface {
+		// Objects are the cluster's objects in kustomize's order; read-only. They are
+		// made when they are asked for.
+		Objects() []Object
+	}
 }
 
-// InputSet is the answer to a poll of one cluster and set.
-type InputSet struct {
-	// Count is the number of inputs.
-	Count int
-	// Inputs are the inputs in their order. JSON is written from them and from the
-	// cluster's Identity.
-	Inputs []*Input
-	// JSON is the body: UTF-8, keys sorted, one line.
-	JSON []byte
-}
+// Objects are the cluster's objects in kustomize's order; read-only.
+func (r *Rendering) Objects() []Object { return r.Made.Objects() }
 
 // Object is one KRM object as a cluster sees it.
 type Object struct {

@@ -196,7 +196,7 @@ func bodies(t testing.TB, v *fleet.View) string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintf(&b, "%s/%s: %s", m.Cluster.Name, set, body.JSON)
+			fmt.Fprintf(&b, "%s/%s: %s", m.Cluster.Name, set, body.JSON())
 		}
 	}
 	return b.String()
@@ -255,7 +255,7 @@ func (r *rig) input(cluster, id string) string {
 			r.t.Fatal(err)
 		}
 		var answer struct{ Inputs []map[string]any }
-		if err := json.Unmarshal(body.JSON, &answer); err != nil {
+		if err := json.Unmarshal(body.JSON(), &answer); err != nil {
 			r.t.Fatal(err)
 		}
 		for _, in := range answer.Inputs {

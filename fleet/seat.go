@@ -3,7 +3,6 @@ package fleet
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 )
 
@@ -191,7 +190,7 @@ func (v *View) stayBase(r *ClusterRecord) *base {
 // rendered for it still holds.
 func (m *Member) is(other *Member) bool {
 	return m.State == other.State && m.base == other.base && m.tombstone == other.tombstone &&
-		(m.lost == nil) == (other.lost == nil) && reflect.DeepEqual(m.Cluster, other.Cluster)
+		(m.lost == nil) == (other.lost == nil) && m.Cluster.Equal(other.Cluster)
 }
 
 // seatAll makes the members all that the release and the state add up to. Who is
@@ -262,7 +261,7 @@ func (v *View) reseat(names []string) {
 // take lets a member begin with what the cluster was served.
 func (m *Member) take(old *Member) {
 	if old != nil && m.bodies == nil {
-		m.bodies, m.inputs = old.bodies, old.inputs
+		m.bodies, m.rendering = old.bodies, old.rendering
 	}
 }
 

@@ -18,6 +18,21 @@ type Snapshot struct {
 	Tree fs.FS
 }
 
+// Content stands for the bytes of a file in a tree. Where the fs.FileInfo of two files,
+// of one tree or of two, have an equal one as their Sys, the files hold the same.
+type Content struct {
+	first *byte // kept, so that nothing else comes to stand there
+	size  int
+}
+
+// ContentOf stands for bytes that are never written to.
+func ContentOf(data []byte) Content {
+	if len(data) == 0 {
+		return Content{}
+	}
+	return Content{&data[0], len(data)}
+}
+
 // Source is where the fleet repo comes from. Package sources has them.
 type Source interface {
 	// String names the source for logs and status, without credentials.

@@ -92,13 +92,11 @@ func (d *differ) compare(p pair) (e memberEffect, err error) {
 		return e, nil // It keeps what it has.
 	}
 	if d.changes {
-		if e.changes, err = impact(p.name, p.before, p.after); err != nil {
-			return e, err
-		}
+		e.changes = impact(p.name, p.before, p.after)
 	}
 	renamed := d.identity(p)
 	for _, set := range setsOf(p.before, p.after) {
-		found, err := d.set(set, p.before.set(set), p.after.set(set), renamed)
+		found, err := d.set(set, p.before.body(set).list(), p.after.body(set).list(), renamed)
 		if err != nil {
 			return e, err
 		}
@@ -112,15 +110,6 @@ func (d *differ) compare(p pair) (e memberEffect, err error) {
 		}
 	}
 	return e, nil
-}
-
-// set are the inputs of the member in a set, sorted by id. One that is lost has none,
-// whatever it had before.
-func (m *Member) set(name string) []*Input {
-	if m == nil || m.lost != nil {
-		return nil
-	}
-	return m.inputs[name]
 }
 
 // set finds what becomes of the inputs of one set. Renamed are the fields in which the

@@ -40,10 +40,10 @@ func (s stricter) Problems() fleet.Problems {
 	return s.Repo.Problems()
 }
 
-func (s stricter) Render(c fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
+func (s stricter) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	switch {
 	case c.Name != "ann":
-		return s.Repo.Render(c, deltas)
+		return s.Repo.Render(c, deltas, earlier)
 	case s.stack:
 		return nil, nil
 	}
@@ -104,7 +104,7 @@ func TestOrphanThatAnUpgradeCannotRenderHoldsUpNobodyElse(t *testing.T) {
 		if _, err := r.Decommission(t.Context(), ada, "ann"); err != nil {
 			t.Fatal(err)
 		}
-		if body, err := r.member("ann").Inputs("apps"); err != nil || string(body.JSON) != `{"inputs":[]}` {
+		if body, err := r.member("ann").Inputs("apps"); err != nil || string(body.JSON()) != `{"inputs":[]}` {
 			t.Errorf("after the decommission ann is answered %v, %v", body, err)
 		}
 	})

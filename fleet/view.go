@@ -33,11 +33,11 @@ type Member struct {
 	Orphans []Orphan
 
 	base      *base
-	tombstone *Tombstone // of a decommissioned one
-	lost      error      // why it cannot be served; nil for nearly all
-	fault     Problem    // why there is no rendering, where Counts is nil
-	bodies    map[string]*Body
-	inputs    map[string][]*Input // what the bodies are made of, by set, sorted by id
+	tombstone *Tombstone       // of a decommissioned one
+	lost      error            // why it cannot be served; nil for nearly all
+	fault     Problem          // why there is no rendering, where Counts is nil
+	bodies    map[string]*Body // by set
+	rendering *Rendering       // the last that there was, if there was one; the next may be the same
 	marks     *marks
 }
 
@@ -112,14 +112,14 @@ func (v *View) objects(m *Member, deltas []*Delta) ([]Object, error) {
 	case m.lost != nil:
 		return nil, m.lost
 	}
-	rendering, problems := m.base.repo.Render(m.Cluster, deltas)
+	rendering, problems := m.base.repo.Render(m.Cluster, deltas, nil)
 	if faults := problems.Faults(); len(faults) > 0 {
 		return nil, faults
 	}
 	if rendering == nil {
 		return nil, fmt.Errorf("cluster %q: %w: it is rendered to nothing", m.Cluster.Name, ErrInvalid)
 	}
-	return rendering.Objects, nil
+	return rendering.Objects(), nil
 }
 
 // Object returns the one object of that name. More than one is an ErrConflict

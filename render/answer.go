@@ -15,33 +15,128 @@ type member struct {
 	in *input
 }
 
-// answer writes a set's answer to one cluster, and notes what keeps it from
-// being served. n is the set's place in fleet.yaml.
-func (r *Repo) answer(s *inputSet, st *stack, c fleet.Cluster, objects []*object, n int, identity []byte) (fleet.InputSet, fleet.Problems) {
+// answers makes the answer of every set, and notes what keeps one from being served. One
+// that is as it was before is the earlier one, compressed form and all.
+func (w *work) answers(objects []*object) (map[string]*fleet.Body, fleet.Problems) {
+	identity, err := w.identity()
+	if err != nil {
+		return nil, fleet.Problems{at(w.cluster, "metadata", err)}
+	}
+	var problems fleet.Problems
+	answers, same := make(map[string]*fleet.Body, len(w.repo.sets)), true
+	for n, s := range w.repo.sets {
+		inputs, found := w.inputs(s, n, objects)
+		problems = append(problems, found...)
+		body := w.before.answer(s.Name)
+		if !body.Is(inputs, identity) {
+			body, same = fleet.NewAnswer(inputs, identity), false
+		}
+		if body.Size() > fleet.MaxBody {
+			problems = append(problems, s.about(w.cluster, "has %d bytes, and the client takes at most %d; split the set by kind or selector", body.Size(), fleet.MaxBody))
+		}
+		answers[s.Name] = body
+	}
+	if same && w.before != nil {
+		answers = w.before.answers // for memory
+	}
+	w.made.identity, w.made.answers = identity, answers
+	return answers, problems
+}
+
+// identity is the cluster's, as JSON.
+func (w *work) identity() ([]byte, error) {
+	if w.before != nil && w.before.cluster.SameIdentity(w.cluster) {
+		return w.before.identity, nil
+	}
+	return encode(w.cluster.Identity())
+}
+
+func (m *made) answer(set string) *fleet.Body {
+	if m == nil {
+		return nil
+	}
+	return m.answers[set]
+}
+
+// inputs are those of one set, sorted by id. They are the stack's own slice where no
+// object of the set is another, and else the stack's order holds as long as the ids do.
+func (w *work) inputs(s *inputSet, n int, objects []*object) ([]*fleet.Input, fleet.Problems) {
+	shared := w.stack.answers[n]
+	if shared.sound && len(objects) == len(w.stack.objects) {
+		if inputs, ok := shared.with(n, w.stack.objects, objects); ok {
+			return inputs, shared.warnings
+		}
+	}
+	members := membersOf(n, objects)
+	return inputsOf(members), w.repo.problemsOf(s, w.stack, w.cluster, members)
+}
+
+// answer is what a stack gives to one set.
+type answer struct {
+	places   []int // of objects, among the inputs; -1 for none
+	inputs   []*fleet.Input
+	warnings fleet.Problems
+	// sound tells that there is nothing else to tell of it, whichever cluster has it.
+	sound bool
+}
+
+// answer computes the stack's own answer to the set at a place.
+func (r *Repo) answer(s *inputSet, n int, st *stack) *answer {
+	members := membersOf(n, st.objects)
+	a := &answer{inputs: inputsOf(members), places: make([]int, len(st.objects))}
+	for i, o := range st.objects {
+		a.places[i] = slices.IndexFunc(members, func(m member) bool { return m.object == o })
+	}
+	faulty := slices.ContainsFunc(members, func(m member) bool { return len(m.in.faults) > 0 })
+	if faulty || len(members) > fleet.MaxInputs || len(members) == 0 && !s.AllowEmpty {
+		return a // whose fault it is depends on the cluster
+	}
+	a.warnings = slices.Clip(r.problemsOf(s, st, fleet.Cluster{}, members))
+	a.sound = len(a.warnings.Faults()) == 0
+	return a
+}
+
+// with is the answer with other objects in the place of some. It returns false where more
+// is another than what the inputs say.
+func (a *answer) with(n int, from, to []*object) ([]*fleet.Input, bool) {
+	inputs := a.inputs
+	for i, o := range to {
+		old := from[i]
+		if o == old {
+			continue
+		}
+		was, is := old.inputs[n], o.inputs[n]
+		if was == nil && is == nil {
+			continue
+		}
+		if was == nil || is == nil || was.ID != is.ID || len(is.faults) > 0 || !slices.Equal(was.keys, is.keys) {
+			return nil, false
+		}
+		if &inputs[0] == &a.inputs[0] {
+			inputs = slices.Clone(inputs)
+		}
+		inputs[a.places[i]] = &is.Input
+	}
+	return inputs, true
+}
+
+func membersOf(n int, objects []*object) []member {
 	var members []member
-	size := len(`{"inputs":[]}`)
 	for _, o := range objects {
 		if in := o.inputs[n]; in != nil {
 			members = append(members, member{o, in})
-			size += len(in.Head) + len(in.Tail) + len(identity) + len(`{,"cluster":,},`)
 		}
 	}
 	slices.SortStableFunc(members, func(a, b member) int { return cmp.Compare(a.in.ID, b.in.ID) })
-	problems := r.problemsOf(s, st, c, members)
+	return members
+}
 
+func inputsOf(members []member) []*fleet.Input {
 	inputs := make([]*fleet.Input, len(members))
-	body := append(make([]byte, 0, size), `{"inputs":[`...)
 	for i, m := range members {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		inputs[i], body = &m.in.Input, m.in.AppendTo(body, identity)
+		inputs[i] = &m.in.Input
 	}
-	body = append(body, ']', '}')
-	if len(body) > fleet.MaxBody {
-		problems = append(problems, s.about(c, "has %d bytes, and the client takes at most %d; split the set by kind or selector", len(body), fleet.MaxBody))
-	}
-	return fleet.InputSet{Count: len(members), Inputs: inputs, JSON: body}, problems
+	return inputs
 }
 
 func (r *Repo) problemsOf(s *inputSet, st *stack, c fleet.Cluster, members []member) fleet.Problems {

@@ -82,7 +82,7 @@ func answers(t *testing.T, tree fstest.MapFS) []txtar.File {
 				t.Fatal(err)
 			}
 			var b bytes.Buffer
-			if err := json.Indent(&b, body.JSON, "", " "); err != nil {
+			if err := json.Indent(&b, body.JSON(), "", " "); err != nil {
 				t.Fatal(err)
 			}
 			b.WriteByte('\n')
@@ -109,7 +109,7 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				bodies[m.Cluster.Name+"/"+set] = string(body.JSON) + string(body.Gzip()) + body.ETag
+				bodies[m.Cluster.Name+"/"+set] = string(body.JSON()) + string(body.Gzip()) + body.ETag()
 			}
 		}
 		if first == nil {

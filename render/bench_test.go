@@ -23,7 +23,7 @@ func BenchmarkClusterAgainstKrusty(b *testing.B) {
 	for b.Loop() {
 		start := time.Now()
 		for range 20 {
-			if rendering, problems := repo.Render(c, nil); rendering == nil {
+			if rendering, problems := repo.Render(c, nil, nil); rendering == nil {
 				b.Fatal(problems)
 			}
 		}
@@ -56,7 +56,7 @@ func BenchmarkEditAgainstPatch(b *testing.B) {
 	took := func(deltas []*fleet.Delta) time.Duration {
 		start := time.Now()
 		for range 20 {
-			if rendering, problems := repo.Render(c, deltas); rendering == nil || rendering.Orphans != nil {
+			if rendering, problems := repo.Render(c, deltas, nil); rendering == nil || rendering.Orphans != nil {
 				b.Fatal(problems)
 			}
 		}
@@ -131,7 +131,7 @@ spec:
 func benchLayer(r *Repo, c fleet.Cluster) (filesys.FileSystem, map[string]any) {
 	p, _ := r.place(c)
 	files := filesys.MakeFsInMemory()
-	_ = files.WriteFile("/cluster/stack.yaml", r.stacks[stackKey(p)].yaml) // memory takes it
+	_ = files.WriteFile("/cluster/stack.yaml", r.stacks[stackKey(p)].yaml()) // memory takes it
 	var patches []any
 	for _, p := range c.Patches {
 		patches = append(patches, kustomizePatch(p))

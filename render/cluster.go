@@ -9,13 +9,17 @@ import (
 )
 
 // Render implements fleet.Repo. Without deltas, and where all of them fit, it is
-// one rendering.
-func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta) (rendering *fleet.Rendering, problems fleet.Problems) {
+// one rendering; where nothing is another than it was, it is the earlier one.
+func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (rendering *fleet.Rendering, problems fleet.Problems) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			rendering, problems = nil, fleet.Problems{panicked(c.File, reason)}
 		}
 	}()
+	before := madeOf(earlier, r)
+	if before.stands(r, c, deltas) {
+		return earlier, before.problems
+	}
 	p, problem := r.place(c)
 	key := stackKey(p)
 	switch s, built := r.stacks[key]; {
@@ -27,12 +31,16 @@ func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta) (rendering *fleet.
 	case built && s == nil:
 		return nil, r.unbuilt(c, key)
 	}
-	render := func(parts []part) outcome { return r.renderWith(c, p, parts) }
+	render := func(parts []part) outcome { return r.renderWith(c, p, parts, before) }
 	parts := partsOf(deltas)
 	out := render(parts)
 	if len(parts) > 0 && out.rendering == nil {
 		t := trial{render: render}
 		out = t.settle(parts)
+	}
+	if out.rendering != nil {
+		m := out.rendering.Made.(*made)
+		m.deltas, m.problems = deltas, slices.Clip(out.problems)
 	}
 	return out.rendering, out.problems
 }
@@ -40,7 +48,7 @@ func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta) (rendering *fleet.
 // renderWith renders a cluster with those parts of deltas: its stack, its own
 // resources, patches and edits on top, and the inputs of every set. A panic is a
 // fault, so that a part which causes one is an orphan.
-func (r *Repo) renderWith(c fleet.Cluster, p fleet.Placement, parts []part) (out outcome) {
+func (r *Repo) renderWith(c fleet.Cluster, p fleet.Placement, parts []part, before *made) (out outcome) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			out = outcome{problems: fleet.Problems{panicked(c.File, reason)}}
@@ -52,64 +60,55 @@ func (r *Repo) renderWith(c fleet.Cluster, p fleet.Placement, parts []part) (out
 	if s == nil {
 		return outcome{problems: problems}
 	}
-	objects, problems := r.layered(s, c, own)
+	w := &work{repo: r, stack: s, cluster: c, before: before, made: &made{spec: r.spec, built: s.built, key: stackKey(p), cluster: c}}
+	objects, problems := w.layered(own)
 	if len(problems.Faults()) > 0 {
 		return outcome{problems: problems}
 	}
-	rendering := &fleet.Rendering{Placement: p, Inputs: make(map[string]fleet.InputSet, len(r.sets))}
-	rendering.Objects = make([]fleet.Object, len(objects))
-	for i, o := range objects {
-		rendering.Objects[i] = o.Object
+	inputs, found := w.answers(objects)
+	if problems = append(problems, found...); len(problems.Faults()) > 0 {
+		return outcome{problems: problems}
 	}
-	identity, err := encode(c.Identity())
-	if err != nil {
-		return outcome{problems: append(problems, at(c, "metadata", err))}
-	}
-	for i, set := range r.sets {
-		answer, found := r.answer(set, s, c, objects, i, identity)
-		rendering.Inputs[set.Name], problems = answer, append(problems, found...)
-	}
-	if len(problems.Faults()) > 0 {
-		rendering = nil
-	}
-	return outcome{rendering, problems}
+	w.made.keep(objects)
+	return outcome{&fleet.Rendering{Placement: p, Inputs: inputs, Made: w.made}, problems}
 }
 
 // layered puts the cluster's resources, patches and edits on its stack.
-func (r *Repo) layered(s *stack, c fleet.Cluster, o *own) ([]*object, fleet.Problems) {
-	objects, problems := r.built(s, c, o)
+func (w *work) layered(o *own) ([]*object, fleet.Problems) {
+	objects, problems := w.build(o)
 	if len(o.edits) == 0 || len(problems.Faults()) > 0 {
 		return objects, problems
 	}
 	objects = slices.Clone(objects)
 	for i := range o.edits {
 		e, err := &o.edits[i], error(nil)
-		if objects, err = r.edit(objects, e.edit); err != nil {
-			return nil, append(problems, e.problem(c, err))
+		if objects, err = w.edit(objects, e.edit); err != nil {
+			return nil, append(problems, e.problem(w.cluster, err))
 		}
 	}
 	return objects, problems
 }
 
-// built is what kustomize would build of the stack with the cluster's resources
+// build is what kustomize would build of the stack with the cluster's resources
 // and patches. The slice may be the stack's.
-func (r *Repo) built(s *stack, c fleet.Cluster, o *own) ([]*object, fleet.Problems) {
+func (w *work) build(o *own) ([]*object, fleet.Problems) {
+	s := w.stack
 	if len(o.resources) == 0 && len(o.patches) == 0 {
 		return s.objects, nil
 	}
-	patches, problems := r.readPatches(c, o.patches)
+	patches, problems := w.readPatches(o.patches)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	objects, problems, err := r.quickly(s, c, o, patches)
+	objects, problems, err := w.quickly(o, patches)
 	if errors.Is(err, errNoShortcut) {
 		problems = nil
-		if objects, err = r.wholly(s, o.resources, patches); err != nil {
-			return nil, fleet.Problems{at(c, "spec", err)}
+		if objects, err = w.repo.wholly(s, o.resources, patches); err != nil {
+			return nil, fleet.Problems{at(w.cluster, "spec", err)}
 		}
 		for i, p := range patches {
 			if p.target != nil && !slices.ContainsFunc(slices.Concat(s.objects, objects), p.target.matches) {
-				problems = append(problems, selectsNothing(c, &o.patches[i]))
+				problems = append(problems, selectsNothing(w.cluster, &o.patches[i]))
 			}
 		}
 	}
@@ -117,10 +116,10 @@ func (r *Repo) built(s *stack, c fleet.Cluster, o *own) ([]*object, fleet.Proble
 }
 
 // quickly does it object by object. The error is errNoShortcut or nil.
-func (r *Repo) quickly(s *stack, c fleet.Cluster, o *own, patches []*patch) ([]*object, fleet.Problems, error) {
-	objects := slices.Clone(s.objects)
+func (w *work) quickly(o *own, patches []*patch) ([]*object, fleet.Problems, error) {
+	objects := slices.Clone(w.stack.objects)
 	for i := range o.resources {
-		added, err := r.readResource(&o.resources[i])
+		added, err := w.readResource(&o.resources[i])
 		if errors.Is(err, errNoShortcut) {
 			return nil, nil, err
 		}
@@ -131,19 +130,19 @@ func (r *Repo) quickly(s *stack, c fleet.Cluster, o *own, patches []*patch) ([]*
 			objects = append(objects, o)
 		}
 		if err != nil {
-			return nil, fleet.Problems{o.resources[i].problem(c, err)}, nil
+			return nil, fleet.Problems{o.resources[i].problem(w.cluster, err)}, nil
 		}
 	}
 	var problems fleet.Problems
 	for i, p := range patches {
-		selected, err := r.apply(objects, p)
+		selected, err := w.apply(objects, p)
 		switch {
 		case errors.Is(err, errNoShortcut):
 			return nil, nil, err
 		case err != nil:
-			return nil, append(problems, o.patches[i].problem(c, err)), nil
+			return nil, append(problems, o.patches[i].problem(w.cluster, err)), nil
 		case selected == 0:
-			problems = append(problems, selectsNothing(c, &o.patches[i]))
+			problems = append(problems, selectsNothing(w.cluster, &o.patches[i]))
 		}
 		objects = slices.DeleteFunc(objects, func(o *object) bool { return o == nil })
 	}
@@ -151,41 +150,58 @@ func (r *Repo) quickly(s *stack, c fleet.Cluster, o *own, patches []*patch) ([]*
 }
 
 // readPatches reads patches, each distinct one once.
-func (r *Repo) readPatches(c fleet.Cluster, patches []part) ([]*patch, fleet.Problems) {
+func (w *work) readPatches(patches []part) ([]*patch, fleet.Problems) {
 	var out []*patch
 	var problems fleet.Problems
 	for i := range patches {
-		p := *patches[i].patch
-		read, err := once(r.texts, patchKey(p), func() (*patch, error) { return readPatch(p) })
-		if err != nil {
-			problems = append(problems, patches[i].problem(c, err))
+		p := patches[i].patch
+		read := w.before.patch(i, p)
+		if read == nil {
+			var err error
+			read, err = once(w.repo.texts, patchKey(*p), func() (*patch, error) { return readPatch(*p) })
+			if err != nil {
+				problems = append(problems, patches[i].problem(w.cluster, err))
+			}
 		}
 		out = append(out, read)
 	}
+	w.made.patches = out
 	return out, problems
 }
 
 // readResource reads an inline resource, each distinct one once.
-func (r *Repo) readResource(p *part) ([]*object, error) {
+func (w *work) readResource(p *part) ([]*object, error) {
 	key := resourceText{p.resource.YAML, p.resource.JSON}
-	return once(&r.resources, key, func() ([]*object, error) {
-		text, err := p.text()
-		if err != nil {
-			return nil, err
-		}
-		if unusual.MatchString(text) {
-			return nil, errNoShortcut
-		}
-		m, err := newResources().NewResMapFromBytes([]byte(text))
-		if err != nil {
-			return nil, err
-		}
-		objects, err := r.objects(m)
-		if err == nil && !slices.ContainsFunc(objects, func(o *object) bool { return !independent(o) }) {
-			return objects, nil
-		}
+	if known, ok := w.before.resource(key); ok {
+		w.made.resources = append(w.made.resources, known)
+		return known.objects, nil
+	}
+	objects, err := once(&w.repo.resources, key, func() ([]*object, error) { return w.repo.readAlone(p) })
+	if err == nil {
+		w.made.resources = append(w.made.resources, readResource{key, objects})
+	}
+	return objects, err
+}
+
+// readAlone reads a resource that means the same whatever else there is. The caller is
+// in withKustomize.
+func (r *Repo) readAlone(p *part) ([]*object, error) {
+	text, err := p.text()
+	if err != nil {
+		return nil, err
+	}
+	if unusual.MatchString(text) {
 		return nil, errNoShortcut
-	})
+	}
+	m, err := newResources().NewResMapFromBytes([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	objects, err := r.objects(m)
+	if err == nil && !slices.ContainsFunc(objects, func(o *object) bool { return !independent(o) }) {
+		return objects, nil
+	}
+	return nil, errNoShortcut
 }
 
 func selectsNothing(c fleet.Cluster, patch *part) fleet.Problem {

@@ -67,13 +67,24 @@ func (o *inlineObject) decodeNode(d *document, path string, n *yaml.Node) {
 // clusterFile is a file of clusters, those with a fault as well.
 type clusterFile struct {
 	name     string
+	content  fleet.Content // none where the tree does not tell
+	sum      [sha256.Size]byte
 	clusters []*declared
+	// alone tells that what was read depends on the text alone, and not on the
+	// directories that there are.
+	alone    bool
 	problems fleet.Problems
 	// nameless is why not all of its clusters can be told; nil where they can.
 	nameless *fleet.Problem
 }
 
-func (f *clusterFile) read(tree fs.FS, texts *memo) {
+// holds tells whether another file of the name says the same, by what the tree tells.
+func (f *clusterFile) holds(other *clusterFile) bool {
+	return f != nil && f.alone && f.content != fleet.Content{} && f.content == other.content
+}
+
+// read reads the file, or finds that it is as it was before.
+func (f *clusterFile) read(tree fs.FS, before *clusterFile) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			f.refuse(panicked(f.name, reason))
@@ -84,35 +95,30 @@ func (f *clusterFile) read(tree fs.FS, texts *memo) {
 		f.refuse(fleet.Problem{File: f.name, Message: missing(err, "is it a link?")})
 		return
 	}
-	key := clusterText{f.name, sha256.Sum256(data)}
-	if known, ok := texts.load(key); ok {
-		for _, c := range known.([]fleet.Cluster) {
-			f.clusters = append(f.clusters, &declared{Cluster: c})
-		}
+	f.sum = sha256.Sum256(data)
+	if before != nil && before.alone && before.sum == f.sum {
+		content := f.content
+		*f = *before // clashes are found anew
+		f.content = content
 		return
 	}
 	f.parse(tree, data)
-	if clusters, alone := f.textual(); alone {
-		texts.store(key, clusters, maxMemo)
-	}
+	f.alone = f.isAlone()
 }
 
-// clusterText is what a file of clusters says, and where it stands.
-type clusterText struct {
-	name string
-	sum  [sha256.Size]byte
+func (f *clusterFile) isAlone() bool {
+	return len(f.problems) == 0 && !slices.ContainsFunc(f.clusters, func(c *declared) bool {
+		return c.Overlay != "" || len(c.Components) > 0
+	})
 }
 
-// textual tells whether what was read depends on the text alone, and not on the
-// directories that there are.
-func (f *clusterFile) textual() (clusters []fleet.Cluster, alone bool) {
-	for _, c := range f.clusters {
-		if c.Overlay != "" || len(c.Components) > 0 {
-			return nil, false
-		}
-		clusters = append(clusters, c.Cluster)
+// contentOf is what stands for the content of a file; none where the tree does not tell,
+// and of a link, which says what another file does.
+func contentOf(entry fs.DirEntry) (c fleet.Content) {
+	if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
+		c, _ = info.Sys().(fleet.Content)
 	}
-	return clusters, len(f.problems) == 0
+	return c
 }
 
 func (f *clusterFile) parse(tree fs.FS, data []byte) {

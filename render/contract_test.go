@@ -26,9 +26,10 @@ func TestMoreInputsThanTheClientAdmitsIsAFault(t *testing.T) {
 			in.Tail = fmt.Appendf(nil, `"id":%q`, in.ID)
 			objects = append(objects, &object{inputs: []*input{in}})
 		}
-		answer, problems := r.answer(set, &stack{}, fleet.Cluster{Name: "one"}, objects, 0, []byte(`{}`))
-		if answer.Count != c.n || (c.want == "") != (len(problems) == 0) || !strings.Contains(problems.Error(), c.want) {
-			t.Errorf("answer of %d inputs: count %d, problems %q, want %q", c.n, answer.Count, problems, c.want)
+		w := &work{repo: r, stack: &stack{built: &built{answers: []*answer{{}}}}, cluster: fleet.Cluster{Name: "one"}}
+		inputs, problems := w.inputs(set, 0, objects)
+		if len(inputs) != c.n || (c.want == "") != (len(problems) == 0) || !strings.Contains(problems.Error(), c.want) {
+			t.Errorf("answer of %d inputs: count %d, problems %q, want %q", c.n, len(inputs), problems, c.want)
 		}
 	}
 }

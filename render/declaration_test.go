@@ -19,7 +19,7 @@ func TestDeclaredClusterIsToldWhichDirectoryIsNotThere(t *testing.T) {
 		{fleet.Cluster{Overlay: "base", Components: []string{"components/gone"}}, `components[0]: "components/gone": does not exist`},
 	} {
 		test.cluster.Name = "edge-1"
-		rendering, problems := repo.Render(test.cluster, nil)
+		rendering, problems := repo.Render(test.cluster, nil, nil)
 		if rendering != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), test.want) {
 			t.Errorf("Render(%+v) = %v, %v, want the one problem %q", test.cluster, rendering, problems, test.want)
 		}

@@ -22,38 +22,46 @@ type declared struct {
 
 // readClusters reads every cluster file. Clusters with a problem of their own are left
 // out of the list, so that one fault is told once, and noted in whom faults concern.
-func readClusters(tree fs.FS, texts *memo, whom *concern) ([]fleet.Cluster, fleet.Problems) {
+func (r *Repo) readClusters(earlier map[string]*clusterFile) fleet.Problems {
 	var files []*clusterFile
-	problems := eachYAML(tree, clustersDir, func(name string) fleet.Problems {
-		files = append(files, &clusterFile{name: name})
+	whom := &r.concern
+	problems := eachYAML(r.tree, clustersDir, func(name string, entry fs.DirEntry) fleet.Problems {
+		files = append(files, &clusterFile{name: name, content: contentOf(entry)})
 		return nil
 	})
 	whom.unread = map[string]fleet.Problem{}
 	for _, p := range problems { // the walk came no further
 		whom.unread[p.File] = p
 	}
-	readFiles(tree, texts, files)
-	var all []*declared
+	readFiles(r.tree, earlier, files)
+	r.files = make(map[string]*clusterFile, len(files))
+	all := make([]*declared, 0, len(files))
 	for _, f := range files {
+		r.files[f.name] = f
 		all, problems = append(all, f.clusters...), append(problems, f.problems...)
 		if f.nameless != nil {
 			whom.unread[f.name] = *f.nameless
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *declared) int { return strings.Compare(a.Name, b.Name) })
-	problems = append(problems, clashes(all)...)
-	var clusters []fleet.Cluster
-	clusters, whom.broken = apart(all)
-	return clusters, problems
+	clashing, more := clashes(all)
+	problems = append(problems, more...)
+	r.clusters, whom.broken = apart(all, clashing)
+	return problems
 }
 
 // readFiles reads files side by side, because a large fleet has thousands.
-func readFiles(tree fs.FS, texts *memo, files []*clusterFile) {
+func readFiles(tree fs.FS, earlier map[string]*clusterFile, files []*clusterFile) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, f := range files {
+	for i, f := range files {
+		before := earlier[f.name]
+		if before.holds(f) {
+			files[i] = before
+			continue
+		}
 		group.Go(func() error {
-			f.read(tree, texts)
+			f.read(tree, before)
 			return nil
 		})
 	}
@@ -63,8 +71,9 @@ func readFiles(tree fs.FS, texts *memo, files []*clusterFile) {
 // clashes are the names and dns that more than one document has. None of those is
 // served: which of them a poll means cannot be told, and a file that comes must not
 // take the name of a cluster that is there.
-func clashes(all []*declared) (problems fleet.Problems) {
-	byName, byDNS := map[string]*declared{}, map[string]*declared{}
+func clashes(all []*declared) (of map[*declared]*fleet.Problem, problems fleet.Problems) {
+	byName, byDNS := make(map[string]*declared, len(all)), make(map[string]*declared, len(all))
+	of = map[*declared]*fleet.Problem{}
 	twice := func(c, first *declared, field, value string) {
 		by := "one"
 		if first.Name != "" {
@@ -72,7 +81,7 @@ func clashes(all []*declared) (problems fleet.Problems) {
 		}
 		p := fleet.Problem{File: c.File, Line: c.Line, Field: field, Message: fmt.Sprintf(
 			"%q is taken by %s in %s:%d; each cluster needs its own", value, by, first.File, first.Line)}
-		c.fault, first.fault = cmp.Or(c.fault, &p), cmp.Or(first.fault, &p)
+		of[c], of[first] = cmp.Or(of[c], &p), cmp.Or(of[first], &p)
 		problems = append(problems, p)
 	}
 	for _, c := range all {
@@ -87,19 +96,20 @@ func clashes(all []*declared) (problems fleet.Problems) {
 			twice(c, first, "spec.dns", c.DNS)
 		}
 	}
-	return problems
+	return of, problems
 }
 
 // apart are the clusters that may be served, and by name what is wrong with others.
-func apart(all []*declared) (clusters []fleet.Cluster, broken map[string]fleet.Problem) {
+func apart(all []*declared, clashing map[*declared]*fleet.Problem) (clusters []fleet.Cluster, broken map[string]fleet.Problem) {
+	clusters = make([]fleet.Cluster, 0, len(all))
 	broken = map[string]fleet.Problem{}
 	for _, c := range all {
 		_, known := broken[c.Name]
-		switch {
-		case c.fault == nil:
+		switch fault := cmp.Or(c.fault, clashing[c]); {
+		case fault == nil:
 			clusters = append(clusters, c.Cluster)
 		case c.Name != "" && !known:
-			broken[c.Name] = *c.fault
+			broken[c.Name] = *fault
 		}
 	}
 	return clusters, broken

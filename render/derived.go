@@ -80,7 +80,7 @@ func (r *Repo) derive(p fleet.Placement) derivation {
 	if known, ok := r.derived.load(key); ok {
 		return known.(derivation)
 	}
-	s, problems := r.buildStack(p, newVetting(r.tree))
+	s, problems := r.buildStack(p, newVetting(r.tree), r.known)
 	d := derivation{s, problems}
 	r.derived.store(key, d, maxDerived)
 	return d

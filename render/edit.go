@@ -13,28 +13,38 @@ import (
 
 // edit applies an edit to the one object that it is for. The slice is written
 // to, the objects are not.
-func (r *Repo) edit(objects []*object, e *fleet.Edit) ([]*object, error) {
+func (w *work) edit(objects []*object, e *fleet.Edit) ([]*object, error) {
 	at, err := findEdited(objects, e)
 	if err != nil {
 		return nil, err
 	}
-	patch, err := decodeEdit(e)
-	if err != nil {
-		return nil, err
-	}
-	if patch == nil {
+	o := objects[at]
+	after, err := w.applied(e, o, func() (*object, error) { return w.repo.edited(o, e) })
+	if after == nil && err == nil {
 		return slices.Delete(objects, at, at+1), nil
 	}
-	o := objects[at]
-	value := mergePatch(o.value, patch).(map[string]any) // a mapping makes a mapping
-	switch changed := identityChange(o.value, value); {
+	objects[at] = after
+	return objects, err
+}
+
+// edited is the object after an edit; nil where that takes it away.
+func (r *Repo) edited(o *object, e *fleet.Edit) (*object, error) {
+	patch, err := decodeEdit(e)
+	if patch == nil || err != nil {
+		return nil, err
+	}
+	before := o.values()
+	merge := func(into map[string]any) map[string]any {
+		return mergePatch(into, patch).(map[string]any) // a mapping makes a mapping
+	}
+	value := merge(before)
+	switch changed := identityChange(before, value); {
 	case changed != "":
 		return nil, fmt.Errorf("must not change %s of %s, which makes it another object", changed, title(o.id))
-	case reflect.DeepEqual(value, o.value):
-		return objects, nil // and it stays shared
+	case reflect.DeepEqual(value, before):
+		return o, nil // and it stays shared
 	}
-	objects[at], err = r.changed(o, value)
-	return objects, err
+	return r.changed(o, value, func() map[string]any { return merge(o.values()) }), nil
 }
 
 func findEdited(objects []*object, e *fleet.Edit) (int, error) {

@@ -11,7 +11,7 @@ import (
 
 // eachYAML calls read for every YAML file of a folder, which need not exist, and
 // of the folders in it. What is wrong with one file keeps no other from being read.
-func eachYAML(tree fs.FS, folder string, read func(name string) fleet.Problems) fleet.Problems {
+func eachYAML(tree fs.FS, folder string, read func(name string, entry fs.DirEntry) fleet.Problems) fleet.Problems {
 	var problems fleet.Problems
 	_ = fs.WalkDir(tree, folder, func(name string, entry fs.DirEntry, err error) error {
 		switch ext := path.Ext(name); {
@@ -22,7 +22,7 @@ func eachYAML(tree fs.FS, folder string, read func(name string) fleet.Problems) 
 		case strings.HasPrefix(path.Base(name), "."):
 			// Editors keep their locks and swaps in such files.
 		case !entry.IsDir() && (ext == ".yaml" || ext == ".yml"):
-			problems = append(problems, read(name)...)
+			problems = append(problems, read(name, entry)...)
 		case linksToDirectory(tree, name, entry):
 			problems = append(problems, fleet.Problem{File: name, Message: "is a link to a directory, which is not followed; put the files themselves here"})
 		}

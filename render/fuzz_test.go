@@ -72,8 +72,8 @@ func prepared(t *testing.T, files map[string]string) map[string][]byte {
 			if err != nil {
 				t.Fatal(err)
 			}
-			checkAnswer(t, body.JSON)
-			answers[m.Cluster.Name+"/"+set] = body.JSON
+			checkAnswer(t, body.JSON())
+			answers[m.Cluster.Name+"/"+set] = body.JSON()
 		}
 	}
 	return answers

@@ -67,7 +67,7 @@ func (s *inputSet) inObject(path string) string {
 func (s *inputSet) values(o *object, in *input) map[string]any {
 	values := map[string]any{}
 	if s.fields == nil {
-		switch spec := o.value["spec"].(type) {
+		switch spec := o.values()["spec"].(type) {
 		case map[string]any:
 			maps.Copy(values, spec)
 		case nil:
@@ -81,7 +81,7 @@ func (s *inputSet) values(o *object, in *input) map[string]any {
 		}
 	}
 	for key, path := range s.fields {
-		values[key], _ = path.lookup(o.value)
+		values[key], _ = path.lookup(o.values())
 	}
 	maps.DeleteFunc(values, func(_ string, v any) bool { return v == nil })
 	for key, value := range s.Defaults {
@@ -95,7 +95,7 @@ func (s *inputSet) values(o *object, in *input) map[string]any {
 func (s *inputSet) inputID(o *object, in *input) string {
 	var parts []string
 	for i, path := range s.id {
-		value, found := path.lookup(o.value)
+		value, found := path.lookup(o.values())
 		if !found {
 			continue
 		}

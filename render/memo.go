@@ -15,24 +15,20 @@ const maxMemo = 50_000
 type memo struct {
 	known sync.Map
 	count atomic.Int64
-	// earlier is what the revision before knew; nil for nothing.
-	earlier atomic.Pointer[memo]
 }
 
-// load also looks into what the revision before knew, and keeps what it finds there.
-func (m *memo) load(key any) (any, bool) {
-	if value, ok := m.known.Load(key); ok {
-		return value, true
+func (m *memo) load(key any) (any, bool) { return m.known.Load(key) }
+
+// share stores a value, or returns the one that another has stored meanwhile.
+func (m *memo) share(key, value any, most int64) any {
+	if other, loaded := m.known.LoadOrStore(key, value); loaded {
+		return other
 	}
-	earlier := m.earlier.Load()
-	if earlier == nil {
-		return nil, false
+	if m.count.Add(1) > most {
+		m.known.Clear()
+		m.count.Store(0)
 	}
-	value, ok := earlier.known.Load(key)
-	if ok {
-		m.store(key, value, maxMemo)
-	}
-	return value, ok
+	return value
 }
 
 func (m *memo) store(key, value any, most int64) {
@@ -41,24 +37,6 @@ func (m *memo) store(key, value any, most int64) {
 		m.count.Store(1)
 	}
 	m.known.Store(key, value)
-}
-
-// readings are what is known of texts, whatever tree they stand in. Each revision of a
-// fleet repo has a memo of its own, so that what no revision has any more is forgotten
-// with the one after the next.
-type readings struct{ last atomic.Pointer[memo] }
-
-// next is the memo of the next revision. Of nil readings it knows nothing.
-func (r *readings) next() *memo {
-	m := &memo{}
-	if r == nil {
-		return m
-	}
-	if last := r.last.Swap(m); last != nil {
-		last.earlier.Store(nil)
-		m.earlier.Store(last)
-	}
-	return m
 }
 
 // result is what a reading gave, remembered.

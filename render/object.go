@@ -1,10 +1,9 @@
 package render
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/resource"
@@ -18,15 +17,61 @@ import (
 // object is one object as plain JSON values. It is immutable and shared by all
 // clusters that have it; a patch makes another.
 type object struct {
+	// Object has no JSON where that can be written from the values.
 	fleet.Object
-	id    resid.ResId
+	id resid.ResId
+	// value is nil where it can be made again: an object that one cluster has patched is
+	// kept as its inputs, because its values take ten times as much memory.
 	value map[string]any
+	again func() map[string]any
+	// float is the value as JSON patches have it; nil where nobody keeps it.
+	float func() map[string]any
 	// inputs has the object's input for each set that selects it, by the
 	// set's place in fleet.yaml; nil for those that do not.
 	inputs []*input
 	// traits of the object that decide which shortcuts are exact for it
 	unknown bool // kustomize has no schema of its kind: its lists are replaced whole
 	usual   bool // metadata is as kustomize would write it again
+}
+
+// values are the object's, which must not be written to.
+func (o *object) values() map[string]any {
+	if o.value == nil {
+		return o.again()
+	}
+	return o.value
+}
+
+// json is the object as text.
+func (o *object) json() []byte {
+	if o.JSON != nil {
+		return o.JSON
+	}
+	data, err := encode(o.values())
+	if err != nil {
+		panic(err) // its inputs have been written from the same values
+	}
+	return data
+}
+
+// floats are the values with every number as a float64; nil where one has none.
+func (o *object) floats() map[string]any {
+	if o.float != nil {
+		return o.float()
+	}
+	value, _ := floats(o.values())
+	m, _ := value.(map[string]any)
+	return m
+}
+
+// slim is the object without what can be made again.
+func (o *object) slim() *object {
+	if o == nil || o.again == nil {
+		return o
+	}
+	kept := *o
+	kept.value = nil
+	return &kept
 }
 
 // objects converts a finished build. The caller is in withKustomize.
@@ -63,25 +108,21 @@ func (r *Repo) read(found []identified) ([]*object, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", title(res.id), err)
 		}
-		o, err := r.newObject(&object{id: res.id, unknown: res.unknown}, value)
-		if err != nil {
-			return nil, err
+		o := r.newObject(&object{id: res.id, unknown: res.unknown}, value)
+		if o.JSON, err = encode(value); err != nil {
+			return nil, fmt.Errorf("%s: %w", title(res.id), err)
 		}
+		o.float = sync.OnceValue((&object{value: value}).floats)
 		out = append(out, o)
 	}
 	return out, nil
 }
 
 // newObject completes an object from its value. It needs no kustomize.
-func (r *Repo) newObject(o *object, value map[string]any) (*object, error) {
-	data, err := encode(value)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", title(o.id), err)
-	}
+func (r *Repo) newObject(o *object, value map[string]any) *object {
 	o.value, o.usual = value, usualMetadata(value)
 	o.Object = fleet.Object{
-		APIVersion: o.id.ApiVersion(), Kind: o.id.Kind,
-		Namespace: o.id.Namespace, Name: o.id.Name, JSON: data,
+		APIVersion: o.id.ApiVersion(), Kind: o.id.Kind, Namespace: o.id.Namespace, Name: o.id.Name,
 	}
 	o.inputs = make([]*input, len(r.sets))
 	for i, set := range r.sets {
@@ -89,12 +130,19 @@ func (r *Repo) newObject(o *object, value map[string]any) (*object, error) {
 			o.inputs[i] = set.newInput(o)
 		}
 	}
-	return o, nil
+	return o
 }
 
-// changed returns the object with another value; its identity stays.
-func (r *Repo) changed(o *object, value map[string]any) (*object, error) {
-	return r.newObject(&object{id: o.id, unknown: o.unknown}, value)
+// changed returns the object with another value, which again makes anew; its identity
+// stays.
+func (r *Repo) changed(o *object, value map[string]any, again func() map[string]any) *object {
+	c := r.newObject(&object{id: o.id, unknown: o.unknown, again: again}, value)
+	for i, in := range c.inputs {
+		if in != nil && o.inputs[i] != nil && slices.Equal(in.keys, o.inputs[i].keys) {
+			in.keys = o.inputs[i].keys // for memory
+		}
+	}
+	return c
 }
 
 // usualMetadata tells whether kustomize, which rewrites name, namespace and
@@ -135,15 +183,4 @@ func title(id resid.ResId) string {
 		return id.Kind + "/" + id.Name
 	}
 	return id.Kind + "/" + id.Name + " in namespace " + id.Namespace
-}
-
-// encode writes JSON with sorted keys and without the escapes for HTML.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return slices.Clip(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
 }

@@ -75,7 +75,7 @@ func rendered(t *testing.T, tree fstest.MapFS, deltas []*fleet.Delta) string {
 	repo := compile(t, tree)
 	var b strings.Builder
 	for _, c := range repo.Clusters() {
-		rendering, problems := repo.Render(c, deltas)
+		rendering, problems := repo.Render(c, deltas, nil)
 		for _, p := range problems.Sort() {
 			fmt.Fprintf(&b, "%s: warning %v: %s\n", c.Name, p.Warning, p)
 		}
@@ -87,7 +87,7 @@ func rendered(t *testing.T, tree fstest.MapFS, deltas []*fleet.Delta) string {
 			fmt.Fprintf(&b, "%s: orphan %s %s: %s\n", c.Name, o.Delta, o.Field, o.Reason)
 		}
 		fmt.Fprintf(&b, "%s: %v\n", c.Name, rendering.Placement)
-		for _, o := range rendering.Objects {
+		for _, o := range rendering.Objects() {
 			fmt.Fprintf(&b, "%s: %s\n", c.Name, o.JSON)
 		}
 	}
@@ -112,15 +112,15 @@ func TestClustersRenderAtOnce(t *testing.T) {
 	cluster := compile(t, tree).Clusters()[0]
 	var want []string
 	for _, d := range deltas {
-		rendering, _ := compile(t, tree).Render(cluster, d)
-		want = append(want, fmt.Sprintf("%v %s", rendering.Orphans, rendering.Inputs["apps"].JSON))
+		rendering, _ := compile(t, tree).Render(cluster, d, nil)
+		want = append(want, fmt.Sprintf("%v %s", rendering.Orphans, rendering.Inputs["apps"].JSON()))
 	}
 	repo := compile(t, tree)
 	var group sync.WaitGroup
 	for i := range 64 {
 		group.Go(func() {
-			rendering, problems := repo.Render(cluster, deltas[i%8])
-			if got := fmt.Sprintf("%v %s", rendering.Orphans, rendering.Inputs["apps"].JSON); got != want[i%8] {
+			rendering, problems := repo.Render(cluster, deltas[i%8], nil)
+			if got := fmt.Sprintf("%v %s", rendering.Orphans, rendering.Inputs["apps"].JSON()); got != want[i%8] {
 				t.Errorf("beside others: %s, %v, want %s", got, problems, want[i%8])
 			}
 		})

@@ -22,9 +22,11 @@ import (
 // patch is an entry of a cluster's patches, read once for all clusters that
 // have the same. Either merges or ops is set.
 type patch struct {
+	source    fleet.Patch
 	kustomize types.Patch
 	merges    []merge         // strategic merge patches
 	ops       jsonpatch.Patch // a JSON patch
+	plain     []operation     // the same, where it is of such
 	target    *target         // nil where each merge names its object
 	// whole is true where nothing less than a build of the cluster is known to
 	// mean the same: the patch may change what an object is called.
@@ -43,16 +45,20 @@ type merge struct {
 type target struct {
 	pattern             *types.SelectorRegex
 	labels, annotations labels.Selector
+	// kind and name are those of the pattern that stand for themselves, which most do;
+	// else "". They spare most objects the regular expressions.
+	kind, name string
 }
 
 func (t *target) matches(o *object) bool {
-	return t.pattern.MatchNamespace(o.id.EffectiveNamespace()) && t.pattern.MatchName(o.id.Name) &&
+	return (t.kind == "" || t.kind == o.id.Kind) && (t.name == "" || t.name == o.id.Name) && t.pattern.MatchNamespace(o.id.EffectiveNamespace()) && t.pattern.MatchName(o.id.Name) &&
 		t.pattern.MatchGvk(o.id.Gvk) &&
-		t.labels.Matches(metadataOf(o, "labels")) && t.annotations.Matches(metadataOf(o, "annotations"))
+		(t.labels.Empty() || t.labels.Matches(metadataOf(o, "labels"))) &&
+		(t.annotations.Empty() || t.annotations.Matches(metadataOf(o, "annotations")))
 }
 
 func metadataOf(o *object, key string) labels.Set {
-	meta, _ := o.value["metadata"].(map[string]any)
+	meta, _ := o.values()["metadata"].(map[string]any)
 	m, _ := meta[key].(map[string]any)
 	set := make(labels.Set, len(m))
 	for k, v := range m {
@@ -71,7 +77,7 @@ func readPatch(p fleet.Patch) (*patch, error) {
 	if wrong := checkYAML("patch", []byte(p.Patch)); wrong != nil {
 		return nil, errors.New(wrong.Message)
 	}
-	out := &patch{kustomize: kustomizePatch(p)}
+	out := &patch{source: p, kustomize: kustomizePatch(p)}
 	if err := configured(out.kustomize, new(builtins.PatchTransformerPlugin)); err != nil {
 		return nil, err
 	}
@@ -129,6 +135,7 @@ func (p *patch) readOps(text string) error {
 			p.whole = p.whole || renames(from)
 		}
 	}
+	p.plain = plainOperations(p.ops)
 	return nil
 }
 
@@ -201,12 +208,20 @@ func newTarget(s *types.Selector) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{pattern: pattern}
+	t := &target{pattern: pattern, kind: literal(s.Kind), name: literal(s.Name)}
 	if t.labels, err = labels.Parse(s.LabelSelector); err != nil {
 		return nil, err
 	}
 	t.annotations, err = labels.Parse(s.AnnotationSelector)
 	return t, err
+}
+
+// literal is a regular expression that stands for itself alone; else "".
+func literal(pattern string) string {
+	if regexp.QuoteMeta(pattern) == pattern {
+		return pattern
+	}
+	return ""
 }
 
 func kustomizePatch(p fleet.Patch) types.Patch {

@@ -58,10 +58,10 @@ func objectsOf(t *testing.T, r *Repo, c fleet.Cluster, deltas []*fleet.Delta) ([
 	if s == nil {
 		return nil, problems
 	}
-	objects, problems := r.layered(s, c, own)
+	objects, problems := newWork(r, s, c).layered(own)
 	var out []string
 	for _, o := range objects {
-		out = append(out, canonical(o.JSON))
+		out = append(out, canonical(o.json()))
 	}
 	return out, problems
 }
@@ -94,14 +94,19 @@ func compiled(t *testing.T, files map[string]string) *Repo {
 	return repo.(*Repo)
 }
 
+func newWork(r *Repo, s *stack, c fleet.Cluster) *work {
+	return &work{repo: r, stack: s, cluster: c, made: &made{}}
+}
+
 func isQuick(t *testing.T, r *Repo, c fleet.Cluster) bool {
 	t.Helper()
 	p, _ := r.place(c)
-	patches, problems := r.readPatches(c, ownOf(c, nil).patches)
+	w := newWork(r, r.stacks[stackKey(p)], c)
+	patches, problems := w.readPatches(ownOf(c, nil).patches)
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	_, _, err := r.quickly(r.stacks[stackKey(p)], c, ownOf(c, nil), patches)
+	_, _, err := w.quickly(ownOf(c, nil), patches)
 	return err == nil
 }
 

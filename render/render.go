@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -13,16 +14,16 @@ import (
 )
 
 // Renderer compiles fleet repos. The zero value is ready.
-type Renderer struct{ readings *readings }
+type Renderer struct{ last *atomic.Pointer[Repo] }
 
-// NewRenderer returns a Renderer that remembers what it read of cluster files and patches
-// when it compiles the next revision, in which few of them differ. What they say depends
-// on their text alone, so it makes no difference but time.
-func NewRenderer() Renderer { return Renderer{&readings{}} }
+// NewRenderer returns a Renderer that takes what is as it was from the revision that it
+// compiled before: files that are the same, and stacks of which all files are. It makes no
+// difference but time and memory.
+func NewRenderer() Renderer { return Renderer{new(atomic.Pointer[Repo])} }
 
 // Compile implements fleet.Renderer.
 func (renderer Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err error) {
-	r := &Repo{tree: tree, stacks: map[string]*stack{}, guard: fleet.DefaultGuard(), texts: renderer.readings.next()}
+	r := &Repo{tree: tree, stacks: map[string]*stack{}, guard: fleet.DefaultGuard(), texts: &memo{}}
 	r.concern = concern{everybody: true, absent: map[string]fleet.Problem{}, stacks: map[string]fleet.Problems{}}
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -31,25 +32,37 @@ func (renderer Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Re
 			repo, err = r, nil
 		}
 	}()
-	spec, problems := readFleet(tree)
-	clusters, more := readClusters(tree, r.texts, &r.concern)
+	earlier := renderer.earlier()
+	r.spec = earlier.specOf(tree)
+	more := r.readClusters(earlier.files)
 	resourceSets, wrong := readResourceSets(tree)
-	r.problems = slices.Concat(problems, more, wrong).Sort()
-	if spec == nil {
-		return r, ctx.Err() // without it no cluster has a place
+	r.problems = slices.Concat(r.spec.problems, more, wrong).Sort()
+	if r.spec.document == nil {
+		r.clusters = nil // without it none has a place
+		return r, ctx.Err()
 	}
-	spec.concerns(problems, &r.concern)
+	r.spec.document.concerns(r.spec.problems, &r.concern)
 	r.concern.everybody = r.concern.everybody || len(wrong.Faults()) > 0 // they are for every new cluster
-	for i := range spec.Spec.Inputs {
-		r.sets = append(r.sets, &spec.Spec.Inputs[i])
-	}
-	for i := range spec.Spec.Rollout.Waves {
-		r.waves = append(r.waves, spec.Spec.Rollout.Waves[i].rule())
-	}
-	r.guard = fleet.Guard(spec.Spec.Guard)
-	r.placement, r.clusters = spec.Spec.Placement, clusters
+	r.sets, r.waves, r.placement = r.spec.sets, r.spec.waves, r.spec.document.Spec.Placement
+	r.guard = fleet.Guard(r.spec.document.Spec.Guard)
 	r.resourceSets = resourceSets
-	return r, r.prepare(ctx)
+	if err := r.prepare(ctx, earlier); err != nil {
+		return r, err
+	}
+	if renderer.last != nil {
+		renderer.last.Store(r)
+	}
+	return r, nil
+}
+
+// earlier is the last revision that was compiled, or an empty one.
+func (renderer Renderer) earlier() *Repo {
+	if renderer.last != nil {
+		if r := renderer.last.Load(); r != nil {
+			return r
+		}
+	}
+	return &Repo{}
 }
 
 // panicked is the problem of a tree on which a library or Tributary itself
@@ -61,6 +74,8 @@ func panicked(file string, reason any) fleet.Problem {
 // Repo is a compiled fleet repo. It implements fleet.Repo.
 type Repo struct {
 	tree         fs.FS
+	spec         *spec
+	files        map[string]*clusterFile // by name
 	sets         []*inputSet
 	placement    []rule
 	guard        fleet.Guard
@@ -68,9 +83,11 @@ type Repo struct {
 	clusters     []fleet.Cluster
 	resourceSets []fleet.Object
 	stacks       map[string]*stack // by stackKey; nil where one cannot be built
+	known        *knowledge        // of its stacks
 	derived      derived           // by stackKey: with components of deltas
-	texts        *memo             // by patchText: what readPatch gave; by clusterText: clusters
+	texts        *memo             // by patchText: what readPatch gave
 	resources    memo              // by resourceText: what readResource gave
+	applied      memo              // by appliedKey: the object after it
 	roots        sync.Map          // by file: what rootsOf gave
 	problems     fleet.Problems
 	concern      concern

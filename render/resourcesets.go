@@ -56,7 +56,7 @@ func (a anything) decodeNode(d *document, path string, n *yaml.Node) {
 func readResourceSets(tree fs.FS) ([]fleet.Object, fleet.Problems) {
 	var sets []fleet.Object
 	first := map[string]string{} // where each stands, by namespace and name
-	problems := eachYAML(tree, resourceSetsDir, func(name string) fleet.Problems {
+	problems := eachYAML(tree, resourceSetsDir, func(name string, _ fs.DirEntry) fleet.Problems {
 		if isKustomization(path.Base(name)) {
 			return nil // kubectl apply -k has it that way
 		}

@@ -17,7 +17,7 @@ func TestAnswerIsItsInputs(t *testing.T) {
 	for seed := range uint64(60) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 11))}
 		files, cluster := g.fleet()
-		rendering, _ := compiled(t, files).Render(cluster, nil)
+		rendering, _ := compiled(t, files).Render(cluster, nil, nil)
 		if rendering == nil {
 			continue
 		}
@@ -27,8 +27,8 @@ func TestAnswerIsItsInputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, set := range rendering.Inputs {
-			if got := written(set.Inputs, identity); !bytes.Equal(got, set.JSON) || set.Count != len(set.Inputs) {
-				t.Fatalf("seed %d: inputs of set %q are\n%s\nwant\n%s", seed, name, got, set.JSON)
+			if got := written(set.Inputs(), identity); !bytes.Equal(got, set.JSON()) || set.Size() != len(got) {
+				t.Fatalf("seed %d: inputs of set %q are\n%s\nwant\n%s", seed, name, got, set.JSON())
 			}
 			checkIDs(t, set)
 		}
@@ -49,15 +49,15 @@ func written(inputs []*fleet.Input, identity []byte) []byte {
 	return append(b, "]}"...)
 }
 
-func checkIDs(t *testing.T, set fleet.InputSet) {
+func checkIDs(t *testing.T, set *fleet.Body) {
 	t.Helper()
 	var answer struct{ Inputs []struct{ ID string } }
-	if err := json.Unmarshal(set.JSON, &answer); err != nil {
+	if err := json.Unmarshal(set.JSON(), &answer); err != nil {
 		t.Fatal(err)
 	}
 	for i, in := range answer.Inputs {
-		if in.ID != set.Inputs[i].ID {
-			t.Errorf("input %d has the id %q and says %q", i, in.ID, set.Inputs[i].ID)
+		if in.ID != set.Inputs()[i].ID {
+			t.Errorf("input %d has the id %q and says %q", i, in.ID, set.Inputs()[i].ID)
 		}
 	}
 }
@@ -82,11 +82,11 @@ spec:
 	})
 	var inputs [][]*fleet.Input
 	for _, c := range repo.Clusters() {
-		rendering, problems := repo.Render(c, nil)
+		rendering, problems := repo.Render(c, nil, nil)
 		if rendering == nil {
 			t.Fatal(problems)
 		}
-		inputs = append(inputs, rendering.Inputs["apps"].Inputs)
+		inputs = append(inputs, rendering.Inputs["apps"].Inputs())
 	}
 	if one, two := inputs[0], inputs[1]; one[0] != two[0] || one[1].Same(two[1]) || !one[0].Same(two[0]) {
 		t.Errorf("inputs = %v and %v, want the first shared and the second not", one, two)

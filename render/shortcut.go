@@ -34,7 +34,7 @@ func independent(o *object) bool { return o.usual && !slices.Contains(named, o.i
 
 // apply returns the objects with a patch applied, and how many it selected.
 // Objects that it deletes are nil. The slice is written to, the objects are not.
-func (r *Repo) apply(objects []*object, p *patch) (int, error) {
+func (w *work) apply(objects []*object, p *patch) (int, error) {
 	if p.whole {
 		return 0, errNoShortcut
 	}
@@ -44,7 +44,7 @@ func (r *Repo) apply(objects []*object, p *patch) (int, error) {
 			if err != nil {
 				return 0, err
 			}
-			if err := r.applyTo(objects, at, p, &p.merges[i]); err != nil {
+			if err := w.applyTo(objects, at, p, &p.merges[i]); err != nil {
 				return 0, err
 			}
 		}
@@ -60,7 +60,7 @@ func (r *Repo) apply(objects []*object, p *patch) (int, error) {
 		if len(p.merges) > 0 {
 			m = &p.merges[0]
 		}
-		if err := r.applyTo(objects, at, p, m); err != nil {
+		if err := w.applyTo(objects, at, p, m); err != nil {
 			return 0, err
 		}
 	}
@@ -69,28 +69,42 @@ func (r *Repo) apply(objects []*object, p *patch) (int, error) {
 
 // applyTo patches one object: on its JSON values where that is exact, else
 // through kustomize's own transformer.
-func (r *Repo) applyTo(objects []*object, at int, p *patch, m *merge) error {
+func (w *work) applyTo(objects []*object, at int, p *patch, m *merge) error {
 	o := objects[at]
 	if !independent(o) {
 		return errNoShortcut
 	}
-	value, err := patched(o, p, m)
-	switch {
-	case err == nil:
-		objects[at], err = r.changed(o, value)
-	case errors.Is(err, errNoShortcut):
-		objects[at], err = r.transformed(o, p)
+	by := any(p)
+	if m != nil {
+		by = m // a patch may have several
 	}
+	after, err := w.applied(by, o, func() (*object, error) {
+		value, err := patched(o, p, m)
+		switch {
+		case err == nil:
+			return w.repo.changed(o, value, func() map[string]any {
+				value, _ := patched(o, p, m) // which it did before
+				return value
+			}), nil
+		case errors.Is(err, errNoShortcut):
+			return w.repo.transformed(o, p)
+		}
+		return nil, err
+	})
 	if err != nil {
 		return fmt.Errorf("does not apply to %s: %w", title(o.id), err)
 	}
+	objects[at] = after
 	return nil
 }
 
 // patched computes the object's new value without kustomize.
 func patched(o *object, p *patch, m *merge) (map[string]any, error) {
 	if m == nil {
-		data, err := p.ops.Apply(o.JSON)
+		if value, ok := plainly(o, p.plain); ok {
+			return value, nil
+		}
+		data, err := p.ops.Apply(o.json())
 		if err != nil {
 			return nil, err
 		}
@@ -103,7 +117,21 @@ func patched(o *object, p *patch, m *merge) (map[string]any, error) {
 	if !m.plain || (m.lists && !o.unknown) {
 		return nil, errNoShortcut
 	}
-	return merged(o.value, m.value)
+	return merged(o.values(), m.value)
+}
+
+// plainly applies operations that set or remove keys.
+func plainly(o *object, operations []operation) (value map[string]any, ok bool) {
+	if len(operations) == 0 {
+		return nil, false
+	}
+	value = o.floats()
+	for _, op := range operations {
+		if value, ok = op.apply(value); !ok {
+			return nil, false
+		}
+	}
+	return value, true
 }
 
 // merged is the strategic merge of a plain patch into a copy of base. Without
@@ -157,11 +185,11 @@ func (r *Repo) transformed(o *object, p *patch) (out *object, err error) {
 	if p.target == nil && len(p.merges) > 1 {
 		return nil, errNoShortcut // the others would not find their objects
 	}
+	text, err := blockStyle(o.json())
+	if err != nil {
+		return nil, err
+	}
 	err = withKustomize(func() error {
-		text, err := blockStyle(o.JSON)
-		if err != nil {
-			return err
-		}
 		all, err := newResources().NewResMapFromBytes(text)
 		if err != nil {
 			return err
@@ -209,7 +237,7 @@ func (r *Repo) wholly(s *stack, resources []part, patches []*patch) (out []*obje
 		list = append(list, p.kustomize)
 	}
 	err = withKustomize(func() error {
-		m, err := build(layer(s.yaml, texts, list), layerDir)
+		m, err := build(layer(s.yaml(), texts, list), layerDir)
 		if err != nil {
 			return err
 		}

@@ -17,14 +17,15 @@ type site struct {
 }
 
 // prepare builds the stacks of all clusters, each once.
-func (r *Repo) prepare(ctx context.Context) error {
+func (r *Repo) prepare(ctx context.Context, earlier *Repo) error {
 	sites := r.survey()
+	known := r.knowledgeOf(earlier)
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0)) // kustomize builds one at a time, and what it built is read meanwhile
-	for _, s := range sites {
+	for key, s := range sites {
 		group.Go(func() error {
 			if len(s.problems) == 0 && ctx.Err() == nil {
-				s.try(func() { s.stack, s.problems = r.raise(s.stack) })
+				s.try(func() { s.stack, s.problems = r.raise(s.stack, known, earlier.stacks[key]) })
 			}
 			return ctx.Err()
 		})

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
@@ -20,12 +19,10 @@ import (
 // components. It is built once and shared by all clusters placed on it.
 type stack struct {
 	placement fleet.Placement
-	vetting   *vetting // what its kustomizations were vetted by; only read from now on
-	// yaml is the build, as kustomize writes it.
-	yaml []byte
-	// objects are what a cluster without resources and patches of its own has:
-	// the build, built once more, which is what every cluster goes through.
-	objects []*object
+	vetting   *vetting        // what its kustomizations were vetted by; only read from now on
+	read      *trace          // what the build read
+	asked     map[string]bool // which kustomizations the build asked for, and whether they are sound
+	*built
 
 	origins sync.Once
 	files   map[string]string // where objects come from, by id
@@ -37,12 +34,12 @@ func stackKey(p fleet.Placement) string {
 }
 
 // buildStack vets and builds a placement; the stack is nil where it has a problem.
-func (r *Repo) buildStack(p fleet.Placement, v *vetting) (*stack, fleet.Problems) {
+func (r *Repo) buildStack(p fleet.Placement, v *vetting, known *knowledge) (*stack, fleet.Problems) {
 	s, problems := r.vet(p, v)
 	if s == nil {
 		return nil, problems
 	}
-	return r.raise(s)
+	return r.raise(s, known, nil)
 }
 
 // vet returns the stack of a placement as it is before it is built; nil where it must
@@ -51,13 +48,26 @@ func (r *Repo) vet(p fleet.Placement, v *vetting) (*stack, fleet.Problems) {
 	if sound, problems := v.placement(p); !sound {
 		return nil, append(r.misplaced(p), problems...).Sort()
 	}
-	return &stack{placement: p, vetting: v}, nil
+	return &stack{placement: p, vetting: v, asked: map[string]bool{}}, nil
 }
 
-// raise builds a stack that has been vetted.
-func (r *Repo) raise(s *stack) (*stack, fleet.Problems) {
+// raise builds a stack that has been vetted, or finds that it is as it was in an earlier
+// revision.
+func (r *Repo) raise(s *stack, known *knowledge, earlier *stack) (*stack, fleet.Problems) {
+	if earlier != nil && known.spec == r.spec && s.wouldBe(earlier) {
+		s.read, s.asked, s.built = earlier.read, earlier.asked, earlier.built
+		return s, nil
+	}
+	s.read = newTrace(s.vetting.tree)
 	f := s.kustomization()
-	err := r.fill(s, f)
+	f.tree, f.vetted = s.read, s.isSound
+	var err error
+	if s.built, err = r.finish(f, known); err == nil {
+		for n, set := range r.sets {
+			s.answers = append(s.answers, r.answer(set, n, s))
+		}
+	}
+	s.read.tree = nil
 	switch {
 	case err == nil:
 		return s, nil
@@ -67,32 +77,20 @@ func (r *Repo) raise(s *stack) (*stack, fleet.Problems) {
 	return nil, fleet.Problems{{File: s.placement.Overlay, Message: buildMessage(s.placement, err)}}
 }
 
-// fill builds, with kustomize to itself no longer than that takes: writing out and
-// reading what it built take as long, and need nothing that kustomize shares.
-func (r *Repo) fill(s *stack, f *filesystem) error {
-	var m resmap.ResMap
-	err := withKustomize(func() (err error) {
-		m, err = build(f, stackDir)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if s.yaml, err = m.AsYaml(); err != nil || m.Size() == 0 {
-		return err
-	}
-	var found []identified
-	err = withKustomize(func() error {
-		m, err := build(layer(s.yaml, nil, nil), layerDir)
-		if err == nil {
-			found = identify(m)
+// isSound is the vetting's, and notes what it said.
+func (s *stack) isSound(dir string) bool {
+	s.asked[dir] = s.vetting.isSound(dir)
+	return s.asked[dir]
+}
+
+// wouldBe tells whether a build of the stack would read what that of another one did.
+func (s *stack) wouldBe(earlier *stack) bool {
+	for dir, sound := range earlier.asked {
+		if s.vetting.isSound(dir) != sound {
+			return false
 		}
-		return err
-	})
-	if err == nil {
-		s.objects, err = r.read(found)
 	}
-	return err
+	return earlier.read.holds(s.vetting.tree)
 }
 
 const stackDir = "/stack"

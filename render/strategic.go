@@ -56,7 +56,7 @@ func (r *Repo) strategic(o fleet.Object, whole string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	built, err := r.wholly(&stack{yaml: text}, nil, []*patch{p})
+	built, err := r.wholly(&stack{built: &built{texts: [][]byte{text}}}, nil, []*patch{p})
 	if err != nil {
 		return nil, err
 	}
@@ -65,13 +65,13 @@ func (r *Repo) strategic(o fleet.Object, whole string) ([]byte, error) {
 		return nil, fmt.Errorf("takes %s away; to do that, DELETE the object", name)
 	}
 	after := built[0]
-	if changed := identityChange(before, after.value); changed != "" {
+	if changed := identityChange(before, after.values()); changed != "" {
 		return nil, fmt.Errorf("must not change %s of %s, which makes it another object", changed, name)
 	}
-	if at := directiveIn(after.value); at != "" {
+	if at := directiveIn(after.values()); at != "" {
 		return nil, fmt.Errorf("%s: %s", at, leftStanding)
 	}
-	return after.JSON, nil
+	return after.json(), nil
 }
 
 // complete returns the patch as text with what the object is called, and notes

@@ -20,7 +20,7 @@ func TestStrategicMergeIsKustomizes(t *testing.T) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 10))}
 		files, _ := g.fleet()
 		repo := compiled(t, files)
-		rendering, problems := repo.Render(fleet.Cluster{Name: "c"}, nil)
+		rendering, problems := repo.Render(fleet.Cluster{Name: "c"}, nil, nil)
 		if rendering == nil {
 			if strings.Contains(problems.Error(), "beyond") {
 				continue
@@ -31,7 +31,7 @@ func TestStrategicMergeIsKustomizes(t *testing.T) {
 		if g.chance(60) {
 			patch = g.builtin()
 		}
-		for _, o := range rendering.Objects {
+		for _, o := range rendering.Objects() {
 			got, err := repo.StrategicMerge(o, []byte(patch))
 			want := mergedByKrusty(t, o, patch)
 			if want == "" && err == nil || want != "" && string(got) != want {

@@ -24,9 +24,13 @@ var (
 // write sends body in the form that the client takes, or 304 where it has that
 // already, and returns the status.
 func write(w http.ResponseWriter, r *http.Request, contentType []string, body *fleet.Body, of stamp) int {
-	payload, tag, packed := body.JSON, body.ETag, false
-	if takesGzip(r.Header["Accept-Encoding"]) {
-		payload, tag, packed = body.Gzip(), body.GzipETag, true
+	var payload []byte
+	var tag string
+	packed := takesGzip(r.Header["Accept-Encoding"])
+	if packed {
+		payload, tag = body.Gzip(), body.GzipETag()
+	} else {
+		payload, tag = body.JSON(), body.ETag()
 	}
 	known, matches := match(r.Header["If-None-Match"], tag, body)
 	if matches {

@@ -118,7 +118,7 @@ func (r *repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
 
 func (r *repo) Waves() []fleet.WaveRule { return nil }
 
-func (r *repo) Render(c fleet.Cluster, _ []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
+func (r *repo) Render(c fleet.Cluster, _ []*fleet.Delta, _ *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	if r.renderer.panics.Load() {
 		panic("told to")
 	}
@@ -133,29 +133,55 @@ func (r *repo) Render(c fleet.Cluster, _ []*fleet.Delta) (*fleet.Rendering, flee
 func (m member) render() *fleet.Rendering {
 	out := &fleet.Rendering{
 		Placement: fleet.Placement{Overlay: "overlays/" + m.Cluster.Labels["environment"], Components: m.Cluster.Components},
-		Inputs:    map[string]fleet.InputSet{},
+		Inputs:    map[string]*fleet.Body{},
 	}
+	identity, _ := json.Marshal(m.Cluster.Identity())
 	for set, inputs := range m.Inputs {
+		var answer []*fleet.Input
 		for i := range inputs {
 			inputs[i] = maps.Clone(inputs[i])
-			inputs[i]["cluster"] = m.Cluster.Identity()
 			if m.Padding > 0 {
 				inputs[i]["padding"] = strings.Repeat("x", m.Padding)
 			}
+			answer = append(answer, inputOf(inputs[i]))
 		}
-		text, _ := json.Marshal(map[string]any{"inputs": inputs})
-		out.Inputs[set] = fleet.InputSet{Count: len(inputs), JSON: text}
+		out.Inputs[set] = fleet.NewAnswer(answer, identity)
 	}
+	var all objects
 	for _, o := range m.Objects {
 		text, _ := json.Marshal(o)
 		metadata := o["metadata"].(map[string]any)
 		namespace, _ := metadata["namespace"].(string)
-		out.Objects = append(out.Objects, fleet.Object{
+		all = append(all, fleet.Object{
 			APIVersion: o["apiVersion"].(string), Kind: o["kind"].(string),
 			Namespace: namespace, Name: metadata["name"].(string), JSON: text,
 		})
 	}
+	out.Made = all
 	return out
+}
+
+// objects are those that a cluster is rendered to.
+type objects []fleet.Object
+
+func (o objects) Objects() []fleet.Object { return o }
+
+// inputOf is an input as the renderer has it: what stands before the cluster's block, and
+// what after.
+func inputOf(values map[string]any) *fleet.Input {
+	in := &fleet.Input{ID: values["id"].(string)}
+	head, tail := map[string]any{}, map[string]any{}
+	for key, value := range values {
+		if key < "cluster" {
+			head[key] = value
+		} else {
+			tail[key] = value
+		}
+	}
+	in.Head, _ = json.Marshal(head)
+	in.Tail, _ = json.Marshal(tail)
+	in.Head, in.Tail = in.Head[1:len(in.Head)-1], in.Tail[1:len(in.Tail)-1]
+	return in
 }
 
 // acme is a small fleet whose every input says which revision it is of.

@@ -57,7 +57,7 @@ func match(header []string, own string, body *fleet.Body) (tag string, matches b
 			return own, true
 		}
 		for tag, rest := nextTag(line); tag != ""; tag, rest = nextTag(rest) {
-			if tag == body.ETag || tag == body.GzipETag {
+			if tag == body.ETag() || tag == body.GzipETag() {
 				return tag, true
 			}
 		}

@@ -106,9 +106,9 @@ func TestAnswersAreOfOneReleaseWhileReleasesSwap(t *testing.T) {
 	var tags sync.Map // by revision and whether compressed; known before anyone can see it
 	release := func(r string) {
 		content := acme(r)
-		body := fleet.NewBody(content.Members[1].render().Inputs["platform-components"].JSON)
-		tags.Store(polled{r, false}, body.ETag)
-		tags.Store(polled{r, true}, body.GzipETag)
+		body := fleet.NewBody(content.Members[1].render().Inputs["platform-components"].JSON())
+		tags.Store(polled{r, false}, body.ETag())
+		tags.Store(polled{r, true}, body.GzipETag())
 		from.set(r, acme(r), nil)
 		eventually(t, func() bool {
 			view, err := h.fleet.View()

@@ -88,7 +88,7 @@ func names(header []string, body *fleet.Body) bool {
 	}
 	for _, line := range header {
 		for tag := range strings.SplitSeq(line, ",") {
-			if tag = strings.TrimSpace(tag); tag == "*" || tag == body.ETag || tag == body.GzipETag {
+			if tag = strings.TrimSpace(tag); tag == "*" || tag == body.ETag() || tag == body.GzipETag() {
 				return true
 			}
 		}
@@ -141,6 +141,6 @@ func (s *Server) changed(w http.ResponseWriter, status int, v any, generation in
 	h.Set("Cache-Control", "no-store")
 	h.Set("Tributary-Generation", fmt.Sprint(generation))
 	w.WriteHeader(status)
-	_, _ = w.Write(body.JSON) // a client that went away needs no answer
+	_, _ = w.Write(body.JSON()) // a client that went away needs no answer
 	return nil
 }

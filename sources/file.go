@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path"
 	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
 )
 
 var (
@@ -41,7 +43,10 @@ func (i info) Name() string      { return i.name }
 func (i info) Size() int64       { return int64(len(i.node.data)) }
 func (i info) Mode() fs.FileMode { return i.node.mode }
 func (i info) IsDir() bool       { return i.node.mode.IsDir() }
-func (i info) Sys() any          { return nil }
+
+// Sys stands for the content, which trees share where it is the same.
+func (i info) Sys() any { return fleet.ContentOf(i.node.data) }
+
 
 // ModTime is zero, because a revision must not depend on when it was fetched.
 func (i info) ModTime() time.Time { return time.Time{} }

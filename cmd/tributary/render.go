@@ -102,7 +102,7 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 		fmt.Fprintf(stderr, "tributary: warning: %s: %s: is left out: %s\n", orphan.Delta, orphan.Field, orphan.Reason)
 	}
 	if o.objects {
-		return printObjects(w, rendering.Objects, o.output)
+		return printObjects(w, rendering.Objects(), o.output)
 	}
 	return printInputs(w, rendering, o)
 }
@@ -131,7 +131,7 @@ func one(repo fleet.Repo, c fleet.Cluster, deltas []*fleet.Delta) (*fleet.Render
 	if err != nil {
 		return nil, nil, err
 	}
-	rendering, problems := repo.Render(c, own)
+	rendering, problems := repo.Render(c, own, nil)
 	if rendering == nil && repo.Failed() { // what it lacks may follow from that
 		problems = append(problems, repo.Problems()...).Sort()
 	}
@@ -144,11 +144,11 @@ func printInputs(w io.Writer, r *fleet.Rendering, o renderOptions) error {
 		if !ok {
 			return fmt.Errorf("input set %q: %w in fleet.yaml", o.set, fleet.ErrNotFound)
 		}
-		return printDocument(w, set.JSON, o.output)
+		return printDocument(w, set.JSON(), o.output)
 	}
 	all := map[string]json.RawMessage{}
 	for name, set := range r.Inputs {
-		all[name] = set.JSON
+		all[name] = set.JSON()
 	}
 	var b bytes.Buffer
 	if err := printJSON(&b, all); err != nil {

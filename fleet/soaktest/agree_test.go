@@ -32,7 +32,7 @@ func TestModelAgreesWithRendering(t *testing.T) {
 			t.Errorf("%s: %d broken of %d, want %d", did, len(r.Broken()), len(r.Clusters()), broken)
 		}
 		for _, one := range r.Clusters() {
-			rendering, problems := r.Render(one, nil)
+			rendering, problems := r.Render(one, nil, nil)
 			s := subject{name: one.Name, labels: c.clusters[one.Name].labels, patch: c.clusters[one.Name].patch}
 			want := c.render(s, nil)
 			if (rendering == nil) != (len(want.faults) > 0) {
@@ -42,7 +42,7 @@ func TestModelAgreesWithRendering(t *testing.T) {
 				continue
 			}
 			for _, set := range everySet {
-				if got := string(rendering.Inputs[set].JSON); got != want.answer(s, set) {
+				if got := string(rendering.Inputs[set].JSON()); got != want.answer(s, set) {
 					t.Fatalf("%s: %s of %s is\n%s\nwant\n%s", did, set, one.Name, got, want.answer(s, set))
 				}
 			}

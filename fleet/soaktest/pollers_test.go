@@ -78,7 +78,7 @@ func answerOf(m *fleet.Member, set string) (string, error) {
 	body, err := m.Inputs(set)
 	switch {
 	case err == nil:
-		return string(body.JSON), nil
+		return string(body.JSON()), nil
 	case errors.Is(err, fleet.ErrNotFound), errors.Is(err, fleet.ErrNotReady):
 		return nothing, nil
 	}
