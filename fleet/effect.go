@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -121,13 +122,14 @@ func (*GuardError) Is(target error) bool { return target == ErrGuarded }
 func impactOf(all []memberEffect) *Impact {
 	i := &Impact{Clusters: len(all)}
 	groups := map[string]int{}
+	var key []byte
 	for _, e := range all {
 		i.count(e.group.Changes)
-		key := string(encode(e.group))
-		at, there := groups[key]
+		key = e.group.appendKey(key[:0])
+		at, there := groups[string(key)]
 		if !there {
 			at = len(i.Groups)
-			groups[key] = at
+			groups[string(key)] = at
 			i.Groups = append(i.Groups, e.group)
 		}
 		i.Groups[at].Clusters = append(i.Groups[at].Clusters, e.cluster)
@@ -136,6 +138,30 @@ func impactOf(all []memberEffect) *Impact {
 		return cmp.Or(cmp.Compare(b.lost(), a.lost()), cmp.Compare(len(b.Clusters), len(a.Clusters)), cmp.Compare(a.Clusters[0], b.Clusters[0]))
 	})
 	return i
+}
+
+// appendKey appends what tells the group from others with other changes.
+func (g *ImpactGroup) appendKey(b []byte) []byte {
+	add := func(text string) { b = append(append(strconv.AppendInt(b, int64(len(text)), 10), ' '), text...) }
+	for _, c := range g.Changes {
+		add(c.Set)
+		add(c.ID)
+		add(string(c.Effect))
+		add(c.To)
+		b = append(strconv.AppendInt(b, int64(len(c.Fields)), 10), ' ')
+		for _, f := range c.Fields {
+			add(f.Path)
+			add(string(f.Before))
+			add(string(f.After))
+		}
+	}
+	for _, names := range [][]string{g.Vanished, g.Emptied, g.Orphaned} {
+		b = append(b, '|')
+		for _, name := range names {
+			add(name)
+		}
+	}
+	return b
 }
 
 func (i *Impact) count(changes []InputEffect) {

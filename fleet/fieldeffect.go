@@ -16,14 +16,9 @@ func (d *differ) fieldsOf(a, b *Input, renamed []FieldEffect) ([]FieldEffect, er
 	}
 	found, known := d.memo[inputs{a, b}]
 	if !known {
-		var x, y map[string]any
-		if err := json.Unmarshal(a.AppendTo(nil, []byte("0")), &x); err != nil {
+		if err := d.walk("", a.AppendTo(nil, []byte("0")), b.AppendTo(nil, []byte("0")), &found); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(b.AppendTo(nil, []byte("0")), &y); err != nil {
-			return nil, err
-		}
-		d.walk("", x, y, &found)
 		d.memo[inputs{a, b}] = found
 	}
 	if len(renamed) == 0 {
@@ -34,41 +29,80 @@ func (d *differ) fieldsOf(a, b *Input, renamed []FieldEffect) ([]FieldEffect, er
 	return all, nil
 }
 
-// walk compares two values, fields by name and lists by place.
-func (d *differ) walk(path string, a, b any, found *[]FieldEffect) {
-	if x, is := a.(map[string]any); is {
-		if y, is := b.(map[string]any); is {
-			for _, key := range keysOf(x, y) {
-				d.walkField(joined(path, key), x, y, key, found)
-			}
-			return
+// walk compares two values, fields by name and lists by place. What is the same text is
+// not read, which is nearly all of most inputs.
+func (d *differ) walk(path string, a, b []byte, found *[]FieldEffect) error {
+	switch {
+	case bytes.Equal(a, b):
+		return nil
+	case a[0] == '{' && b[0] == '{':
+		return d.walkFields(path, a, b, found)
+	case a[0] == '[' && b[0] == '[':
+		x, y := elementsOf(a), elementsOf(b)
+		if len(x) != len(y) {
+			break
 		}
-	}
-	if x, is := a.([]any); is {
-		if y, is := b.([]any); is && len(x) == len(y) {
-			for i := range x {
-				d.walk(fmt.Sprintf("%s[%d]", path, i), x[i], y[i], found)
+		for i := range x {
+			if err := d.walk(fmt.Sprintf("%s[%d]", path, i), x[i], y[i], found); err != nil {
+				return err
 			}
-			return
 		}
+		return nil
 	}
-	before, after := encode(a), encode(b)
-	if !bytes.Equal(before, after) {
+	before, err := plainly(a)
+	if err != nil {
+		return err
+	}
+	after, err := plainly(b)
+	if err == nil && !bytes.Equal(before, after) {
 		d.note(path, before, after, found)
 	}
+	return err
 }
 
-func (d *differ) walkField(path string, x, y map[string]any, key string, found *[]FieldEffect) {
-	a, had := x[key]
-	b, has := y[key]
-	switch {
-	case had && has:
-		d.walk(path, a, b, found)
-	case had:
-		d.note(path, encode(a), nil, found)
-	default:
-		d.note(path, nil, encode(b), found)
+func (d *differ) walkFields(path string, a, b []byte, found *[]FieldEffect) error {
+	x, err := fieldsIn(a)
+	if err != nil {
+		return err
 	}
+	y, err := fieldsIn(b)
+	if err != nil {
+		return err
+	}
+	for len(x)+len(y) > 0 {
+		switch {
+		case len(y) == 0 || len(x) > 0 && x[0].key < y[0].key:
+			var before []byte
+			if before, err = plainly(x[0].value); err == nil {
+				d.note(joined(path, x[0].key), before, nil, found)
+			}
+			x = x[1:]
+		case len(x) == 0 || y[0].key < x[0].key:
+			var after []byte
+			if after, err = plainly(y[0].value); err == nil {
+				d.note(joined(path, y[0].key), nil, after, found)
+			}
+			y = y[1:]
+		default:
+			if !bytes.Equal(x[0].value, y[0].value) {
+				err = d.walk(joined(path, x[0].key), x[0].value, y[0].value, found)
+			}
+			x, y = x[1:], y[1:]
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plainly is a value as encoding/json writes it, so that 1.0 is 1.
+func plainly(text []byte) ([]byte, error) {
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		return nil, err
+	}
+	return encode(v), nil
 }
 
 func (d *differ) note(path string, before, after []byte, found *[]FieldEffect) {
@@ -88,18 +122,4 @@ func joined(path, key string) string {
 		return key
 	}
 	return path + "." + key
-}
-
-func keysOf(a, b map[string]any) []string {
-	keys := make([]string, 0, len(a)+len(b))
-	for key := range a {
-		keys = append(keys, key)
-	}
-	for key := range b {
-		if _, there := a[key]; !there {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
 }

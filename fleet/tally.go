@@ -1,10 +1,7 @@
 package fleet
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
-	"reflect"
 	"runtime"
 	"slices"
 
@@ -54,22 +51,28 @@ type pair struct {
 	before, after *Member
 }
 
-// pairsOf are the clusters that are not the same in both views.
+// pairsOf are the clusters that are not the same in both views, sorted by name, as the
+// members of both are.
 func pairsOf(before, after *View) []pair {
-	var pairs []pair
-	for _, m := range after.members {
-		if old := before.named(m.Cluster.Name); old != m {
-			pairs = append(pairs, pair{m.Cluster.Name, old, m})
-		}
-	}
+	var old []*Member
 	if before != nil {
-		for _, m := range before.members {
-			if after.named(m.Cluster.Name) == nil {
-				pairs = append(pairs, pair{m.Cluster.Name, m, nil})
-			}
+		old = before.members
+	}
+	var pairs []pair
+	for now := after.members; len(old)+len(now) > 0; {
+		var p pair
+		switch {
+		case len(now) == 0 || len(old) > 0 && old[0].Cluster.Name < now[0].Cluster.Name:
+			p, old = pair{old[0].Cluster.Name, old[0], nil}, old[1:]
+		case len(old) == 0 || now[0].Cluster.Name < old[0].Cluster.Name:
+			p, now = pair{now[0].Cluster.Name, nil, now[0]}, now[1:]
+		default:
+			p, old, now = pair{now[0].Cluster.Name, old[0], now[0]}, old[1:], now[1:]
+		}
+		if p.before != p.after {
+			pairs = append(pairs, p)
 		}
 	}
-	slices.SortFunc(pairs, func(a, b pair) int { return cmp.Compare(a.name, b.name) })
 	return pairs
 }
 
@@ -140,18 +143,19 @@ func (d *differ) set(name string, a, b []*Input, renamed []FieldEffect) (found [
 
 // identity are the fields in which two clusters differ in what each input says of them.
 func (d *differ) identity(p pair) (found []FieldEffect) {
-	if p.before == nil || p.after == nil || reflect.DeepEqual(p.before.Cluster.Identity(), p.after.Cluster.Identity()) {
+	if p.before == nil || p.after == nil || p.before.Cluster.SameIdentity(p.after.Cluster) {
 		return nil
 	}
-	var a, b any
-	_ = json.Unmarshal(encode(p.before.Cluster.Identity()), &a) // what was encoded just now
-	_ = json.Unmarshal(encode(p.after.Cluster.Identity()), &b)
-	d.walk("cluster", a, b, &found)
+	_ = d.walk("cluster", encode(p.before.Cluster.Identity()), encode(p.after.Cluster.Identity()), &found) // what was encoded just now
 	return found
 }
 
 // pairMoves makes one of an input that is removed from a set and added to another.
 func pairMoves(changes []InputEffect) []InputEffect {
+	is := func(e Effect) func(c InputEffect) bool { return func(c InputEffect) bool { return c.Effect == e } }
+	if !slices.ContainsFunc(changes, is(Added)) || !slices.ContainsFunc(changes, is(Removed)) {
+		return changes
+	}
 	added := map[string]int{}
 	for i, c := range changes {
 		if c.Effect == Added {
