@@ -37,8 +37,8 @@ type Store interface {
 	Releases(ctx context.Context, q ReleaseQuery) ([]Release, error)
 	// Release returns one by its ID, with the groups of its impact, or an ErrNotFound.
 	Release(ctx context.Context, id string) (*Release, error)
-	// SaveSnapshot keeps a packed snapshot by its digest; one that is there
-	// already is kept as it is. Until it is part of a release that goes live it is
+	// SaveSnapshot keeps a packed snapshot by its digest, and those of its parts that are
+	// not there yet; one that is there already is kept as it is. Until it is part of a release that goes live it is
 	// kept for an hour at least.
 	SaveSnapshot(ctx context.Context, p *Packed) error
 	// Snapshot returns a packed snapshot, or an ErrNotFound.
@@ -141,6 +141,16 @@ type ChangeQuery struct {
 // Packed is a snapshot's tree as bytes, which say the same for the same tree.
 type Packed struct {
 	// Digest is sha256:<64 hex> of what the tree holds.
+	Digest string
+	Data   []byte
+	// Parts are what Data needs beside itself. Snapshots that are nearly the same have
+	// nearly all of them in common, and a store keeps each once.
+	Parts []PackedPart
+}
+
+// PackedPart is a part of packed snapshots.
+type PackedPart struct {
+	// Digest is sha256:<64 hex> of what it holds.
 	Digest string
 	Data   []byte
 }

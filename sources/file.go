@@ -47,7 +47,6 @@ func (i info) IsDir() bool       { return i.node.mode.IsDir() }
 // Sys stands for the content, which trees share where it is the same.
 func (i info) Sys() any { return fleet.ContentOf(i.node.data) }
 
-
 // ModTime is zero, because a revision must not depend on when it was fetched.
 func (i info) ModTime() time.Time { return time.Time{} }
 

@@ -4,7 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -20,120 +19,93 @@ import (
 // Archive is a fleet.Archive. What it makes of a tree is for itself to read, by
 // any later version: unlike what Push makes, links stay links, and names may be
 // such that not every machine could have them. A submodule leaves nothing behind.
-type Archive struct{}
+// The zero value is ready.
+type Archive struct{ last *lastPacked }
 
-// Pack implements fleet.Archive: a tar compressed with zstd, with the digest of
-// the tar.
-func (Archive) Pack(ctx context.Context, tree fs.FS) (*fleet.Packed, error) {
-	var data bytes.Buffer
-	zip, err := zstd.NewWriter(&data, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
-	if err != nil {
+// NewArchive returns an Archive that remembers what it packed last, so that of a tree
+// which is nearly the same only what is another is packed again.
+func NewArchive() Archive { return Archive{&lastPacked{}} }
+
+// Pack implements fleet.Archive: a list of the digests of parts, with its own digest.
+// Each part is a tar of some files, compressed with zstd, with the digest of the tar.
+func (a Archive) Pack(ctx context.Context, tree fs.FS) (*fleet.Packed, error) {
+	l := &lister{ctx: ctx, tree: tree}
+	if err := l.children("."); err != nil {
 		return nil, err
 	}
-	sum := sha256.New()
-	p := &packer{ctx, tree, tar.NewWriter(io.MultiWriter(sum, zip))}
-	if err := p.children("."); err != nil {
-		return nil, err
-	}
-	if err := errors.Join(p.tar.Close(), zip.Close()); err != nil {
-		return nil, err
-	}
-	return &fleet.Packed{Digest: digest.NewDigest(digest.SHA256, sum).String(), Data: data.Bytes()}, nil
-}
-
-type packer struct {
-	ctx  context.Context
-	tree fs.FS
-	tar  *tar.Writer
-}
-
-// children writes what is in a directory. Directories themselves are no more than
-// the names of what is in them, as in Git.
-func (p *packer) children(directory string) error {
-	list, err := fs.ReadDir(p.tree, directory)
-	if err != nil {
-		return err
-	}
-	for _, entry := range list {
-		if err := p.ctx.Err(); err != nil {
-			return err
+	parts := l.parts()
+	a.last.share(parts)
+	p := &fleet.Packed{Data: []byte(listMagic)}
+	for _, part := range parts {
+		if err := part.pack(ctx, tree); err != nil {
+			return nil, err
 		}
-		if err := p.entry(path.Join(directory, entry.Name()), entry.Type()); err != nil {
-			return err
-		}
+		p.Data = fmt.Appendln(p.Data, part.packed.Digest)
+		p.Parts = append(p.Parts, part.packed)
 	}
-	return nil
+	p.Digest = digest.FromBytes(p.Data).String()
+	a.last.keep(parts)
+	return p, nil
 }
 
-func (p *packer) entry(name string, mode fs.FileMode) error {
-	switch {
-	case mode&fs.ModeIrregular != 0:
-		return nil
-	case mode.IsDir():
-		return p.children(name)
-	case mode&fs.ModeSymlink != 0:
-		target, err := fs.ReadLink(p.tree, name)
-		if err != nil {
-			return err
-		}
-		return p.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777})
-	}
-	return p.file(name)
-}
-
-func (p *packer) file(name string) error {
-	data, mode, err := readForPacking(p.tree, name)
-	if err != nil {
-		return err
-	}
-	if err := p.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(mode.Perm()), Size: int64(len(data))}); err != nil {
-		return err
-	}
-	_, err = p.tar.Write(data)
-	return err
-}
-
-// readForPacking also reads what may not be opened, such as a pointer of Git LFS.
-func readForPacking(from fs.FS, name string) ([]byte, fs.FileMode, error) {
-	if t, ok := from.(*tree); ok {
-		n, err := t.findLink("pack", name)
-		if err != nil {
-			return nil, 0, err
-		}
-		return n.data, n.mode, nil
-	}
-	info, err := fs.Stat(from, name)
-	if err != nil {
-		return nil, 0, err
-	}
-	data, err := fs.ReadFile(from, name)
-	return data, info.Mode(), err
-}
+// listMagic is the first line of a list of parts. Before there were parts the data was a
+// compressed tar of the whole tree, which begins otherwise.
+const listMagic = "tributary parts 1\n"
 
 // Unpack implements fleet.Archive.
 func (Archive) Unpack(ctx context.Context, p *fleet.Packed) (fs.FS, error) {
-	unzip, err := zstd.NewReader(bytes.NewReader(p.Data), zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		return nil, err
-	}
-	defer unzip.Close()
-	sum := sha256.New()
-	whole := io.TeeReader(unzip, sum)
 	u := unpacker{".": nil}
-	if err := u.read(ctx, tar.NewReader(whole)); err != nil {
+	if err := u.packed(ctx, p); err != nil {
 		return nil, fmt.Errorf("packed snapshot %s: %w", p.Digest, err)
-	}
-	if _, err := io.Copy(io.Discard, whole); err != nil {
-		return nil, fmt.Errorf("packed snapshot %s: %w", p.Digest, err)
-	}
-	if found := digest.NewDigest(digest.SHA256, sum).String(); found != p.Digest {
-		return nil, fmt.Errorf("packed snapshot %s: holds %s; the store has been damaged", p.Digest, found)
 	}
 	root, err := u.directory(".")
 	if err != nil {
 		return nil, err
 	}
 	return &tree{root}, nil
+}
+
+// packed reads a snapshot: all its parts, or the one archive that it once was.
+func (u unpacker) packed(ctx context.Context, p *fleet.Packed) error {
+	list, isList := bytes.CutPrefix(p.Data, []byte(listMagic))
+	if !isList {
+		return u.archive(ctx, fleet.PackedPart{Digest: p.Digest, Data: p.Data})
+	}
+	if found := digest.FromBytes(p.Data).String(); found != p.Digest {
+		return fmt.Errorf("holds %s; the store has been damaged", found)
+	}
+	var listed []byte
+	for _, part := range p.Parts {
+		listed = fmt.Appendln(listed, part.Digest)
+		if err := u.archive(ctx, part); err != nil {
+			return fmt.Errorf("part %s: %w", part.Digest, err)
+		}
+	}
+	if !bytes.Equal(listed, list) {
+		return errors.New("has other parts than it says; the store has been damaged")
+	}
+	return nil
+}
+
+// archive reads a compressed tar, which must be that of the digest.
+func (u unpacker) archive(ctx context.Context, part fleet.PackedPart) error {
+	unzip, err := zstd.NewReader(bytes.NewReader(part.Data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+	if err != nil {
+		return err
+	}
+	defer unzip.Close()
+	sum := digest.SHA256.Hash()
+	whole := io.TeeReader(unzip, sum)
+	if err := u.read(ctx, tar.NewReader(whole)); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, whole); err != nil {
+		return err
+	}
+	if found := digest.NewDigest(digest.SHA256, sum).String(); found != part.Digest {
+		return fmt.Errorf("holds %s; the store has been damaged", found)
+	}
+	return nil
 }
 
 // unpacker has what lies in each directory, by its path.

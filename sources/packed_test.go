@@ -2,7 +2,9 @@ package sources_test
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -40,7 +42,7 @@ func TestPackedTreeIsTheSameTree(t *testing.T) {
 			}
 		}
 		wantUnreadable(t, again, "out", "leads out of the fleet repo")
-		if twice := pack(t, again); twice.Digest != packed.Digest || !bytes.Equal(twice.Data, packed.Data) {
+		if twice := pack(t, again); twice.Digest != packed.Digest || !bytes.Equal(twice.Data, packed.Data) || !reflect.DeepEqual(twice.Parts, packed.Parts) {
 			t.Errorf("packed again it is %s, want %s and the same bytes", twice.Digest, packed.Digest)
 		}
 	})
@@ -70,7 +72,67 @@ func TestPackedTreeThatWasDamagedIsRefused(t *testing.T) {
 			wantContents(t, tree, files) // Only what says nothing was hit.
 		}
 	}
+	for at := range packed.Parts[0].Data {
+		part := fleet.PackedPart{Digest: packed.Parts[0].Digest, Data: bytes.Clone(packed.Parts[0].Data)}
+		part.Data[at] ^= 0x10
+		tree, err := sources.Archive{}.Unpack(deadline(t), &fleet.Packed{Digest: packed.Digest, Data: packed.Data, Parts: []fleet.PackedPart{part}})
+		if err == nil {
+			wantContents(t, tree, files)
+		}
+	}
+	_, err := sources.Archive{}.Unpack(deadline(t), &fleet.Packed{Digest: packed.Digest, Data: packed.Data})
+	wantText(t, err, packed.Digest, "other parts than it says")
 	other := &fleet.Packed{Digest: "sha256:" + strings.Repeat("0", 64), Data: packed.Data}
-	_, err := sources.Archive{}.Unpack(deadline(t), other)
+	_, err = sources.Archive{}.Unpack(deadline(t), other)
 	wantText(t, err, other.Digest, packed.Digest)
+}
+
+// TestSnapshotsShareWhatTheyHaveInCommon holds that of a tree that is nearly the same as the
+// last one only a part is another, and that what was remembered makes no difference.
+func TestSnapshotsShareWhatTheyHaveInCommon(t *testing.T) {
+	repo := newGitRepo(t)
+	files := map[string]string{}
+	for i := range 1_000 {
+		files[fmt.Sprintf("clusters/%04d.yaml", i)] = fmt.Sprintf("name: %d\n", i)
+	}
+	repo.commit(files)
+	archive, source := sources.NewArchive(), open(t, repo.fileURL())
+	first, err := archive.Pack(deadline(t), fetch(t, source, "").Tree)
+	must(t, err)
+	files["clusters/0500.yaml"], files["clusters/0500-new.yaml"] = "name: other\n", "name: new\n"
+	repo.commit(map[string]string{"clusters/0500.yaml": "name: other\n", "clusters/0500-new.yaml": "name: new\n"})
+	tree := fetch(t, source, "").Tree
+	second, err := archive.Pack(deadline(t), tree)
+	must(t, err)
+	if fresh := pack(t, tree); !reflect.DeepEqual(fresh, second) {
+		t.Error("a tree is packed otherwise where another was packed before it")
+	}
+	if again := unpack(t, second); read(t, again, "clusters/0500.yaml") != "name: other\n" || read(t, again, "clusters/0999.yaml") != "name: 999\n" {
+		t.Error("what was unpacked is not what was packed")
+	}
+	known, others := map[string]bool{}, 0
+	for _, part := range first.Parts {
+		known[part.Digest] = true
+	}
+	for _, part := range second.Parts {
+		if !known[part.Digest] {
+			others++
+		}
+	}
+	if len(second.Parts) < 5 || others > 2 {
+		t.Errorf("%d of %d parts are others, want at most the two that have the files", others, len(second.Parts))
+	}
+}
+
+// TestSnapshotOfBeforeThereWerePartsIsRead is of what older versions have saved.
+func TestSnapshotOfBeforeThereWerePartsIsRead(t *testing.T) {
+	files := map[string]string{"fleet.yaml": "one", "base/a.yaml": "a"}
+	repo := newGitRepo(t)
+	repo.commit(files)
+	parts := pack(t, fetch(t, open(t, repo.fileURL()), "").Tree).Parts
+	if len(parts) != 1 {
+		t.Fatalf("%d parts, want 1", len(parts))
+	}
+	// A part is what a whole snapshot was.
+	wantContents(t, unpack(t, &fleet.Packed{Digest: parts[0].Digest, Data: parts[0].Data}), files)
 }

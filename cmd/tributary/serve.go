@@ -139,7 +139,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	live := fleet.New(fleet.Config{
 		Source: source, Renderer: render.NewRenderer(), Interval: o.interval, Logger: logger, Registerer: registry,
-		Store: store, Archive: sources.Archive{}, Retention: o.retention, ReadOnly: o.readOnly,
+		Store: store, Archive: sources.NewArchive(), Retention: o.retention, ReadOnly: o.readOnly,
 	})
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,

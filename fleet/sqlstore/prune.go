@@ -135,6 +135,10 @@ func (s *Store) pruneSnapshots(ctx context.Context) error {
 			AND digest NOT IN (SELECT snapshot FROM lineup_releases WHERE snapshot IS NOT NULL)
 			AND digest NOT IN (SELECT snapshot FROM releases WHERE snapshot IS NOT NULL AND (state = 'held' OR `+recent+`))`,
 			s.Now().Add(-grace).UnixMicro())
+		if err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, tx, `DELETE FROM parts WHERE digest NOT IN (SELECT part FROM snapshot_parts)`)
 		return err
 	})
 }

@@ -26,22 +26,84 @@ func (s *Store) SaveSnapshot(ctx context.Context, p *fleet.Packed) error {
 		if n, err := result.RowsAffected(); err != nil || n == 1 {
 			return err
 		}
+		if len(p.Parts) > 0 { // which nobody may prune until they are of a snapshot
+			if err := s.still(ctx, tx); err != nil {
+				return err
+			}
+		}
 		_, err = s.exec(ctx, tx, `INSERT INTO snapshots (digest, saved_at, data) VALUES ($1, $2, $3)
 			ON CONFLICT (digest) DO UPDATE SET saved_at = excluded.saved_at`, p.Digest, now, p.Data)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.saveParts(ctx, tx, p)
 	})
+}
+
+// saveParts keeps the parts of a snapshot that are not there, and notes which it has.
+func (s *Store) saveParts(ctx context.Context, tx *sql.Tx, p *fleet.Packed) error {
+	there, err := partsThere(ctx, tx, p.Parts)
+	if err != nil {
+		return err
+	}
+	var links []any
+	for i, part := range p.Parts {
+		links = append(links, p.Digest, i, part.Digest)
+		if there[part.Digest] {
+			continue
+		}
+		there[part.Digest] = true
+		if _, err := s.exec(ctx, tx, `INSERT INTO parts (digest, data) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, part.Digest, part.Data); err != nil {
+			return err
+		}
+	}
+	return s.insertRows(ctx, tx, "snapshot_parts (snapshot, place, part)", " ON CONFLICT (snapshot, place) DO NOTHING", 3, links)
+}
+
+// partsThere are those of some parts that are kept already, by digest.
+func partsThere(ctx context.Context, tx *sql.Tx, parts []fleet.PackedPart) (map[string]bool, error) {
+	there := map[string]bool{}
+	for len(parts) > 0 {
+		some := parts[:min(len(parts), mostRows)]
+		parts = parts[len(some):]
+		var digests []any
+		for _, part := range some {
+			digests = append(digests, part.Digest)
+		}
+		err := each(ctx, tx, func(rows *sql.Rows) error {
+			var digest string
+			err := rows.Scan(&digest)
+			there[digest] = true
+			return err
+		}, `SELECT digest FROM parts WHERE digest IN `+placeholders(1, len(digests)), digests...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return there, nil
 }
 
 // Snapshot returns a packed snapshot.
 func (s *Store) Snapshot(ctx context.Context, digest string) (*fleet.Packed, error) {
 	p := &fleet.Packed{Digest: digest}
 	noun := "snapshot " + digest
-	err := s.reader.QueryRowContext(ctx, `SELECT data FROM snapshots WHERE digest = $1`, digest).Scan(&p.Data)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("%s: %w", noun, fleet.ErrNotFound)
-	}
+	err := s.read(ctx, noun, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT data FROM snapshots WHERE digest = $1`, digest).Scan(&p.Data)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("%s: %w", noun, fleet.ErrNotFound)
+		}
+		if err != nil {
+			return err
+		}
+		return each(ctx, tx, func(rows *sql.Rows) error {
+			var part fleet.PackedPart
+			err := rows.Scan(&part.Digest, &part.Data)
+			p.Parts = append(p.Parts, part)
+			return err
+		}, `SELECT p.digest, p.data FROM snapshot_parts s JOIN parts p ON p.digest = s.part WHERE s.snapshot = $1 ORDER BY s.place`, digest)
+	})
 	if err != nil {
-		return nil, s.wrap(ctx, noun, err)
+		return nil, err
 	}
 	return p, nil
 }

@@ -45,7 +45,9 @@ func set(name, reason string) fleet.DeltaChange {
 }
 
 func packed(snapshot string) *fleet.Packed {
-	return &fleet.Packed{Digest: digest(snapshot), Data: []byte("the tree of " + snapshot)}
+	return &fleet.Packed{Digest: digest(snapshot), Data: []byte("the tree of " + snapshot), Parts: []fleet.PackedPart{
+		{Digest: digest("all have it"), Data: []byte("what all have")}, {Digest: digest("part of " + snapshot), Data: []byte("what only this one has")},
+	}}
 }
 
 func digest(snapshot string) string {

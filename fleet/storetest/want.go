@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -75,7 +76,7 @@ func wantSnapshot(t testing.TB, s Store, want *fleet.Packed) {
 	switch {
 	case err != nil:
 		t.Error(err)
-	case got.Digest != want.Digest || !slices.Equal(got.Data, want.Data):
+	case got.Digest != want.Digest || !slices.Equal(got.Data, want.Data) || !reflect.DeepEqual(got.Parts, want.Parts):
 		t.Errorf("Snapshot(%s) has digest %s and %d other bytes, want %d bytes",
 			want.Digest, got.Digest, len(got.Data), len(want.Data))
 	}
