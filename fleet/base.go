@@ -17,6 +17,7 @@ type base struct {
 	repo     Repo
 	sets     []string
 	clusters map[string]Cluster // those that its files declare, by name
+	names    []string           // of those, sorted
 }
 
 // releaseKey tells bases apart: one revision of two sources may have two trees.
@@ -30,12 +31,13 @@ func compile(ctx context.Context, r Renderer, s *Snapshot, at time.Time) (*base,
 	if err != nil {
 		return nil, err
 	}
+	all := repo.Clusters()
 	b := &base{
 		release: Release{ID: releaseID(s.Revision), Revision: s.Revision, State: Live, At: at},
-		repo:    repo, sets: repo.Sets(), clusters: map[string]Cluster{},
+		repo:    repo, sets: repo.Sets(), clusters: make(map[string]Cluster, len(all)), names: make([]string, len(all)),
 	}
-	for _, c := range repo.Clusters() {
-		b.clusters[c.Name] = c
+	for i, c := range all {
+		b.clusters[c.Name], b.names[i] = c, c.Name
 	}
 	return b, nil
 }

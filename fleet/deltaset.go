@@ -14,6 +14,8 @@ type deltaSet struct {
 	// named are those that are not a cluster's own, in the order in which they
 	// are applied.
 	named []namedDelta
+	// expiring are those that end by themselves, sorted by ID.
+	expiring []*Delta
 }
 
 // namedDelta knows which clusters it is for.
@@ -26,11 +28,15 @@ type namedDelta struct {
 func newDeltaSet(all map[string]*Delta) deltaSet {
 	s := deltaSet{byID: all}
 	for _, d := range all {
+		if d.ExpiresAt != nil {
+			s.expiring = append(s.expiring, d)
+		}
 		if d.Cluster == "" {
 			s.named = append(s.named, newNamedDelta(d))
 		}
 	}
 	slices.SortFunc(s.named, func(a, b namedDelta) int { return CompareDeltas(a.Delta, b.Delta) })
+	slices.SortFunc(s.expiring, func(a, b *Delta) int { return cmp.Compare(a.ID(), b.ID()) })
 	return s
 }
 
@@ -97,6 +103,9 @@ func (s deltaSet) of(c Cluster) []*Delta {
 			deltas = append(deltas, n.Delta)
 		}
 	}
+	if len(s.byID) == len(s.named) {
+		return deltas // nobody has one of his own
+	}
 	if own := s.byID[OwnID(c.Name)]; own != nil {
 		deltas = append(deltas, own)
 	}
@@ -109,17 +118,18 @@ func (s deltaSet) with(changes []DeltaChange) deltaSet {
 	if all == nil {
 		all = map[string]*Delta{}
 	}
-	named := false
+	whole := false
 	for _, c := range changes {
 		if c.After == nil {
 			delete(all, c.Delta)
 		} else {
 			all[c.Delta] = c.After
 		}
-		named = named || c.concerns().Cluster == ""
+		ends := func(d *Delta) bool { return d != nil && d.ExpiresAt != nil }
+		whole = whole || c.concerns().Cluster == "" || ends(c.Before) || ends(c.After)
 	}
-	if !named {
-		return deltaSet{all, s.named}
+	if !whole {
+		return deltaSet{all, s.named, s.expiring}
 	}
 	return newDeltaSet(all)
 }

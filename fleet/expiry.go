@@ -38,7 +38,7 @@ func (f *Fleet) untilExpiry() time.Duration {
 			wait = min(wait, p.ExpiresAt.Sub(f.cfg.Now()))
 		}
 	}
-	for _, d := range deltas.byID {
+	for _, d := range deltas.expiring {
 		if d.ExpiresAt != nil && !d.expired(f.cfg.Now()) {
 			wait = min(wait, d.ExpiresAt.Sub(f.cfg.Now()))
 		}
@@ -50,7 +50,7 @@ func (f *Fleet) untilExpiry() time.Duration {
 // its own. One without which what is left could not be served stays in force.
 func (f *Fleet) withdraw(ctx context.Context, v *View) {
 	overdue := f.unpinExpired(ctx, v)
-	for _, d := range v.deltas.list() {
+	for _, d := range v.deltas.expiring {
 		if !d.expired(f.cfg.Now()) {
 			continue
 		}

@@ -67,7 +67,9 @@ func (v *View) after(ctx context.Context, p *plan) (next *View, names, warnings 
 	for _, name := range names {
 		problems = append(problems, newOrphans(*p, v.named(name), next.named(name))...)
 	}
-	problems = append(problems, next.clashes(p.declaring()).Faults()...)
+	if declaring := p.declaring(); len(declaring) > 0 { // else no clash is a fault
+		problems = append(problems, next.clashes(declaring).Faults()...)
+	}
 	problems = problems.Sort()
 	if faults := problems.Faults(); len(faults) > 0 {
 		return nil, nil, nil, next.broken(names, faults)
@@ -205,7 +207,7 @@ func (v *View) concerned(changes []DeltaChange) map[string]bool {
 // what becomes of each.
 func (v *View) resultOf(next *View, names []string) (*Result, []memberEffect, error) {
 	r := &Result{Generation: v.generation, Changes: []InputChange{}, Clusters: append([]string{}, names...)}
-	all, err := effects(v, next, telling{changes: true})
+	all, err := effectsOf(pairsNamed(v, next, names), telling{changes: true})
 	for _, e := range all {
 		r.Changes = append(r.Changes, e.changes...)
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,23 +46,27 @@ func (v *View) prepare(ctx context.Context, earlier *View, progress func(done, t
 
 // render renders the members at those places anew and puts others there.
 func (v *View) render(ctx context.Context, places []int, progress func(done, total int)) (Problems, error) {
-	var mu sync.Mutex // guards problems, done and the calls of progress
-	var problems Problems
+	var mu sync.Mutex // guards done and the calls of progress
 	done := 0
+	var next atomic.Int64
+	workers := min(runtime.GOMAXPROCS(0), len(places))
+	found := make([]Problems, workers)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, at := range places {
+	for w := range workers {
 		group.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			m, found := v.members[at].rendered(v.deltas)
-			v.members[at] = m
-			mu.Lock()
-			defer mu.Unlock()
-			problems = append(problems, found...)
-			if done++; progress != nil {
-				progress(done, len(places))
+			for n := int(next.Add(1)) - 1; n < len(places); n = int(next.Add(1)) - 1 {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				m, problems := v.members[places[n]].rendered(v.deltas)
+				v.members[places[n]] = m
+				found[w] = append(found[w], problems...)
+				if progress != nil {
+					mu.Lock()
+					done++
+					progress(done, len(places))
+					mu.Unlock()
+				}
 			}
 			return nil
 		})
@@ -69,7 +74,7 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	return problems, nil
+	return slices.Concat(found...), nil
 }
 
 // rendered is the member as those deltas make it; where it has a fault, as it was.
@@ -117,12 +122,30 @@ func (m *Member) loses() *Member {
 func (m *Member) with(r *Rendering) *Member {
 	next := *m
 	next.Placement, next.Orphans = r.Placement, r.Orphans
-	next.rendering, next.bodies = r, r.Inputs
-	next.Counts = make(map[string]int, len(r.Inputs))
-	for name, body := range r.Inputs {
-		next.Counts[name] = len(body.inputs)
+	next.bodies = r.Inputs
+	if next.Counts = m.counts; r != m.rendering || next.Counts == nil {
+		next.Counts = countsOf(r, m.counts)
 	}
+	next.rendering, next.counts = r, next.Counts
 	return &next
+}
+
+// countsOf are the numbers of inputs by set: those before, for memory, where they are the
+// same.
+func countsOf(r *Rendering, before map[string]int) map[string]int {
+	same := len(before) == len(r.Inputs)
+	for name, body := range r.Inputs {
+		n, there := before[name]
+		same = same && there && n == len(body.inputs)
+	}
+	if same {
+		return before
+	}
+	counts := make(map[string]int, len(r.Inputs))
+	for name, body := range r.Inputs {
+		counts[name] = len(body.inputs)
+	}
+	return counts
 }
 
 // empty is the order to delete everything. Nobody but a decommissioned cluster

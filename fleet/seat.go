@@ -196,20 +196,15 @@ func (m *Member) is(other *Member) bool {
 // seatAll makes the members all that the release and the state add up to. Who is
 // in one of the other views as he is now, with the same deltas, keeps what was rendered for him there.
 func (v *View) seatAll(others ...*View) (unrendered []int) {
-	names := map[string]bool{}
-	for name := range v.base.clusters {
-		names[name] = true
-	}
+	names := slices.Clone(v.base.names)
 	if b := v.rolling(); b != nil {
-		for name := range b.clusters {
-			names[name] = true
-		}
+		names = append(names, b.names...)
 	}
-	for name := range v.records {
-		names[name] = true
-	}
+	names = slices.AppendSeq(names, maps.Keys(v.records))
+	slices.Sort(names)
+	names = slices.Compact(names)
 	members := make([]*Member, 0, len(names))
-	for _, name := range slices.Sorted(maps.Keys(names)) {
+	for _, name := range names {
 		m := v.seat(name)
 		if m == nil {
 			continue
@@ -224,7 +219,7 @@ func (v *View) seatAll(others ...*View) (unrendered []int) {
 		}
 		members = append(members, m)
 	}
-	v.members, v.byName = members, placesOf(members)
+	v.members, v.byName = members, placesAmong(members, others)
 	return unrendered
 }
 
@@ -261,7 +256,7 @@ func (v *View) reseat(names []string) {
 // take lets a member begin with what the cluster was served.
 func (m *Member) take(old *Member) {
 	if old != nil && m.bodies == nil {
-		m.bodies, m.rendering = old.bodies, old.rendering
+		m.bodies, m.rendering, m.counts = old.bodies, old.rendering, old.counts
 	}
 }
 
@@ -274,6 +269,19 @@ func (v *View) named(name string) *Member {
 		return v.members[at]
 	}
 	return nil
+}
+
+// placesAmong are those of another view, where its members have the same names.
+func placesAmong(members []*Member, others []*View) map[string]int {
+	named := func(a, b *Member) bool {
+		return a.Cluster.Name == b.Cluster.Name && a.Cluster.DNS == b.Cluster.DNS && a.rank() == b.rank()
+	}
+	for _, other := range others {
+		if other != nil && slices.EqualFunc(members, other.members, named) {
+			return other.byName
+		}
+	}
+	return placesOf(members)
 }
 
 // placesOf finds members by name and by dns. Of several that have one dns it is the

@@ -22,8 +22,12 @@ type telling struct{ fields, values, changes bool }
 // effects are what lies between two views, for each cluster that it touches, sorted by
 // name. Before may be nil.
 func effects(before, after *View, tell telling) ([]memberEffect, error) {
-	pairs := pairsOf(before, after)
-	workers := runtime.GOMAXPROCS(0)
+	return effectsOf(pairsOf(before, after), tell)
+}
+
+// effectsOf are those on some clusters.
+func effectsOf(pairs []pair, tell telling) ([]memberEffect, error) {
+	workers := min(runtime.GOMAXPROCS(0), len(pairs))
 	found := make([][]memberEffect, workers)
 	group, _ := errgroup.WithContext(context.Background())
 	for w := range workers {
@@ -69,7 +73,7 @@ func pairsOf(before, after *View) []pair {
 		default:
 			p, old, now = pair{now[0].Cluster.Name, old[0], now[0]}, old[1:], now[1:]
 		}
-		if p.before != p.after {
+		if !p.isSame() {
 			pairs = append(pairs, p)
 		}
 	}
@@ -78,6 +82,24 @@ func pairsOf(before, after *View) []pair {
 
 func (g *ImpactGroup) isEmpty() bool {
 	return len(g.Changes)+len(g.Vanished)+len(g.Emptied)+len(g.Orphaned) == 0
+}
+
+// pairsNamed are those of some names, which are sorted.
+func pairsNamed(before, after *View, names []string) []pair {
+	var pairs []pair
+	for _, name := range names {
+		if p := (pair{name, before.named(name), after.named(name)}); !p.isSame() {
+			pairs = append(pairs, p)
+		}
+	}
+	return pairs
+}
+
+// isSame tells whether the cluster has the very same in both views.
+func (p pair) isSame() bool {
+	a, b := p.before, p.after
+	return a == b || a != nil && b != nil && a.rendering != nil && a.rendering == b.rendering &&
+		a.State == b.State && a.lost == nil && b.lost == nil
 }
 
 // differ compares what clusters are served. It remembers what it found of pairs of

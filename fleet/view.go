@@ -38,6 +38,7 @@ type Member struct {
 	fault     Problem          // why there is no rendering, where Counts is nil
 	bodies    map[string]*Body // by set
 	rendering *Rendering       // the last that there was, if there was one; the next may be the same
+	counts    map[string]int   // of that
 	marks     *marks
 }
 

@@ -15,7 +15,7 @@ func weigh(g Guard, before, after *View) (*Impact, []Violation, error) {
 	if before == nil {
 		return impact, nil, nil
 	}
-	return impact, g.check(all, impact, before.inputs()), nil
+	return impact, g.check(all, impact, before.inputs), nil
 }
 
 // inputs is how many inputs the view serves.
@@ -28,13 +28,15 @@ func (v *View) inputs() (n int) {
 	return n
 }
 
-// check returns what of the guard effects go beyond. Total is how many inputs the
-// fleet has.
-func (g Guard) check(all []memberEffect, impact *Impact, total int) []Violation {
+// check returns what of the guard effects go beyond. Inputs counts those of the fleet,
+// which is not asked where none would be lost.
+func (g Guard) check(all []memberEffect, impact *Impact, inputs func() int) []Violation {
 	var found []Violation
 	lost := impact.Removed + impact.Moved
-	if lost > g.RemovedPerFleet.Of(total) {
-		found = append(found, Violation{Rule: "removedPerFleet", Message: fmt.Sprintf("the fleet would lose %d of %d inputs (%s allowed)", lost, total, g.RemovedPerFleet)})
+	if lost > 0 {
+		if total := inputs(); lost > g.RemovedPerFleet.Of(total) {
+			found = append(found, Violation{Rule: "removedPerFleet", Message: fmt.Sprintf("the fleet would lose %d of %d inputs (%s allowed)", lost, total, g.RemovedPerFleet)})
+		}
 	}
 	found = append(found, first(all, "removedPerCluster", func(e memberEffect) string {
 		if n := e.group.lost(); n > g.RemovedPerCluster.Of(e.before) {

@@ -151,7 +151,7 @@ func (w Write) guarded(kind ChangeKind, v, next *View, all []memberEffect) error
 		return nil
 	}
 	for _, guard := range v.guards(all) {
-		if len(guard.check(all, impactOf(all), v.inputs())) == 0 {
+		if len(guard.check(all, impactOf(all), v.inputs)) == 0 {
 			continue
 		}
 		impact, violations, err := weigh(guard, v, next)

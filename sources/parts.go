@@ -148,13 +148,14 @@ func (p *part) pack(ctx context.Context, from fs.FS) error {
 	}
 	zip := partZips.Get().(*zstd.Encoder)
 	defer partZips.Put(zip)
-	p.packed.Data = zip.EncodeAll(plain.Bytes(), nil)
+	p.packed.Data = bytes.Clone(zip.EncodeAll(plain.Bytes(), nil))
 	p.packed.Digest = digest.NewDigestFromBytes(digest.SHA256, sum(plain.Bytes())).String()
 	return ctx.Err()
 }
 
 var partZips = sync.Pool{New: func() any {
-	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1))
+	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic(err) // the options are constants
 	}
