@@ -106,9 +106,10 @@ func New(cfg Config) *Fleet {
 		cfg.Now = time.Now
 	}
 	f := &Fleet{
-		cfg: cfg, log: cfg.Logger, metrics: newMetrics(cfg.Registerer), id: rand.Text(), marks: newTracker(),
+		cfg: cfg, log: cfg.Logger, id: rand.Text(), marks: newTracker(),
 		look: make(chan struct{}, 1), written: make(chan struct{}, 1), told: make(chan struct{}, 1), asked: make(chan struct{}, 1),
 	}
+	f.metrics = newMetrics(cfg.Registerer, f.current.Load, &f.marks.renders)
 	f.tokens.Store(newTokenSet(nil, f.marks))
 	if cfg.Source != nil {
 		f.status.Source = cfg.Source.String()

@@ -129,8 +129,7 @@ func (f *Fleet) dropCandidate(ctx context.Context) error {
 
 // admit decides on a release that was tried, with what else has changed by now.
 func (f *Fleet) admit(ctx context.Context, t *trial, start time.Time) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	defer f.metrics.turn(&f.mu)()
 	if _, err := f.upToDate(ctx); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,24 +15,19 @@ type metrics struct {
 	fetch, render *prometheus.HistogramVec
 	info          *prometheus.GaugeVec
 	since         prometheus.Gauge
-	clusters      prometheus.Gauge
 	failing       prometheus.Gauge
 	failures      *prometheus.CounterVec
-	generation    prometheus.Gauge
-	deltas        prometheus.Gauge
-	orphans       prometheus.Gauge
 	overdue       prometheus.Gauge
 	writes        *prometheus.CounterVec
 	storeErrors   prometheus.Counter
+	waiting       prometheus.Gauge
+	waited, swap  prometheus.Histogram
 	leading       prometheus.Gauge
-	states        *prometheus.GaugeVec
 	held, losing  prometheus.Gauge
 	rollout       *prometheus.GaugeVec
-	behind        prometheus.Gauge
-	unserved      prometheus.Gauge
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
+func newMetrics(r prometheus.Registerer, view func() *View, renders *renders) *metrics {
 	seconds := []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 15, 60}
 	m := &metrics{
 		fetch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -46,24 +42,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		since: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tributary_live_release_timestamp_seconds", Help: "When the revision that is served went live, in Unix time.",
 		}),
-		clusters: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_clusters", Help: "Clusters that are served.",
-		}),
 		failing: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tributary_release_failing", Help: "1 while the source's present revision has a fault and an older one, or none, is served.",
 		}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_failures_total", Help: "Looks at the source that gave no answer (fetch) and revisions with a fault, found by the source or by rendering (render).",
 		}, []string{"stage"}),
-		generation: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_generation", Help: "The change log's last change that is served.",
-		}),
-		deltas: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_deltas", Help: "Deltas in force.",
-		}),
-		orphans: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_orphaned_parts", Help: "Parts of deltas that a cluster goes without because they cannot be applied to it any more, over all clusters.",
-		}),
 		overdue: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tributary_overdue_deltas", Help: "Deltas and pins that have expired and stay in force, because what is left without them could not be served or takes away more than the guard allows.",
 		}),
@@ -73,9 +57,6 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		leading: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tributary_leader", Help: "1 while this server is the one that follows the source.",
 		}),
-		states: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tributary_clusters_by_state", Help: "Clusters by state.",
-		}, []string{"state"}),
 		held: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tributary_release_held", Help: "1 while the source's present revision waits for a decision, because it takes away more than the guard allows.",
 		}),
@@ -85,11 +66,14 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rollout: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tributary_rollout_waves", Help: "Waves of the rollout in progress, by whether they have the release (reached, waiting); none without one.",
 		}, []string{"state"}),
-		behind: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_clusters_behind", Help: "Clusters that stay on an earlier release, or on none, because the live one is not good for them.",
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_writes_waiting", Help: "Writes that wait for their turn; there is one writer at a time.",
 		}),
-		unserved: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_clusters_unserved", Help: "Clusters whose polls this server answers with 503, because nothing is good for them, or their release cannot be taken up again.",
+		waited: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tributary_write_wait_seconds", Help: "How long writes waited for their turn.", Buckets: seconds,
+		}),
+		swap: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tributary_swap_duration_seconds", Help: "How long changes kept others waiting, from their turn until they were served or refused.", Buckets: seconds,
 		}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tributary_store_errors_total", Help: "Changes that the change log did not take.",
@@ -99,8 +83,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	m.failures.WithLabelValues("fetch")
 	m.failures.WithLabelValues("render")
 	if r != nil {
-		r.MustRegister(m.fetch, m.render, m.info, m.since, m.clusters, m.failing, m.failures,
-			m.generation, m.deltas, m.orphans, m.overdue, m.writes, m.leading, m.states, m.held, m.losing, m.rollout, m.behind, m.unserved, m.storeErrors)
+		r.MustRegister(m.fetch, m.render, m.info, m.since, m.failing, m.failures,
+			m.overdue, m.writes, m.leading, m.held, m.losing, m.rollout, m.storeErrors, m.waiting, m.waited, m.swap)
+		r.MustRegister(&viewCollector{view: view})
+		r.MustRegister(renders.collectors()...)
 	}
 	return m
 }
@@ -140,33 +126,26 @@ func number(is bool) float64 {
 	return 0
 }
 
+// published tells of a view that is served from now on. What takes a look at every cluster
+// is left to viewCollector: there may be a hundred writes between two scrapes.
 func (m *metrics) published(v *View) {
 	m.info.Reset()
 	m.info.WithLabelValues(strings.ToValidUTF8(v.base.release.Revision, "\uFFFD")).Set(1)
 	m.since.Set(float64(v.base.release.At.Unix()))
-	m.clusters.Set(float64(len(v.members)))
-	m.generation.Set(float64(v.generation))
-	m.deltas.Set(float64(len(v.deltas.byID)))
-	orphans, behind, unserved := 0, 0, 0
-	for _, r := range v.records {
-		if r.Stays != nil && !r.Stays.Wave {
-			behind++
-		}
+}
+
+// turn waits for the lock, and returns what gives it back.
+func (m *metrics) turn(mu *sync.Mutex) (done func()) {
+	asked := time.Now()
+	m.waiting.Inc()
+	mu.Lock()
+	m.waiting.Dec()
+	begun := time.Now()
+	m.waited.Observe(begun.Sub(asked).Seconds())
+	return func() {
+		mu.Unlock()
+		m.swap.Observe(time.Since(begun).Seconds())
 	}
-	m.behind.Set(float64(behind))
-	states := map[ClusterState]float64{Active: 0, OrphanedState: 0, DecommissionedState: 0}
-	for _, member := range v.members {
-		orphans += len(member.Orphans)
-		if member.lost != nil {
-			unserved++
-		}
-		states[member.State]++
-	}
-	for state, n := range states {
-		m.states.WithLabelValues(string(state)).Set(n)
-	}
-	m.orphans.Set(float64(orphans))
-	m.unserved.Set(float64(unserved))
 }
 
 // wrote counts what came of a write.

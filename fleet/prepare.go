@@ -58,8 +58,10 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 				if err := ctx.Err(); err != nil {
 					return err
 				}
-				m, problems := v.members[places[n]].rendered(v.deltas)
+				before := v.members[places[n]]
+				m, problems := before.rendered(v.deltas)
 				v.members[places[n]] = m
+				v.marks.renders.count(m, before)
 				found[w] = append(found[w], problems...)
 				if progress != nil {
 					mu.Lock()

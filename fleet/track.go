@@ -14,6 +14,7 @@ import (
 // tracker knows who polled last and which tokens were used, as far as this server
 // answered. To note that costs a poll no lock and no write: it is saved now and then.
 type tracker struct {
+	renders  renders // which views count, having nothing else of the fleet
 	mu       sync.Mutex
 	clusters map[string]*marks        // by name
 	uses     map[string]*atomic.Int64 // by token: when it was used, in microseconds; 0 for never

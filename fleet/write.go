@@ -66,8 +66,7 @@ func (f *Fleet) inTurn(ctx context.Context, try func() error) error {
 	if f.cfg.ReadOnly {
 		return ErrReadOnly
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	defer f.metrics.turn(&f.mu)()
 	for tries := 1; ; tries++ {
 		if f.head.behind {
 			if err := f.catchUp(ctx); err != nil {
