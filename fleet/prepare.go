@@ -62,6 +62,7 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 				m, problems := before.rendered(v.deltas)
 				v.members[places[n]] = m
 				v.marks.renders.count(m, before)
+				runtime.Gosched() // so that whoever polls or writes waits for one cluster, not for its turn
 				found[w] = append(found[w], problems...)
 				if progress != nil {
 					mu.Lock()
@@ -126,28 +127,40 @@ func (m *Member) with(r *Rendering) *Member {
 	next.Placement, next.Orphans = r.Placement, r.Orphans
 	next.bodies = r.Inputs
 	if next.Counts = m.counts; r != m.rendering || next.Counts == nil {
-		next.Counts = countsOf(r, m.counts)
+		next.Counts = m.marks.counts(r, m.counts)
 	}
 	next.rendering, next.counts = r, next.Counts
 	return &next
 }
 
-// countsOf are the numbers of inputs by set: those before, for memory, where they are the
-// same.
-func countsOf(r *Rendering, before map[string]int) map[string]int {
-	same := len(before) == len(r.Inputs)
-	for name, body := range r.Inputs {
-		n, there := before[name]
-		same = same && there && n == len(body.inputs)
-	}
-	if same {
-		return before
+// counts are the numbers of inputs by set: for memory those before, or those that another
+// cluster had just now, where they are the same.
+func (m *marks) counts(r *Rendering, before map[string]int) map[string]int {
+	last := m.lastCounts.Load()
+	for _, known := range []map[string]int{before, *last} {
+		if r.counts(known) {
+			return known
+		}
 	}
 	counts := make(map[string]int, len(r.Inputs))
 	for name, body := range r.Inputs {
 		counts[name] = len(body.inputs)
 	}
+	m.lastCounts.Store(&counts)
 	return counts
+}
+
+// counts tells whether those are its numbers of inputs.
+func (r *Rendering) counts(those map[string]int) bool {
+	if len(those) != len(r.Inputs) {
+		return false
+	}
+	for name, body := range r.Inputs {
+		if n, there := those[name]; !there || n != len(body.inputs) {
+			return false
+		}
+	}
+	return true
 }
 
 // empty is the order to delete everything. Nobody but a decommissioned cluster

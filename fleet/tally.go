@@ -34,6 +34,7 @@ func effectsOf(pairs []pair, tell telling) ([]memberEffect, error) {
 		group.Go(func() error {
 			differ := &differ{telling: tell, memo: map[inputs][]FieldEffect{}}
 			for _, p := range pairs[w*len(pairs)/workers : (w+1)*len(pairs)/workers] {
+				runtime.Gosched() // as a release is rendered
 				e, err := differ.compare(p)
 				if err != nil {
 					return err

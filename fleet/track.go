@@ -14,16 +14,19 @@ import (
 // tracker knows who polled last and which tokens were used, as far as this server
 // answered. To note that costs a poll no lock and no write: it is saved now and then.
 type tracker struct {
-	renders  renders // which views count, having nothing else of the fleet
-	mu       sync.Mutex
-	clusters map[string]*marks        // by name
-	uses     map[string]*atomic.Int64 // by token: when it was used, in microseconds; 0 for never
-	saved    map[string]int64         // what of that the store has
+	// What views count and share, having nothing else of the fleet.
+	renders    renders
+	lastCounts atomic.Pointer[map[string]int]
+	mu         sync.Mutex
+	clusters   map[string]*marks        // by name
+	uses       map[string]*atomic.Int64 // by token: when it was used, in microseconds; 0 for never
+	saved      map[string]int64         // what of that the store has
 }
 
 // marks are the last polls of one cluster, by set.
 type marks struct {
-	sets sync.Map // string → *mark
+	lastCounts *atomic.Pointer[map[string]int] // the tracker's
+	sets       sync.Map                        // string → *mark
 }
 
 type mark struct {
@@ -32,7 +35,9 @@ type mark struct {
 }
 
 func newTracker() *tracker {
-	return &tracker{clusters: map[string]*marks{}, uses: map[string]*atomic.Int64{}, saved: map[string]int64{}}
+	t := &tracker{clusters: map[string]*marks{}, uses: map[string]*atomic.Int64{}, saved: map[string]int64{}}
+	t.lastCounts.Store(&map[string]int{})
+	return t
 }
 
 // of is the marks of a cluster, which are the same for as long as the process lives.
@@ -41,7 +46,7 @@ func (t *tracker) of(cluster string) *marks {
 	defer t.mu.Unlock()
 	m := t.clusters[cluster]
 	if m == nil {
-		m = &marks{}
+		m = &marks{lastCounts: &t.lastCounts}
 		t.clusters[cluster] = m
 	}
 	return m

@@ -69,7 +69,6 @@ func (r *Repo) renderWith(c fleet.Cluster, p fleet.Placement, parts []part, befo
 	if problems = append(problems, found...); len(problems.Faults()) > 0 {
 		return outcome{problems: problems}
 	}
-	w.made.keep(objects)
 	return outcome{&fleet.Rendering{Placement: p, Inputs: inputs, Made: w.made}, problems}
 }
 
@@ -106,6 +105,7 @@ func (w *work) build(o *own) ([]*object, fleet.Problems) {
 		if objects, err = w.repo.wholly(s, o.resources, patches); err != nil {
 			return nil, fleet.Problems{at(w.cluster, "spec", err)}
 		}
+		w.made.resources, w.made.applied, w.made.whole = nil, nil, objects
 		for i, p := range patches {
 			if p.target != nil && !slices.ContainsFunc(slices.Concat(s.objects, objects), p.target.matches) {
 				problems = append(problems, selectsNothing(w.cluster, &o.patches[i]))
@@ -158,7 +158,7 @@ func (w *work) readPatches(patches []part) ([]*patch, fleet.Problems) {
 		read := w.before.patch(i, p)
 		if read == nil {
 			var err error
-			read, err = once(w.repo.texts, patchKey(*p), func() (*patch, error) { return readPatch(*p) })
+			read, err = once(w.repo.texts, patchKey(*p), func() (*patch, error) { return readPatch(*p, w.repo.texts) })
 			if err != nil {
 				problems = append(problems, patches[i].problem(w.cluster, err))
 			}

@@ -31,7 +31,8 @@ type made struct {
 	patches   []*patch
 	resources []readResource
 	applied   []applied
-	objects   []*object // slim
+	// whole is what kustomize built, where there was no shortcut; else nil.
+	whole []*object
 }
 
 // applied is an object before and after a patch or an edit. After is slim, and nil where the
@@ -124,13 +125,30 @@ func (m *made) after(by any, o *object) (*object, bool) {
 	return nil, false
 }
 
-// keep keeps the objects, so that they can be told.
-func (m *made) keep(objects []*object) { m.objects = objects }
+// all are the objects: the stack's, then the cluster's own, with each step done again.
+func (m *made) all() []*object {
+	objects := m.whole
+	if objects == nil {
+		objects = m.built.objects
+		for _, r := range m.resources {
+			objects = slices.Concat(objects, r.objects)
+		}
+	}
+	objects = slices.Clone(objects)
+	for _, s := range m.applied {
+		at := slices.Index(objects, s.before)
+		if objects[at] = s.after; s.after == nil {
+			objects = slices.Delete(objects, at, at+1)
+		}
+	}
+	return objects
+}
 
 // Objects implements fleet.Rendering's Made.
 func (m *made) Objects() []fleet.Object {
-	out := make([]fleet.Object, len(m.objects))
-	for i, o := range m.objects {
+	objects := m.all()
+	out := make([]fleet.Object, len(objects))
+	for i, o := range objects {
 		out[i] = o.Object
 		out[i].JSON = o.json()
 	}

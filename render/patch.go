@@ -22,21 +22,32 @@ import (
 // patch is an entry of a cluster's patches, read once for all clusters that
 // have the same. Either merges or ops is set.
 type patch struct {
-	source    fleet.Patch
-	kustomize types.Patch
-	merges    []merge         // strategic merge patches
-	ops       jsonpatch.Patch // a JSON patch
-	plain     []operation     // the same, where it is of such
-	target    *target         // nil where each merge names its object
+	source fleet.Patch
+	merges []merge         // strategic merge patches
+	ops    jsonpatch.Patch // a JSON patch, where it is not plain
+	plain  []operation     // one of such operations
+	target *target         // nil where each merge names its object
 	// whole is true where nothing less than a build of the cluster is known to
 	// mean the same: the patch may change what an object is called.
 	whole bool
 }
 
-// merge is one strategic merge patch.
+// kustomize is the patch as kustomize has it.
+func (p *patch) kustomize() types.Patch { return kustomizePatch(p.source) }
+
+// operations are those of a JSON patch.
+func (p *patch) operations() (jsonpatch.Patch, error) {
+	if p.ops != nil {
+		return p.ops, nil
+	}
+	return decodeOps(strings.TrimSpace(p.source.Patch))
+}
+
+// merge is one strategic merge patch. Its value is kept as JSON, of which a fleet has as
+// many as clusters: as values it takes ten times the memory.
 type merge struct {
 	id    resid.ResId
-	value map[string]any
+	text  []byte
 	lists bool // it holds a list
 	plain bool // it holds no null, no date and no directive
 }
@@ -73,12 +84,12 @@ func metadataOf(o *object, key string) labels.Set {
 var unusual = regexp.MustCompile(`<<|[&*][\w-]|\$openapi|\$ref|config\.kubernetes\.io|config\.k8s\.io`)
 
 // readPatch reads a patch with kustomize. The caller is in withKustomize.
-func readPatch(p fleet.Patch) (*patch, error) {
+func readPatch(p fleet.Patch, known *memo) (*patch, error) {
 	if wrong := checkYAML("patch", []byte(p.Patch)); wrong != nil {
 		return nil, errors.New(wrong.Message)
 	}
-	out := &patch{source: p, kustomize: kustomizePatch(p)}
-	if err := configured(out.kustomize, new(builtins.PatchTransformerPlugin)); err != nil {
+	out := &patch{source: p}
+	if err := configured(out.kustomize(), new(builtins.PatchTransformerPlugin)); err != nil {
 		return nil, err
 	}
 	text := strings.TrimSpace(p.Patch)
@@ -88,7 +99,7 @@ func readPatch(p fleet.Patch) (*patch, error) {
 		return out, nil // a comment, say; kustomize does not look at its target
 	}
 	var err error
-	if out.target, err = newTarget(out.kustomize.Target); err != nil {
+	if out.target, err = targetOf(p.Target, known); err != nil {
 		return nil, err
 	}
 	if notMerge != nil {
@@ -106,7 +117,10 @@ func readPatch(p fleet.Patch) (*patch, error) {
 		if err != nil {
 			return nil, err
 		}
-		m, usual := newMerge(res.OrgId(), value)
+		m, usual, err := newMerge(res.OrgId(), value)
+		if err != nil {
+			return nil, err
+		}
 		m.plain = m.plain && !holdsTag(res.YNode())
 		out.merges, out.whole = append(out.merges, m), out.whole || !usual
 	}
@@ -117,15 +131,8 @@ func (p *patch) readOps(text string) error {
 	if p.target == nil {
 		return errors.New("a JSON patch needs a target: it does not say itself what it is for")
 	}
-	data := []byte(text)
-	if !strings.HasPrefix(text, "[") {
-		var err error
-		if data, err = yaml.YAMLToJSON(data); err != nil {
-			return err
-		}
-	}
 	var err error
-	if p.ops, err = jsonpatch.DecodePatch(data); err != nil {
+	if p.ops, err = decodeOps(text); err != nil {
 		return err
 	}
 	for _, op := range p.ops {
@@ -135,8 +142,21 @@ func (p *patch) readOps(text string) error {
 			p.whole = p.whole || renames(from)
 		}
 	}
-	p.plain = plainOperations(p.ops)
+	if p.plain = plainOperations(p.ops); p.plain != nil {
+		p.ops = nil
+	}
 	return nil
+}
+
+func decodeOps(text string) (jsonpatch.Patch, error) {
+	data := []byte(text)
+	if !strings.HasPrefix(text, "[") {
+		var err error
+		if data, err = yaml.YAMLToJSON(data); err != nil {
+			return nil, err
+		}
+	}
+	return jsonpatch.DecodePatch(data)
 }
 
 // renames tells whether a JSON pointer leads to what an object is called, to
@@ -158,7 +178,7 @@ func renames(pointer string) bool {
 // newMerge takes out of a patch what kustomize restores after the merge. What
 // is left of its metadata is usual where it sets labels and annotations to
 // strings: kustomize rewrites those in the course of a build.
-func newMerge(id resid.ResId, value map[string]any) (m merge, usual bool) {
+func newMerge(id resid.ResId, value map[string]any) (m merge, usual bool, err error) {
 	delete(value, "apiVersion")
 	delete(value, "kind")
 	usual = true
@@ -172,9 +192,10 @@ func newMerge(id resid.ResId, value map[string]any) (m merge, usual bool) {
 			delete(value, "metadata")
 		}
 	}
-	m = merge{id: id, value: value, plain: true}
+	m = merge{id: id, plain: true}
 	m.inspect(value)
-	return m, usual
+	m.text, err = encode(value)
+	return m, usual, err
 }
 
 // holdsTag looks at the nodes, because once they are JSON a null that is written
@@ -200,10 +221,23 @@ func (m *merge) inspect(v any) {
 	}
 }
 
-func newTarget(s *types.Selector) (*target, error) {
-	if s == nil {
+// targetOf is the target of a patch; nil where it has none. Each is made once, because its
+// regular expressions take a hundred times the memory of the patch.
+func targetOf(t *fleet.Target, known *memo) (*target, error) {
+	if t == nil {
 		return nil, nil
 	}
+	if made, ok := known.load(*t); ok {
+		return made.(*target), nil
+	}
+	made, err := newTarget(kustomizePatch(fleet.Patch{Target: t}).Target)
+	if err != nil {
+		return nil, err
+	}
+	return known.share(*t, made, maxMemo).(*target), nil
+}
+
+func newTarget(s *types.Selector) (*target, error) {
 	pattern, err := types.NewSelectorRegex(s)
 	if err != nil {
 		return nil, err

@@ -104,7 +104,11 @@ func patched(o *object, p *patch, m *merge) (map[string]any, error) {
 		if value, ok := plainly(o, p.plain); ok {
 			return value, nil
 		}
-		data, err := p.ops.Apply(o.json())
+		ops, err := p.operations()
+		if err != nil {
+			return nil, err
+		}
+		data, err := ops.Apply(o.json())
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +121,11 @@ func patched(o *object, p *patch, m *merge) (map[string]any, error) {
 	if !m.plain || (m.lists && !o.unknown) {
 		return nil, errNoShortcut
 	}
-	return merged(o.values(), m.value)
+	value, err := decodeJSON(m.text)
+	if err != nil {
+		return nil, err
+	}
+	return merged(o.values(), value)
 }
 
 // plainly applies operations that set or remove keys.
@@ -195,7 +203,7 @@ func (r *Repo) transformed(o *object, p *patch) (out *object, err error) {
 			return err
 		}
 		plugin := new(builtins.PatchTransformerPlugin)
-		if err := configured(p.kustomize, plugin); err != nil {
+		if err := configured(p.kustomize(), plugin); err != nil {
 			return err
 		}
 		if err := plugin.Transform(all); err != nil {
@@ -234,7 +242,7 @@ func (r *Repo) wholly(s *stack, resources []part, patches []*patch) (out []*obje
 		texts = append(texts, text)
 	}
 	for _, p := range patches {
-		list = append(list, p.kustomize)
+		list = append(list, p.kustomize())
 	}
 	err = withKustomize(func() error {
 		m, err := build(layer(s.yaml(), texts, list), layerDir)

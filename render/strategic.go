@@ -43,7 +43,7 @@ func (r *Repo) strategic(o fleet.Object, whole string) ([]byte, error) {
 	}
 	var p *patch
 	err = withKustomize(func() (err error) {
-		p, err = readPatch(fleet.Patch{Patch: whole})
+		p, err = readPatch(fleet.Patch{Patch: whole}, r.texts)
 		return err
 	})
 	if err != nil {
