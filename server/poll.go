@@ -77,7 +77,7 @@ func (s *Server) sendPoll(w http.ResponseWriter, r *http.Request, set string, p 
 		return s.problem(w, r, sheds[reason])
 	}
 	defer s.polls.leave(second)
-	status := write(s.steadily(w, len(p.body.JSON)), r, jsonType, p.body, p.stamp())
+	status := write(s.steadily(w, p.body.Size()), r, jsonType, p.body, p.stamp())
 	p.note(r, set)
 	return status
 }

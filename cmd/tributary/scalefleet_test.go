@@ -79,7 +79,7 @@ func (f *following) eachAnswer(do func(set string, answer []byte)) {
 			if err != nil {
 				f.b.Fatal(err)
 			}
-			do(set, body.JSON)
+			do(set, body.JSON())
 		}
 	}
 }

@@ -50,7 +50,7 @@ func newServing(b testing.TB, o *origin, store string) serving {
 	if err := os.WriteFile(secret, []byte(hookSecret), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	return serving{newProcessAs(b, "frugal", o.url(), "--store", store, "--interval", "1h", "--log-level", "error",
+	return serving{newProcessAs(b, "frugal", o.url(), "--store", store, "--interval", "1h", "--log-level", "error", "--poll-rate", "0", "--request-rate", "0",
 		"--webhook-secret-file", secret), o}
 }
 

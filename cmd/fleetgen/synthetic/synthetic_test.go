@@ -188,7 +188,7 @@ func answer(t *testing.T, v *fleet.View, cluster string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return body.JSON
+	return body.JSON()
 }
 
 func TestAnswerOfTheDefaultFleetIsOfTheSizeThatBenchmarksName(t *testing.T) {
