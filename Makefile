@@ -64,7 +64,15 @@ run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 .PHONY: test
 test: $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race $(TESTFLAGS) ./... ./.ci/benchmarks
+	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) ./... ./.ci/benchmarks
+
+# Those that ask testing.Short.
+LONG := TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
+
+.PHONY: long
+long: ## run in full the tests of which `make test` does a part
+	@.ci/need $(NEEDED)
+	CGO_ENABLED=1 go test -race -count=1 -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## check formatting, go vet, golangci-lint

@@ -24,7 +24,10 @@ import (
 // a cluster's objects are those of `kustomize build` of what it stands for,
 // run here by krusty on a file system of kustomize's own.
 func TestClusterGetsWhatKustomizeBuilds(t *testing.T) {
-	const cases = 250
+	cases := 250
+	if testing.Short() {
+		cases = 60
+	}
 	var quick, faults int
 	for seed := range uint64(cases) {
 		t.Logf("seed %d", seed) // shown where it fails

@@ -15,15 +15,19 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestAcknowledgedWritesSurviveKill kills the server 50 times in the middle of a
-// stream of writes. Three writers patch an object of a cluster each, and a fourth
+// TestAcknowledgedWritesSurviveKill kills the server 50 times, with -short 12, in the
+// middle of a stream of writes. Three writers patch an object of a cluster each, and a fourth
 // changes all clusters at once.
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	clusters := []string{"c-0", "c-1", "c-2"}
 	log := &killLog{acknowledged: map[string]int64{}, seen: map[string]bool{}, deltas: map[string]*fleet.Delta{}}
 	p := newProcess(t, writeFleet(t, clusters...), "--store", "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
 	log.p = p
-	for round := range 50 {
+	rounds := 50
+	if testing.Short() {
+		rounds = 12
+	}
+	for round := range rounds {
 		log.writeUntilKilled(round, clusters)
 		p.start()
 		log.check(clusters)
@@ -35,7 +39,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	if !reflect.DeepEqual(whole, log.whole) {
 		t.Errorf("the history has %d entries, want the %d that it had after each restart, unchanged", len(whole), len(log.whole))
 	}
-	if got, least := len(log.acknowledged), 50; got < least {
+	if got, least := len(log.acknowledged), rounds; got < least {
 		t.Errorf("%d writes were acknowledged, want at least %d to have tested something", got, least)
 	}
 	t.Logf("%d writes were acknowledged, and %d more were kept", len(log.acknowledged), len(whole)-1-len(log.acknowledged))
