@@ -36,7 +36,10 @@ type filesystem struct {
 	// vetted are the kustomizations that may be read, by directory of the
 	// tree. kustomize acts on a kustomization only after reading it here, so
 	// one that was not vetted can do nothing.
-	vetted        func(dir string) bool
+	vetted func(dir string) bool
+	// flattened is what to give out in the place of a kustomization; nil or "" for
+	// what stands there.
+	flattened     func(dir string) string
 	read, objects int
 	shape         shape
 	// refused are the files that were not given out; kustomize's own message
@@ -140,6 +143,11 @@ func (f *filesystem) ReadFile(name string) ([]byte, error) {
 	}
 	if isKustomization(path.Base(inRepo)) && !f.vetted(path.Dir(inRepo)) {
 		return nil, f.refuse(inRepo, errors.New("is a kustomization that no resources or components entry leads to"))
+	}
+	if f.flattened != nil && isKustomization(path.Base(inRepo)) {
+		if text := f.flattened(path.Dir(inRepo)); text != "" {
+			return []byte(text), nil
+		}
 	}
 	return data, nil
 }

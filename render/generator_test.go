@@ -37,11 +37,16 @@ spec:
 
 func (g *generator) fleet() (map[string]string, fleet.Cluster) {
 	files := map[string]string{
-		"clusters/c.yaml":              "apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: c}\n",
-		"fleet.yaml":                   generatedFleet,
-		"base/kustomization.yaml":      "resources: [all.yaml]\nconfigMapGenerator:\n- name: settings\n  literals: [a=b]\n",
-		"base/all.yaml":                g.base(),
-		"component/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- target: {kind: PlatformComponent}\n  patch: |-\n    - {op: add, path: /spec/component, value: true}\n",
+		"clusters/c.yaml":                               "apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: c}\n",
+		"fleet.yaml":                                    generatedFleet,
+		"base/kustomization.yaml":                       "resources: [objects]\nconfigMapGenerator:\n- name: settings\n  literals: [a=b]\n",
+		"base/objects/kustomization.yaml":               "resources: [deeper, ../more.yaml, deeper/others]\n",
+		"base/objects/deeper/kustomization.yaml":        "resources: [../../all.yaml]\n",
+		"base/objects/deeper/others/kustomization.yaml": g.one("resources: [quota.yaml]\n", "resources: [quota.yaml]\nlabels: [{pairs: {own: label}}]\n", "namePrefix: n-\nresources: [quota.yaml]\n"),
+		"base/objects/deeper/others/quota.yaml":         "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: quota, namespace: team}\nspec: {hard: {pods: \"9\"}}\n",
+		"base/more.yaml":                                "apiVersion: v1\nkind: LimitRange\nmetadata: {name: limits, namespace: team}\nspec: {limits: []}\n",
+		"base/all.yaml":                                 g.base(),
+		"component/kustomization.yaml":                  "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- target: {kind: PlatformComponent}\n  patch: |-\n    - {op: add, path: /spec/component, value: true}\n",
 	}
 	overlay := "resources: [../base]\n"
 	if g.chance(40) {

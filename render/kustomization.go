@@ -41,6 +41,11 @@ type vetted struct {
 	kind  string // Kustomization or Component
 	sound bool
 	steps int
+	// files are all that it stands for, where it does nothing but name resources, and
+	// flat tells that, and that some of them are directories.
+	files []string
+	plain bool
+	flat  bool
 	// problems are its own and those of all that it leads to.
 	problems fleet.Problems
 }
@@ -50,6 +55,7 @@ func (v *vetted) add(next *vetted) {
 	if next != nil {
 		v.steps += next.steps
 		v.sound = v.sound && next.sound
+		v.include(next)
 		v.problems = append(v.problems, next.problems...)
 	}
 }
@@ -111,7 +117,7 @@ func (v *vetting) visit(dir string, from entry) *vetted {
 		return entry{file: file, field: field, value: value, line: lineOf(root, field, value)}
 	}
 	v.refuseFields(k, at)
-	out.sound = true
+	out.sound, out.plain = true, namesResources(k)
 	for _, p := range k.Resources {
 		out.add(v.leadsTo(dir, at("resources", p), types.KustomizationKind))
 	}
@@ -196,6 +202,7 @@ func (v *vetting) leadsTo(dir string, e entry, kind string) *vetted {
 		v.problem(e, "%s is a file; a component is a directory with a kustomization.yaml", e.value)
 	default:
 		v.notCut(clean, e)
+		return &vetted{sound: true, plain: true, files: []string{clean}}
 	}
 	return nil
 }

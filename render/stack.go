@@ -19,9 +19,10 @@ import (
 // components. It is built once and shared by all clusters placed on it.
 type stack struct {
 	placement fleet.Placement
-	vetting   *vetting        // what its kustomizations were vetted by; only read from now on
-	read      *trace          // what the build read
-	asked     map[string]bool // which kustomizations the build asked for, and whether they are sound
+	vetting   *vetting          // what its kustomizations were vetted by; only read from now on
+	read      *trace            // what the build read
+	asked     map[string]bool   // which kustomizations the build asked for, and whether they are sound
+	flat      map[string]string // which of them were flattened, and to what; "" for the others
 	*built
 
 	origins sync.Once
@@ -48,21 +49,29 @@ func (r *Repo) vet(p fleet.Placement, v *vetting) (*stack, fleet.Problems) {
 	if sound, problems := v.placement(p); !sound {
 		return nil, append(r.misplaced(p), problems...).Sort()
 	}
-	return &stack{placement: p, vetting: v, asked: map[string]bool{}}, nil
+	return &stack{placement: p, vetting: v, asked: map[string]bool{}, flat: map[string]string{}}, nil
 }
 
 // raise builds a stack that has been vetted, or finds that it is as it was in an earlier
 // revision.
 func (r *Repo) raise(s *stack, known *knowledge, earlier *stack) (*stack, fleet.Problems) {
 	if earlier != nil && known.spec == r.spec && s.wouldBe(earlier) {
-		s.read, s.asked, s.built = earlier.read, earlier.asked, earlier.built
+		s.read, s.asked, s.flat, s.built = earlier.read, earlier.asked, earlier.flat, earlier.built
 		return s, nil
 	}
 	s.read = newTrace(s.vetting.tree)
-	f := s.kustomization()
-	f.tree, f.vetted = s.read, s.isSound
-	var err error
-	if s.built, err = r.finish(f, known); err == nil {
+	files := func() *filesystem {
+		f := s.kustomization()
+		f.tree, f.vetted = s.read, s.isSound
+		return f
+	}
+	f, err := files(), error(nil)
+	f.flattened = s.flattened
+	if s.built, err = r.finish(f, known); err != nil {
+		f = files()
+		s.built, err = r.finish(f, known)
+	}
+	if err == nil {
 		for n, set := range r.sets {
 			s.answers = append(s.answers, r.answer(set, n, s))
 		}
@@ -83,10 +92,21 @@ func (s *stack) isSound(dir string) bool {
 	return s.asked[dir]
 }
 
+// flattened is the vetting's, and notes what it was.
+func (s *stack) flattened(dir string) string {
+	s.flat[dir] = s.vetting.flattened(dir)
+	return s.flat[dir]
+}
+
 // wouldBe tells whether a build of the stack would read what that of another one did.
 func (s *stack) wouldBe(earlier *stack) bool {
 	for dir, sound := range earlier.asked {
 		if s.vetting.isSound(dir) != sound {
+			return false
+		}
+	}
+	for dir, text := range earlier.flat {
+		if s.vetting.flattened(dir) != text {
 			return false
 		}
 	}
