@@ -3,6 +3,7 @@ package render
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -89,12 +90,14 @@ func readPatch(p fleet.Patch, known *memo) (*patch, error) {
 		return nil, errors.New(wrong.Message)
 	}
 	out := &patch{source: p}
-	if err := configured(out.kustomize(), new(builtins.PatchTransformerPlugin)); err != nil {
-		return nil, err
-	}
 	text := strings.TrimSpace(p.Patch)
 	out.whole = p.Options != fleet.PatchOptions{} || unusual.MatchString(text)
 	resources, notMerge := newResources().RF().SliceFromBytes([]byte(text))
+	if !surelyTaken(p.Target, text, len(resources), notMerge) {
+		if err := configured(out.kustomize(), new(builtins.PatchTransformerPlugin)); err != nil {
+			return nil, err
+		}
+	}
 	if notMerge == nil && len(resources) == 0 {
 		return out, nil // a comment, say; kustomize does not look at its target
 	}
@@ -125,6 +128,22 @@ func readPatch(p fleet.Patch, known *memo) (*patch, error) {
 		out.merges, out.whole = append(out.merges, m), out.whole || !usual
 	}
 	return out, nil
+}
+
+// surelyTaken tells that kustomize's transformer would take a patch of that text, which it
+// reads as resources and as operations as well, and takes where just one of them can be
+// read. To ask it takes as long as all the rest, for each patch of a fleet that starts.
+func surelyTaken(on *fleet.Target, text string, resources int, notMerge error) bool {
+	odd := func(c rune) bool { return c > '~' || c < ' ' && c != '\n' }
+	if strings.ContainsFunc(text, odd) || on != nil && strings.ContainsFunc(fmt.Sprint(*on), odd) {
+		return false // they come to kustomize in a document of their own, which may not have all characters
+	}
+	if notMerge == nil {
+		// What begins so is no list of operations.
+		return resources > 0 && (text[0] == '{' || text[0] >= 'A' && text[0] <= 'Z' || text[0] >= 'a' && text[0] <= 'z')
+	}
+	_, err := decodeOps(text)
+	return text != "" && err == nil
 }
 
 func (p *patch) readOps(text string) error {
