@@ -8,6 +8,19 @@ import (
 	"io/fs"
 )
 
+// PackToSend packs a tree as ReadSent reads it: as one archive.
+func PackToSend(ctx context.Context, tree fs.FS) ([]byte, error) {
+	l := &lister{ctx: ctx, tree: tree}
+	if err := l.children("."); err != nil {
+		return nil, err
+	}
+	whole := &part{files: l.files}
+	if err := whole.pack(ctx, tree); err != nil {
+		return nil, err
+	}
+	return whole.packed.Data, nil
+}
+
 // ReadSent reads a packed snapshot that somebody sent, who is not to be trusted: it is
 // held to the limits of an artifact's archive. What is wrong with the tree is a
 // fleet.ErrInvalid.

@@ -16,7 +16,9 @@ func TestSentTreeIsTheSameTree(t *testing.T) {
 	files := map[string]string{"fleet.yaml": "one", "base/a/a.yaml": "a", "empty": ""}
 	links := map[string]string{"base/up": "../empty", "out": "../../etc/passwd"}
 	overTrees(t, files, links, func(t *testing.T, tree fs.FS) {
-		sent, err := sources.ReadSent(deadline(t), bytes.NewReader(pack(t, tree).Data), sources.Limits{})
+		packed, err := sources.PackToSend(deadline(t), tree)
+		must(t, err)
+		sent, err := sources.ReadSent(deadline(t), bytes.NewReader(packed), sources.Limits{})
 		must(t, err)
 		wantContents(t, sent, contents(t, tree))
 		wantUnreadable(t, sent, "out", "leads out of the fleet repo")

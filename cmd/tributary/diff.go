@@ -133,11 +133,11 @@ func (o *diffOptions) foresee(ctx context.Context, ref string) (*fleet.Preview, 
 		return refusal, err
 	}
 	defer func() { _ = source.Close() }()
-	packed, err := sources.Archive{}.Pack(ctx, snapshot.Tree)
+	packed, err := sources.PackToSend(ctx, snapshot.Tree)
 	if err != nil {
 		return nil, err
 	}
-	p, err := client.PreviewSnapshot(ctx, snapshot.Revision, packed.Data)
+	p, err := client.PreviewSnapshot(ctx, snapshot.Revision, packed)
 	return p, refused(err)
 }
 
