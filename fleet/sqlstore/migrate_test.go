@@ -29,7 +29,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		}
 		s.Close()
 		_, err = Open(t.Context(), url)
-		if !errors.Is(err, fleet.ErrStore) || !strings.Contains(err.Error(), "version 9999 and this binary knows 4: a newer Tributary") {
+		if !errors.Is(err, fleet.ErrStore) || !strings.Contains(err.Error(), "version 9999 and this binary knows 5: a newer Tributary") {
 			t.Errorf("Open: error %v, want %v that says who made the database", err, fleet.ErrStore)
 		}
 	})
