@@ -85,14 +85,16 @@ lint: $(GOLANGCI_LINT) ## check formatting, go vet, golangci-lint
 fuzz: ## run every fuzz target for a short time (FUZZTIME=20s)
 	@.ci/fuzz $(FUZZTIME)
 
-# One fleet after another, each with other random steps, from a seed that nobody has
+# First one fleet after another, each with other random steps, from a seed that nobody has
 # chosen. A failure names its own, and make soak SOAKTIME=0s TRIBUTARY_SOAK_SEED=… has it
-# again.
+# again. Then two servers on one PostgreSQL, which are stopped and killed, for as long again.
 .PHONY: soak
-soak: ## inject faults into a fleet of 200 clusters for a long time (SOAKTIME=10m)
+soak: ## inject faults into a fleet of 200 clusters, and into its servers, each for a long time (SOAKTIME=10m)
+	@.ci/need git postgres
 	TRIBUTARY_SOAK_TIME=$(SOAKTIME) TRIBUTARY_SOAK_STEPS=$${TRIBUTARY_SOAK_STEPS:-500} \
 		TRIBUTARY_SOAK_SEED=$${TRIBUTARY_SOAK_SEED:-$$RANDOM} \
 		go test -count=1 -timeout 0 -run NothingBreaks $(TESTFLAGS) ./fleet/soaktest
+	TRIBUTARY_SOAK_TIME=$(SOAKTIME) go test -count=1 -timeout 0 -run ServersComeAndGo -v $(TESTFLAGS) ./cmd/tributary
 
 # A run of some of them, BENCH=Poll, leaves what is recorded of the others as it is.
 .PHONY: bench

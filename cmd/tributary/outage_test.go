@@ -128,21 +128,25 @@ func output(t *testing.T, args ...string) []byte {
 
 // exampleRepo is examples/fleet in a bare repository that has a work tree.
 type exampleRepo struct {
-	t               *testing.T
+	t               testing.TB
 	work, bare, url string
 	clusters, sets  []string
 }
 
-func newExampleRepo(t *testing.T) *exampleRepo {
+func newExampleRepo(t testing.TB) *exampleRepo {
+	t.Helper()
+	return newRepoOf(t, "../../examples/fleet",
+		[]string{"ap-prod-01", "eu-prod-01", "us-prod-01", "us-gpu-01", "eu-dev-01", "eu-staging-01"},
+		[]string{"platform-components", "namespaces", "rolebindings", "manifests"})
+}
+
+// newRepoOf makes one of a fleet that lies in a directory.
+func newRepoOf(t testing.TB, fleet string, clusters, sets []string) *exampleRepo {
 	t.Helper()
 	root := t.TempDir()
-	r := &exampleRepo{
-		t: t, work: filepath.Join(root, "work"), bare: filepath.Join(root, "repo.git"),
-		clusters: []string{"ap-prod-01", "eu-prod-01", "us-prod-01", "us-gpu-01", "eu-dev-01", "eu-staging-01"},
-		sets:     []string{"platform-components", "namespaces", "rolebindings", "manifests"},
-	}
+	r := &exampleRepo{t: t, work: filepath.Join(root, "work"), bare: filepath.Join(root, "repo.git"), clusters: clusters, sets: sets}
 	r.url = "git+file://" + r.bare + "?ref=main"
-	if err := os.CopyFS(r.work, os.DirFS("../../examples/fleet")); err != nil {
+	if err := os.CopyFS(r.work, os.DirFS(fleet)); err != nil {
 		t.Fatal(err)
 	}
 	r.git("init", "-q", "-b", "main")
@@ -152,13 +156,15 @@ func newExampleRepo(t *testing.T) *exampleRepo {
 	return r
 }
 
-func (r *exampleRepo) git(args ...string) {
+func (r *exampleRepo) git(args ...string) string {
 	r.t.Helper()
 	cmd := exec.Command("git", append([]string{"-c", "user.name=Test", "-c", "user.email=test@example.com"}, args...)...)
 	cmd.Dir = r.work
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		r.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
+	return strings.TrimSpace(string(out))
 }
 
 func (r *exampleRepo) move(from, to string) {

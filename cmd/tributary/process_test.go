@@ -149,7 +149,7 @@ func (p *process) history(after int64) []fleet.Change {
 }
 
 // writeFleet makes a fleet repo with one App, web, and clusters of these names.
-func writeFleet(t *testing.T, clusters ...string) string {
+func writeFleet(t testing.TB, clusters ...string) string {
 	t.Helper()
 	root := t.TempDir()
 	var declared strings.Builder

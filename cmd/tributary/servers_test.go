@@ -1,14 +1,7 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,52 +10,153 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// TestServersComeAndGo has two servers on one PostgreSQL, which are killed, stopped
-// and started again, a database that is restarted and cuts connections, releases and
-// writes, while clusters poll. A poll that meets a broken connection is tried again
-// at the other server, as a balancer does and the operator after it, and must then
-// be answered.
+// TestServersComeAndGo has two servers on one PostgreSQL behind a plain TCP balancer.
+// They are killed, stopped and started again, the database cuts connections and is
+// restarted, while commits, writes and polls go on. It holds that
+//
+//   - a poll is answered 200, by the second try at the latest where a connection broke;
+//   - one generation has one answer to a poll, whoever gives it;
+//   - no server's generation goes back;
+//   - no write that was acknowledged is lost, and both servers serve the last of each.
+//
+// `make soak` has it go on for SOAKTIME, with a fleet of 200 clusters, and holds what
+// depends on time, too: how soon a write on one server is seen on the other, and that
+// no cluster is served what is older than what it had at its last poll.
 func TestServersComeAndGo(t *testing.T) {
-	names := []string{"ann", "bob", "cid"}
-	root := writeFleet(t, names...)
-	database := pgtest.Start(t)
-	url := database.Database(t)
-	args := []string{root, "--store", url, "--log-format", "json", "--poll-rate", "0", "--request-rate", "0"}
-	servers := []*process{newProcess(t, args...), newProcess(t, args...)}
-	w := &watch{t: t, urls: []string{servers[0].url, servers[1].url}, bodies: map[string]string{}, last: make([]int64, 2), done: make(chan struct{})}
-	var all sync.WaitGroup
-	for n := range 6 {
-		all.Go(func() { w.pollAll(names[n%len(names)]) })
+	s := newServers(t, soakTime(t))
+	s.begin()
+	for round := 0; round < 2 || time.Since(s.start) < s.soak; round++ {
+		for i, p := range s.processes {
+			s.trouble.during(func() {
+				if (round+i)%2 == 0 {
+					p.kill()
+				} else {
+					p.interrupt()
+				}
+				s.awaitProgress() // the other one goes on
+				p.start()
+			})
+			s.awaitProgress()
+			s.rest()
+		}
+		if s.soak == 0 || round%10 == 9 {
+			s.troubleDatabase()
+		}
+	}
+	s.end()
+}
+
+// soakTime is for how long to go on at least; 0 where nobody asks for that.
+func soakTime(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("TRIBUTARY_SOAK_TIME")
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("TRIBUTARY_SOAK_TIME: %v", err)
+	}
+	return d
+}
+
+// servers are two of them, what they share, and what is heard of them.
+type servers struct {
+	*heard
+	*acknowledged
+	t         testing.TB
+	soak      time.Duration
+	start     time.Time
+	fleet     servedFleet
+	repo      *exampleRepo // of the fleet
+	database  *pgtest.Server
+	processes []*process
+	urls      []string // without their scheme
+	balancer  *balancer
+	trouble   trouble
+	commits   int
+	done      chan struct{}
+	all       sync.WaitGroup
+	stop      func()
+}
+
+func newServers(t *testing.T, soak time.Duration) *servers {
+	t.Helper()
+	s := &servers{
+		heard: newHeard(t), acknowledged: &acknowledged{reasons: map[int64]string{}, last: map[string][]string{}},
+		t: t, soak: soak, start: time.Now(), fleet: newServedFleet(t, soak), database: pgtest.Start(t), done: make(chan struct{}),
+	}
+	s.repo = s.fleet.repo
+	url := s.database.Database(t)
+	args := []string{s.repo.url, "--interval", "200ms", "--store", url, "--log-format", "json", "--poll-rate", "0", "--request-rate", "0"}
+	for range 2 {
+		p := newProcess(t, args...)
+		s.processes, s.urls = append(s.processes, p), append(s.urls, p.listen)
+	}
+	s.balancer = newBalancer(t, s.urls...)
+	return s
+}
+
+// begin has clients at work until end.
+func (s *servers) begin() {
+	const pollers = 6
+	for n := range pollers {
+		s.all.Go(func() { s.pollAll(n, pollers) })
 	}
 	for n := range 2 {
-		all.Go(func() { w.writeAll(n, names) })
+		s.all.Go(func() { s.writeAll(n) })
 	}
-	stop := sync.OnceFunc(func() { close(w.done); all.Wait() })
-	t.Cleanup(stop)
+	s.all.Go(s.pollBoth)
+	s.all.Go(s.commitAll)
+	stop := sync.OnceFunc(func() { close(s.done); s.all.Wait() })
+	s.t.Cleanup(stop)
+	s.stop = stop
+}
 
-	for round := range 2 {
-		for i, p := range servers {
-			w.awaitProgress()
-			if (round+i)%2 == 0 {
-				p.kill()
-			} else {
-				p.interrupt()
-			}
-			w.awaitProgress() // the other one goes on
-			p.start()
-			w.release(root, fmt.Sprintf("v%d-%d", round, i))
-		}
-		w.awaitProgress()
-		database.Run(t, database.URL("postgres"), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
-		w.awaitProgress()
-		database.Stop(t)
-		w.awaitPolls(500) // without it as well
-		database.Resume(t)
-		w.awaitProgress()
+func (s *servers) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
 	}
-	stop()
-	w.settle(servers)
-	w.wantAcknowledged(servers)
+}
+
+// rest is a time without trouble, which is what most of the time is.
+func (s *servers) rest() { s.pause(0, 4*time.Second) }
+
+func (s *servers) troubleDatabase() {
+	s.trouble.during(func() {
+		s.trouble.noDatabase.Store(true)
+		s.database.Run(s.t, s.database.URL("postgres"), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
+		s.awaitProgress()
+		s.database.Stop(s.t)
+		s.awaitPolls(500) // without it as well
+		s.database.Resume(s.t)
+		s.awaitProgress()
+	})
+	s.trouble.noDatabase.Store(false)
+	s.rest()
+}
+
+// end has all clients stop, and looks at what is left.
+func (s *servers) end() {
+	s.stop()
+	s.await("agreement", func() bool {
+		a, _ := s.processes[0].poll(s.repo.clusters[0], s.repo.sets[0])
+		b, _ := s.processes[1].poll(s.repo.clusters[0], s.repo.sets[0])
+		return a == b
+	})
+	for at, p := range s.processes {
+		for _, cluster := range s.repo.clusters {
+			for _, set := range s.repo.sets {
+				l := line{addr: p.listen}
+				s.pollOf(&l, at, cluster, set)
+			}
+		}
+	}
+	s.wantKept()
+	s.report()
 }
 
 // interrupt ends the process as Kubernetes does.
@@ -75,189 +169,4 @@ func (p *process) interrupt() {
 		p.t.Errorf("a server that is stopped: %v\n%s", err, &p.log)
 	}
 	p.cmd = nil
-}
-
-// watch polls and writes, and holds what it hears against what must be.
-type watch struct {
-	t    *testing.T
-	urls []string
-	done chan struct{}
-
-	mu     sync.Mutex
-	polls  int
-	acks   []string          // the keys of the writes that were acknowledged, as cluster/key
-	bodies map[string]string // by cluster and generation
-	last   []int64           // by server: the generation that it was at last
-}
-
-func (w *watch) ended() bool {
-	select {
-	case <-w.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// pollAll polls for a cluster, now one server and now the other.
-func (w *watch) pollAll(cluster string) {
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}
-	defer client.CloseIdleConnections()
-	for n := 0; !w.ended(); n++ {
-		var err error
-		for try := range 4 {
-			if err = w.poll(client, cluster, (n+try)%len(w.urls)); err == nil {
-				break
-			}
-		}
-		if err != nil && !w.ended() {
-			w.t.Errorf("a poll fails at every server: %v", err)
-		}
-	}
-}
-
-// poll asks one server. The error is that of a broken connection.
-func (w *watch) poll(client *http.Client, cluster string, at int) error {
-	w.mu.Lock()
-	before := w.last[at]
-	w.mu.Unlock()
-	answer, err := client.Get(w.urls[at] + "/api/v1/flux/clusters/" + cluster + "/apps")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.polls++
-	if answer.StatusCode != http.StatusOK {
-		w.t.Errorf("a poll = %d %s, want 200", answer.StatusCode, body)
-		return nil
-	}
-	generation, err := strconv.ParseInt(answer.Header.Get("Tributary-Generation"), 10, 64)
-	if err != nil || generation < before {
-		w.t.Errorf("server %d answers with generation %d (%v), and was at %d when it was asked", at, generation, err, before)
-	}
-	w.last[at] = max(w.last[at], generation)
-	key := fmt.Sprintf("%s at %d", cluster, generation)
-	if old, known := w.bodies[key]; known && old != string(body) {
-		w.t.Errorf("%s is once\n%s\nand once\n%s", key, old, body)
-	}
-	w.bodies[key] = string(body)
-	return nil
-}
-
-// writeAll writes to each server in turn. Who hears no answer does not know.
-func (w *watch) writeAll(writer int, names []string) {
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 60 * time.Second}
-	defer client.CloseIdleConnections()
-	for n := 0; !w.ended(); n++ {
-		cluster, key := names[n%len(names)], fmt.Sprintf("w%d-%d", writer, n)
-		r, err := http.NewRequest(http.MethodPatch, w.urls[(n+writer)%2]+"/api/v1/clusters/"+cluster+"/objects/App/web",
-			strings.NewReader(fmt.Sprintf(`{"spec":{"env":{"%s":"x"}}}`, key)))
-		if err != nil {
-			w.t.Error(err)
-			return
-		}
-		r.Header.Set("Content-Type", "application/merge-patch+json")
-		answer, err := client.Do(r)
-		if err != nil {
-			time.Sleep(10 * time.Millisecond)
-			continue
-		}
-		_, _ = io.Copy(io.Discard, answer.Body)
-		_ = answer.Body.Close()
-		switch answer.StatusCode {
-		case http.StatusOK:
-			w.mu.Lock()
-			w.acks = append(w.acks, cluster+"/"+key)
-			w.mu.Unlock()
-		case http.StatusServiceUnavailable: // the database is away
-		default:
-			w.t.Errorf("a write = %d", answer.StatusCode)
-		}
-		time.Sleep(5 * time.Millisecond) // so that documents stay small
-	}
-}
-
-// awaitProgress waits until more polls and writes have been answered.
-func (w *watch) awaitProgress() {
-	w.t.Helper()
-	w.mu.Lock()
-	acks := len(w.acks)
-	w.mu.Unlock()
-	w.await("writes", func() bool { return len(w.acks) > acks+5 })
-	w.awaitPolls(100)
-}
-
-func (w *watch) awaitPolls(n int) {
-	w.t.Helper()
-	w.mu.Lock()
-	polls := w.polls
-	w.mu.Unlock()
-	w.await("polls", func() bool { return w.polls > polls+n })
-}
-
-func (w *watch) await(what string, happened func() bool) {
-	w.t.Helper()
-	for deadline := time.Now().Add(2 * patience); ; time.Sleep(5 * time.Millisecond) {
-		w.mu.Lock()
-		is := happened()
-		w.mu.Unlock()
-		if is {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("no more %s", what)
-		}
-	}
-}
-
-// release commits a change of the base, and waits until every cluster has it.
-func (w *watch) release(root, tag string) {
-	w.t.Helper()
-	text := "apiVersion: example.com/v1\nkind: App\nmetadata: {name: web}\nspec: {tag: " + tag + "}\n"
-	file := filepath.Join(root, "base", "app.yaml")
-	if err := errors.Join(os.WriteFile(file+".part", []byte(text), 0o644), os.Rename(file+".part", file)); err != nil {
-		w.t.Fatal(err)
-	}
-	w.await("release "+tag, func() bool {
-		for _, body := range w.bodies {
-			if strings.Contains(body, `"tag":"`+tag+`"`) {
-				return true
-			}
-		}
-		return false
-	})
-}
-
-// settle waits until both servers are at one generation.
-func (w *watch) settle(servers []*process) {
-	w.t.Helper()
-	w.await("agreement", func() bool {
-		a, _ := servers[0].poll("ann", "apps")
-		b, _ := servers[1].poll("ann", "apps")
-		return a == b
-	})
-}
-
-// wantAcknowledged wants what was acknowledged to be served by every server.
-func (w *watch) wantAcknowledged(servers []*process) {
-	w.t.Helper()
-	for i, p := range servers {
-		served := map[string]string{}
-		for _, name := range []string{"ann", "bob", "cid"} {
-			_, served[name] = p.poll(name, "apps")
-		}
-		for _, ack := range w.acks {
-			cluster, key, _ := strings.Cut(ack, "/")
-			if !strings.Contains(served[cluster], `"`+key+`":"x"`) {
-				w.t.Errorf("server %d does not serve the acknowledged write %s", i, ack)
-			}
-		}
-	}
-	w.t.Logf("%d polls, %d acknowledged writes", w.polls, len(w.acks))
 }
