@@ -59,6 +59,15 @@ func (f *Fleet) revive(ctx context.Context, key releaseKey, at time.Time) (*base
 			return b, nil
 		}
 	}
+	if v := f.ahead.of(ctx, key); v != nil {
+		v.base.release.At = at // nobody has seen it yet
+		return v.base, nil
+	}
+	return f.thawed(ctx, key, at)
+}
+
+// thawed compiles it from its snapshot.
+func (f *Fleet) thawed(ctx context.Context, key releaseKey, at time.Time) (*base, error) {
 	if f.cfg.Store == nil {
 		return nil, fmt.Errorf("release of %s: %w: nothing is kept", key.revision, errLost)
 	}

@@ -53,6 +53,8 @@ type Fleet struct {
 	written chan struct{}            // of capacity 1: a view was published
 	told    chan struct{}            // of capacity 1: the log may have changed
 	asked   chan struct{}            // of capacity 1: whoever leads was asked to look
+	coming  chan releaseKey          // of capacity 1: a release may go live soon
+	ahead   ahead                    // what was made of that
 	moved   bell                     // rings where something can be read that could not be before
 	current atomic.Pointer[View]     // nil until the first good release
 	tokens  atomic.Pointer[TokenSet] // never waits for mu, which may be held for as long as it takes to render
@@ -108,6 +110,7 @@ func New(cfg Config) *Fleet {
 	f := &Fleet{
 		cfg: cfg, log: cfg.Logger, id: rand.Text(), marks: newTracker(),
 		look: make(chan struct{}, 1), written: make(chan struct{}, 1), told: make(chan struct{}, 1), asked: make(chan struct{}, 1),
+		coming: make(chan releaseKey, 1),
 	}
 	f.metrics = newMetrics(cfg.Registerer, f.current.Load, &f.marks.renders)
 	f.tokens.Store(newTokenSet(nil, f.marks))

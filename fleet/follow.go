@@ -22,6 +22,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	var others sync.WaitGroup
 	others.Go(func() { f.listen(ctx) })
 	others.Go(func() { f.followLog(ctx) })
+	others.Go(func() { f.getAhead(ctx) })
 	others.Go(func() { f.savePolls(ctx) })
 	if !f.cfg.ReadOnly {
 		f.lead(ctx)

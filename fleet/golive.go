@@ -56,6 +56,7 @@ func (f *Fleet) compile(ctx context.Context, s *Snapshot) (*base, *Packed, error
 			return nil, nil, err
 		}
 		digest = packed.Digest
+		f.announce(ctx, s.Revision, packed)
 	}
 	if v := f.current.Load(); v != nil {
 		if b := v.bases[releaseKey{s.Revision, digest}]; b != nil {

@@ -54,8 +54,8 @@ func (f *Fleet) catchUp(ctx context.Context) error {
 	}
 	if v := f.current.Load(); !whole && v != nil && v.generation == from && p.lineup == nil && len(p.pins) == 0 && !p.staying() {
 		err = f.serveChanges(ctx, v, p)
-	} else {
-		err = f.serveHead(ctx, v)
+	} else if err = f.serveHead(ctx, v); err == nil {
+		f.caughtUp()
 	}
 	f.head.behind = err != nil
 	return err
@@ -155,7 +155,8 @@ func (f *Fleet) serveBase(ctx context.Context, b *base, earlier *View) error {
 	if err := f.thaw(ctx, next, next.state); err != nil {
 		return err
 	}
-	problems, err := next.render(ctx, next.seatAll(earlier), nil)
+	// What was made ready comes first: who has changed since is in neither.
+	problems, err := next.render(ctx, next.seatAll(f.ahead.of(ctx, b.key()), earlier), nil)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func (f *Fleet) lead(ctx context.Context) {
 // reign does the work of who leads for as long as the lease is held.
 func (f *Fleet) reign(ctx context.Context, until time.Time, looks int64) {
 	f.setLeading(true)
+	f.ahead.forget(func(releaseKey) bool { return true }) // who leads announces
 	f.log.Info("this server leads: it follows the source")
 	working, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
@@ -143,12 +144,28 @@ func (f *Fleet) followLog(ctx context.Context) {
 			next = logInterval
 		} else { // Whoever writes looks at the log as well, but may take long.
 			err = f.readTokens(ctx)
-			next = logInterval / 10
+			next = logInterval / 50
 		}
 		if err != nil && !down && ctx.Err() == nil {
 			f.log.Error("change log cannot be followed", "err", err)
 		}
 		down = err != nil
+	}
+}
+
+// hear takes up what another server, or this one, told.
+func (f *Fleet) hear(n Notice) {
+	if n.Coming != "" {
+		select {
+		case <-f.coming: // which another one comes before
+		default:
+		}
+		f.coming <- releaseKey{n.Coming, n.Snapshot}
+		return
+	}
+	signal(f.told)
+	if n.Look {
+		signal(f.asked)
 	}
 }
 
@@ -159,12 +176,7 @@ func (f *Fleet) listen(ctx context.Context) {
 		return
 	}
 	for failures := 1; ; failures++ {
-		err := f.cfg.Store.Listen(ctx, func(look bool) {
-			signal(f.told)
-			if look {
-				signal(f.asked)
-			}
-		})
+		err := f.cfg.Store.Listen(ctx, f.hear)
 		if err == nil || ctx.Err() != nil {
 			return
 		}

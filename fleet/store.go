@@ -70,10 +70,23 @@ type Lease interface {
 	Resign(ctx context.Context, holder string) error
 	// AskLook asks whoever leads to look at the source now.
 	AskLook(ctx context.Context) error
-	// Listen calls heard whenever there may be another change, or, with look, AskLook
-	// was called, until ctx ends or it cannot hear any more. A store that cannot
-	// tell returns nil at once.
-	Listen(ctx context.Context, heard func(look bool)) error
+	// Announce tells those who Listen that the release of a revision may go live soon,
+	// and keeps its snapshot as SaveSnapshot does, so that they can make it ready. A store
+	// that cannot tell does nothing.
+	Announce(ctx context.Context, revision string, p *Packed) error
+	// Listen calls heard for each Notice until ctx ends or it cannot hear any more. A
+	// store that cannot tell returns nil at once.
+	Listen(ctx context.Context, heard func(Notice)) error
+}
+
+// Notice is what servers of one log tell each other: that there may be another change,
+// or more.
+type Notice struct {
+	// Look tells that AskLook was called.
+	Look bool
+	// Coming is the revision of a release that may go live soon, and Snapshot the digest
+	// of its tree. Such a notice tells of no change.
+	Coming, Snapshot string
 }
 
 // Tracker keeps what is known of those who poll. It is no part of the log.

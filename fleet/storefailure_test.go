@@ -140,8 +140,9 @@ func (*hanging) Polls(context.Context, []string) ([]fleet.Poll, error) { return 
 func (*hanging) TokensSince(context.Context, int64) ([]*fleet.Token, int64, error) {
 	return nil, 0, nil
 }
-func (*hanging) Listen(context.Context, func(bool)) error { return nil }
-func (*hanging) Resign(context.Context, string) error     { return nil }
+func (*hanging) Listen(context.Context, func(fleet.Notice)) error      { return nil }
+func (*hanging) Announce(context.Context, string, *fleet.Packed) error { return nil }
+func (*hanging) Resign(context.Context, string) error                  { return nil }
 func (*hanging) Lead(context.Context, string, time.Duration) (bool, int64, error) {
 	return true, 0, nil
 }

@@ -37,7 +37,7 @@ type dialect struct {
 	// tell is the statement that tells other servers of $1, "" where there is none,
 	// and listen calls heard for each until it cannot hear any more.
 	tell   string
-	listen func(ctx context.Context, db *sql.DB, heard func(look bool)) error
+	listen func(ctx context.Context, db *sql.DB, heard func(fleet.Notice)) error
 	// conflict and full tell that somebody else was first, and that there is no
 	// room. Whatever is neither means that the database cannot be used for now.
 	conflict, full func(error) bool

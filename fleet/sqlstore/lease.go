@@ -3,7 +3,10 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // Lead takes the lease or keeps it. One statement does it, so that of two servers
@@ -58,8 +61,36 @@ func (s *Store) tell(ctx context.Context, tx *sql.Tx, what string) error {
 	return err
 }
 
-// Listen calls heard whenever another server may have told of something.
-func (s *Store) Listen(ctx context.Context, heard func(look bool)) error {
+// comingNotice is what the notice of a release begins with that may go live soon.
+const comingNotice = "coming "
+
+// longestNotice is less than what PostgreSQL takes, 8,000 bytes.
+const longestNotice = 7000
+
+// Announce keeps a snapshot, and tells those who Listen that its release is coming.
+func (s *Store) Announce(ctx context.Context, revision string, p *fleet.Packed) error {
+	notice := comingNotice + p.Digest + " " + revision
+	if s.dialect.tell == "" || len(notice) > longestNotice {
+		return nil
+	}
+	if err := s.SaveSnapshot(ctx, p); err != nil {
+		return err
+	}
+	return s.write(ctx, "notice", func(ctx context.Context, tx *sql.Tx) error { return s.tell(ctx, tx, notice) })
+}
+
+// noticeOf is what a text tells. One that is not understood tells of a change: another
+// version may have more to say.
+func noticeOf(text string) fleet.Notice {
+	if rest, is := strings.CutPrefix(text, comingNotice); is {
+		digest, revision, _ := strings.Cut(rest, " ")
+		return fleet.Notice{Coming: revision, Snapshot: digest}
+	}
+	return fleet.Notice{Look: text == "look"}
+}
+
+// Listen calls heard for each notice, and first for those that were missed before.
+func (s *Store) Listen(ctx context.Context, heard func(fleet.Notice)) error {
 	if s.dialect.listen == nil {
 		return nil
 	}

@@ -111,7 +111,7 @@ const channel = "tributary"
 // listenPostgres takes a connection of its own out of the pool. Through a pooler
 // that lends connections by transaction nothing is heard; the log is looked at
 // now and then all the same.
-func listenPostgres(ctx context.Context, db *sql.DB, heard func(look bool)) error {
+func listenPostgres(ctx context.Context, db *sql.DB, heard func(fleet.Notice)) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
@@ -123,13 +123,13 @@ func listenPostgres(ctx context.Context, db *sql.DB, heard func(look bool)) erro
 		if _, err := c.Exec(ctx, "LISTEN "+channel); err != nil {
 			return err
 		}
-		heard(true) // what was told before is not heard any more
+		heard(fleet.Notice{Look: true}) // what was told before is not heard any more
 		for {
 			told, err := c.WaitForNotification(ctx)
 			if err != nil {
 				return err
 			}
-			heard(told.Payload == "look")
+			heard(noticeOf(told.Payload))
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -179,15 +180,17 @@ func looksAreCounted(t *testing.T, open Database) {
 func listenersHearOrCannot(t *testing.T, open Database) {
 	s, other := open(t, time.Now), open(t, time.Now)
 	ctx, cancel := context.WithCancel(t.Context())
-	heard, ended := make(chan bool, 100), make(chan error, 1)
-	go func() { ended <- s.Listen(ctx, func(look bool) { heard <- look }) }()
-	next := func() bool {
+	heard, ended := make(chan fleet.Notice, 100), make(chan error, 1)
+	go func() { ended <- s.Listen(ctx, func(n fleet.Notice) { heard <- n }) }()
+	want := func(what string, want fleet.Notice) {
+		t.Helper()
 		select {
-		case look := <-heard:
-			return look
+		case n := <-heard:
+			if n != want {
+				t.Errorf("%s is told as %+v, want %+v", what, n, want)
+			}
 		case <-time.After(time.Minute):
-			t.Fatal("nothing was heard")
-			return false
+			t.Fatalf("%s is not told", what)
 		}
 	}
 	select {
@@ -200,14 +203,18 @@ func listenersHearOrCannot(t *testing.T, open Database) {
 	case <-heard: // what may have been told before
 	}
 	log{*written(1, set("a", "one"))}.in(t, other)
-	if next() {
-		t.Error("a change was told as a look")
-	}
+	want("a change", fleet.Notice{})
 	if err := other.AskLook(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !next() {
-		t.Error("a look was not told as one")
+	want("a look", fleet.Notice{Look: true})
+	p := packed("a release to come")
+	if err := other.Announce(t.Context(), "a branch@sha1:1", p); err != nil {
+		t.Fatal(err)
+	}
+	want("a release", fleet.Notice{Coming: "a branch@sha1:1", Snapshot: p.Digest})
+	if got, err := s.Snapshot(t.Context(), p.Digest); err != nil || !bytes.Equal(got.Data, p.Data) {
+		t.Errorf("Snapshot(%q) = %v, %v, want what was announced", p.Digest, got, err)
 	}
 	cancel()
 	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
