@@ -10,6 +10,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 	"github.com/tributary-gitops/tributary/render"
+	"github.com/tributary-gitops/tributary/sources"
 )
 
 // counted is a renderer that counts.
@@ -115,4 +116,34 @@ func TestWhatIsMadeReadyOfAFailedReleaseIsNotServed(t *testing.T) {
 		agree(t, []*rig{a, b})
 		before = bodies(t, b.view())
 	}
+}
+
+// A server that starts while others go on serves at first what they served last, and
+// not what they served when it began to render.
+func TestRestoreEndsWhereTheLogDoes(t *testing.T) {
+	a, _, _, _ := followed(t)
+	late := newCounted()
+	behind := slow{late, func() { a.patch("ann", "App/web", `{"spec":{"tag":"late"}}`) }}
+	f := fleet.New(fleet.Config{Source: newScript(), Renderer: behind, Store: a.store, Archive: sources.Archive{}})
+	if err := f.Restore(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v, err := f.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := v.Generation(), a.view().Generation(); got != want {
+		t.Errorf("it is at generation %d, want %d", got, want)
+	}
+}
+
+// slow is a renderer during whose work something happens.
+type slow struct {
+	counted
+	meanwhile func()
+}
+
+func (s slow) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+	s.meanwhile()
+	return s.counted.Compile(ctx, tree)
 }

@@ -42,8 +42,23 @@ func (f *Fleet) Restore(ctx context.Context) error {
 	if f.head.read && !f.head.behind {
 		return nil
 	}
-	return f.catchUp(ctx)
+	if err := f.catchUp(ctx); err != nil {
+		return err
+	}
+	// Others went on while the release was compiled and rendered. Who was answered by
+	// them must not be answered with less here.
+	for moved, n := true, 0; moved && n < restoreTries; n++ {
+		var err error
+		if moved, err = f.upToDate(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// restoreTries is how often the log is looked at for more. One look takes as long as
+// what it brings, so that after the first there is little left, but for a release.
+const restoreTries = 10
 
 // catchUp takes up what the log says, and serves it. The caller holds mu.
 func (f *Fleet) catchUp(ctx context.Context) error {
