@@ -123,7 +123,7 @@ func TestWhatIsMadeReadyOfAFailedReleaseIsNotServed(t *testing.T) {
 func TestRestoreEndsWhereTheLogDoes(t *testing.T) {
 	a, _, _, _ := followed(t)
 	late := newCounted()
-	behind := slow{late, func() { a.patch("ann", "App/web", `{"spec":{"tag":"late"}}`) }}
+	behind := disturbed{late, func() { a.patch("ann", "App/web", `{"spec":{"tag":"late"}}`) }}
 	f := fleet.New(fleet.Config{Source: newScript(), Renderer: behind, Store: a.store, Archive: sources.Archive{}})
 	if err := f.Restore(t.Context()); err != nil {
 		t.Fatal(err)
@@ -137,13 +137,13 @@ func TestRestoreEndsWhereTheLogDoes(t *testing.T) {
 	}
 }
 
-// slow is a renderer during whose work something happens.
-type slow struct {
+// disturbed is a renderer during whose work something happens.
+type disturbed struct {
 	counted
 	meanwhile func()
 }
 
-func (s slow) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+func (s disturbed) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 	s.meanwhile()
 	return s.counted.Compile(ctx, tree)
 }
