@@ -32,9 +32,9 @@ type countedRepo struct {
 	by counted
 }
 
-func (r countedRepo) Render(c fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems) {
+func (r countedRepo) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	r.by.rendered.Add(1)
-	return r.Repo.Render(c, deltas)
+	return r.Repo.Render(c, deltas, earlier)
 }
 
 // hearing is a store that tells when its server hears what is told.

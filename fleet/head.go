@@ -46,11 +46,11 @@ func (f *Fleet) Restore(ctx context.Context) error {
 		return err
 	}
 	// Others went on while the release was compiled and rendered. Who was answered by
-	// them must not be answered with less here.
-	for moved, n := true, 0; moved && n < restoreTries; n++ {
-		var err error
-		if moved, err = f.upToDate(ctx); err != nil {
-			return err
+	// them must not be answered with less here. Where that cannot be asked any more, what
+	// is served is good enough to begin with.
+	for range restoreTries {
+		if moved, err := f.upToDate(ctx); !moved || err != nil {
+			return nil
 		}
 	}
 	return nil
