@@ -20,6 +20,7 @@ var figures = []figure{
 	{"the same", "bytes of the distinct inputs", "Memory", "ratio", "%s times as much", 0, 0},
 	{"resident memory of each further cluster", "", "Memory", "KB/cluster", "%s KB", 0, 15},
 	{"start of a server until it is ready, with 10,000 deltas", "", "ColdStart", "s", "%s s", 0, 3},
+	{"a write on one server, seen on another, at p99", "", "WriteSeenByTheOtherServer", "p99-ms", "%s ms", 0, 100},
 
 	{"rendering a cluster with two patches on a stack of 30 objects", "`krusty` on the same cluster", "ClusterAgainstKrusty", "ratio", "%s times as fast", 20, 0},
 	{"a commit of one file in a Git repository of 10,000", "`git fetch --depth 1`", "GitFetchChange", "x/git", "%s times as long", 0, 2},
