@@ -30,7 +30,7 @@ func BenchmarkWriteSeenByTheOtherServer(b *testing.B) {
 		if err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &result) != nil {
 			b.Fatalf("a write = %d %s, %v", a.status, a.body, err)
 		}
-		for a.generation < result.Generation {
+		for a.generation = 0; a.generation < result.Generation; {
 			if a, err = poller.ask(http.MethodGet, "/api/v1/flux/clusters/"+cluster+"/"+f.set, ""); err != nil || a.status != http.StatusOK {
 				b.Fatalf("a poll = %d, %v", a.status, err)
 			}
