@@ -17,7 +17,7 @@ import (
 // processes of their own on one PostgreSQL, of a fleet of 200 clusters.
 func BenchmarkWriteSeenByTheOtherServer(b *testing.B) {
 	f := newServedFleet(b, time.Minute)
-	args := []string{f.repo.url, "--interval", "1h", "--store", pgtest.Start(b).Database(b), "--log-level", "error"}
+	args := []string{f.repo.url, "--interval", "1h", "--store", pgtest.Start(b).Database(b), "--log-level", "error", "--poll-rate", "0", "--request-rate", "0"}
 	one, other := newProcess(b, args...), newProcess(b, args...)
 	writer, poller := &line{addr: one.listen, keep: true}, &line{addr: other.listen, keep: true}
 	var took []float64
