@@ -24,7 +24,7 @@ const (
 func TestPollsOfAnotherProcess(t *testing.T) {
 	address := os.Getenv(pollsOf)
 	if address == "" {
-		t.Skip("is run by BenchmarkPollsWhileReleasesSwap")
+		return // nobody but BenchmarkPollsWhileReleasesSwap has it do anything
 	}
 	client := &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 100}}
 	poll := func(n int) {

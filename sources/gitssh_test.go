@@ -326,7 +326,8 @@ func TestGitOverSSHDoesNotReadWithoutEnd(t *testing.T) {
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()
 	o := server.options()
-	line := "003e0123456789012345678901234567890123456789 refs/heads/xxxxx" // And a newline.
+	// And a newline. The names are long so that there need not be many of them.
+	line := fmt.Sprintf("%04x0123456789012345678901234567890123456789 refs/heads/%s", 4+40+1+11+500+1, strings.Repeat("x", 500))
 	server.write("sshd_config", server.read("sshd_config")+"\nForceCommand printf '00420123456789012345678901234567890123456789 refs/heads/a\\0shallow\\n'; yes '"+line+"'\n")
 	fetchError(t, openAs(t, server.url(), o), "lists more than 64 MiB of branches and tags")
 }
