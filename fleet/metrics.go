@@ -131,7 +131,7 @@ func number(is bool) float64 {
 func (m *metrics) published(v *View) {
 	m.info.Reset()
 	m.info.WithLabelValues(strings.ToValidUTF8(v.base.release.Revision, "\uFFFD")).Set(1)
-	m.since.Set(float64(v.base.release.At.Unix()))
+	m.since.Set(float64(v.Release().At.Unix()))
 }
 
 // turn waits for the lock, and returns what gives it back.
