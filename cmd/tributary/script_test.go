@@ -22,7 +22,14 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
+// soonOver has processes under the race detector end when they are done: each would wait
+// a second for others of its goroutines to have a race, and there are hundreds.
+const soonOver = "atexit_sleep_ms=20"
+
 func TestMain(m *testing.M) {
+	if os.Getenv("GORACE") == "" {
+		_ = os.Setenv("GORACE", soonOver) // the name is one
+	}
 	testscript.Main(m, map[string]func(){"tributary": main, "frugal": frugal})
 }
 
@@ -44,6 +51,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GIT_CONFIG_GLOBAL", env.WorkDir+"/.gitconfig")
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			if err := linkTools(env, "oras", "fluxoci"); err != nil {
 				return err
 			}
