@@ -61,14 +61,13 @@ run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 	@echo
 	@exec bin/tributary serve examples/fleet --listen 127.0.0.1:$(PORT) --store sqlite:bin/run.db
 
-# Those that take longest begin first, and more of them at a time than there may be cores,
-# because much of a test is waiting.
+# Those that take longest begin first.
 SLOW := ./cmd/tributary ./sources ./server
 
 .PHONY: test
 test: $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race -short -p 3 $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
+	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
 
 # Those that ask testing.Short.
 LONG := TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
