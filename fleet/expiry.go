@@ -39,7 +39,7 @@ func (f *Fleet) untilExpiry() time.Duration {
 		}
 	}
 	for _, d := range deltas.expiring {
-		if d.ExpiresAt != nil && !d.expired(f.cfg.Now()) {
+		if !d.expired(f.cfg.Now()) {
 			wait = min(wait, d.ExpiresAt.Sub(f.cfg.Now()))
 		}
 	}

@@ -83,8 +83,9 @@ type Status struct {
 	Failed *Release
 	// Held is the newest revision where that waits for a decision; nil where it does not.
 	Held *Release
-	// Overdue are the deltas whose time has come and that stay in force, because
-	// what is left without them could not be served: why, by ID.
+	// Overdue are the deltas and pins whose time has come and that stay in force, because
+	// what is left without them could not be served, or takes away more than the guard
+	// allows: why, by the ID of a delta or as pin/NAME.
 	Overdue map[string]string
 	// Leading is whether this server follows the source. Of another, nothing is
 	// known here but what it put into the change log.

@@ -10,7 +10,7 @@ import (
 type figure struct {
 	what, peer        string
 	benchmark, metric string
-	shown             string // with %s for the value; an x is put in for ratios
+	shown             string // with %s for the value
 	least, most       float64
 }
 
