@@ -57,10 +57,11 @@ func (b *Body) JSON() []byte {
 	if b.text != nil {
 		return b.text
 	}
-	return b.appendTo(make([]byte, 0, b.size))
+	return b.AppendTo(make([]byte, 0, b.size))
 }
 
-func (b *Body) appendTo(to []byte) []byte {
+// AppendTo appends JSON to a slice.
+func (b *Body) AppendTo(to []byte) []byte {
 	if b.text != nil {
 		return append(to, b.text...)
 	}
@@ -99,7 +100,7 @@ func (b *Body) Gzip() []byte {
 	b.pack.Do(func() {
 		w := packers.Get().(*packer)
 		defer packers.Put(w)
-		w.plain = b.appendTo(w.plain[:0])
+		w.plain = b.AppendTo(w.plain[:0])
 		b.tag.Do(func() { b.makeTags(w.plain) })
 		b.packed = w.pack()
 	})

@@ -54,19 +54,59 @@ func (s *slow) looked(t *testing.T, want int32, why string) {
 	}
 }
 
-func TestLooksThatAreAskedForInABurstAreOne(t *testing.T) {
+func TestFirstLookOfABurstIsAtOnceAndOneFollowsForTheRest(t *testing.T) {
 	follow(t, func(t *testing.T, s *slow, f *fleet.Fleet) {
 		time.Sleep(time.Minute)
+		f.Look()
+		s.looked(t, 2, "the one at the start, and one at once")
 		for range 20 {
 			f.Look()
 			time.Sleep(4 * time.Millisecond)
 		}
 		time.Sleep(time.Minute)
-		s.looked(t, 2, "the one at the start, and one for all of the burst")
+		s.looked(t, 3, "one for all the rest of the burst")
 		f.Look()
-		time.Sleep(time.Minute)
-		s.looked(t, 3, "one for one")
+		s.looked(t, 4, "one for one")
 	})
+}
+
+func TestLooksThatAreAskedForAreNotOnTheHeelsOfEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &quick{}
+		f := fleet.New(fleet.Config{Source: s, Renderer: render.Renderer{}, Interval: 24 * time.Hour})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		time.Sleep(time.Minute)
+		for range 100 { // for a second
+			f.Look()
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(time.Minute)
+		if got := s.looks.Load(); got < 10 || got > 13 {
+			t.Errorf("%d looks, want the one at the start and about ten in the second in which a hundred were asked for", got)
+		}
+		f.Look()
+		synctest.Wait()
+		f.Look()
+		synctest.Wait() // it waits for more of the burst
+		start := time.Now()
+		cancel()
+		if err := <-done; err != nil || time.Since(start) > 0 {
+			t.Errorf("Run() = %v after %v, want nil at once", err, time.Since(start))
+		}
+	})
+}
+
+// quick is a source each look at which takes no time.
+type quick struct{ looks atomic.Int32 }
+
+func (*quick) String() string                      { return "quick" }
+func (*quick) Watch(context.Context, func()) error { return nil }
+
+func (s *quick) Fetch(context.Context, string) (*fleet.Snapshot, error) {
+	s.looks.Add(1)
+	return nil, nil
 }
 
 func TestLookThatIsAskedForDuringOneIsNotLost(t *testing.T) {
@@ -91,14 +131,5 @@ func TestBurstThatDoesNotEndHoldsNoLookUp(t *testing.T) {
 		if got := s.looks.Load(); got < 3 {
 			t.Errorf("%d looks while one was asked for all the time, want several", got)
 		}
-	})
-}
-
-func TestRunThatWaitsForABurstEndsWithItsContext(t *testing.T) {
-	follow(t, func(t *testing.T, s *slow, f *fleet.Fleet) {
-		time.Sleep(time.Minute)
-		f.Look()
-		synctest.Wait() // it waits for more
-		s.looked(t, 1, "the burst is not over")
 	})
 }

@@ -35,6 +35,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 func (f *Fleet) followSource(ctx context.Context) {
 	known := f.lastSeen() // the revision that was last looked at, good or not
 	for failures := 0; ctx.Err() == nil; {
+		begun := time.Now()
 		revision, err := f.lookAtSource(ctx, known)
 		switch {
 		case ctx.Err() != nil:
@@ -45,7 +46,7 @@ func (f *Fleet) followSource(ctx context.Context) {
 		default:
 			known, failures = revision, 0
 		}
-		f.wait(ctx, pause(f.cfg.Interval, failures), retryAfter(err))
+		f.wait(ctx, begun, pause(f.cfg.Interval, failures), retryAfter(err))
 	}
 }
 
@@ -74,9 +75,9 @@ func (f *Fleet) lastSeen() string {
 	return f.served()
 }
 
-// wait returns when it is time to look again: when that was asked for, or after
-// a pause. A host that wants to be left alone is, whoever asks.
-func (f *Fleet) wait(ctx context.Context, pause, alone time.Duration) {
+// wait returns when it is time to look again after the look that began then: when that was
+// asked for, or after a pause. A host that wants to be left alone is, whoever asks.
+func (f *Fleet) wait(ctx context.Context, begun time.Time, pause, alone time.Duration) {
 	if alone > 0 {
 		alone += time.Duration(rand.Float64() * 0.1 * float64(alone))
 		select {
@@ -89,22 +90,24 @@ func (f *Fleet) wait(ctx context.Context, pause, alone time.Duration) {
 	select {
 	case <-ctx.Done():
 	case <-f.look:
-		f.gather(ctx)
+		f.gather(ctx, time.Until(begun.Add(burst)))
 	case <-time.After(pause):
 	}
 }
 
-// burst is how long a look that was asked for waits for more of the same: one
-// push can cause a webhook for each branch and tag, and a registry tells of each
-// layer. It is a small part of the second in which a push is to be served.
+// burst is how far apart looks begin that were asked for: one push can cause a webhook
+// for each branch and tag, and a registry tells of each layer. The first of them has the
+// source looked at at once, and all others that come within that time once more.
 const burst = 100 * time.Millisecond
 
-// gather lets a burst of requests for a look become one. One that comes after it
-// returns, while the source is being looked at, leads to another look.
-func (f *Fleet) gather(ctx context.Context) {
+// gather lets requests for a look that come until then become one.
+func (f *Fleet) gather(ctx context.Context, until time.Duration) {
+	if until <= 0 {
+		return
+	}
 	select {
 	case <-ctx.Done():
-	case <-time.After(burst):
+	case <-time.After(until):
 	}
 	select {
 	case <-f.look:

@@ -114,7 +114,7 @@ func newSwapped(b *testing.B) *swapped {
 	store, err := sqlstore.Open(b.Context(), "sqlite:"+filepath.Join(b.TempDir(), "tributary.db"))
 	must(b, err)
 	f := &swapped{source: &swapSource{}}
-	f.live = fleet.New(fleet.Config{Source: f.source, Renderer: render.NewRenderer(), Interval: time.Hour, Store: store, Archive: sources.Archive{}})
+	f.live = fleet.New(fleet.Config{Source: f.source, Renderer: render.NewRenderer(), Interval: time.Hour, Store: store, Archive: sources.NewArchive()})
 	tokens := writeFile(b, "tokens.yaml", fmt.Sprintf(`tokens: [{name: herd, role: viewer, hash: "%s"}]`, hash(viewerToken)))
 	s, err := server.New(server.Config{Fleet: f.live, TokensFile: tokens})
 	must(b, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,14 +73,15 @@ func seconds(do func()) float64 {
 // reached fails where the last commit to the base is not in what a cluster is answered.
 func (f *following) reached(o *origin) {
 	f.b.Helper()
-	tag, answers := fmt.Appendf(nil, `"oci_tag":"1.0.%d"`, o.commits), 0
+	tag := fmt.Appendf(nil, `"oci_tag":"1.0.%d"`, o.commits)
+	var answers atomic.Int64
 	f.eachAnswer(func(set string, answer []byte) {
 		if set == "platform-components" && bytes.Contains(answer, tag) {
-			answers++
+			answers.Add(1)
 		}
 	})
-	if answers != o.Clusters {
-		f.b.Fatalf("%d clusters are answered with %s, want %d", answers, tag, o.Clusters)
+	if got := answers.Load(); got != int64(o.Clusters) {
+		f.b.Fatalf("%d clusters are answered with %s, want %d", got, tag, o.Clusters)
 	}
 }
 

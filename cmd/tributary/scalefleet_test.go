@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
@@ -23,9 +27,10 @@ type following struct {
 }
 
 // followed starts a fleet that knows nothing yet, with a new SQLite store, which is
-// there until the benchmark ends.
+// there until the benchmark ends. The heap of the process grows as that of serve does.
 func followed(b testing.TB, o *origin) *following {
 	b.Helper()
+	debug.SetGCPercent(heapGrowth)
 	ctx := context.Background()
 	opened, err := sources.Open(o.url(), sources.Options{})
 	if err != nil {
@@ -37,7 +42,7 @@ func followed(b testing.TB, o *origin) *following {
 		b.Fatal(err)
 	}
 	f.Fleet = fleet.New(fleet.Config{
-		Source: f.source, Renderer: render.NewRenderer(), Store: store, Archive: sources.Archive{}, Interval: time.Hour,
+		Source: f.source, Renderer: render.NewRenderer(), Store: store, Archive: sources.NewArchive(), Interval: time.Hour,
 	})
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -66,21 +71,35 @@ func (f *following) await(revision string) {
 	f.b.Fatalf("%s is never live", revision)
 }
 
-// eachAnswer asks for the answer to every poll of every cluster.
+// eachAnswer asks for the answer to every poll of every cluster, from as many goroutines
+// as there are processors, as polls come. What it hands on is written over by the next one.
 func (f *following) eachAnswer(do func(set string, answer []byte)) {
 	f.b.Helper()
 	v, err := f.View()
 	if err != nil {
 		f.b.Fatal(err)
 	}
-	for _, m := range v.Members() {
-		for _, set := range v.Sets() {
-			body, err := m.Inputs(set)
-			if err != nil {
-				f.b.Fatal(err)
+	var group errgroup.Group
+	members, sets := v.Members(), v.Sets()
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		group.Go(func() error {
+			var answer []byte
+			for i := w; i < len(members); i += workers {
+				for _, set := range sets {
+					body, err := members[i].Inputs(set)
+					if err != nil {
+						return err
+					}
+					answer = body.AppendTo(answer[:0])
+					do(set, answer)
+				}
 			}
-			do(set, body.JSON())
-		}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		f.b.Fatal(err)
 	}
 }
 
