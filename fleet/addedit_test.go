@@ -148,7 +148,7 @@ func TestDeltasForAClusterComeInOrder(t *testing.T) {
 		{Cluster: "one"}, {Name: "z", Selector: prod, Priority: -1}, {Name: "b", Clusters: []string{"one"}},
 		{Name: "a", Selector: prod}, {Name: "other", Clusters: []string{"two"}}, {Cluster: "two"}, {Name: "last", Selector: &fleet.Selector{}, Priority: 9},
 	}
-	one := fleet.Cluster{Name: "one", Labels: map[string]string{"environment": "prod"}}
+	one := &fleet.Cluster{Name: "one", Labels: map[string]string{"environment": "prod"}}
 	got, err := fleet.DeltasFor(one, all)
 	if err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ type countedRepo struct {
 	by counted
 }
 
-func (r countedRepo) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (r countedRepo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	r.by.rendered.Add(1)
 	return r.Repo.Render(c, deltas, earlier)
 }

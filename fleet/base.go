@@ -16,8 +16,8 @@ type base struct {
 	snapshot string // the digest of its tree, by which the store has it
 	repo     Repo
 	sets     []string
-	clusters map[string]Cluster // those that its files declare, by name
-	names    []string           // of those, sorted
+	clusters map[string]*Cluster // those that its files declare, by name
+	names    []string            // of those, sorted
 }
 
 // releaseKey tells bases apart: one revision of two sources may have two trees.
@@ -34,7 +34,7 @@ func compile(ctx context.Context, r Renderer, s *Snapshot, at time.Time) (*base,
 	all := repo.Clusters()
 	b := &base{
 		release: Release{ID: releaseID(s.Revision), Revision: s.Revision, State: Live, At: at},
-		repo:    repo, sets: repo.Sets(), clusters: make(map[string]Cluster, len(all)), names: make([]string, len(all)),
+		repo:    repo, sets: repo.Sets(), clusters: make(map[string]*Cluster, len(all)), names: make([]string, len(all)),
 	}
 	for i, c := range all {
 		b.clusters[c.Name], b.names[i] = c, c.Name

@@ -28,7 +28,7 @@ type heldRepo struct {
 	by held
 }
 
-func (r heldRepo) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (r heldRepo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	if r.by.now.CompareAndSwap(true, false) {
 		close(r.by.entered)
 		<-r.by.let

@@ -9,7 +9,8 @@ import (
 )
 
 // Cluster is one member of the fleet, as it was declared: by a file of the
-// fleet repo or through the API.
+// fleet repo or through the API. It is immutable once it has been read, and is handed on by
+// its place: one that nobody has declared anew is one thing in memory from release to release.
 type Cluster struct {
 	Name   string            `json:"name"`
 	DNS    string            `json:"dns,omitempty"`
@@ -27,14 +28,14 @@ type Cluster struct {
 }
 
 // Equal tells whether two clusters are declared the same, in the same place.
-func (c Cluster) Equal(other Cluster) bool {
-	return c.SameIdentity(other) && c.Overlay == other.Overlay && c.File == other.File && c.Line == other.Line &&
+func (c *Cluster) Equal(other *Cluster) bool {
+	return c == other || c.SameIdentity(other) && c.Overlay == other.Overlay && c.File == other.File && c.Line == other.Line &&
 		slices.Equal(c.Components, other.Components) && slices.Equal(c.Resources, other.Resources) &&
 		slices.EqualFunc(c.Patches, other.Patches, Patch.Equal)
 }
 
 // SameIdentity tells whether inputs say the same of two clusters.
-func (c Cluster) SameIdentity(other Cluster) bool {
+func (c *Cluster) SameIdentity(other *Cluster) bool {
 	return c.Name == other.Name && c.DNS == other.DNS && maps.Equal(c.Labels, other.Labels)
 }
 
@@ -92,7 +93,7 @@ type Identity struct {
 }
 
 // Identity returns the cluster's own; its labels are shared, and never nil.
-func (c Cluster) Identity() Identity {
+func (c *Cluster) Identity() Identity {
 	labels := c.Labels
 	if labels == nil {
 		labels = map[string]string{}

@@ -52,7 +52,7 @@ func CompareDeltas(a, b *Delta) int {
 
 // DeltasFor returns those of a list that are for a cluster, in the order in which
 // they are applied. What makes no sense as a list of deltas in force is Problems.
-func DeltasFor(c Cluster, list []*Delta) ([]*Delta, error) {
+func DeltasFor(c *Cluster, list []*Delta) ([]*Delta, error) {
 	var problems Problems
 	seen := map[string]bool{}
 	for _, d := range list {
@@ -82,7 +82,7 @@ func newNamedDelta(d *Delta) namedDelta {
 	return n
 }
 
-func (n namedDelta) matches(c Cluster) bool {
+func (n namedDelta) matches(c *Cluster) bool {
 	return n.clusters[c.Name] || n.selector != nil && n.selector.Matches(labels.Set(c.Labels))
 }
 
@@ -96,7 +96,7 @@ func listed(deltas []*Delta) deltaSet {
 }
 
 // of are the deltas of a cluster, in the order in which they are applied.
-func (s deltaSet) of(c Cluster) []*Delta {
+func (s deltaSet) of(c *Cluster) []*Delta {
 	var deltas []*Delta
 	for _, n := range s.named {
 		if n.matches(c) {

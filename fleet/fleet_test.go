@@ -265,7 +265,7 @@ func (n nothing) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 
 type silent struct{ fleet.Repo }
 
-func (silent) Render(fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (silent) Render(*fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	return nil, nil
 }
 

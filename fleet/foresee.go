@@ -11,7 +11,7 @@ import (
 // served. It is an ErrInvalid where the one before is good for no cluster itself, or the
 // deltas make no sense.
 func Foresee(ctx context.Context, r Renderer, before, after *Snapshot, deltas []*Delta, at time.Time) (*Preview, error) {
-	if _, err := DeltasFor(Cluster{}, deltas); err != nil {
+	if _, err := DeltasFor(&Cluster{}, deltas); err != nil {
 		return nil, err
 	}
 	f := New(Config{Renderer: r, Now: func() time.Time { return at }})

@@ -29,8 +29,8 @@ func (m *Member) lastFile() *ClusterFile {
 }
 
 // cluster is the file in the form that is rendered.
-func (f *ClusterFile) cluster(name string) Cluster {
-	c := Cluster{Name: name, File: f.File, DNS: f.DNS, Labels: f.Labels, Overlay: f.Overlay, Components: f.Components, Patches: f.Patches}
+func (f *ClusterFile) cluster(name string) *Cluster {
+	c := &Cluster{Name: name, File: f.File, DNS: f.DNS, Labels: f.Labels, Overlay: f.Overlay, Components: f.Components, Patches: f.Patches}
 	for _, text := range f.Resources {
 		c.Resources = append(c.Resources, Resource{YAML: text})
 	}

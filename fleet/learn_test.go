@@ -42,7 +42,7 @@ func tracking(store Store) *Fleet {
 // on is the member of that name with two sets, on a release.
 func (f *Fleet) on(name, release string) *Member {
 	return &Member{
-		Cluster: Cluster{Name: name}, base: &base{release: Release{ID: release}}, marks: f.marks.of(name),
+		Cluster: &Cluster{Name: name}, base: &base{release: Release{ID: release}}, marks: f.marks.of(name),
 		bodies: map[string]*Body{"apps": {}, "infra": {}},
 	}
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -128,7 +129,7 @@ func (v *View) repinned(next *View) []string {
 	var names []string
 	for _, m := range v.members {
 		name := m.Cluster.Name
-		if declared, there := v.declaration(name); there && m.State == Active && v.pins.of(declared) != next.pins.of(declared) {
+		if declared := v.declaration(name); declared != nil && m.State == Active && v.pins.of(declared) != next.pins.of(declared) {
 			names = append(names, name)
 		}
 	}
@@ -144,7 +145,7 @@ func (p *plan) holdBack(ctx context.Context, v, next *View, problems Problems) (
 	d := newDraft(v.state)
 	var names []string
 	for _, one := range append(next.failing(), next.unpinnedToNothing(v)...) {
-		declared, _ := next.declaration(one.Cluster)
+		declared := cmp.Or(next.declaration(one.Cluster), &Cluster{})
 		if old := v.named(one.Cluster); old != nil && next.pins.of(declared) == nil {
 			d.edit(one.Cluster, func(r *ClusterRecord) { r.Stays = v.stay(one, v.generation+1) })
 			names = append(names, one.Cluster)

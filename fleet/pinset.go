@@ -57,7 +57,7 @@ func (s pinSet) with(changes []PinChange) pinSet {
 }
 
 // of is the pin that holds for a cluster; nil for none.
-func (s pinSet) of(c Cluster) *Pin {
+func (s pinSet) of(c *Cluster) *Pin {
 	var first *Pin
 	for _, p := range s.order {
 		switch {

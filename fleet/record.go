@@ -81,8 +81,8 @@ func (r *ClusterRecord) isEmpty() bool {
 }
 
 // cluster is the declaration in the form that is rendered.
-func (d *Declaration) cluster(name string) Cluster {
-	c := Cluster{Name: name, DNS: d.DNS, Labels: d.Labels, Overlay: d.Overlay, Components: d.Components, Patches: d.Patches}
+func (d *Declaration) cluster(name string) *Cluster {
+	c := &Cluster{Name: name, DNS: d.DNS, Labels: d.Labels, Overlay: d.Overlay, Components: d.Components, Patches: d.Patches}
 	for _, text := range d.Resources {
 		c.Resources = append(c.Resources, Resource{YAML: string(text), JSON: true})
 	}

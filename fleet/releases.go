@@ -96,7 +96,7 @@ func (v *View) Pinned(m *Member) *Pin {
 	if m.State != Active {
 		return nil
 	}
-	if declared, there := v.declaration(m.Cluster.Name); there {
+	if declared := v.declaration(m.Cluster.Name); declared != nil {
 		return v.pins.of(declared)
 	}
 	return nil

@@ -27,7 +27,7 @@ type Repo interface {
 	// Sets are the names of the input sets, in fleet.yaml's order.
 	Sets() []string
 	// Clusters are the clusters that could be read, sorted by name.
-	Clusters() []Cluster
+	Clusters() []*Cluster
 	// ResourceSets are the objects that turn inputs into others in the clusters,
 	// sorted by namespace and name.
 	ResourceSets() []Object
@@ -57,7 +57,7 @@ type Repo interface {
 	// without them, are skipped and are the rendering's Orphans. Earlier is what was
 	// rendered for the cluster before, of this repo or another; nil for nothing. What is
 	// as it was there is taken from it, which makes no difference but time and memory.
-	Render(c Cluster, deltas []*Delta, earlier *Rendering) (*Rendering, Problems)
+	Render(c *Cluster, deltas []*Delta, earlier *Rendering) (*Rendering, Problems)
 	// StrategicMerge applies a strategic merge patch, as kustomize does, to one
 	// object, and returns the object as JSON.
 	StrategicMerge(o Object, patch []byte) ([]byte, error)

@@ -25,7 +25,7 @@ func (v *View) seat(name string) *Member {
 	m := &Member{State: Active, base: v.base, marks: v.marks.of(name)}
 	if record != nil && record.Decommissioned != nil {
 		t := record.Decommissioned
-		m.State, m.Cluster, m.tombstone = DecommissionedState, Cluster{Name: name, DNS: t.DNS, Labels: t.Labels}, t
+		m.State, m.Cluster, m.tombstone = DecommissionedState, &Cluster{Name: name, DNS: t.DNS, Labels: t.Labels}, t
 		return m
 	}
 	if _, inRepo := v.base.clusters[name]; !inRepo && record != nil && record.Orphaned != nil {
@@ -33,8 +33,8 @@ func (v *View) seat(name string) *Member {
 		m.frozen(v, name, record.Orphaned)
 		return m
 	}
-	declared, there := v.declaration(name)
-	if !there {
+	declared := v.declaration(name)
+	if declared == nil {
 		return nil
 	}
 	m.Cluster = declared
@@ -77,7 +77,7 @@ func unknownFile(name string, b *base) error {
 
 // frozen has a member stay on what it is orphaned on.
 func (m *Member) frozen(v *View, name string, o *Orphaned) {
-	m.Cluster = Cluster{Name: name, DNS: o.DNS, Labels: o.Labels}
+	m.Cluster = &Cluster{Name: name, DNS: o.DNS, Labels: o.Labels}
 	b := v.bases[o.Release.key()]
 	if b == nil {
 		m.lost = fmt.Errorf("cluster %q: %w: it is orphaned, and its release of %s %w", name, ErrNotReady, o.Release.Revision, errLost)
@@ -96,33 +96,33 @@ func (m *Member) frozen(v *View, name string, o *Orphaned) {
 }
 
 // declaration is the cluster as the fleet repo or else the API declares it: by it
-// pins choose. A file that came with a release which is being rolled out counts where there is nothing
+// pins choose; nil for none. A file that came with a release which is being rolled out counts where there is nothing
 // else, and one that cannot be read any more as it was.
-func (v *View) declaration(name string) (Cluster, bool) {
+func (v *View) declaration(name string) *Cluster {
 	if c, there := v.base.clusters[name]; there {
-		return c, true
+		return c
 	}
 	record := v.records[name]
 	if record != nil && record.Declared != nil {
-		return record.Declared.cluster(name), true
+		return record.Declared.cluster(name)
 	}
 	if b := v.stayBase(record); b != nil {
 		if c, there := b.clusters[name]; there {
-			return c, true
+			return c
 		}
 		if f := record.Stays.File; f != nil {
-			return f.cluster(name), true
+			return f.cluster(name)
 		}
 	}
 	if b := v.rolling(); b != nil {
 		if c, there := b.clusters[name]; there {
-			return c, true
+			return c
 		}
 	}
 	if record != nil && record.Stays != nil {
-		return Cluster{Name: name}, true
+		return &Cluster{Name: name}
 	}
-	return Cluster{}, false
+	return nil
 }
 
 // inGit tells whether it is a file that the cluster is declared by.
@@ -135,7 +135,7 @@ func (v *View) inGit(name string) bool {
 }
 
 // line is the release that a cluster is on, where it is not the live one.
-func (v *View) line(c Cluster) (key releaseKey, is bool) {
+func (v *View) line(c *Cluster) (key releaseKey, is bool) {
 	var stays *Stay
 	record, p := v.records[c.Name], v.pins.of(c)
 	if record != nil {

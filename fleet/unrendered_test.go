@@ -40,7 +40,7 @@ func (s stricter) Problems() fleet.Problems {
 	return s.Repo.Problems()
 }
 
-func (s stricter) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (s stricter) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	switch {
 	case c.Name != "ann":
 		return s.Repo.Render(c, deltas, earlier)

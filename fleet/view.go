@@ -24,7 +24,7 @@ type View struct {
 
 // Member is a cluster with what it is served.
 type Member struct {
-	Cluster   Cluster
+	Cluster   *Cluster
 	State     ClusterState
 	Placement Placement
 	// Counts has the number of inputs by input set.

@@ -15,14 +15,18 @@ import (
 type history struct {
 	*generator
 	files    map[string]string
-	clusters []fleet.Cluster
+	clusters []*fleet.Cluster
 	deltas   []*fleet.Delta
 }
 
 // commit changes something, or nothing.
 func (h *history) commit(t *testing.T) string {
 	i := h.IntN(len(h.clusters))
-	c := &h.clusters[i]
+	declare := func(change func(c *fleet.Cluster)) { // the one before is remembered
+		c := *h.clusters[i]
+		change(&c)
+		h.clusters[i] = &c
+	}
 	switch did := h.one("nothing", "base", "one object", "component", "cluster", "label", "fleet", "delta", "overlay"); did {
 	case "base":
 		h.files["base/all.yaml"] = h.base()
@@ -34,11 +38,13 @@ func (h *history) commit(t *testing.T) string {
 		h.files["component/kustomization.yaml"] = strings.ReplaceAll(h.files["component/kustomization.yaml"], "value: true", h.one("value: true", "value: false"))
 		return did
 	case "cluster":
-		c.Patches = []fleet.Patch{h.patch(), h.patch()}
-		c.Resources = []fleet.Resource{{YAML: h.resource()}}
+		declare(func(c *fleet.Cluster) {
+			c.Patches = []fleet.Patch{h.patch(), h.patch()}
+			c.Resources = []fleet.Resource{{YAML: h.resource()}}
+		})
 		return did
 	case "label":
-		c.Labels = map[string]string{"environment": h.one("dev", "prod")}
+		declare(func(c *fleet.Cluster) { c.Labels = map[string]string{"environment": h.one("dev", "prod")} })
 		return did
 	case "fleet":
 		h.files["fleet.yaml"] = strings.Replace(generatedFleet, "fields: {object: .}", h.one("fields: {object: .}", "fields: {object: ., more: spec}"), 1)
@@ -68,7 +74,7 @@ func TestRenderingAgainIsRendering(t *testing.T) {
 		h := &history{generator: g}
 		h.files, _ = g.fleet()
 		for _, name := range []string{"a", "b", "c"} {
-			h.clusters = append(h.clusters, fleet.Cluster{Name: name, Patches: []fleet.Patch{h.patch()}})
+			h.clusters = append(h.clusters, &fleet.Cluster{Name: name, Patches: []fleet.Patch{h.patch()}})
 		}
 		renderer, earlier := NewRenderer(), map[string]*fleet.Rendering{}
 		for range 8 {
@@ -121,7 +127,7 @@ func TestCommitKeepsWhatItDoesNotTouch(t *testing.T) {
 		"base/all.yaml": "apiVersion: example.com/v1\nkind: App\nmetadata: {name: a}\nspec: {n: 1}\n---\n" +
 			"apiVersion: example.com/v1\nkind: App\nmetadata: {name: b}\nspec: {n: 1}\n---\napiVersion: example.com/v1\nkind: App\nmetadata: {name: c}\nspec: {n: 1}\n",
 	}
-	c := fleet.Cluster{Name: "one", Patches: []fleet.Patch{{Patch: "{apiVersion: example.com/v1, kind: App, metadata: {name: b}, spec: {n: 2}}"}}}
+	c := &fleet.Cluster{Name: "one", Patches: []fleet.Patch{{Patch: "{apiVersion: example.com/v1, kind: App, metadata: {name: b}, spec: {n: 2}}"}}}
 	renderer := NewRenderer()
 	files["clusters/one.yaml"] = "apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: one}\n"
 	before, problems := compileWith(t, renderer, files).Render(c, nil, nil)

@@ -91,7 +91,7 @@ func (r *Repo) answer(s *inputSet, n int, st *stack) *answer {
 	if faulty || len(members) > fleet.MaxInputs || len(members) == 0 && !s.AllowEmpty {
 		return a // whose fault it is depends on the cluster
 	}
-	a.warnings = slices.Clip(r.problemsOf(s, st, fleet.Cluster{}, members))
+	a.warnings = slices.Clip(r.problemsOf(s, st, &fleet.Cluster{}, members))
 	a.sound = len(a.warnings.Faults()) == 0
 	return a
 }
@@ -139,7 +139,7 @@ func inputsOf(members []member) []*fleet.Input {
 	return inputs
 }
 
-func (r *Repo) problemsOf(s *inputSet, st *stack, c fleet.Cluster, members []member) fleet.Problems {
+func (r *Repo) problemsOf(s *inputSet, st *stack, c *fleet.Cluster, members []member) fleet.Problems {
 	var problems fleet.Problems
 	if len(members) == 0 && !s.AllowEmpty {
 		problems = append(problems, s.about(c, "is empty, which tells Flux to delete all that it made from it; give the cluster an object of the set, or set allowEmpty: true on it"))
@@ -171,7 +171,7 @@ func (r *Repo) problemsOf(s *inputSet, st *stack, c fleet.Cluster, members []mem
 }
 
 // about is a problem of the set on one cluster.
-func (s *inputSet) about(c fleet.Cluster, format string, args ...any) fleet.Problem {
+func (s *inputSet) about(c *fleet.Cluster, format string, args ...any) fleet.Problem {
 	return fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name,
 		Message: fmt.Sprintf("input set %q ", s.Name) + fmt.Sprintf(format, args...)}
 }
@@ -179,7 +179,7 @@ func (s *inputSet) about(c fleet.Cluster, format string, args ...any) fleet.Prob
 // fault is a problem of one object in the set: of the file it comes from, where
 // it is shared by all clusters of the stack, so that it is told once; else of
 // the cluster that changed or added it.
-func (r *Repo) fault(s *inputSet, st *stack, c fleet.Cluster, o *object, f fault) fleet.Problem {
+func (r *Repo) fault(s *inputSet, st *stack, c *fleet.Cluster, o *object, f fault) fleet.Problem {
 	p := fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name, Field: f.path}
 	if slices.Contains(st.objects, o) {
 		p.Cluster = ""

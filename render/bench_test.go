@@ -73,7 +73,7 @@ func BenchmarkEditAgainstPatch(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-func benchFleet(b *testing.B) (*Repo, fleet.Cluster) {
+func benchFleet(b *testing.B) (*Repo, *fleet.Cluster) {
 	b.Helper()
 	var objects strings.Builder
 	for i := range 30 {
@@ -128,10 +128,10 @@ spec:
 }
 
 // benchLayer is what krusty gets: the finished stack, and the cluster on top.
-func benchLayer(r *Repo, c fleet.Cluster) (filesys.FileSystem, map[string]any) {
+func benchLayer(r *Repo, c *fleet.Cluster) (filesys.FileSystem, map[string]any) {
 	p, _ := r.place(c)
 	files := filesys.MakeFsInMemory()
-	_ = files.WriteFile("/cluster/stack.yaml", r.stacks[stackKey(p)].yaml()) // memory takes it
+	_ = files.WriteFile("/cluster/stack.yaml", r.stacks[p.key].yaml()) // memory takes it
 	var patches []any
 	for _, p := range c.Patches {
 		patches = append(patches, kustomizePatch(p))

@@ -10,7 +10,7 @@ import (
 
 // Render implements fleet.Repo. Without deltas, and where all of them fit, it is
 // one rendering; where nothing is another than it was, it is the earlier one.
-func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (rendering *fleet.Rendering, problems fleet.Problems) {
+func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (rendering *fleet.Rendering, problems fleet.Problems) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			rendering, problems = nil, fleet.Problems{panicked(c.File, reason)}
@@ -21,15 +21,15 @@ func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Ren
 		return earlier, before.problems
 	}
 	p, problem := r.place(c)
-	key := stackKey(p)
-	switch s, built := r.stacks[key]; {
+	switch {
 	case problem != nil && c.File == "":
 		problem.Field, problem.Cluster = "overlay", c.Name
 		return nil, fleet.Problems{*problem}
 	case problem != nil:
 		return nil, fleet.Problems{*problem}
-	case built && s == nil:
-		return nil, r.unbuilt(c, key)
+	}
+	if s, built := r.stacks[p.key]; built && s == nil {
+		return nil, r.unbuilt(c, p.key)
 	}
 	render := func(parts []part) outcome { return r.renderWith(c, p, parts, before) }
 	parts := partsOf(deltas)
@@ -48,19 +48,19 @@ func (r *Repo) Render(c fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Ren
 // renderWith renders a cluster with those parts of deltas: its stack, its own
 // resources, patches and edits on top, and the inputs of every set. A panic is a
 // fault, so that a part which causes one is an orphan.
-func (r *Repo) renderWith(c fleet.Cluster, p fleet.Placement, parts []part, before *made) (out outcome) {
+func (r *Repo) renderWith(c *fleet.Cluster, p *place, parts []part, before *made) (out outcome) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			out = outcome{problems: fleet.Problems{panicked(c.File, reason)}}
 		}
 	}()
 	own := ownOf(c, parts)
-	p = own.placed(p)
+	p = p.with(own.components)
 	s, problems := r.stackOf(p, c, own)
 	if s == nil {
 		return outcome{problems: problems}
 	}
-	w := &work{repo: r, stack: s, cluster: c, before: before, made: &made{spec: r.spec, built: s.built, key: stackKey(p), cluster: c}}
+	w := &work{repo: r, stack: s, cluster: c, before: before, made: &made{spec: r.spec, built: s.built, place: p, cluster: c}}
 	objects, problems := w.layered(own)
 	if len(problems.Faults()) > 0 {
 		return outcome{problems: problems}
@@ -69,7 +69,7 @@ func (r *Repo) renderWith(c fleet.Cluster, p fleet.Placement, parts []part, befo
 	if problems = append(problems, found...); len(problems.Faults()) > 0 {
 		return outcome{problems: problems}
 	}
-	return outcome{&fleet.Rendering{Placement: p, Inputs: inputs, Made: w.made}, problems}
+	return outcome{&fleet.Rendering{Placement: p.Placement, Inputs: inputs, Made: w.made}, problems}
 }
 
 // layered puts the cluster's resources, patches and edits on its stack.
@@ -204,13 +204,13 @@ func (r *Repo) readAlone(p *part) ([]*object, error) {
 	return nil, errNoShortcut
 }
 
-func selectsNothing(c fleet.Cluster, patch *part) fleet.Problem {
+func selectsNothing(c *fleet.Cluster, patch *part) fleet.Problem {
 	p := patch.problem(c, errors.New("selects nothing; is it misspelt?"))
 	p.Field += ".target"
 	p.Warning = true
 	return p
 }
 
-func at(c fleet.Cluster, field string, err error) fleet.Problem {
+func at(c *fleet.Cluster, field string, err error) fleet.Problem {
 	return fleet.Problem{File: c.File, Line: c.Line, Field: field, Cluster: c.Name, Message: plain(err)}
 }

@@ -184,8 +184,8 @@ func (c *clusterDocument) check(d *document, tree fs.FS) {
 	}
 }
 
-func (c *clusterDocument) cluster(d *document) fleet.Cluster {
-	out := fleet.Cluster{
+func (c *clusterDocument) cluster(d *document) *fleet.Cluster {
+	out := &fleet.Cluster{
 		Name: c.Metadata.Name, DNS: c.Spec.DNS, Labels: c.Metadata.Labels,
 		Overlay: c.Spec.Overlay, Components: c.Spec.Components,
 		File: d.file, Line: d.root.Line,

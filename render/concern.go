@@ -17,7 +17,7 @@ type concern struct {
 	everybody bool
 	// absent are directories that rules of fleet.yaml name and the tree does not have.
 	absent map[string]fleet.Problem
-	// stacks have what keeps a stack from being built, by stackKey.
+	// stacks have what keeps a stack from being built, by place.key.
 	stacks map[string]fleet.Problems
 	// broken are the clusters that are declared and that cannot be told, by name.
 	broken map[string]fleet.Problem
@@ -45,7 +45,7 @@ func (r *Repo) Unread(file string) *fleet.Problem {
 
 // unbuilt is why the stack of a placement is not there; it is never nothing, because
 // a cluster that gets nothing for no reason could not be helped.
-func (r *Repo) unbuilt(c fleet.Cluster, key string) fleet.Problems {
+func (r *Repo) unbuilt(c *fleet.Cluster, key string) fleet.Problems {
 	problems := r.concern.stacks[key]
 	if len(problems) == 0 {
 		return fleet.Problems{{File: c.File, Line: c.Line, Cluster: c.Name,

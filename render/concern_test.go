@@ -202,7 +202,7 @@ func sets(t *testing.T, repo fleet.Repo) map[string]map[string]string {
 
 // reason is what keeps a cluster of an earlier tree from a later one.
 func reason(repo, earlier fleet.Repo, cluster string) string {
-	named := func(c fleet.Cluster) bool { return c.Name == cluster }
+	named := func(c *fleet.Cluster) bool { return c.Name == cluster }
 	if at := slices.IndexFunc(repo.Clusters(), named); at >= 0 {
 		_, problems := repo.Render(repo.Clusters()[at], nil, nil)
 		return problems.Faults().Error()

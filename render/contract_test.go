@@ -26,7 +26,7 @@ func TestMoreInputsThanTheClientAdmitsIsAFault(t *testing.T) {
 			in.Tail = fmt.Appendf(nil, `"id":%q`, in.ID)
 			objects = append(objects, &object{inputs: []*input{in}})
 		}
-		w := &work{repo: r, stack: &stack{built: &built{answers: []*answer{{}}}}, cluster: fleet.Cluster{Name: "one"}}
+		w := &work{repo: r, stack: &stack{built: &built{answers: []*answer{{}}}}, cluster: &fleet.Cluster{Name: "one"}}
 		inputs, problems := w.inputs(set, 0, objects)
 		if len(inputs) != c.n || (c.want == "") != (len(problems) == 0) || !strings.Contains(problems.Error(), c.want) {
 			t.Errorf("answer of %d inputs: count %d, problems %q, want %q", c.n, len(inputs), problems, c.want)

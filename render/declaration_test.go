@@ -12,11 +12,11 @@ import (
 func TestDeclaredClusterIsToldWhichDirectoryIsNotThere(t *testing.T) {
 	repo := compile(t, small(apps(1, "a: b")))
 	for _, test := range []struct {
-		cluster fleet.Cluster
+		cluster *fleet.Cluster
 		want    string
 	}{
-		{fleet.Cluster{Overlay: "overlays/gone"}, `overlay: "overlays/gone": does not exist`},
-		{fleet.Cluster{Overlay: "base", Components: []string{"components/gone"}}, `components[0]: "components/gone": does not exist`},
+		{&fleet.Cluster{Overlay: "overlays/gone"}, `overlay: "overlays/gone": does not exist`},
+		{&fleet.Cluster{Overlay: "base", Components: []string{"components/gone"}}, `components[0]: "components/gone": does not exist`},
 	} {
 		test.cluster.Name = "edge-1"
 		rendering, problems := repo.Render(test.cluster, nil, nil)

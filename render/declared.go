@@ -16,7 +16,7 @@ import (
 // declared is a cluster as a document has it, and the first of what is wrong with it;
 // nil for nothing. One whose name cannot be told has none.
 type declared struct {
-	fleet.Cluster
+	*fleet.Cluster
 	fault *fleet.Problem
 }
 
@@ -100,8 +100,8 @@ func clashes(all []*declared) (of map[*declared]*fleet.Problem, problems fleet.P
 }
 
 // apart are the clusters that may be served, and by name what is wrong with others.
-func apart(all []*declared, clashing map[*declared]*fleet.Problem) (clusters []fleet.Cluster, broken map[string]fleet.Problem) {
-	clusters = make([]fleet.Cluster, 0, len(all))
+func apart(all []*declared, clashing map[*declared]*fleet.Problem) (clusters []*fleet.Cluster, broken map[string]fleet.Problem) {
+	clusters = make([]*fleet.Cluster, 0, len(all))
 	broken = map[string]fleet.Problem{}
 	for _, c := range all {
 		_, known := broken[c.Name]

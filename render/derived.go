@@ -26,8 +26,8 @@ type derivation struct {
 
 // stackOf returns the stack of a placement with what the cluster has of its
 // own. It is nil where there are problems, and only there.
-func (r *Repo) stackOf(p fleet.Placement, c fleet.Cluster, o *own) (*stack, fleet.Problems) {
-	if s := r.stacks[stackKey(p)]; s != nil {
+func (r *Repo) stackOf(p *place, c *fleet.Cluster, o *own) (*stack, fleet.Problems) {
+	if s := r.stacks[p.key]; s != nil {
 		return s, nil
 	}
 	d := r.derive(p)
@@ -50,7 +50,7 @@ func (r *Repo) stackOf(p fleet.Placement, c fleet.Cluster, o *own) (*stack, flee
 
 // astray are the directories that a cluster names and the tree does not have. Those
 // that a file names, Compile has told of.
-func (r *Repo) astray(c fleet.Cluster) (problems fleet.Problems) {
+func (r *Repo) astray(c *fleet.Cluster) (problems fleet.Problems) {
 	if c.File != "" {
 		return nil
 	}
@@ -70,18 +70,17 @@ func (r *Repo) astray(c fleet.Cluster) (problems fleet.Problems) {
 
 // derive builds a stack with a vetting of its own, because Compile's may not be
 // written to while other clusters are rendered.
-func (r *Repo) derive(p fleet.Placement) derivation {
-	key := stackKey(p)
-	if known, ok := r.derived.load(key); ok {
+func (r *Repo) derive(p *place) derivation {
+	if known, ok := r.derived.load(p.key); ok {
 		return known.(derivation)
 	}
 	r.derived.mu.Lock()
 	defer r.derived.mu.Unlock()
-	if known, ok := r.derived.load(key); ok {
+	if known, ok := r.derived.load(p.key); ok {
 		return known.(derivation)
 	}
-	s, problems := r.buildStack(p, newVetting(r.tree), r.known)
+	s, problems := r.buildStack(p.Placement, newVetting(r.tree), r.known)
 	d := derivation{s, problems}
-	r.derived.store(key, d, maxDerived)
+	r.derived.store(p.key, d, maxDerived)
 	return d
 }

@@ -18,7 +18,7 @@ func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	}
 	repo := compiled(t, files)
 	p := fleet.Placement{Overlay: "base", Components: []string{"extra"}}
-	first := repo.derive(p)
+	first := repo.derive(placeOf(p))
 	repo.derived.memo.known.Clear()
 	var group sync.WaitGroup
 	stacks := make([]*stack, 16)
@@ -26,7 +26,7 @@ func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	for i := range stacks {
 		group.Go(func() {
 			<-start
-			stacks[i] = repo.derive(p).stack
+			stacks[i] = repo.derive(placeOf(p)).stack
 		})
 	}
 	close(start)
@@ -38,7 +38,7 @@ func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	}
 	for i := range 2 * maxDerived {
 		p := fleet.Placement{Overlay: "base", Components: strings.Fields(fmt.Sprint("none", i))}
-		if d := repo.derive(p); d.stack != nil {
+		if d := repo.derive(placeOf(p)); d.stack != nil {
 			t.Fatalf("a stack with %v is built", p.Components)
 		}
 	}

@@ -156,6 +156,6 @@ func FuzzPatch(f *testing.F) {
 		if kind != "" {
 			p.Target = &fleet.Target{Kind: kind}
 		}
-		checkAgainstKustomize(t, files, fleet.Cluster{Name: "c", Patches: []fleet.Patch{p}})
+		checkAgainstKustomize(t, files, &fleet.Cluster{Name: "c", Patches: []fleet.Patch{p}})
 	})
 }

@@ -35,7 +35,7 @@ spec:
   - {selector: {}, overlay: overlay, components: [component]}
 `
 
-func (g *generator) fleet() (map[string]string, fleet.Cluster) {
+func (g *generator) fleet() (map[string]string, *fleet.Cluster) {
 	files := map[string]string{
 		"clusters/c.yaml":                               "apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: c}\n",
 		"fleet.yaml":                                    generatedFleet,
@@ -60,7 +60,7 @@ func (g *generator) fleet() (map[string]string, fleet.Cluster) {
 	}
 	files["overlay/kustomization.yaml"] = overlay
 	maps.Copy(files, components)
-	c := fleet.Cluster{Name: "c"}
+	c := &fleet.Cluster{Name: "c"}
 	for range max(0, g.IntN(4)-1) {
 		c.Resources = append(c.Resources, fleet.Resource{YAML: g.resource()})
 	}

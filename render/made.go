@@ -10,7 +10,7 @@ import (
 type work struct {
 	repo    *Repo
 	stack   *stack
-	cluster fleet.Cluster
+	cluster *fleet.Cluster
 	before  *made // of the rendering before; nil for none
 	made    *made
 }
@@ -21,9 +21,9 @@ type work struct {
 // what clusters have alike stays one thing in memory from release to release.
 type made struct {
 	spec      *spec
-	key       string // of the stack
+	place     *place
 	built     *built
-	cluster   fleet.Cluster
+	cluster   *fleet.Cluster
 	deltas    []*fleet.Delta
 	problems  fleet.Problems
 	identity  []byte // of the cluster, as JSON
@@ -60,11 +60,11 @@ func madeOf(earlier *fleet.Rendering, r *Repo) *made {
 }
 
 // stands tells whether a rendering would be of the same again.
-func (m *made) stands(r *Repo, c fleet.Cluster, deltas []*fleet.Delta) bool {
+func (m *made) stands(r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) bool {
 	if m == nil || !m.cluster.Equal(c) || !slices.Equal(m.deltas, deltas) {
 		return false
 	}
-	s := r.stacks[m.key]
+	s := r.stacks[m.place.key]
 	return s != nil && s.built == m.built
 }
 

@@ -52,7 +52,7 @@ func TestOrphansAreWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-func checkOrphans(t *testing.T, r *Repo, c fleet.Cluster, deltas []*fleet.Delta, with *fleet.Rendering) {
+func checkOrphans(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta, with *fleet.Rendering) {
 	t.Helper()
 	again, _ := r.Render(c, deltas, nil)
 	if !sameAnswers(again, with) || !reflect.DeepEqual(again.Orphans, with.Orphans) {

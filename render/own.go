@@ -1,8 +1,7 @@
 package render
 
 import (
-	"fmt"
-	"slices"
+	"strconv"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -20,7 +19,7 @@ type part struct {
 }
 
 // problem is what is wrong with a part, told where its author finds it.
-func (p *part) problem(c fleet.Cluster, err error) fleet.Problem {
+func (p *part) problem(c *fleet.Cluster, err error) fleet.Problem {
 	out := fleet.Problem{Cluster: c.Name, Delta: p.Delta, Field: p.Field, Message: plain(err)}
 	if p.Delta == "" {
 		out.File, out.Line = c.File, p.line
@@ -33,7 +32,7 @@ func (p *part) problem(c fleet.Cluster, err error) fleet.Problem {
 type own struct{ components, resources, patches, edits []part }
 
 // ownOf is what the cluster's file says and then those parts of deltas.
-func ownOf(c fleet.Cluster, parts []part) *own {
+func ownOf(c *fleet.Cluster, parts []part) *own {
 	o := &own{}
 	for i := range c.Resources {
 		o.resources = append(o.resources, part{
@@ -85,20 +84,7 @@ func partsOf(deltas []*fleet.Delta) []part {
 	return parts
 }
 
-func field(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
-
-// placed adds the components to a placement.
-func (o *own) placed(p fleet.Placement) fleet.Placement {
-	if len(o.components) == 0 {
-		return p
-	}
-	p.Components = slices.Clone(p.Components)
-	for _, c := range o.components {
-		p.Components = append(p.Components, c.component)
-	}
-	p.Components = firstMentions(p.Components)
-	return p
-}
+func field(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
 // text is the resource as kustomize is to read it: JSON in a form that is YAML.
 func (p *part) text() (string, error) {

@@ -50,14 +50,14 @@ func TestClusterGetsWhatKustomizeBuilds(t *testing.T) {
 
 // objectsOf is what Render makes inputs from, before the client's contract is
 // checked: kustomize has no part in that.
-func objectsOf(t *testing.T, r *Repo, c fleet.Cluster, deltas []*fleet.Delta) ([]string, fleet.Problems) {
+func objectsOf(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) ([]string, fleet.Problems) {
 	t.Helper()
 	if problems := r.Problems().Faults(); problems != nil {
 		t.Fatal(problems)
 	}
 	p, _ := r.place(c)
 	own := ownOf(c, partsOf(deltas))
-	s, problems := r.stackOf(own.placed(p), c, own)
+	s, problems := r.stackOf(p.with(own.components), c, own)
 	if s == nil {
 		return nil, problems
 	}
@@ -71,7 +71,7 @@ func objectsOf(t *testing.T, r *Repo, c fleet.Cluster, deltas []*fleet.Delta) ([
 
 // checkAgainstKustomize compares the objects of a cluster with krusty's, and
 // returns nil where both find a fault.
-func checkAgainstKustomize(t *testing.T, files map[string]string, c fleet.Cluster, deltas ...generated) *Repo {
+func checkAgainstKustomize(t *testing.T, files map[string]string, c *fleet.Cluster, deltas ...generated) *Repo {
 	t.Helper()
 	want, wantErr := standsFor(files, c, deltas)
 	repo := compiled(t, files)
@@ -97,14 +97,14 @@ func compiled(t *testing.T, files map[string]string) *Repo {
 	return repo.(*Repo)
 }
 
-func newWork(r *Repo, s *stack, c fleet.Cluster) *work {
+func newWork(r *Repo, s *stack, c *fleet.Cluster) *work {
 	return &work{repo: r, stack: s, cluster: c, made: &made{}}
 }
 
-func isQuick(t *testing.T, r *Repo, c fleet.Cluster) bool {
+func isQuick(t *testing.T, r *Repo, c *fleet.Cluster) bool {
 	t.Helper()
 	p, _ := r.place(c)
-	w := newWork(r, r.stacks[stackKey(p)], c)
+	w := newWork(r, r.stacks[p.key], c)
 	patches, problems := w.readPatches(ownOf(c, nil).patches)
 	if problems != nil {
 		t.Fatal(problems)
@@ -115,7 +115,7 @@ func isQuick(t *testing.T, r *Repo, c fleet.Cluster) bool {
 
 // standsFor is what fleet-repo.md says a cluster stands for, in two builds and
 // the edits.
-func standsFor(files map[string]string, c fleet.Cluster, deltas []generated) ([]string, error) {
+func standsFor(files map[string]string, c *fleet.Cluster, deltas []generated) ([]string, error) {
 	fsys := filesys.MakeFsInMemory()
 	for name, text := range files {
 		if err := fsys.WriteFile("/repo/"+name, []byte(text)); err != nil {
@@ -255,7 +255,7 @@ func mapFS(files map[string]string) fstest.MapFS {
 	return tree
 }
 
-func show(files map[string]string, c fleet.Cluster, deltas []generated) string {
+func show(files map[string]string, c *fleet.Cluster, deltas []generated) string {
 	var b strings.Builder
 	for name, text := range files {
 		fmt.Fprintf(&b, "--- %s\n%s\n", name, text)

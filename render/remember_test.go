@@ -32,7 +32,7 @@ func checkRemembered(t *testing.T, earlier, tree fstest.MapFS) {
 		if !slices.Equal(repo.Problems(), fresh.Problems()) || !maps.Equal(repo.Broken(), fresh.Broken()) {
 			t.Errorf("problems after another revision = %v, want %v", repo.Problems(), fresh.Problems())
 		}
-		if !slices.EqualFunc(repo.Clusters(), fresh.Clusters(), func(a, b fleet.Cluster) bool { return reflect.DeepEqual(a, b) }) {
+		if !slices.EqualFunc(repo.Clusters(), fresh.Clusters(), func(a, b *fleet.Cluster) bool { return reflect.DeepEqual(a, b) }) {
 			t.Errorf("clusters after another revision = %v, want %v", repo.Clusters(), fresh.Clusters())
 		}
 	}

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
@@ -78,13 +76,14 @@ type Repo struct {
 	files        map[string]*clusterFile // by name
 	sets         []*inputSet
 	placement    []rule
+	places       map[*fleet.Cluster]*place // of clusters; those that are placed alike share it
 	guard        fleet.Guard
 	waves        []fleet.WaveRule
-	clusters     []fleet.Cluster
+	clusters     []*fleet.Cluster
 	resourceSets []fleet.Object
-	stacks       map[string]*stack // by stackKey; nil where one cannot be built
+	stacks       map[string]*stack // by place.key; nil where one cannot be built
 	known        *knowledge        // of its stacks
-	derived      derived           // by stackKey: with components of deltas
+	derived      derived           // by place.key: with components of deltas
 	texts        *memo             // by patchText: what readPatch gave
 	resources    memo              // by resourceText: what readResource gave
 	applied      memo              // by appliedKey: the object after it
@@ -101,40 +100,6 @@ func (noTree) Open(name string) (fs.File, error) {
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
 
-// place applies the placement rules to a cluster.
-func (r *Repo) place(c fleet.Cluster) (fleet.Placement, *fleet.Problem) {
-	var p fleet.Placement
-	for _, rule := range r.placement {
-		if rule.selector == nil || !rule.selector.Matches(labels.Set(c.Labels)) {
-			continue
-		}
-		if rule.Overlay != "" {
-			p.Overlay = rule.Overlay
-		}
-		p.Components = append(p.Components, rule.Components...)
-	}
-	if c.Overlay != "" {
-		p.Overlay = c.Overlay
-	}
-	p.Components = firstMentions(append(p.Components, c.Components...))
-	if p.Overlay == "" {
-		return p, &fleet.Problem{File: c.File, Line: c.Line, Field: "spec.overlay", Message: fmt.Sprintf(
-			"no rule of spec.placement in fleet.yaml gives cluster %q with labels %s an overlay; add a rule, a label, or an overlay here",
-			c.Name, labels.Set(c.Labels))}
-	}
-	return p, nil
-}
-
-func firstMentions(list []string) []string {
-	var out []string
-	for _, s := range list {
-		if !slices.Contains(out, s) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
 // Sets implements fleet.Repo.
 func (r *Repo) Sets() []string {
 	names := make([]string, len(r.sets))
@@ -145,7 +110,7 @@ func (r *Repo) Sets() []string {
 }
 
 // Clusters implements fleet.Repo.
-func (r *Repo) Clusters() []fleet.Cluster { return slices.Clone(r.clusters) }
+func (r *Repo) Clusters() []*fleet.Cluster { return slices.Clone(r.clusters) }
 
 // ResourceSets implements fleet.Repo.
 func (r *Repo) ResourceSets() []fleet.Object { return slices.Clone(r.resourceSets) }

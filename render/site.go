@@ -11,14 +11,14 @@ import (
 
 // site is where clusters are placed: a stack that is yet to be built.
 type site struct {
-	placement fleet.Placement
-	stack     *stack // nil where it cannot be built
-	problems  fleet.Problems
+	place    *place
+	stack    *stack // nil where it cannot be built
+	problems fleet.Problems
 }
 
 // prepare builds the stacks of all clusters, each once.
 func (r *Repo) prepare(ctx context.Context, earlier *Repo) error {
-	sites := r.survey()
+	sites := r.survey(earlier)
 	known := r.knowledgeOf(earlier)
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0)) // kustomize builds one at a time, and what it built is read meanwhile
@@ -41,23 +41,28 @@ func (r *Repo) prepare(ctx context.Context, earlier *Repo) error {
 	return nil
 }
 
-// survey places all clusters and vets each kustomization once for all stacks. From then
+// survey places all clusters, those that were declared and placed by the same before as they
+// were, and vets each kustomization once for all stacks. From then
 // on the vetting is only read.
-func (r *Repo) survey() map[string]*site {
+func (r *Repo) survey(earlier *Repo) map[string]*site {
 	sites, v := map[string]*site{}, newVetting(r.tree)
+	r.places = make(map[*fleet.Cluster]*place, len(r.clusters))
 	for _, c := range r.clusters {
-		p, problem := r.place(c)
+		p, problem := earlier.places[c], (*fleet.Problem)(nil)
+		if p == nil || earlier.spec != r.spec {
+			p, problem = r.place(c)
+		}
 		if problem != nil {
 			r.problems = append(r.problems, *problem)
 			continue
 		}
-		key := stackKey(p)
-		if sites[key] != nil {
-			continue
+		s := sites[p.key]
+		if s == nil {
+			s = &site{place: p}
+			s.try(func() { s.stack, s.problems = r.vet(p.Placement, v) })
+			sites[p.key], v.walking = s, nil // a panic ends on the way
 		}
-		s := &site{placement: p}
-		s.try(func() { s.stack, s.problems = r.vet(p, v) })
-		sites[key], v.walking = s, nil // a panic ends on the way
+		r.places[c] = s.place
 	}
 	return sites
 }
@@ -66,7 +71,7 @@ func (r *Repo) survey() map[string]*site {
 func (s *site) try(f func()) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			s.stack, s.problems = nil, fleet.Problems{panicked(s.placement.Overlay, reason)}
+			s.stack, s.problems = nil, fleet.Problems{panicked(s.place.Overlay, reason)}
 		}
 	}()
 	f()

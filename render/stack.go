@@ -29,11 +29,6 @@ type stack struct {
 	files   map[string]string // where objects come from, by id
 }
 
-// stackKey identifies a placement.
-func stackKey(p fleet.Placement) string {
-	return p.Overlay + "\x00" + strings.Join(p.Components, "\x00")
-}
-
 // buildStack vets and builds a placement; the stack is nil where it has a problem.
 func (r *Repo) buildStack(p fleet.Placement, v *vetting, known *knowledge) (*stack, fleet.Problems) {
 	s, problems := r.vet(p, v)

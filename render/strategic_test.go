@@ -20,7 +20,7 @@ func TestStrategicMergeIsKustomizes(t *testing.T) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 10))}
 		files, _ := g.fleet()
 		repo := compiled(t, files)
-		rendering, problems := repo.Render(fleet.Cluster{Name: "c"}, nil, nil)
+		rendering, problems := repo.Render(&fleet.Cluster{Name: "c"}, nil, nil)
 		if rendering == nil {
 			if strings.Contains(problems.Error(), "beyond") {
 				continue

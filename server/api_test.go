@@ -60,7 +60,7 @@ func TestPagesHoldEachClusterOnce(t *testing.T) {
 	many := repo{InputSets: []string{"s"}}
 	var want []string
 	for n := range 25 {
-		c := fleet.Cluster{Name: fmt.Sprintf("c-%02d", n), Labels: map[string]string{"odd": fmt.Sprint(n % 2)}}
+		c := &fleet.Cluster{Name: fmt.Sprintf("c-%02d", n), Labels: map[string]string{"odd": fmt.Sprint(n % 2)}}
 		many.Members = append(many.Members, member{Cluster: c, Inputs: map[string][]map[string]any{"s": {{"id": "a"}}}})
 		if n%2 == 1 {
 			want = append(want, c.Name)

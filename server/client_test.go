@@ -100,7 +100,7 @@ func TestClientFollowsPages(t *testing.T) {
 	many := repo{InputSets: []string{"s"}}
 	for i := range 1203 {
 		many.Members = append(many.Members, member{
-			Cluster: fleet.Cluster{Name: fmt.Sprintf("c-%04d", i), Labels: map[string]string{"parity": fmt.Sprint(i % 2)}},
+			Cluster: &fleet.Cluster{Name: fmt.Sprintf("c-%04d", i), Labels: map[string]string{"parity": fmt.Sprint(i % 2)}},
 			Inputs:  map[string][]map[string]any{"s": {{"id": "x"}}},
 		})
 	}

@@ -21,7 +21,7 @@ import (
 // ClusterAnswer is a cluster as people see it: how it is declared, where that
 // placed it, and what it is served.
 type ClusterAnswer struct {
-	fleet.Cluster
+	*fleet.Cluster
 	State fleet.ClusterState `json:"state"`
 	// DeclaredBy is where its fields come from: git or api.
 	DeclaredBy string `json:"declaredBy,omitempty"`

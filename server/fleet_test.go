@@ -72,7 +72,7 @@ type repo struct {
 }
 
 type member struct {
-	Cluster fleet.Cluster
+	Cluster *fleet.Cluster
 	Inputs  map[string][]map[string]any
 	Objects []map[string]any
 	Padding int // bytes to make each input longer by
@@ -100,8 +100,8 @@ func (r *repo) Sets() []string { return r.InputSets }
 
 func (r *repo) ResourceSets() []fleet.Object { return r.Templates }
 
-func (r *repo) Clusters() []fleet.Cluster {
-	var all []fleet.Cluster
+func (r *repo) Clusters() []*fleet.Cluster {
+	var all []*fleet.Cluster
 	for _, m := range r.Members {
 		all = append(all, m.Cluster)
 	}
@@ -118,7 +118,7 @@ func (r *repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
 
 func (r *repo) Waves() []fleet.WaveRule { return nil }
 
-func (r *repo) Render(c fleet.Cluster, _ []*fleet.Delta, _ *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (r *repo) Render(c *fleet.Cluster, _ []*fleet.Delta, _ *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	if r.renderer.panics.Load() {
 		panic("told to")
 	}
@@ -187,7 +187,7 @@ func inputOf(values map[string]any) *fleet.Input {
 // acme is a small fleet whose every input says which revision it is of.
 func acme(revision string) repo {
 	r := repo{InputSets: []string{"platform-components", "rolebindings"}}
-	for _, c := range []fleet.Cluster{
+	for _, c := range []*fleet.Cluster{
 		{Name: "eu-dev-01", Labels: map[string]string{"environment": "dev", "region": "eu"}, File: "clusters/eu-dev-01.yaml"},
 		{Name: "eu-prod-01", DNS: "eu-prod-01.k8s.example.com", Labels: map[string]string{"environment": "prod", "region": "eu"},
 			Components: []string{"components/gpu"}, File: "clusters/eu-prod-01.yaml"},

@@ -26,7 +26,7 @@ func herd() repo {
 	r := repo{InputSets: []string{"platform-components"}}
 	for n := range herdClusters {
 		r.Members = append(r.Members, member{
-			Cluster: fleet.Cluster{Name: fmt.Sprintf("c%04d", n)},
+			Cluster: &fleet.Cluster{Name: fmt.Sprintf("c%04d", n)},
 			Inputs:  map[string][]map[string]any{"platform-components": {{"id": "keda", "padding": strings.Repeat("x", 2_000)}}},
 		})
 	}

@@ -108,7 +108,7 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 }
 
 // clusterOf is the cluster of that name or dns.
-func clusterOf(repo fleet.Repo, name string) (fleet.Cluster, error) {
+func clusterOf(repo fleet.Repo, name string) (*fleet.Cluster, error) {
 	for _, c := range repo.Clusters() {
 		if c.Name == name || (c.DNS == name && name != "") {
 			return c, nil
@@ -119,14 +119,14 @@ func clusterOf(repo fleet.Repo, name string) (fleet.Cluster, error) {
 		faults = fleet.Problems{p}
 	}
 	if len(faults) > 0 {
-		return fleet.Cluster{}, fmt.Errorf("cluster %q cannot be rendered:\n%w", name, faults)
+		return nil, fmt.Errorf("cluster %q cannot be rendered:\n%w", name, faults)
 	}
-	return fleet.Cluster{}, fmt.Errorf("cluster %q: %w in the fleet repo", name, fleet.ErrNotFound)
+	return nil, fmt.Errorf("cluster %q: %w in the fleet repo", name, fleet.ErrNotFound)
 }
 
 // one renders a cluster with those of the deltas that are for it. Where there is no
 // rendering the problems say why.
-func one(repo fleet.Repo, c fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
+func one(repo fleet.Repo, c *fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
 	own, err := fleet.DeltasFor(c, deltas)
 	if err != nil {
 		return nil, nil, err

@@ -217,7 +217,7 @@ func (g got) answer(s subject, set string) string {
 	if !there {
 		return ""
 	}
-	who := fleet.Cluster{Name: s.name, Labels: s.labels, DNS: dnsOf(s.name)}.Identity()
+	who := (&fleet.Cluster{Name: s.name, Labels: s.labels, DNS: dnsOf(s.name)}).Identity()
 	list := []any{}
 	for _, id := range slices.Sorted(maps.Keys(inputs)) {
 		list = append(list, inputs[id].with("id", id).with("cluster", who))
