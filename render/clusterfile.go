@@ -78,9 +78,9 @@ type clusterFile struct {
 	nameless *fleet.Problem
 }
 
-// holds tells whether another file of the name says the same, by what the tree tells.
-func (f *clusterFile) holds(other *clusterFile) bool {
-	return f != nil && f.alone && f.content != fleet.Content{} && f.content == other.content
+// holds tells whether a file of the name says the same, by what the tree tells.
+func (f *clusterFile) holds(content fleet.Content) bool {
+	return f != nil && f.alone && f.content != fleet.Content{} && f.content == content
 }
 
 // read reads the file, or finds that it is as it was before.

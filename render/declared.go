@@ -23,10 +23,14 @@ type declared struct {
 // readClusters reads every cluster file. Clusters with a problem of their own are left
 // out of the list, so that one fault is told once, and noted in whom faults concern.
 func (r *Repo) readClusters(earlier map[string]*clusterFile) fleet.Problems {
-	var files []*clusterFile
+	files := make([]*clusterFile, 0, len(earlier))
 	whom := &r.concern
 	problems := eachYAML(r.tree, clustersDir, func(name string, entry fs.DirEntry) fleet.Problems {
-		files = append(files, &clusterFile{name: name, content: contentOf(entry)})
+		f, content := earlier[name], contentOf(entry)
+		if !f.holds(content) {
+			f = &clusterFile{name: name, content: content}
+		}
+		files = append(files, f)
 		return nil
 	})
 	whom.unread = map[string]fleet.Problem{}
@@ -54,16 +58,13 @@ func (r *Repo) readClusters(earlier map[string]*clusterFile) fleet.Problems {
 func readFiles(tree fs.FS, earlier map[string]*clusterFile, files []*clusterFile) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, f := range files {
-		before := earlier[f.name]
-		if before.holds(f) {
-			files[i] = before
-			continue
+	for _, f := range files {
+		if before := earlier[f.name]; before != f {
+			group.Go(func() error {
+				f.read(tree, before)
+				return nil
+			})
 		}
-		group.Go(func() error {
-			f.read(tree, before)
-			return nil
-		})
 	}
 	_ = group.Wait() // what is wrong is told in the files
 }

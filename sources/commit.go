@@ -30,9 +30,9 @@ func readCommit(ctx context.Context, remote *remote, at tip, have *commit, o rea
 		return nil, err
 	}
 	defer s.close()
-	r := &commitReader{ctx: ctx, budget: budget{limits: o.limits}, used: objects{}, filtered: remote.filters()}
+	r := &commitReader{ctx: ctx, budget: budget{limits: o.limits}, used: objects{}, folders: folders{}, filtered: remote.filters()}
 	if have != nil {
-		r.have = have.objects
+		r.have, r.known = have.objects, have.folders
 	}
 	if r.pack, err = readPack(ctx, stream, s, r.have, want.bounds); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func readCommit(ctx context.Context, remote *remote, at tip, have *commit, o rea
 	if err != nil {
 		return nil, err
 	}
-	return &commit{at.commit, &tree{root}, r.used}, nil
+	return &commit{at.commit, &tree{root}, r.used, r.folders}, nil
 }
 
 // readOptions say what of a commit is read.
@@ -64,6 +64,8 @@ type commitReader struct {
 	have   objects
 	// used become the new commit's.
 	used objects
+	// known are the folders of the commit before, and folders those of this one.
+	known, folders folders
 	// filtered is true where the server leaves out files that are too large.
 	filtered bool
 	// doubtful is a file that is lost because another one is too large. It is
@@ -106,6 +108,10 @@ func treeOf(commit []byte) (plumbing.Hash, bool) {
 }
 
 func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error) {
+	if n, err := r.again(name, hash); n != nil || err != nil {
+		return n, err
+	}
+	before := r.budget
 	if _, ok := r.size(hash); !ok {
 		return &node{mode: modeDirectory}, r.missing(name, hash)
 	}
@@ -123,7 +129,11 @@ func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error)
 			children = append(children, child)
 		}
 	}
-	return newDirectoryNode(path.Base(name), name, children)
+	n, err := newDirectoryNode(path.Base(name), name, children)
+	if err == nil {
+		r.keep(name, hash, n, listing, before)
+	}
+	return n, err
 }
 
 func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree, error) {

@@ -43,6 +43,7 @@ type commit struct {
 	hash    plumbing.Hash
 	tree    *tree
 	objects objects
+	folders folders
 }
 
 // reading is a commit, and what it was read for. Neither ever changes.

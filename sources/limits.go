@@ -61,13 +61,24 @@ func (b *budget) enter(directory, base string) (string, error) {
 	return name, nil
 }
 
+// take is asked for what was entered before, and is entered again.
+func (b *budget) take(name string, files int, bytes int64) error {
+	if b.files += files; b.files > b.limits.Files {
+		return tooManyFiles(b.limits)
+	}
+	if b.bytes += bytes; b.bytes > b.limits.TreeSize {
+		return tooManyBytes(name, b.limits)
+	}
+	return nil
+}
+
 // file is asked for each regular file.
 func (b *budget) file(name string, size int64) error {
 	if size > b.limits.FileSize {
 		return tooLarge(name, b.limits)
 	}
 	if b.bytes += size; b.bytes > b.limits.TreeSize {
-		return &fault{name, fmt.Sprintf("with it, the files are larger than %s together; move what no cluster needs out of the fleet repo", bytesize(b.limits.TreeSize))}
+		return tooManyBytes(name, b.limits)
 	}
 	return nil
 }
@@ -94,6 +105,10 @@ func checkName(directory, base string) error {
 
 func tooLarge(name string, l Limits) error {
 	return &fault{name, fmt.Sprintf("is larger than %s; move it out of the fleet repo", bytesize(l.FileSize))}
+}
+
+func tooManyBytes(name string, l Limits) error {
+	return &fault{name, fmt.Sprintf("with it, the files are larger than %s together; move what no cluster needs out of the fleet repo", bytesize(l.TreeSize))}
 }
 
 func tooManyFiles(l Limits) error {

@@ -29,8 +29,8 @@ func NewArchive() Archive { return Archive{&lastPacked{}} }
 // Pack implements fleet.Archive: a list of the digests of parts, with its own digest.
 // Each part is a tar of some files, compressed with zstd, with the digest of the tar.
 func (a Archive) Pack(ctx context.Context, tree fs.FS) (*fleet.Packed, error) {
-	l := &lister{ctx: ctx, tree: tree}
-	if err := l.children("."); err != nil {
+	l := a.last.lister(ctx, tree)
+	if err := l.children(".", nil); err != nil {
 		return nil, err
 	}
 	parts := l.parts()
@@ -44,7 +44,7 @@ func (a Archive) Pack(ctx context.Context, tree fs.FS) (*fleet.Packed, error) {
 		p.Parts = append(p.Parts, part.packed)
 	}
 	p.Digest = digest.FromBytes(p.Data).String()
-	a.last.keep(parts)
+	a.last.keep(l, parts)
 	return p, nil
 }
 

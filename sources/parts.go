@@ -53,11 +53,25 @@ type lister struct {
 	ctx   context.Context
 	tree  fs.FS
 	files []packedFile
+	// before are the directories that were listed last, and directories those of this time.
+	before, directories map[*node]contents
+}
+
+// contents are what was found in a directory of that path, and below.
+type contents struct {
+	path  string
+	files []packedFile
 }
 
 // children lists what is in a directory. Directories themselves are no more than
 // the names of what is in them, as in Git.
-func (l *lister) children(directory string) error {
+func (l *lister) children(directory string, n *node) error {
+	start := len(l.files)
+	if known, ok := l.before[n]; ok && n != nil && known.path == directory {
+		l.files = append(l.files, known.files...)
+		l.directories[n] = known
+		return l.ctx.Err()
+	}
 	list, err := fs.ReadDir(l.tree, directory)
 	if err != nil {
 		return err
@@ -67,19 +81,23 @@ func (l *lister) children(directory string) error {
 			return err
 		}
 		f := packedFile{name: path.Join(directory, entry.Name()), mode: entry.Type()}
+		n, known := entry.(*node) // nothing else is known to be the same again
 		switch {
 		case f.mode&fs.ModeIrregular != 0:
 			continue
 		case f.mode.IsDir():
-			if err := l.children(f.name); err != nil {
+			if err := l.children(f.name, n); err != nil {
 				return err
 			}
 			continue
 		}
-		if n, known := entry.(*node); known { // nothing else is known to be the same again
+		if known {
 			f.mode, f.content = n.mode, fleet.ContentOf(n.data)
 		}
 		l.files = append(l.files, f)
+	}
+	if n != nil {
+		l.directories[n] = contents{directory, l.files[start:len(l.files):len(l.files)]}
 	}
 	return nil
 }
@@ -95,10 +113,22 @@ func (l *lister) parts() (parts []*part) {
 	return parts
 }
 
-// lastPacked are the parts that were packed last.
+// lastPacked are the parts that were packed last, and what they were of.
 type lastPacked struct {
-	mu    sync.Mutex
-	parts map[string]*part // by the name of the last file
+	mu          sync.Mutex
+	parts       map[string]*part // by the name of the last file
+	directories map[*node]contents
+	files       int
+}
+
+// lister returns one that takes directories as they were listed last.
+func (l *lastPacked) lister(ctx context.Context, tree fs.FS) *lister {
+	if l == nil {
+		return &lister{ctx: ctx, tree: tree, directories: map[*node]contents{}}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return &lister{ctx: ctx, tree: tree, files: make([]packedFile, 0, l.files), before: l.directories, directories: map[*node]contents{}}
 }
 
 // share takes over those parts that are as they were.
@@ -117,13 +147,13 @@ func (l *lastPacked) share(parts []*part) {
 	}
 }
 
-func (l *lastPacked) keep(parts []*part) {
+func (l *lastPacked) keep(from *lister, parts []*part) {
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.parts = make(map[string]*part, len(parts))
+	l.parts, l.directories, l.files = make(map[string]*part, len(parts)), from.directories, len(from.files)
 	for _, p := range parts {
 		l.parts[p.last()] = p
 	}

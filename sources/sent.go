@@ -10,8 +10,8 @@ import (
 
 // PackToSend packs a tree as ReadSent reads it: as one archive.
 func PackToSend(ctx context.Context, tree fs.FS) ([]byte, error) {
-	l := &lister{ctx: ctx, tree: tree}
-	if err := l.children("."); err != nil {
+	l := (*lastPacked)(nil).lister(ctx, tree)
+	if err := l.children(".", nil); err != nil {
 		return nil, err
 	}
 	whole := &part{files: l.files}
