@@ -107,9 +107,9 @@ func (m *Member) rendered(deltas deltaSet) (*Member, Problems) {
 // failedBy is the member without a rendering.
 func (m *Member) failedBy(found Problems) *Member {
 	next := *m
-	next.Counts, next.fault = nil, Problem{}
+	next.Counts, next.fault = nil, ""
 	if faults := found.Faults(); len(faults) > 0 {
-		next.fault = faults[0]
+		next.fault = faults[0].String()
 	}
 	return &next
 }

@@ -204,16 +204,21 @@ func (v *View) seatAll(others ...*View) (unrendered []int) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	members := make([]*Member, 0, len(names))
+	unrendered = make([]int, 0, len(names))
+	walks := walksOf(others)
 	for _, name := range names {
 		m := v.seat(name)
 		if m == nil {
 			continue
 		}
-		if old := v.sameIn(others, m); old != nil {
+		for i := range walks {
+			walks[i].to(name)
+		}
+		if old := v.sameIn(walks, m); old != nil {
 			m = old
 		} else {
-			for _, other := range others {
-				m.take(other.named(name))
+			for _, w := range walks {
+				m.take(w.at)
 			}
 			unrendered = append(unrendered, len(members))
 		}
@@ -224,14 +229,41 @@ func (v *View) seatAll(others ...*View) (unrendered []int) {
 }
 
 // sameIn is the member as it was rendered in one of several views; nil for none.
-func (v *View) sameIn(others []*View, m *Member) *Member {
+func (v *View) sameIn(others []walk, m *Member) *Member {
 	for _, other := range others {
-		if old := other.named(m.Cluster.Name); old != nil && old.is(m) && (old.Counts != nil || old.lost != nil) &&
+		if old := other.at; old != nil && old.is(m) && (old.Counts != nil || old.lost != nil) &&
 			slices.Equal(other.deltas.of(m.Cluster), v.deltas.of(m.Cluster)) {
 			return old
 		}
 	}
 	return nil
+}
+
+// walk goes through the members of a view by their names, in order.
+type walk struct {
+	deltas deltaSet
+	rest   []*Member
+	at     *Member // nil where there is none of the name
+}
+
+func walksOf(views []*View) []walk {
+	var walks []walk
+	for _, v := range views {
+		if v != nil {
+			walks = append(walks, walk{deltas: v.deltas, rest: v.members})
+		}
+	}
+	return walks
+}
+
+// to goes to a name, which none before was greater than.
+func (w *walk) to(name string) {
+	for len(w.rest) > 0 && w.rest[0].Cluster.Name < name {
+		w.rest = w.rest[1:]
+	}
+	if w.at = nil; len(w.rest) > 0 && w.rest[0].Cluster.Name == name {
+		w.at = w.rest[0]
+	}
 }
 
 // reseat does so for a few clusters. The members must be the view's own slice.

@@ -160,7 +160,7 @@ func (v *View) failing() []FailingCluster {
 	var all []FailingCluster
 	for _, m := range v.members {
 		if m.lost == nil && m.Counts == nil {
-			all = append(all, FailingCluster{Cluster: m.Cluster.Name, Reason: m.fault.String()})
+			all = append(all, FailingCluster{Cluster: m.Cluster.Name, Reason: m.fault})
 		}
 	}
 	return all

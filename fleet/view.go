@@ -35,7 +35,7 @@ type Member struct {
 	base      *base
 	tombstone *Tombstone       // of a decommissioned one
 	lost      error            // why it cannot be served; nil for nearly all
-	fault     Problem          // why there is no rendering, where Counts is nil
+	fault     string           // why there is no rendering, where Counts is nil
 	bodies    map[string]*Body // by set
 	rendering *Rendering       // the last that there was, if there was one; the next may be the same
 	counts    map[string]int   // of that

@@ -32,7 +32,7 @@ func readCommit(ctx context.Context, remote *remote, at tip, have *commit, o rea
 	defer s.close()
 	r := &commitReader{ctx: ctx, budget: budget{limits: o.limits}, used: objects{}, folders: folders{}, filtered: remote.filters()}
 	if have != nil {
-		r.have, r.known = have.objects, have.folders
+		r.have, r.known, r.used = have.objects, have.folders, make(objects, len(have.objects))
 	}
 	if r.pack, err = readPack(ctx, stream, s, r.have, want.bounds); err != nil {
 		return nil, err
