@@ -183,9 +183,16 @@ func (w *work) readResource(p *part) ([]*object, error) {
 	return objects, err
 }
 
-// readAlone reads a resource that means the same whatever else there is. The caller is
-// in withKustomize.
-func (r *Repo) readAlone(p *part) ([]*object, error) {
+// readAlone reads a resource that means the same whatever else there is.
+func (r *Repo) readAlone(p *part) (objects []*object, err error) {
+	err = withKustomize(func() (err error) {
+		objects, err = r.alone(p)
+		return err
+	})
+	return objects, err
+}
+
+func (r *Repo) alone(p *part) ([]*object, error) {
 	text, err := p.text()
 	if err != nil {
 		return nil, err

@@ -216,7 +216,7 @@ func (p patchDocument) checkDelta(d *document, path string) {
 	case wrong != "":
 		d.problem(path+".patch", "%s", wrong)
 	default:
-		if err := withKustomize(func() error { _, err := readPatch(p.patch(), &memo{}); return err }); err != nil {
+		if _, err := readPatch(p.patch(), &memo{}); err != nil {
 			d.problem(path, "%s", plain(err))
 		}
 	}

@@ -35,11 +35,24 @@ func withKustomize(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			openapi.ResetOpenAPI()
-			err = fmt.Errorf("kustomize panics on it: %v", r)
+			err = kustomizePanics(r)
 		}
 	}()
 	return f()
 }
+
+// besideKustomize runs f, which calls what of kustomize reads text and knows of no schema,
+// so that patches are read on all processors.
+func besideKustomize(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = kustomizePanics(r)
+		}
+	}()
+	return f()
+}
+
+func kustomizePanics(reason any) error { return fmt.Errorf("kustomize panics on it: %v", reason) }
 
 // build runs `kustomize build` of a directory. The caller is in withKustomize.
 func build(f *filesystem, dir string) (resmap.ResMap, error) {

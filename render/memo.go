@@ -46,17 +46,13 @@ type result[T any] struct {
 }
 
 // once returns what read gave for a key, reading at most a few times when many
-// ask at once. read runs in withKustomize.
+// ask at once.
 func once[T any](m *memo, key any, read func() (T, error)) (T, error) {
 	if known, ok := m.load(key); ok {
 		found := known.(result[T])
 		return found.value, found.err
 	}
-	var value T
-	err := withKustomize(func() (err error) {
-		value, err = read()
-		return err
-	})
+	value, err := read()
 	m.store(key, result[T]{value, err}, maxMemo)
 	return value, err
 }

@@ -5,16 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the one kustomize applies patches with
-	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/kustomize/api/builtins"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
-	"sigs.k8s.io/kustomize/kyaml/resid"
-	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -44,48 +40,21 @@ func (p *patch) operations() (jsonpatch.Patch, error) {
 	return decodeOps(strings.TrimSpace(p.source.Patch))
 }
 
-// merge is one strategic merge patch. Its value is kept as JSON, of which a fleet has as
-// many as clusters: as values it takes ten times the memory.
-type merge struct {
-	id    resid.ResId
-	text  []byte
-	lists bool // it holds a list
-	plain bool // it holds no null, no date and no directive
-}
-
-// target selects objects as kustomize's `target` does.
-type target struct {
-	pattern             *types.SelectorRegex
-	labels, annotations labels.Selector
-	// kind and name are those of the pattern that stand for themselves, which most do;
-	// else "". They spare most objects the regular expressions.
-	kind, name string
-}
-
-func (t *target) matches(o *object) bool {
-	return (t.kind == "" || t.kind == o.id.Kind) && (t.name == "" || t.name == o.id.Name) && t.pattern.MatchNamespace(o.id.EffectiveNamespace()) && t.pattern.MatchName(o.id.Name) &&
-		t.pattern.MatchGvk(o.id.Gvk) &&
-		(t.labels.Empty() || t.labels.Matches(metadataOf(o, "labels"))) &&
-		(t.annotations.Empty() || t.annotations.Matches(metadataOf(o, "annotations")))
-}
-
-func metadataOf(o *object, key string) labels.Set {
-	meta, _ := o.values()["metadata"].(map[string]any)
-	m, _ := meta[key].(map[string]any)
-	set := make(labels.Set, len(m))
-	for k, v := range m {
-		set[k], _ = scalarText(v)
-	}
-	return set
-}
-
 // unusual marks text that kustomize treats in ways that the shortcuts do not
 // know: aliases and merge keys, schema comments, its own annotations, which may
 // hide an object from the result.
 var unusual = regexp.MustCompile(`<<|[&*][\w-]|\$openapi|\$ref|config\.kubernetes\.io|config\.k8s\.io`)
 
-// readPatch reads a patch with kustomize. The caller is in withKustomize.
-func readPatch(p fleet.Patch, known *memo) (*patch, error) {
+// readPatch reads a patch as kustomize does.
+func readPatch(p fleet.Patch, known *memo) (out *patch, err error) {
+	err = besideKustomize(func() (err error) {
+		out, err = parsePatch(p, known)
+		return err
+	})
+	return out, err
+}
+
+func parsePatch(p fleet.Patch, known *memo) (*patch, error) {
 	if wrong := checkYAML("patch", []byte(p.Patch)); wrong != nil {
 		return nil, errors.New(wrong.Message)
 	}
@@ -94,7 +63,8 @@ func readPatch(p fleet.Patch, known *memo) (*patch, error) {
 	out.whole = p.Options != fleet.PatchOptions{} || unusual.MatchString(text)
 	resources, notMerge := newResources().RF().SliceFromBytes([]byte(text))
 	if !surelyTaken(p.Target, text, len(resources), notMerge) {
-		if err := configured(out.kustomize(), new(builtins.PatchTransformerPlugin)); err != nil {
+		err := withKustomize(func() error { return configured(out.kustomize(), new(builtins.PatchTransformerPlugin)) })
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -111,23 +81,7 @@ func readPatch(p fleet.Patch, known *memo) (*patch, error) {
 	if len(resources) > 1 && out.target != nil {
 		return nil, errors.New("more than one patch stands under one target; give each an entry of its own")
 	}
-	for _, res := range resources {
-		data, err := res.MarshalJSON()
-		if err != nil {
-			return nil, err
-		}
-		value, err := decodeJSON(data)
-		if err != nil {
-			return nil, err
-		}
-		m, usual, err := newMerge(res.OrgId(), value)
-		if err != nil {
-			return nil, err
-		}
-		m.plain = m.plain && !holdsTag(res.YNode())
-		out.merges, out.whole = append(out.merges, m), out.whole || !usual
-	}
-	return out, nil
+	return out, out.readMerges(resources)
 }
 
 // surelyTaken tells that kustomize's transformer would take a patch of that text, which it
@@ -192,89 +146,6 @@ func renames(pointer string) bool {
 		return true
 	}
 	return strings.Contains(parts[1], "~")
-}
-
-// newMerge takes out of a patch what kustomize restores after the merge. What
-// is left of its metadata is usual where it sets labels and annotations to
-// strings: kustomize rewrites those in the course of a build.
-func newMerge(id resid.ResId, value map[string]any) (m merge, usual bool, err error) {
-	delete(value, "apiVersion")
-	delete(value, "kind")
-	usual = true
-	if meta, ok := value["metadata"].(map[string]any); ok {
-		delete(meta, "name")
-		delete(meta, "namespace")
-		for key := range meta {
-			usual = usual && (key == "labels" || key == "annotations") && textMap(meta, key)
-		}
-		if len(meta) == 0 {
-			delete(value, "metadata")
-		}
-	}
-	m = merge{id: id, plain: true}
-	m.inspect(value)
-	m.text, err = encode(value)
-	return m, usual, err
-}
-
-// holdsTag looks at the nodes, because once they are JSON a null that is written
-// as nothing can be an empty string, and a date has become another text, which it
-// does not where it takes the place of a text in quotes.
-func holdsTag(n *kyaml.Node) bool {
-	return n.Kind == kyaml.ScalarNode && (n.Tag == kyaml.NodeTagNull || n.Tag == "!!timestamp") ||
-		slices.ContainsFunc(n.Content, holdsTag)
-}
-
-func (m *merge) inspect(v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, child := range v {
-			m.plain = m.plain && !strings.HasPrefix(key, "$")
-			m.inspect(child)
-		}
-	case []any:
-		m.lists = true
-		for _, child := range v {
-			m.inspect(child)
-		}
-	}
-}
-
-// targetOf is the target of a patch; nil where it has none. Each is made once, because its
-// regular expressions take a hundred times the memory of the patch.
-func targetOf(t *fleet.Target, known *memo) (*target, error) {
-	if t == nil {
-		return nil, nil
-	}
-	if made, ok := known.load(*t); ok {
-		return made.(*target), nil
-	}
-	made, err := newTarget(kustomizePatch(fleet.Patch{Target: t}).Target)
-	if err != nil {
-		return nil, err
-	}
-	return known.share(*t, made, maxMemo).(*target), nil
-}
-
-func newTarget(s *types.Selector) (*target, error) {
-	pattern, err := types.NewSelectorRegex(s)
-	if err != nil {
-		return nil, err
-	}
-	t := &target{pattern: pattern, kind: literal(s.Kind), name: literal(s.Name)}
-	if t.labels, err = labels.Parse(s.LabelSelector); err != nil {
-		return nil, err
-	}
-	t.annotations, err = labels.Parse(s.AnnotationSelector)
-	return t, err
-}
-
-// literal is a regular expression that stands for itself alone; else "".
-func literal(pattern string) string {
-	if regexp.QuoteMeta(pattern) == pattern {
-		return pattern
-	}
-	return ""
 }
 
 func kustomizePatch(p fleet.Patch) types.Patch {

@@ -41,11 +41,7 @@ func (r *Repo) strategic(o fleet.Object, whole string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var p *patch
-	err = withKustomize(func() (err error) {
-		p, err = readPatch(fleet.Patch{Patch: whole}, r.texts)
-		return err
-	})
+	p, err := readPatch(fleet.Patch{Patch: whole}, r.texts)
 	if err != nil {
 		return nil, err
 	}
