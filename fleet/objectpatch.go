@@ -91,8 +91,9 @@ func (o *objectWrite) lastEdit(there Object) int {
 func (o *objectWrite) without(edit int, there Object) (Object, error) {
 	own := o.own
 	own.Edits = slices.Delete(slices.Clone(own.Edits), edit, edit+1)
-	deltas := o.view.deltas.with([]DeltaChange{{Delta: own.ID(), Before: &o.own, After: &own}})
-	objects, err := o.view.objects(o.member, deltas.of(o.member.Cluster))
+	deltas := slices.Clone(o.view.deltas.of(o.member.Cluster))
+	deltas[len(deltas)-1] = &own // the cluster's own comes last, and has the edit
+	objects, err := o.member.objects(deltas)
 	if err != nil {
 		return Object{}, err
 	}

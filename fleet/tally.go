@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"runtime"
 	"slices"
 
@@ -27,27 +26,38 @@ func effects(before, after *View, tell telling) ([]memberEffect, error) {
 
 // effectsOf are those on some clusters.
 func effectsOf(pairs []pair, tell telling) ([]memberEffect, error) {
+	if len(pairs) == 1 { // of a write, mostly
+		return tell.effects(pairs)
+	}
 	workers := min(runtime.GOMAXPROCS(0), len(pairs))
 	found := make([][]memberEffect, workers)
-	group, _ := errgroup.WithContext(context.Background())
+	var group errgroup.Group
 	for w := range workers {
-		group.Go(func() error {
-			differ := &differ{telling: tell, memo: map[inputs][]FieldEffect{}}
-			for _, p := range pairs[w*len(pairs)/workers : (w+1)*len(pairs)/workers] {
-				runtime.Gosched() // as a release is rendered
-				e, err := differ.compare(p)
-				if err != nil {
-					return err
-				}
-				if len(e.changes) > 0 || !e.group.isEmpty() {
-					found[w] = append(found[w], e)
-				}
-			}
-			return nil
+		group.Go(func() (err error) {
+			found[w], err = tell.effects(pairs[w*len(pairs)/workers : (w+1)*len(pairs)/workers])
+			return err
 		})
 	}
 	err := group.Wait()
 	return slices.Concat(found...), err
+}
+
+// effects are those on some clusters, found one after the other.
+func (t telling) effects(pairs []pair) (found []memberEffect, err error) {
+	differ := &differ{telling: t, memo: map[inputs][]FieldEffect{}}
+	for i, p := range pairs {
+		if i > 0 {
+			runtime.Gosched() // as a release is rendered
+		}
+		e, err := differ.compare(p)
+		if err != nil {
+			return nil, err
+		}
+		if len(e.changes) > 0 || !e.group.isEmpty() {
+			found = append(found, e)
+		}
+	}
+	return found, nil
 }
 
 // pair is a cluster in two views; nil where it is not there.

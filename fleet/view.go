@@ -99,21 +99,21 @@ func (m *Member) Inputs(set string) (*Body, error) {
 	return body, nil
 }
 
-// Objects renders the cluster's objects anew: they are for people, and keeping
+// Objects makes the cluster's objects anew: they are for people, and keeping
 // every cluster's would cost more memory than all the answers to polls.
 func (v *View) Objects(m *Member) ([]Object, error) {
-	return v.objects(m, v.deltas.of(m.Cluster))
+	return m.objects(v.deltas.of(m.Cluster))
 }
 
 // objects are those that the cluster would have with those deltas.
-func (v *View) objects(m *Member, deltas []*Delta) ([]Object, error) {
+func (m *Member) objects(deltas []*Delta) ([]Object, error) {
 	switch {
 	case m.State == DecommissionedState:
 		return nil, nil
 	case m.lost != nil:
 		return nil, m.lost
 	}
-	rendering, problems := m.base.repo.Render(m.Cluster, deltas, nil)
+	rendering, problems := m.base.repo.Render(m.Cluster, deltas, m.rendering)
 	if faults := problems.Faults(); len(faults) > 0 {
 		return nil, faults
 	}
