@@ -16,9 +16,7 @@ type ObjectName struct {
 func (n ObjectName) in(objects []Object) (Object, error) {
 	var found []Object
 	for _, o := range objects {
-		if strings.EqualFold(o.Kind, n.Kind) && o.Name == n.Name &&
-			(n.Group == nil || o.Group() == *n.Group) &&
-			(n.Namespace == nil || o.Namespace == *n.Namespace) {
+		if n.is(o) {
 			found = append(found, o)
 		}
 	}
@@ -33,6 +31,13 @@ func (n ObjectName) in(objects []Object) (Object, error) {
 		candidates[i] = fmt.Sprintf("%s %s/%s", o.APIVersion, o.Namespace, o.Name)
 	}
 	return Object{}, fmt.Errorf("%w: choose with ?group= or ?namespace= from %s", ErrConflict, strings.Join(candidates, ", "))
+}
+
+// is tells whether the object may be the one that is meant.
+func (n ObjectName) is(o Object) bool {
+	return strings.EqualFold(o.Kind, n.Kind) && o.Name == n.Name &&
+		(n.Group == nil || o.Group() == *n.Group) &&
+		(n.Namespace == nil || o.Namespace == *n.Namespace)
 }
 
 // Group is the API group of the object, "" for the core group.

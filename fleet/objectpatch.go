@@ -93,11 +93,12 @@ func (o *objectWrite) without(edit int, there Object) (Object, error) {
 	own.Edits = slices.Delete(slices.Clone(own.Edits), edit, edit+1)
 	deltas := slices.Clone(o.view.deltas.of(o.member.Cluster))
 	deltas[len(deltas)-1] = &own // the cluster's own comes last, and has the edit
-	objects, err := o.member.objects(deltas)
+	same := func(other Object) bool { return sameObject(other, there) }
+	objects, err := o.member.objects(deltas, same)
 	if err != nil {
 		return Object{}, err
 	}
-	at := slices.IndexFunc(objects, func(other Object) bool { return sameObject(other, there) })
+	at := slices.IndexFunc(objects, same)
 	if at < 0 {
 		return Object{}, fmt.Errorf("object %s/%s of cluster %q: %w without its edit", there.Kind, there.Name, o.member.Cluster.Name, ErrNotFound)
 	}

@@ -11,7 +11,7 @@ import (
 // PatchObject changes an object for one cluster, by name or dns. The change is
 // folded into the cluster's own delta, as an edit.
 func (f *Fleet) PatchObject(ctx context.Context, w Write, cluster string, name ObjectName, p ObjectPatch) (*Result, error) {
-	return f.writeObject(ctx, w, cluster, func(o *objectWrite) error {
+	return f.writeObject(ctx, w, cluster, name, func(o *objectWrite) error {
 		there, err := o.find(name)
 		if err != nil {
 			return err
@@ -26,7 +26,7 @@ func (f *Fleet) PatchObject(ctx context.Context, w Write, cluster string, name O
 // PutObject adds an object for one cluster, or replaces one that was added so. One
 // that is there already otherwise is an ErrConflict.
 func (f *Fleet) PutObject(ctx context.Context, w Write, cluster string, name ObjectName, document []byte) (*Result, error) {
-	return f.writeObject(ctx, w, cluster, func(o *objectWrite) error {
+	return f.writeObject(ctx, w, cluster, name, func(o *objectWrite) error {
 		added, err := f.cfg.Renderer.ReadObject(document)
 		if err != nil {
 			return err
@@ -41,7 +41,7 @@ func (f *Fleet) PutObject(ctx context.Context, w Write, cluster string, name Obj
 
 // DeleteObject takes an object away from one cluster.
 func (f *Fleet) DeleteObject(ctx context.Context, w Write, cluster string, name ObjectName) (*Result, error) {
-	return f.writeObject(ctx, w, cluster, func(o *objectWrite) error {
+	return f.writeObject(ctx, w, cluster, name, func(o *objectWrite) error {
 		there, err := o.find(name)
 		if err != nil {
 			return err
@@ -57,11 +57,11 @@ func (f *Fleet) DeleteObject(ctx context.Context, w Write, cluster string, name 
 type objectWrite struct {
 	view    *View
 	member  *Member
-	objects []Object // as the cluster has them now
+	objects []Object // as the cluster has them now, with the JSON of those of the name
 	own     Delta    // becomes the cluster's own delta
 }
 
-func (f *Fleet) writeObject(ctx context.Context, w Write, cluster string, change func(o *objectWrite) error) (*Result, error) {
+func (f *Fleet) writeObject(ctx context.Context, w Write, cluster string, name ObjectName, change func(o *objectWrite) error) (*Result, error) {
 	return f.write(ctx, w, Written, func(v *View) (plan, error) {
 		m, err := v.Member(cluster)
 		if err != nil {
@@ -77,7 +77,8 @@ func (f *Fleet) writeObject(ctx context.Context, w Write, cluster string, change
 			o.own = *before
 			o.own.Resources, o.own.Edits = slices.Clone(before.Resources), slices.Clone(before.Edits)
 		}
-		if o.objects, err = v.Objects(m); err != nil {
+		named := ObjectName{Kind: name.Kind, Name: name.Name}
+		if o.objects, err = m.objects(v.deltas.of(m.Cluster), named.is); err != nil {
 			return plan{}, err
 		}
 		if err := change(o); err != nil {

@@ -73,14 +73,14 @@ type Rendering struct {
 	Orphans []Orphan
 	// Made is what it was made of, as the renderer keeps it for the next Render.
 	Made interface {
-		// Objects are the cluster's objects in kustomize's order; read-only. They are
-		// made when they are asked for.
-		Objects() []Object
+		// Objects are the cluster's objects in kustomize's order; read-only. The JSON of
+		// those that are wanted whole, all where that is nil, is made when it is asked for.
+		Objects(whole func(Object) bool) []Object
 	}
 }
 
 // Objects are the cluster's objects in kustomize's order; read-only.
-func (r *Rendering) Objects() []Object { return r.Made.Objects() }
+func (r *Rendering) Objects() []Object { return r.Made.Objects(nil) }
 
 // Object is one KRM object as a cluster sees it.
 type Object struct {

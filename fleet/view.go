@@ -102,11 +102,12 @@ func (m *Member) Inputs(set string) (*Body, error) {
 // Objects makes the cluster's objects anew: they are for people, and keeping
 // every cluster's would cost more memory than all the answers to polls.
 func (v *View) Objects(m *Member) ([]Object, error) {
-	return m.objects(v.deltas.of(m.Cluster))
+	return m.objects(v.deltas.of(m.Cluster), nil)
 }
 
-// objects are those that the cluster would have with those deltas.
-func (m *Member) objects(deltas []*Delta) ([]Object, error) {
+// objects are those that the cluster would have with those deltas, with the JSON of those
+// that are wanted whole; nil for all.
+func (m *Member) objects(deltas []*Delta, whole func(Object) bool) ([]Object, error) {
 	switch {
 	case m.State == DecommissionedState:
 		return nil, nil
@@ -120,13 +121,13 @@ func (m *Member) objects(deltas []*Delta) ([]Object, error) {
 	if rendering == nil {
 		return nil, fmt.Errorf("cluster %q: %w: it is rendered to nothing", m.Cluster.Name, ErrInvalid)
 	}
-	return rendering.Objects(), nil
+	return rendering.Made.Objects(whole), nil
 }
 
 // Object returns the one object of that name. More than one is an ErrConflict
 // that names the candidates.
 func (v *View) Object(m *Member, name ObjectName) (Object, error) {
-	objects, err := v.Objects(m)
+	objects, err := m.objects(v.deltas.of(m.Cluster), name.is)
 	if err != nil {
 		return Object{}, err
 	}

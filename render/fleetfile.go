@@ -10,7 +10,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/labels"
-	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -107,11 +106,8 @@ func (v *values) decodeNode(d *document, path string, n *yaml.Node) {
 		d.problem(path, "must be a mapping of keys to values, is %s", describe(n))
 		return
 	}
-	data, err := kyaml.NewRNode(n).MarshalJSON() // reads scalars as the definitions are read
-	if err == nil {
-		*v, err = decodeJSON(data)
-	}
-	if err != nil {
+	var err error
+	if *v, err = valueOf(n); err != nil {
 		d.problem(path, "%v", err)
 	}
 }

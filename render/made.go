@@ -145,12 +145,13 @@ func (m *made) all() []*object {
 }
 
 // Objects implements fleet.Rendering's Made.
-func (m *made) Objects() []fleet.Object {
+func (m *made) Objects(whole func(fleet.Object) bool) []fleet.Object {
 	objects := m.all()
 	out := make([]fleet.Object, len(objects))
 	for i, o := range objects {
-		out[i] = o.Object
-		out[i].JSON = o.json()
+		if out[i] = o.Object; whole == nil || whole(o.Object) {
+			out[i].JSON = o.json()
+		}
 	}
 	return out
 }

@@ -1,7 +1,6 @@
 package render
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -32,7 +31,7 @@ func (p *patch) readMerges(resources []*resource.Resource) error {
 		return err
 	}
 	for i, res := range resources {
-		value, err := p.value(res)
+		value, err := valueOf(res.YNode())
 		if err != nil {
 			return err
 		}
@@ -44,27 +43,6 @@ func (p *patch) readMerges(resources []*resource.Resource) error {
 		p.merges, p.whole = append(p.merges, m), p.whole || !usual
 	}
 	return nil
-}
-
-// value is what a resource of the patch says. kustomize writes it out and reads that, which
-// takes as long as all the rest; without aliases and merge keys its nodes say the same.
-func (p *patch) value(res *resource.Resource) (map[string]any, error) {
-	if p.whole {
-		data, err := res.MarshalJSON()
-		if err != nil {
-			return nil, err
-		}
-		return decodeJSON(data)
-	}
-	var value map[string]any
-	if err := res.YNode().Decode(&value); err != nil {
-		return nil, err
-	}
-	data, err := json.Marshal(value)
-	if err != nil {
-		return nil, err
-	}
-	return decodeJSON(data)
 }
 
 // newMerge takes out of a patch what kustomize restores after the merge. What

@@ -10,7 +10,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
-	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -120,15 +119,7 @@ func (d *document) resourceSet() fleet.Object {
 
 // wholeJSON reads a document as kustomize reads objects, keys sorted.
 func wholeJSON(n *yaml.Node) ([]byte, error) {
-	plain := kyaml.NewRNode(n).Copy()
-	if err := plain.DeAnchor(); err != nil {
-		return nil, err
-	}
-	data, err := plain.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	value, err := decodeJSON(data)
+	value, err := valueOf(n)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -154,21 +155,45 @@ func (t *textCheck) mapping(at *step, n *yaml.Node) bool {
 
 // plainJSON is a mapping in kustomize's reading of scalars, aliases written out.
 func plainJSON(n *yaml.Node) (map[string]any, []byte, error) {
-	node := kyaml.NewRNode(n).Copy()
-	if err := node.DeAnchor(); err != nil {
-		return nil, nil, err
-	}
-	data, err := node.MarshalJSON()
-	if err != nil {
-		return nil, nil, err
-	}
-	value, err := decodeJSON(data)
+	value, err := valueOf(n)
 	if err != nil {
 		return nil, nil, err
 	}
 	positiveZero(value)
-	data, err = encode(value)
+	data, err := encode(value)
 	return value, data, err
+}
+
+// valueOf is what a mapping says in kustomize's reading of scalars, aliases written out.
+// kustomize itself writes it as YAML and reads that, which takes many times as long. Nodes
+// as they were parsed say the same, where none stands for others.
+func valueOf(n *yaml.Node) (map[string]any, error) {
+	var data []byte
+	if standsForOthers(n) {
+		node := kyaml.NewRNode(n).Copy()
+		err := node.DeAnchor()
+		if err == nil {
+			data, err = node.MarshalJSON()
+		}
+		if err != nil {
+			return nil, err
+		}
+		return decodeJSON(data)
+	}
+	var value map[string]any
+	err := n.Decode(&value)
+	if err == nil {
+		data, err = json.Marshal(value)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeJSON(data)
+}
+
+// standsForOthers tells of an alias, an anchor or a merge key.
+func standsForOthers(n *yaml.Node) bool {
+	return n.Kind == yaml.AliasNode || n.Anchor != "" || n.Tag == "!!merge" || slices.ContainsFunc(n.Content, standsForOthers)
 }
 
 // positiveZero makes every −0 a 0, as which it is read again.

@@ -164,7 +164,7 @@ func (m member) render() *fleet.Rendering {
 // objects are those that a cluster is rendered to.
 type objects []fleet.Object
 
-func (o objects) Objects() []fleet.Object { return o }
+func (o objects) Objects(func(fleet.Object) bool) []fleet.Object { return o }
 
 // inputOf is an input as the renderer has it: what stands before the cluster's block, and
 // what after.
