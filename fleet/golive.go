@@ -171,6 +171,9 @@ func (f *Fleet) again(ctx context.Context, t *trial, before *View) (*trial, erro
 	if before == t.before && f.head.generation == t.next.generation {
 		return t, nil
 	}
+	if next, err := t.overtaken(ctx, before, f.head.state); next != nil || err != nil {
+		return next, err
+	}
 	return f.try(ctx, t.base, before, f.head.state, t)
 }
 

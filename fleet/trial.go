@@ -13,10 +13,13 @@ type trial struct {
 	base   *base
 	before *View // nil before the first release
 	next   *View
+	log    state // that it was tried with
 	// change is what going live has the log say, without the release itself.
 	change     *Change
 	failing    []FailingCluster
-	problems   Problems
+	settled    Problems // those that rendering found
+	problems   Problems // and all others
+	effects    []memberEffect
 	impact     *Impact
 	violations []Violation
 }
@@ -26,7 +29,7 @@ type trial struct {
 // is used again.
 func (f *Fleet) try(ctx context.Context, b *base, before *View, s state, earlier *trial) (*trial, error) {
 	d := newDraft(s)
-	t := &trial{base: b, before: before, change: &Change{At: f.now(), Lineup: &Lineup{}}}
+	t := &trial{base: b, before: before, log: s, change: &Change{At: f.now(), Lineup: &Lineup{}}}
 	d.arrive(b, before, s)
 	f.takeOver(t.change, d, before, s, b)
 	others := []*View{before}
@@ -35,14 +38,23 @@ func (f *Fleet) try(ctx context.Context, b *base, before *View, s state, earlier
 	}
 	t.next = &View{base: b, marks: f.marks, bases: before.adding(b)}
 	var err error
-	if t.failing, t.problems, err = f.settle(ctx, t.next, before, t.change, d, s, b, nil, others...); err != nil {
+	if t.failing, t.settled, err = f.settle(ctx, t.next, before, t.change, d, s, b, nil, others...); err != nil {
 		return nil, err
 	}
-	t.problems = slices.Concat(t.problems, b.repo.Problems(), t.next.clashes(nil), overLimit(b.sets, t.next.members)).Sort()
+	t.survey()
 	if t.failed() {
 		return t, nil
 	}
-	return t, t.weigh()
+	if t.effects, err = effects(before, t.next, telling{fields: true}); err != nil {
+		return nil, err
+	}
+	t.weigh()
+	return t, nil
+}
+
+// survey finds all that is wrong.
+func (t *trial) survey() {
+	t.problems = slices.Concat(t.settled, t.base.repo.Problems(), t.next.clashes(nil), overLimit(t.base.sets, t.next.members)).Sort()
 }
 
 // arrive has the log say that the whole fleet is on a release: who stayed behind
@@ -205,23 +217,19 @@ func (t *trial) failed() bool {
 	})
 }
 
-// weigh computes what the release changes, and what of the guard it goes beyond.
-func (t *trial) weigh() (err error) {
+// weigh sums up what the release changes, and what of the guard it goes beyond.
+func (t *trial) weigh() {
 	guard := t.base.repo.Guard()
 	if t.before != nil {
 		guard = t.before.base.repo.Guard()
 	}
-	t.impact, t.violations, err = weigh(guard, t.before, t.next)
-	if err != nil {
-		return err
-	}
+	t.impact, t.violations = guard.weigh(t.before, t.effects)
 	total := len(t.next.members)
 	if n := len(t.failing); n > guard.FailingClusters.Of(total) {
 		t.violations = append(t.violations, Violation{Rule: "failingClusters", Cluster: t.failing[0].Cluster, Message: fmt.Sprintf(
 			"%d of %d clusters cannot have it (%s allowed); the first is %s: %s", n, total, guard.FailingClusters, t.failing[0].Cluster, t.failing[0].Reason)})
 	}
 	t.impact.seal(t.base.key(), t.failing)
-	return nil
 }
 
 // release is the trial as the log has it, in a state.

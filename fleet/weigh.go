@@ -11,11 +11,17 @@ func weigh(g Guard, before, after *View) (*Impact, []Violation, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	impact, violations := g.weigh(before, all)
+	return impact, violations, nil
+}
+
+// weigh sums effects on a view up, which may be nil.
+func (g Guard) weigh(before *View, all []memberEffect) (*Impact, []Violation) {
 	impact := impactOf(all)
 	if before == nil {
-		return impact, nil, nil
+		return impact, nil
 	}
-	return impact, g.check(all, impact, before.inputs), nil
+	return impact, g.check(all, impact, before.inputs)
 }
 
 // inputs is how many inputs the view serves.
