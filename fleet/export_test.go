@@ -16,3 +16,38 @@ func (f *Fleet) Prepare(ctx context.Context, s *Snapshot) (*Impact, error) {
 	}
 	return t.impact, nil
 }
+
+// Trial is what a release would make of the fleet.
+type Trial struct {
+	View     *View
+	Impact   *Impact
+	Problems Problems
+}
+
+// Overtaken tries a snapshot, has something written, and tries it on that: with what was
+// written alone, where that can be done, and whole.
+func (f *Fleet) Overtaken(ctx context.Context, s *Snapshot, write func()) (quick, whole *Trial, err error) {
+	b, err := compile(ctx, f.cfg.Renderer, s, f.now())
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := f.try(ctx, b, f.current.Load(), f.head.state, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	write()
+	v := f.current.Load()
+	all, err := f.try(ctx, b, v, f.head.state, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err = t.overtaken(ctx, v, f.head.state)
+	return t.told(), all.told(), err
+}
+
+func (t *trial) told() *Trial {
+	if t == nil {
+		return nil
+	}
+	return &Trial{t.next, t.impact, t.problems}
+}

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,10 +40,26 @@ func (f *Fleet) release(ctx context.Context, s *Snapshot) error {
 			return fmt.Errorf("release of %s: %w", s.Revision, err)
 		}
 	}
+	if t, err = f.overtake(ctx, t); err != nil {
+		return err
+	}
 	if err := f.admit(ctx, t, start); err != nil {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
 	}
 	return nil
+}
+
+// overtake has a trial take up most of what was written in the meantime, before the
+// writer's lock is taken to take up the rest.
+func (f *Fleet) overtake(ctx context.Context, t *trial) (*trial, error) {
+	f.mu.Lock()
+	before, log := f.current.Load(), f.head.state
+	f.mu.Unlock()
+	if before == t.before && log.generation == t.log.generation {
+		return t, nil
+	}
+	next, err := t.overtaken(ctx, before, log)
+	return cmp.Or(next, t), err
 }
 
 // compile makes a base of a snapshot, or finds that it is in use, and packs it for the

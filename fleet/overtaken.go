@@ -11,10 +11,11 @@ import (
 // again with the writer's lock held, so that others who write wait for it: for those clusters
 // alone, and not for the fleet.
 
-// overtaken is the trial with what has been written since, where that is deltas; nil where
-// it is more than that, or brings a cluster into trouble.
+// overtaken is the trial with what has been written since, where that is clusters' own
+// deltas; nil where it is more than that, or brings a cluster into trouble. The trial must
+// not be used any more where there is another.
 func (t *trial) overtaken(ctx context.Context, before *View, s state) (*trial, error) {
-	if t.before == nil || before.base != t.before.base || len(t.failing)+len(t.change.Deltas)+len(t.change.Tokens) > 0 || t.failed() || !s.differsInDeltas(t.log) {
+	if t.before == nil || before.base != t.before.base || len(before.members) != len(t.before.members) || len(t.failing)+len(t.change.Deltas)+len(t.change.Tokens) > 0 || t.failed() || !s.differsInOwn(t.log) {
 		return nil, nil
 	}
 	now := *t
@@ -25,37 +26,66 @@ func (t *trial) overtaken(ctx context.Context, before *View, s state) (*trial, e
 	if err != nil || len(found.Faults()) > 0 {
 		return nil, err
 	}
-	others := func(p Problem) bool { _, is := slices.BinarySearch(names, p.Cluster); return is }
-	now.settled = append(slices.DeleteFunc(slices.Clone(t.settled), others), found...)
+	theirs := func(p Problem) bool { _, is := slices.BinarySearch(names, p.Cluster); return is }
+	now.settled = append(slices.DeleteFunc(slices.Clone(t.settled), theirs), found...)
 	now.survey()
 	written, err := effectsOf(pairsNamed(before, now.next, names), telling{fields: true})
 	if err != nil {
 		return nil, err
 	}
-	was := func(e memberEffect) bool { _, is := slices.BinarySearch(names, e.cluster); return is }
-	now.effects = append(slices.DeleteFunc(slices.Clone(t.effects), was), written...)
-	slices.SortFunc(now.effects, func(a, b memberEffect) int { return strings.Compare(a.cluster, b.cluster) })
+	now.effects = replaced(t.effects, names, written)
 	now.weigh()
 	return &now, nil
 }
 
-// differsInDeltas tells whether all else that bears on what clusters are served is the same.
-func (s state) differsInDeltas(other state) bool {
-	return s.lineup == other.lineup && maps.Equal(s.records, other.records) && maps.Equal(s.pins.byName, other.pins.byName)
+// differsInOwn tells whether all that bears on what clusters are served is the same but for
+// deltas of their own.
+func (s state) differsInOwn(other state) bool {
+	same := func(a, b namedDelta) bool { return a.Delta == b.Delta }
+	return s.lineup == other.lineup && maps.Equal(s.records, other.records) && maps.Equal(s.pins.byName, other.pins.byName) &&
+		slices.EqualFunc(s.deltas.named, other.deltas.named, same)
 }
 
-// writtenSince are the clusters that have other deltas now than in the trial, or are served
-// something else, sorted. Both have the same members.
+// writtenSince are the clusters whose own delta is another now than in the trial, or who are
+// served something else, sorted. Views and trials have the same members.
 func (t *trial) writtenSince(now *trial) (names []string) {
-	served := walksOf([]*View{t.before, now.before})
-	for _, m := range t.next.members {
-		name := m.Cluster.Name
-		for i := range served {
-			served[i].to(name)
-		}
-		if served[0].at != served[1].at || !slices.Equal(t.next.deltas.of(m.Cluster), now.next.deltas.of(m.Cluster)) {
-			names = append(names, name)
+	for i, m := range t.before.members {
+		if m != now.before.members[i] {
+			names = append(names, m.Cluster.Name)
 		}
 	}
-	return names
+	was, is := t.next.deltas.byID, now.next.deltas.byID
+	for id, d := range is {
+		if was[id] != d {
+			names = append(names, d.Cluster)
+		}
+	}
+	for id, d := range was {
+		if is[id] == nil {
+			names = append(names, d.Cluster)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// replaced has other effects on clusters of those names. All is sorted by cluster, and is
+// written to.
+func replaced(all []memberEffect, names []string, by []memberEffect) []memberEffect {
+	for _, name := range names {
+		at, there := slices.BinarySearchFunc(all, name, func(e memberEffect, name string) int { return strings.Compare(e.cluster, name) })
+		other := len(by) > 0 && by[0].cluster == name
+		switch {
+		case other && there:
+			all[at] = by[0]
+		case other:
+			all = slices.Insert(all, at, by[0])
+		case there:
+			all = slices.Delete(all, at, at+1)
+		}
+		if other {
+			by = by[1:]
+		}
+	}
+	return all
 }

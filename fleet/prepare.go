@@ -44,6 +44,10 @@ func (v *View) prepare(ctx context.Context, earlier *View, progress func(done, t
 	return problems, nil
 }
 
+// few clusters are rendered and compared without a pause: somebody waits for that, with
+// the writer's lock held.
+const few = 100
+
 // render renders the members at those places anew and puts others there.
 func (v *View) render(ctx context.Context, places []int, progress func(done, total int)) (Problems, error) {
 	var mu sync.Mutex // guards done and the calls of progress
@@ -68,13 +72,13 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 				progress(done, len(places))
 				mu.Unlock()
 			}
-			if len(places) > 1 {
+			if len(places) > few {
 				runtime.Gosched() // so that whoever polls or writes waits for one cluster, not for its turn
 			}
 		}
 		return nil
 	}
-	if len(places) == 1 { // of a write, mostly
+	if len(places) == 1 {
 		err := work(0)
 		return found[0], err
 	}

@@ -26,7 +26,7 @@ func effects(before, after *View, tell telling) ([]memberEffect, error) {
 
 // effectsOf are those on some clusters.
 func effectsOf(pairs []pair, tell telling) ([]memberEffect, error) {
-	if len(pairs) == 1 { // of a write, mostly
+	if len(pairs) == 1 {
 		return tell.effects(pairs)
 	}
 	workers := min(runtime.GOMAXPROCS(0), len(pairs))
@@ -45,8 +45,8 @@ func effectsOf(pairs []pair, tell telling) ([]memberEffect, error) {
 // effects are those on some clusters, found one after the other.
 func (t telling) effects(pairs []pair) (found []memberEffect, err error) {
 	differ := &differ{telling: t, memo: map[inputs][]FieldEffect{}}
-	for i, p := range pairs {
-		if i > 0 {
+	for _, p := range pairs {
+		if len(pairs) > few {
 			runtime.Gosched() // as a release is rendered
 		}
 		e, err := differ.compare(p)

@@ -1,0 +1,89 @@
+package fleet_test
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"testing"
+	"testing/fstest"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// forFront is a delta whose patch selects the deployment that a later release has not.
+const forFront = `{cluster: %s, patches: [{target: {kind: Deployment, name: front}, patch: '[{"op": "add", "path": "/spec/paused", "value": true}]'}]}`
+
+// What is written while a release is rendered makes the same of it as if it had been
+// written before.
+func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		write func(r *rig)
+		quick bool
+	}{
+		{"nothing", func(*rig) {}, true},
+		{"a patch", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true},
+		{"patches of several", func(r *rig) {
+			r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`)
+			r.patch("cid", "App/db", `{"spec": {"tag": "v7"}}`)
+		}, true},
+		{"a delta that goes", func(r *rig) {
+			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		{"a patch that the release has no object for", func(r *rig) { r.patch("cid", "Deployment/front", `{"spec": {"paused": true}}`) }, true},
+		{"a patch that is not good with the release", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 9}}`) }, true},
+		{"a patch that selects nothing with the release", func(r *rig) { r.apply(fmt.Sprintf(forFront, "ann")) }, true},
+		{"a patch that selected nothing, and goes", func(r *rig) { r.apply(`{cluster: cid, edits: [{kind: App, name: web, patch: {spec: {tag: v9}}}]}`) }, true},
+		{"a delta of a group", func(r *rig) {
+			r.apply(`{name: dev, selector: {matchLabels: {environment: dev}}, components: [components/extra]}`)
+		}, false},
+		{"a cluster", func(r *rig) { r.declare(`{name: dan, labels: {environment: dev}}`) }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := startAcme(t)
+			r.patch("bob", "App/db", `{"spec": {"replicas": 3}}`)
+			r.apply(fmt.Sprintf(forFront, "cid"))
+			tree := acme("base/web.yaml", app("web", `{tag: v2, replicas: 2}`), "schemas/app.json",
+				`{"type": "object", "required": ["tag"], "properties": {"tag": {"type": "string"}, "replicas": {"type": "integer", "maximum": 8}}}`)
+			tree["base/front.yaml"] = &fstest.MapFile{Data: bytes.ReplaceAll(tree["base/front.yaml"].Data, []byte("name: front"), []byte("name: side"))}
+			quick, whole, err := r.Overtaken(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (quick != nil) != c.quick {
+				t.Fatalf("it is rendered again for who was written to alone: %v, want %v", quick != nil, c.quick)
+			}
+			if quick != nil {
+				sameTrials(t, quick, whole)
+			}
+		})
+	}
+}
+
+func sameTrials(t *testing.T, got, want *fleet.Trial) {
+	t.Helper()
+	if !reflect.DeepEqual(got.Impact, want.Impact) {
+		t.Errorf("impact is %+v, want %+v", got.Impact, want.Impact)
+	}
+	if !reflect.DeepEqual(got.Problems, want.Problems) {
+		t.Errorf("problems are %v, want %v", got.Problems, want.Problems)
+	}
+	if len(got.View.Members()) != len(want.View.Members()) {
+		t.Fatalf("%d members, want %d", len(got.View.Members()), len(want.View.Members()))
+	}
+	for i, m := range got.View.Members() {
+		other := want.View.Members()[i]
+		if !reflect.DeepEqual(m.Orphans, other.Orphans) {
+			t.Errorf("%s has orphans %v, want %v", m.Cluster.Name, m.Orphans, other.Orphans)
+		}
+		for _, set := range want.View.Sets() {
+			a, _ := m.Inputs(set)
+			b, _ := other.Inputs(set)
+			if a == nil || b == nil || !bytes.Equal(a.JSON(), b.JSON()) {
+				t.Errorf("%s of %s differ", set, m.Cluster.Name)
+			}
+		}
+	}
+}
