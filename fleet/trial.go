@@ -41,6 +41,7 @@ func (f *Fleet) try(ctx context.Context, b *base, before *View, s state, earlier
 	if t.failing, t.settled, err = f.settle(ctx, t.next, before, t.change, d, s, b, nil, others...); err != nil {
 		return nil, err
 	}
+	t.remember(earlier)
 	t.survey()
 	if t.failed() {
 		return t, nil
@@ -50,6 +51,18 @@ func (f *Fleet) try(ctx context.Context, b *base, before *View, s state, earlier
 	}
 	t.weigh()
 	return t, nil
+}
+
+// remember takes over what an earlier trial found wrong with clusters that are as they were there.
+func (t *trial) remember(earlier *trial) {
+	if earlier == nil {
+		return
+	}
+	for _, p := range earlier.settled {
+		if p.Cluster == "" || t.next.named(p.Cluster) == earlier.next.named(p.Cluster) {
+			t.settled = append(t.settled, p)
+		}
+	}
 }
 
 // survey finds all that is wrong.
