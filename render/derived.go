@@ -81,6 +81,6 @@ func (r *Repo) derive(p *place) derivation {
 	}
 	s, problems := r.buildStack(p.Placement, newVetting(r.tree), r.known)
 	d := derivation{s, problems}
-	r.derived.store(p.key, d, maxDerived)
+	r.derived.store(p.key, d)
 	return d
 }

@@ -108,7 +108,7 @@ func (w *work) applied(by any, o *object, make func() (*object, error)) (*object
 		if after, err = make(); err != nil {
 			return nil, err
 		}
-		after = w.repo.applied.share(appliedKey{by, o}, after.slim(), maxMemo).(*object)
+		after = w.repo.applied.share(appliedKey{by, o}, after.slim()).(*object)
 	}
 	w.made.applied = append(w.made.applied, applied{by, o, after})
 	return after, nil

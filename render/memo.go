@@ -1,38 +1,44 @@
 package render
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// maxMemo is how many readings are remembered.
-const maxMemo = 50_000
-
 // memo remembers. At a bound it forgets everything, because while a repo lives
 // deltas bring it ever new texts.
 type memo struct {
 	known sync.Map
 	count atomic.Int64
+	most  int64 // maxMemo where it is 0
 }
+
+// maxMemo is how many readings are remembered, and memoOfCluster how many for each cluster
+// that there are: more than the files of a fleet have.
+const maxMemo, memoOfCluster = 50_000, 8
+
+// bound is how much of a fleet of so many clusters is remembered.
+func bound(clusters int) int64 { return int64(max(maxMemo, memoOfCluster*clusters)) }
 
 func (m *memo) load(key any) (any, bool) { return m.known.Load(key) }
 
 // share stores a value, or returns the one that another has stored meanwhile.
-func (m *memo) share(key, value any, most int64) any {
+func (m *memo) share(key, value any) any {
 	if other, loaded := m.known.LoadOrStore(key, value); loaded {
 		return other
 	}
-	if m.count.Add(1) > most {
+	if m.count.Add(1) > cmp.Or(m.most, maxMemo) {
 		m.known.Clear()
 		m.count.Store(0)
 	}
 	return value
 }
 
-func (m *memo) store(key, value any, most int64) {
-	if m.count.Add(1) > most {
+func (m *memo) store(key, value any) {
+	if m.count.Add(1) > cmp.Or(m.most, maxMemo) {
 		m.known.Clear()
 		m.count.Store(1)
 	}
@@ -53,7 +59,7 @@ func once[T any](m *memo, key any, read func() (T, error)) (T, error) {
 		return found.value, found.err
 	}
 	value, err := read()
-	m.store(key, result[T]{value, err}, maxMemo)
+	m.store(key, result[T]{value, err})
 	return value, err
 }
 

@@ -33,6 +33,9 @@ func (renderer Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Re
 	earlier := renderer.earlier()
 	r.spec = earlier.specOf(tree)
 	more := r.readClusters(earlier.files)
+	r.derived.most = maxDerived
+	r.texts.most = bound(len(r.clusters))
+	r.resources.most, r.applied.most = r.texts.most, r.texts.most
 	resourceSets, wrong := readResourceSets(tree)
 	r.problems = slices.Concat(r.spec.problems, more, wrong).Sort()
 	if r.spec.document == nil {

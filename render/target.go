@@ -48,7 +48,7 @@ func targetOf(t *fleet.Target, known *memo) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return known.share(*t, made, maxMemo).(*target), nil
+	return known.share(*t, made).(*target), nil
 }
 
 func newTarget(s *types.Selector) (*target, error) {

@@ -35,7 +35,7 @@ func TestGitRefusesHostileTrees(t *testing.T) {
 		"large tree":     {func(r *gitRepo) { r.commit(map[string]string{"a": noise(900), "b": noise(900)}) }, sources.Limits{TreeSize: 1000}, []string{"b: with it", "1000 bytes"}},
 		"many files":     {func(r *gitRepo) { r.commit(many(30)) }, sources.Limits{Files: 20}, []string{"more than 20 files"}},
 		"far too many":   {func(r *gitRepo) { r.commit(many(1100)) }, sources.Limits{Files: 20}, []string{"more than 20 files"}},
-		"tree bomb":      {func(r *gitRepo) { r.pointMainAt(bomb(r)) }, sources.Limits{}, []string{"more than 50000 files"}},
+		"tree bomb":      {func(r *gitRepo) { r.pointMainAt(bomb(r)) }, sources.Limits{}, []string{"more than 150000 files"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo := newGitRepo(t)

@@ -16,7 +16,7 @@ type Limits struct {
 	FileSize int64
 	// TreeSize is the most bytes of all files together; 256 MiB.
 	TreeSize int64
-	// Files is the most files, symbolic links and directories together; 50,000.
+	// Files is the most files, symbolic links and directories together; 150,000.
 	Files int
 	// PathLength is the most bytes of a path, and of a symbolic link's target; 1024.
 	PathLength int
@@ -28,7 +28,7 @@ func (l Limits) orDefaults() Limits {
 	return Limits{
 		FileSize:   cmp.Or(l.FileSize, 16<<20),
 		TreeSize:   cmp.Or(l.TreeSize, 256<<20),
-		Files:      cmp.Or(l.Files, 50_000),
+		Files:      cmp.Or(l.Files, 150_000),
 		PathLength: cmp.Or(l.PathLength, 1024),
 		Depth:      cmp.Or(l.Depth, 64),
 	}

@@ -448,7 +448,7 @@ func TestPushBoundsWhatLinksMultiply(t *testing.T) {
 		}
 	}
 	_, err := sources.Push(deadline(t), writeTree(t, files), "oci://registry.example.com/fleet:v1", sources.PushOptions{})
-	wantText(t, err, "more than 50000 files")
+	wantText(t, err, "more than 150000 files")
 }
 
 // TestPushKeepsLFSPointers has one that nothing needs, as a checkout without Git
