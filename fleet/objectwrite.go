@@ -57,7 +57,7 @@ func (f *Fleet) DeleteObject(ctx context.Context, w Write, cluster string, name 
 type objectWrite struct {
 	view    *View
 	member  *Member
-	objects []Object // as the cluster has them now, with the JSON of those of the name
+	objects []Object // those of the name that the cluster has now
 	own     Delta    // becomes the cluster's own delta
 }
 

@@ -73,9 +73,9 @@ type Rendering struct {
 	Orphans []Orphan
 	// Made is what it was made of, as the renderer keeps it for the next Render.
 	Made interface {
-		// Objects are the cluster's objects in kustomize's order; read-only. The JSON of
-		// those that are wanted whole, all where that is nil, is made when it is asked for.
-		Objects(whole func(Object) bool) []Object
+		// Objects are those of the cluster's objects that are wanted, all where that is nil,
+		// in kustomize's order; read-only. They are made when they are asked for.
+		Objects(wanted func(Object) bool) []Object
 	}
 }
 

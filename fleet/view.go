@@ -105,9 +105,9 @@ func (v *View) Objects(m *Member) ([]Object, error) {
 	return m.objects(v.deltas.of(m.Cluster), nil)
 }
 
-// objects are those that the cluster would have with those deltas, with the JSON of those
-// that are wanted whole; nil for all.
-func (m *Member) objects(deltas []*Delta, whole func(Object) bool) ([]Object, error) {
+// objects are those that the cluster would have with those deltas, as far as they are wanted;
+// all where that is nil.
+func (m *Member) objects(deltas []*Delta, wanted func(Object) bool) ([]Object, error) {
 	switch {
 	case m.State == DecommissionedState:
 		return nil, nil
@@ -121,7 +121,7 @@ func (m *Member) objects(deltas []*Delta, whole func(Object) bool) ([]Object, er
 	if rendering == nil {
 		return nil, fmt.Errorf("cluster %q: %w: it is rendered to nothing", m.Cluster.Name, ErrInvalid)
 	}
-	return rendering.Made.Objects(whole), nil
+	return rendering.Made.Objects(wanted), nil
 }
 
 // Object returns the one object of that name. More than one is an ErrConflict

@@ -145,12 +145,13 @@ func (m *made) all() []*object {
 }
 
 // Objects implements fleet.Rendering's Made.
-func (m *made) Objects(whole func(fleet.Object) bool) []fleet.Object {
-	objects := m.all()
-	out := make([]fleet.Object, len(objects))
-	for i, o := range objects {
-		if out[i] = o.Object; whole == nil || whole(o.Object) {
-			out[i].JSON = o.json()
+func (m *made) Objects(wanted func(fleet.Object) bool) []fleet.Object {
+	var out []fleet.Object
+	for _, o := range m.all() {
+		if wanted == nil || wanted(o.Object) {
+			one := o.Object
+			one.JSON = o.json()
+			out = append(out, one)
 		}
 	}
 	return out

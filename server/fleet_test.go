@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -164,7 +165,9 @@ func (m member) render() *fleet.Rendering {
 // objects are those that a cluster is rendered to.
 type objects []fleet.Object
 
-func (o objects) Objects(func(fleet.Object) bool) []fleet.Object { return o }
+func (o objects) Objects(wanted func(fleet.Object) bool) []fleet.Object {
+	return slices.DeleteFunc(slices.Clone(o), func(one fleet.Object) bool { return wanted != nil && !wanted(one) })
+}
 
 // inputOf is an input as the renderer has it: what stands before the cluster's block, and
 // what after.
