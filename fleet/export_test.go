@@ -19,35 +19,42 @@ func (f *Fleet) Prepare(ctx context.Context, s *Snapshot) (*Impact, error) {
 
 // Trial is what a release would make of the fleet.
 type Trial struct {
-	View     *View
-	Impact   *Impact
-	Problems Problems
+	View       *View
+	Impact     *Impact
+	Problems   Problems
+	Violations []Violation
+	Records    []RecordChange
+	Deltas     []*Delta
 }
 
 // Overtaken tries a snapshot, has something written, and tries it on that: with what was
-// written alone, where that can be done, and whole.
-func (f *Fleet) Overtaken(ctx context.Context, s *Snapshot, write func()) (quick, whole *Trial, err error) {
+// written alone, where that can be done, with what the first trial found, and anew.
+func (f *Fleet) Overtaken(ctx context.Context, s *Snapshot, write func()) (quick, again, anew *Trial, err error) {
 	b, err := compile(ctx, f.cfg.Renderer, s, f.now())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	t, err := f.try(ctx, b, f.current.Load(), f.head.state, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	write()
 	v := f.current.Load()
-	all, err := f.try(ctx, b, v, f.head.state, t)
+	once, err := f.try(ctx, b, v, f.head.state, nil)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	twice, err := f.try(ctx, b, v, f.head.state, t)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	t, err = t.overtaken(ctx, v, f.head.state)
-	return t.told(), all.told(), err
+	return t.told(), twice.told(), once.told(), err
 }
 
 func (t *trial) told() *Trial {
 	if t == nil {
 		return nil
 	}
-	return &Trial{t.next, t.impact, t.problems}
+	return &Trial{t.next, t.impact, t.problems, t.violations, t.change.Records, t.next.deltas.list()}
 }

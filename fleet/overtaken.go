@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// While a release is rendered, clusters' deltas are written. What they change is rendered
-// again with the writer's lock held, so that others who write wait for it: for those clusters
-// alone, and not for the fleet.
+// While a release is rendered, clusters' deltas are written. Of what they change, the last is
+// rendered again with the writer's lock held, and others who write wait for that: so it is
+// done for those clusters alone, and not for the fleet.
 
 // overtaken is the trial with what has been written since, where that is clusters' own
 // deltas; nil where it is more than that, or brings a cluster into trouble. The trial must
 // not be used any more where there is another.
 func (t *trial) overtaken(ctx context.Context, before *View, s state) (*trial, error) {
-	if t.before == nil || before.base != t.before.base || len(before.members) != len(t.before.members) || len(t.failing)+len(t.change.Deltas)+len(t.change.Tokens) > 0 || t.failed() || !s.differsInOwn(t.log) {
+	if !t.isPlain() || before.base != t.before.base || len(before.members) != len(t.before.members) || !s.differsInOwn(t.log) {
 		return nil, nil
 	}
 	now := *t
@@ -36,6 +36,18 @@ func (t *trial) overtaken(ctx context.Context, before *View, s state) (*trial, e
 	now.effects = replaced(t.effects, names, written)
 	now.weigh()
 	return &now, nil
+}
+
+// isPlain tells whether nothing comes of the trial but that clusters go to its release: what
+// else the log would say is counted from where it was when that was tried.
+func (t *trial) isPlain() bool {
+	return t.before != nil && len(t.failing)+len(t.change.Records)+len(t.change.Deltas)+len(t.change.Tokens) == 0 && !t.hasNobodys() && !t.failed()
+}
+
+// hasNobodys tells whether rendering found something wrong that is of no one cluster, of
+// which it is not known whether it still is once a cluster is another.
+func (t *trial) hasNobodys() bool {
+	return slices.ContainsFunc(t.settled, func(p Problem) bool { return p.Cluster == "" })
 }
 
 // differsInOwn tells whether all that bears on what clusters are served is the same but for

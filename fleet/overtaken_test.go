@@ -20,26 +20,35 @@ func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
 		name  string
 		write func(r *rig)
 		quick bool
+		files map[string]string
+		gone  []string
 	}{
-		{"nothing", func(*rig) {}, true},
-		{"a patch", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true},
+		{"nothing", func(*rig) {}, true, nil, nil},
+		{"a patch", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, nil, nil},
 		{"patches of several", func(r *rig) {
 			r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`)
 			r.patch("cid", "App/db", `{"spec": {"tag": "v7"}}`)
-		}, true},
+		}, true, nil, nil},
 		{"a delta that goes", func(r *rig) {
 			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
 				t.Fatal(err)
 			}
-		}, true},
-		{"a patch that the release has no object for", func(r *rig) { r.patch("cid", "Deployment/front", `{"spec": {"paused": true}}`) }, true},
-		{"a patch that is not good with the release", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 9}}`) }, true},
-		{"a patch that selects nothing with the release", func(r *rig) { r.apply(fmt.Sprintf(forFront, "ann")) }, true},
-		{"a patch that selected nothing, and goes", func(r *rig) { r.apply(`{cluster: cid, edits: [{kind: App, name: web, patch: {spec: {tag: v9}}}]}`) }, true},
+		}, true, nil, nil},
+		{"a patch that the release has no object for", func(r *rig) { r.patch("cid", "Deployment/front", `{"spec": {"paused": true}}`) }, true, nil, nil},
+		{"a patch that is not good with the release", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 9}}`) }, true, nil, nil},
+		{"a patch that selects nothing with the release", func(r *rig) { r.apply(fmt.Sprintf(forFront, "ann")) }, true, nil, nil},
+		{"a patch that selected nothing, and goes", func(r *rig) { r.apply(`{cluster: cid, edits: [{kind: App, name: web, patch: {spec: {tag: v9}}}]}`) }, true, nil, nil},
 		{"a delta of a group", func(r *rig) {
 			r.apply(`{name: dev, selector: {matchLabels: {environment: dev}}, components: [components/extra]}`)
-		}, false},
-		{"a cluster", func(r *rig) { r.declare(`{name: dan, labels: {environment: dev}}`) }, false},
+		}, false, nil, nil},
+		{"a patch, and a file is gone", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, false, nil, []string{"clusters/cid.yaml"}},
+		{"a patch, and a file has come", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, map[string]string{"clusters/dan.yaml": clusterFile("dan", "dev")}, nil},
+		{"a delta that had a set's inputs differ goes", func(r *rig) {
+			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
+				t.Fatal(err)
+			}
+		}, false, map[string]string{"base/db.yaml": app("db", `{tag: v1, more: 1}`)}, nil},
+		{"a cluster", func(r *rig) { r.declare(`{name: dan, labels: {environment: dev}}`) }, false, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := startAcme(t)
@@ -48,7 +57,13 @@ func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
 			tree := acme("base/web.yaml", app("web", `{tag: v2, replicas: 2}`), "schemas/app.json",
 				`{"type": "object", "required": ["tag"], "properties": {"tag": {"type": "string"}, "replicas": {"type": "integer", "maximum": 8}}}`)
 			tree["base/front.yaml"] = &fstest.MapFile{Data: bytes.ReplaceAll(tree["base/front.yaml"].Data, []byte("name: front"), []byte("name: side"))}
-			quick, whole, err := r.Overtaken(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
+			for path, content := range c.files {
+				tree[path] = &fstest.MapFile{Data: []byte(content)}
+			}
+			for _, path := range c.gone {
+				delete(tree, path)
+			}
+			quick, again, anew, err := r.Overtaken(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -56,8 +71,9 @@ func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
 				t.Fatalf("it is rendered again for who was written to alone: %v, want %v", quick != nil, c.quick)
 			}
 			if quick != nil {
-				sameTrials(t, quick, whole)
+				sameTrials(t, quick, anew)
 			}
+			sameTrials(t, again, anew)
 		})
 	}
 }
@@ -69,6 +85,9 @@ func sameTrials(t *testing.T, got, want *fleet.Trial) {
 	}
 	if !reflect.DeepEqual(got.Problems, want.Problems) {
 		t.Errorf("problems are %v, want %v", got.Problems, want.Problems)
+	}
+	if !reflect.DeepEqual(got.Violations, want.Violations) || !reflect.DeepEqual(got.Records, want.Records) || !reflect.DeepEqual(got.Deltas, want.Deltas) {
+		t.Errorf("violations, records or deltas are %v %+v %v, want %v %+v %v", got.Violations, got.Records, got.Deltas, want.Violations, want.Records, want.Deltas)
 	}
 	if len(got.View.Members()) != len(want.View.Members()) {
 		t.Fatalf("%d members, want %d", len(got.View.Members()), len(want.View.Members()))

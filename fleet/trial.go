@@ -33,6 +33,9 @@ func (f *Fleet) try(ctx context.Context, b *base, before *View, s state, earlier
 	d.arrive(b, before, s)
 	f.takeOver(t.change, d, before, s, b)
 	others := []*View{before}
+	if earlier != nil && earlier.hasNobodys() {
+		earlier = nil
+	}
 	if earlier != nil {
 		others = append(others, earlier.next)
 	}
@@ -59,7 +62,7 @@ func (t *trial) remember(earlier *trial) {
 		return
 	}
 	for _, p := range earlier.settled {
-		if p.Cluster == "" || t.next.named(p.Cluster) == earlier.next.named(p.Cluster) {
+		if t.next.named(p.Cluster) == earlier.next.named(p.Cluster) {
 			t.settled = append(t.settled, p)
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 )
 
-// kustomizeMu is held around every call into kustomize, which keeps its OpenAPI
-// schema in globals (kubernetes-sigs/kustomize#4824, #5805). It is global
+// kustomizeMu is held around every call into kustomize but those in besideKustomize: it
+// keeps its OpenAPI schema in globals (kubernetes-sigs/kustomize#4824, #5805). It is global
 // because they are.
 var kustomizeMu sync.Mutex
 

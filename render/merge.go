@@ -39,7 +39,7 @@ func (p *patch) readMerges(resources []*resource.Resource) error {
 		if err != nil {
 			return err
 		}
-		m.plain = m.plain && !holdsTag(res.YNode())
+		m.plain = m.plain && !holdsOdd(res.YNode())
 		p.merges, p.whole = append(p.merges, m), p.whole || !usual
 	}
 	return nil
@@ -68,12 +68,13 @@ func newMerge(id resid.ResId, value map[string]any) (m merge, usual bool, err er
 	return m, usual, err
 }
 
-// holdsTag looks at the nodes, because once they are JSON a null that is written
+// holdsOdd looks at the nodes, because once they are JSON a null that is written
 // as nothing can be an empty string, and a date has become another text, which it
-// does not where it takes the place of a text in quotes.
-func holdsTag(n *kyaml.Node) bool {
-	return n.Kind == kyaml.ScalarNode && (n.Tag == kyaml.NodeTagNull || n.Tag == "!!timestamp") ||
-		slices.ContainsFunc(n.Content, holdsTag)
+// does not where it takes the place of a text in quotes. Folded text gets more lines
+// when it is written, unless it takes the place of a text of another style.
+func holdsOdd(n *kyaml.Node) bool {
+	return n.Kind == kyaml.ScalarNode && (n.Tag == kyaml.NodeTagNull || n.Tag == "!!timestamp" || n.Style&kyaml.FoldedStyle != 0) ||
+		slices.ContainsFunc(n.Content, holdsOdd)
 }
 
 func (m *merge) inspect(v any) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -165,11 +164,11 @@ func plainJSON(n *yaml.Node) (map[string]any, []byte, error) {
 }
 
 // valueOf is what a mapping says in kustomize's reading of scalars, aliases written out.
-// kustomize itself writes it as YAML and reads that, which takes many times as long. Nodes
-// as they were parsed say the same, where none stands for others.
+// kustomize itself writes it as YAML and reads that, which takes many times as long. Of
+// nodes as they were parsed it makes no difference, but for some.
 func valueOf(n *yaml.Node) (map[string]any, error) {
 	var data []byte
-	if standsForOthers(n) {
+	if isOdd(n) {
 		node := kyaml.NewRNode(n).Copy()
 		err := node.DeAnchor()
 		if err == nil {
@@ -191,9 +190,18 @@ func valueOf(n *yaml.Node) (map[string]any, error) {
 	return decodeJSON(data)
 }
 
-// standsForOthers tells of an alias, an anchor or a merge key.
-func standsForOthers(n *yaml.Node) bool {
-	return n.Kind == yaml.AliasNode || n.Anchor != "" || n.Tag == "!!merge" || slices.ContainsFunc(n.Content, standsForOthers)
+// isOdd tells of what may not be read as the same once it has been written: what stands
+// for others, folded text, keys that are no strings, and what has a tag of its own.
+func isOdd(n *yaml.Node) bool {
+	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Style&(yaml.FoldedStyle|yaml.TaggedStyle) != 0 {
+		return true
+	}
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && child.ShortTag() != "!!str" || isOdd(child) {
+			return true
+		}
+	}
+	return false
 }
 
 // positiveZero makes every −0 a 0, as which it is read again.

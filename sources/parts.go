@@ -69,7 +69,7 @@ func (l *lister) children(directory string, n *node) error {
 	start := len(l.files)
 	if known, ok := l.before[n]; ok && n != nil && known.path == directory {
 		l.files = append(l.files, known.files...)
-		l.directories[n] = known
+		l.listed(n, directory, start) // not as it was known, which keeps all that was listed then
 		return l.ctx.Err()
 	}
 	list, err := fs.ReadDir(l.tree, directory)
@@ -96,10 +96,15 @@ func (l *lister) children(directory string, n *node) error {
 		}
 		l.files = append(l.files, f)
 	}
+	l.listed(n, directory, start)
+	return nil
+}
+
+// listed notes what was found in a directory; n is nil where nothing tells it from others.
+func (l *lister) listed(n *node, directory string, start int) {
 	if n != nil {
 		l.directories[n] = contents{directory, l.files[start:len(l.files):len(l.files)]}
 	}
-	return nil
 }
 
 // parts are the files that were listed, cut.
