@@ -73,7 +73,7 @@ func (s serving) swapWindow(swapping bool) float64 {
 	return percentile(took, 99)
 }
 
-// poll polls the largest set of a cluster as the operator does.
+// poll polls the largest set of a cluster, compressed, over a connection that is kept.
 func (s serving) poll(n int) {
 	path := s.url + "/api/v1/flux/clusters/" + s.o.ClusterName(n*7%s.o.Clusters) + "/platform-components"
 	r, err := http.NewRequest(http.MethodGet, path, nil)
