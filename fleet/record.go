@@ -40,10 +40,8 @@ type Declaration struct {
 // Orphaned says which release a cluster is frozen on.
 type Orphaned struct {
 	// Since is the generation at which its file vanished, with a release.
-	Since int64 `json:"since"`
-	// WentLive is the generation of the release it stays on.
-	WentLive int64       `json:"wentLive"`
-	Release  LiveRelease `json:"release"`
+	Since   int64       `json:"since"`
+	Release LiveRelease `json:"release"`
 	// DNS and Labels are what the file said.
 	DNS    string            `json:"dns,omitempty"`
 	Labels map[string]string `json:"labels,omitempty"`

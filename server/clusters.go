@@ -21,7 +21,7 @@ import (
 // ClusterAnswer is a cluster as people see it: how it is declared, where that
 // placed it, and what it is served.
 type ClusterAnswer struct {
-	*fleet.Cluster
+	fleet.Cluster
 	State fleet.ClusterState `json:"state"`
 	// DeclaredBy is where its fields come from: git or api.
 	DeclaredBy string `json:"declaredBy,omitempty"`
@@ -74,7 +74,7 @@ func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*
 	for i, m := range members {
 		release, own := m.Release(), polls[m.Cluster.Name]
 		answers[i] = ClusterAnswer{
-			Cluster: m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts,
+			Cluster: *m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts,
 			Release: ReleaseName{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
 			Why: v.Why(m), Polls: pollAnswers(own), Contact: contactOf(own, m.Counts, now), DeclaredBy: declaredBy(v, m),
 		}

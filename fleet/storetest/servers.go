@@ -91,7 +91,7 @@ func frozenSnapshotIsKept(t *testing.T, open Database) {
 	s := open(t, func() time.Time { return later })
 	l := log{*released(1, "one"), *released(2, "two")}
 	frozen := record("eu-01", "frozen")
-	frozen.Orphaned = &fleet.Orphaned{Since: 2, WentLive: 1, Release: *l[0].Release}
+	frozen.Orphaned = &fleet.Orphaned{Since: 2, Release: *l[0].Release}
 	l[1].Records = []fleet.RecordChange{{Cluster: "eu-01", After: frozen}}
 	l.in(t, s)
 	later = later.Add(24 * time.Hour)
