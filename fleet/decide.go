@@ -254,7 +254,7 @@ func (v *View) unreach(d *draft, ro *Rollout, b *base) {
 			})
 		}
 	}
-	for _, m := range v.members {
+	for _, m := range v.members.all() {
 		_, inLive := v.base.clusters[m.Cluster.Name]
 		_, came := b.clusters[m.Cluster.Name] // with it, even where a pin has the cluster on another
 		r := d.record(m.Cluster.Name)

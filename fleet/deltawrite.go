@@ -149,7 +149,7 @@ type DeltaUsage struct {
 // DeltaUsage tells of each delta, by ID.
 func (v *View) DeltaUsage() map[string]DeltaUsage {
 	all := map[string]DeltaUsage{}
-	for _, m := range v.members {
+	for _, m := range v.members.all() {
 		for _, d := range v.deltas.of(m.Cluster) {
 			u := all[d.ID()]
 			u.Clusters++

@@ -301,7 +301,7 @@ func (f *Fleet) commit(ctx context.Context, c *Change, next *View) error {
 // live has the whole fleet go to a release, all at once.
 func (f *Fleet) live(ctx context.Context, c *Change, t *trial, r *Release, start time.Time) error {
 	kept := t.base.kept()
-	kept.Clusters = len(t.next.members)
+	kept.Clusters = t.next.members.count
 	c.Kind, c.Release = WentLive, &kept
 	c.Records, c.Deltas, c.Tokens, c.Lineup = t.change.Records, t.change.Deltas, t.change.Tokens, &Lineup{}
 	c.Releases = append(c.Releases, r)

@@ -183,23 +183,26 @@ func (f *Fleet) serveBase(ctx context.Context, b *base, earlier *View) error {
 		next.lose()
 	}
 	f.publish(next)
-	f.log.Info("release is taken up", "revision", b.release.Revision, "generation", next.generation, "clusters", len(next.members))
+	f.log.Info("release is taken up", "revision", b.release.Revision, "generation", next.generation, "clusters", next.members.count)
 	return nil
 }
 
 // isPartial tells whether a cluster has no rendering, be its own fault told or that
 // of the part of the tree that it depends on.
 func (v *View) isPartial() bool {
-	return slices.ContainsFunc(v.members, func(m *Member) bool { return m.lost == nil && m.Counts == nil })
+	return v.members.some(func(m *Member) bool { return m.lost == nil && m.Counts == nil })
 }
 
 // lose has clusters without a rendering known, and not served.
 func (v *View) lose() {
-	for i, m := range v.members {
+	var places []int
+	var lost []*Member
+	for place, m := range v.members.all() {
 		if m.lost == nil && m.Counts == nil {
-			v.members[i] = m.loses()
+			places, lost = append(places, place), append(lost, m.loses())
 		}
 	}
+	v.members = v.members.with(places, lost)
 }
 
 // ask gives the store storeTime to do something. That it takes longer is the

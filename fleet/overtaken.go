@@ -15,7 +15,7 @@ import (
 // deltas; nil where it is more than that, or brings a cluster into trouble. The trial must
 // not be used any more where there is another.
 func (t *trial) overtaken(ctx context.Context, before *View, s state) (*trial, error) {
-	if !t.isPlain() || before.base != t.before.base || len(before.members) != len(t.before.members) || !s.differsInOwn(t.log) {
+	if !t.isPlain() || before.base != t.before.base || before.members.count != t.before.members.count || !s.differsInOwn(t.log) {
 		return nil, nil
 	}
 	now := *t
@@ -61,8 +61,8 @@ func (s state) differsInOwn(other state) bool {
 // writtenSince are the clusters whose own delta is another now than in the trial, or who are
 // served something else, sorted. Views and trials have the same members.
 func (t *trial) writtenSince(now *trial) (names []string) {
-	for i, m := range t.before.members {
-		if m != now.before.members[i] {
+	for i, m := range t.before.members.all() {
+		if m != now.before.members.at(i) {
 			names = append(names, m.Cluster.Name)
 		}
 	}

@@ -127,7 +127,7 @@ func (v *View) unpinned(p *Pin) (warnings []string) {
 // repinned are the clusters that another pin is for in the next view, or none.
 func (v *View) repinned(next *View) []string {
 	var names []string
-	for _, m := range v.members {
+	for _, m := range v.members.all() {
 		name := m.Cluster.Name
 		if declared := v.declaration(name); declared != nil && m.State == Active && v.pins.of(declared) != next.pins.of(declared) {
 			names = append(names, name)
@@ -169,7 +169,7 @@ func (p *plan) holdBack(ctx context.Context, v, next *View, problems Problems) (
 // for: no other was good for them yet.
 func (v *View) unpinnedToNothing(before *View) []FailingCluster {
 	var all []FailingCluster
-	for _, m := range v.members {
+	for _, m := range v.members.all() {
 		if old := before.named(m.Cluster.Name); m.unserved(v) && old != nil && old.lost == nil {
 			all = append(all, FailingCluster{Cluster: m.Cluster.Name, Reason: v.records[m.Cluster.Name].Stays.Why})
 		}

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -49,7 +48,6 @@ func (p plan) reason() string {
 // clone is a view that may be changed until it is published.
 func (v *View) clone() *View {
 	next := *v
-	next.members = slices.Clone(v.members)
 	return &next
 }
 
@@ -132,14 +130,12 @@ func (p plan) declaring() map[string]bool {
 func (v *View) placesOf(names []string) []int {
 	var places []int
 	for _, name := range names {
-		if at, there := slices.BinarySearchFunc(v.members, name, byClusterName); there {
+		if at, there := v.members.place(name); there {
 			places = append(places, at)
 		}
 	}
 	return places
 }
-
-func byClusterName(m *Member, name string) int { return cmp.Compare(m.Cluster.Name, name) }
 
 // strays says which clusters a delta is for that there are not.
 func (v *View) strays(d *Delta) (warnings []string) {
@@ -167,7 +163,7 @@ func (v *View) broken(names []string, faults Problems) Problems {
 	}
 	var all Problems
 	for _, at := range v.placesOf(names) {
-		m := v.members[at]
+		m := v.members.at(at)
 		_, found := m.rendered(v.deltas)
 		for _, p := range found.Faults() {
 			p.Cluster = m.Cluster.Name
@@ -193,7 +189,7 @@ func (v *View) concerned(changes []DeltaChange) map[string]bool {
 				continue
 			}
 			named := newNamedDelta(d)
-			for _, m := range v.members {
+			for _, m := range v.members.all() {
 				if m.State != DecommissionedState && named.matches(m.Cluster) {
 					found[m.Cluster.Name] = true
 				}

@@ -40,7 +40,7 @@ func (v *View) prepare(ctx context.Context, earlier *View, progress func(done, t
 	problems = append(problems, v.base.repo.Problems()...)
 	problems = append(problems, v.clashes(nil)...)
 	problems = append(problems, overLimit(v.base.sets, v.members)...).Sort()
-	v.base.release.Clusters, v.base.release.Problems = len(v.members), problems
+	v.base.release.Clusters, v.base.release.Problems = v.members.count, problems
 	return problems, nil
 }
 
@@ -48,22 +48,22 @@ func (v *View) prepare(ctx context.Context, earlier *View, progress func(done, t
 // the writer's lock held.
 const few = 100
 
-// render renders the members at those places anew and puts others there.
+// render renders the members at those places anew, and has others there.
 func (v *View) render(ctx context.Context, places []int, progress func(done, total int)) (Problems, error) {
 	var mu sync.Mutex // guards done and the calls of progress
 	done := 0
 	var next atomic.Int64
 	workers := min(runtime.GOMAXPROCS(0), len(places))
-	found := make([]Problems, workers)
+	found, rendered := make([]Problems, workers), make([]*Member, len(places))
 	group, ctx := errgroup.WithContext(ctx)
 	work := func(w int) error {
 		for n := int(next.Add(1)) - 1; n < len(places); n = int(next.Add(1)) - 1 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			before := v.members[places[n]]
+			before := v.members.at(places[n])
 			m, problems := before.rendered(v.deltas)
-			v.members[places[n]] = m
+			rendered[n] = m
 			v.marks.renders.count(m, before)
 			found[w] = append(found[w], problems...)
 			if progress != nil {
@@ -79,15 +79,18 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 		return nil
 	}
 	if len(places) == 1 {
-		err := work(0)
-		return found[0], err
+		if err := work(0); err != nil {
+			return nil, err
+		}
+	} else {
+		for w := range workers {
+			group.Go(func() error { return work(w) })
+		}
+		if err := group.Wait(); err != nil {
+			return nil, err
+		}
 	}
-	for w := range workers {
-		group.Go(func() error { return work(w) })
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
+	v.members = v.members.with(places, rendered)
 	return slices.Concat(found...), nil
 }
 
@@ -191,11 +194,11 @@ func (m *Member) emptied() *Member {
 
 // overLimit warns of sets that need a spec.filter.limit of their own, once for
 // each and not for each cluster.
-func overLimit(sets []string, members []*Member) Problems {
+func overLimit(sets []string, members roster) Problems {
 	var problems Problems
 	for _, set := range sets {
 		var most *Member
-		for _, m := range members {
+		for _, m := range members.all() {
 			if most == nil || m.Counts[set] > most.Counts[set] {
 				most = m
 			}

@@ -62,7 +62,7 @@ func (f *Fleet) leaveEarlier(d *draft, t *trial) {
 	if old == nil {
 		return
 	}
-	for _, m := range t.before.members {
+	for _, m := range t.before.members.all() {
 		name := m.Cluster.Name
 		_, inLive := t.before.base.clusters[name]
 		r := t.before.records[name]
@@ -154,7 +154,7 @@ func wavesOf(before, next *View) []Wave {
 		selectors[i], _ = r.Selector.Compile() // checked when fleet.yaml was read
 	}
 	waves[len(rules)] = Wave{Name: restWave}
-	for _, m := range next.members {
+	for _, m := range next.members.all() {
 		old := before.named(m.Cluster.Name)
 		if m.State != Active || old == nil || old.State != Active {
 			continue // who is new comes at once, and an orphan not before the release is live

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -224,7 +225,7 @@ func (v *View) seatAll(others ...*View) (unrendered []int) {
 		}
 		members = append(members, m)
 	}
-	v.members, v.byName = members, placesAmong(members, others)
+	v.members, v.byName = rosterOf(members), placesAmong(members, others)
 	return unrendered
 }
 
@@ -250,7 +251,7 @@ func walksOf(views []*View) []walk {
 	var walks []walk
 	for _, v := range views {
 		if v != nil {
-			walks = append(walks, walk{deltas: v.deltas, rest: v.members})
+			walks = append(walks, walk{deltas: v.deltas, rest: v.members.list()})
 		}
 	}
 	return walks
@@ -266,23 +267,24 @@ func (w *walk) to(name string) {
 	}
 }
 
-// reseat does so for a few clusters. The members must be the view's own slice.
+// reseat does so for a few clusters.
 func (v *View) reseat(names []string) {
+	members := v.members.list()
 	for _, name := range names {
-		at, there := slices.BinarySearchFunc(v.members, name, byClusterName)
+		at, there := slices.BinarySearchFunc(members, name, func(m *Member, name string) int { return cmp.Compare(m.Cluster.Name, name) })
 		m := v.seat(name)
 		switch {
 		case there && m == nil:
-			v.members = slices.Delete(v.members, at, at+1)
-		case there && v.members[at].is(m):
+			members = slices.Delete(members, at, at+1)
+		case there && members[at].is(m):
 		case there:
-			m.take(v.members[at])
-			v.members[at] = m
+			m.take(members[at])
+			members[at] = m
 		case m != nil:
-			v.members = slices.Insert(v.members, at, m)
+			members = slices.Insert(members, at, m)
 		}
 	}
-	v.byName = placesOf(v.members)
+	v.members, v.byName = rosterOf(members), placesOf(members)
 }
 
 // take lets a member begin with what the cluster was served.
@@ -297,8 +299,8 @@ func (v *View) named(name string) *Member {
 	if v == nil {
 		return nil
 	}
-	if at, there := slices.BinarySearchFunc(v.members, name, byClusterName); there {
-		return v.members[at]
+	if at, there := v.members.place(name); there {
+		return v.members.at(at)
 	}
 	return nil
 }
@@ -309,7 +311,7 @@ func placesAmong(members []*Member, others []*View) map[string]int {
 		return a.Cluster.Name == b.Cluster.Name && a.Cluster.DNS == b.Cluster.DNS && a.rank() == b.rank()
 	}
 	for _, other := range others {
-		if other != nil && slices.EqualFunc(members, other.members, named) {
+		if other != nil && slices.EqualFunc(members, other.members.list(), named) {
 			return other.byName
 		}
 	}
@@ -352,12 +354,12 @@ func (m *Member) rank() int {
 // may register a cluster must not be able to keep a release from going live.
 func (v *View) clashes(declaring map[string]bool) Problems {
 	var problems Problems
-	for i, m := range v.members {
+	for i, m := range v.members.all() {
 		dns := m.Cluster.DNS
 		if dns == "" || m.rank() != 1 || v.byName[dns] == i {
 			continue
 		}
-		first := v.members[v.byName[dns]]
+		first := v.members.at(v.byName[dns])
 		problems = append(problems, Problem{
 			Cluster: m.Cluster.Name, Field: "dns", Warning: !declaring[m.Cluster.Name] && !declaring[first.Cluster.Name],
 			Message: fmt.Sprintf("%q is that of cluster %q; by this dns that one is found", dns, first.Cluster.Name),

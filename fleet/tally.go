@@ -71,10 +71,10 @@ type pair struct {
 func pairsOf(before, after *View) []pair {
 	var old []*Member
 	if before != nil {
-		old = before.members
+		old = before.members.list()
 	}
 	var pairs []pair
-	for now := after.members; len(old)+len(now) > 0; {
+	for now := after.members.list(); len(old)+len(now) > 0; {
 		var p pair
 		switch {
 		case len(now) == 0 || len(old) > 0 && old[0].Cluster.Name < now[0].Cluster.Name:

@@ -92,7 +92,7 @@ func (d *draft) arrive(b *base, before *View, s state) {
 	if before == nil {
 		return
 	}
-	for _, m := range before.members {
+	for _, m := range before.members.all() {
 		name := m.Cluster.Name
 		if _, there := b.clusters[name]; there || m.State != Active || m.Cluster.File == "" || m.unserved(before) {
 			continue
@@ -186,7 +186,7 @@ func (v *View) pinnedTo(cluster string) *LiveRelease {
 // says why.
 func (v *View) failing() []FailingCluster {
 	var all []FailingCluster
-	for _, m := range v.members {
+	for _, m := range v.members.all() {
 		if m.lost == nil && m.Counts == nil {
 			all = append(all, FailingCluster{Cluster: m.Cluster.Name, Reason: m.fault})
 		}
@@ -205,7 +205,7 @@ func (b *base) unreadable(before *View) []FailingCluster {
 	if before == nil {
 		return all
 	}
-	for _, m := range before.members {
+	for _, m := range before.members.all() {
 		name, file := m.Cluster.Name, m.Cluster.File
 		now, there := b.clusters[name]
 		_, told := broken[name]
@@ -228,7 +228,7 @@ func (t *trial) failed() bool {
 	for _, one := range t.failing {
 		failing[one.Cluster] = true
 	}
-	return len(failing) > 0 && !slices.ContainsFunc(t.next.members, func(m *Member) bool {
+	return len(failing) > 0 && !t.next.members.some(func(m *Member) bool {
 		return m.State == Active && !failing[m.Cluster.Name]
 	})
 }
@@ -240,7 +240,7 @@ func (t *trial) weigh() {
 		guard = t.before.base.repo.Guard()
 	}
 	t.impact, t.violations = guard.weigh(t.before, t.effects)
-	total := len(t.next.members)
+	total := t.next.members.count
 	if n := len(t.failing); n > guard.FailingClusters.Of(total) {
 		t.violations = append(t.violations, Violation{Rule: "failingClusters", Cluster: t.failing[0].Cluster, Message: fmt.Sprintf(
 			"%d of %d clusters cannot have it (%s allowed); the first is %s: %s", n, total, guard.FailingClusters, t.failing[0].Cluster, t.failing[0].Reason)})
@@ -251,7 +251,7 @@ func (t *trial) weigh() {
 // release is the trial as the log has it, in a state.
 func (t *trial) release(s State, generation int64) *Release {
 	r := t.base.release
-	r.Digest, r.State, r.At, r.Generation, r.Clusters = t.base.snapshot, s, t.change.At, generation, len(t.next.members)
+	r.Digest, r.State, r.At, r.Generation, r.Clusters = t.base.snapshot, s, t.change.At, generation, t.next.members.count
 	r.Problems, r.Failing, r.Impact, r.Violations = t.problems, t.failing, t.impact, t.violations
 	return &r
 }

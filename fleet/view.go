@@ -15,9 +15,8 @@ type View struct {
 	base    *base                // the live release
 	bases   map[releaseKey]*base // all that clusters are on, or may be
 	release *Release             // the live one, as the log has it; nil where there is no log
-	// members are all clusters, sorted by name, and byName has their places by name
-	// and by dns.
-	members []*Member
+	// members are all clusters, and byName has their places by name and by dns.
+	members roster
 	byName  map[string]int
 	marks   *tracker
 }
@@ -61,8 +60,8 @@ func (v *View) Sets() []string { return v.base.sets }
 // by namespace and name.
 func (v *View) ResourceSets() []Object { return v.base.repo.ResourceSets() }
 
-// Members are all clusters, sorted by name.
-func (v *View) Members() []*Member { return v.members }
+// Members are all clusters, sorted by name. The caller owns the slice, and not what it points to.
+func (v *View) Members() []*Member { return v.members.list() }
 
 // Member returns a cluster by its name or dns.
 func (v *View) Member(cluster string) (*Member, error) {
@@ -70,7 +69,7 @@ func (v *View) Member(cluster string) (*Member, error) {
 	if !ok {
 		return nil, fmt.Errorf("cluster %q: %w", cluster, ErrNotFound)
 	}
-	return v.members[at], nil
+	return v.members.at(at), nil
 }
 
 // Release is what the member is served from.
@@ -147,7 +146,7 @@ func (v *View) ClusterInputs(selector labels.Selector) (*Body, error) {
 		ID      string   `json:"id"`
 	}
 	inputs := []input{}
-	for _, m := range v.members {
+	for _, m := range v.members.all() {
 		if m.State != DecommissionedState && selector.Matches(labels.Set(m.Cluster.Labels)) {
 			inputs = append(inputs, input{ID: m.Cluster.Name, Cluster: m.Cluster.Identity()})
 		}

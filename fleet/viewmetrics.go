@@ -37,7 +37,7 @@ func (c *viewCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	orphans, behind, unserved := 0, 0, 0
 	states := map[ClusterState]int{Active: 0, OrphanedState: 0, DecommissionedState: 0}
-	for _, m := range v.members {
+	for _, m := range v.members.all() {
 		orphans += len(m.Orphans)
 		if m.lost != nil {
 			unserved++
@@ -49,7 +49,7 @@ func (c *viewCollector) Collect(to chan<- prometheus.Metric) {
 			behind++
 		}
 	}
-	tell(clustersDesc, len(v.members))
+	tell(clustersDesc, v.members.count)
 	tell(generationDesc, int(v.generation))
 	tell(deltasDesc, len(v.deltas.byID))
 	tell(orphansDesc, orphans)

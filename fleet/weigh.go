@@ -26,7 +26,7 @@ func (g Guard) weigh(before *View, all []memberEffect) (*Impact, []Violation) {
 
 // inputs is how many inputs the view serves.
 func (v *View) inputs() (n int) {
-	for _, m := range v.members {
+	for _, m := range v.members.all() {
 		for _, count := range m.Counts {
 			n += count
 		}
