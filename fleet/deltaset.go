@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -10,7 +9,7 @@ import (
 
 // deltaSet is the deltas in force. It is immutable.
 type deltaSet struct {
-	byID map[string]*Delta
+	byID shelves[Delta]
 	// named are those that are not a cluster's own, in the order in which they
 	// are applied.
 	named []namedDelta
@@ -25,9 +24,9 @@ type namedDelta struct {
 	clusters map[string]bool
 }
 
-func newDeltaSet(all map[string]*Delta) deltaSet {
+func newDeltaSet(all shelves[Delta]) deltaSet {
 	s := deltaSet{byID: all}
-	for _, d := range all {
+	for _, d := range all.each() {
 		if d.ExpiresAt != nil {
 			s.expiring = append(s.expiring, d)
 		}
@@ -36,7 +35,7 @@ func newDeltaSet(all map[string]*Delta) deltaSet {
 		}
 	}
 	slices.SortFunc(s.named, func(a, b namedDelta) int { return CompareDeltas(a.Delta, b.Delta) })
-	slices.SortFunc(s.expiring, func(a, b *Delta) int { return cmp.Compare(a.ID(), b.ID()) })
+	slices.SortFunc(s.expiring, byID)
 	return s
 }
 
@@ -92,7 +91,7 @@ func listed(deltas []*Delta) deltaSet {
 	for _, d := range deltas {
 		all[d.ID()] = d
 	}
-	return newDeltaSet(all)
+	return newDeltaSet(shelves[Delta]{}.with(all))
 }
 
 // of are the deltas of a cluster, in the order in which they are applied.
@@ -103,10 +102,10 @@ func (s deltaSet) of(c *Cluster) []*Delta {
 			deltas = append(deltas, n.Delta)
 		}
 	}
-	if len(s.byID) == len(s.named) {
+	if s.byID.count == len(s.named) {
 		return deltas // nobody has one of his own
 	}
-	if own := s.byID[OwnID(c.Name)]; own != nil {
+	if own := s.byID.get(OwnID(c.Name)); own != nil {
 		deltas = append(deltas, own)
 	}
 	return deltas
@@ -114,20 +113,13 @@ func (s deltaSet) of(c *Cluster) []*Delta {
 
 // with is the set after changes.
 func (s deltaSet) with(changes []DeltaChange) deltaSet {
-	all := maps.Clone(s.byID)
-	if all == nil {
-		all = map[string]*Delta{}
-	}
-	whole := false
+	after, whole := make(map[string]*Delta, len(changes)), false
 	for _, c := range changes {
-		if c.After == nil {
-			delete(all, c.Delta)
-		} else {
-			all[c.Delta] = c.After
-		}
+		after[c.Delta] = c.After
 		ends := func(d *Delta) bool { return d != nil && d.ExpiresAt != nil }
 		whole = whole || c.concerns().Cluster == "" || ends(c.Before) || ends(c.After)
 	}
+	all := s.byID.with(after)
 	if !whole {
 		return deltaSet{all, s.named, s.expiring}
 	}
@@ -158,12 +150,15 @@ func (s deltaSet) without(clusters ...string) (changes []DeltaChange) {
 
 // list are all deltas, sorted by ID.
 func (s deltaSet) list() []*Delta {
-	all := make([]*Delta, 0, len(s.byID))
-	for _, id := range slices.Sorted(maps.Keys(s.byID)) {
-		all = append(all, s.byID[id])
+	all := make([]*Delta, 0, s.byID.count)
+	for _, d := range s.byID.each() {
+		all = append(all, d)
 	}
+	slices.SortFunc(all, byID)
 	return all
 }
+
+func byID(a, b *Delta) int { return cmp.Compare(a.ID(), b.ID()) }
 
 // concerns is the delta that a change is of, as it is or as it was.
 func (c DeltaChange) concerns() *Delta { return cmp.Or(c.After, c.Before) }

@@ -14,7 +14,7 @@ func (v *View) Deltas() []*Delta { return v.deltas.list() }
 
 // Delta returns a delta by its ID, or an ErrNotFound.
 func (v *View) Delta(id string) (*Delta, error) {
-	d := v.deltas.byID[id]
+	d := v.deltas.byID.get(id)
 	if d == nil {
 		return nil, fmt.Errorf("%s: %w", describe(id), ErrNotFound)
 	}
@@ -108,7 +108,7 @@ func (f *Fleet) DeleteDelta(ctx context.Context, w Write, id string) (*Result, e
 }
 
 func (f *Fleet) replace(v *View, w Write, id string, d *Delta) (plan, error) {
-	before := v.deltas.byID[id]
+	before := v.deltas.byID.get(id)
 	if err := w.expect(before, before == nil); err != nil {
 		return plan{}, err
 	}

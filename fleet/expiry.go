@@ -93,7 +93,7 @@ func (f *Fleet) unpinExpired(ctx context.Context, v *View) map[string]string {
 // dropExpired is the change that takes a delta away, unless it was given another
 // time meanwhile.
 func (v *View) dropExpired(id string, now time.Time) DeltaChange {
-	d := v.deltas.byID[id]
+	d := v.deltas.byID.get(id)
 	if d != nil && !d.expired(now) {
 		return DeltaChange{Delta: id, Before: d, After: d}
 	}

@@ -72,7 +72,7 @@ func (f *Fleet) writeObject(ctx context.Context, w Write, cluster string, name O
 		}
 		o := &objectWrite{view: v, member: m, own: Delta{Cluster: m.Cluster.Name}}
 		id := o.own.ID()
-		before := v.deltas.byID[id]
+		before := v.deltas.byID.get(id)
 		if before != nil {
 			o.own = *before
 			o.own.Resources, o.own.Edits = slices.Clone(before.Resources), slices.Clone(before.Edits)

@@ -67,13 +67,13 @@ func (t *trial) writtenSince(now *trial) (names []string) {
 		}
 	}
 	was, is := t.next.deltas.byID, now.next.deltas.byID
-	for id, d := range is {
-		if was[id] != d {
+	for id, d := range is.each() {
+		if was.get(id) != d {
 			names = append(names, d.Cluster)
 		}
 	}
-	for id, d := range was {
-		if is[id] == nil {
+	for id, d := range was.each() {
+		if is.get(id) == nil {
 			names = append(names, d.Cluster)
 		}
 	}

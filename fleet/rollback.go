@@ -52,8 +52,8 @@ func (f *Fleet) stateAt(ctx context.Context, generation int64) (state, error) {
 }
 
 func (p *plan) restoreDeltas(v *View, then state, r Rollback, now time.Time) error {
-	ids := maps.Clone(then.deltas.byID)
-	maps.Copy(ids, v.deltas.byID)
+	ids := maps.Collect(then.deltas.byID.each())
+	maps.Insert(ids, v.deltas.byID.each())
 	if r.Delta != "" && ids[r.Delta] == nil && !v.declares(r.Delta) {
 		return fmt.Errorf("%s: %w, now or at generation %d", describe(r.Delta), ErrNotFound, r.Generation)
 	}
@@ -61,7 +61,7 @@ func (p *plan) restoreDeltas(v *View, then state, r Rollback, now time.Time) err
 		if r.Delta != "" && r.Delta != id {
 			continue
 		}
-		c := DeltaChange{Delta: id, Before: v.deltas.byID[id], After: then.deltas.byID[id]}
+		c := DeltaChange{Delta: id, Before: v.deltas.byID.get(id), After: then.deltas.byID.get(id)}
 		if c.After != nil && c.After.expired(now) {
 			p.warnings = append(p.warnings, fmt.Sprintf("%s expired at %s, and is not put back", id, c.After.ExpiresAt.Format(time.RFC3339)))
 			c.After = nil

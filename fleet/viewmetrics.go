@@ -51,7 +51,7 @@ func (c *viewCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	tell(clustersDesc, v.members.count)
 	tell(generationDesc, int(v.generation))
-	tell(deltasDesc, len(v.deltas.byID))
+	tell(deltasDesc, v.deltas.byID.count)
 	tell(orphansDesc, orphans)
 	tell(behindDesc, behind)
 	tell(unservedDesc, unserved)
