@@ -253,7 +253,9 @@ func (f *Fleet) moveHead(c *Change) {
 	if c.Kind == WentLive {
 		f.head.live = c
 	}
-	f.setReleases(slices.Concat(slices.Collect(maps.Values(f.head.releases)), c.Releases))
+	if c.Lineup != nil || c.Kind == WentLive || len(c.Releases) > 0 {
+		f.setReleases(slices.Concat(slices.Collect(maps.Values(f.head.releases)), c.Releases))
+	}
 	for _, r := range c.Records {
 		if r.Purged() {
 			f.marks.forget(r.Cluster)

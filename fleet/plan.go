@@ -130,7 +130,7 @@ func (p plan) declaring() map[string]bool {
 func (v *View) placesOf(names []string) []int {
 	var places []int
 	for _, name := range names {
-		if at, there := v.members.place(name); there {
+		if at, there := v.placeOf(name); there {
 			places = append(places, at)
 		}
 	}

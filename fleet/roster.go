@@ -1,10 +1,8 @@
 package fleet
 
 import (
-	"cmp"
 	"iter"
 	"slices"
-	"sort"
 )
 
 // roster is the members of a view, sorted by name. It is immutable: another one has other
@@ -47,11 +45,6 @@ func (r roster) list() []*Member {
 		members = append(members, m)
 	}
 	return members
-}
-
-// place is that of a name, or where it would have to be.
-func (r roster) place(name string) (place int, there bool) {
-	return sort.Find(r.count, func(place int) int { return cmp.Compare(name, r.at(place).Cluster.Name) })
 }
 
 // some tells whether any member is so.

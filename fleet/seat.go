@@ -299,10 +299,16 @@ func (v *View) named(name string) *Member {
 	if v == nil {
 		return nil
 	}
-	if at, there := v.members.place(name); there {
+	if at, there := v.placeOf(name); there {
 		return v.members.at(at)
 	}
 	return nil
+}
+
+// placeOf is the place of the member of that name, not of that dns.
+func (v *View) placeOf(name string) (at int, there bool) {
+	at, there = v.byName[name]
+	return at, there && v.members.at(at).Cluster.Name == name
 }
 
 // placesAmong are those of another view, where its members have the same names.

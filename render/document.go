@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -139,24 +141,34 @@ func (d *document) value(path string, n *yaml.Node, v reflect.Value) {
 }
 
 func (d *document) structure(path string, n *yaml.Node, v reflect.Value) {
-	fields := map[string]reflect.Value{}
-	names := []string{}
-	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if name == "" || name == "-" {
-			continue
-		}
-		fields[name], names = v.Field(i), append(names, name)
-	}
+	fields := fieldsOf(v.Type())
 	d.entries(path, n, func(key string, at int, child *yaml.Node) {
 		field, known := fields[key]
 		if !known {
 			d.lines[join(path, key)] = at
-			d.problem(join(path, key), "unknown field; known here are %s", strings.Join(slices.Sorted(slices.Values(names)), ", "))
+			d.problem(join(path, key), "unknown field; known here are %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 			return
 		}
-		d.value(join(path, key), child, field)
+		d.value(join(path, key), child, v.Field(field))
 	})
+}
+
+// structFields has the fields of each struct that was ever read.
+var structFields sync.Map
+
+// fieldsOf are the places of a struct's fields by their names in JSON.
+func fieldsOf(t reflect.Type) map[string]int {
+	if fields, ok := structFields.Load(t); ok {
+		return fields.(map[string]int)
+	}
+	fields := map[string]int{}
+	for i := range t.NumField() {
+		if name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); name != "" && name != "-" {
+			fields[name] = i
+		}
+	}
+	structFields.Store(t, fields)
+	return fields
 }
 
 func (d *document) mapping(path string, n *yaml.Node, v reflect.Value) {
