@@ -53,7 +53,7 @@ func write(w http.ResponseWriter, r *http.Request, contentType []string, body *f
 		h["Content-Encoding"] = gzipped
 	}
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(payload) // a client that went away needs no answer
+		sendWhole(w, r, payload)
 	}
 	return http.StatusOK
 }

@@ -1,0 +1,57 @@
+package server
+
+import (
+	"net/http"
+	"sync"
+)
+
+// net/http sends an answer of more than 4 KB in two writes at least, which is two calls of
+// the kernel and two packets that wake the client. Nearly all that a poll costs is there. So
+// over plain HTTP/1.1 the writes of one answer are held, and sent as one.
+
+// leastWhole and mostWhole are how long an answer is for that: a shorter one is one write
+// anyhow, and of a longer one the copy costs what the write would.
+const (
+	leastWhole = 2 << 10
+	mostWhole  = 64 << 10
+)
+
+var wholes = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
+
+// sendWhole writes what is all of an answer, whose Content-Length is set.
+func sendWhole(w http.ResponseWriter, r *http.Request, payload []byte) {
+	c := connectionOf(r)
+	// Streams of HTTP/2 share a connection, and TLS writes to it while it reads.
+	if c == nil || r.ProtoMajor != 1 || r.TLS != nil || len(payload) < leastWhole || len(payload) > mostWhole {
+		_, _ = w.Write(payload) // a client that went away needs no answer
+		return
+	}
+	c.hold()
+	defer c.release()
+	_, _ = w.Write(payload)
+	_ = http.NewResponseController(w).Flush() // where that cannot be, net/http sends the rest when the handler returns
+}
+
+// hold has what is written wait for release. Only who answers a request may call it.
+func (c *connection) hold() { c.held = wholes.Get().(*[]byte) }
+
+// release sends what was held. Where not all of it can be sent nothing more must be, since
+// the client would take it for the rest.
+func (c *connection) release() {
+	b := c.held
+	c.held = nil
+	if _, err := c.Conn.Write(*b); err != nil {
+		_ = c.Close()
+	}
+	*b = (*b)[:0]
+	wholes.Put(b)
+}
+
+// Write implements net.Conn.
+func (c *connection) Write(p []byte) (int, error) {
+	if c.held == nil {
+		return c.Conn.Write(p)
+	}
+	*c.held = append(*c.held, p...)
+	return len(p), nil
+}
