@@ -91,7 +91,8 @@ func (b *Body) GzipETag() string {
 func (b *Body) makeTags(text []byte) {
 	sum := sha256.Sum256(text)
 	tag := hex.EncodeToString(sum[:16])
-	b.etag, b.packedTag = `"`+tag+`"`, `"`+tag+`-gzip"`
+	both := `"` + tag + `""` + tag + `-gzip"` // one string, for the memory
+	b.etag, b.packedTag = both[:len(tag)+2], both[len(tag)+2:]
 }
 
 // Gzip is the compressed form. The first who asks has it made, because a release makes

@@ -84,7 +84,7 @@ func (f *clusterFile) holds(content fleet.Content) bool {
 }
 
 // read reads the file, or finds that it is as it was before.
-func (f *clusterFile) read(tree fs.FS, before *clusterFile) {
+func (f *clusterFile) read(tree fs.FS, before *clusterFile, alike *memo) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			f.refuse(panicked(f.name, reason))
@@ -102,7 +102,7 @@ func (f *clusterFile) read(tree fs.FS, before *clusterFile) {
 		f.content = content
 		return
 	}
-	f.parse(tree, data)
+	f.parse(tree, data, alike)
 	f.alone = f.isAlone()
 }
 
@@ -121,7 +121,7 @@ func contentOf(entry fs.DirEntry) (c fleet.Content) {
 	return c
 }
 
-func (f *clusterFile) parse(tree fs.FS, data []byte) {
+func (f *clusterFile) parse(tree fs.FS, data []byte, alike *memo) {
 	docs, problems := parseDocuments(f.name, data)
 	switch {
 	case len(problems) > 0:
@@ -131,6 +131,7 @@ func (f *clusterFile) parse(tree fs.FS, data []byte) {
 	}
 	for _, d := range docs {
 		c := readCluster(d, tree)
+		c.share(alike)
 		f.clusters, f.problems = append(f.clusters, c), append(f.problems, d.problems...)
 		if c.Name == "" && f.nameless == nil {
 			f.nameless = c.fault

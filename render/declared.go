@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -37,7 +38,7 @@ func (r *Repo) readClusters(earlier map[string]*clusterFile) fleet.Problems {
 	for _, p := range problems { // the walk came no further
 		whom.unread[p.File] = p
 	}
-	readFiles(r.tree, earlier, files)
+	readFiles(r.tree, earlier, files, r.alike)
 	r.files = make(map[string]*clusterFile, len(files))
 	all := make([]*declared, 0, len(files))
 	for _, f := range files {
@@ -55,18 +56,35 @@ func (r *Repo) readClusters(earlier map[string]*clusterFile) fleet.Problems {
 }
 
 // readFiles reads files side by side, because a large fleet has thousands.
-func readFiles(tree fs.FS, earlier map[string]*clusterFile, files []*clusterFile) {
+func readFiles(tree fs.FS, earlier map[string]*clusterFile, files []*clusterFile, alike *memo) {
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for _, f := range files {
 		if before := earlier[f.name]; before != f {
 			group.Go(func() error {
-				f.read(tree, before)
+				f.read(tree, before, alike)
 				return nil
 			})
 		}
 	}
 	_ = group.Wait() // what is wrong is told in the files
+}
+
+// labelsText is the key of labels in a memo.
+type labelsText string
+
+// share has what clusters say alike be one thing in memory: there are few sets of labels
+// and few targets, and thousands of clusters that name them. Labels that are good can be
+// told apart by their text.
+func (c *declared) share(alike *memo) {
+	if c.fault == nil && len(c.Labels) > 0 {
+		c.Labels = alike.share(labelsText(labels.FormatLabels(c.Labels)), c.Labels).(map[string]string)
+	}
+	for i := range c.Patches {
+		if t := c.Patches[i].Target; t != nil {
+			c.Patches[i].Target = alike.share(*t, t).(*fleet.Target)
+		}
+	}
 }
 
 // clashes are the names and dns that more than one document has. None of those is

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -32,6 +33,7 @@ func (renderer Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Re
 	}()
 	earlier := renderer.earlier()
 	r.spec = earlier.specOf(tree)
+	r.alike = cmp.Or(earlier.alike, &memo{})
 	more := r.readClusters(earlier.files)
 	r.derived.most = maxDerived
 	r.texts.most = bound(len(r.clusters))
@@ -77,6 +79,7 @@ type Repo struct {
 	tree         fs.FS
 	spec         *spec
 	files        map[string]*clusterFile // by name
+	alike        *memo                   // what clusters' files share, from repo to repo
 	sets         []*inputSet
 	placement    []rule
 	places       map[*fleet.Cluster]*place // of clusters; those that are placed alike share it
