@@ -207,12 +207,15 @@ func (b *base) unreadable(before *View) []FailingCluster {
 	}
 	for _, m := range before.members.all() {
 		name, file := m.Cluster.Name, m.Cluster.File
-		now, there := b.clusters[name]
-		_, told := broken[name]
-		if there && now.File == file || told || m.State != Active || file == "" {
+		if m.State != Active || file == "" {
 			continue
 		}
-		if p := b.repo.Unread(file); p != nil {
+		p := b.repo.Unread(file)
+		if p == nil {
+			continue // as nearly all can be
+		}
+		now, there := b.clusters[name]
+		if _, told := broken[name]; !told && (!there || now.File != file) {
 			all = append(all, FailingCluster{Cluster: name, Reason: p.String()})
 		}
 	}

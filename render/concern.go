@@ -33,6 +33,9 @@ func (r *Repo) Broken() map[string]fleet.Problem { return r.concern.broken }
 
 // Unread implements fleet.Repo.
 func (r *Repo) Unread(file string) *fleet.Problem {
+	if len(r.concern.unread) == 0 {
+		return nil
+	}
 	for at := path.Clean(file); ; at = path.Dir(at) {
 		if p, ok := r.concern.unread[at]; ok {
 			return &p

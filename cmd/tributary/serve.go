@@ -109,7 +109,7 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
 // heapGrowth is by how much of what is alive the heap grows before it is collected, in
 // percent. Nearly all of what a server keeps lives as long as a release does, so that Go's
 // 100 would double its memory for what one commit leaves behind.
-const heapGrowth = 50
+const heapGrowth = 65
 
 func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) error {
 	if os.Getenv("GOGC") == "" {
