@@ -35,7 +35,7 @@ func newDeltaSet(all shelves[Delta]) deltaSet {
 		}
 	}
 	slices.SortFunc(s.named, func(a, b namedDelta) int { return CompareDeltas(a.Delta, b.Delta) })
-	slices.SortFunc(s.expiring, byID)
+	slices.SortFunc(s.expiring, compareIDs)
 	return s
 }
 
@@ -154,11 +154,11 @@ func (s deltaSet) list() []*Delta {
 	for _, d := range s.byID.each() {
 		all = append(all, d)
 	}
-	slices.SortFunc(all, byID)
+	slices.SortFunc(all, compareIDs)
 	return all
 }
 
-func byID(a, b *Delta) int { return cmp.Compare(a.ID(), b.ID()) }
+func compareIDs(a, b *Delta) int { return cmp.Compare(a.ID(), b.ID()) }
 
 // concerns is the delta that a change is of, as it is or as it was.
 func (c DeltaChange) concerns() *Delta { return cmp.Or(c.After, c.Before) }

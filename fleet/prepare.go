@@ -55,8 +55,7 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 	var next atomic.Int64
 	workers := min(runtime.GOMAXPROCS(0), len(places))
 	found, rendered := make([]Problems, workers), make([]*Member, len(places))
-	group, ctx := errgroup.WithContext(ctx)
-	work := func(w int) error {
+	work := func(ctx context.Context, w int) error {
 		for n := int(next.Add(1)) - 1; n < len(places); n = int(next.Add(1)) - 1 {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -79,12 +78,13 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 		return nil
 	}
 	if len(places) == 1 {
-		if err := work(0); err != nil {
+		if err := work(ctx, 0); err != nil {
 			return nil, err
 		}
 	} else {
+		group, ctx := errgroup.WithContext(ctx)
 		for w := range workers {
-			group.Go(func() error { return work(w) })
+			group.Go(func() error { return work(ctx, w) })
 		}
 		if err := group.Wait(); err != nil {
 			return nil, err

@@ -122,8 +122,9 @@ func clashes(all []*declared) (of map[*declared]*fleet.Problem, problems fleet.P
 	return of, problems
 }
 
-// surelyApart tells that no two have the same name or dns, by hashes of the dns: each commit
-// asks this of the whole fleet, and maps of all its names would be a tenth of what it costs.
+// surelyApart tells of clusters sorted by name that no two have the same name or dns, of
+// which it compares hashes: each commit asks this of the whole fleet, and maps of all its
+// names would be a tenth of what it costs.
 func surelyApart(all []*declared) bool {
 	seed, hashes := maphash.MakeSeed(), make([]uint64, 0, len(all))
 	for i, c := range all {

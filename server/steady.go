@@ -28,6 +28,9 @@ func (s *Server) steadily(w http.ResponseWriter, length int) http.ResponseWriter
 	return &steady{w, http.NewResponseController(w), s.cfg.Limits.Stall, time.Now().Add(s.cfg.Limits.Write)}
 }
 
+// Unwrap is for http.ResponseController.
+func (s *steady) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
 // Write implements http.ResponseWriter.
 func (s *steady) Write(p []byte) (written int, err error) {
 	for len(p) > 0 && err == nil {

@@ -9,19 +9,19 @@ import (
 // the kernel and two packets that wake the client. Nearly all that a poll costs is there. So
 // over plain HTTP/1.1 the writes of one answer are held, and sent as one.
 
-// leastWhole and mostWhole are how long an answer is for that: a shorter one is one write
-// anyhow, and of a longer one the copy costs what the write would.
+// leastWhole and mostWhole are how long an answer is for that, in bytes: a shorter one is one
+// write anyhow, and of a longer one each client that reads slowly would have a copy kept.
 const (
 	leastWhole = 2 << 10
-	mostWhole  = 64 << 10
+	mostWhole  = 16 << 10
 )
 
-var wholes = sync.Pool{New: func() any { b := make([]byte, 0, 16<<10); return &b }}
+var wholes = sync.Pool{New: func() any { b := make([]byte, 0, mostWhole+4<<10); return &b }}
 
 // sendWhole writes what is all of an answer, whose Content-Length is set.
 func sendWhole(w http.ResponseWriter, r *http.Request, payload []byte) {
 	c := connectionOf(r)
-	// Streams of HTTP/2 share a connection, and TLS writes to it while it reads.
+	// Streams of HTTP/2 share a connection, and TLS has records to write, also while it reads.
 	if c == nil || r.ProtoMajor != 1 || r.TLS != nil || len(payload) < leastWhole || len(payload) > mostWhole {
 		_, _ = w.Write(payload) // a client that went away needs no answer
 		return
@@ -36,7 +36,7 @@ func sendWhole(w http.ResponseWriter, r *http.Request, payload []byte) {
 func (c *connection) hold() { c.held = wholes.Get().(*[]byte) }
 
 // release sends what was held. Where not all of it can be sent nothing more must be, since
-// the client would take it for the rest.
+// the client would take it for the rest. net/http is not told; it finds the connection closed.
 func (c *connection) release() {
 	b := c.held
 	c.held = nil

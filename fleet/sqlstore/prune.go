@@ -60,11 +60,11 @@ func (s *Store) pruneUpTo(ctx context.Context, before time.Time, last int64) (n 
 		const dropped = `(SELECT max(generation) FROM changes WHERE ` + doomed + ` AND generation <= $2
 			AND (EXISTS (SELECT 1 FROM delta_changes d WHERE d.generation = changes.generation)
 				OR EXISTS (SELECT 1 FROM record_changes r WHERE r.generation = changes.generation)))`
-		_, err := s.exec(ctx, tx, `UPDATE head SET horizon = `+dropped+` WHERE horizon < `+dropped, ceilMicro(before), last)
+		_, err := tx.ExecContext(ctx, `UPDATE head SET horizon = `+dropped+` WHERE horizon < `+dropped, ceilMicro(before), last)
 		if err != nil {
 			return err
 		}
-		result, err := s.exec(ctx, tx, `DELETE FROM changes WHERE `+doomed+` AND generation <= $2`, ceilMicro(before), last)
+		result, err := tx.ExecContext(ctx, `DELETE FROM changes WHERE `+doomed+` AND generation <= $2`, ceilMicro(before), last)
 		if err != nil {
 			return err
 		}
@@ -83,10 +83,10 @@ func (s *Store) pruneUpTo(ctx context.Context, before time.Time, last int64) (n 
 // everybody on its own machine.
 func (s *Store) pruneTokens(ctx context.Context, before time.Time) error {
 	return s.write(ctx, "prune", func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := s.exec(ctx, tx, `DELETE FROM tokens WHERE ends_at < $1 AND role IN ('cluster', 'bootstrap')`, ceilMicro(before)); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM tokens WHERE ends_at < $1 AND role IN ('cluster', 'bootstrap')`, ceilMicro(before)); err != nil {
 			return err
 		}
-		if _, err := s.exec(ctx, tx, `DELETE FROM token_uses WHERE token NOT IN (SELECT token FROM tokens)`); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM token_uses WHERE token NOT IN (SELECT token FROM tokens)`); err != nil {
 			return err
 		}
 		return nil
@@ -108,7 +108,7 @@ func (s *Store) pruneReleases(ctx context.Context, before time.Time) error {
 		if err := s.still(ctx, tx); err != nil {
 			return err
 		}
-		_, err := s.exec(ctx, tx, `DELETE FROM releases WHERE changed_at < $1 AND state NOT IN ('live', 'held')
+		_, err := tx.ExecContext(ctx, `DELETE FROM releases WHERE changed_at < $1 AND state NOT IN ('live', 'held')
 			AND release NOT IN (SELECT release FROM records WHERE release IS NOT NULL)
 			AND release NOT IN (SELECT release FROM pins WHERE release IS NOT NULL)
 			AND release NOT IN (SELECT release FROM lineup_releases)
@@ -116,7 +116,7 @@ func (s *Store) pruneReleases(ctx context.Context, before time.Time) error {
 		if err != nil {
 			return err
 		}
-		_, err = s.exec(ctx, tx, `DELETE FROM impacts WHERE digest NOT IN (SELECT impact FROM releases WHERE impact IS NOT NULL)`)
+		_, err = tx.ExecContext(ctx, `DELETE FROM impacts WHERE digest NOT IN (SELECT impact FROM releases WHERE impact IS NOT NULL)`)
 		return err
 	})
 }
@@ -128,7 +128,7 @@ func (s *Store) pruneSnapshots(ctx context.Context) error {
 		if err := s.still(ctx, tx); err != nil {
 			return err
 		}
-		_, err := s.exec(ctx, tx, `DELETE FROM snapshots WHERE saved_at < $1
+		_, err := tx.ExecContext(ctx, `DELETE FROM snapshots WHERE saved_at < $1
 			AND digest NOT IN (SELECT snapshot FROM head WHERE snapshot IS NOT NULL)
 			AND digest NOT IN (SELECT snapshot FROM records WHERE snapshot IS NOT NULL)
 			AND digest NOT IN (SELECT snapshot FROM pins WHERE snapshot IS NOT NULL)
@@ -138,7 +138,7 @@ func (s *Store) pruneSnapshots(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = s.exec(ctx, tx, `DELETE FROM parts WHERE digest NOT IN (SELECT part FROM snapshot_parts)`)
+		_, err = tx.ExecContext(ctx, `DELETE FROM parts WHERE digest NOT IN (SELECT part FROM snapshot_parts)`)
 		return err
 	})
 }
@@ -149,6 +149,6 @@ func (s *Store) still(ctx context.Context, tx *sql.Tx) error {
 	if err := s.guard(ctx, tx); err != nil {
 		return err
 	}
-	_, err := s.exec(ctx, tx, `UPDATE head SET horizon = horizon`)
+	_, err := tx.ExecContext(ctx, `UPDATE head SET horizon = horizon`)
 	return err
 }

@@ -18,8 +18,8 @@ type statements struct {
 func (s *Store) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) (sql.Result, error) {
 	if s.dialect.prepares {
 		if stmt := s.statements.get(text); stmt != nil {
-			// For a context that can end, the driver starts a goroutine with each statement. None
-			// of these waits for anybody, and between two of them the transaction ends with it.
+			// For a context that can end, the driver starts a goroutine with each statement. These
+			// are short, and between two of them the transaction ends with it.
 			ctx = context.WithoutCancel(ctx)
 			return tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
 		}
