@@ -22,8 +22,8 @@ func BenchmarkGrowth(b *testing.B) {
 }
 
 // growCommits measures the two kinds of commit, and returns the store that they leave. Of
-// those to one cluster it is the mean: garbage is collected in a part of them that grows
-// with the fleet, which a median has as nothing for a small one and as all for a large one.
+// those to one cluster it is the mean: garbage is collected in a third to a half of them,
+// which a median counts as nothing or as all.
 func growCommits(b *testing.B, o *origin) (store string) {
 	b.Helper()
 	f := followed(b, o)
