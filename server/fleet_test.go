@@ -115,6 +115,8 @@ func (r *repo) Failed() bool { return len(r.Faults.Faults()) > 0 }
 
 func (r *repo) Broken() map[string]fleet.Problem { return nil }
 
+func (r *repo) Unread(string) *fleet.Problem { return nil }
+
 func (r *repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
 
 func (r *repo) Waves() []fleet.WaveRule { return nil }
