@@ -105,8 +105,9 @@ func commitNotFound(hash plumbing.Hash) error {
 // that it will not give a commit; and through a pipe that it has hung up, in the
 // middle of the request, may be seen before what it said.
 func notGiven(at tip, err error) error {
-	said, hungUp := strings.Contains(err.Error(), "not our ref"), strings.Contains(err.Error(), "sending upload-req message: ")
-	if at.ref == "" && (said || hungUp) {
+	says := func(text string) bool { return strings.Contains(err.Error(), text) }
+	hungUp := says("sending upload-req message: ") || says("sending haves message: ") || says("sending done message: ")
+	if at.ref == "" && (hungUp || says("not our ref")) {
 		return commitNotFound(at.commit)
 	}
 	return err
