@@ -21,8 +21,9 @@ var wholes = sync.Pool{New: func() any { b := make([]byte, 0, mostWhole+4<<10); 
 // sendWhole writes what is all of an answer, whose Content-Length is set.
 func sendWhole(w http.ResponseWriter, r *http.Request, payload []byte) {
 	c := connectionOf(r)
-	// Streams of HTTP/2 share a connection, and TLS has records to write, also while it reads.
-	if c == nil || r.ProtoMajor != 1 || r.TLS != nil || len(payload) < leastWhole || len(payload) > mostWhole {
+	// TLS has records to write, also while it reads, and streams of HTTP/2, which there is
+	// with TLS alone, share a connection.
+	if c == nil || r.TLS != nil || len(payload) < leastWhole || len(payload) > mostWhole {
 		_, _ = w.Write(payload) // a client that went away needs no answer
 		return
 	}

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -90,6 +92,24 @@ func sentInOnePiece(t *testing.T, size int) {
 			}
 		}
 	}
+}
+
+// Streams of HTTP/2 share a connection: what one of them holds would take what others write.
+func TestAnswersOfOneConnectionStayApart(t *testing.T) {
+	h := overHTTP2(t)
+	h.release("main@sha1:1", wide(13<<10))
+	want := h.get(kedaPath)
+	var polls sync.WaitGroup
+	for range 20 {
+		polls.Go(func() {
+			for range 20 {
+				if got := h.get(kedaPath); got.status != http.StatusOK || !bytes.Equal(got.body, want.body) {
+					t.Errorf("= %d with %d bytes, want the %d of the first", got.status, len(got.body), len(want.body))
+				}
+			}
+		})
+	}
+	polls.Wait()
 }
 
 // Who got half an answer would take the next one for the rest of it.

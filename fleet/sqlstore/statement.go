@@ -14,12 +14,13 @@ type statements struct {
 	byText map[string]*sql.Stmt // nil where it is yet to be prepared
 }
 
-// exec runs a statement in a transaction that writes.
+// exec runs a short statement in a transaction that writes. One that goes through whole
+// tables is to end with its context, and is the transaction's own to run.
 func (s *Store) exec(ctx context.Context, tx *sql.Tx, text string, args ...any) (sql.Result, error) {
 	if s.dialect.prepares {
 		if stmt := s.statements.get(text); stmt != nil {
-			// For a context that can end, the driver starts a goroutine with each statement. These
-			// are short, and between two of them the transaction ends with it.
+			// For a context that can end, the driver starts a goroutine with each statement. The
+			// transaction ends with it between two of them.
 			ctx = context.WithoutCancel(ctx)
 			return tx.StmtContext(ctx, stmt).ExecContext(ctx, args...)
 		}
