@@ -6,81 +6,107 @@ import (
 	"time"
 )
 
-// ChangeKind says what a change was.
+// ChangeKind is the kind of a change.
 type ChangeKind string
 
+// The kinds of changes.
 const (
-	// Written is a change of deltas that somebody asked for.
+	// Written changed deltas or declarations, because somebody asked.
 	Written ChangeKind = "write"
-	// RolledBack put deltas back as they were at an earlier generation.
+	// RolledBack restored deltas and declarations as they were at an earlier generation.
 	RolledBack ChangeKind = "rollback"
-	// Withdrawn took away deltas whose time had come.
+	// Withdrawn removed deltas or pins that expired.
 	Withdrawn ChangeKind = "withdrawal"
-	// WentLive is a release that went live.
+	// WentLive made a release the live one.
 	WentLive ChangeKind = "release"
-	// ReleaseHeld is a release that waits for a decision.
+	// ReleaseHeld held a release for a decision.
 	ReleaseHeld ChangeKind = "hold"
-	// ReleaseFailed is a revision that is good for no cluster.
+	// ReleaseFailed recorded a revision that is valid for no cluster.
 	ReleaseFailed ChangeKind = "failure"
-	// ReleaseRolledOut is what became of a rollout: a release reached a wave, was paused
-	// before one, or its rollout ended.
+	// ReleaseRolledOut is about a rollout: it reached a wave, was paused before one, or ended.
 	ReleaseRolledOut ChangeKind = "rollout"
-	// ReleaseDecided is what somebody decided on a release; the reason begins with the verdict.
+	// ReleaseDecided recorded what somebody decided about a release.
 	ReleaseDecided ChangeKind = "decision"
-	// Pinned is a pin that was set or taken away.
+	// Pinned set or removed a pin.
 	Pinned ChangeKind = "pin"
-	// Registered is a cluster that registered itself, or took another token.
+	// Registered is a cluster that registered itself, or replaced its token.
 	Registered ChangeKind = "registration"
-	// Decommissioned is a cluster that is to have nothing any more.
+	// Decommissioned ended a cluster: all its sets are answered empty from then on.
 	Decommissioned ChangeKind = "decommission"
-	// Purged is a decommissioned cluster that was forgotten.
+	// Purged forgot a decommissioned cluster.
 	Purged ChangeKind = "purge"
-	// TokensChanged is a token that was created or revoked.
+	// TokensChanged created or revoked a token.
 	TokensChanged ChangeKind = "token"
 )
 
-// Change is an entry of the change log: who changed what, when and why.
+// The actors of changes that nobody asked for.
+const (
+	// SourceActor makes the changes that follow from what the source holds.
+	SourceActor = "source"
+	// OwnActor makes the changes that Tributary makes by itself, such as an expiry.
+	OwnActor = "tributary"
+)
+
+// Change is an entry of the change log: who changed what, when and why. It is immutable once it
+// has been appended, and [State.Apply] folds it.
 type Change struct {
-	// Generation is the change's place in the log, which has no gaps: 1, 2, 3, ….
-	Generation int64 `json:"generation"`
-	// At is when it was made, to the microsecond.
-	At   time.Time  `json:"at"`
-	Kind ChangeKind `json:"kind"`
-	// Actor is the name of the credential that asked for it.
-	Actor  string `json:"actor"`
-	Reason string `json:"reason,omitempty"`
-	// Deltas are those that changed, sorted by ID.
-	Deltas []DeltaChange `json:"deltas,omitempty"`
-	// Records are the clusters of which the log says something else now, sorted by
-	// name: with a release, those whose file has vanished, come back, or taken over from
-	// a registration that disagrees.
-	Records []RecordChange `json:"records,omitempty"`
-	// Tokens are those that changed.
-	Tokens []TokenChange `json:"tokens,omitempty"`
-	// Pins are those that changed, sorted by name.
-	Pins []PinChange `json:"pins,omitempty"`
-	// Clusters are those that a change was for, before or after it, sorted; nil
-	// where a release went live, which is for every cluster.
-	Clusters []string `json:"clusters,omitempty"`
-	// Release is the one that the change is about: that went live, was held, failed,
-	// reached a wave or was decided on; nil for any other kind.
-	Release *LiveRelease `json:"release,omitempty"`
-	// Releases are those that are otherwise now, as they are, with the Groups of their impact where that is new.
-	// History does not tell them.
-	Releases []*Release `json:"-"`
-	// Lineup is what it is after the change; nil where that is as it was. History does
-	// not tell it either.
-	Lineup *Lineup `json:"-"`
-	// Holder must hold the lease for the change to be kept; empty where anybody may
-	// make it.
-	Holder string `json:"-"`
+	// Generation is the change's place in the log: 1, 2, 3, … without gaps.
+	Generation int64
+	// At is when it was made, to the microsecond, in UTC.
+	At   time.Time
+	Kind ChangeKind
+	// Actor is the name of the credential that asked for it, or SourceActor or OwnActor.
+	Actor string
+	// Reason is prose for people. It is never parsed.
+	Reason string
+	// Holder must hold the lease when the change is appended; empty where any server may make it.
+	Holder string
+	// Clusters are those that the change was for, before or after it, sorted; nil where a
+	// release went live, which is for every cluster.
+	Clusters []string
+
+	// What became of each thing, sorted by its ID or name.
+	Deltas      []DeltaChange
+	Pins        []PinChange
+	Records     []RecordChange
+	Tokens      []TokenChange
+	Assignments []AssignmentChange
+
+	// Release says what happened to a release; nil where nothing did.
+	Release *ReleaseEvent
+	// Releases are the releases whose documents changed, as they are now. The Groups of an
+	// impact are included where the impact is new.
+	Releases []*Release
+	// Rollout is what became of the rollout; nil where nothing did.
+	Rollout *RolloutChange
+	// Candidate is the newest release that the fleet is not going to, after the change; nil
+	// where that is as it was, zero where there is none any more.
+	Candidate *ReleaseRef
 }
 
-// sort puts what changed into the order that it has in the log.
-func (c *Change) sort() {
+// ReleaseEvent says what happened to a release.
+type ReleaseEvent struct {
+	Ref ReleaseRef
+	// Clusters is how many clusters the change was for: all that it was rendered for, or those
+	// of the wave.
+	Clusters int
+	// From and To are its states before and after; equal where a rollout made progress.
+	From, To ReleaseState
+	// Wave is the name of the wave that was reached.
+	Wave string
+	// Pause is why the rollout was paused.
+	Pause *RolloutPause
+	// Decision is what somebody decided.
+	Decision *Decision
+}
+
+// Sort puts everything that changed into the order of the log.
+func (c *Change) Sort() {
 	slices.SortFunc(c.Deltas, func(a, b DeltaChange) int { return cmp.Compare(a.Delta, b.Delta) })
+	slices.SortFunc(c.Pins, func(a, b PinChange) int { return cmp.Compare(a.Pin, b.Pin) })
 	slices.SortFunc(c.Records, func(a, b RecordChange) int { return cmp.Compare(a.Cluster, b.Cluster) })
 	slices.SortFunc(c.Tokens, func(a, b TokenChange) int { return cmp.Compare(a.Token, b.Token) })
+	slices.SortFunc(c.Assignments, func(a, b AssignmentChange) int { return cmp.Compare(a.Cluster, b.Cluster) })
 }
 
 // DeltaChange is what became of one delta; nil stands for none.
@@ -91,14 +117,28 @@ type DeltaChange struct {
 	After  *Delta `json:"after,omitempty"`
 }
 
-// LiveRelease is what the log keeps of a release that went live.
-type LiveRelease struct {
-	Revision string `json:"revision"`
-	// Snapshot is the digest of its tree, by which the store has it.
-	Snapshot string `json:"snapshot"`
-	// Clusters is how many it was rendered for.
-	Clusters int `json:"clusters"`
+// PinChange is what became of one pin; nil stands for none.
+type PinChange struct {
+	Pin    string `json:"pin"`
+	Before *Pin   `json:"before,omitempty"`
+	After  *Pin   `json:"after,omitempty"`
 }
 
-// ID names the release, as Release has it.
-func (r LiveRelease) ID() string { return releaseID(r.Revision) }
+// RecordChange is what became of the record of one cluster; nil stands for none.
+type RecordChange struct {
+	Cluster string         `json:"cluster"`
+	Before  *ClusterRecord `json:"before,omitempty"`
+	After   *ClusterRecord `json:"after,omitempty"`
+}
+
+// Purged reports whether the change forgets a decommissioned cluster.
+func (c RecordChange) Purged() bool {
+	return c.After == nil && c.Before != nil && c.Before.Decommissioned != nil
+}
+
+// TokenChange is what became of one token; nil stands for none.
+type TokenChange struct {
+	Token  string `json:"token"`
+	Before *Token `json:"before,omitempty"`
+	After  *Token `json:"after,omitempty"`
+}

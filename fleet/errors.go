@@ -5,34 +5,36 @@ import (
 	"fmt"
 )
 
-// What callers can act on. Every error that crosses a room's border wraps one
-// of these, with the noun in front: `cluster "edge-1": not found`.
+// The errors that callers act on. An error that crosses a package boundary wraps one of them,
+// with the noun in front: `cluster "edge-1": not found`.
 var (
-	// ErrNotFound is for a cluster, input set, object or release that does not exist.
+	// ErrNotFound reports that a cluster, input set, object or release does not exist.
 	ErrNotFound = errors.New("not found")
-	// ErrInvalid is for a fleet repo or a request that says something it must not.
+	// ErrInvalid reports a fault of a fleet repo or of a request.
 	ErrInvalid = errors.New("invalid")
-	// ErrConflict is for a request that more than one thing answers to, or that
-	// something else has come before.
+	// ErrConflict reports that a request is ambiguous, or contradicts what is there.
 	ErrConflict = errors.New("conflict")
-	// ErrNotReady is for a fleet that has no good release yet.
+	// ErrNotReady reports that nothing can be served yet.
 	ErrNotReady = errors.New("not ready")
-	// ErrGuarded is for what takes away more than the guard allows, unless it is confirmed.
-	ErrGuarded = errors.New("more is taken away than the guard allows")
-	// ErrTooLarge is for an answer that would not fit into what the client accepts.
+	// ErrGuarded reports a change that removes more than the guard allows and was not confirmed.
+	ErrGuarded = errors.New("the change removes more than the guard allows")
+	// ErrTooLarge reports an answer that is larger than Flux Operator accepts.
 	ErrTooLarge = errors.New("too large")
-	// ErrStale is for a write whose precondition does not hold any more.
+	// ErrStale reports a write whose precondition no longer holds.
 	ErrStale = errors.New("changed meanwhile")
-	// ErrStore is for a change log that cannot be reached or written to.
+	// ErrStore reports that the change log cannot be reached or written.
 	ErrStore = errors.New("store unavailable")
-	// ErrStoreFull is an ErrStore for one that has no room.
-	ErrStoreFull = fmt.Errorf("%w: no room", ErrStore)
-	// ErrSource is for a source that cannot be reached, or does not let this server in.
+	// ErrStoreFull is an ErrStore of a store that has no space left.
+	ErrStoreFull = fmt.Errorf("%w: no space left", ErrStore)
+	// ErrSource reports that the source cannot be reached, or refuses this server's credentials.
 	ErrSource = errors.New("source unavailable")
-	// ErrReadOnly is for a write to a server that only follows.
+	// ErrReadOnly reports a write to a read-only server.
 	ErrReadOnly = errors.New("this server is read-only")
-	// ErrUnauthenticated is for a request without a valid credential.
+	// ErrUnauthenticated reports a request without a valid credential.
 	ErrUnauthenticated = errors.New("unauthenticated")
-	// ErrForbidden is for a valid credential that does not allow the request.
+	// ErrForbidden reports that the credential does not allow the request.
 	ErrForbidden = errors.New("forbidden")
+	// ErrUnavailable reports that a release cannot be loaded by this server: its snapshot is
+	// missing or damaged, or this version of Tributary cannot compile it.
+	ErrUnavailable = errors.New("release unavailable")
 )

@@ -4,47 +4,48 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// Guard bounds what one release, or one write, may take away from what clusters are
-// served. Beyond it a release is held, and a write refused until it is confirmed. It
-// is spec.guard of fleet.yaml; the one in force is that of the live release, so that
-// a revision cannot loosen the guard and need that at once.
+// Guard limits what one release, or one write, may remove of what clusters are served. A release
+// that exceeds it is held; a write that exceeds it is refused until it is confirmed. It is
+// spec.guard of fleet.yaml. The guard in force is that of the live release, so that a revision
+// cannot loosen the guard and use that at once.
 type Guard struct {
-	// RemovedPerCluster bounds how many of its inputs a cluster may lose, and
-	// RemovedPerFleet how many all of them. One that moves from one set to another is
-	// lost, because Flux deletes it there before it makes it here.
+	// RemovedPerCluster limits how many of its inputs a cluster may lose, and RemovedPerFleet
+	// how many inputs all clusters together may. An input that moves to another set is lost,
+	// because Flux deletes it in the one set before it creates it in the other.
 	RemovedPerCluster, RemovedPerFleet Limit
-	// FailingClusters bounds how many clusters a release may not be good for.
+	// FailingClusters limits for how many clusters a release may be invalid.
 	FailingClusters Limit
-	// AllowEmptySets, AllowVanishedSets and AllowOrphanedParts let a set of a cluster
-	// become empty, a set of a cluster vanish, and parts of deltas stop to apply.
-	AllowEmptySets, AllowVanishedSets, AllowOrphanedParts bool
+	// AllowEmptySets lets a set of a cluster become empty, AllowVanishedSets lets one vanish,
+	// and AllowStaleParts lets parts of deltas stop applying.
+	AllowEmptySets, AllowVanishedSets, AllowStaleParts bool
 }
 
-// DefaultGuard is that of a fleet.yaml without spec.guard.
+// DefaultGuard returns the guard of a fleet.yaml without spec.guard.
 func DefaultGuard() Guard {
 	return Guard{RemovedPerCluster: Limit{N: 50, Percent: true}, RemovedPerFleet: Limit{N: 20, Percent: true}, FailingClusters: Limit{N: 10, Percent: true}}
 }
 
-// Limit is a number, or a share in per cent, as Kubernetes' IntOrString is one: 3, or 25%.
+// Limit is a number or a percentage, like Kubernetes' IntOrString: 3, or 25%.
 type Limit struct {
 	N       int
 	Percent bool
 }
 
-// ParseLimit reads "3" or "25%".
+// ParseLimit parses "3" or "25%".
 func ParseLimit(text string) (Limit, error) {
 	digits, percent := strings.CutSuffix(text, "%")
 	n, err := strconv.Atoi(digits)
 	if err != nil || n < 0 || percent && n > 100 {
-		return Limit{}, fmt.Errorf("%q must be a number such as 3, or a share from 0%% to 100%%", text)
+		return Limit{}, fmt.Errorf("%q must be a number such as 3, or a percentage from 0%% to 100%%", text)
 	}
 	return Limit{N: n, Percent: percent}, nil
 }
 
-// Of is how many of a total the limit stands for. Of a share, what is left over counts
-// as one, so that one of a few may go where a share of many may.
+// Of returns how many of a total the limit allows. Percentages are rounded up, as Kubernetes
+// does with maxUnavailable, so that one of a few may go where a share of many may.
 func (l Limit) Of(total int) int {
 	if !l.Percent {
 		return l.N
@@ -59,7 +60,7 @@ func (l Limit) String() string {
 	return strconv.Itoa(l.N)
 }
 
-// MarshalText and UnmarshalText make it read "25%" in JSON.
+// MarshalText writes "25%" or "3".
 func (l Limit) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // UnmarshalText reads what MarshalText writes.
@@ -67,3 +68,22 @@ func (l *Limit) UnmarshalText(text []byte) (err error) {
 	*l, err = ParseLimit(string(text))
 	return err
 }
+
+// WaveRule is an entry of spec.rollout.waves of fleet.yaml: which clusters a release reaches
+// next, and what must be true before the rollout goes on. A cluster is in the first wave that
+// selects it. Clusters that no wave selects come last.
+type WaveRule struct {
+	Name     string
+	Selector Selector
+	// Soak is how long the wave has the release before the next one gets it.
+	Soak time.Duration
+	// Manual makes the rollout wait for somebody to resume it after the wave.
+	Manual bool
+	// Polled is the share of its clusters, in percent, that must have polled the release;
+	// DefaultPolled where fleet.yaml does not say.
+	Polled int
+}
+
+// DefaultPolled is the share of a wave's clusters, in percent, that must have polled the
+// release. It is not all of them, because some clusters sleep.
+const DefaultPolled = 90

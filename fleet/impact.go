@@ -1,11 +1,73 @@
 package fleet
 
-import (
-	"encoding/json"
-	"slices"
+import "encoding/json"
+
+// Impact is what a release or a write changes of what clusters are served. Package impact
+// computes it. The JSON form is that of the API.
+type Impact struct {
+	// Digest is sha256:<64 hex> of everything else, and of the release. A decision, and the
+	// confirmation of a write, is about this impact and no other.
+	Digest string `json:"digest"`
+	// Clusters is how many clusters it touches.
+	Clusters int `json:"clusters"`
+	// Added, Changed, Removed and Moved count inputs. An input that moves is in another set
+	// afterwards; it counts as Moved, not as Removed and Added.
+	Added   int `json:"added"`
+	Changed int `json:"changed"`
+	Removed int `json:"removed"`
+	Moved   int `json:"moved"`
+	// Fields counts the fields that differ in Changed inputs.
+	Fields int `json:"fields"`
+	// Groups have all of it: clusters with the same changes are one group. The groups that lose
+	// most come first.
+	Groups []ImpactGroup `json:"groups,omitempty"`
+}
+
+// ImpactGroup is what changes in the same way for some clusters.
+type ImpactGroup struct {
+	Clusters []string `json:"clusters"`
+	// Changes are sorted by set and ID.
+	Changes []InputEffect `json:"changes"`
+	// Vanished are sets that the clusters no longer have, Emptied are sets left without an
+	// input, and StaleParts are the parts of deltas that stop applying.
+	Vanished   []string `json:"vanished,omitempty"`
+	Emptied    []string `json:"emptied,omitempty"`
+	StaleParts []string `json:"orphaned,omitempty"`
+}
+
+// Effect is what becomes of an input.
+type Effect string
+
+// The effects.
+const (
+	Added   Effect = "added"
+	Changed Effect = "changed"
+	Removed Effect = "removed"
+	Moved   Effect = "moved"
 )
 
-// InputChange is what a change makes of one input of one cluster.
+// InputEffect is what becomes of one input.
+type InputEffect struct {
+	Set    string `json:"set"`
+	ID     string `json:"id"`
+	Effect Effect `json:"effect"`
+	// To is the set that it moves to.
+	To string `json:"to,omitempty"`
+	// Fields are those that differ in a Changed input, sorted by path. The impact that is kept
+	// with a release leaves out their values.
+	Fields []FieldEffect `json:"fields,omitempty"`
+}
+
+// FieldEffect is one field that differs.
+type FieldEffect struct {
+	// Path is the path of the field, such as values.replicaCount or subjects[0].name.
+	Path string `json:"path"`
+	// Before and After are its values; absent where there is none, or where values are left out.
+	Before json.RawMessage `json:"before,omitempty"`
+	After  json.RawMessage `json:"after,omitempty"`
+}
+
+// InputChange is what a write makes of one input of one cluster.
 type InputChange struct {
 	Cluster string `json:"cluster"`
 	Set     string `json:"set"`
@@ -15,77 +77,53 @@ type InputChange struct {
 	After  json.RawMessage `json:"after,omitempty"`
 }
 
-// impact is what lies between two renderings of a cluster, by set in their
-// order, and by id within. Either may be nil.
-func impact(cluster string, before, after *Member) []InputChange {
-	var changes []InputChange
-	for _, set := range setsOf(before, after) {
-		for _, c := range compareInputs(before.body(set), after.body(set)) {
-			c.Cluster, c.Set = cluster, set
-			changes = append(changes, c)
-		}
-	}
-	return changes
+// Violation is a limit of the guard that is exceeded.
+type Violation struct {
+	// Rule is the field of spec.guard: removedPerCluster, removedPerFleet, failingClusters,
+	// allowEmptySets, allowVanishedSets or allowOrphanedParts.
+	Rule string `json:"rule"`
+	// Cluster is the first that exceeds it, where the limit is one of clusters.
+	Cluster string `json:"cluster,omitempty"`
+	// Message says what is exceeded, by how much, and what is allowed.
+	Message string `json:"message"`
 }
 
-// setsOf are the input sets of any of two members, in the order of their releases.
-func setsOf(before, after *Member) []string {
-	var sets []string
-	for _, m := range []*Member{after, before} {
-		if m == nil {
-			continue
-		}
-		for _, set := range m.base.sets {
-			if !slices.Contains(sets, set) {
-				sets = append(sets, set)
-			}
-		}
-	}
-	return sets
+// Preview is what a snapshot would do as the next release.
+type Preview struct {
+	Revision string `json:"revision"`
+	// Outcome is none, changes, held or failed. A release that is valid for some clusters has
+	// not failed.
+	Outcome    string           `json:"outcome"`
+	Impact     *Impact          `json:"impact"`
+	Violations []Violation      `json:"violations,omitempty"`
+	Failing    []FailingCluster `json:"failing,omitempty"`
+	Problems   Problems         `json:"problems,omitempty"`
+	// Waves are those of the rollout; empty where it would go live at once.
+	Waves []WaveStatus `json:"waves,omitempty"`
 }
 
-// body is the member's answer to a poll of a set; nil for none. One that is lost has none,
-// whatever it had before.
-func (m *Member) body(set string) *Body {
-	if m == nil || m.lost != nil {
-		return nil
-	}
-	return m.bodies[set]
+// The outcomes of a preview.
+const (
+	OutcomeNone    = "none"
+	OutcomeChanges = "changes"
+	OutcomeHeld    = "held"
+	OutcomeFailed  = "failed"
+)
+
+// GuardError reports a write that exceeds the guard, or a decision about another impact than
+// there is now. It is an ErrGuarded.
+type GuardError struct {
+	Impact     *Impact
+	Violations []Violation
 }
 
-// compareInputs finds the inputs that differ between two answers, either of which may
-// be nil. Inputs that they share are not looked at.
-func compareInputs(old, now *Body) []InputChange {
-	if old == now {
-		return nil
+func (e *GuardError) Error() string {
+	text := ErrGuarded.Error()
+	for _, v := range e.Violations {
+		text += ": " + v.Message
 	}
-	a, b := old.list(), now.list()
-	named := len(a) > 0 && len(b) > 0 && string(old.identity) == string(now.identity)
-	var changes []InputChange
-	for len(a)+len(b) > 0 {
-		switch {
-		case len(b) == 0 || len(a) > 0 && a[0].ID < b[0].ID:
-			changes, a = append(changes, InputChange{ID: a[0].ID, Before: old.input(a[0])}), a[1:]
-		case len(a) == 0 || b[0].ID < a[0].ID:
-			changes, b = append(changes, InputChange{ID: b[0].ID, After: now.input(b[0])}), b[1:]
-		default:
-			if !named || !a[0].Same(b[0]) {
-				changes = append(changes, InputChange{ID: a[0].ID, Before: old.input(a[0]), After: now.input(b[0])})
-			}
-			a, b = a[1:], b[1:]
-		}
-	}
-	return changes
+	return text
 }
 
-func (b *Body) list() []*Input {
-	if b == nil {
-		return nil
-	}
-	return b.inputs
-}
-
-// input is one of the inputs of the answer as it is sent.
-func (b *Body) input(in *Input) json.RawMessage {
-	return in.AppendTo(make([]byte, 0, in.size()+len(b.identity)), b.identity)
-}
+// Is makes errors.Is(e, ErrGuarded) true.
+func (*GuardError) Is(target error) bool { return target == ErrGuarded }

@@ -2,18 +2,18 @@ package fleet
 
 import "bytes"
 
-// Input is an input without the block that names the cluster, which is all that
-// differs where many clusters have the same. Those of one stack that nothing of a cluster's
-// own changes are one Input for all of them, so who compares what clusters get need look
-// at each only once. It is immutable.
+// Input is one input without the block that names the cluster, which is all that differs where
+// many clusters have the same input. The inputs of one stack that nothing of a cluster's own
+// changes are one Input for all of its clusters, so that a comparison has to look at each only
+// once. It is immutable.
 type Input struct {
 	ID string
-	// Head and Tail are the JSON members before and after "cluster", without braces and
+	// Head and Tail are the JSON members before and after "cluster", without braces and without
 	// the commas beside it. Tail has the id.
 	Head, Tail []byte
 }
 
-// Same tells whether two inputs are, but for the cluster.
+// Same reports whether two inputs are equal but for the cluster.
 func (in *Input) Same(other *Input) bool {
 	return in == other || bytes.Equal(in.Head, other.Head) && bytes.Equal(in.Tail, other.Tail)
 }
@@ -27,7 +27,7 @@ func (in *Input) size() int {
 	return n
 }
 
-// AppendTo appends the input of one cluster, whose Identity is written as JSON, to b.
+// AppendTo appends the input of one cluster to b. Identity is the JSON of the cluster's Identity.
 func (in *Input) AppendTo(b, identity []byte) []byte {
 	b = append(b, '{')
 	if len(in.Head) > 0 {

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Problem is one thing that is wrong with a fleet repo, said so that its author
-// can mend it: where, what, and what to do.
+// Problem is one thing that is wrong with a fleet repo or a document: where it is, what it is,
+// and what to do about it.
 type Problem struct {
-	// File is relative to the root of the fleet repo; empty where no one file is to blame.
+	// File is relative to the root of the fleet repo; empty where no single file is the cause.
 	File string `json:"file,omitempty"`
-	// Line counts from 1; 0 where it is not known.
+	// Line counts from 1; 0 where it is unknown.
 	Line int `json:"line,omitempty"`
 	// Field is the path of the field in the document, such as `spec.patches[0].target`.
 	Field string `json:"field,omitempty"`
@@ -22,12 +22,12 @@ type Problem struct {
 	Delta string `json:"delta,omitempty"`
 	// Message says what is wrong and what to do.
 	Message string `json:"message"`
-	// Warning is true where the fleet can be served all the same.
+	// Warning is true where the fleet can be served nevertheless.
 	Warning bool `json:"warning,omitempty"`
 }
 
-// String is `file:line: field: message`, without the parts that are not known,
-// and with the cluster and the delta where there are any.
+// String returns `file:line: field: message`, without the parts that are unknown, and with the
+// cluster and the delta where there are any.
 func (p Problem) String() string {
 	var b strings.Builder
 	if p.File != "" {
@@ -52,10 +52,10 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems is everything that is wrong at once. As an error it is an ErrInvalid.
+// Problems is everything that is wrong, at once. As an error it is an ErrInvalid.
 type Problems []Problem
 
-// Error gives one line for each problem.
+// Error returns one line for each problem.
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
@@ -67,18 +67,18 @@ func (ps Problems) Error() string {
 // Is makes errors.Is(ps, ErrInvalid) true.
 func (Problems) Is(target error) bool { return target == ErrInvalid }
 
-// Faults are the problems that keep a snapshot from being served.
+// Faults returns the problems that keep a snapshot from being served.
 func (ps Problems) Faults() Problems {
 	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return p.Warning })
 }
 
-// Warnings are the problems that do not.
+// Warnings returns the problems that do not keep a snapshot from being served.
 func (ps Problems) Warnings() Problems {
 	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
 }
 
-// Sort puts problems in the order in which a person reads them, and drops
-// repetitions. The same problems sort to the same list.
+// Sort orders problems by file, line, cluster, delta and field, and drops duplicates. The same
+// problems always sort to the same list.
 func (ps Problems) Sort() Problems {
 	slices.SortFunc(ps, func(a, b Problem) int {
 		return cmp.Or(

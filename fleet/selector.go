@@ -7,8 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 )
 
-// Selector chooses by labels, as a Kubernetes LabelSelector does: every
-// requirement must hold, and an empty selector matches everything.
+// Selector selects by labels, as a Kubernetes LabelSelector does: every requirement must hold,
+// and an empty selector matches everything.
 type Selector struct {
 	MatchLabels      map[string]string     `json:"matchLabels,omitempty"`
 	MatchExpressions []SelectorRequirement `json:"matchExpressions,omitempty"`
@@ -26,7 +26,7 @@ var operators = map[string]selection.Operator{
 	"Exists": selection.Exists, "DoesNotExist": selection.DoesNotExist,
 }
 
-// Compile returns the selector in the form that matches labels.
+// Compile returns the selector in the form that is matched against labels.
 func (s Selector) Compile() (labels.Selector, error) {
 	var all []labels.Requirement
 	for key, value := range s.MatchLabels {

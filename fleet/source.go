@@ -18,14 +18,14 @@ type Snapshot struct {
 	Tree fs.FS
 }
 
-// Content stands for the bytes of a file in a tree. Where the fs.FileInfo of two files,
-// of one tree or of two, have an equal one as their Sys, the files hold the same.
+// Content identifies the bytes of a file in a tree. Two files, of one tree or of two, whose
+// fs.FileInfo return equal Contents as their Sys hold the same bytes.
 type Content struct {
-	first *byte // kept, so that nothing else comes to stand there
+	first *byte // keeps the memory from being used for something else
 	size  int
 }
 
-// ContentOf stands for bytes that are never written to.
+// ContentOf identifies bytes that are never modified.
 func ContentOf(data []byte) Content {
 	if len(data) == 0 {
 		return Content{}
@@ -33,25 +33,31 @@ func ContentOf(data []byte) Content {
 	return Content{&data[0], len(data)}
 }
 
-// Source is where the fleet repo comes from. Package sources has them.
+// Source is where the fleet repo comes from. Package sources has implementations.
 type Source interface {
 	// String names the source for logs and status, without credentials.
 	String() string
-	// Fetch returns the present snapshot. Where its revision is still known,
-	// nothing is read beyond what tells so, and the snapshot is nil. A revision
-	// that is there but no snapshot can be made of is a *RefusedError.
+	// Fetch returns the present snapshot. Where its revision is the known one, the snapshot is
+	// nil, and nothing is read beyond what it takes to see that. A revision that is there but
+	// cannot be made into a snapshot is a *RefusedError.
 	Fetch(ctx context.Context, known string) (*Snapshot, error)
-	// Watch calls moved whenever the source notices by itself that a Fetch
-	// would find something new, until ctx ends. A source that cannot notice
-	// returns nil at once.
+	// Watch calls moved whenever the source notices that Fetch would find something new, until
+	// ctx ends. A source that cannot notice returns nil at once.
 	Watch(ctx context.Context, moved func()) error
 }
 
-// RefusedError says what is wrong with a revision that the source holds, in the
-// tree itself as opposed to the way to it. It is an ErrInvalid.
+// Referrer is a Source that has other versions beside the one that it follows.
+type Referrer interface {
+	// At returns the snapshot at a ref: a branch, tag or commit of a Git repository, a tag or
+	// digest of an artifact. It is an ErrNotFound where there is no such ref, and a
+	// *RefusedError where it cannot be made into a snapshot.
+	At(ctx context.Context, ref string) (*Snapshot, error)
+}
+
+// RefusedError reports a fault of a revision that the source holds: of the tree itself, as
+// opposed to the way to it. It is an ErrInvalid.
 type RefusedError struct {
-	// Revision is that of the tree; a directory that cannot be read whole has
-	// none beyond `local`.
+	// Revision is that of the tree. A directory that cannot be read whole has just `local`.
 	Revision string
 	Problem  Problem
 }
@@ -61,7 +67,7 @@ func (e *RefusedError) Error() string { return e.Problem.String() }
 // Is makes errors.Is(e, ErrInvalid) true.
 func (*RefusedError) Is(target error) bool { return target == ErrInvalid }
 
-// RetryError says that a source's host asked to be left alone for a while
+// RetryError reports that the source's host asked for a pause before the next request
 // (RFC 9110, Retry-After).
 type RetryError struct {
 	Err error
@@ -73,19 +79,20 @@ func (e *RetryError) Error() string {
 	if e.After <= 0 {
 		return e.Err.Error()
 	}
-	return fmt.Sprintf("%v; it is left alone for %s, as it asks", e.Err, min(e.After, longestRetry))
+	return fmt.Sprintf("%v; waiting %s, as its host asks", e.Err, min(e.After, maxRetryAfter))
 }
+
+// Unwrap returns what went wrong.
 func (e *RetryError) Unwrap() error { return e.Err }
 
-// longestRetry is how long a host may keep a source from being looked at: one
-// that says more has most likely miscounted.
-const longestRetry = time.Hour
+// maxRetryAfter limits the pause: a host that asks for more has most likely miscounted.
+const maxRetryAfter = time.Hour
 
-// retryAfter is how long err asks to leave the source alone; 0 for most.
-func retryAfter(err error) time.Duration {
-	var told *RetryError
-	if !errors.As(err, &told) {
+// RetryAfter returns the pause that an error asks for; 0 for most errors.
+func RetryAfter(err error) time.Duration {
+	var retry *RetryError
+	if !errors.As(err, &retry) {
 		return 0
 	}
-	return min(told.After, longestRetry)
+	return min(retry.After, maxRetryAfter)
 }

@@ -1,18 +1,15 @@
 package fleet
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
-	"strings"
-	"sync/atomic"
 	"time"
 )
 
 // Role is what a credential is for.
 type Role string
 
-// Each of viewer, operator and admin may do what the one before it may. A
-// cluster's reads what that cluster is served, and bootstrap registers clusters.
+// A bootstrap credential registers clusters, and a cluster's reads what that cluster is served.
+// Of viewer, operator and admin each may do what the one before it may.
 const (
 	RoleBootstrap Role = "bootstrap"
 	RoleCluster   Role = "cluster"
@@ -21,22 +18,21 @@ const (
 	RoleAdmin     Role = "admin"
 )
 
-// Token is a bearer token as it is kept: what it is for, and its hash. It is not
-// written to once it is part of the log.
+// Token is a bearer token as the log has it: what it is for, and its hash. It is immutable.
 type Token struct {
-	// ID tells tokens apart; Name is what history and logs call who sends it.
+	// ID distinguishes tokens; Name is what history and logs call whoever sends it.
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	Role Role   `json:"role"`
-	// Cluster is whose token it is, for the role cluster; a bootstrap token that has
-	// one registers that cluster only.
+	// Cluster is the cluster whose token it is, for the role cluster. A bootstrap token that
+	// has one registers that cluster only.
 	Cluster string `json:"cluster,omitempty"`
-	// Labels are those that every cluster has which a bootstrap token registers.
+	// Labels are those of every cluster that a bootstrap token registers.
 	Labels map[string]string `json:"labels,omitempty"`
-	// Selector limits what an operator may change to the clusters that it matches.
+	// Selector limits the clusters that an operator may change.
 	Selector *Selector `json:"selector,omitempty"`
-	// Uses is how many clusters a bootstrap token registers, 0 for any number, and
-	// Used how many it has.
+	// Uses is how many clusters a bootstrap token may register, 0 for any number, and Used how
+	// many it has registered.
 	Uses int `json:"uses,omitempty"`
 	Used int `json:"used,omitempty"`
 
@@ -46,48 +42,27 @@ type Token struct {
 	RevokedAt *time.Time `json:"revokedAt,omitempty"`
 
 	TokenSecret `json:"-"`
-
-	use *atomic.Int64 // when it was last used, in microseconds; shared by all versions
 }
 
-// TokenSecret is what of a token only the store and the one who compares may see.
+// TokenSecret is the part of a token that only the store and the comparison may see.
 type TokenSecret struct {
 	// Hash is the token's SHA-256.
 	Hash TokenHash
-	// Salt and Proof are of a token that a registration gave out. From the salt and
-	// what the request held the token is made again, for who repeats that request;
-	// the proof tells that it is the same one.
+	// Salt and Proof belong to a token that a registration gave out. The salt and the request
+	// together give the token again, for a client that repeats the request; the proof shows
+	// that it is the same request.
 	Salt  []byte
 	Proof []byte
 }
 
-// TokenHash is the SHA-256 of a token. A fast hash will do: tokens are long and
-// random, so nobody can guess one from it, and every poll pays for it.
+// TokenHash is the SHA-256 of a token. A fast hash is enough: tokens are long and random, so
+// that nobody can guess one from its hash, and every poll pays for it.
 type TokenHash = [sha256.Size]byte
 
 // HashToken returns the hash by which a token is found.
 func HashToken(token string) TokenHash { return sha256.Sum256([]byte(token)) }
 
-// TokenChange is what became of one token; nil stands for none.
-type TokenChange struct {
-	Token  string `json:"token"`
-	Before *Token `json:"before,omitempty"`
-	After  *Token `json:"after,omitempty"`
+// Valid reports whether the token may be used now.
+func (t *Token) Valid(now time.Time) bool {
+	return t.RevokedAt == nil && (t.ExpiresAt == nil || now.Before(*t.ExpiresAt))
 }
-
-// Valid tells whether the token may be used now.
-func (t *Token) Valid(now time.Time) bool { return t.RevokedAt == nil && !t.expired(now) }
-
-func (t *Token) expired(now time.Time) bool { return t.ExpiresAt != nil && !now.Before(*t.ExpiresAt) }
-
-// Touch notes that the token is used.
-func (t *Token) Touch(now time.Time) { t.use.Store(now.UnixMicro()) }
-
-// tokenPrefix lets scanners of secrets know what they have found.
-const tokenPrefix = "trb_"
-
-// newSecret is a token that nobody can guess.
-func newSecret() string { return tokenPrefix + rand.Text() + rand.Text() }
-
-// newTokenID is short, and safe in a path.
-func newTokenID() string { return strings.ToLower(rand.Text()[:12]) }
