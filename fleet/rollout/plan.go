@@ -1,0 +1,229 @@
+package rollout
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// Plan works out the assignments of one decision. It is used by one goroutine.
+type Plan struct {
+	before, after *Rules
+	change        *fleet.Change
+	touched       []string
+	// rows are the touched clusters' rows after the decision; nil for none.
+	rows map[string]*fleet.Assignment
+	// adjusted are the rows that the decision starts from, where they are not those of before.
+	adjusted map[string]*fleet.Assignment
+	targets  map[string]Target
+	// fellBack are the clusters that were moved to their Previous row's release.
+	fellBack map[string]bool
+	state    *fleet.State // with the rows; nil until it is asked for
+}
+
+// adjust says what a decision makes of a cluster's row before the rules are asked.
+type adjust func(cluster string, row *fleet.Assignment) *fleet.Assignment
+
+// plan works out a decision for the touched clusters.
+func (r *Rules) plan(c *fleet.Change, compiled fleet.Lookup, touched []string, adjust adjust) (*Plan, error) {
+	c.Assignments = nil
+	p := &Plan{
+		before: r, after: NewRules(r.state.Apply(c), compiled), change: c, touched: touched,
+		rows: map[string]*fleet.Assignment{}, adjusted: map[string]*fleet.Assignment{}, targets: map[string]Target{}, fellBack: map[string]bool{},
+	}
+	for _, name := range touched {
+		if err := p.retarget(name, adjust); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// retarget works out the row of one cluster.
+func (p *Plan) retarget(name string, adjust adjust) error {
+	was := p.before.state.Assignments[name]
+	row := was
+	if adjust != nil {
+		row = adjust(name, was)
+	}
+	p.adjusted[name] = row
+	target, ok := p.after.desired(name, row)
+	if !ok {
+		p.rows[name] = nil
+		return nil
+	}
+	p.targets[name] = target
+	if row != nil && row.Reason == fleet.ReasonFailing {
+		if old, ok := p.before.Desired(name); ok && old.Release == target.Release {
+			p.rows[name] = row // It fails for the same release as before.
+			return nil
+		}
+	}
+	next := p.row(name, target, row, nil)
+	if on := p.before.state.On(name); target.Release != on && !target.Release.IsZero() && p.after.compiled(target.Release) == nil {
+		return fmt.Errorf("cluster %q: release of %s: %w", name, target.Release.Revision, fleet.ErrUnavailable)
+	}
+	p.rows[name] = next
+	return nil
+}
+
+// row returns the row of a cluster on its target. Base is the row that the decision starts from,
+// and last what the cluster's file said last, where that is to be kept in any case.
+func (p *Plan) row(name string, t Target, base *fleet.Assignment, last *fleet.ClusterSpec) *fleet.Assignment {
+	var next *fleet.Assignment
+	switch t.Reason {
+	case "":
+		return nil
+	case fleet.ReasonOrphaned:
+		next = base
+	case fleet.ReasonSuperseded:
+		next = superseded(base)
+	default:
+		next = &fleet.Assignment{Cluster: name, Release: t.Release, Reason: t.Reason, Detail: t.Detail, Since: p.generation(), Previous: covered(base)}
+		if next.Spec = last; last == nil {
+			next.Spec = p.lastSpec(name, t.Release)
+		}
+	}
+	return p.keepSince(next)
+}
+
+// keepSince returns the row that there was, where the new one says the same, so that nothing is
+// written for it, and keeps Since where the cluster is there for the same reason as before.
+func (p *Plan) keepSince(row *fleet.Assignment) *fleet.Assignment {
+	was := p.before.state.Assignments[row.Cluster]
+	if was == nil || was.Release != row.Release || was.Reason != row.Reason {
+		return row
+	}
+	same := *row
+	same.Since = was.Since
+	if reflect.DeepEqual(&same, was) {
+		return was
+	}
+	return &same
+}
+
+func (p *Plan) generation() int64 { return p.before.state.Generation + 1 }
+
+// lastSpec returns what a cluster's file said last, where neither the release that it is to be on
+// nor the live one has a readable file; else nil.
+func (p *Plan) lastSpec(name string, on fleet.ReleaseRef) *fleet.ClusterSpec {
+	release := p.after.compiled(on)
+	if release.File(name) != nil || p.after.compiled(p.after.state.LiveRef()).File(name) != nil {
+		return nil
+	}
+	if was := p.before.state.Assignments[name]; was != nil && was.Spec != nil && (release == nil || was.Release == on) {
+		return was.Spec
+	}
+	if c := p.before.spec(name); c != nil {
+		if c.File == "" {
+			return nil
+		}
+		return fleet.SpecOf(c)
+	}
+	if r := p.after.state.Rollout; r != nil {
+		if c := p.after.compiled(r.Release).File(name); c != nil {
+			return fleet.SpecOf(c)
+		}
+	}
+	return nil
+}
+
+// Unreadable returns the touched clusters whose file cannot be read in the release that they are
+// to be on. That release is not valid for them, whatever else is.
+func (p *Plan) Unreadable() []fleet.FailingCluster {
+	var failing []fleet.FailingCluster
+	for _, name := range p.touched {
+		t, ok := p.targets[name]
+		if row := p.rows[name]; !ok || t.Reason != "" && t.Reason != fleet.ReasonRollout || row != nil && row.Reason == fleet.ReasonFailing {
+			continue
+		}
+		release := p.after.compiled(t.Release)
+		if release == nil || release.File(name) != nil && p.before.state.On(name) == t.Release {
+			continue
+		}
+		if problem := release.IsUnreadable(name, p.before.spec(name)); problem != nil {
+			failing = append(failing, fleet.FailingCluster{Cluster: name, Reason: problem.String()})
+		}
+	}
+	return failing
+}
+
+// Fail moves clusters that their release is not valid for: to the release of the row that theirs
+// covers, else to what they have, which may be none. A cluster stays on its desired release with
+// what its file said before, where that is what it has.
+//
+// Call it again for those that fail once more; then they keep what they have.
+func (p *Plan) Fail(failing []fleet.FailingCluster) {
+	p.state = nil
+	for _, one := range failing {
+		name, base := one.Cluster, p.adjusted[one.Cluster]
+		target, known := p.targets[name]
+		if !known {
+			target = Target{Release: p.after.state.LiveRef()} // Only the name can be read.
+			p.touched, p.targets[name] = append(p.touched, name), target
+		}
+		var to fleet.ReleaseRef
+		if p.before.exists(name) {
+			to = p.before.state.On(name)
+		}
+		if prev := covered(base); prev != nil && !prev.Release.IsZero() && prev.Release != target.Release && !p.fellBack[name] {
+			to, p.fellBack[name] = prev.Release, true
+		}
+		if to == target.Release && !to.IsZero() {
+			if c := p.before.spec(name); c != nil && c.File != "" && target.Reason != "" {
+				p.rows[name] = p.row(name, target, base, fleet.SpecOf(c))
+				continue
+			}
+		}
+		p.rows[name] = p.keepSince(&fleet.Assignment{
+			Cluster: name, Release: to, Reason: fleet.ReasonFailing, Detail: one.Reason, Since: p.generation(),
+			Spec: p.lastSpec(name, to), Previous: superseded(base),
+		})
+	}
+	slices.Sort(p.touched)
+	p.touched = slices.Compact(p.touched)
+}
+
+// Changed returns the touched clusters whose desired release is another one than before.
+func (p *Plan) Changed(cluster string) bool {
+	old, was := p.before.Desired(cluster)
+	now, is := p.targets[cluster]
+	return was != is || old.Release != now.Release
+}
+
+// Touched returns the clusters that the decision is about, sorted. The caller must not modify it.
+func (p *Plan) Touched() []string { return p.touched }
+
+// State returns the state after the decision, with its assignments, at the generation before it.
+func (p *Plan) State() *fleet.State {
+	if p.state == nil {
+		next := *p.after.state
+		next.Assignments = maps.Clone(p.before.state.Assignments)
+		if next.Assignments == nil {
+			next.Assignments = map[string]*fleet.Assignment{}
+		}
+		for name, row := range p.rows {
+			if row == nil {
+				delete(next.Assignments, name)
+			} else {
+				next.Assignments[name] = row
+			}
+		}
+		p.state = &next
+	}
+	return p.state
+}
+
+// Change returns the change with its assignments.
+func (p *Plan) Change() *fleet.Change {
+	p.change.Assignments = nil
+	for _, name := range slices.Sorted(maps.Keys(p.rows)) {
+		if was, now := p.before.state.Assignments[name], p.rows[name]; was != now {
+			p.change.Assignments = append(p.change.Assignments, fleet.AssignmentChange{Cluster: name, Before: was, After: now})
+		}
+	}
+	return p.change
+}
