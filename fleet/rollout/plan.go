@@ -19,6 +19,8 @@ type Plan struct {
 	// adjusted are the rows that the decision starts from, where they are not those of before.
 	adjusted map[string]*fleet.Assignment
 	targets  map[string]Target
+	// failing are the clusters that their release is not valid for, with the first reason.
+	failing map[string]string
 	// fellBack are the clusters that were moved to their Previous row's release.
 	fellBack map[string]bool
 	state    *fleet.State // with the rows; nil until it is asked for
@@ -32,7 +34,7 @@ func (r *Rules) plan(c *fleet.Change, compiled fleet.Lookup, touched []string, a
 	c.Assignments = nil
 	p := &Plan{
 		before: r, after: NewRules(r.state.Apply(c), compiled), change: c, touched: touched,
-		rows: map[string]*fleet.Assignment{}, adjusted: map[string]*fleet.Assignment{}, targets: map[string]Target{}, fellBack: map[string]bool{},
+		rows: map[string]*fleet.Assignment{}, adjusted: map[string]*fleet.Assignment{}, targets: map[string]Target{}, fellBack: map[string]bool{}, failing: map[string]string{},
 	}
 	for _, name := range touched {
 		if err := p.retarget(name, adjust); err != nil {
@@ -160,6 +162,9 @@ func (p *Plan) Fail(failing []fleet.FailingCluster) {
 	p.state = nil
 	for _, one := range failing {
 		name, base := one.Cluster, p.adjusted[one.Cluster]
+		if _, again := p.failing[name]; !again {
+			p.failing[name] = one.Reason
+		}
 		target, known := p.targets[name]
 		if !known {
 			target = Target{Release: p.after.state.LiveRef()} // Only the name can be read.
@@ -179,7 +184,7 @@ func (p *Plan) Fail(failing []fleet.FailingCluster) {
 			}
 		}
 		p.rows[name] = p.keepSince(&fleet.Assignment{
-			Cluster: name, Release: to, Reason: fleet.ReasonFailing, Detail: one.Reason, Since: p.generation(),
+			Cluster: name, Release: to, Reason: fleet.ReasonFailing, Detail: p.failing[name], Since: p.generation(),
 			Spec: p.lastSpec(name, to), Previous: superseded(base),
 		})
 	}
@@ -187,11 +192,20 @@ func (p *Plan) Fail(failing []fleet.FailingCluster) {
 	p.touched = slices.Compact(p.touched)
 }
 
-// Changed returns the touched clusters whose desired release is another one than before.
-func (p *Plan) Changed(cluster string) bool {
-	old, was := p.before.Desired(cluster)
-	now, is := p.targets[cluster]
-	return was != is || old.Release != now.Release
+// Failing returns the clusters that were given to Fail, sorted by name, each with its first reason.
+func (p *Plan) Failing() []fleet.FailingCluster {
+	var failing []fleet.FailingCluster
+	for _, name := range slices.Sorted(maps.Keys(p.failing)) {
+		failing = append(failing, fleet.FailingCluster{Cluster: name, Reason: p.failing[name]})
+	}
+	return failing
+}
+
+// Target returns where a touched cluster should be. It returns false for a cluster that should be
+// nowhere.
+func (p *Plan) Target(cluster string) (Target, bool) {
+	t, ok := p.targets[cluster]
+	return t, ok
 }
 
 // Touched returns the clusters that the decision is about, sorted. The caller must not modify it.

@@ -1,0 +1,294 @@
+// Package controller runs a fleet: it follows the source and the change log, decides, and
+// publishes what is served.
+//
+//	c := controller.New(controller.Config{Source: source, Renderer: renderer, Store: store, Archive: archive})
+//	go c.Run(ctx)
+//	v, err := c.View()                                    // what is served now; a poll needs no more
+//	result, err := c.PatchObject(ctx, write, "edge-1", name, patch)
+//
+// It composes the pure packages around fleet: rollout decides where clusters should be, view renders
+// it, impact compares it with what is served, edit and credential work out what a write means, and
+// polls knows which cluster polled what.
+//
+// There is one writer at a time, and any number of readers, which never wait. A change goes one way,
+// whatever it is about: check and render, compare with the guard, append to the log, publish the view.
+// The function writer.commit appends and publishes; everything that can fail comes before it. Several
+// servers may run on one log: one of them leads, which means that it follows the source and makes the
+// changes that nobody asked for, and all of them serve and take writes.
+package controller
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/credential"
+	"github.com/tributary-gitops/tributary/fleet/polls"
+	"github.com/tributary-gitops/tributary/fleet/view"
+)
+
+// Config is what a controller is made of.
+type Config struct {
+	Source   fleet.Source
+	Renderer fleet.Renderer
+	// Store is the change log, and Archive packs the snapshots that it keeps. Without a Store
+	// everything is forgotten when the process ends.
+	Store   fleet.Store
+	Archive fleet.Archive
+	// Retention is how long entries of the change log are kept at least; 0 keeps them for ever.
+	Retention time.Duration
+	// ReadOnly makes the controller follow the change log without ever writing to it. It needs no
+	// Source then.
+	ReadOnly bool
+	// Interval is how often the source is looked at; 0 means a minute.
+	Interval time.Duration
+	// Timeout limits one look at the source; 0 means DefaultTimeout.
+	Timeout time.Duration
+	// Logger may be nil.
+	Logger *slog.Logger
+	// Registerer takes the metrics; nil registers none.
+	Registerer prometheus.Registerer
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// DefaultTimeout is enough to fetch a large repository over a slow line.
+const DefaultTimeout = 5 * time.Minute
+
+// Controller runs one fleet. Its methods may be called from many goroutines.
+type Controller struct {
+	*writer
+	releaser releaser
+	look     chan struct{} // of capacity 1: several requests for a look are one
+	leader   *leader
+}
+
+// Status is what people need to know about a server beside what it serves.
+type Status struct {
+	// Source names the source, without credentials.
+	Source string
+	// LookedAt is when the source last answered; zero if it never has.
+	LookedAt time.Time
+	// SourceError is why the last look at the source got no answer; nil if it got one.
+	SourceError error
+	// Failed is the newest revision, if it has a fault and is not served; else nil.
+	Failed *fleet.Release
+	// Held is the newest revision, if it waits for a decision; else nil.
+	Held *fleet.Release
+	// Overdue says of deltas and pins that have expired why they stay in force: without them the
+	// rest could not be served, or it would remove more than the guard allows. The keys are IDs of
+	// deltas, and pin/NAME.
+	Overdue map[string]string
+	// Leading reports whether this server follows the source. A server that does not knows only
+	// what the leader put into the change log.
+	Leading bool
+}
+
+// New returns a controller that serves nothing until it is Run.
+func New(cfg Config) *Controller {
+	if cfg.Interval == 0 {
+		cfg.Interval = time.Minute
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	var store fleet.PollStore
+	if cfg.Store != nil {
+		store = cfg.Store
+	}
+	w := &writer{cfg: cfg, log: cfg.Logger, id: rand.Text(), polls: polls.New(store), published: make(chan struct{}, 1)}
+	w.metrics = newMetrics(cfg.Registerer, w.current.Load, &w.renders)
+	w.cursor.Store(&cursor{state: fleet.NewState(&fleet.LogState{})})
+	w.tokens.set.Store(credential.NewSet(nil))
+	if cfg.Source != nil {
+		w.status.update(func(s *Status) { s.Source = cfg.Source.String() })
+	}
+	c := &Controller{writer: w, releaser: releaser{w}, look: make(chan struct{}, 1)}
+	c.leader = &leader{
+		writer: w, controller: c, look: c.look,
+		logChanged: make(chan struct{}, 1), lookRequested: make(chan struct{}, 1), candidates: make(chan fleet.ReleaseRef, 1),
+	}
+	return c
+}
+
+// View returns what is served now, or an ErrNotReady that says why nothing is.
+func (c *Controller) View() (*view.View, error) { return c.view() }
+
+func (w *writer) view() (*view.View, error) {
+	if v := w.current.Load(); v != nil {
+		return v, nil
+	}
+	status := w.status.get()
+	switch {
+	case status.Failed != nil:
+		return nil, fmt.Errorf("fleet: %w: revision %s has faults: %d",
+			fleet.ErrNotReady, status.Failed.Revision, len(status.Failed.Problems.Faults()))
+	case status.Held != nil:
+		return nil, fmt.Errorf("fleet: %w: revision %s is held, and no release was live before it: approve release %s, or fix the revision",
+			fleet.ErrNotReady, status.Held.Revision, status.Held.ID)
+	case status.SourceError != nil:
+		return nil, fmt.Errorf("fleet: %w: source: %w", fleet.ErrNotReady, status.SourceError)
+	case !status.Leading:
+		return nil, fmt.Errorf("fleet: %w: no release is live, and this server does not follow the source", fleet.ErrNotReady)
+	}
+	return nil, fmt.Errorf("fleet: %w: the first revision is being fetched and rendered", fleet.ErrNotReady)
+}
+
+// Status returns the present status.
+func (c *Controller) Status() Status { return c.status.get() }
+
+// Look asks for a look at the source now. It does not wait.
+func (c *Controller) Look() { signal(c.look) }
+
+// Ping returns an error if the change log cannot be reached.
+func (c *Controller) Ping(ctx context.Context) error {
+	if c.cfg.Store == nil {
+		return nil
+	}
+	_, err := c.cfg.Store.Generation(ctx)
+	return err
+}
+
+// Changed returns a channel that is closed once there is another view or, where nothing is served
+// yet, another change in the log. Take it before looking at either.
+func (c *Controller) Changed() <-chan struct{} { return c.changed.wait() }
+
+// Tokens returns the tokens of the log.
+func (c *Controller) Tokens() *credential.Set { return c.tokens.set.Load() }
+
+// RecordPoll records that a cluster polled one of its sets and was answered at a generation.
+func (c *Controller) RecordPoll(m *view.Member, set string, generation int64, agent string) {
+	release := ""
+	if m.State != view.Decommissioned { // else it was told to delete everything
+		release = m.Release().ID()
+	}
+	c.polls.Record(m.Cluster.Name, set, release, generation, c.cfg.Now(), agent)
+}
+
+// RecordUse records that a token is used.
+func (c *Controller) RecordUse(t *fleet.Token) { c.polls.Touch(t.ID, c.cfg.Now()) }
+
+// peopleTimeout is how long somebody waits for what an answer can do without.
+const peopleTimeout = 2 * time.Second
+
+// Polls returns the last polls of clusters by cluster, sorted by set: those that this server
+// answered, and those that other servers saved. Where the store is away, it is what this server
+// knows.
+func (c *Controller) Polls(ctx context.Context, clusters ...string) map[string][]fleet.Poll {
+	last, err := c.lastPolls(ctx, clusters)
+	if err != nil {
+		c.log.Warn("last polls of other servers are unknown", "err", err)
+	}
+	return last
+}
+
+func (w *writer) lastPolls(ctx context.Context, clusters []string) (last map[string][]fleet.Poll, err error) {
+	err = withTimeout(ctx, peopleTimeout, func(ctx context.Context) (err error) {
+		last, err = w.polls.Last(ctx, clusters)
+		return err
+	})
+	return last, err
+}
+
+// TokenUses returns when tokens were last used, by ID, as far as it is known here.
+func (c *Controller) TokenUses(ctx context.Context) map[string]time.Time {
+	var uses map[string]time.Time
+	err := withTimeout(ctx, peopleTimeout, func(ctx context.Context) (err error) {
+		uses, err = c.polls.Uses(ctx)
+		return err
+	})
+	if err != nil {
+		c.log.Warn("last uses of tokens at other servers are unknown", "err", err)
+	}
+	return uses
+}
+
+// History returns entries of the change log, newest first.
+func (c *Controller) History(ctx context.Context, q fleet.ChangeQuery) (found []fleet.Change, err error) {
+	if c.cfg.Store == nil {
+		return nil, nil
+	}
+	err = withStoreTimeout(ctx, func(ctx context.Context) (err error) {
+		found, err = c.cfg.Store.Changes(ctx, q)
+		return err
+	})
+	return found, err
+}
+
+// statusBoard guards a Status.
+type statusBoard struct {
+	mu     sync.Mutex
+	status Status
+}
+
+func (b *statusBoard) get() Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status
+}
+
+func (b *statusBoard) update(change func(s *Status)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change(&b.status)
+}
+
+// setOverdue replaces the overdue deltas and pins, and returns those whose reason is new.
+func (b *statusBoard) setOverdue(overdue map[string]string) map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	added := maps.Clone(overdue)
+	maps.DeleteFunc(added, func(id, why string) bool { return b.status.Overdue[id] == why })
+	b.status.Overdue = overdue
+	return added
+}
+
+// broadcast wakes any number of waiting goroutines.
+type broadcast struct {
+	mu   sync.Mutex
+	next chan struct{}
+}
+
+// wait returns a channel that is closed by the next notify.
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next == nil {
+		b.next = make(chan struct{})
+	}
+	return b.next
+}
+
+func (b *broadcast) notify() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.next != nil {
+		close(b.next)
+		b.next = nil
+	}
+}
+
+// signal sends to a channel of capacity 1, unless there is something in it.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// oneLine returns the text of an error on one line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

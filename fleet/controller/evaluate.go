@@ -1,0 +1,460 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/impact"
+	"github.com/tributary-gitops/tributary/fleet/rollout"
+	"github.com/tributary-gitops/tributary/fleet/view"
+)
+
+// candidate is a release with what it makes of the fleet if it goes live for every cluster at once.
+type candidate struct {
+	fleet.Evaluation
+	compiled *fleet.Compiled
+	before   *view.View   // what is served; nil before the first release
+	state    *fleet.State // that it was evaluated with
+	change   *fleet.Change
+	next     *view.View
+	rendered fleet.Problems // those that rendering found
+	diffs    []impact.Diff
+}
+
+// releaser decides about releases.
+type releaser struct{ *writer }
+
+// evaluate renders a release for every cluster, beside what is served, and compares the two. The
+// state may be newer than what is served. What was rendered in an earlier evaluation is reused.
+func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, before *view.View, s *fleet.State, earlier *candidate) (*candidate, error) {
+	c := &candidate{compiled: compiled, before: before, state: s}
+	known, err := r.loadReleases(ctx, s, view.Releases{compiled.Ref: compiled})
+	if err != nil {
+		return nil, err
+	}
+	known[compiled.Ref] = compiled
+	plan, err := r.goLive(c, known)
+	if err != nil {
+		return nil, err
+	}
+	if earlier != nil && hasSharedProblem(earlier.rendered) {
+		earlier = nil // Whose problem it is cannot be told.
+	}
+	others := []*view.View{before}
+	if earlier != nil {
+		others = append(others, earlier.next)
+	}
+	if c.next, c.rendered, err = r.realize(ctx, plan, compiled, known, others...); err != nil {
+		return nil, err
+	}
+	c.change, c.Failing = plan.Change(), plan.Failing()
+	if earlier != nil {
+		for _, p := range earlier.rendered {
+			if m := c.next.Named(p.Cluster); m != nil && m == earlier.next.Named(p.Cluster) {
+				c.rendered = append(c.rendered, p)
+			}
+		}
+	}
+	c.collectProblems()
+	if c.failed() {
+		return c, nil
+	}
+	if c.diffs, err = impact.Compare(pairs(before, c.next), impact.Options{Fields: true}); err != nil {
+		return nil, err
+	}
+	c.weigh()
+	return c, nil
+}
+
+// goLive plans that the candidate goes live. Registrations that its files contradict end with it.
+func (r *releaser) goLive(c *candidate, known view.Releases) (*rollout.Plan, error) {
+	rules := rollout.NewRules(c.state, lookup(known))
+	change := &fleet.Change{At: r.now(), Kind: fleet.WentLive, Release: &fleet.ReleaseEvent{Ref: c.compiled.Ref, To: fleet.Live}}
+	if c.before != nil {
+		r.dropContradicted(change, c.state, rules.Contradicted(c.compiled))
+	}
+	return rules.GoLive(change, c.compiled)
+}
+
+// dropContradicted ends what was declared, registered and written for clusters that a file is for
+// now which has other labels: whoever declared the name was not that cluster.
+func (r *releaser) dropContradicted(c *fleet.Change, s *fleet.State, names []string) {
+	for _, name := range names {
+		c.Records = append(c.Records, fleet.RecordChange{Cluster: name, Before: s.Records[name]})
+		c.Tokens = append(c.Tokens, r.tokens.set.Load().EndAll(name, c.At)...)
+	}
+	if len(names) > 0 {
+		c.Deltas, c.Pins = s.Deltas.Without(names...), s.Pins.Without(names...)
+	}
+}
+
+// realize renders what a plan leads to, and has the plan move clusters that their release is not
+// valid for. Those that were rendered in the other views are taken from there. The problems are
+// those that rendering found. A cluster whose new release needs a release that is not loaded is
+// answered 503.
+func (w *writer) realize(ctx context.Context, plan *rollout.Plan, live *fleet.Compiled, known view.Releases, others ...*view.View) (*view.View, fleet.Problems, error) {
+	plan.Fail(plan.Unreadable())
+	compiled, err := w.loadReleases(ctx, plan.State(), known)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, problems, err := view.Build(ctx, plan.State(), live, compiled, view.Options{Renders: &w.renders}, others...)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, more, err := w.isolateFailures(ctx, plan, v, others...)
+	return v, append(problems, more...), err
+}
+
+// failureRounds is how often failing clusters are moved: to what they had before, and to what they
+// have. They were rendered there once.
+const failureRounds = 2
+
+// isolateFailures moves the failing clusters of a view to releases that are valid for them.
+func (w *writer) isolateFailures(ctx context.Context, plan *rollout.Plan, v *view.View, others ...*view.View) (*view.View, fleet.Problems, error) {
+	var problems fleet.Problems
+	for range failureRounds {
+		failing := v.Failing()
+		if len(failing) == 0 {
+			return v, problems, nil
+		}
+		plan.Fail(failing)
+		names := make([]string, len(failing))
+		for i, one := range failing {
+			names[i] = one.Cluster
+		}
+		compiled, err := w.loadReleases(ctx, plan.State(), v.Releases())
+		if err != nil {
+			return nil, nil, err
+		}
+		var more fleet.Problems
+		if v, more, err = v.Next(ctx, plan.State(), compiled, names, others...); err != nil {
+			return nil, nil, err
+		}
+		problems = append(problems, more...)
+	}
+	return v.MarkUnavailable(), problems, nil
+}
+
+func lookup(compiled view.Releases) fleet.Lookup {
+	return func(ref fleet.ReleaseRef) *fleet.Compiled { return compiled[ref] }
+}
+
+func hasSharedProblem(problems fleet.Problems) bool {
+	return slices.ContainsFunc(problems, func(p fleet.Problem) bool { return p.Cluster == "" })
+}
+
+func (c *candidate) collectProblems() {
+	c.Clusters = len(c.next.Members())
+	c.change.Release.Clusters = c.Clusters
+	c.Problems = slices.Concat(c.rendered, c.compiled.Repo.Problems(), c.next.Clashes(nil), c.next.OverLimit()).Sort()
+}
+
+// failed reports whether the release is valid for no cluster.
+func (c *candidate) failed() bool {
+	if c.compiled.Repo.Failed() {
+		return true
+	}
+	failing := map[string]bool{}
+	for _, one := range c.Failing {
+		failing[one.Cluster] = true
+	}
+	return len(failing) > 0 && !slices.ContainsFunc(c.next.Members(), func(m *view.Member) bool {
+		return m.State == view.Active && !failing[m.Cluster.Name]
+	})
+}
+
+// guard returns the guard that the release is compared with: that of what is served.
+func (c *candidate) guard() fleet.Guard {
+	if c.before != nil {
+		return c.before.Guard()
+	}
+	return c.compiled.Repo.Guard()
+}
+
+// weigh sums up what the release changes, and which limits of the guard it exceeds.
+func (c *candidate) weigh() {
+	guard := c.guard()
+	c.Impact, c.Violations = impact.Sum(c.diffs), nil
+	if c.before != nil {
+		c.Violations = impact.Check(guard, c.diffs, c.Impact, c.before.InputCount)
+	}
+	if n := len(c.Failing); n > guard.FailingClusters.Of(c.Clusters) {
+		c.Violations = append(c.Violations, fleet.Violation{Rule: "failingClusters", Cluster: c.Failing[0].Cluster, Message: fmt.Sprintf(
+			"the release is not valid for %d of %d clusters (%s allowed); the first is %s: %s", n, c.Clusters, guard.FailingClusters, c.Failing[0].Cluster, c.Failing[0].Reason)})
+	}
+	impact.SetDigest(c.Impact, c.compiled.Ref, c.Failing)
+}
+
+// document returns the candidate as the log has it, in a state.
+func (c *candidate) document(s fleet.ReleaseState, generation int64) *fleet.Release {
+	ref := c.compiled.Ref
+	return &fleet.Release{
+		ID: ref.ID(), Revision: ref.Revision, Digest: ref.Snapshot, State: s, At: c.change.At, Generation: generation, Clusters: c.Clusters,
+		Problems: c.Problems, Failing: c.Failing, Impact: c.Impact, Violations: c.Violations,
+	}
+}
+
+// rebase returns the candidate with what has been written since, where that is deltas of clusters'
+// own and brings no cluster into trouble: only those clusters are rendered and compared again. It
+// is nil where everything has to be evaluated. Releases and writes would else keep each other
+// waiting: a release of ten thousand clusters takes a while to render, and the writer's lock is held
+// for the last part.
+func (r *releaser) rebase(ctx context.Context, c *candidate, before *view.View, s *fleet.State) (*candidate, error) {
+	if !c.isPlain() || before == nil || before.Live() != c.before.Live() || len(before.Members()) != len(c.before.Members()) || !differInOwnDeltas(c.state, s) {
+		return nil, nil
+	}
+	now := *c
+	now.before, now.state = before, s
+	plan, err := r.goLive(&now, c.next.Releases())
+	if err != nil {
+		return nil, err
+	}
+	now.change = plan.Change()
+	names := c.writtenSince(before, s)
+	next, problems, err := c.next.Next(ctx, plan.State(), c.next.Releases(), names)
+	if err != nil || len(problems.Faults()) > 0 || !now.isPlain() {
+		return nil, err
+	}
+	now.next = next
+	theirs := func(p fleet.Problem) bool { _, is := slices.BinarySearch(names, p.Cluster); return is }
+	now.rendered = append(slices.DeleteFunc(slices.Clone(c.rendered), theirs), problems...)
+	now.collectProblems()
+	written, err := impact.Compare(pairsOf(before, next, names), impact.Options{Fields: true})
+	if err != nil {
+		return nil, err
+	}
+	now.diffs = impact.Replace(c.diffs, names, written)
+	now.weigh()
+	return &now, nil
+}
+
+// isPlain reports whether nothing comes of the candidate but that clusters go to its release.
+func (c *candidate) isPlain() bool {
+	return c.before != nil && len(c.Failing)+len(c.change.Assignments)+len(c.change.Records)+len(c.change.Deltas)+len(c.change.Tokens) == 0 &&
+		!hasSharedProblem(c.rendered) && !c.failed()
+}
+
+// differInOwnDeltas reports whether two states are the same but for clusters' own deltas.
+func differInOwnDeltas(a, b *fleet.State) bool {
+	return a.Live == b.Live && a.Rollout == b.Rollout && maps.Equal(a.Records, b.Records) && maps.Equal(a.Assignments, b.Assignments) &&
+		slices.Equal(a.Pins.List(), b.Pins.List()) && a.Deltas.SameNamed(b.Deltas)
+}
+
+// writtenSince returns the clusters whose own delta differs from that of the candidate, or that are
+// served something else now, sorted.
+func (c *candidate) writtenSince(before *view.View, s *fleet.State) (names []string) {
+	for i, m := range c.before.Members() {
+		if m != before.Members()[i] {
+			names = append(names, m.Cluster.Name)
+		}
+	}
+	was, is := c.state.Deltas, s.Deltas
+	for id, d := range is.All() {
+		if was.Get(id) != d {
+			names = append(names, d.Cluster)
+		}
+	}
+	for id, d := range was.All() {
+		if is.Get(id) == nil {
+			names = append(names, d.Cluster)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// reevaluate evaluates a candidate again where what is served has changed since. The caller holds mu.
+func (r *releaser) reevaluate(ctx context.Context, c *candidate) (*candidate, error) {
+	before, s := r.current.Load(), r.state()
+	if before == c.before && s == c.state {
+		return c, nil
+	}
+	if next, err := r.rebase(ctx, c, before, s); next != nil || err != nil {
+		return next, err
+	}
+	return r.evaluate(ctx, c.compiled, before, s, c)
+}
+
+// pairs returns the clusters that are not the same in two views, sorted by name. Before may be nil.
+func pairs(before, after *view.View) []impact.Pair {
+	var old []*view.Member
+	if before != nil {
+		old = before.Members()
+	}
+	var found []impact.Pair
+	for now := after.Members(); len(old)+len(now) > 0; {
+		var a, b *view.Member
+		switch {
+		case len(now) == 0 || len(old) > 0 && old[0].Cluster.Name < now[0].Cluster.Name:
+			a, old = old[0], old[1:]
+		case len(old) == 0 || now[0].Cluster.Name < old[0].Cluster.Name:
+			b, now = now[0], now[1:]
+		default:
+			a, b, old, now = old[0], now[0], old[1:], now[1:]
+		}
+		if p, differ := pair(a, b); differ {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+// pairsOf returns those of some clusters, which are sorted.
+func pairsOf(before, after *view.View, names []string) []impact.Pair {
+	var found []impact.Pair
+	for _, name := range names {
+		if p, differ := pair(before.Named(name), after.Named(name)); differ {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
+func pair(a, b *view.Member) (p impact.Pair, differ bool) {
+	if a != nil {
+		p.Cluster, p.Before = a.Cluster.Name, &a.Rendered
+	}
+	if b != nil {
+		p.Cluster, p.After = b.Cluster.Name, &b.Rendered
+	}
+	return p, !view.SameRendering(a, b)
+}
+
+// compare returns what lies between two views, and which limits of a guard that exceeds.
+func compare(guard fleet.Guard, before, after *view.View) (*fleet.Impact, []fleet.Violation, error) {
+	diffs, err := impact.Compare(pairs(before, after), impact.Options{Fields: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	sum := impact.Sum(diffs)
+	return sum, impact.Check(guard, diffs, sum, before.InputCount), nil
+}
+
+// Preview returns what a snapshot would do as the next release. It changes nothing.
+func (c *Controller) Preview(ctx context.Context, s *fleet.Snapshot) (*fleet.Preview, error) {
+	v, err := c.view()
+	if err != nil {
+		return nil, err
+	}
+	return c.releaser.preview(ctx, s, v, v.State())
+}
+
+func (r *releaser) preview(ctx context.Context, s *fleet.Snapshot, before *view.View, state *fleet.State) (*fleet.Preview, error) {
+	compiled, err := fleet.Compile(ctx, r.cfg.Renderer, s, "", r.now())
+	if err != nil {
+		return nil, err
+	}
+	c, err := r.evaluate(ctx, compiled, before, state, nil)
+	if err != nil {
+		return nil, err
+	}
+	p := &fleet.Preview{Revision: s.Revision, Problems: c.Problems, Failing: c.Failing, Violations: c.Violations, Outcome: fleet.OutcomeFailed}
+	if c.failed() {
+		return p, nil
+	}
+	diffs, err := impact.Compare(pairs(before, c.next), impact.Options{Fields: true, Values: true})
+	if err != nil {
+		return nil, err
+	}
+	p.Impact = impact.Sum(diffs)
+	p.Impact.Digest = c.Impact.Digest
+	if before != nil {
+		waves, _ := rollout.NewRules(state, lookup(before.Releases())).Waves(compiled)
+		for i := range waves {
+			p.Waves = append(p.Waves, waves[i].Status())
+		}
+	}
+	switch {
+	case len(c.Violations) > 0:
+		p.Outcome = fleet.OutcomeHeld
+	case p.Impact.Clusters == 0:
+		p.Outcome = fleet.OutcomeNone
+	default:
+		p.Outcome = fleet.OutcomeChanges
+	}
+	return p, nil
+}
+
+// PreviewRef returns what another ref of the source would do. It is an ErrConflict where the source
+// has no refs.
+func (c *Controller) PreviewRef(ctx context.Context, ref string) (*fleet.Preview, error) {
+	source, ok := c.cfg.Source.(fleet.Referrer)
+	if !ok {
+		return nil, fmt.Errorf("ref %q: %w: the source of this server has no refs; send the tree itself", ref, fleet.ErrConflict)
+	}
+	limited, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	s, err := source.At(limited, refOf(ref))
+	switch {
+	case err == nil:
+		return c.Preview(ctx, s)
+	case errors.Is(err, fleet.ErrNotFound), errors.Is(err, fleet.ErrInvalid), errors.Is(err, fleet.ErrConflict):
+		return nil, err
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	// That the source's host refuses this server is not the caller's fault. Only the text is kept, so
+	// that no error inside it is mistaken for one of the request.
+	return nil, fmt.Errorf("ref %q: %w: %s", ref, fleet.ErrSource, err.Error())
+}
+
+// refOf returns the ref of a revision, such as main@sha1:<40 hex>. Any other text is a ref already.
+func refOf(ref string) string {
+	if _, commit, is := strings.Cut(ref, "@sha1:"); is {
+		return commit
+	}
+	if _, digest, is := strings.Cut(ref, "@sha256:"); is {
+		return "sha256:" + digest
+	}
+	return ref
+}
+
+// Compare returns what a snapshot would do as the release after another one, of a fleet that nobody
+// serves and that has those deltas: it is what Preview returns for a fleet that is served. It is an
+// ErrInvalid where the one before is valid for no cluster itself, or the deltas make no sense.
+func Compare(ctx context.Context, r fleet.Renderer, before, after *fleet.Snapshot, deltas []*fleet.Delta) (*fleet.Preview, error) {
+	if _, err := fleet.DeltasFor(&fleet.Cluster{}, deltas); err != nil {
+		return nil, err
+	}
+	c := New(Config{Renderer: r})
+	first, err := fleet.Compile(ctx, r, before, "", time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	evaluated, err := c.releaser.evaluate(ctx, first, nil, fleet.NewState(&fleet.LogState{Deltas: deltas}), nil)
+	if err != nil {
+		return nil, err
+	}
+	if evaluated.failed() {
+		return nil, fmt.Errorf("%s is valid for no cluster, so that nothing can be compared with it:\n%w", before.Revision, evaluated.Problems.Faults())
+	}
+	return c.releaser.preview(ctx, after, evaluated.next, evaluated.next.State())
+}
+
+// Prepare compiles a snapshot, and renders and checks every cluster of it with the deltas that are
+// for it. The view is nil where there is any fault. The problems are all that there are, sorted. The
+// error is ctx's. Progress, where it is not nil, is called after each cluster, by one goroutine at a
+// time.
+func Prepare(ctx context.Context, r fleet.Renderer, s *fleet.Snapshot, deltas []*fleet.Delta, progress func(done, total int)) (*view.View, fleet.Problems, error) {
+	compiled, err := fleet.Compile(ctx, r, s, "", time.Time{})
+	if err != nil {
+		return nil, nil, err
+	}
+	state := fleet.NewState(&fleet.LogState{Live: &fleet.LiveRelease{ReleaseRef: compiled.Ref}, Deltas: deltas})
+	v, problems, err := view.Build(ctx, state, compiled, view.Releases{compiled.Ref: compiled}, view.Options{Progress: progress})
+	if err != nil {
+		return nil, nil, err
+	}
+	problems = slices.Concat(problems, compiled.Repo.Problems(), v.Clashes(nil), v.OverLimit()).Sort()
+	if len(problems.Faults()) > 0 {
+		return nil, problems, nil
+	}
+	return v, problems, nil
+}
