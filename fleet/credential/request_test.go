@@ -95,6 +95,10 @@ func TestNameOfAValidTokenIsTaken(t *testing.T) {
 			t.Errorf("another token named %s: %v, want %v", name, err, fleet.ErrConflict)
 		}
 	}
+	both := w.set.With([]*fleet.Token{{ID: "t2", Name: "ci", Role: fleet.RoleViewer}})
+	if _, _, err := ci.New(both, "ada", now); !errors.Is(err, fleet.ErrConflict) {
+		t.Errorf("a third token named ci: %v, want %v", err, fleet.ErrConflict)
+	}
 	changes, err := w.set.Revoke("ci", now)
 	if err != nil {
 		t.Fatal(err)
