@@ -128,21 +128,6 @@ func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
 	}
 }
 
-func TestBootstrapTokenIsUsedUp(t *testing.T) {
-	r := startAcme(t)
-	boot := r.token(fleet.TokenRequest{Name: "two", Role: fleet.RoleBootstrap, Uses: 2})
-	boot.Key = "a key that nobody guesses"
-	for i, want := range []error{nil, nil, fleet.ErrForbidden, fleet.ErrForbidden} {
-		name := fmt.Sprintf("new-%d", i)
-		if _, err := r.register(boot, fleet.Registration{Name: name}); !errors.Is(err, want) {
-			t.Errorf("registration %d: %v, want %v", i, err, want)
-		}
-	}
-	if _, err := r.register(boot, fleet.Registration{Name: "new-1"}); err != nil {
-		t.Errorf("what was answered before, repeated: %v", err)
-	}
-}
-
 // What a client repeats, because it heard no answer, gets the same answer.
 func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
 	r := startAcme(t)
@@ -190,58 +175,6 @@ func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
 	}
 }
 
-// A certificate is a cluster's credential too, and is not in the log.
-func TestRegistrationByACertificateReplacesTheToken(t *testing.T) {
-	r := startAcme(t)
-	by := fleet.Registrant{Role: fleet.RoleCluster, Cluster: "ann"}
-	first, err := r.register(by, fleet.Registration{Name: "ann"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	second, err := r.register(by, fleet.Registration{Name: "ann"})
-	if err != nil || r.valid(first.Token) || !r.valid(second.Token) {
-		t.Errorf("the second registration: %v; the first token is valid: %v", err, r.valid(first.Token))
-	}
-	if _, err := r.register(by, fleet.Registration{Name: "bob"}); !errors.Is(err, fleet.ErrForbidden) {
-		t.Errorf("another cluster: %v, want %v", err, fleet.ErrForbidden)
-	}
-}
-
-// A cluster may call itself like somebody's token, which must not come between.
-func TestClusterThatIsCalledLikeSomebodyIsNotTakenForHim(t *testing.T) {
-	r := startAcme(t)
-	boot := r.token(bootstrap(nil))
-	ci := r.token(fleet.TokenRequest{Name: "ci", Role: fleet.RoleOperator})
-	got, err := r.register(boot, fleet.Registration{Name: "ci"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if name := r.registrant(got.Token).Token.Name; name != "cluster:ci" {
-		t.Errorf("the cluster's token is called %q", name)
-	}
-	if _, err := r.RevokeToken(t.Context(), ada, "ci"); err != nil || r.valid(ci.Secret) || !r.valid(got.Token) {
-		t.Errorf("%v; valid are %v and %v", err, r.valid(ci.Secret), r.valid(got.Token))
-	}
-	for _, name := range []string{"cluster:ci", "source", "tributary", "admin", "anonymous"} {
-		if _, err := r.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: name, Role: fleet.RoleViewer}); !errors.Is(err, fleet.ErrInvalid) {
-			t.Errorf("a token called %s: %v, want %v", name, err, fleet.ErrInvalid)
-		}
-	}
-}
-
-// A request that says something else is not the one that was answered.
-func TestKeyOfAnotherRequestIsNoRepetition(t *testing.T) {
-	r := startAcme(t)
-	boot := r.token(bootstrap(nil))
-	boot.Key = "7e6d7be4-b454-4b1c-9f43-1d2c3b4a59aa"
-	if _, err := r.register(boot, fleet.Registration{Name: "dot", DNS: "dot.example.com"}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
-		t.Errorf("without the dns: %v, want %v", err, fleet.ErrConflict)
-	}
-}
-
 // Who registers a name before Git declares it with other labels is not served what
 // Git says of it, nor does what was written to his cluster apply to that.
 func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
@@ -274,20 +207,6 @@ func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
 	check(r)
 }
 
-// Certificates have no secret to be sent, so that requests with the same key differ
-// in nothing but whose they are.
-func TestAnotherClusterDoesNotRepeatARegistration(t *testing.T) {
-	r := startAcme(t)
-	by := fleet.Registrant{Role: fleet.RoleCluster, Cluster: "ann", Key: "7e6d7be4-b454-4b1c-9f43-1d2c3b4a59aa"}
-	if _, err := r.register(by, fleet.Registration{Name: "ann"}); err != nil {
-		t.Fatal(err)
-	}
-	by.Cluster = "bob"
-	if got, err := r.register(by, fleet.Registration{Name: "ann"}); !errors.Is(err, fleet.ErrForbidden) {
-		t.Errorf("bob's certificate with ann's key: %+v, %v, want %v", got, err, fleet.ErrForbidden)
-	}
-}
-
 // What is wrong with a delta is no reason to keep a cluster from booting.
 func TestDeltaThatDoesNotApplyKeepsNoClusterOut(t *testing.T) {
 	r := startAcme(t)
@@ -302,20 +221,6 @@ func TestDeltaThatDoesNotApplyKeepsNoClusterOut(t *testing.T) {
 	r = r.again()
 	if got, want := r.orphans("eve"), "delta/gold:edits[0]"; got != want {
 		t.Errorf("orphans of eve = %s, want %s", got, want)
-	}
-}
-
-func TestReplayEndsAfterAnHour(t *testing.T) {
-	c := newClock()
-	r := startAcme(t, at(c))
-	boot := r.token(bootstrap(nil))
-	boot.Key = "a key that nobody guesses"
-	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); err != nil {
-		t.Fatal(err)
-	}
-	c.forward(time.Hour)
-	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
-		t.Errorf("an hour later: %v, want %v", err, fleet.ErrConflict)
 	}
 }
 
@@ -390,23 +295,5 @@ func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
 	}
 	if used := r.registrant(boot.Secret).Token.Used; used != clusters {
 		t.Errorf("the bootstrap token was used %d times, want %d", used, clusters)
-	}
-}
-
-func TestTokensThatMakeNoSenseAreNotMade(t *testing.T) {
-	r := startAcme(t)
-	for field, q := range map[string]fleet.TokenRequest{
-		"name":     {Role: fleet.RoleViewer, Name: "a/b"},
-		"role":     {Role: "root"},
-		"cluster":  {Role: fleet.RoleCluster},
-		"labels":   {Role: fleet.RoleViewer, Uses: 1},
-		"uses":     {Role: fleet.RoleBootstrap, Uses: -1},
-		"ttl":      {Role: fleet.RoleViewer, TTL: -1},
-		"selector": {Role: fleet.RoleOperator, Selector: &fleet.Selector{}}, // it would be for every cluster
-	} {
-		var problems fleet.Problems
-		if _, err := r.CreateToken(t.Context(), ada, q); !errors.As(err, &problems) || len(problems) != 1 || problems[0].Field != field {
-			t.Errorf("%+v: %v, want a problem of %s", q, err, field)
-		}
 	}
 }
