@@ -62,12 +62,11 @@ func (w *writer) progress(ctx context.Context, v *view.View) (*fleet.RolloutStat
 	polled := 0
 	if err != nil {
 		w.log.Warn("last polls are unknown, so that no rollout goes on", "err", err)
-		names = slices.Clone(names)
-	} else {
-		for name, m := range members {
-			if polls.HavePolled(last[name], m.HasSet, r.Release.ID(), r.Generation) {
-				polled++
-			}
+		last = nil
+	}
+	for name, m := range members {
+		if polls.HavePolled(last[name], m.HasSet, r.Release.ID(), r.Generation) {
+			polled++
 		}
 	}
 	return rollout.Status(r, len(names), polled, w.cfg.Now())

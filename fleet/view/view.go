@@ -14,6 +14,8 @@ package view
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -287,4 +289,22 @@ func (v *View) ClusterInputs(selector labels.Selector) (*Body, error) {
 			len(inputs), b.Len(), fleet.ErrTooLarge, fleet.MaxInputs, fleet.MaxBody)
 	}
 	return &Body{text: b.Bytes()}, nil
+}
+
+// ClusterVersion returns a text that changes whenever anything changes that the view says about a
+// member: what it is, what it is served and why. It is empty for nil.
+func (v *View) ClusterVersion(m *Member) string {
+	if m == nil {
+		return ""
+	}
+	h := sha256.New()
+	name := m.Cluster.Name
+	pin := ""
+	if p := v.Pin(m); p != nil {
+		pin = p.Name
+	}
+	for _, part := range []any{m.Cluster, m.State, m.Placement, m.Counts(), m.Stale, m.on, v.state.Records[name], v.state.Assignments[name], v.Why(m), pin} {
+		_, _ = h.Write(fleet.EncodeJSON(part))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }

@@ -1,0 +1,362 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/edit"
+	"github.com/tributary-gitops/tributary/fleet/view"
+)
+
+// ReadDelta reads the document of the delta of an ID, which need not name itself. What is wrong with
+// the document is Problems.
+func (c *Controller) ReadDelta(id string, document []byte) (*fleet.Delta, error) {
+	d, err := c.cfg.Renderer.ReadDelta(document)
+	if err != nil {
+		return nil, err
+	}
+	of := fleet.Delta{}
+	if name, named := strings.CutPrefix(id, fleet.DeltaID("")); named {
+		of.Name = name
+	} else {
+		of.Cluster = strings.TrimPrefix(id, fleet.OwnID(""))
+	}
+	var problems fleet.Problems
+	if d.Name != "" && d.Name != of.Name {
+		problems = append(problems, fleet.Problem{Field: "name", Message: fmt.Sprintf("is %q, but the request is about %s; let them be the same, or leave it out", d.Name, id)})
+	}
+	if d.Cluster != "" && d.Cluster != of.Cluster {
+		problems = append(problems, fleet.Problem{Field: "cluster", Message: fmt.Sprintf("is %q, but the request is about %s; let them be the same, or leave it out", d.Cluster, id)})
+	}
+	d.Name, d.Cluster = of.Name, of.Cluster
+	if problems = append(problems, d.CheckScope()...); len(problems) > 0 {
+		return nil, problems
+	}
+	return d, nil
+}
+
+// PutDelta writes a delta. One of the same ID is replaced.
+func (c *Controller) PutDelta(ctx context.Context, o WriteOptions, d *fleet.Delta) (*Result, error) {
+	if problems := d.CheckScope(); len(problems) > 0 {
+		return nil, problems
+	}
+	return c.write(ctx, o, fleet.Written, func(v *view.View) (*mutation, error) {
+		if d.Cluster != "" {
+			if m, err := v.Member(d.Cluster); err != nil {
+				return nil, err
+			} else if m.State == view.Decommissioned {
+				return nil, errDecommissioned(m)
+			}
+		}
+		m, err := replaceDelta(v, o, d.ID(), d)
+		switch {
+		case err != nil:
+			return nil, err
+		case d.Expired(c.cfg.Now()):
+			return nil, fleet.Problems{{Field: "expiresAt", Message: "is in the past; give a time to come"}}
+		case d.IsEmpty():
+			return nil, fleet.Problems{{Message: "changes nothing; give it components, resources, patches or edits, or delete the delta"}}
+		}
+		return m, nil
+	})
+}
+
+// DeleteDelta drops the delta of an ID, or returns an ErrNotFound.
+func (c *Controller) DeleteDelta(ctx context.Context, o WriteOptions, id string) (*Result, error) {
+	return c.write(ctx, o, fleet.Written, func(v *view.View) (*mutation, error) {
+		if _, err := v.Delta(id); err != nil {
+			return nil, err
+		}
+		return replaceDelta(v, o, id, nil)
+	})
+}
+
+func replaceDelta(v *view.View, o WriteOptions, id string, d *fleet.Delta) (*mutation, error) {
+	before := v.State().Deltas.Get(id)
+	if err := o.check(Version(before)); err != nil {
+		return nil, err
+	}
+	return &mutation{deltas: []fleet.DeltaChange{{Delta: id, Before: before, After: d}}, strict: true}, nil
+}
+
+// PatchObject changes an object for one cluster, by name or dns. The change is folded into the
+// cluster's own delta, as an edit.
+func (c *Controller) PatchObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, p fleet.ObjectPatch) (*Result, error) {
+	return c.writeObject(ctx, o, cluster, name, func(t *edit.Target) (*fleet.Delta, error) {
+		object, err := t.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := o.check(Version(json.RawMessage(object.JSON))); err != nil {
+			return nil, err
+		}
+		return t.Patch(object, p)
+	})
+}
+
+// PutObject adds an object for one cluster, or replaces one that was added so. It is an ErrConflict
+// where the object is there already for another reason.
+func (c *Controller) PutObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, document []byte) (*Result, error) {
+	return c.writeObject(ctx, o, cluster, name, func(t *edit.Target) (*fleet.Delta, error) {
+		added, err := c.cfg.Renderer.ReadObject(document)
+		if err != nil {
+			return nil, err
+		}
+		object := fleet.ObjectOf(added)
+		if object.Kind != name.Kind || object.Name != name.Name {
+			return nil, fleet.Problems{{Field: "kind", Message: fmt.Sprintf("is %s/%s, but the request is about %s/%s; let them be the same", object.Kind, object.Name, name.Kind, name.Name)}}
+		}
+		there, err := t.FindReplaced(object)
+		if err != nil {
+			return nil, err
+		}
+		version := ""
+		if there != nil {
+			version = Version(json.RawMessage(there.JSON))
+		}
+		if err := o.check(version); err != nil {
+			return nil, err
+		}
+		return t.Put(object)
+	})
+}
+
+// DeleteObject removes an object from one cluster.
+func (c *Controller) DeleteObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName) (*Result, error) {
+	return c.writeObject(ctx, o, cluster, name, func(t *edit.Target) (*fleet.Delta, error) {
+		object, err := t.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := o.check(Version(json.RawMessage(object.JSON))); err != nil {
+			return nil, err
+		}
+		return t.Delete(object)
+	})
+}
+
+// writeObject changes one object of one cluster. The cluster is rendered once to read it, and once to
+// check the change.
+func (c *Controller) writeObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, change func(t *edit.Target) (*fleet.Delta, error)) (*Result, error) {
+	return c.write(ctx, o, fleet.Written, func(v *view.View) (*mutation, error) {
+		m, err := v.Member(cluster)
+		if err != nil {
+			return nil, err
+		}
+		if m.State == view.Decommissioned {
+			return nil, errDecommissioned(m)
+		}
+		deltas := v.State().Deltas.For(m.Cluster)
+		id := fleet.OwnID(m.Cluster.Name)
+		t := &edit.Target{Cluster: m.Cluster.Name, Own: v.State().Deltas.Get(id), Stale: m.Stale}
+		t.Render = func(own *fleet.Delta, wanted func(fleet.Object) bool) ([]fleet.Object, error) {
+			others := deltas
+			if t.Own != nil {
+				others = deltas[:len(deltas)-1] // the cluster's own delta comes last
+			}
+			return m.Objects(append(slices.Clone(others), own), wanted)
+		}
+		if t.Objects, err = m.Objects(deltas, fleet.ObjectName{Kind: name.Kind, Name: name.Name}.Matches); err != nil {
+			return nil, err
+		}
+		t.StrategicMerge = m.Repo().StrategicMerge
+		after, err := change(t)
+		if err != nil {
+			return nil, err
+		}
+		if after != nil {
+			// What is kept is read like a document, so that it reads the same wherever it is exported to.
+			if after, err = c.cfg.Renderer.ReadDelta(fleet.EncodeJSON(after)); err != nil {
+				return nil, err
+			}
+		}
+		out := &mutation{deltas: []fleet.DeltaChange{{Delta: id, Before: t.Own, After: after}}}
+		if after != nil && after.ExpiresAt != nil {
+			out.warnings = append(out.warnings, fmt.Sprintf("the cluster's own delta expires at %s, and this change with it", after.ExpiresAt.Format(time.RFC3339)))
+		}
+		return out, nil
+	})
+}
+
+// Rollback says what is restored.
+type Rollback struct {
+	// Generation is the generation as of which it is restored.
+	Generation int64
+	// Delta is the ID of the one delta that is restored, with what the API declares of its cluster
+	// where it is a cluster's own; empty for all.
+	Delta string
+}
+
+// Rollback restores deltas and declarations as they were at a generation, as a new change. Deltas that
+// have expired since are not restored. Releases, tokens, tombstones and which clusters there are stay
+// as they are.
+func (c *Controller) Rollback(ctx context.Context, o WriteOptions, r Rollback) (*Result, error) {
+	return c.write(ctx, o, fleet.RolledBack, func(v *view.View) (*mutation, error) {
+		then, err := c.stateAt(ctx, r.Generation)
+		if err != nil {
+			return nil, err
+		}
+		m := &mutation{strict: true}
+		if err := m.restoreDeltas(v, then, r, c.cfg.Now()); err != nil {
+			return nil, err
+		}
+		m.restoreDeclarations(v, then, r)
+		return m, nil
+	})
+}
+
+func (c *Controller) stateAt(ctx context.Context, generation int64) (*fleet.State, error) {
+	if c.cfg.Store == nil {
+		return nil, fmt.Errorf("generation %d: %w: nothing is stored", generation, fleet.ErrNotFound)
+	}
+	var log *fleet.LogState
+	err := withStoreTimeout(ctx, func(ctx context.Context) (err error) {
+		log, err = c.cfg.Store.StateAt(ctx, generation)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fleet.NewState(log), nil
+}
+
+func (m *mutation) restoreDeltas(v *view.View, then *fleet.State, r Rollback, now time.Time) error {
+	s := v.State()
+	ids := maps.Collect(then.Deltas.All())
+	maps.Insert(ids, s.Deltas.All())
+	if r.Delta != "" && ids[r.Delta] == nil && !isOwnOfDeclared(s, r.Delta) {
+		return fmt.Errorf("%s: %w, now or at generation %d", fleet.DescribeDelta(r.Delta), fleet.ErrNotFound, r.Generation)
+	}
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		if r.Delta != "" && r.Delta != id {
+			continue
+		}
+		c := fleet.DeltaChange{Delta: id, Before: s.Deltas.Get(id), After: then.Deltas.Get(id)}
+		if c.After != nil && c.After.Expired(now) {
+			m.warnings = append(m.warnings, fmt.Sprintf("%s expired at %s, and is not restored", id, c.After.ExpiresAt.Format(time.RFC3339)))
+			c.After = nil
+		}
+		if isOfOtherCluster(v, c.After, r.Generation) {
+			m.warnings = append(m.warnings, fmt.Sprintf("%s is not restored: the cluster is decommissioned or gone, or another cluster has its name", id))
+			c.After = nil
+		}
+		m.deltas = append(m.deltas, c)
+	}
+	return nil
+}
+
+// isOfOtherCluster reports whether a delta is the own one of a cluster that is decommissioned or gone,
+// or that got its name after a generation, and so is another cluster than the one it was for.
+func isOfOtherCluster(v *view.View, d *fleet.Delta, generation int64) bool {
+	if d == nil || d.Cluster == "" {
+		return false
+	}
+	m, r := v.Named(d.Cluster), v.State().Records[d.Cluster]
+	return m == nil || m.State == view.Decommissioned || r != nil && r.Since > generation
+}
+
+// isOwnOfDeclared reports whether the API declares the cluster whose own delta has that ID.
+func isOwnOfDeclared(s *fleet.State, id string) bool {
+	name, own := strings.CutPrefix(id, fleet.OwnID(""))
+	return own && s.Records[name].IsDeclared()
+}
+
+// restoreDeclarations restores what the API declared of clusters that it declared then and declares
+// now.
+func (m *mutation) restoreDeclarations(v *view.View, then *fleet.State, r Rollback) {
+	records := v.State().Records
+	for _, name := range slices.Sorted(maps.Keys(records)) {
+		now, was := records[name], then.Records[name]
+		if r.Delta != "" && r.Delta != fleet.OwnID(name) || !now.IsDeclared() || now.IsDecommissioned() ||
+			!was.IsDeclared() || was.Since != now.Since || reflect.DeepEqual(now.Declared, was.Declared) {
+			continue
+		}
+		after := *now
+		after.Declared = was.Declared
+		m.records = append(m.records, recordChange(name, now, &after))
+	}
+}
+
+// withdrawExpired withdraws each delta and pin when its time has come, until ctx ends. Each is a change
+// of its own. One without which the rest could not be served, or that exceeds the guard, stays in force.
+func (w *writer) withdrawExpired(ctx context.Context) {
+	for {
+		if v := w.current.Load(); v != nil {
+			w.withdraw(ctx, v)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.published: // there may be other deltas, or overdue ones can go now
+		case <-time.After(w.untilExpiry()):
+		}
+	}
+}
+
+// untilExpiry returns how long it takes until the next delta or pin expires. It is a minute at most,
+// since clocks may be set.
+func (w *writer) untilExpiry() time.Duration {
+	wait, now, s := time.Minute, w.cfg.Now(), w.state()
+	next := func(at *time.Time) {
+		if at != nil && now.Before(*at) {
+			wait = min(wait, at.Sub(now))
+		}
+	}
+	for _, p := range s.Pins.List() {
+		next(p.ExpiresAt)
+	}
+	for _, d := range s.Deltas.Expiring() {
+		next(d.ExpiresAt)
+	}
+	return wait
+}
+
+func (w *writer) withdraw(ctx context.Context, v *view.View) {
+	overdue := map[string]string{}
+	withdraw := func(id string, at *time.Time, mutate func(now *view.View) *mutation) {
+		o := WriteOptions{Actor: fleet.OwnActor, Reason: "expired at " + at.UTC().Format(time.RFC3339)}
+		_, err := w.write(ctx, o, fleet.Withdrawn, func(now *view.View) (*mutation, error) {
+			m := mutate(now)
+			m.holder = w.holder()
+			return m, nil
+		})
+		if err != nil && ctx.Err() == nil {
+			overdue[id] = err.Error()
+		}
+	}
+	for _, p := range v.Pins() {
+		if p.Expired(w.cfg.Now()) {
+			withdraw("pin/"+p.Name, p.ExpiresAt, func(now *view.View) *mutation {
+				if p := now.State().Pins.Get(p.Name); p != nil && p.Expired(w.cfg.Now()) {
+					return &mutation{pins: []fleet.PinChange{{Pin: p.Name, Before: p}}}
+				}
+				return &mutation{}
+			})
+		}
+	}
+	for _, d := range v.State().Deltas.Expiring() {
+		if id := d.ID(); d.Expired(w.cfg.Now()) {
+			withdraw(id, d.ExpiresAt, func(now *view.View) *mutation {
+				if d := now.State().Deltas.Get(id); d != nil && d.Expired(w.cfg.Now()) { // it may have got another time
+					return &mutation{deltas: []fleet.DeltaChange{{Delta: id, Before: d}}}
+				}
+				return &mutation{}
+			})
+		}
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	for id, why := range w.status.setOverdue(overdue) {
+		w.log.Error("what has expired stays in force", "of", id, "err", oneLine(errors.New(why)))
+	}
+	w.metrics.overdue.Set(float64(len(overdue)))
+}

@@ -1,0 +1,553 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/polls"
+	"github.com/tributary-gitops/tributary/fleet/view"
+)
+
+// leader follows the change log, and leads while it holds the lease. It has all the goroutines.
+type leader struct {
+	*writer
+	controller *Controller
+
+	look          chan struct{}         // somebody wants the source to be looked at
+	logChanged    chan struct{}         // of capacity 1: the log may have changed
+	lookRequested chan struct{}         // of capacity 1: another server wants the leader to look
+	candidates    chan fleet.ReleaseRef // of capacity 1: a release that may go live soon
+}
+
+// Run takes up what the change log has last, follows it and, while this server leads, the source, until
+// ctx ends. It returns nil then. No error of the source ends it, and of the store only one that does not
+// let it begin.
+func (c *Controller) Run(ctx context.Context) error {
+	if err := c.Restore(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	all.Go(func() { c.leader.listen(ctx) })
+	all.Go(func() { c.leader.followLog(ctx) })
+	all.Go(func() { c.leader.prefetchAnnounced(ctx) })
+	all.Go(func() { c.savePolls(ctx) })
+	if !c.cfg.ReadOnly {
+		c.leader.run(ctx)
+	}
+	all.Wait()
+	return nil
+}
+
+// leaseTime is how long a server leads without renewing the lease, and so about how long it takes until
+// another server replaces one that has died.
+const leaseTime = 3 * time.Second
+
+// run leads whenever no other server does, until ctx ends.
+func (l *leader) run(ctx context.Context) {
+	if l.cfg.Store == nil {
+		l.setLeading(true)
+		l.work(ctx)
+		return
+	}
+	for down := false; ctx.Err() == nil; {
+		until, looks, err := l.renewLease(ctx)
+		if err != nil && !down && ctx.Err() == nil {
+			l.log.Warn("this server cannot lead: the lease cannot be requested", "err", err)
+		}
+		if down = err != nil; time.Now().Before(until) {
+			l.runAsLeader(ctx, until, looks)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-l.look: // the leader looks
+			if err := withTimeout(ctx, leaseTime, l.cfg.Store.RequestLook); err != nil && ctx.Err() == nil {
+				l.log.Error("request to look at the source cannot be passed on", "err", err)
+			}
+		case <-l.lookRequested:
+		case <-time.After(leaseTime / 3):
+		}
+	}
+}
+
+// runAsLeader does the work of the leader for as long as the lease is held.
+func (l *leader) runAsLeader(ctx context.Context, until time.Time, looks int64) {
+	l.setLeading(true)
+	l.prefetch.forget(func(fleet.ReleaseRef) bool { return true }) // the leader announces, and does not prefetch
+	l.log.Info("this server leads: it follows the source")
+	working, stop := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { l.work(working) })
+	for {
+		select {
+		case <-ctx.Done():
+		case <-l.lookRequested:
+		case <-time.After(leaseTime / 3):
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		renewed, requested, err := l.renewLease(ctx)
+		if err != nil && ctx.Err() == nil {
+			l.log.Debug("lease is not renewed", "err", err)
+		}
+		if renewed.IsZero() && !time.Now().Before(until.Add(-leaseTime/6)) {
+			break
+		}
+		if !renewed.IsZero() {
+			until = renewed
+			if requested != looks {
+				looks = requested
+				signal(l.look)
+			}
+		}
+	}
+	stop()
+	work.Wait()
+	l.setLeading(false)
+	l.log.Info("this server does not lead any more")
+	l.releaseLease(ctx)
+}
+
+func (l *leader) releaseLease(ctx context.Context) {
+	err := withTimeout(context.WithoutCancel(ctx), leaseTime, func(ctx context.Context) error { return l.cfg.Store.ReleaseLease(ctx, l.id) })
+	if err != nil {
+		l.log.Warn("lease is not released, but ends by itself", "err", err)
+	}
+}
+
+// renewLease takes or renews the lease. It returns until when this server leads at least, by its own
+// clock; zero where that is unknown, or another server leads.
+func (l *leader) renewLease(ctx context.Context) (until time.Time, looks int64, err error) {
+	before := time.Now()
+	limited, cancel := context.WithTimeout(ctx, leaseTime/3)
+	defer cancel()
+	held, looks, err := l.cfg.Store.Lead(limited, l.id, leaseTime)
+	if err != nil || !held {
+		return time.Time{}, looks, err
+	}
+	return before.Add(leaseTime), looks, nil
+}
+
+// work does what one server does for all, until ctx ends.
+func (l *leader) work(ctx context.Context) {
+	var all sync.WaitGroup
+	if l.cfg.Source != nil {
+		all.Go(func() { l.watch(ctx) })
+		all.Go(func() { l.followSource(ctx) })
+	}
+	all.Go(func() { l.withdrawExpired(ctx) })
+	all.Go(func() { l.advanceRollout(ctx) })
+	all.Go(func() { l.pruneLog(ctx) })
+	all.Wait()
+}
+
+func (l *leader) setLeading(leading bool) {
+	l.status.update(func(s *Status) { s.Leading = leading })
+	l.metrics.leading.Set(number(leading))
+}
+
+// rolloutInterval is how often a rollout is looked at: a small part of the time in which clusters poll.
+const rolloutInterval = time.Second
+
+// advanceRollout reaches the next wave of the rollout whenever the present one is through, until ctx ends.
+func (l *leader) advanceRollout(ctx context.Context) {
+	for down := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(rolloutInterval):
+		}
+		err := l.controller.Advance(ctx)
+		if err != nil && !down && ctx.Err() == nil {
+			l.log.Error("rollout does not go on", "err", err)
+		}
+		down = err != nil
+	}
+}
+
+// pruneLog drops entries of the change log that are older than the retention, until ctx ends.
+func (l *leader) pruneLog(ctx context.Context) {
+	if l.cfg.Store == nil {
+		return
+	}
+	for ctx.Err() == nil {
+		var before time.Time // drops only snapshots that nothing needs any more
+		if l.cfg.Retention > 0 {
+			before = l.now().Add(-l.cfg.Retention)
+		}
+		if dropped, err := l.cfg.Store.Prune(ctx, before); err != nil && ctx.Err() == nil {
+			l.log.Error("change log is not pruned", "err", err)
+		} else if dropped > 0 {
+			l.log.Info("change log pruned", "entries", dropped, "before", fmt.Sprint(before))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Hour):
+		}
+	}
+}
+
+// logInterval is how often the log is read for changes of other servers, where they cannot notify.
+const logInterval = 500 * time.Millisecond
+
+// followLog takes up what other servers write, until ctx ends.
+func (l *leader) followLog(ctx context.Context) {
+	if l.cfg.Store == nil {
+		return
+	}
+	next := logInterval
+	for down := false; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.logChanged:
+		case <-time.After(next):
+		}
+		var err error
+		if l.mu.TryLock() {
+			_, err = l.update(ctx)
+			l.mu.Unlock()
+			next = logInterval
+		} else { // Whoever writes reads the log too, but may take long.
+			err = l.tokens.read(ctx, l.cfg.Store)
+			next = logInterval / 50
+		}
+		if err != nil && !down && ctx.Err() == nil {
+			l.log.Error("change log cannot be followed", "err", err)
+		}
+		down = err != nil
+	}
+}
+
+// listen receives notices of other servers, until ctx ends. Where the store cannot notify, the log is
+// read nevertheless.
+func (l *leader) listen(ctx context.Context) {
+	if l.cfg.Store == nil {
+		return
+	}
+	for failures := 1; ; failures++ {
+		err := l.cfg.Store.Listen(ctx, l.receive)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		l.log.Debug("change log does not notify, and is only polled", "err", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause(10*time.Second, failures)):
+		}
+	}
+}
+
+func (l *leader) receive(n fleet.Notice) {
+	if !n.Coming.IsZero() {
+		select {
+		case <-l.candidates: // which another one replaces
+		default:
+		}
+		l.candidates <- n.Coming
+		return
+	}
+	signal(l.logChanged)
+	if n.Look {
+		signal(l.lookRequested)
+	}
+}
+
+// savePolls takes up the polls that were saved before, then saves new ones now and then until ctx ends,
+// and at last what is left.
+func (w *writer) savePolls(ctx context.Context) {
+	if w.cfg.Store == nil {
+		return
+	}
+	merge := func() bool {
+		return withStoreTimeout(ctx, func(ctx context.Context) error { return w.polls.MergeSaved(ctx, nil) }) == nil
+	}
+	merged, wait := merge(), polls.SaveInterval
+	for down := false; ; {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*polls.SaveInterval)
+			defer cancel()
+			_ = w.polls.Save(last) // the store may be why the process ends
+			return
+		case <-time.After(wait):
+		}
+		err := withStoreTimeout(ctx, w.polls.Save)
+		if !merged {
+			merged = merge()
+		}
+		if err != nil && !down && ctx.Err() == nil {
+			w.log.Warn("last polls are not saved, so that other servers do not know of them", "err", err)
+		}
+		down, wait = err != nil, polls.SaveInterval
+		if down && w.cfg.ReadOnly {
+			wait = polls.ReadOnlyRetryInterval
+		}
+	}
+}
+
+// followSource looks at the source, and makes releases of what is new, until ctx ends.
+func (l *leader) followSource(ctx context.Context) {
+	known := l.lastSeen() // the revision that was looked at last, valid or not
+	for failures := 0; ctx.Err() == nil; {
+		begun := time.Now()
+		revision, err := l.lookAtSource(ctx, known)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			failures++
+			l.log.Error("source cannot be followed", "source", l.cfg.Source.String(), "err", err)
+		default:
+			known, failures = revision, 0
+		}
+		l.waitForLook(ctx, begun, pause(l.cfg.Interval, failures), fleet.RetryAfter(err))
+	}
+}
+
+// waitForLook returns when it is time for the look after the one that began then: when somebody asks
+// for it, or after a pause. A host that asks for a pause gets it, whoever asks for a look.
+func (l *leader) waitForLook(ctx context.Context, begun time.Time, pause, retryAfter time.Duration) {
+	if retryAfter > 0 {
+		retryAfter += time.Duration(rand.Float64() * 0.1 * float64(retryAfter))
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(retryAfter):
+		}
+		pause -= retryAfter
+	}
+	select {
+	case <-ctx.Done():
+	case <-l.look:
+		l.gatherLooks(ctx, time.Until(begun.Add(burst)))
+	case <-time.After(pause):
+	}
+}
+
+// burst is how far apart looks begin that are asked for. One push can cause a webhook for each branch
+// and tag, and a registry sends one for each layer. The first of them causes a look at once, and all
+// others within that time cause one more.
+const burst = 100 * time.Millisecond
+
+// gatherLooks makes one look of the requests within some time.
+func (l *leader) gatherLooks(ctx context.Context, wait time.Duration) {
+	if wait <= 0 {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(wait):
+	}
+	select {
+	case <-l.look:
+	default: // there was only one
+	}
+}
+
+// watch lets the source notify of changes. Where it cannot, polling goes on, and watching is tried again.
+func (l *leader) watch(ctx context.Context) {
+	for failures := 1; ; failures++ {
+		err := l.cfg.Source.Watch(ctx, func() { signal(l.look) })
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		l.log.Warn("source is not watched, only polled", "err", err, "interval", l.cfg.Interval)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause(l.cfg.Interval, failures)):
+		}
+	}
+}
+
+// pause returns the time until the next look: the interval, or after failures a second that doubles up
+// to it. It has a tenth of jitter either way, so that servers that were started together do not look
+// together.
+func pause(interval time.Duration, failures int) time.Duration {
+	wait := interval
+	if failures > 0 {
+		wait = min(interval, time.Second<<min(failures-1, 16))
+	}
+	return wait + time.Duration((rand.Float64()-0.5)*0.2*float64(wait))
+}
+
+// lookAtSource looks once and makes a release of what is new. It returns the revision that the source
+// is at.
+func (l *leader) lookAtSource(ctx context.Context, known string) (string, error) {
+	start := time.Now()
+	snapshot, err := l.fetch(ctx, known)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	var refused *fleet.RefusedError
+	if errors.As(err, &refused) {
+		err = nil // the source answered; what it holds has the fault
+	}
+	l.metrics.observeFetch(time.Since(start), err)
+	l.recordLook(err)
+	switch {
+	case err != nil:
+		return "", err
+	case refused != nil:
+		return "", l.controller.releaser.refuse(ctx, refused) // there is no snapshot that the next look can be compared with
+	case snapshot == nil:
+		return known, nil
+	}
+	if err := l.controller.releaser.takeRevision(ctx, snapshot); err != nil {
+		l.recordLook(err)
+		return "", err
+	}
+	return snapshot.Revision, nil
+}
+
+// recordLook keeps how a look at the source went, for the status.
+func (l *leader) recordLook(err error) {
+	l.status.update(func(s *Status) {
+		s.SourceError = err
+		if err == nil {
+			s.LookedAt = l.cfg.Now()
+		}
+	})
+}
+
+// fetch asks the source. What it makes of hostile bytes must not end the process, and with it the polls
+// that are answered meanwhile.
+func (l *leader) fetch(ctx context.Context, known string) (s *fleet.Snapshot, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
+	defer cancel()
+	defer func() {
+		if reason := recover(); reason != nil {
+			l.log.Error("panic", "cause", reason, "stack", string(debug.Stack()))
+			s, err = nil, fmt.Errorf("Tributary panicked on what the source holds: %v; please report it, with the log", reason) //nolint:revive,staticcheck // a name
+		}
+	}()
+	return l.cfg.Source.Fetch(ctx, known)
+}
+
+// prefetcher has a release that this server rendered before it went live, because the leader announced
+// it. Else a server that follows would begin to compile and render only then, with the lock held, and
+// would serve older answers than the leader for as long as that takes.
+type prefetcher struct {
+	mu   sync.Mutex
+	ref  fleet.ReleaseRef
+	done chan struct{} // closed once view is set; nil where nothing was prefetched
+	view *view.View    // nil where it could not be rendered
+}
+
+// announce lets the other servers render a release while this one does.
+func (w *writer) announce(ctx context.Context, revision string, packed *fleet.Packed) {
+	if v := w.current.Load(); v == nil || v.Compiled(fleet.ReleaseRef{Revision: revision, Snapshot: packed.Digest}) != nil {
+		return // no server can prefetch it, or every server has it
+	}
+	err := withStoreTimeout(ctx, func(ctx context.Context) error { return w.cfg.Store.Announce(ctx, revision, packed) })
+	if err != nil && ctx.Err() == nil {
+		w.log.Debug("release is not announced", "revision", revision, "err", err)
+	}
+}
+
+// prefetchAnnounced renders what is announced, until ctx ends.
+func (l *leader) prefetchAnnounced(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case ref := <-l.candidates:
+			if !l.status.get().Leading {
+				l.prerender(ctx, ref)
+			}
+		}
+	}
+}
+
+// prerender renders a release for every cluster, beside what is served.
+func (l *leader) prerender(ctx context.Context, ref fleet.ReleaseRef) {
+	v := l.current.Load()
+	if v == nil || v.Compiled(ref) != nil {
+		return
+	}
+	finish := l.prefetch.begin(ref)
+	next, err := l.prerendered(ctx, ref, v)
+	finish(next)
+	if err != nil && ctx.Err() == nil {
+		l.log.Debug("announced release is not rendered beforehand", "revision", ref.Revision, "err", err)
+	}
+}
+
+func (l *leader) prerendered(ctx context.Context, ref fleet.ReleaseRef, v *view.View) (*view.View, error) {
+	compiled, err := l.compileStored(ctx, ref, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	known, err := l.loadReleases(ctx, v.State(), view.Releases{ref: compiled})
+	if err != nil {
+		return nil, err
+	}
+	known[ref] = compiled
+	c := &candidate{compiled: compiled, before: v, state: v.State()}
+	plan, err := l.controller.releaser.goLive(c, known)
+	if err != nil {
+		return nil, err
+	}
+	next, _, err := view.Build(ctx, plan.State(), compiled, known, view.Options{Renders: &l.renders}, v) // problems are reported once it is live
+	return next, err
+}
+
+// begin forgets what was prefetched, and lets those who want the release wait until finish.
+func (p *prefetcher) begin(ref fleet.ReleaseRef) (finish func(*view.View)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	done := make(chan struct{})
+	p.ref, p.done, p.view = ref, done, nil
+	return func(v *view.View) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.done == done {
+			p.view = v
+		}
+		close(done)
+	}
+}
+
+// get returns the view that was rendered of a release, or nil. It waits for one that is being rendered:
+// beginning anew would take longer.
+func (p *prefetcher) get(ctx context.Context, ref fleet.ReleaseRef) *view.View {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if done := p.done; p.ref == ref && done != nil {
+		p.mu.Unlock()
+		select {
+		case <-done:
+		case <-ctx.Done():
+		}
+		p.mu.Lock()
+	}
+	if p.ref == ref {
+		return p.view
+	}
+	return nil
+}
+
+// forget drops what was prefetched, once it is known what became of the release.
+func (p *prefetcher) forget(known func(fleet.ReleaseRef) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if known(p.ref) {
+		p.ref, p.done, p.view = fleet.ReleaseRef{}, nil, nil
+	}
+}
+
+// forgetPrefetched drops a prefetched release that is served by now, held or failed.
+func (w *writer) forgetPrefetched() {
+	v, candidate := w.current.Load(), w.state().Candidate
+	w.prefetch.forget(func(ref fleet.ReleaseRef) bool { return v.Compiled(ref) != nil || ref == candidate })
+}

@@ -1,0 +1,233 @@
+package controller
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/view"
+)
+
+// metrics are what an operator of Tributary alerts on: whether the source answers, whether what it holds
+// is served, and how old that is.
+type metrics struct {
+	fetch, render *prometheus.HistogramVec
+	info          *prometheus.GaugeVec
+	since         prometheus.Gauge
+	failing       prometheus.Gauge
+	failures      *prometheus.CounterVec
+	overdue       prometheus.Gauge
+	writes        *prometheus.CounterVec
+	storeErrors   prometheus.Counter
+	waiting       prometheus.Gauge
+	waited, swap  prometheus.Histogram
+	leading       prometheus.Gauge
+	held, losing  prometheus.Gauge
+	rollout       *prometheus.GaugeVec
+}
+
+func newMetrics(r prometheus.Registerer, current func() *view.View, renders *view.Renders) *metrics {
+	seconds := []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 15, 60}
+	m := &metrics{
+		fetch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tributary_source_fetch_duration_seconds", Help: "Looks at the source, by result.", Buckets: seconds,
+		}, []string{"result"}),
+		render: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "tributary_render_duration_seconds", Help: "Rendering and checking a revision for all clusters, by result.", Buckets: seconds,
+		}, []string{"result"}),
+		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tributary_live_release_info", Help: "1 for the revision that is served.",
+		}, []string{"revision"}),
+		since: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_live_release_timestamp_seconds", Help: "When the revision that is served went live, in Unix time.",
+		}),
+		failing: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_release_failing", Help: "1 while the source's present revision has a fault and an older revision, or none, is served.",
+		}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tributary_failures_total", Help: "Looks at the source without an answer (fetch), and revisions with a fault, found by the source or by rendering (render).",
+		}, []string{"stage"}),
+		overdue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_overdue_deltas", Help: "Deltas and pins that have expired and stay in force, because without them the rest could not be served, or more would be removed than the guard allows.",
+		}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tributary_writes_total", Help: "Writes that were requested, by result.",
+		}, []string{"result"}),
+		leading: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_leader", Help: "1 while this server leads, that is, follows the source.",
+		}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_release_held", Help: "1 while the source's present revision waits for a decision, because it removes more than the guard allows.",
+		}),
+		losing: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_release_held_removed_inputs", Help: "Inputs that clusters would lose with the held release.",
+		}),
+		rollout: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tributary_rollout_waves", Help: "Waves of the rollout in progress, by whether they have the release (reached, waiting). There are none without a rollout.",
+		}, []string{"state"}),
+		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_writes_waiting", Help: "Writes that wait for another writer to finish.",
+		}),
+		waited: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tributary_write_wait_seconds", Help: "How long writes waited for other writers.", Buckets: seconds,
+		}),
+		swap: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tributary_swap_duration_seconds", Help: "How long a change kept other writers waiting, until it was served or refused.", Buckets: seconds,
+		}),
+		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tributary_store_errors_total", Help: "Changes that the change log did not accept.",
+		}),
+	}
+	// A counter that does not exist before it counts cannot be alerted on.
+	m.failures.WithLabelValues("fetch")
+	m.failures.WithLabelValues("render")
+	if r != nil {
+		r.MustRegister(m.fetch, m.render, m.info, m.since, m.failing, m.failures,
+			m.overdue, m.writes, m.leading, m.held, m.losing, m.rollout, m.storeErrors, m.waiting, m.waited, m.swap)
+		r.MustRegister(&viewCollector{current})
+		r.MustRegister(renderCounter("rendered", &renders.Rendered), renderCounter("reused", &renders.Reused))
+	}
+	return m
+}
+
+func (m *metrics) observeFetch(took time.Duration, err error) {
+	if err != nil {
+		m.failures.WithLabelValues("fetch").Inc()
+	}
+	m.fetch.WithLabelValues(result(err == nil)).Observe(took.Seconds())
+}
+
+func (m *metrics) observeEvaluation(took time.Duration, valid bool) {
+	m.render.WithLabelValues(result(valid)).Observe(took.Seconds())
+}
+
+// setReleases sets what there is beside the live release: a failed one, a held one, or a rollout.
+func (m *metrics) setReleases(failed, held *fleet.Release, r *fleet.Rollout) {
+	m.failing.Set(number(failed != nil))
+	m.held.Set(number(held != nil))
+	m.losing.Set(0)
+	if held != nil && held.Impact != nil {
+		m.losing.Set(float64(held.Impact.Removed + held.Impact.Moved))
+	}
+	m.rollout.Reset()
+	if r != nil {
+		m.rollout.WithLabelValues("reached").Set(float64(r.Step))
+		m.rollout.WithLabelValues("waiting").Set(float64(len(r.Waves) - r.Step))
+	}
+}
+
+func number(set bool) float64 {
+	if set {
+		return 1
+	}
+	return 0
+}
+
+// setLive sets what is served from now on. What takes a look at every cluster is left to viewCollector:
+// there may be a hundred writes between two scrapes.
+func (m *metrics) setLive(v *view.View) {
+	m.info.Reset()
+	m.info.WithLabelValues(strings.ToValidUTF8(v.Live().Ref.Revision, "\uFFFD")).Set(1)
+	m.since.Set(float64(v.Release().At.Unix()))
+}
+
+// lock waits for the writer's lock, and returns the function that unlocks it.
+func (m *metrics) lock(mu *sync.Mutex) (unlock func()) {
+	asked := time.Now()
+	m.waiting.Inc()
+	mu.Lock()
+	m.waiting.Dec()
+	begun := time.Now()
+	m.waited.Observe(begun.Sub(asked).Seconds())
+	return func() {
+		mu.Unlock()
+		m.swap.Observe(time.Since(begun).Seconds())
+	}
+}
+
+// countWrite counts what came of a write.
+func (m *metrics) countWrite(dryRun bool, err error) {
+	switch {
+	case err == nil && dryRun:
+		m.writes.WithLabelValues("dry_run").Inc()
+	case errors.Is(err, fleet.ErrStore):
+		m.writes.WithLabelValues("not_kept").Inc()
+	case err != nil:
+		m.writes.WithLabelValues("refused").Inc()
+	default:
+		m.writes.WithLabelValues("ok").Inc()
+	}
+}
+
+func result(ok bool) string {
+	if ok {
+		return "ok"
+	}
+	return "failed"
+}
+
+// viewCollector collects metrics of what is served at the time of the scrape.
+type viewCollector struct{ current func() *view.View }
+
+var (
+	clustersDesc   = describeMetric("tributary_clusters", "Clusters that are served.")
+	generationDesc = describeMetric("tributary_generation", "The generation that is served: the number of the last change.")
+	deltasDesc     = describeMetric("tributary_deltas", "Deltas in force.")
+	staleDesc      = describeMetric("tributary_orphaned_parts", "Parts of deltas that no longer apply to a cluster, over all clusters.")
+	statesDesc     = describeMetric("tributary_clusters_by_state", "Clusters by state.", "state")
+	behindDesc     = describeMetric("tributary_clusters_behind", "Clusters that stay on an earlier release, or on none, because the one they should be on is not valid for them.")
+	unservedDesc   = describeMetric("tributary_clusters_unserved", "Clusters whose polls this server answers with 503, because no release is valid for them, or their release cannot be loaded.")
+)
+
+func describeMetric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *viewCollector) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, to) }
+
+// Collect implements prometheus.Collector.
+func (c *viewCollector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, n int, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
+	}
+	states := map[view.ClusterState]int{view.Active: 0, view.Orphaned: 0, view.Decommissioned: 0}
+	clusters, generation, deltas, stale, behind, unserved := 0, 0, 0, 0, 0, 0
+	if v := c.current(); v != nil {
+		s := v.State()
+		clusters, generation, deltas = len(v.Members()), int(s.Generation), s.Deltas.Len()
+		for _, m := range v.Members() {
+			stale += len(m.Stale)
+			if m.Unavailable() != nil {
+				unserved++
+			}
+			states[m.State]++
+		}
+		for _, row := range s.Assignments {
+			if row.Reason == fleet.ReasonFailing {
+				behind++
+			}
+		}
+	}
+	gauge(clustersDesc, clusters)
+	gauge(generationDesc, generation)
+	gauge(deltasDesc, deltas)
+	gauge(staleDesc, stale)
+	gauge(behindDesc, behind)
+	gauge(unservedDesc, unserved)
+	for state, n := range states {
+		gauge(statesDesc, n, string(state))
+	}
+}
+
+func renderCounter(result string, n *atomic.Int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "tributary_cluster_renders_total", Help: "Clusters that changes had rendered, by whether anything was made (rendered) or all was as before (reused).",
+		ConstLabels: prometheus.Labels{"result": result},
+	}, func() float64 { return float64(n.Load()) })
+}

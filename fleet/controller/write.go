@@ -1,0 +1,449 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/credential"
+	"github.com/tributary-gitops/tributary/fleet/impact"
+	"github.com/tributary-gitops/tributary/fleet/rollout"
+	"github.com/tributary-gitops/tributary/fleet/view"
+)
+
+// WriteOptions say who asks for a change, why, and on which condition.
+type WriteOptions struct {
+	// Actor is the name of the credential.
+	Actor  string
+	Reason string
+	// DryRun does everything but the change itself.
+	DryRun bool
+	// Confirm is the digest of the impact that is confirmed, of a write that exceeds the guard.
+	Confirm string
+	// Scope limits the write to clusters that it matches; nil does not.
+	Scope *fleet.Selector
+	// IfVersion, where it is not nil, is the version that the thing must have which the write is
+	// about, as Version returns it; empty where there must be none. Else the write is an ErrStale.
+	IfVersion *string
+}
+
+// Version returns the version of a delta, pin or object, which changes with its content; empty for
+// nil. A view's ClusterVersion returns that of a cluster.
+func Version(thing any) string {
+	if v := reflect.ValueOf(thing); thing == nil || v.Kind() == reflect.Pointer && v.IsNil() {
+		return ""
+	}
+	document, ok := thing.(json.RawMessage)
+	if !ok {
+		document = fleet.EncodeJSON(thing)
+	}
+	sum := sha256.Sum256(document)
+	return hex.EncodeToString(sum[:16])
+}
+
+// check returns an ErrStale where what the write is about is not at the version that is expected.
+func (w WriteOptions) check(version string) error {
+	switch {
+	case w.IfVersion == nil || *w.IfVersion == version:
+		return nil
+	case *w.IfVersion == "":
+		return fmt.Errorf("%w: it exists by now", fleet.ErrStale)
+	}
+	return fmt.Errorf("%w: it is not what it was when it was read", fleet.ErrStale)
+}
+
+// Result is what came of a write, or what would come of it with DryRun.
+type Result struct {
+	// Generation is that of the change, or the present one where nothing changed.
+	Generation int64 `json:"generation"`
+	DryRun     bool  `json:"dryRun,omitempty"`
+	// Changes are the inputs that differ now, by cluster, set and ID.
+	Changes []fleet.InputChange `json:"changes"`
+	// Clusters are those that the write was for, sorted.
+	Clusters []string `json:"clusters"`
+	// Warnings are what may not be as it was meant.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// mutation is what a write comes to, given what is served.
+type mutation struct {
+	deltas  []fleet.DeltaChange
+	records []fleet.RecordChange
+	tokens  []fleet.TokenChange
+	pins    []fleet.PinChange
+	// pinned is the release of a pin that is set; nil for none.
+	pinned *fleet.Compiled
+	// about is a cluster that the write is for, whatever it changes; empty for none.
+	about string
+	// strict refuses parts of deltas that cannot be applied, even where they could not before.
+	strict   bool
+	warnings []string
+	// holder must lead for the change to be kept; empty for any server.
+	holder string
+}
+
+func (m *mutation) isEmpty() bool { return len(m.deltas)+len(m.records)+len(m.tokens)+len(m.pins) == 0 }
+
+// reason returns the reason of a delta that comes with a new one.
+func (m *mutation) reason() string {
+	for _, c := range m.deltas {
+		if c.After != nil && (c.Before == nil || c.Before.Reason != c.After.Reason) {
+			return c.After.Reason
+		}
+	}
+	return ""
+}
+
+// write changes deltas, pins and clusters: the change is rendered and checked, appended, and served,
+// or nothing happens. Mutate works out the change while nobody else writes.
+func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*Result, error) {
+	var result *Result
+	err := w.withWriter(ctx, func() (err error) {
+		result, err = w.tryWrite(ctx, o, kind, mutate)
+		return err
+	})
+	w.metrics.countWrite(o.DryRun, err)
+	if err != nil {
+		return nil, err
+	}
+	return result, nil
+}
+
+func (w *writer) tryWrite(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*Result, error) {
+	v, err := w.view()
+	if err != nil {
+		return nil, err
+	}
+	if now := w.state().Generation; v.Generation() != now {
+		return nil, fmt.Errorf("fleet: %w for writes: this server cannot serve what the change log says at generation %d", fleet.ErrNotReady, now)
+	}
+	m, err := mutate(v)
+	if err != nil {
+		return nil, err
+	}
+	m.deltas = slices.DeleteFunc(m.deltas, isNoChange)
+	c := &fleet.Change{
+		At: w.now(), Kind: kind, Actor: o.Actor, Reason: cmp.Or(o.Reason, m.reason()), Holder: m.holder,
+		Deltas: m.deltas, Records: m.records, Tokens: m.tokens, Pins: m.pins,
+	}
+	next, names, warnings, err := w.applyMutation(ctx, v, m, c)
+	if err == nil {
+		err = o.checkScope(v, next, names, m)
+	}
+	if err != nil {
+		return nil, err
+	}
+	diffs, err := impact.Compare(pairsOf(v, next, names), impact.Options{Changes: true})
+	if err == nil && kind != fleet.Decommissioned && kind != fleet.Purged { // to decommission a cluster is to confirm it
+		err = checkGuard(o, v, next, diffs)
+	}
+	if err != nil {
+		return nil, err
+	}
+	result := &Result{
+		Generation: v.Generation(), DryRun: o.DryRun, Changes: []fleet.InputChange{}, Clusters: append([]string{}, names...),
+		Warnings: slices.Concat(m.warnings, warnings),
+	}
+	for _, d := range diffs {
+		result.Changes = append(result.Changes, d.Changes...)
+	}
+	if o.DryRun || m.isEmpty() {
+		return result, nil
+	}
+	c.Clusters = result.Clusters
+	if err := w.commit(ctx, c, next); err != nil {
+		return nil, err
+	}
+	result.Generation = c.Generation
+	return result, nil
+}
+
+func isNoChange(c fleet.DeltaChange) bool {
+	if c.Before == nil || c.After == nil {
+		return c.Before == c.After
+	}
+	return string(fleet.EncodeJSON(c.Before)) == string(fleet.EncodeJSON(c.After))
+}
+
+// applyMutation renders what a mutation leads to, with the names of the clusters that it is for, and
+// completes the change with assignments. Where a cluster could not be served so, it is Problems.
+func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c *fleet.Change) (next *view.View, names, warnings []string, err error) {
+	found := v.Affected(m.deltas)
+	if m.about != "" {
+		found[m.about] = true
+	}
+	plan, err := m.plan(v, c)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	state, compiled := v.State().Apply(c), v.Releases()
+	if plan != nil {
+		for _, name := range plan.Touched() {
+			found[name] = true
+		}
+		plan.Fail(m.mayFail(plan, plan.Unreadable()))
+		state = plan.State()
+		known := compiled
+		if m.pinned != nil {
+			known = maps.Clone(compiled)
+			known[m.pinned.Ref] = m.pinned
+		}
+		if compiled, err = w.loadReleases(ctx, state, known); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	names = slices.Sorted(maps.Keys(found))
+	next, problems, err := v.Next(ctx, state, compiled, names)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if plan != nil {
+		if next, problems, err = w.fallBack(ctx, m, plan, next, problems, v); err != nil {
+			return nil, nil, nil, err
+		}
+		c.Assignments = plan.Change().Assignments
+	}
+	for _, name := range names {
+		problems = append(problems, newStaleParts(m, v.Named(name), next.Named(name))...)
+	}
+	declaring := map[string]bool{}
+	for _, r := range m.records {
+		declaring[r.Cluster] = true
+	}
+	if len(declaring) > 0 {
+		problems = append(problems, next.Clashes(declaring).Faults()...)
+	}
+	problems = problems.Sort()
+	if faults := problems.Faults(); len(faults) > 0 {
+		return nil, nil, nil, withClusters(next, names, faults)
+	}
+	for _, p := range problems {
+		warnings = append(warnings, p.String())
+	}
+	for _, d := range m.deltas {
+		warnings = append(warnings, unmatchedClusters(next, d.After)...)
+	}
+	return next, names, warnings, nil
+}
+
+// plan returns what a mutation means for the assignments; nil where it does not bear on them.
+func (m *mutation) plan(v *view.View, c *fleet.Change) (*rollout.Plan, error) {
+	rules := rollout.NewRules(v.State(), lookup(v.Releases()))
+	switch {
+	case len(m.records) > 0: // with pins, of which a purge may take the cluster's name
+		return rules.Redeclare(c)
+	case len(m.pins) > 0:
+		return rules.Repin(c, m.pinned)
+	}
+	return nil, nil
+}
+
+// mayFail returns those of failing clusters that a mutation may leave where they are: those that are
+// unpinned and go to the fleet's release. A write onto a release that is not valid is refused.
+func (m *mutation) mayFail(plan *rollout.Plan, failing []fleet.FailingCluster) []fleet.FailingCluster {
+	if len(m.pins) == 0 || len(m.records) > 0 {
+		return nil
+	}
+	return slices.DeleteFunc(failing, func(one fleet.FailingCluster) bool {
+		t, ok := plan.Target(one.Cluster)
+		return !ok || t.Reason == fleet.ReasonPinned
+	})
+}
+
+// fallBack leaves clusters where they are that were unpinned and that the fleet's release is not
+// valid for. It returns the problems that remain.
+func (w *writer) fallBack(ctx context.Context, m *mutation, plan *rollout.Plan, next *view.View, problems fleet.Problems, v *view.View) (*view.View, fleet.Problems, error) {
+	failing := m.mayFail(plan, next.Failing())
+	if len(failing) == 0 {
+		return next, problems, nil
+	}
+	all := len(failing) == len(next.Failing())
+	names := map[string]bool{}
+	for _, one := range failing {
+		names[one.Cluster] = true
+	}
+	rest := slices.DeleteFunc(problems, func(p fleet.Problem) bool {
+		// A fault of a stack belongs to no cluster, and is reported once.
+		return names[p.Cluster] || p.Cluster == "" && !p.Warning && all
+	})
+	for range failureRounds {
+		plan.Fail(failing)
+		compiled, err := w.loadReleases(ctx, plan.State(), next.Releases())
+		if err != nil {
+			return nil, nil, err
+		}
+		var more fleet.Problems
+		if next, more, err = next.Next(ctx, plan.State(), compiled, slices.Sorted(maps.Keys(names)), v); err != nil {
+			return nil, nil, err
+		}
+		rest = append(rest, more.Warnings()...)
+		if failing = m.mayFail(plan, next.Failing()); len(failing) == 0 {
+			break
+		}
+	}
+	return next, rest, nil
+}
+
+// withClusters returns the faults of a write, each with its cluster: one of the fleet repo that only
+// shows with the write is else reported once for all clusters.
+func withClusters(next *view.View, names []string, faults fleet.Problems) fleet.Problems {
+	shared := func(p fleet.Problem) bool { return p.Cluster == "" }
+	if !slices.ContainsFunc(faults, shared) {
+		return faults
+	}
+	return append(next.Faults(names), slices.DeleteFunc(slices.Clone(faults), shared)...).Sort()
+}
+
+// unmatchedClusters returns warnings about a delta that is for no cluster, or names one that does
+// not exist.
+func unmatchedClusters(v *view.View, d *fleet.Delta) (warnings []string) {
+	if d == nil {
+		return nil
+	}
+	for _, name := range d.Clusters {
+		if _, err := v.Member(name); err != nil {
+			warnings = append(warnings, fmt.Sprintf("delta %q: there is no cluster %q", d.Name, name))
+		}
+	}
+	if len(v.Affected([]fleet.DeltaChange{{After: d}})) == 0 {
+		warnings = append(warnings, fleet.DescribeDelta(d.ID())+" is for no cluster that there is")
+	}
+	return warnings
+}
+
+// newStaleParts returns the parts of deltas that stop applying to a cluster with a mutation, or never
+// did. A new cluster goes without those that were there before it, as it does when it comes with Git:
+// they must not keep it out. With pins they are warnings, because the guard asks about them.
+func newStaleParts(m *mutation, old, now *view.Member) fleet.Problems {
+	if now == nil {
+		return nil
+	}
+	var known []fleet.StalePart
+	if old != nil {
+		known = old.Stale
+	}
+	var problems fleet.Problems
+	for _, s := range now.Stale {
+		at := slices.IndexFunc(m.deltas, func(c fleet.DeltaChange) bool { return c.Delta == s.Delta })
+		was := slices.ContainsFunc(known, func(before fleet.StalePart) bool {
+			if before.Delta != s.Delta || at < 0 {
+				return before.Part == s.Part
+			}
+			return !m.strict && partOf(m.deltas[at].Before, before.Field) == partOf(m.deltas[at].After, s.Field)
+		})
+		if !was {
+			problems = append(problems, fleet.Problem{
+				Cluster: now.Cluster.Name, Field: s.Field, Message: "delta " + s.Delta + " cannot be applied: " + s.Reason,
+				Warning: old == nil && at < 0 || len(m.pins) > 0,
+			})
+		}
+	}
+	return problems
+}
+
+// partOf returns what a delta has in a field such as patches[0], as text; "" for nothing.
+func partOf(d *fleet.Delta, field string) string {
+	if d == nil {
+		return ""
+	}
+	list, index, _ := strings.Cut(strings.TrimSuffix(field, "]"), "[")
+	var fields map[string]json.RawMessage
+	var parts []json.RawMessage
+	if json.Unmarshal(fleet.EncodeJSON(d), &fields) != nil || json.Unmarshal(fields[list], &parts) != nil {
+		return ""
+	}
+	for i, part := range parts {
+		if fmt.Sprint(i) == index {
+			return string(part)
+		}
+	}
+	return ""
+}
+
+// checkGuard returns a *GuardError where a write removes more than a guard allows, and that was not
+// confirmed. The guards are that of the live release, and those of the releases that the changed
+// clusters are on: the live one may have loosened its guard while they were pinned.
+func checkGuard(o WriteOptions, v, next *view.View, diffs []impact.Diff) error {
+	guards := []fleet.Guard{v.Guard()}
+	for _, d := range diffs {
+		if m := v.Named(d.Cluster); m != nil && m.Repo() != nil && m.Repo() != v.Live().Repo && !slices.Contains(guards, m.Repo().Guard()) {
+			guards = append(guards, m.Repo().Guard())
+		}
+	}
+	for _, guard := range guards {
+		if len(impact.Check(guard, diffs, impact.Sum(diffs), v.InputCount)) == 0 {
+			continue
+		}
+		sum, violations, err := compare(guard, v, next)
+		if err != nil {
+			return err
+		}
+		if impact.SetDigest(sum, fleet.ReleaseRef{}, nil); sum.Digest == o.Confirm {
+			return nil
+		}
+		return &fleet.GuardError{Impact: sum, Violations: violations}
+	}
+	return nil
+}
+
+// checkScope returns an ErrForbidden where the write reaches further than its credential may: each
+// cluster that it is for must match the scope, before it and after it, and a delta or pin must not
+// come to be for other clusters later on.
+func (o WriteOptions) checkScope(v, next *view.View, names []string, m *mutation) error {
+	if o.Scope == nil {
+		return nil
+	}
+	scope, err := o.Scope.Compile()
+	if err != nil {
+		return fmt.Errorf("scope of the credential: %w: %w", fleet.ErrForbidden, err)
+	}
+	for _, name := range names {
+		for _, m := range []*view.Member{v.Named(name), next.Named(name)} {
+			if m != nil && !scope.Matches(labels.Set(m.Cluster.Labels)) {
+				return fmt.Errorf("cluster %q: %w: this credential changes only clusters that match %s", name, fleet.ErrForbidden, scope)
+			}
+		}
+	}
+	find := func(name string) *fleet.Cluster {
+		if m := v.Named(name); m != nil {
+			return m.Cluster
+		}
+		return nil
+	}
+	for _, c := range m.deltas {
+		for _, d := range []*fleet.Delta{c.Before, c.After} {
+			if d != nil && !credential.ScopeAllows(scope, d.Scope, d.Cluster, find) {
+				return fmt.Errorf("%s: %w: this credential changes only clusters that match %s: let the delta select by that too, or name clusters that match",
+					fleet.DescribeDelta(c.Delta), fleet.ErrForbidden, scope)
+			}
+		}
+	}
+	for _, c := range m.pins {
+		for _, p := range []*fleet.Pin{c.Before, c.After} {
+			if p != nil && !credential.ScopeAllows(scope, p.Scope, "", find) {
+				return fmt.Errorf("pin %q: %w: this credential changes only clusters that match %s: let the pin select by that too, or name clusters that match",
+					c.Pin, fleet.ErrForbidden, scope)
+			}
+		}
+	}
+	return nil
+}
+
+// recordChange returns the change from one record to another. Either may say nothing.
+func recordChange(cluster string, before, after *fleet.ClusterRecord) fleet.RecordChange {
+	c := fleet.RecordChange{Cluster: cluster, Before: before, After: after}
+	if after.IsEmpty() {
+		c.After = nil
+	}
+	return c
+}
