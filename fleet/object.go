@@ -65,3 +65,21 @@ func ObjectOf(document json.RawMessage) Object {
 	_ = json.Unmarshal(document, &o)
 	return Object{APIVersion: o.APIVersion, Kind: o.Kind, Name: o.Metadata.Name, Namespace: o.Metadata.Namespace, JSON: document}
 }
+
+// PatchType is the language of an ObjectPatch, by the name that kubectl has for it.
+type PatchType string
+
+const (
+	// MergePatch is a JSON merge patch (RFC 7386).
+	MergePatch PatchType = "merge"
+	// JSONPatch is a list of operations (RFC 6902).
+	JSONPatch PatchType = "json"
+	// StrategicMergePatch is a strategic merge patch as kustomize applies it.
+	StrategicMergePatch PatchType = "strategic"
+)
+
+// ObjectPatch is a change of one object, as somebody asks for it. Package edit makes an Edit of it.
+type ObjectPatch struct {
+	Type PatchType
+	Body []byte
+}

@@ -1,0 +1,181 @@
+package impact
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// Sum adds up what changes for all clusters, with clusters for which the same changes as one group.
+// The impact has no digest yet.
+func Sum(diffs []Diff) *fleet.Impact {
+	sum := &fleet.Impact{Clusters: len(diffs)}
+	groups := map[string]int{}
+	var key []byte
+	for _, d := range diffs {
+		count(sum, d.group.Changes)
+		key = appendKey(key[:0], &d.group)
+		at, known := groups[string(key)]
+		if !known {
+			at = len(sum.Groups)
+			groups[string(key)] = at
+			sum.Groups = append(sum.Groups, d.group)
+		}
+		sum.Groups[at].Clusters = append(sum.Groups[at].Clusters, d.Cluster)
+	}
+	slices.SortStableFunc(sum.Groups, func(a, b fleet.ImpactGroup) int {
+		return cmp.Or(
+			cmp.Compare(lost(&b), lost(&a)),
+			cmp.Compare(len(b.Clusters), len(a.Clusters)),
+			cmp.Compare(a.Clusters[0], b.Clusters[0]),
+		)
+	})
+	return sum
+}
+
+func count(sum *fleet.Impact, changes []fleet.InputEffect) {
+	for _, c := range changes {
+		switch c.Effect {
+		case fleet.Added:
+			sum.Added++
+		case fleet.Changed:
+			sum.Changed++
+			sum.Fields += len(c.Fields)
+		case fleet.Removed:
+			sum.Removed++
+		case fleet.Moved:
+			sum.Moved++
+		}
+	}
+}
+
+// appendKey appends a text that two groups share only if their changes are the same.
+func appendKey(b []byte, g *fleet.ImpactGroup) []byte {
+	add := func(text string) { b = append(append(strconv.AppendInt(b, int64(len(text)), 10), ' '), text...) }
+	for _, c := range g.Changes {
+		add(c.Set)
+		add(c.ID)
+		add(string(c.Effect))
+		add(c.To)
+		b = append(strconv.AppendInt(b, int64(len(c.Fields)), 10), ' ')
+		for _, f := range c.Fields {
+			add(f.Path)
+			add(string(f.Before))
+			add(string(f.After))
+		}
+	}
+	for _, names := range [][]string{g.Vanished, g.Emptied, g.StaleParts} {
+		b = append(b, '|')
+		for _, name := range names {
+			add(name)
+		}
+	}
+	return b
+}
+
+// SetDigest sets the digest of an impact: of all that it says, of the release that has it, which is
+// the zero value for a write, and of the clusters that the release is not valid for.
+func SetDigest(i *fleet.Impact, release fleet.ReleaseRef, failing []fleet.FailingCluster) {
+	i.Digest = ""
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n%s\n", release.Revision, release.Snapshot, fleet.EncodeJSON(i))
+	for _, f := range failing {
+		fmt.Fprintln(h, f.Cluster)
+	}
+	i.Digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// Covers reports whether all that an impact removes, the approved impact removes as well. The
+// approved impact may be nil, and covers nothing then.
+func Covers(approved, i *fleet.Impact) bool {
+	if approved == nil {
+		return false
+	}
+	allowed := map[string]bool{}
+	for loss := range losses(approved) {
+		allowed[loss] = true
+	}
+	for loss := range losses(i) {
+		if !allowed[loss] {
+			return false
+		}
+	}
+	return true
+}
+
+// losses yields a text for each thing that each cluster loses.
+func losses(i *fleet.Impact) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, g := range i.Groups {
+			var names []string
+			for _, input := range lostInputs(&g) {
+				names = append(names, " input "+input)
+			}
+			for _, set := range slices.Concat(g.Vanished, g.Emptied) {
+				names = append(names, " set "+set)
+			}
+			for _, part := range g.StaleParts {
+				names = append(names, " part "+part)
+			}
+			for _, name := range names {
+				for _, cluster := range g.Clusters {
+					if !yield(cluster + name) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// lost returns how many inputs each cluster of the group loses. An input that moves is lost.
+func lost(g *fleet.ImpactGroup) (n int) {
+	for _, c := range g.Changes {
+		if c.Effect == fleet.Removed || c.Effect == fleet.Moved {
+			n++
+		}
+	}
+	return n
+}
+
+// lostInputs returns the inputs that each cluster of the group loses, as set/ID.
+func lostInputs(g *fleet.ImpactGroup) (lost []string) {
+	for _, c := range g.Changes {
+		if c.Effect == fleet.Removed || c.Effect == fleet.Moved {
+			lost = append(lost, c.Set+"/"+c.ID)
+		}
+	}
+	return lost
+}
+
+// Losses describes in one line which inputs an impact removes, for the first few groups.
+func Losses(i *fleet.Impact, groups int) string {
+	var all []string
+	for _, g := range i.Groups {
+		inputs := lostInputs(&g)
+		if len(inputs) == 0 {
+			continue
+		}
+		if len(all) == groups {
+			all = append(all, "…")
+			break
+		}
+		all = append(all, fmt.Sprintf("%s of %d clusters (%s)", strings.Join(inputs, ", "), len(g.Clusters), abbreviate(g.Clusters, 3)))
+	}
+	return strings.Join(all, "; ")
+}
+
+// abbreviate joins the first few of some names.
+func abbreviate(names []string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
