@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
@@ -309,7 +310,7 @@ func (c *Controller) Pin(ctx context.Context, o WriteOptions, p fleet.Pin) (*Res
 		return nil, fmt.Errorf("%w: %w: releases are kept while a cluster is on them, while they are held or pinned, and if they are among the last to go live", fleet.ErrConflict, err)
 	}
 	p.Release, p.Revision, p.Snapshot = release.ID, release.Revision, release.Digest
-	p.Clusters = sortedUnique(p.Clusters)
+	p.Clusters = slices.Compact(slices.Sorted(slices.Values(p.Clusters)))
 	return c.write(ctx, o, fleet.Pinned, func(v *view.View) (*mutation, error) {
 		before := v.State().Pins.Get(p.Name)
 		if err := o.check(Version(before)); err != nil {
