@@ -33,7 +33,6 @@ type connection struct {
 	over      bool         // beyond the bound
 	answering atomic.Int32 // requests
 	answered  atomic.Bool  // at least one
-	held      *[]byte      // what waits to be sent with the rest of an answer; nil for what does not
 }
 
 // Why a connection is closed for others, for the metrics.
