@@ -2,38 +2,8 @@ package fleet
 
 import "time"
 
-// How a cluster is in touch, by Contact.
-const (
-	NeverPolled  = "never"
-	PollsInTime  = "ok"
-	PollsAreLate = "late"
-)
-
-// unknownRhythm is how often somebody is taken to poll who has done so once.
+// unknownRhythm is the interval assumed for a cluster that has polled only once.
 const unknownRhythm = time.Hour
-
-// Contact says how a cluster is in touch, from its last polls: never, ok or late. It
-// is late where not one set came within three times its own rhythm, of which a minute
-// is the least; one set alone may have been given up in the cluster.
-func Contact(polls []Poll, now time.Time) string {
-	if len(polls) == 0 {
-		return NeverPolled
-	}
-	for _, p := range polls {
-		if now.Sub(p.At) <= p.patience() {
-			return PollsInTime
-		}
-	}
-	return PollsAreLate
-}
-
-// patience is for how long after the poll the next one is not late.
-func (p *Poll) patience() time.Duration {
-	if p.Every == 0 {
-		return unknownRhythm
-	}
-	return max(3*p.Every, time.Minute)
-}
 
 // after sets how long a poll came after the one before it, and how often the cluster
 // comes by that. The rhythm is the cluster's and not that of what one server sees of

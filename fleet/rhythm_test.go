@@ -45,27 +45,3 @@ func TestRhythmIsThatOfTheCluster(t *testing.T) {
 		}
 	}
 }
-
-func TestContactIsByTheOwnRhythm(t *testing.T) {
-	now := time.Unix(1e9, 0)
-	poll := func(ago, every time.Duration) Poll { return Poll{At: now.Add(-ago), Every: every} }
-	for _, c := range []struct {
-		polls []Poll
-		want  string
-	}{
-		{nil, "never"},
-		{[]Poll{poll(30*time.Minute, 10*time.Minute)}, "ok"},
-		{[]Poll{poll(31*time.Minute, 10*time.Minute)}, "late"},
-		{[]Poll{poll(time.Minute, time.Second)}, "ok"},
-		{[]Poll{poll(61*time.Second, time.Second)}, "late"},
-		{[]Poll{poll(time.Hour, 0)}, "ok"},
-		{[]Poll{poll(61*time.Minute, 0)}, "late"},
-		{[]Poll{poll(-time.Minute, time.Second)}, "ok"}, // the clock of another server
-		{[]Poll{poll(240*time.Hour, time.Minute), poll(time.Minute, time.Minute)}, "ok"},
-		{[]Poll{poll(240*time.Hour, time.Minute), poll(4*time.Minute, time.Minute)}, "late"},
-	} {
-		if got := Contact(c.polls, now); got != c.want {
-			t.Errorf("Contact(%+v) = %s, want %s", c.polls, got, c.want)
-		}
-	}
-}
