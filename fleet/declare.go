@@ -81,7 +81,7 @@ func (f *Fleet) Redeclare(ctx context.Context, w Write, cluster string, patch []
 		case m.State == DecommissionedState:
 			return plan{}, decommissioned(m)
 		case m.State == OrphanedState:
-			return plan{}, fmt.Errorf("cluster %q: %w: its file has vanished, and it is frozen; declare it through the API (POST /api/v1/clusters), bring its file back, or decommission it", name, ErrConflict)
+			return plan{}, fmt.Errorf("cluster %q: %w: its file has vanished from the fleet repo: declare it through the API, restore its file, or decommission it", name, ErrConflict)
 		case m.Cluster.File != "":
 			return plan{}, fmt.Errorf("cluster %q: %w: %s declares it; change that file", name, ErrConflict, m.Cluster.File)
 		}

@@ -121,26 +121,25 @@ func New(cfg Config) *Fleet {
 	return f
 }
 
-// View returns what is served now, or an ErrNotReady that says why nothing is.
+// View returns what is served now. Until the first release is live it returns an
+// ErrNotReady. The reason in it is meant for every caller, so it never quotes the
+// source or a fault: those are in Status.
 func (f *Fleet) View() (*View, error) {
 	if v := f.current.Load(); v != nil {
 		return v, nil
 	}
-	status := f.Status()
-	switch {
+	reason := "the first revision is being fetched and rendered"
+	switch status := f.Status(); {
 	case status.Failed != nil:
-		return nil, fmt.Errorf("fleet: %w: revision %s has faults: %d",
-			ErrNotReady, status.Failed.Revision, len(status.Failed.Problems.Faults()))
+		reason = "the source's newest revision has faults"
 	case status.Held != nil:
-		return nil, fmt.Errorf("fleet: %w: revision %s is held, and there is none before it: approve it (POST /api/v1/releases/%s/approve), or mend it",
-			ErrNotReady, status.Held.Revision, status.Held.ID)
+		reason = "the first release is held until it is approved"
 	case status.SourceError != nil:
-		return nil, fmt.Errorf("fleet: %w: source: %w", ErrNotReady, status.SourceError)
+		reason = "the source does not answer"
+	case !status.Leading:
+		reason = "no release is live, and this server does not follow the source"
 	}
-	if !status.Leading {
-		return nil, fmt.Errorf("fleet: %w: no release is live, and this server does not follow the source", ErrNotReady)
-	}
-	return nil, fmt.Errorf("fleet: %w: the first revision is being fetched and rendered", ErrNotReady)
+	return nil, fmt.Errorf("fleet: %w: %s", ErrNotReady, reason)
 }
 
 // Status returns the present one.

@@ -79,7 +79,7 @@ func (p *Pin) check(now time.Time) (problems Problems) {
 		add("name", "%q must be a DNS-1123 label: lower case letters, digits and -, at most 63", p.Name)
 	}
 	if p.Release == "" {
-		add("release", "name a release, by its id or revision; GET /api/v1/releases lists them")
+		add("release", "name a release, by its ID or revision")
 	}
 	if (p.Selector == nil) == (len(p.Clusters) == 0) {
 		add("selector", "name clusters, or a selector, and not both; an empty selector is for the whole fleet")

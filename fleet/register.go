@@ -109,7 +109,7 @@ func (f *Fleet) registering(v *View, by Registrant, r Registration, now time.Tim
 	case by.Role == RoleCluster && m == nil:
 		return p, fmt.Errorf("cluster %q: %w: there is none any more", r.Name, ErrNotFound)
 	case by.Role != RoleCluster && len(owns) > 0:
-		return p, fmt.Errorf("cluster %q: %w: it is registered; with its own token it gets another, or an admin revokes that (DELETE /api/v1/tokens/%s)",
+		return p, fmt.Errorf("cluster %q: %w: it is registered already: register with the cluster's own token, or have an admin revoke that token (%s)",
 			r.Name, ErrConflict, owns[0].ID)
 	}
 	if m != nil {

@@ -114,7 +114,7 @@ func (s *TokenSet) identified(idOrName string, now time.Time) (*Token, error) {
 	}
 	switch all := s.named(idOrName, now); len(all) {
 	case 0:
-		return nil, fmt.Errorf("token %q: %w; GET /api/v1/tokens lists the ones there are", idOrName, ErrNotFound)
+		return nil, fmt.Errorf("token %q: %w", idOrName, ErrNotFound)
 	case 1:
 		return all[0], nil
 	default:

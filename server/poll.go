@@ -147,21 +147,13 @@ func (s *Server) poll(r *http.Request, cluster, set string) (p polled, err error
 	return p, err
 }
 
-// view is what is served. Where nothing is, the error says why in words that
-// are fit for everyone: of what is wrong inside, only viewers may read.
+// view returns what is served now. A request calls it once.
 func (s *Server) view() (*fleet.View, error) {
 	view, err := s.fleet.View()
-	if err == nil {
-		return view, nil
+	if err != nil {
+		return nil, fmt.Errorf("%w; GET /api/v1/releases says more", err)
 	}
-	reason := "the first revision is being fetched and rendered"
-	switch status := s.fleet.Status(); {
-	case status.Failed != nil:
-		reason = "the source's present revision has faults"
-	case status.SourceError != nil:
-		reason = "the source does not answer"
-	}
-	return nil, fmt.Errorf("%w: %s; GET /api/v1/releases says more", fleet.ErrNotReady, reason)
+	return view, nil
 }
 
 // getClusterInputs answers the poll of a management cluster.

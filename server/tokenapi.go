@@ -87,7 +87,7 @@ func (s *Server) deleteToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	generation, err := s.fleet.RevokeToken(r.Context(), write, mux.Vars(r)["token"])
 	if err != nil {
-		return err
+		return toList(err, "/api/v1/tokens")
 	}
 	return s.written(w, &fleet.Result{Generation: generation, Changes: []fleet.InputChange{}, Clusters: []string{}})
 }
