@@ -118,7 +118,12 @@ conformance: $(FLUX_OPERATOR_CLI) $(FLUX_OPERATOR) $(ETCD) $(KUBE_APISERVER) $(C
 
 .PHONY: image
 image: ## build the container image tributary:VERSION with docker
-	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t tributary:$(VERSION) .
+	docker build --build-arg VERSION=$(VERSION) -t tributary:$(VERSION) .
+
+.PHONY: imagetest
+imagetest: ## build the image with buildah and check that it answers polls; needs root
+	@.ci/need buildah curl
+	@.ci/image
 
 .PHONY: clean
 clean: ## remove what was built, tools included
