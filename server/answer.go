@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // Header values that never change are made once. net/http only reads them.
@@ -103,14 +104,14 @@ func (s *Server) static(contentType string, bytes []byte) handler {
 func parameters(r *http.Request, known ...string) (url.Values, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, fmt.Errorf("%w: query: %w", errBadRequest, err)
+		return nil, fmt.Errorf("%w: query: %w", api.ErrBadRequest, err)
 	}
 	for name, values := range query {
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("%w: parameter %q: this route takes %s", errBadRequest, name, orNone(known))
+			return nil, fmt.Errorf("%w: parameter %q: this route takes %s", api.ErrBadRequest, name, orNone(known))
 		}
 		if len(values) > 1 {
-			return nil, fmt.Errorf("%w: parameter %q: give it once", errBadRequest, name)
+			return nil, fmt.Errorf("%w: parameter %q: give it once", api.ErrBadRequest, name)
 		}
 	}
 	return query, nil

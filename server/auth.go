@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // role is what a credential is for. Each may do what the one before it may,
@@ -140,10 +140,10 @@ func (s *Server) known(sum digest) (identity, bool) {
 // was asked for, it answers only to a loopback name, because a web page can have
 // its own name resolve to 127.0.0.1 and read what is served there.
 func (s *Server) checkHost(r *http.Request) error {
-	if !s.anonymous() || s.cfg.AllowAnonymous || loopbackHost(r.Host) {
+	if !s.anonymous() || s.cfg.AllowAnonymous || api.IsLoopback(r.Host) {
 		return nil
 	}
-	return fmt.Errorf("%w: without tokens, requests must be for localhost, 127.0.0.1 or [::1], not for %q", errMisdirected, r.Host)
+	return fmt.Errorf("%w: without tokens, requests must be for localhost, 127.0.0.1 or [::1], not for %q", api.ErrMisdirected, r.Host)
 }
 
 // presented is the token that r carries, "" if none.
@@ -273,16 +273,4 @@ func (s *Server) CheckAddress(addr net.Addr) error {
 	}
 	return fmt.Errorf("on %s everybody who reaches the server would be admin: create a token with tributary token create --store, "+
 		"give it a tokens file, admin token file, client CA or OpenID Connect issuer, listen on 127.0.0.1, or allow that with --insecure-allow-anonymous", addr)
-}
-
-// loopbackHost tells whether a Host header, with or without a port, names this machine.
-func loopbackHost(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	if strings.EqualFold(strings.TrimSuffix(host, "."), "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && ip.Unmap().IsLoopback()
 }

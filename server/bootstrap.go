@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // getBootstrap has every provider ask for as much as can be: a set may grow, and
@@ -17,9 +18,9 @@ func (s *Server) getBootstrap(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	all := BootstrapAnswer{Sets: []BootstrapSet{}, ResourceSets: []json.RawMessage{}}
+	all := api.Bootstrap{Sets: []api.BootstrapSet{}, ResourceSets: []json.RawMessage{}}
 	for _, name := range view.Sets() {
-		all.Sets = append(all.Sets, BootstrapSet{Name: name, Limit: fleet.MaxInputs})
+		all.Sets = append(all.Sets, api.BootstrapSet{Name: name, Limit: fleet.MaxInputs})
 	}
 	for _, o := range view.ResourceSets() {
 		all.ResourceSets = append(all.ResourceSets, o.JSON)

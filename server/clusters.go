@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -16,66 +15,22 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// ClusterAnswer is a cluster as people see it: how it is declared, where that
-// placed it, and what it is served.
-type ClusterAnswer struct {
-	fleet.Cluster
-	State fleet.ClusterState `json:"state"`
-	// DeclaredBy is where its fields come from: git or api.
-	DeclaredBy string `json:"declaredBy,omitempty"`
-	// Resources and Patches are those that the API declares.
-	Resources []json.RawMessage `json:"resources,omitempty"`
-	Patches   []fleet.Patch     `json:"patches,omitempty"`
-	Placement fleet.Placement   `json:"placement"`
-	// Inputs has the number of inputs by input set.
-	Inputs  map[string]int `json:"inputs"`
-	Release ReleaseName    `json:"release"`
-	// Why says why that is not the release that the fleet goes to; empty where it is.
-	Why string `json:"why,omitempty"`
-	// Pin is the name of the pin that keeps it there.
-	Pin string `json:"pin,omitempty"`
-	// Orphans are the parts of deltas that the cluster goes without.
-	Orphans []fleet.Orphan `json:"orphans,omitempty"`
-	// Decommissioned is when it was, for one that is.
-	Decommissioned *DecommissionAnswer `json:"decommissioned,omitempty"`
-	// Polls are the last ones, by input set, and Contact is what they tell.
-	Polls   []PollAnswer `json:"polls,omitempty"`
-	Contact Contact      `json:"contact"`
-}
-
-// DecommissionAnswer is when a cluster was decommissioned.
-type DecommissionAnswer struct {
-	Generation int64     `json:"generation"`
-	At         time.Time `json:"at"`
-}
-
-// ReleaseName is which release a cluster is served.
-type ReleaseName struct {
-	ID       string `json:"id"`
-	Revision string `json:"revision"`
-}
-
-// List is a page of anything; Next is the ?cursor= of the page after it.
-type List[T any] struct {
-	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty"`
-}
-
 // clusterAnswers are those of members of a view.
-func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*fleet.Member) []ClusterAnswer {
+func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*fleet.Member) []api.Cluster {
 	names := make([]string, len(members))
 	for i, m := range members {
 		names[i] = m.Cluster.Name
 	}
 	polls := s.fleet.Polls(ctx, names...)
-	answers, now := make([]ClusterAnswer, len(members)), time.Now()
+	answers, now := make([]api.Cluster, len(members)), time.Now()
 	for i, m := range members {
 		release, own := m.Release(), polls[m.Cluster.Name]
-		answers[i] = ClusterAnswer{
+		answers[i] = api.Cluster{
 			Cluster: *m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts,
-			Release: ReleaseName{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
+			Release: api.ReleaseRef{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
 			Why: v.Why(m), Polls: pollAnswers(own), Contact: contactOf(own, m.Counts, now), DeclaredBy: declaredBy(v, m),
 		}
 		if p := v.Pinned(m); p != nil {
@@ -85,7 +40,7 @@ func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*
 			answers[i].Resources, answers[i].Patches = d.Resources, d.Patches
 		}
 		if t := m.Decommissioned(); t != nil {
-			answers[i].Decommissioned = &DecommissionAnswer{Generation: t.Generation, At: t.At}
+			answers[i].Decommissioned = &api.Decommission{Generation: t.Generation, At: t.At}
 		}
 	}
 	return answers
@@ -121,7 +76,7 @@ func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	members, next := clusterPage(view, selector, limit, after)
-	page := List[ClusterAnswer]{Items: s.clusterAnswers(r.Context(), view, members...), Next: next}
+	page := api.List[api.Cluster]{Items: s.clusterAnswers(r.Context(), view, members...), Next: next}
 	return answer(w, r, page, stampOf(view))
 }
 
@@ -156,12 +111,12 @@ func page(query url.Values) (limit int, after string, err error) {
 	if query.Has("limit") {
 		limit, err = strconv.Atoi(query.Get("limit"))
 		if err != nil || limit < 1 || limit > maxLimit {
-			return 0, "", fmt.Errorf("%w: limit: must be a number from 1 to %d", errBadRequest, maxLimit)
+			return 0, "", fmt.Errorf("%w: limit: must be a number from 1 to %d", api.ErrBadRequest, maxLimit)
 		}
 	}
 	name, err := base64.RawURLEncoding.DecodeString(query.Get("cursor"))
 	if err != nil || len(name) > 0 && !dnsLabel.Match(name) {
-		return 0, "", fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", errBadRequest)
+		return 0, "", fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", api.ErrBadRequest)
 	}
 	return limit, string(name), nil
 }
@@ -185,7 +140,7 @@ func (s *Server) member(r *http.Request) (*fleet.View, *fleet.Member, error) {
 	}
 	member, err := view.Member(mux.Vars(r)["cluster"])
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: GET /api/v1/clusters lists the ones there are", err)
+		return nil, nil, fmt.Errorf("%w: GET /api/v1/clusters lists those that exist", err)
 	}
 	return view, member, nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
@@ -15,7 +16,7 @@ func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if write.Expect != nil {
-		return fmt.Errorf("%w: If-Match, If-None-Match: a cluster that there is is a conflict anyway", errBadRequest)
+		return fmt.Errorf("%w: If-Match, If-None-Match: a cluster that there is is a conflict anyway", api.ErrBadRequest)
 	}
 	text, _, err := document(r, deltaDocument...)
 	if err != nil {
@@ -58,7 +59,7 @@ func (s *Server) deleteCluster(w http.ResponseWriter, r *http.Request) error {
 	case query.Get("purge") == "true":
 		end = s.fleet.Purge
 	case query.Has("purge") && query.Get("purge") != "false": // Also where it is empty: nobody knows what was meant.
-		return fmt.Errorf("%w: purge: must be true or false", errBadRequest)
+		return fmt.Errorf("%w: purge: must be true or false", api.ErrBadRequest)
 	}
 	write.Expect = s.asAnswered(r, write.Expect)
 	result, err := end(r.Context(), write, mux.Vars(r)["cluster"])

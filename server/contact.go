@@ -4,18 +4,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
-)
-
-// Contact tells whether a cluster comes as it used to.
-type Contact string
-
-const (
-	// Never is for one that never polled.
-	Never Contact = "never"
-	// OnTime is for one that polls.
-	OnTime Contact = "ok"
-	// Late is for one that has stopped, for all that is known of its rhythm.
-	Late Contact = "late"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // Three polls may be missed before a cluster is late: one fails now and then. For
@@ -28,36 +17,30 @@ const (
 
 // contactOf looks at the sets that a cluster has; what it once polled and is not
 // there any more it does not poll.
-func contactOf(polls []fleet.Poll, sets map[string]int, now time.Time) Contact {
-	contact := Never
+func contactOf(polls []fleet.Poll, sets map[string]int, now time.Time) api.Contact {
+	contact := api.ContactNever
 	for _, p := range polls {
 		if _, has := sets[p.Set]; !has {
 			continue
 		}
-		if contact == Never {
-			contact = OnTime
+		if contact == api.ContactNever {
+			contact = api.ContactOK
 		}
 		due := max(missedPolls*p.Every, leastLate)
 		if p.Every == 0 {
 			due = unknownRhythm
 		}
 		if now.Sub(p.At) > due {
-			return Late
+			return api.ContactLate
 		}
 	}
 	return contact
 }
 
-// PollAnswer is a poll with its rhythm as a duration such as 5m0s.
-type PollAnswer struct {
-	fleet.Poll
-	Every string `json:"every,omitempty"`
-}
-
-func pollAnswers(polls []fleet.Poll) []PollAnswer {
-	var all []PollAnswer
+func pollAnswers(polls []fleet.Poll) []api.Poll {
+	var all []api.Poll
 	for _, p := range polls {
-		a := PollAnswer{Poll: p}
+		a := api.Poll{Poll: p}
 		if p.Every > 0 {
 			a.Every = p.Every.String()
 		}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // ServeDebug answers on ln, until ctx ends, with what Go tells of its own process, for
@@ -47,7 +49,7 @@ func profiles() http.Handler {
 
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopbackHost(r.Host) {
+		if !api.IsLoopback(r.Host) {
 			http.Error(w, "ask for localhost, 127.0.0.1 or [::1]", http.StatusMisdirectedRequest)
 			return
 		}

@@ -7,14 +7,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// decisionRequest is what a decision may say. All of it may be left out.
-type decisionRequest struct {
-	Reason string `json:"reason,omitempty"`
-	// Digest is that of the impact that the decision is of.
-	Digest string `json:"digest,omitempty"`
-}
 
 // postDecision has somebody decide on a release.
 func (s *Server) postDecision(verdict fleet.Verdict) handler {
@@ -37,7 +31,7 @@ func decision(w http.ResponseWriter, r *http.Request) (write fleet.Write, digest
 		return write, "", err
 	}
 	if write.DryRun || write.Confirm != "" || write.Expect != nil {
-		return write, "", fmt.Errorf("%w: a decision takes neither dryRun, confirm nor If-Match; say which impact it is of with the body's digest", errBadRequest)
+		return write, "", fmt.Errorf("%w: a decision takes neither dryRun, confirm nor If-Match; say which impact it is of with the body's digest", api.ErrBadRequest)
 	}
 	if r.ContentLength == 0 {
 		return write, "", nil
@@ -46,7 +40,7 @@ func decision(w http.ResponseWriter, r *http.Request) (write fleet.Write, digest
 	if err != nil {
 		return write, "", err
 	}
-	var asked decisionRequest
+	var asked api.Decision
 	if err := decodeStrictly(text, &asked); err != nil {
 		return write, "", err
 	}
@@ -54,7 +48,7 @@ func decision(w http.ResponseWriter, r *http.Request) (write fleet.Write, digest
 	case asked.Digest != "" && !isDigest.MatchString(asked.Digest):
 		err = fleet.Problems{{Field: "digest", Message: "must be the digest of the release's impact, sha256:<64 hex>"}}
 	case asked.Reason != "" && write.Reason != "":
-		err = fmt.Errorf("%w: reason: say it in the body or in Tributary-Reason, not in both", errBadRequest)
+		err = fmt.Errorf("%w: reason: say it in the body or in Tributary-Reason, not in both", api.ErrBadRequest)
 	case asked.Reason != "":
 		write.Reason = asked.Reason
 		err = checkReason("reason", asked.Reason)

@@ -7,32 +7,11 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // deltaDocument are the media types of a delta's document.
 var deltaDocument = []string{"application/json", "application/yaml"}
-
-// DeltaAnswer is a delta with how it is doing.
-type DeltaAnswer struct {
-	*fleet.Delta
-	Status DeltaStatus `json:"status"`
-}
-
-// DeltaStatus is how a delta is doing.
-type DeltaStatus struct {
-	// Clusters is how many it is for.
-	Clusters int `json:"clusters"`
-	// Orphans are its parts that some clusters go without.
-	Orphans []OrphanAnswer `json:"orphans,omitempty"`
-	// Overdue says why it is still in force though it has expired.
-	Overdue string `json:"overdue,omitempty"`
-}
-
-// OrphanAnswer is a part of a delta that a cluster goes without.
-type OrphanAnswer struct {
-	Cluster string `json:"cluster"`
-	fleet.Orphan
-}
 
 func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 	view, err := s.view()
@@ -42,15 +21,15 @@ func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	all := List[DeltaAnswer]{Items: []DeltaAnswer{}}
+	all := api.List[api.Delta]{Items: []api.Delta{}}
 	overdue := s.fleet.Status().Overdue
 	usage := view.DeltaUsage()
 	for _, d := range view.Deltas() {
-		answer := DeltaAnswer{Delta: d, Status: DeltaStatus{Clusters: usage[d.ID()].Clusters, Overdue: overdue[d.ID()]}}
+		answer := api.Delta{Delta: d, Status: api.DeltaStatus{Clusters: usage[d.ID()].Clusters, Overdue: overdue[d.ID()]}}
 		for _, m := range usage[d.ID()].Orphaned {
 			for _, o := range m.Orphans {
 				if o.Delta == d.ID() {
-					answer.Status.Orphans = append(answer.Status.Orphans, OrphanAnswer{m.Cluster.Name, o})
+					answer.Status.Orphans = append(answer.Status.Orphans, api.StalePart{Cluster: m.Cluster.Name, Orphan: o})
 				}
 			}
 		}
@@ -73,7 +52,7 @@ func (s *Server) deltaID(r *http.Request, v *fleet.View) (string, error) {
 	if _, left := v.Delta(fleet.OwnID(path["cluster"])); left == nil {
 		return fleet.OwnID(path["cluster"]), nil // Of a cluster that has gone.
 	}
-	return "", fmt.Errorf("%w: GET /api/v1/clusters lists the ones there are", err)
+	return "", fmt.Errorf("%w: GET /api/v1/clusters lists those that exist", err)
 }
 
 // ownID is the ID of the own delta of a cluster, by name or dns.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 const (
@@ -31,7 +32,7 @@ type events struct {
 	ended     chan struct{} // closed once the server stops; made by the first who listens
 }
 
-var errListeners = fmt.Errorf("%w: as many listen to events as may at one time; ask again", errTooMany)
+var errListeners = fmt.Errorf("%w: as many listen to events as may at one time; ask again", api.ErrTooMany)
 
 // begin counts one who listens. What is returned is closed when the server stops.
 func (e *events) begin() (ended <-chan struct{}, err error) {
@@ -115,7 +116,7 @@ func (s *Server) heard(r *http.Request) (int64, error) {
 	}
 	last, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || last < 0 {
-		return 0, fmt.Errorf("%w: Last-Event-ID: must be a generation, as events have it for their id", errBadRequest)
+		return 0, fmt.Errorf("%w: Last-Event-ID: must be a generation, as events have it for their id", api.ErrBadRequest)
 	}
 	return min(max(last, now-mostResumed), now), nil
 }

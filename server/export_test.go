@@ -25,15 +25,6 @@ func (s *Server) Routes() []Route {
 	return all
 }
 
-// ProblemTypes are all types of problems that the server can answer with.
-func ProblemTypes() []string {
-	types := []string{ProblemType + "internal"}
-	for _, row := range problems {
-		types = append(types, ProblemType+row.name)
-	}
-	return types
-}
-
 // ContactOf is what polls tell of a cluster with those sets.
 var ContactOf = contactOf
 
@@ -42,9 +33,6 @@ func (s *Server) HTTPServer() *http.Server { return s.httpServer() }
 
 // OpenAPI is the document.
 var OpenAPI = openAPI
-
-// NewProblem is how an error is answered.
-var NewProblem = newProblem
 
 // Hurry has the answers to failed attempts held back for no time.
 func (s *Server) Hurry() { s.throttle.sleep = func(context.Context, time.Duration) {} }

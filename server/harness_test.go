@@ -23,6 +23,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // harness is a running fleet with a running server on a real listener. What its
@@ -198,7 +199,7 @@ func bearer(token string) []string { return []string{"Authorization", "Bearer " 
 // problem checks that the reply is that problem, and returns its detail.
 func (r reply) problem(t *testing.T, status int, name string) string {
 	t.Helper()
-	var p server.Problem
+	var p api.Problem
 	if err := json.Unmarshal(r.body, &p); err != nil {
 		t.Fatalf("status %d, body %q: %v", r.status, r.body, err)
 	}

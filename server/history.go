@@ -15,9 +15,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-const defaultChanges, maxChanges = 50, 500
 
 func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	query, err := parameters(r, "cluster", "actor", "delta", "since", "until", "limit", "cursor")
@@ -35,7 +34,7 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := List[fleet.Change]{Items: changes}
+	page := api.List[fleet.Change]{Items: changes}
 	if page.Items == nil {
 		page.Items = []fleet.Change{}
 	}
@@ -48,7 +47,7 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 
 func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
 	q = fleet.ChangeQuery{Cluster: query.Get("cluster"), Actor: query.Get("actor"), Delta: query.Get("delta")}
-	if q.Limit, q.Before, err = logPage(query, defaultChanges, maxChanges); err != nil {
+	if q.Limit, q.Before, err = logPage(query, api.DefaultChanges, api.MaxChanges); err != nil {
 		return q, err
 	}
 	for name, into := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
@@ -56,7 +55,7 @@ func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
 			continue
 		}
 		if *into, err = time.Parse(time.RFC3339, query.Get(name)); err != nil {
-			return q, fmt.Errorf("%w: %s: must be a time such as 2026-01-02T03:04:05Z", errBadRequest, name)
+			return q, fmt.Errorf("%w: %s: must be a time such as 2026-01-02T03:04:05Z", api.ErrBadRequest, name)
 		}
 	}
 	return q, nil
@@ -67,12 +66,12 @@ func logPage(query url.Values, usual, most int) (limit int, before int64, err er
 	limit = usual
 	if query.Has("limit") {
 		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > most {
-			return 0, 0, fmt.Errorf("%w: limit: must be a number from 1 to %d", errBadRequest, most)
+			return 0, 0, fmt.Errorf("%w: limit: must be a number from 1 to %d", api.ErrBadRequest, most)
 		}
 	}
 	if query.Has("cursor") {
 		if before, err = strconv.ParseInt(query.Get("cursor"), 10, 64); err != nil || before < 1 {
-			return 0, 0, fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", errBadRequest)
+			return 0, 0, fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", api.ErrBadRequest)
 		}
 	}
 	return limit, before, nil
@@ -85,7 +84,7 @@ func (s *Server) getChange(w http.ResponseWriter, r *http.Request) error {
 	text := mux.Vars(r)["generation"]
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
-		return fmt.Errorf("%w: generation %q: must be a number from 1", errBadRequest, text)
+		return fmt.Errorf("%w: generation %q: must be a number from 1", api.ErrBadRequest, text)
 	}
 	changes, err := s.fleet.History(r.Context(), fleet.ChangeQuery{Generation: generation})
 	if err != nil {
@@ -97,26 +96,19 @@ func (s *Server) getChange(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, r, changes[0], stamp{})
 }
 
-// rollbackRequest says what is put back, and to when.
-type rollbackRequest struct {
-	Generation int64  `json:"generation"`
-	Cluster    string `json:"cluster"`
-	Delta      string `json:"delta"`
-}
-
 func (s *Server) postRollback(w http.ResponseWriter, r *http.Request) error {
 	write, err := writing(w, r)
 	if err != nil {
 		return err
 	}
 	if write.Expect != nil {
-		return fmt.Errorf("%w: If-Match: a rollback has nothing to be compared with; say what it would do with ?dryRun=true", errBadRequest)
+		return fmt.Errorf("%w: If-Match: a rollback has nothing to be compared with; say what it would do with ?dryRun=true", api.ErrBadRequest)
 	}
 	text, _, err := document(r, "application/json")
 	if err != nil {
 		return err
 	}
-	var asked rollbackRequest
+	var asked api.Rollback
 	if err := decodeStrictly(text, &asked); err != nil {
 		return err
 	}
@@ -147,7 +139,7 @@ func decodeStrictly(text []byte, v any) error {
 		err = errors.New("there is something behind the document")
 	}
 	if err != nil {
-		return fmt.Errorf("%w: the body: %w", errBadRequest, err)
+		return fmt.Errorf("%w: the body: %w", api.ErrBadRequest, err)
 	}
 	return nil
 }

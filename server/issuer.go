@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // issuer is an OpenID Connect issuer. Nothing is asked of it before the first
@@ -39,9 +41,7 @@ const (
 	keysFresh      = 10 * time.Minute // then they are fetched anew, so that a key taken away is forgotten
 )
 
-var errIssuer = errors.New("issuer unavailable")
-
-var errNoAnswer = fmt.Errorf("%w: it does not answer, so that its tokens cannot be verified: try again, or use another credential", errIssuer)
+var errNoAnswer = fmt.Errorf("%w: it does not answer, so that its tokens cannot be verified: try again, or use another credential", api.ErrIssuer)
 
 // verify returns the claims of a token that the issuer made for this server.
 // Keys that are known are used without asking the issuer. An errIssuer is for

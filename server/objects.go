@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 func (s *Server) getObjects(w http.ResponseWriter, r *http.Request) error {
@@ -22,7 +23,7 @@ func (s *Server) getObjects(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all := List[json.RawMessage]{Items: make([]json.RawMessage, len(objects))}
+	all := api.List[json.RawMessage]{Items: make([]json.RawMessage, len(objects))}
 	for i, o := range objects {
 		all.Items[i] = o.JSON
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // loadOIDC prepares what Config says of OpenID Connect; nobody is asked yet.
@@ -107,7 +108,7 @@ func isJWT(token string) bool {
 func (s *Server) bearer(ctx context.Context, token string) (identity, error) {
 	claims, err := s.issuer.verify(ctx, token)
 	switch {
-	case errors.Is(err, errIssuer):
+	case errors.Is(err, api.ErrIssuer):
 		return identity{}, err // no failed attempt: the token may be good
 	case err != nil:
 		return identity{}, &failedAttempt{kind: "jwt", credential: token, err: err}

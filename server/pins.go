@@ -7,19 +7,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// PinAnswer is a pin with how it is doing.
-type PinAnswer struct {
-	*fleet.Pin
-	Status PinStatus `json:"status"`
-}
-
-// PinStatus is how a pin is doing.
-type PinStatus struct {
-	// Clusters is how many it keeps on its release: not those that another pin has.
-	Clusters int `json:"clusters"`
-}
 
 func (s *Server) getPins(w http.ResponseWriter, r *http.Request) error {
 	view, err := s.view()
@@ -35,9 +24,9 @@ func (s *Server) getPins(w http.ResponseWriter, r *http.Request) error {
 			held[p.Name]++
 		}
 	}
-	all := List[PinAnswer]{Items: []PinAnswer{}}
+	all := api.List[api.Pin]{Items: []api.Pin{}}
 	for _, p := range view.Pins() {
-		all.Items = append(all.Items, PinAnswer{p, PinStatus{held[p.Name]}})
+		all.Items = append(all.Items, api.Pin{Pin: p, Status: api.PinStatus{Clusters: held[p.Name]}})
 	}
 	return answer(w, r, all, stampOf(view))
 }

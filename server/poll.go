@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // pollPath takes the path of a poll apart. It runs before the router and for
@@ -182,7 +183,7 @@ func (s *Server) getClusterInputs(w http.ResponseWriter, r *http.Request) error 
 func selectorIn(query url.Values) (labels.Selector, error) {
 	selector, err := labels.Parse(query.Get("selector"))
 	if err != nil {
-		return nil, fmt.Errorf("%w: selector: %w: write it as kubectl takes it, such as environment=prod,region in (eu,us)", errBadRequest, err)
+		return nil, fmt.Errorf("%w: selector: %w: write it as kubectl takes it, such as environment=prod,region in (eu,us)", api.ErrBadRequest, err)
 	}
 	return selector, nil
 }

@@ -14,10 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// SnapshotType is the media type of a packed snapshot.
-const SnapshotType = "application/vnd.tributary.snapshot"
 
 const previewPath = "/api/v1/preview"
 
@@ -28,7 +26,7 @@ const previewTime = 100 * time.Second
 // longestRevision bounds how a snapshot that is sent may be called, in bytes.
 const longestRevision = 512
 
-var errPreviewing = fmt.Errorf("%w: another preview is being made, and they are made one by one; ask again", errTooMany)
+var errPreviewing = fmt.Errorf("%w: another preview is being made, and they are made one by one; ask again", api.ErrTooMany)
 
 // ReadTree reads a packed snapshot that somebody sent, within bounds. What is wrong
 // with it is a fleet.ErrInvalid.
@@ -42,7 +40,7 @@ func (s *Server) getPreview(w http.ResponseWriter, r *http.Request) error {
 	}
 	ref := query.Get("ref")
 	if ref == "" {
-		return fmt.Errorf("%w: ref: name a branch, tag or commit of the source", errBadRequest)
+		return fmt.Errorf("%w: ref: name a branch, tag or commit of the source", api.ErrBadRequest)
 	}
 	return s.preview(w, r, func(ctx context.Context) (*fleet.Preview, error) {
 		takeTime(w)
@@ -58,13 +56,13 @@ func (s *Server) postPreview(w http.ResponseWriter, r *http.Request) error {
 	}
 	revision := query.Get("revision")
 	if revision == "" || len(revision) > longestRevision || !utf8.ValidString(revision) || strings.ContainsFunc(revision, unicode.IsControl) {
-		return fmt.Errorf("%w: revision: say which one it is, such as main@sha1:<40 hex>", errBadRequest)
+		return fmt.Errorf("%w: revision: say which one it is, such as main@sha1:<40 hex>", api.ErrBadRequest)
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != SnapshotType {
-		return fmt.Errorf("%w: Content-Type must be %s", errMediaType, SnapshotType)
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != api.SnapshotType {
+		return fmt.Errorf("%w: Content-Type must be %s", api.ErrMediaType, api.SnapshotType)
 	}
 	if s.cfg.ReadTree == nil {
-		return fmt.Errorf("%w: this server reads no snapshots; ask for a ref of its source", errBadRequest)
+		return fmt.Errorf("%w: this server reads no snapshots; ask for a ref of its source", api.ErrBadRequest)
 	}
 	return s.preview(w, r, func(ctx context.Context) (*fleet.Preview, error) {
 		tree, err := s.cfg.ReadTree(ctx, r.Body)

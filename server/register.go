@@ -9,41 +9,32 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// RegisterRequest is what a booting cluster says of itself.
-type RegisterRequest = fleet.Registration
-
-// RegisterAnswer is the cluster's own token, shown once.
-type RegisterAnswer = fleet.Enrolled
-
-// IdempotencyKey is the header by which a repeated request is known. Who knows the
-// key and the credential gets the same token, so it must not be guessed.
-const IdempotencyKey = "Idempotency-Key"
 
 const shortestKey, longestKey = 20, 128
 
 func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
 	who := identityOf(w)
 	if !s.registrations.allow(who) {
-		return fmt.Errorf("%w: this credential registers too many clusters at once; try again in a second", errTooMany)
+		return fmt.Errorf("%w: this credential registers too many clusters at once; try again in a second", api.ErrTooMany)
 	}
 	write, err := writing(w, r)
 	if err != nil {
 		return err
 	}
 	if write.DryRun || write.Confirm != "" || write.Expect != nil {
-		return fmt.Errorf("%w: a registration takes neither dryRun, confirm nor If-Match", errBadRequest)
+		return fmt.Errorf("%w: a registration takes neither dryRun, confirm nor If-Match", api.ErrBadRequest)
 	}
-	key := r.Header.Get(IdempotencyKey)
+	key := r.Header.Get(api.IdempotencyKey)
 	if key != "" && (len(key) < shortestKey || len(key) > longestKey || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' })) {
-		return fmt.Errorf("%w: %s: must be %d to %d printable characters that nobody can guess, such as a UUID", errBadRequest, IdempotencyKey, shortestKey, longestKey)
+		return fmt.Errorf("%w: %s: must be %d to %d printable characters that nobody can guess, such as a UUID", api.ErrBadRequest, api.IdempotencyKey, shortestKey, longestKey)
 	}
 	text, _, err := document(r, "application/json")
 	if err != nil {
 		return err
 	}
-	var asked RegisterRequest
+	var asked fleet.Registration
 	if err := decodeStrictly(text, &asked); err != nil {
 		return err
 	}

@@ -7,32 +7,12 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// ReleasesAnswer is a page of releases, with how the source is doing beside it:
-// that it does not answer belongs to no release.
-type ReleasesAnswer struct {
-	List[fleet.Release]
-	Source SourceAnswer `json:"source"`
-}
-
-// SourceAnswer is how the source is doing.
-type SourceAnswer struct {
-	Name string `json:"name"`
-	// LookedAt is when the source last answered; absent if it never has.
-	LookedAt *time.Time `json:"lookedAt,omitempty"`
-	// Error is why the last look gave no answer; absent if it gave one.
-	Error string `json:"error,omitempty"`
-	// Leading tells whether it is this server that follows the source.
-	Leading bool `json:"leading,omitempty"`
-}
-
-const defaultReleases, maxReleases = 50, 500
 
 // getReleases can be read before anything is live, since that is when it is needed
 // most.
@@ -45,7 +25,7 @@ func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all := ReleasesAnswer{Source: s.sourceAnswer()}
+	all := api.Releases{Source: s.sourceAnswer()}
 	if all.List, err = s.releasePage(r, q); err != nil {
 		return err
 	}
@@ -57,9 +37,9 @@ var states = []fleet.State{fleet.Live, fleet.Held, fleet.Failed, fleet.Supersede
 func releaseQuery(query url.Values) (q fleet.ReleaseQuery, err error) {
 	q.State = fleet.State(query.Get("state"))
 	if query.Has("state") && !slices.Contains(states, q.State) {
-		return q, fmt.Errorf("%w: state: must be one of %v", errBadRequest, states)
+		return q, fmt.Errorf("%w: state: must be one of %v", api.ErrBadRequest, states)
 	}
-	q.Limit, q.Before, err = logPage(query, defaultReleases, maxReleases)
+	q.Limit, q.Before, err = logPage(query, api.DefaultReleases, api.MaxReleases)
 	return q, err
 }
 
@@ -68,7 +48,7 @@ const together = 8
 
 // releasePage goes on a little over the limit where releases came to be what they
 // are by one change, since the next page begins behind that.
-func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page List[fleet.Release], err error) {
+func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page api.List[fleet.Release], err error) {
 	limit := q.Limit
 	q.Limit += together
 	found, err := s.fleet.Releases(r.Context(), q)
@@ -85,9 +65,9 @@ func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page List[f
 	return page, nil
 }
 
-func (s *Server) sourceAnswer() SourceAnswer {
+func (s *Server) sourceAnswer() api.Source {
 	status := s.fleet.Status()
-	source := SourceAnswer{Name: status.Source, Leading: status.Leading}
+	source := api.Source{Name: status.Source, Leading: status.Leading}
 	if !status.LookedAt.IsZero() {
 		source.LookedAt = &status.LookedAt
 	}
@@ -111,7 +91,7 @@ func (s *Server) getRelease(w http.ResponseWriter, r *http.Request) error {
 // toList says where those are that there are.
 func toList(err error, list string) error {
 	if errors.Is(err, fleet.ErrNotFound) {
-		return fmt.Errorf("%w: GET %s lists the ones there are", err, list)
+		return fmt.Errorf("%w: GET %s lists those that exist", err, list)
 	}
 	return err
 }

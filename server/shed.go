@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // Why a request is shed, for the metrics.
@@ -15,14 +17,12 @@ const (
 	shedRate        = "rate"        // the credential sends more than it may
 )
 
-var errBusy = errors.New("busy")
-
 // sheds are what a request that is shed is told. Flux keeps what it has and comes
 // again by itself, whatever the status.
 var sheds = map[string]error{
-	shedBusy:        fmt.Errorf("%w: as many requests are being answered as may be at one time: come back later", errBusy),
-	shedSlow:        fmt.Errorf("%w: clients that take long to read have all places there are: come back later", errBusy),
-	shedConnections: fmt.Errorf("%w: as many connections are open as may be at one time: come back later", errBusy),
+	shedBusy:        fmt.Errorf("%w: as many requests are being answered as may be at one time: come back later", api.ErrBusy),
+	shedSlow:        fmt.Errorf("%w: clients that take long to read have all places there are: come back later", api.ErrBusy),
+	shedConnections: fmt.Errorf("%w: as many connections are open as may be at one time: come back later", api.ErrBusy),
 }
 
 // laterError is an error that is over after some time.
@@ -40,7 +40,7 @@ func comeBack(err error) int {
 	switch {
 	case errors.As(err, &later):
 		return 1 + int(later.after/time.Second)
-	case errors.Is(err, errBusy):
+	case errors.Is(err, api.ErrBusy):
 		return 1 + rand.IntN(10)
 	}
 	return 10 // a release takes seconds
@@ -48,7 +48,7 @@ func comeBack(err error) int {
 
 // overRate is for a credential that may send its next request after wait.
 func overRate(wait time.Duration, remedy string) error {
-	return &laterError{fmt.Errorf("%w: this credential sends more than it may: %s", errTooMany, remedy), wait}
+	return &laterError{fmt.Errorf("%w: this credential sends more than it may: %s", api.ErrTooMany, remedy), wait}
 }
 
 // enter returns how to leave once a request other than a poll is answered, or why it

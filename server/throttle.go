@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // throttle slows who guesses credentials, by his address and by what he shows.
@@ -47,10 +49,9 @@ const (
 )
 
 // errTooMany is for requests that come faster than they are answered.
-var errTooMany = errors.New("too many requests")
 
 var errTooManyFailures = fmt.Errorf("%w: none of these credentials is known, and as many answers are held back as may be: "+
-	"mend the credential and come back later", errTooMany)
+	"mend the credential and come back later", api.ErrTooMany)
 
 func newThrottle() *throttle { return &throttle{seed: maphash.MakeSeed(), sleep: sleep} }
 

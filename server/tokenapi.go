@@ -8,27 +8,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// TokenRequest asks for a token.
-type TokenRequest struct {
-	fleet.TokenRequest
-	// TTL is a duration such as 24h; empty for a token that does not expire.
-	TTL string `json:"ttl,omitempty"`
-}
-
-// TokenAnswer is a token as admins see it: everything but itself.
-type TokenAnswer struct {
-	fleet.Token
-	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
-}
-
-// CreatedToken is one that was just made, with itself.
-type CreatedToken struct {
-	TokenAnswer
-	Secret     string `json:"token"`
-	Generation int64  `json:"generation"`
-}
 
 func (s *Server) getTokens(w http.ResponseWriter, r *http.Request) error {
 	query, err := parameters(r, "all")
@@ -37,15 +18,15 @@ func (s *Server) getTokens(w http.ResponseWriter, r *http.Request) error {
 	}
 	all := query.Get("all") == "true"
 	if query.Has("all") && !all && query.Get("all") != "false" {
-		return fmt.Errorf("%w: all: must be true or false", errBadRequest)
+		return fmt.Errorf("%w: all: must be true or false", api.ErrBadRequest)
 	}
 	uses, now := s.fleet.TokenUses(r.Context()), time.Now()
-	list := List[TokenAnswer]{Items: []TokenAnswer{}}
+	list := api.List[api.Token]{Items: []api.Token{}}
 	for _, t := range s.fleet.Tokens().List() {
 		if !all && !t.Valid(now) {
 			continue
 		}
-		item := TokenAnswer{Token: *t}
+		item := api.Token{Token: *t}
 		if at, used := uses[t.ID]; used {
 			item.LastUsedAt = &at
 		}
@@ -63,7 +44,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var asked TokenRequest
+	var asked api.TokenRequest
 	if err := decodeStrictly(text, &asked); err != nil {
 		return err
 	}
@@ -76,7 +57,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := CreatedToken{TokenAnswer: TokenAnswer{Token: made.Token}, Secret: made.Secret, Generation: made.Generation}
+	answer := api.CreatedToken{Token: api.Token{Token: made.Token}, Secret: made.Secret, Generation: made.Generation}
 	return s.created(w, "/api/v1/tokens/"+made.ID, answer, made.Generation)
 }
 
@@ -96,7 +77,7 @@ func (s *Server) deleteToken(w http.ResponseWriter, r *http.Request) error {
 func tokenWrite(w http.ResponseWriter, r *http.Request) (fleet.Write, error) {
 	write, err := writing(w, r)
 	if err == nil && (write.DryRun || write.Confirm != "" || write.Expect != nil) {
-		err = fmt.Errorf("%w: a write of tokens takes neither dryRun, confirm nor If-Match", errBadRequest)
+		err = fmt.Errorf("%w: a write of tokens takes neither dryRun, confirm nor If-Match", api.ErrBadRequest)
 	}
 	return write, err
 }

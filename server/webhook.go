@@ -8,17 +8,11 @@ import (
 	"strconv"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// webhookAnswer says what came of a webhook: its sender shows that to people.
-type webhookAnswer struct {
-	Look bool `json:"look"`
-	// Reason says why there is no look.
-	Reason string `json:"reason,omitempty"`
-}
-
 // The results of a webhook, as the metrics count them, with what is answered.
-var webhookAnswers = map[string]webhookAnswer{
+var webhookAnswers = map[string]api.WebhookResult{
 	"look":     {Look: true},
 	"ignored":  {Reason: "such an event does not move the source"},
 	"repeated": {Reason: "this delivery was heard before"},

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // longestReason bounds what somebody may say of a change, in bytes.
@@ -33,10 +34,10 @@ func writing(w http.ResponseWriter, r *http.Request, known ...string) (fleet.Wri
 	case value == "true":
 		write.DryRun = true
 	case query.Has("dryRun") && value != "false": // Also where it is empty: whoever writes it wants nothing kept.
-		return write, fmt.Errorf("%w: dryRun: must be true or false", errBadRequest)
+		return write, fmt.Errorf("%w: dryRun: must be true or false", api.ErrBadRequest)
 	}
 	if query.Has("confirm") && !isDigest.MatchString(write.Confirm) {
-		return write, fmt.Errorf("%w: confirm: must be the digest of the impact, sha256:<64 hex>, as the problem has it", errBadRequest)
+		return write, fmt.Errorf("%w: confirm: must be the digest of the impact, sha256:<64 hex>, as the problem has it", api.ErrBadRequest)
 	}
 	return write, checkReason("Tributary-Reason", write.Reason)
 }
@@ -45,7 +46,7 @@ var isDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 func checkReason(name, reason string) error {
 	if len(reason) > longestReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
-		return fmt.Errorf("%w: %s: must be UTF-8 without control characters, at most %d bytes", errBadRequest, name, longestReason)
+		return fmt.Errorf("%w: %s: must be UTF-8 without control characters, at most %d bytes", api.ErrBadRequest, name, longestReason)
 	}
 	return nil
 }
@@ -96,16 +97,14 @@ func names(header []string, body *fleet.Body) bool {
 	return false
 }
 
-var errMediaType = fmt.Errorf("unsupported media type")
-
 // document reads a body of one of the media types, and returns which it is.
 func document(r *http.Request, types ...string) ([]byte, string, error) {
 	given, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || !slices.Contains(types, given) {
-		return nil, "", fmt.Errorf("%w: Content-Type must be %s", errMediaType, strings.Join(types, " or "))
+		return nil, "", fmt.Errorf("%w: Content-Type must be %s", api.ErrMediaType, strings.Join(types, " or "))
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
-		return nil, "", fmt.Errorf("%w: Content-Encoding %s is not read; send the body as it is", errMediaType, encoding)
+		return nil, "", fmt.Errorf("%w: Content-Encoding %s is not read; send the body as it is", api.ErrMediaType, encoding)
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -113,9 +112,9 @@ func document(r *http.Request, types ...string) ([]byte, string, error) {
 	}
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
-		return nil, "", fmt.Errorf("%w: the body is empty", errBadRequest)
+		return nil, "", fmt.Errorf("%w: the body is empty", api.ErrBadRequest)
 	case !utf8.Valid(body):
-		return nil, "", fmt.Errorf("%w: the body is not UTF-8", errBadRequest)
+		return nil, "", fmt.Errorf("%w: the body is not UTF-8", api.ErrBadRequest)
 	}
 	return body, given, nil
 }

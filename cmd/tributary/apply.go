@@ -11,7 +11,7 @@ import (
 	yaml3 "go.yaml.in/yaml/v3"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type applyOptions struct {
@@ -104,7 +104,7 @@ func documentName(document []byte) (string, error) {
 const clusterID = "Cluster/"
 
 // put sends a document to where it belongs.
-func (o *applyOptions) put(ctx context.Context, c *server.Client, d deltaText) (*fleet.Result, error) {
+func (o *applyOptions) put(ctx context.Context, c *client.Client, d deltaText) (*fleet.Result, error) {
 	name, isCluster := strings.CutPrefix(d.id, clusterID)
 	if !isCluster {
 		return c.PutDelta(ctx, o.options(), d.id, d.text)

@@ -16,7 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type bootstrapOptions struct {
@@ -96,11 +97,11 @@ func bootstrap(cmd *cobra.Command, o *bootstrapOptions, name string) error {
 
 // fill asks for what the cluster needs; for the token last, because one that nobody
 // gets to see would be left over.
-func (o *bootstrapOptions) fill(ctx context.Context, c *server.Client, m *bootstrapManifest) (err error) {
+func (o *bootstrapOptions) fill(ctx context.Context, c *client.Client, m *bootstrapManifest) (err error) {
 	if m.answer, err = c.Bootstrap(ctx); err != nil {
 		return err
 	}
-	token, err := c.CreateToken(ctx, server.TokenRequest{TTL: o.ttl.String(), TokenRequest: fleet.TokenRequest{
+	token, err := c.CreateToken(ctx, api.TokenRequest{TTL: o.ttl.String(), TokenRequest: fleet.TokenRequest{
 		Name: "bootstrap-" + m.Cluster + "-" + strings.ToLower(rand.Text()[:6]), // another each time: valid ones must not share a name
 		Role: fleet.RoleBootstrap, Cluster: m.Cluster, Labels: o.labels, Uses: 1,
 	}})
@@ -125,7 +126,7 @@ func (o *bootstrapOptions) check(name string) error {
 		return errors.New("--image: names none")
 	}
 	// A client refuses what would send a token in the clear, and so it would there.
-	_, err := server.NewClient(server.ClientConfig{URL: o.serverURL, Token: "token"})
+	_, err := client.New(client.Config{URL: o.serverURL, Token: "token"})
 	return err
 }
 

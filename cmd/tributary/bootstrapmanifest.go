@@ -12,7 +12,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 //go:embed bootstrap.yaml.tmpl
@@ -26,12 +26,12 @@ type bootstrapManifest struct {
 	Token, CA string
 
 	tokenID string
-	answer  server.BootstrapAnswer
+	answer  api.Bootstrap
 }
 
 // bootstrapProvider is a ResourceSetInputProvider.
 type bootstrapProvider struct {
-	server.BootstrapSet
+	api.BootstrapSet
 	URL string
 }
 

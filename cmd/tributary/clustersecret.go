@@ -122,7 +122,7 @@ func (s *clusterSecret) wrap(err error) error {
 }
 
 // passingKube tells whether an error of the Kubernetes API may pass by itself, as
-// server.Passing does of Tributary's.
+// client.Retryable does for Tributary's.
 func passingKube(err error) (least time.Duration, passing bool) {
 	if seconds, suggested := apierrors.SuggestsClientDelay(err); suggested {
 		return time.Duration(seconds) * time.Second, true

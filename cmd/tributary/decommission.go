@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type decommissionOptions struct {
@@ -65,7 +66,7 @@ func decommission(cmd *cobra.Command, o *decommissionOptions, name string) error
 		return refused(err)
 	}
 	tell := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "tributary: "+format+"\n", args...) }
-	w := drainage{ask: func(ctx context.Context) (server.ClusterAnswer, error) { return client.Cluster(ctx, name) }, tell: tell}
+	w := drainage{ask: func(ctx context.Context) (api.Cluster, error) { return client.Cluster(ctx, name) }, tell: tell}
 	polled, err := w.wait(cmd.Context(), o.timeout)
 	if err != nil {
 		return refused(err)
@@ -82,7 +83,7 @@ func decommission(cmd *cobra.Command, o *decommissionOptions, name string) error
 }
 
 // begin decommissions the cluster, unless that was done before.
-func (o *decommissionOptions) begin(cmd *cobra.Command, c *server.Client, name string) error {
+func (o *decommissionOptions) begin(cmd *cobra.Command, c *client.Client, name string) error {
 	cluster, err := c.Cluster(cmd.Context(), name)
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (o *decommissionOptions) printEmptied(cmd *cobra.Command, r *fleet.Result) 
 	return nil
 }
 
-func (o *decommissionOptions) forget(cmd *cobra.Command, c *server.Client, name, verdict string) error {
+func (o *decommissionOptions) forget(cmd *cobra.Command, c *client.Client, name, verdict string) error {
 	result, err := c.Decommission(cmd.Context(), o.options(), name, true)
 	if err != nil {
 		return fmt.Errorf("cluster %q stays decommissioned, but is not purged: %w", name, refused(err))

@@ -8,12 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // drainage is the wait for a decommissioned cluster to poll its empty sets.
 type drainage struct {
-	ask  func(context.Context) (server.ClusterAnswer, error)
+	ask  func(context.Context) (api.Cluster, error)
 	tell func(format string, args ...any)
 }
 
@@ -33,7 +34,7 @@ func (d drainage) wait(ctx context.Context, patience time.Duration) (polled int,
 	for {
 		cluster, err := d.ask(ctx)
 		waiting := ""
-		switch _, passing := server.Passing(err); {
+		switch _, passing := client.Retryable(err); {
 		case ctx.Err() != nil: // Below it is told of.
 		case passing:
 			waiting = err.Error()
@@ -69,7 +70,7 @@ var errOutOfPatience = errors.New("out of patience")
 // polledSets counts the sets that the cluster has ever polled, and names those that
 // it has polled before it was decommissioned and not since. One that the fleet repo
 // had long ago does not count: no poll of it is answered any more.
-func polledSets(c server.ClusterAnswer) (ever int, left []string) {
+func polledSets(c api.Cluster) (ever int, left []string) {
 	for _, p := range c.Polls {
 		if _, served := c.Inputs[p.Set]; !served {
 			continue

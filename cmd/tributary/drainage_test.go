@@ -10,17 +10,18 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // gone is a cluster that was decommissioned at generation 7, and has polled its sets
 // a and b at those generations; 0 for never.
-func gone(a, b int64) server.ClusterAnswer {
-	c := server.ClusterAnswer{State: fleet.DecommissionedState, Decommissioned: &server.DecommissionAnswer{Generation: 7}}
+func gone(a, b int64) api.Cluster {
+	c := api.Cluster{State: fleet.DecommissionedState, Decommissioned: &api.Decommission{Generation: 7}}
 	c.Name = "edge-7"
 	for set, generation := range map[string]int64{"a": a, "b": b} {
 		if generation > 0 {
-			c.Polls = append(c.Polls, server.PollAnswer{Poll: fleet.Poll{Set: set, Generation: generation}})
+			c.Polls = append(c.Polls, api.Poll{Poll: fleet.Poll{Set: set, Generation: generation}})
 		}
 	}
 	c.Inputs = map[string]int{"a": 0, "b": 0, "c": 0}
@@ -28,12 +29,12 @@ func gone(a, b int64) server.ClusterAnswer {
 }
 
 // follow waits where each look finds the next answer, and the last one for ever.
-func follow(t *testing.T, patience time.Duration, answers ...func() (server.ClusterAnswer, error)) (polled int, looks int, told string, err error) {
+func follow(t *testing.T, patience time.Duration, answers ...func() (api.Cluster, error)) (polled int, looks int, told string, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var b strings.Builder
 		d := drainage{
-			ask: func(context.Context) (server.ClusterAnswer, error) {
+			ask: func(context.Context) (api.Cluster, error) {
 				answer := answers[min(looks, len(answers)-1)]
 				looks++
 				return answer()
@@ -46,16 +47,16 @@ func follow(t *testing.T, patience time.Duration, answers ...func() (server.Clus
 	return polled, looks, told, err
 }
 
-func always(c server.ClusterAnswer) func() (server.ClusterAnswer, error) {
-	return func() (server.ClusterAnswer, error) { return c, nil }
+func always(c api.Cluster) func() (api.Cluster, error) {
+	return func() (api.Cluster, error) { return c, nil }
 }
 
-func failing(err error) func() (server.ClusterAnswer, error) {
-	return func() (server.ClusterAnswer, error) { return server.ClusterAnswer{}, err }
+func failing(err error) func() (api.Cluster, error) {
+	return func() (api.Cluster, error) { return api.Cluster{}, err }
 }
 
 func TestDrainageWaitsForEverySetThatWasPolled(t *testing.T) {
-	busy := &server.Refusal{Problem: server.Problem{Status: 503, Detail: "not ready"}}
+	busy := &client.Refusal{Problem: api.Problem{Status: 503, Detail: "not ready"}}
 	polled, looks, told, err := follow(t, time.Hour, always(gone(6, 6)), always(gone(6, 6)), failing(busy), always(gone(7, 6)), always(gone(7, 8)))
 	if err != nil || polled != 2 || looks != 5 {
 		t.Errorf("wait = %d after %d looks, %v, want 2 after 5", polled, looks, err)
@@ -108,7 +109,7 @@ func TestDrainageEndsWhereTheClusterIsNoLongerThere(t *testing.T) {
 // Another server's poll becomes known a little later.
 func TestDrainageWaitsForAPollThatIsNotYetKnown(t *testing.T) {
 	look := 0
-	polled, looks, _, err := follow(t, time.Hour, func() (server.ClusterAnswer, error) {
+	polled, looks, _, err := follow(t, time.Hour, func() (api.Cluster, error) {
 		switch look++; {
 		case look < 2:
 			return gone(0, 0), nil

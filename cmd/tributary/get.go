@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // getOptions are what the commands below get share.
@@ -46,7 +46,7 @@ Exit status is 0, or 1 if there is no such thing or no answer.`,
 }
 
 // run asks the server, once it is known how to print what it says.
-func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *server.Client, w io.Writer) error) error {
+func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *client.Client, w io.Writer) error) error {
 	switch o.output {
 	case "", "json", "yaml":
 	default:

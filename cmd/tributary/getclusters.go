@@ -12,7 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetClusters(o *getOptions) *cobra.Command {
@@ -37,7 +38,7 @@ Exit status is 0, or 1 if there is no such cluster or no answer.`,
 			if len(args) > 0 && selector != "" {
 				return errors.New("get clusters: name a cluster or select some with --selector, not both")
 			}
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) > 0 {
 					return getCluster(ctx, c, w, args[0], o)
 				}
@@ -49,7 +50,7 @@ Exit status is 0, or 1 if there is no such cluster or no answer.`,
 	return cmd
 }
 
-func getCluster(ctx context.Context, c *server.Client, w io.Writer, name string, o *getOptions) error {
+func getCluster(ctx context.Context, c *client.Client, w io.Writer, name string, o *getOptions) error {
 	cluster, err := c.Cluster(ctx, name)
 	if err != nil {
 		return err
@@ -58,14 +59,14 @@ func getCluster(ctx context.Context, c *server.Client, w io.Writer, name string,
 		return o.print(w, cluster)
 	}
 	now := time.Now()
-	if err := clusterTable(w, []server.ClusterAnswer{cluster}, now); err != nil {
+	if err := clusterTable(w, []api.Cluster{cluster}, now); err != nil {
 		return err
 	}
 	return printCluster(w, cluster, now)
 }
 
 // printCluster prints what of a cluster has no room in a table.
-func printCluster(w io.Writer, c server.ClusterAnswer, now time.Time) error {
+func printCluster(w io.Writer, c api.Cluster, now time.Time) error {
 	fmt.Fprintf(w, "\nrelease: %s of %s\n", c.Release.ID, visible(c.Release.Revision))
 	for _, line := range [][2]string{{"why", c.Why}, {"pin", c.Pin}} {
 		if line[1] != "" {
@@ -82,18 +83,18 @@ func printCluster(w io.Writer, c server.ClusterAnswer, now time.Time) error {
 	return t.end()
 }
 
-func getClusters(ctx context.Context, c *server.Client, w io.Writer, selector string, o *getOptions) error {
+func getClusters(ctx context.Context, c *client.Client, w io.Writer, selector string, o *getOptions) error {
 	clusters, err := c.Clusters(ctx, selector)
 	if err != nil {
 		return err
 	}
 	if o.output != "" {
-		return o.print(w, server.List[server.ClusterAnswer]{Items: clusters})
+		return o.print(w, api.List[api.Cluster]{Items: clusters})
 	}
 	return clusterTable(w, clusters, time.Now())
 }
 
-func clusterTable(w io.Writer, clusters []server.ClusterAnswer, now time.Time) error {
+func clusterTable(w io.Writer, clusters []api.Cluster, now time.Time) error {
 	t := newTable(w, "NAME", "DNS", "LABELS", "OVERLAY", "INPUTS", "ORPHANS", "STATE", "RELEASE", "LAST POLL")
 	for _, c := range clusters {
 		inputs := 0
@@ -108,7 +109,7 @@ func clusterTable(w io.Writer, clusters []server.ClusterAnswer, now time.Time) e
 
 // pollText is how long ago the cluster last polled any of its sets, and whether it
 // comes as it used to.
-func pollText(c server.ClusterAnswer, now time.Time) string {
+func pollText(c api.Cluster, now time.Time) string {
 	var last *time.Time
 	for _, p := range c.Polls {
 		if last == nil || p.At.After(*last) {
@@ -117,8 +118,8 @@ func pollText(c server.ClusterAnswer, now time.Time) string {
 	}
 	switch {
 	case last == nil:
-		return string(server.Never)
-	case c.Contact == server.Late:
+		return string(api.ContactNever)
+	case c.Contact == api.ContactLate:
 		return age(last, now) + " (late)"
 	}
 	return age(last, now)

@@ -11,7 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetDeltas(o *getOptions) *cobra.Command {
@@ -36,7 +37,7 @@ Exit status is 0, or 1 if there is no such delta or no answer.`,
 			if err != nil {
 				return fmt.Errorf("get deltas: %w", err)
 			}
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				return getDeltas(ctx, c, w, id, o)
 			})
 		},
@@ -58,7 +59,7 @@ func chosenDelta(args []string, cluster string) (string, error) {
 	return "", nil
 }
 
-func getDeltas(ctx context.Context, c *server.Client, w io.Writer, id string, o *getOptions) error {
+func getDeltas(ctx context.Context, c *client.Client, w io.Writer, id string, o *getOptions) error {
 	answers, err := deltasInOrder(ctx, c, id)
 	if err != nil {
 		return err
@@ -73,13 +74,13 @@ func getDeltas(ctx context.Context, c *server.Client, w io.Writer, id string, o 
 	case o.output == "json" && id != "":
 		return printJSON(w, answers[0])
 	case o.output == "json":
-		return printJSON(w, server.List[server.DeltaAnswer]{Items: answers})
+		return printJSON(w, api.List[api.Delta]{Items: answers})
 	}
 	return deltaTable(w, answers)
 }
 
 // deltasInOrder are all, or the one of an ID, with how they are doing.
-func deltasInOrder(ctx context.Context, c *server.Client, id string) ([]server.DeltaAnswer, error) {
+func deltasInOrder(ctx context.Context, c *client.Client, id string) ([]api.Delta, error) {
 	if id != "" {
 		d, _, err := c.Delta(ctx, id)
 		if err != nil {
@@ -92,16 +93,16 @@ func deltasInOrder(ctx context.Context, c *server.Client, id string) ([]server.D
 		return nil, err
 	}
 	if id != "" {
-		all = slices.DeleteFunc(all, func(a server.DeltaAnswer) bool { return a.ID() != id })
+		all = slices.DeleteFunc(all, func(a api.Delta) bool { return a.ID() != id })
 		if len(all) == 0 {
 			return nil, fmt.Errorf("delta %q: %w", id, fleet.ErrNotFound) // It went meanwhile.
 		}
 	}
-	slices.SortStableFunc(all, func(a, b server.DeltaAnswer) int { return fleet.CompareDeltas(a.Delta, b.Delta) })
+	slices.SortStableFunc(all, func(a, b api.Delta) int { return fleet.CompareDeltas(a.Delta, b.Delta) })
 	return all, nil
 }
 
-func deltaTable(w io.Writer, deltas []server.DeltaAnswer) error {
+func deltaTable(w io.Writer, deltas []api.Delta) error {
 	t := newTable(w, "DELTA", "FOR", "PRIORITY", "CLUSTERS", "PARTS", "ORPHANS", "EXPIRES")
 	for _, d := range deltas {
 		priority, expires := fmt.Sprint(d.Priority), ""

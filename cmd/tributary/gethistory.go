@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type historyOptions struct {
@@ -40,7 +41,7 @@ not shown.
 Exit status is 0, or 1 if there is no such generation or no answer.`,
 		Args: between(0, "GENERATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) > 0 {
 					return getChange(ctx, c, w, args[0], o)
 				}
@@ -58,7 +59,7 @@ Exit status is 0, or 1 if there is no such generation or no answer.`,
 	return cmd
 }
 
-func getHistory(ctx context.Context, c *server.Client, w io.Writer, o *historyOptions) error {
+func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOptions) error {
 	var err error
 	if o.query.Since, err = moment("--since", o.since, time.Now()); err != nil {
 		return err
@@ -77,7 +78,7 @@ func getHistory(ctx context.Context, c *server.Client, w io.Writer, o *historyOp
 		return err
 	}
 	if o.output != "" {
-		return o.print(w, server.List[fleet.Change]{Items: changes})
+		return o.print(w, api.List[fleet.Change]{Items: changes})
 	}
 	t := newTable(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
 	for _, change := range changes {
@@ -101,7 +102,7 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 	return now.Add(-ago), nil
 }
 
-func getChange(ctx context.Context, c *server.Client, w io.Writer, text string, o *historyOptions) error {
+func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, o *historyOptions) error {
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
 		return fmt.Errorf("generation %q: must be a number from 1", text)

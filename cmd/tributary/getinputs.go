@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetInputs(o *getOptions) *cobra.Command {
@@ -26,7 +26,7 @@ exactly what a poll of that set is answered.
 Exit status is 0, or 1 if there is no such cluster or set, or no answer.`,
 		Args: between(1, "CLUSTER", "SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) == 2 {
 					return getSet(ctx, c, w, args[0], args[1], o)
 				}
@@ -36,7 +36,7 @@ Exit status is 0, or 1 if there is no such cluster or set, or no answer.`,
 	}
 }
 
-func getSet(ctx context.Context, c *server.Client, w io.Writer, cluster, set string, o *getOptions) error {
+func getSet(ctx context.Context, c *client.Client, w io.Writer, cluster, set string, o *getOptions) error {
 	answer, err := c.Inputs(ctx, cluster, set)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func getSet(ctx context.Context, c *server.Client, w io.Writer, cluster, set str
 	return inputTable(w, map[string]json.RawMessage{set: answer})
 }
 
-func getInputs(ctx context.Context, c *server.Client, w io.Writer, cluster string, o *getOptions) error {
+func getInputs(ctx context.Context, c *client.Client, w io.Writer, cluster string, o *getOptions) error {
 	known, err := c.Cluster(ctx, cluster)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // objectFlags narrow KIND/NAME where several objects have it.
@@ -58,7 +58,7 @@ printed whole, as YAML unless -o says otherwise.
 Exit status is 0, or 1 if there is no such object or no answer.`,
 		Args: between(1, "CLUSTER", "KIND/NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) == 1 {
 					return getObjects(ctx, c, w, args[0], o)
 				}
@@ -78,7 +78,7 @@ Exit status is 0, or 1 if there is no such object or no answer.`,
 	return cmd
 }
 
-func getObjects(ctx context.Context, c *server.Client, w io.Writer, cluster string, o *getOptions) error {
+func getObjects(ctx context.Context, c *client.Client, w io.Writer, cluster string, o *getOptions) error {
 	texts, err := c.Objects(ctx, cluster)
 	if err != nil {
 		return err

@@ -7,7 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetPins(o *getOptions) *cobra.Command {
@@ -23,13 +24,13 @@ those that another pin has), until when, and why.
 Exit status is 0, or 1 if there is no answer.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				pins, err := c.Pins(ctx)
 				if err != nil {
 					return err
 				}
 				if o.output != "" {
-					return o.print(w, server.List[server.PinAnswer]{Items: pins})
+					return o.print(w, api.List[api.Pin]{Items: pins})
 				}
 				t := newTable(w, "NAME", "FOR", "CLUSTERS", "RELEASE", "EXPIRES", "REASON", "REVISION")
 				for _, p := range pins {

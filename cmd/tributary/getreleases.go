@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetReleases(o *getOptions) *cobra.Command {
@@ -39,7 +39,7 @@ Exit status is 0, or 1 if there is no such release or no answer.`,
 			case len(args) > 0 && state != "":
 				return errors.New("get releases: name a release or choose some with --state, not both")
 			}
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) > 0 {
 					return getRelease(ctx, c, w, args[0], o)
 				}
@@ -52,7 +52,7 @@ Exit status is 0, or 1 if there is no such release or no answer.`,
 	return cmd
 }
 
-func getReleases(ctx context.Context, c *server.Client, w io.Writer, q fleet.ReleaseQuery, o *getOptions) error {
+func getReleases(ctx context.Context, c *client.Client, w io.Writer, q fleet.ReleaseQuery, o *getOptions) error {
 	releases, err := c.Releases(ctx, q)
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func waveTable(w io.Writer, waves []fleet.WaveStatus) error {
 	return t.end()
 }
 
-func getRelease(ctx context.Context, c *server.Client, w io.Writer, name string, o *getOptions) error {
+func getRelease(ctx context.Context, c *client.Client, w io.Writer, name string, o *getOptions) error {
 	r, err := c.Release(ctx, name)
 	if err != nil {
 		return err

@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetTokens(o *getOptions) *cobra.Command {
@@ -27,13 +28,13 @@ token is was shown once, when it was created. Takes an admin's token.
 Exit status is 0, or 1 if there is no answer.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				tokens, err := c.Tokens(ctx, all)
 				if err != nil {
 					return err
 				}
 				if o.output != "" {
-					return o.print(w, server.List[server.TokenAnswer]{Items: tokens})
+					return o.print(w, api.List[api.Token]{Items: tokens})
 				}
 				return tokenTable(w, tokens, time.Now())
 			})
@@ -43,7 +44,7 @@ Exit status is 0, or 1 if there is no answer.`,
 	return cmd
 }
 
-func tokenTable(w io.Writer, tokens []server.TokenAnswer, now time.Time) error {
+func tokenTable(w io.Writer, tokens []api.Token, now time.Time) error {
 	t := newTable(w, "NAME", "ID", "ROLE", "FOR", "USES", "LAST USE", "CREATED BY", "VALID UNTIL")
 	for _, k := range tokens {
 		t.row(k.Name, k.ID, string(k.Role), tokenScope(k), tokenUses(k), age(k.LastUsedAt, now), k.CreatedBy, tokenEnd(k, now))
@@ -52,7 +53,7 @@ func tokenTable(w io.Writer, tokens []server.TokenAnswer, now time.Time) error {
 }
 
 // tokenScope is what limits a token, "" for nothing.
-func tokenScope(k server.TokenAnswer) string {
+func tokenScope(k api.Token) string {
 	switch {
 	case k.Selector != nil:
 		return scope(&fleet.Delta{Selector: k.Selector})
@@ -62,7 +63,7 @@ func tokenScope(k server.TokenAnswer) string {
 	return labelText(k.Labels)
 }
 
-func tokenUses(k server.TokenAnswer) string {
+func tokenUses(k api.Token) string {
 	switch {
 	case k.Uses > 0:
 		return fmt.Sprintf("%d of %d", k.Used, k.Uses)
@@ -72,7 +73,7 @@ func tokenUses(k server.TokenAnswer) string {
 	return ""
 }
 
-func tokenEnd(k server.TokenAnswer, now time.Time) string {
+func tokenEnd(k api.Token, now time.Time) string {
 	switch {
 	case k.RevokedAt != nil:
 		return "revoked " + clock(*k.RevokedAt)

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type patchOptions struct {
@@ -165,7 +165,7 @@ func (c change) of(object json.RawMessage) (fleet.ObjectPatch, error) {
 
 // patchObject changes an object of one cluster. Where a list of it has to be known
 // first, the write says which state it means.
-func (o *patchOptions) patchObject(ctx context.Context, c *server.Client, cluster string, name fleet.ObjectName, change change) (*fleet.Result, error) {
+func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluster string, name fleet.ObjectName, change change) (*fleet.Result, error) {
 	return untilFresh(func() (*fleet.Result, error) {
 		options := o.options()
 		var object json.RawMessage

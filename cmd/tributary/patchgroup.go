@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // groupFlags say of a named delta what it is called, whom it is for, and how long.
@@ -49,7 +49,7 @@ func (g *groupFlags) unused() error {
 
 // patchGroup adds an edit to a named delta, which is made where there is none. What
 // others write to it meanwhile stays.
-func (o *patchOptions) patchGroup(ctx context.Context, c *server.Client, name fleet.ObjectName, change change) (*fleet.Result, error) {
+func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fleet.ObjectName, change change) (*fleet.Result, error) {
 	switch {
 	case change.patch != nil && change.patch.Type != fleet.MergePatch:
 		return nil, errors.New("a named delta takes merge patches here; write it as a document with patches, and apply it")

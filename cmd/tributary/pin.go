@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type pinOptions struct {
@@ -72,7 +72,7 @@ func pin(cmd *cobra.Command, release string, o *pinOptions) error {
 		}
 		o.say(cmd.OutOrStdout(), "pin "+p.Name)
 	}
-	result, err := client.Pin(cmd.Context(), options, p)
+	result, err := client.PutPin(cmd.Context(), options, p)
 	if err != nil {
 		return refused(err)
 	}
@@ -144,8 +144,8 @@ func expiry(text string, now time.Time) (*time.Time, error) {
 
 // others sees to it that a pin whose name nobody chose replaces none of other
 // clusters: names are made of what is told, and not all of it fits.
-func others(ctx context.Context, c *server.Client, p fleet.Pin, options *server.WriteOptions) error {
-	there, tag, err := c.GetPin(ctx, p.Name)
+func others(ctx context.Context, c *client.Client, p fleet.Pin, options *client.WriteOptions) error {
+	there, tag, err := c.Pin(ctx, p.Name)
 	switch {
 	case errors.Is(err, fleet.ErrNotFound):
 		options.IfNoneMatch = "*"
@@ -182,7 +182,7 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if err != nil {
 				return err
 			}
-			result, err := client.Unpin(cmd.Context(), o.options(), args[0])
+			result, err := client.DeletePin(cmd.Context(), o.options(), args[0])
 			if err != nil {
 				return refused(err)
 			}

@@ -11,12 +11,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type registerOptions struct {
 	server     serverFlags
-	request    server.RegisterRequest
+	request    fleet.Registration
 	key        string
 	timeout    time.Duration
 	secret     string
@@ -94,11 +94,11 @@ func register(cmd *cobra.Command, o *registerOptions) error {
 }
 
 // ask registers the cluster, and tells what it is waiting for.
-func (o *registerOptions) ask(ctx context.Context, c *server.Client, key string, tell func(string, ...any)) (answer server.RegisterAnswer, err error) {
+func (o *registerOptions) ask(ctx context.Context, c *client.Client, key string, tell func(string, ...any)) (answer fleet.Enrolled, err error) {
 	if o.key != "" {
 		key = o.key
 	}
-	err = persist(ctx, server.Passing, tell, func() (err error) {
+	err = persist(ctx, client.Retryable, tell, func() (err error) {
 		answer, err = c.Register(ctx, o.request, key)
 		return err
 	})
@@ -150,7 +150,7 @@ func (o *registerOptions) intoSecret(ctx context.Context, tell func(string, ...a
 
 // keep writes the token, for which neither the end of the time nor a signal is too
 // soon: it is told once.
-func (o *registerOptions) keep(ctx context.Context, secret *clusterSecret, answer server.RegisterAnswer, tell func(string, ...any)) error {
+func (o *registerOptions) keep(ctx context.Context, secret *clusterSecret, answer fleet.Enrolled, tell func(string, ...any)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestKeep)
 	defer cancel()
 	err := persist(ctx, passingKube, tell, func() error { return secret.write(ctx, answer.Token) })
@@ -181,7 +181,7 @@ func (o *registerOptions) ended(ctx context.Context, held string) bool {
 
 // asWhom is the client that registers, and the key it does so by, given the token
 // that the Secret holds; nil where there is nothing to do.
-func (o *registerOptions) asWhom(held string) (*server.Client, string, error) {
+func (o *registerOptions) asWhom(held string) (*client.Client, string, error) {
 	switch {
 	case !o.rotate && held != "":
 		return nil, "", nil

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // writeFlags are what every command that changes something takes.
@@ -31,12 +31,12 @@ func (f *writeFlags) bind(cmd *cobra.Command) {
 	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
 }
 
-func (f *writeFlags) options() server.WriteOptions {
-	return server.WriteOptions{DryRun: f.dryRun, Reason: f.reason, Confirm: f.confirm}
+func (f *writeFlags) options() client.WriteOptions {
+	return client.WriteOptions{DryRun: f.dryRun, Reason: f.reason, Confirm: f.confirm}
 }
 
 // client is one for the server of the flags, once all flags make sense.
-func (f *writeFlags) client() (*server.Client, error) {
+func (f *writeFlags) client() (*client.Client, error) {
 	if f.output != "text" && f.output != "json" {
 		return nil, fmt.Errorf("--output %q: must be text or json", f.output)
 	}

@@ -16,12 +16,14 @@ const module = "github.com/tributary-gitops/tributary"
 // The rooms, as docs and README draw them: each with the rooms it may import.
 // The domain stands in the middle, and siblings never meet.
 var rooms = map[string][]string{
-	"cmd/tributary": {"sources", "render", "server", "fleet", "fleet/sqlstore"},
+	"cmd/tributary": {"sources", "render", "server", "server/api", "server/client", "fleet", "fleet/sqlstore"},
 
 	"sources":                {"fleet", "sources/gitsign"},
 	"sources/gitsign":        {},
 	"render":                 {"fleet"},
-	"server":                 {"fleet"},
+	"server":                 {"fleet", "server/api"},
+	"server/api":             {"fleet"},
+	"server/client":          {"fleet", "server/api"},
 	"fleet/sqlstore":         {"fleet"},
 	"fleet/storetest":        {"fleet"},
 	"fleet/storetest/daemon": {},

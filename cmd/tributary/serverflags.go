@@ -4,13 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // serverHelp is what every command that talks to a server says of it.
@@ -20,7 +21,7 @@ is not sent in the clear to another machine.`
 
 // serverFlags are the flags that say which server is asked, and who asks.
 type serverFlags struct {
-	config    server.ClientConfig
+	config    client.Config
 	tokenFile string
 }
 
@@ -39,7 +40,7 @@ func (s *serverFlags) bindAddress(f *pflag.FlagSet) {
 }
 
 // client is one for the server of the flags.
-func (s *serverFlags) client() (*server.Client, error) {
+func (s *serverFlags) client() (*client.Client, error) {
 	token := os.Getenv("TRIBUTARY_TOKEN")
 	if s.tokenFile != "" {
 		text, err := os.ReadFile(s.tokenFile)
@@ -54,22 +55,31 @@ func (s *serverFlags) client() (*server.Client, error) {
 }
 
 // clientWith is one that sends a token that is from elsewhere.
-func (s *serverFlags) clientWith(token string) (*server.Client, error) {
+func (s *serverFlags) clientWith(token string) (*client.Client, error) {
 	cfg := s.config
 	cfg.Version, cfg.Token = version, token
-	return server.NewClient(cfg)
+	return client.New(cfg)
 }
 
-// refused makes of what a server refuses what to tell: in words of the command
-// line, and several problems one a line.
+// routes matches the routes of lists in the server's messages.
+var routes = regexp.MustCompile(`\bGET /api/v1/(clusters|deltas|history|pins|releases|tokens)\b`)
+
+// refused rewrites an error of the server for a user of the command line: routes become
+// commands, and several problems stand one a line.
 func refused(err error) error {
-	var r *server.Refusal
+	var r *client.Refusal
 	var beyond *fleet.GuardError
 	switch {
 	case errors.As(err, &beyond):
 		return guarded(beyond, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
 	case !errors.As(err, &r):
 		return err
+	}
+	r.Detail = routes.ReplaceAllString(r.Detail, "tributary get $1")
+	for i := range r.Errors {
+		r.Errors[i].Message = routes.ReplaceAllString(r.Errors[i].Message, "tributary get $1")
+	}
+	switch {
 	case errors.Is(err, fleet.ErrUnauthenticated):
 		return fmt.Errorf("%w; name a token with --token-file or TRIBUTARY_TOKEN", err)
 	case len(r.Errors) > 1:

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 func newToken() *cobra.Command {
@@ -40,7 +40,7 @@ Exit status is 0, or 1 if nothing was changed.`,
 
 // tokenOptions say what a token is for.
 type tokenOptions struct {
-	request  server.TokenRequest
+	request  api.TokenRequest
 	role     string
 	ttl      time.Duration
 	selector string
@@ -98,7 +98,7 @@ func createToken(cmd *cobra.Command, s *serverFlags, o *tokenOptions) error {
 }
 
 // ask is the request that the flags make.
-func (o *tokenOptions) ask(cmd *cobra.Command) (server.TokenRequest, error) {
+func (o *tokenOptions) ask(cmd *cobra.Command) (api.TokenRequest, error) {
 	request := o.request
 	request.Role = fleet.Role(o.role)
 	switch {
@@ -122,13 +122,13 @@ func (o *tokenOptions) ask(cmd *cobra.Command) (server.TokenRequest, error) {
 	return request, nil
 }
 
-func (o *tokenOptions) create(ctx context.Context, s *serverFlags, request server.TokenRequest) (server.CreatedToken, error) {
+func (o *tokenOptions) create(ctx context.Context, s *serverFlags, request api.TokenRequest) (api.CreatedToken, error) {
 	if o.store != "" {
 		return createInStore(ctx, o.store, request)
 	}
 	client, err := s.client()
 	if err != nil {
-		return server.CreatedToken{}, err
+		return api.CreatedToken{}, err
 	}
 	return client.CreateToken(ctx, request)
 }

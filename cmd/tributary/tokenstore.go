@@ -8,12 +8,12 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // createInStore makes a token in a change log, without a server. A server that runs
 // on it finds it there.
-func createInStore(ctx context.Context, url string, request server.TokenRequest) (made server.CreatedToken, err error) {
+func createInStore(ctx context.Context, url string, request api.TokenRequest) (made api.CreatedToken, err error) {
 	if request.TTL != "" {
 		if request.TokenRequest.TTL, err = time.ParseDuration(request.TTL); err != nil {
 			return made, err
@@ -32,7 +32,7 @@ func createInStore(ctx context.Context, url string, request server.TokenRequest)
 	if err != nil {
 		return made, err
 	}
-	return server.CreatedToken{TokenAnswer: server.TokenAnswer{Token: token.Token}, Secret: token.Secret, Generation: token.Generation}, nil
+	return api.CreatedToken{Token: api.Token{Token: token.Token}, Secret: token.Secret, Generation: token.Generation}, nil
 }
 
 // whoami is who the history names where nobody has a credential yet.

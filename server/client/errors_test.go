@@ -1,4 +1,4 @@
-package server_test
+package client_test
 
 import (
 	"fmt"
@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
-func TestPassingTellsWhatMayBeAskedAgain(t *testing.T) {
+func TestRetryableErrors(t *testing.T) {
 	const problem, page = "application/problem+json", "text/html"
 	for name, c := range map[string]struct {
 		status  int
@@ -39,18 +40,18 @@ func TestPassingTellsWhatMayBeAskedAgain(t *testing.T) {
 		}))
 		_, err := newClient(t, s.URL, "").Cluster(t.Context(), "one")
 		s.Close()
-		if wait, passing := server.Passing(err); wait != c.wait || passing != c.passing {
-			t.Errorf("%s: Passing(%v) = %v, %v, want %v, %v", name, err, wait, passing, c.wait, c.passing)
+		if wait, passing := client.Retryable(err); wait != c.wait || passing != c.passing {
+			t.Errorf("%s: Retryable(%v) = %v, %v, want %v, %v", name, err, wait, passing, c.wait, c.passing)
 		}
 	}
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	_, err := newClient(t, gone.URL, "").Cluster(t.Context(), "one")
-	if _, passing := server.Passing(err); !passing {
-		t.Errorf("Passing(%v) = false, want true: nobody has answered", err)
+	if _, passing := client.Retryable(err); !passing {
+		t.Errorf("Retryable(%v) = false, want true: nobody has answered", err)
 	}
-	if _, passing := server.Passing(nil); passing {
-		t.Error("Passing(nil) = true")
+	if _, passing := client.Retryable(nil); passing {
+		t.Error("Retryable(nil) = true")
 	}
 }
 
@@ -65,8 +66,8 @@ func TestRegisterSendsItsKey(t *testing.T) {
 		_, _ = w.Write([]byte(`{"cluster": "one", "token": "t", "generation": 3}`))
 	}))
 	defer s.Close()
-	got, err := newClient(t, s.URL, "").Register(t.Context(), server.RegisterRequest{Name: "one"}, "one-two-three-four-five")
-	if want := (server.RegisterAnswer{Cluster: "one", Token: "t", Generation: 3}); err != nil || got != want {
+	got, err := newClient(t, s.URL, "").Register(t.Context(), fleet.Registration{Name: "one"}, "one-two-three-four-five")
+	if want := (fleet.Enrolled{Cluster: "one", Token: "t", Generation: 3}); err != nil || got != want {
 		t.Errorf("Register = %+v, %v, want %+v", got, err, want)
 	}
 }
