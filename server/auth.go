@@ -220,11 +220,8 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, rt route) error {
 	if err != nil {
 		return err
 	}
-	if rt.paces() {
-		if wait := s.requestPace.take(who.payer()); wait > 0 {
-			s.metrics.requestsShed.WithLabelValues(shedRate).Inc()
-			return overRate(wait, "send requests less often")
-		}
+	if err := s.checkRate(rt, who); err != nil {
+		return err
 	}
 	return s.allows(who, rt)
 }

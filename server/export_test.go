@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
 // Route is a line of the table, as tests see it.
@@ -70,21 +71,24 @@ func (s *Server) Elapse(d time.Duration) {
 // Patience has requests wait so long for the issuer.
 func (s *Server) Patience(d time.Duration) { s.issuer.patience = d }
 
-// Occupy takes every place that there is for answering polls, as slow clients would,
-// until what is returned is called.
+// Occupy takes every place for polls, as slow clients do, until leave is called.
 func (s *Server) Occupy() (leave func()) {
-	places := slowShare * s.polls.most
-	long := (int64(time.Since(s.polls.start)/time.Second) + 64) % int64(len(s.polls.begun)) // ago, and long until it is now
-	for range places {
-		s.polls.all.Add(1)
-		s.polls.begun[long].Add(1)
+	var slots []limit.Slot
+	for age := 10 * time.Second; ; age += 2 * time.Second {
+		slot, err := s.polls.Enter(time.Now().Add(-age))
+		for ; err == nil; slot, err = s.polls.Enter(time.Now().Add(-age)) {
+			slots = append(slots, slot)
+		}
+		if limit.Reason(err) == limit.ReasonSlow {
+			break
+		}
 	}
 	return func() {
-		for range places {
-			s.polls.leave(long)
+		for _, slot := range slots {
+			s.polls.Leave(slot)
 		}
 	}
 }
 
-// Connections is how many are open.
-func (s *Server) Connections() int { return s.open.Load().count() }
+// Connections returns how many connections are open.
+func (s *Server) Connections() int { return s.listener.Load().Open() }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
 // pollPath takes the path of a poll apart. It runs before the router and for
@@ -51,9 +52,9 @@ func unescaped(segment string) string {
 // servePoll answers a poll and counts it. Polls are not logged: ten thousand
 // clusters would drown everything else, and say no more than the counters do.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set string) {
-	if c := connectionOf(r); c != nil && c.over {
-		s.metrics.pollsShed.WithLabelValues(shedConnections).Inc()
-		s.metrics.polled("", s.problem(w, r, sheds[shedConnections]))
+	if limit.ConnOf(r).Excess() {
+		s.metrics.pollsShed.WithLabelValues(limit.ReasonConnections).Inc()
+		s.metrics.polled("", s.problem(w, r, limit.ErrConnections))
 		return
 	}
 	p, err := s.poll(r, cluster, set)
@@ -72,12 +73,12 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set 
 // the status. Finding it waits for nothing, and what is held back of those who guess
 // credentials takes no room.
 func (s *Server) sendPoll(w http.ResponseWriter, r *http.Request, set string, p polled) int {
-	second, reason := s.polls.enter()
-	if reason != "" {
-		s.metrics.pollsShed.WithLabelValues(reason).Inc()
-		return s.problem(w, r, sheds[reason])
+	slot, err := s.polls.Enter(time.Now())
+	if err != nil {
+		s.metrics.pollsShed.WithLabelValues(limit.Reason(err)).Inc()
+		return s.problem(w, r, err)
 	}
-	defer s.polls.leave(second)
+	defer s.polls.Leave(slot)
 	status := write(s.steadily(w, p.body.Size()), r, jsonType, p.body, p.stamp())
 	p.note(r, set)
 	return status
@@ -91,14 +92,14 @@ type polled struct {
 	body   *fleet.Body
 }
 
-// payer is whom a poll is counted for. A whole herd may share a viewer's credential,
-// or none, and one cluster in it must not slow down the rest.
-func (p polled) payer() payer {
-	who := p.who.payer()
+// limitKey returns what the rate of polls is counted by. Many clusters may share a
+// viewer's credential, or use none, and one of them must not slow down the rest.
+func (p polled) limitKey() limit.Key {
+	key := p.who.limitKey()
 	if p.who.role != roleCluster && p.member != nil {
-		who.cluster = p.member.Cluster.Name
+		key.Cluster = p.member.Cluster.Name
 	}
-	return who
+	return key
 }
 
 // stamp has the release that the cluster is on, which need not be the live one.
@@ -131,9 +132,9 @@ func (s *Server) poll(r *http.Request, cluster, set string) (p polled, err error
 		return p, err
 	}
 	p.member, err = p.view.Member(cluster)
-	if wait := s.pollPace.take(p.payer()); wait > 0 {
-		s.metrics.pollsShed.WithLabelValues(shedRate).Inc()
-		return p, overRate(wait, "poll less often")
+	if wait := s.pollRate.Take(p.limitKey()); wait > 0 {
+		s.metrics.pollsShed.WithLabelValues(limit.ReasonRate).Inc()
+		return p, limit.RateError(wait, "poll less often")
 	}
 	if !p.who.mayPoll(cluster, p.member) {
 		return p, fmt.Errorf("%w: this credential does not read that cluster's inputs", fleet.ErrForbidden)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
 var errNoRoute = fmt.Errorf("route %w: / and /openapi.yaml list the ones there are", fleet.ErrNotFound)
@@ -26,12 +27,12 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, err error) int 
 			h.Set("Allow", method.allowed)
 		}
 	case http.StatusTooManyRequests:
-		h.Set("Retry-After", strconv.Itoa(comeBack(err)))
+		h.Set("Retry-After", strconv.Itoa(limit.RetryAfter(err)))
 		if errors.Is(err, errTooManyFailures) {
 			h.Set("Connection", "close") // a new one costs whoever guesses more than it costs the server
 		}
 	case http.StatusServiceUnavailable:
-		h.Set("Retry-After", strconv.Itoa(comeBack(err))) // Flux comes back by itself
+		h.Set("Retry-After", strconv.Itoa(limit.RetryAfter(err))) // Flux comes back by itself
 	case http.StatusInternalServerError:
 		s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "request_id", requestID(r.Context()), "err", err)
 	}

@@ -4,20 +4,18 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
-
-	"golang.org/x/time/rate"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
 const shortestKey, longestKey = 20, 128
 
 func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
 	who := identityOf(w)
-	if !s.registrations.allow(who) {
-		return fmt.Errorf("%w: this credential registers too many clusters at once; try again in a second", api.ErrTooMany)
+	if wait := s.registerRate.Take(limit.Key{Name: who.name}); wait > 0 {
+		return limit.RateError(wait, "register fewer clusters at once")
 	}
 	write, err := writing(w, r)
 	if err != nil {
@@ -61,32 +59,9 @@ func (who identity) registrant() fleet.Registrant {
 	return by
 }
 
-// How many clusters a credential registers: a thousand that boot at once and try
-// again are let through, and one that goes on does not keep others from writing.
+// How many clusters one credential registers. A thousand clusters that boot at once and
+// try again are let through; one that never stops does not keep others from writing.
 const (
 	registrationsPerSecond = 100
 	registrationsAtOnce    = 2500
 )
-
-// registrations bounds them by credential.
-type registrations struct {
-	mu    sync.Mutex
-	rates map[string]*rate.Limiter
-}
-
-func (g *registrations) allow(who identity) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	limiter := g.rates[who.name]
-	if limiter == nil {
-		if len(g.rates) > 10_000 { // as many names as there are credentials; the old ones begin anew
-			g.rates = nil
-		}
-		if g.rates == nil {
-			g.rates = map[string]*rate.Limiter{}
-		}
-		limiter = rate.NewLimiter(registrationsPerSecond, registrationsAtOnce)
-		g.rates[who.name] = limiter
-	}
-	return limiter.Allow()
-}

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
 // Serve answers on ln, over TLS where there is a certificate, until ctx ends;
@@ -43,15 +45,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// bounded is ln with as many connections as there may be.
+// bounded returns ln with a bound on open connections.
 func (s *Server) bounded(ln net.Listener) net.Listener {
 	most := s.cfg.Limits.Connections
-	if files := openFiles() / 4 * 3; files < most { // the source and the change log need some, too
+	if files := limit.MaxOpenFiles() / 4 * 3; files < most { // the source and the change log need some, too
 		s.log.Info("fewer connections are taken, because the process may open few files", "connections", files, "wanted", most)
 		most = files
 	}
-	l := newConnections(ln, most, func(reason string) { s.metrics.connectionsClosed.WithLabelValues(reason).Inc() })
-	s.open.Store(l)
+	l := limit.Listen(ln, most, func(reason string) { s.metrics.connectionsClosed.WithLabelValues(reason).Inc() })
+	s.listener.Store(l)
 	return l
 }
 
@@ -71,7 +73,7 @@ func (s *Server) httpServer() *http.Server {
 		WriteTimeout:      limits.Stall, // a handler that takes longer, or answers more, takes the time it needs
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    limits.HeaderBytes,
-		ConnContext:       withConnection,
+		ConnContext:       limit.ConnContext,
 		// Pings find out who has vanished without a word; streams are requests in flight.
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, SendPingTimeout: limits.Stall, PingTimeout: limits.Stall, WriteByteTimeout: limits.Stall},
 		// OPTIONS * would be answered 200 before the handler is asked.

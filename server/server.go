@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
 // Config is what a Server is made of. Only Fleet is required.
@@ -60,29 +61,29 @@ type Config struct {
 
 // Server is the HTTP side of a fleet. It is an http.Handler; Serve runs it.
 type Server struct {
-	cfg           Config
-	fleet         *fleet.Fleet
-	log           *slog.Logger
-	metrics       *metrics
-	tokens        *tokens      // nil: no tokens file
-	admin         *adminToken  // nil: no admin token file
-	secrets       *secrets     // nil: no webhook can be signed
-	certificate   *certificate // nil: plain HTTP
-	clientCAs     *clientCAs   // nil: no certificate is asked for
-	issuer        *issuer      // nil: no JWT is taken
-	rules         *oidcRules   // what the issuer's tokens may do
-	throttle      *throttle
-	polls         *gate
-	requests      *gate // other than polls and webhooks
-	hooks         *gate
-	pollPace      *pace
-	requestPace   *pace
-	open          atomic.Pointer[connections] // nil until Serve
-	reloaders     []*reloader
-	recent        recent
-	registrations registrations
-	previewing    sync.Mutex // held while a preview is made
-	events        events
+	cfg          Config
+	fleet        *fleet.Fleet
+	log          *slog.Logger
+	metrics      *metrics
+	tokens       *tokens      // nil: no tokens file
+	admin        *adminToken  // nil: no admin token file
+	secrets      *secrets     // nil: no webhook can be signed
+	certificate  *certificate // nil: plain HTTP
+	clientCAs    *clientCAs   // nil: no certificate is asked for
+	issuer       *issuer      // nil: no JWT is taken
+	rules        *oidcRules   // what the issuer's tokens may do
+	throttle     *throttle
+	polls        *limit.InflightLimiter
+	requests     *limit.InflightLimiter // other than polls and webhooks
+	hooks        *limit.InflightLimiter
+	pollRate     *limit.RateLimiter
+	requestRate  *limit.RateLimiter
+	registerRate *limit.RateLimiter
+	listener     atomic.Pointer[limit.Listener] // nil until Serve
+	reloaders    []*reloader
+	recent       recent
+	previewing   sync.Mutex // held while a preview is made
+	events       events
 	// public is true once the server answers on an address that is not the machine's own.
 	public    atomic.Bool
 	crossSite http.CrossOriginProtection
@@ -187,11 +188,14 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// bound makes what keeps the load within Limits.
+// bound makes the limiters of Limits.
 func (s *Server) bound() {
 	limits := s.cfg.Limits
-	s.polls, s.requests, s.hooks = newGate(limits.Polls), newGate(limits.Requests), newGate(max(1, limits.Requests/4))
-	s.pollPace, s.requestPace = newPace(limits.PollRate, time.Minute), newPace(limits.RequestRate, 10*time.Second)
+	s.polls, s.requests = limit.NewInflightLimiter(limits.Polls), limit.NewInflightLimiter(limits.Requests)
+	s.hooks = limit.NewInflightLimiter(max(1, limits.Requests/4))
+	s.pollRate = limit.NewRateLimiter(limits.PollRate, int(60*limits.PollRate))
+	s.requestRate = limit.NewRateLimiter(limits.RequestRate, int(10*limits.RequestRate))
+	s.registerRate = limit.NewRateLimiter(registrationsPerSecond, registrationsAtOnce)
 	s.metrics.load(s.cfg.Registry, s)
 }
 
@@ -273,10 +277,10 @@ func (rt route) methods() []string {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := connectionOf(r)
-	c.begin()
-	defer c.end()
-	if c != nil && c.over {
+	c := limit.ConnOf(r)
+	c.Begin()
+	defer c.End()
+	if c.Excess() {
 		w.Header().Set("Connection", "close") // there are too many
 	}
 	if cluster, set, is := pollPath(r.URL); is {

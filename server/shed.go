@@ -1,80 +1,60 @@
 package server
 
 import (
-	"errors"
-	"fmt"
-	"math/rand/v2"
+	"net/http"
 	"time"
 
-	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
-// Why a request is shed, for the metrics.
-const (
-	shedBusy        = "busy"        // as many are answered as may be at one time
-	shedSlow        = "slow"        // most of those by clients that take long to read
-	shedConnections = "connections" // too many are open
-	shedRate        = "rate"        // the credential sends more than it may
-)
-
-// sheds are what a request that is shed is told. Flux keeps what it has and comes
-// again by itself, whatever the status.
-var sheds = map[string]error{
-	shedBusy:        fmt.Errorf("%w: as many requests are being answered as may be at one time: come back later", api.ErrBusy),
-	shedSlow:        fmt.Errorf("%w: clients that take long to read have all places there are: come back later", api.ErrBusy),
-	shedConnections: fmt.Errorf("%w: as many connections are open as may be at one time: come back later", api.ErrBusy),
-}
-
-// laterError is an error that is over after some time.
-type laterError struct {
-	error
-	after time.Duration
-}
-
-func (e *laterError) Unwrap() error { return e.error }
-
-// comeBack is how many seconds to wait after err. Those who come at once are told
-// different times, lest they come back at once.
-func comeBack(err error) int {
-	var later *laterError
-	switch {
-	case errors.As(err, &later):
-		return 1 + int(later.after/time.Second)
-	case errors.Is(err, api.ErrBusy):
-		return 1 + rand.IntN(10)
-	}
-	return 10 // a release takes seconds
-}
-
-// overRate is for a credential that may send its next request after wait.
-func overRate(wait time.Duration, remedy string) error {
-	return &laterError{fmt.Errorf("%w: this credential sends more than it may: %s", api.ErrTooMany, remedy), wait}
-}
-
-// enter returns how to leave once a request other than a poll is answered, or why it
-// is shed.
+// enter admits a request other than a poll, and returns the function to call once it is
+// answered.
 func (s *Server) enter(rt route) (leave func(), err error) {
-	g := s.requests
+	limiter := s.requests
 	switch {
-	case rt.vital():
+	case rt.isOperational():
 		return func() {}, nil
-	case rt.least == roleHook: // nobody knows yet who sends it, however slowly
-		g = s.hooks
+	case rt.least == roleHook: // the sender is not known yet, nor how slowly it sends
+		limiter = s.hooks
 	}
-	second, reason := g.enter()
-	if reason != "" {
-		s.metrics.requestsShed.WithLabelValues(reason).Inc()
-		return nil, sheds[reason]
+	slot, err := limiter.Enter(time.Now())
+	if err != nil {
+		s.metrics.requestsShed.WithLabelValues(limit.Reason(err)).Inc()
+		return nil, err
 	}
-	return func() { g.leave(second) }, nil
+	return func() { limiter.Leave(slot) }, nil
 }
 
 const metricsPath = "/metrics"
 
-// vital tells whether rt must answer most of all where others are shed: it says what
-// is going on.
-func (rt route) vital() bool { return rt.least == roleAnyone || rt.path == metricsPath }
+// isOperational reports whether rt is for probes and scrapers, which must be answered
+// most of all while other requests are shed.
+func (rt route) isOperational() bool { return rt.least == roleAnyone || rt.path == metricsPath }
 
-// paces tells whether the rate of rt's requests is bounded here. Registrations have a
-// bound of their own, because clusters share the token for it.
-func (rt route) paces() bool { return !rt.vital() && rt.least != roleBootstrap }
+// checkRate returns an error where a credential exceeds its rate. Registrations have a
+// rate of their own, because clusters share the token for them.
+func (s *Server) checkRate(rt route, who identity) error {
+	if rt.isOperational() || rt.least == roleBootstrap {
+		return nil
+	}
+	if wait := s.requestRate.Take(who.limitKey()); wait > 0 {
+		s.metrics.requestsShed.WithLabelValues(limit.ReasonRate).Inc()
+		return limit.RateError(wait, "send requests less often")
+	}
+	return nil
+}
+
+// limitKey returns what the rate of requests is counted by.
+func (who identity) limitKey() limit.Key {
+	key := limit.Key{Name: who.name}
+	if who.token != nil {
+		key.Token = who.token.ID
+	}
+	return key
+}
+
+// steadily returns w, or for a long answer a writer that cuts off clients that take none
+// of it.
+func (s *Server) steadily(w http.ResponseWriter, length int) http.ResponseWriter {
+	return limit.StallWriter(w, length, s.cfg.Limits.Stall, s.cfg.Limits.Write)
+}

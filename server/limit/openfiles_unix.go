@@ -1,15 +1,15 @@
 //go:build unix
 
-package server
+package limit
 
 import (
 	"math"
 	"syscall"
 )
 
-// openFiles is how many files and connections the process may have open. Go has
-// raised it to the most that it may be.
-func openFiles() int {
+// MaxOpenFiles returns how many files and connections the process may have open. Go has
+// raised the soft limit to the hard one.
+func MaxOpenFiles() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return math.MaxInt
