@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -100,7 +99,7 @@ func (s *Server) identify(r *http.Request) (identity, error) {
 	if _, sent := r.Header["Authorization"]; !sent {
 		return s.certified(r)
 	}
-	token := presented(r)
+	token := api.BearerToken(r)
 	switch {
 	case token == "":
 		return identity{}, errMissing
@@ -144,17 +143,6 @@ func (s *Server) checkHost(r *http.Request) error {
 		return nil
 	}
 	return fmt.Errorf("%w: without tokens, requests must be for localhost, 127.0.0.1 or [::1], not for %q", api.ErrMisdirected, r.Host)
-}
-
-// presented is the token that r carries, "" if none.
-func presented(r *http.Request) string {
-	authorization := r.Header.Get("Authorization")
-	scheme, token, _ := strings.Cut(authorization, " ")
-	if strings.EqualFold(scheme, "Bearer") {
-		return strings.TrimSpace(token)
-	}
-	_, password, _ := r.BasicAuth()
-	return password
 }
 
 // guard lets through to rt who may; the rest get a problem.

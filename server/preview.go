@@ -79,7 +79,7 @@ func snapshotError(err error) error {
 	if errors.Is(err, fleet.ErrInvalid) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	return bodyError(err)
+	return api.BodyError(err)
 }
 
 // preview makes one at a time, because each costs as much as a release: whoever may

@@ -57,12 +57,3 @@ func (e *methodError) Error() string {
 }
 
 func (e *methodError) Unwrap() error { return api.ErrMethodNotAllowed }
-
-// bodyError says why a request's body could not be read to its end.
-func bodyError(err error) error {
-	var tooLong *http.MaxBytesError
-	if errors.As(err, &tooLong) {
-		return fmt.Errorf("%w: a body may have at most %d bytes here", api.ErrTooLong, tooLong.Limit)
-	}
-	return fmt.Errorf("%w: the body did not arrive whole: %w", api.ErrBadRequest, err)
-}

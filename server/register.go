@@ -37,7 +37,7 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	by := who.registrant()
-	by.Secret, by.Key = presented(r), key
+	by.Secret, by.Key = api.BearerToken(r), key
 	answer, err := s.fleet.Register(r.Context(), write, by, asked)
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/limit"
+	"github.com/tributary-gitops/tributary/server/webhook"
 )
 
 // Config is what a Server is made of. Only Fleet is required.
@@ -65,9 +66,9 @@ type Server struct {
 	fleet        *fleet.Fleet
 	log          *slog.Logger
 	metrics      *metrics
-	tokens       *tokens      // nil: no tokens file
-	admin        *adminToken  // nil: no admin token file
-	secrets      *secrets     // nil: no webhook can be signed
+	tokens       *tokens     // nil: no tokens file
+	admin        *adminToken // nil: no admin token file
+	webhooks     *webhook.Receiver
 	certificate  *certificate // nil: plain HTTP
 	clientCAs    *clientCAs   // nil: no certificate is asked for
 	issuer       *issuer      // nil: no JWT is taken
@@ -81,7 +82,6 @@ type Server struct {
 	registerRate *limit.RateLimiter
 	listener     atomic.Pointer[limit.Listener] // nil until Serve
 	reloaders    []*reloader
-	recent       recent
 	previewing   sync.Mutex // held while a preview is made
 	events       events
 	// public is true once the server answers on an address that is not the machine's own.
@@ -152,10 +152,10 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/tokens", roleAdmin, "create a token, which is shown once", s.postToken},
 		{"DELETE", "/api/v1/tokens/{token}", roleAdmin, "revoke a token, by id or name", s.deleteToken},
 
-		{"POST", "/api/v1/webhooks/github", roleHook, "look at the source now, says GitHub", s.postWebhook(github)},
-		{"POST", "/api/v1/webhooks/gitlab", roleHook, "says GitLab", s.postWebhook(gitlab)},
-		{"POST", "/api/v1/webhooks/gitea", roleHook, "says Gitea, Forgejo or Gogs", s.postWebhook(gitea)},
-		{"POST", "/api/v1/webhooks/generic", roleHook, "says a registry or a script", s.postWebhook(generic)},
+		{"POST", "/api/v1/webhooks/github", roleHook, "look at the source now, says GitHub", s.postWebhook(webhook.GitHub)},
+		{"POST", "/api/v1/webhooks/gitlab", roleHook, "says GitLab", s.postWebhook(webhook.GitLab)},
+		{"POST", "/api/v1/webhooks/gitea", roleHook, "says Gitea, Forgejo or Gogs", s.postWebhook(webhook.Gitea)},
+		{"POST", "/api/v1/webhooks/generic", roleHook, "says a registry or a script", s.postWebhook(webhook.Generic)},
 
 		{"GET", "/healthz", roleAnyone, "is the process alive", s.getHealth},
 		{"GET", "/readyz", roleAnyone, "is there a live release", s.getReadiness},
@@ -228,10 +228,12 @@ func (s *Server) load() error {
 		s.admin = &adminToken{file: s.cfg.AdminTokenFile}
 		s.reloaders = append(s.reloaders, s.newReloader("admin_token", s.admin.use, s.cfg.AdminTokenFile))
 	}
+	var secrets *webhook.Secrets
 	if s.cfg.WebhookSecretFile != "" {
-		s.secrets = &secrets{file: s.cfg.WebhookSecretFile}
-		s.reloaders = append(s.reloaders, s.newReloader("webhook_secret", s.secrets.use, s.cfg.WebhookSecretFile))
+		secrets = webhook.NewSecrets(s.cfg.WebhookSecretFile)
+		s.reloaders = append(s.reloaders, s.newReloader("webhook_secret", secrets.Use, s.cfg.WebhookSecretFile))
 	}
+	s.webhooks = webhook.NewReceiver(secrets)
 	if s.cfg.TLSCertFile != "" {
 		s.certificate = &certificate{}
 		s.reloaders = append(s.reloaders, s.newReloader("certificate", s.certificate.use, s.cfg.TLSCertFile, s.cfg.TLSKeyFile))

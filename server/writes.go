@@ -108,7 +108,7 @@ func document(r *http.Request, types ...string) ([]byte, string, error) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, "", bodyError(err)
+		return nil, "", api.BodyError(err)
 	}
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:

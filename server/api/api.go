@@ -19,6 +19,7 @@ package api
 
 import (
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 )
@@ -53,4 +54,15 @@ func IsLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// BearerToken returns the token of a request, sent as a bearer token or as the password
+// of HTTP Basic; "" if it has none.
+func BearerToken(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		return strings.TrimSpace(token)
+	}
+	_, password, _ := r.BasicAuth()
+	return password
 }

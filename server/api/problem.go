@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -148,4 +149,13 @@ func ProblemTypes() []string {
 		types = append(types, ProblemType+row.name)
 	}
 	return types
+}
+
+// BodyError returns the error for a request's body that could not be read to its end.
+func BodyError(err error) error {
+	var tooLong *http.MaxBytesError
+	if errors.As(err, &tooLong) {
+		return fmt.Errorf("%w: the body may have at most %d bytes here", ErrTooLong, tooLong.Limit)
+	}
+	return fmt.Errorf("%w: the body did not arrive completely: %w", ErrBadRequest, err)
 }
