@@ -149,10 +149,12 @@ func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
 }
 
 func TestRulesOfTheDocumentationAreGood(t *testing.T) {
-	page, err := os.ReadFile("../docs/access.md")
+	reference, err := os.ReadFile("../docs/reference/credentials.md")
+	must(t, err)
+	howTo, err := os.ReadFile("../docs/how-to/control-access.md")
 	must(t, err)
 	found := 0
-	for i, block := range strings.Split(string(page), "```") {
+	for i, block := range strings.Split(string(reference)+string(howTo), "```") {
 		rules, is := strings.CutPrefix(block, "yaml\n")
 		if i%2 == 0 || !is || !strings.Contains(rules, "rules:") {
 			continue
