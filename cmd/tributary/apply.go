@@ -8,8 +8,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	yaml3 "go.yaml.in/yaml/v3"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -52,11 +54,11 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	if o.file == "" {
 		return fmt.Errorf("apply: name a file with -f; see tributary apply --help")
 	}
-	data, err := readFile(o.file, cmd.InOrStdin())
+	data, err := document.ReadFile(o.file, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
-	documents, err := splitNamed(o.file, data, "delta or cluster", documentName)
+	documents, err := document.Split(o.file, data)
 	if err != nil {
 		return err
 	}
@@ -68,14 +70,14 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	for i, d := range documents {
 		result, err := o.put(ctx, client, d)
 		if err != nil {
-			err = fmt.Errorf("%s:%d: %s: %w", o.file, d.line, d.id, refused(err))
+			err = fmt.Errorf("%s:%d: %s: %w", o.file, d.Line, d.ID, refused(err))
 			if i > 0 && !o.dryRun {
 				err = fmt.Errorf("%w\nwhat stands before it in the file is kept", err)
 			}
 			return err
 		}
 		if len(documents) > 1 {
-			o.say(cmd.OutOrStdout(), d.id)
+			o.say(cmd.OutOrStdout(), d.ID)
 		}
 		if o.output == "text" {
 			if err := o.printResult(cmd, result); err != nil {
@@ -87,29 +89,13 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	return o.printAll(cmd, results)
 }
 
-// documentName is what a document is about: a cluster, or the delta of an ID.
-func documentName(document []byte) (string, error) {
-	var title clusterTitle
-	if yaml3.Unmarshal(document, &title) == nil && title.isCluster() {
-		return clusterID + title.Metadata.Name, nil
-	}
-	id, err := deltaName(document)
-	if err != nil && title.Kind != "" {
-		return "", fmt.Errorf("apiVersion %q, kind %q: only a Cluster of %s is put here, or a delta, which has neither", title.APIVersion, title.Kind, clusterAPIVersion)
-	}
-	return id, err
-}
-
-// clusterID begins the ID of a document that is a cluster.
-const clusterID = "Cluster/"
-
 // put sends a document to where it belongs.
-func (o *applyOptions) put(ctx context.Context, c *client.Client, d deltaText) (*fleet.Result, error) {
-	name, isCluster := strings.CutPrefix(d.id, clusterID)
+func (o *applyOptions) put(ctx context.Context, c *client.Client, d document.Document) (*fleet.Result, error) {
+	name, isCluster := strings.CutPrefix(d.ID, document.ClusterPrefix)
 	if !isCluster {
-		return c.PutDelta(ctx, o.options(), d.id, d.text)
+		return c.PutDelta(ctx, o.options(), d.ID, d.Text)
 	}
-	fields, err := clusterFields(d.text)
+	fields, err := document.Cluster(d.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +104,7 @@ func (o *applyOptions) put(ctx context.Context, c *client.Client, d deltaText) (
 	case err != nil && !errors.Is(err, fleet.ErrNotFound):
 		return nil, err
 	case err == nil && there.File == "" && there.Name == name:
-		patch, err := clusterPatch(fields, there.Labels)
+		patch, err := document.ClusterPatch(fields, there.Labels)
 		if err != nil {
 			return nil, err
 		}
@@ -142,8 +128,8 @@ func (o *applyOptions) printAll(cmd *cobra.Command, results []*fleet.Result) err
 	}
 	for _, r := range results {
 		for _, warning := range r.Warnings {
-			fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", visible(warning))
+			fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", textfmt.Visible(warning))
 		}
 	}
-	return printJSON(cmd.OutOrStdout(), results)
+	return output.JSON(cmd.OutOrStdout(), results)
 }

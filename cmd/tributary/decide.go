@@ -6,6 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
@@ -95,13 +98,13 @@ func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOp
 	release, err := client.Decide(cmd.Context(), verdict, name, o.reason, o.digest)
 	var beyond *fleet.GuardError
 	if errors.As(err, &beyond) {
-		return guarded(beyond, "the release would change something else by now, and nothing was decided", "--digest")
+		return preview.GuardError(beyond, "the release would change something else by now, and nothing was decided", "--digest")
 	}
 	if err != nil {
 		return refused(err)
 	}
 	if o.output == "json" {
-		return printJSON(cmd.OutOrStdout(), release)
+		return output.JSON(cmd.OutOrStdout(), release)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "release %s of %s: %s\n", release.ID, release.Revision, progressText(release))
 	return nil
@@ -122,5 +125,5 @@ func progressText(r *fleet.Release) string {
 	if r.Rollout.Reason != "" {
 		text += ": " + r.Rollout.Reason
 	}
-	return visible(text)
+	return textfmt.Visible(text)
 }

@@ -8,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/drain"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/result"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -66,8 +69,8 @@ func decommission(cmd *cobra.Command, o *decommissionOptions, name string) error
 		return refused(err)
 	}
 	tell := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "tributary: "+format+"\n", args...) }
-	w := drainage{ask: func(ctx context.Context) (api.Cluster, error) { return client.Cluster(ctx, name) }, tell: tell}
-	polled, err := w.wait(cmd.Context(), o.timeout)
+	w := drain.Wait{Look: func(ctx context.Context) (api.Cluster, error) { return client.Cluster(ctx, name) }, Report: tell, Timeout: o.timeout}
+	polled, err := w.Do(cmd.Context())
 	if err != nil {
 		return refused(err)
 	}
@@ -113,12 +116,12 @@ func (o *decommissionOptions) printEmptied(cmd *cobra.Command, r *fleet.Result) 
 		}
 	}
 	for _, set := range sets {
-		o.say(cmd.OutOrStdout(), fmt.Sprintf("%s: all %s", set, count(gone[set], "input")))
+		o.say(cmd.OutOrStdout(), fmt.Sprintf("%s: all %s", set, textfmt.Count(gone[set], "input")))
 	}
 	for _, warning := range r.Warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", visible(warning))
+		fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", textfmt.Visible(warning))
 	}
-	o.say(cmd.OutOrStdout(), outcome(r))
+	o.say(cmd.OutOrStdout(), result.Outcome(r))
 	return nil
 }
 

@@ -9,6 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
@@ -23,10 +27,10 @@ type diffOptions struct {
 
 // What diff ends with. What is worse comes first where several are so.
 const (
-	differs     = 1
-	wouldBeHeld = 2
-	hasFaults   = 3
-	notTold     = "4"
+	differs      = 1
+	wouldBeHeld  = 2
+	hasFaults    = 3
+	couldNotTell = 4
 )
 
 func newDiff() *cobra.Command {
@@ -53,7 +57,7 @@ The server is the one of --server or TRIBUTARY_SERVER. A token is read from
 
 Exit status is 0 if nothing would change, 1 if something would, 2 if the guard would
 hold it, 3 if it has faults, and 4 if it could not be told.`,
-		Annotations: map[string]string{failsWith: notTold},
+		Annotations: exitcode.OnFailure(couldNotTell),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil
@@ -71,8 +75,8 @@ hold it, 3 if it has faults, and 4 if it could not be told.`,
 }
 
 var previewPrinters = map[string]func(io.Writer, *fleet.Preview) error{
-	"text": printPreview, "markdown": printMarkdown,
-	"json": func(w io.Writer, p *fleet.Preview) error { return printJSON(w, p) },
+	"text": preview.Print, "markdown": preview.PrintMarkdown,
+	"json": func(w io.Writer, p *fleet.Preview) error { return output.JSON(w, p) },
 }
 
 func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
@@ -94,7 +98,7 @@ func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
 		return err
 	}
 	if status := verdictOf(p); status != 0 {
-		return codeError(status)
+		return exitcode.Code(status)
 	}
 	return nil
 }
@@ -157,7 +161,7 @@ func (o *diffOptions) compare(ctx context.Context, stdin io.Reader, from, to str
 	var deltas []*fleet.Delta
 	if o.deltas != "" {
 		var err error
-		if deltas, err = readDeltas(o.deltas, stdin, render.Renderer{}); err != nil {
+		if deltas, err = document.ReadDeltas(o.deltas, stdin, render.Renderer{}.ReadDelta); err != nil {
 			return nil, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -62,7 +63,7 @@ func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *c
 // print prints v where people do not want a table.
 func (o *getOptions) print(w io.Writer, v any) error {
 	if o.output == "json" {
-		return printJSON(w, v)
+		return output.JSON(w, v)
 	}
 	text, err := yaml.Marshal(v)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -67,20 +69,20 @@ func getCluster(ctx context.Context, c *client.Client, w io.Writer, name string,
 
 // printCluster prints what of a cluster has no room in a table.
 func printCluster(w io.Writer, c api.Cluster, now time.Time) error {
-	fmt.Fprintf(w, "\nrelease: %s of %s\n", c.Release.ID, visible(c.Release.Revision))
+	fmt.Fprintf(w, "\nrelease: %s of %s\n", c.Release.ID, textfmt.Visible(c.Release.Revision))
 	for _, line := range [][2]string{{"why", c.Why}, {"pin", c.Pin}} {
 		if line[1] != "" {
-			fmt.Fprintf(w, "%s: %s\n", line[0], visible(line[1]))
+			fmt.Fprintf(w, "%s: %s\n", line[0], textfmt.Visible(line[1]))
 		}
 	}
 	if len(c.Polls) == 0 {
 		return nil
 	}
-	t := newTable(w, "SET", "LAST POLL", "EVERY", "RELEASE", "GENERATION", "OPERATOR")
+	t := table.New(w, "SET", "LAST POLL", "EVERY", "RELEASE", "GENERATION", "OPERATOR")
 	for _, p := range c.Polls {
-		t.row(p.Set, age(&p.At, now), p.Every, p.Release, fmt.Sprint(p.Generation), p.Agent)
+		t.Row(p.Set, textfmt.Age(&p.At, now), p.Every, p.Release, fmt.Sprint(p.Generation), p.Agent)
 	}
-	return t.end()
+	return t.Flush()
 }
 
 func getClusters(ctx context.Context, c *client.Client, w io.Writer, selector string, o *getOptions) error {
@@ -95,16 +97,16 @@ func getClusters(ctx context.Context, c *client.Client, w io.Writer, selector st
 }
 
 func clusterTable(w io.Writer, clusters []api.Cluster, now time.Time) error {
-	t := newTable(w, "NAME", "DNS", "LABELS", "OVERLAY", "INPUTS", "ORPHANS", "STATE", "RELEASE", "LAST POLL")
+	t := table.New(w, "NAME", "DNS", "LABELS", "OVERLAY", "INPUTS", "ORPHANS", "STATE", "RELEASE", "LAST POLL")
 	for _, c := range clusters {
 		inputs := 0
 		for _, count := range c.Inputs {
 			inputs += count
 		}
-		t.row(c.Name, c.DNS, labelText(c.Labels), c.Placement.Overlay, fmt.Sprint(inputs), fmt.Sprint(len(c.Orphans)),
+		t.Row(c.Name, c.DNS, labelText(c.Labels), c.Placement.Overlay, fmt.Sprint(inputs), fmt.Sprint(len(c.Orphans)),
 			string(c.State), c.Release.ID, pollText(c, now))
 	}
-	return t.end()
+	return t.Flush()
 }
 
 // pollText is how long ago the cluster last polled any of its sets, and whether it
@@ -120,9 +122,9 @@ func pollText(c api.Cluster, now time.Time) string {
 	case last == nil:
 		return string(api.ContactNever)
 	case c.Contact == api.ContactLate:
-		return age(last, now) + " (late)"
+		return textfmt.Age(last, now) + " (late)"
 	}
-	return age(last, now)
+	return textfmt.Age(last, now)
 }
 
 func labelText(labels map[string]string) string {

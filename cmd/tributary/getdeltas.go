@@ -10,6 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -70,11 +75,11 @@ func getDeltas(ctx context.Context, c *client.Client, w io.Writer, id string, o 
 		for i, a := range answers {
 			deltas[i] = a.Delta
 		}
-		return printDeltas(w, deltas)
+		return document.PrintDeltas(w, deltas)
 	case o.output == "json" && id != "":
-		return printJSON(w, answers[0])
+		return output.JSON(w, answers[0])
 	case o.output == "json":
-		return printJSON(w, api.List[api.Delta]{Items: answers})
+		return output.JSON(w, api.List[api.Delta]{Items: answers})
 	}
 	return deltaTable(w, answers)
 }
@@ -103,50 +108,32 @@ func deltasInOrder(ctx context.Context, c *client.Client, id string) ([]api.Delt
 }
 
 func deltaTable(w io.Writer, deltas []api.Delta) error {
-	t := newTable(w, "DELTA", "FOR", "PRIORITY", "CLUSTERS", "PARTS", "ORPHANS", "EXPIRES")
+	t := table.New(w, "DELTA", "FOR", "PRIORITY", "CLUSTERS", "PARTS", "ORPHANS", "EXPIRES")
 	for _, d := range deltas {
 		priority, expires := fmt.Sprint(d.Priority), ""
 		if d.Cluster != "" {
 			priority = "last"
 		}
 		if d.ExpiresAt != nil {
-			expires = clock(*d.ExpiresAt)
+			expires = textfmt.Time(*d.ExpiresAt)
 		}
 		if d.Status.Overdue != "" {
 			expires += " (overdue)"
 		}
-		t.row(d.ID(), scope(d.Delta), priority, fmt.Sprint(d.Status.Clusters), parts(d.Delta), fmt.Sprint(len(d.Status.Orphans)), expires)
+		t.Row(d.ID(), selector.Describe(d.Selector, d.Clusters), priority, fmt.Sprint(d.Status.Clusters), parts(d.Delta), fmt.Sprint(len(d.Status.Orphans)), expires)
 	}
-	if err := t.end(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	for _, d := range deltas {
 		for _, o := range d.Status.Orphans {
-			fmt.Fprintf(w, "orphan: cluster %s goes without %s of %s: %s\n", o.Cluster, visible(o.Field), d.ID(), visible(o.Reason))
+			fmt.Fprintf(w, "orphan: cluster %s goes without %s of %s: %s\n", o.Cluster, textfmt.Visible(o.Field), d.ID(), textfmt.Visible(o.Reason))
 		}
 		if d.Status.Overdue != "" {
-			fmt.Fprintf(w, "overdue: %s is still in force: %s\n", d.ID(), visible(d.Status.Overdue))
+			fmt.Fprintf(w, "overdue: %s is still in force: %s\n", d.ID(), textfmt.Visible(d.Status.Overdue))
 		}
 	}
 	return nil
-}
-
-// scope says which clusters a delta is for.
-func scope(d *fleet.Delta) string {
-	switch {
-	case d.Cluster != "":
-		return d.Cluster
-	case d.Selector == nil:
-		return some(d.Clusters, 3)
-	}
-	selector, err := d.Selector.Compile()
-	if err != nil {
-		return "?" // A later server may know operators that are not known here.
-	}
-	if selector.Empty() {
-		return "all"
-	}
-	return selector.String()
 }
 
 // parts counts what a delta consists of.

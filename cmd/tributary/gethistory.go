@@ -11,6 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/change"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textdiff"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -80,11 +84,11 @@ func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOp
 	if o.output != "" {
 		return o.print(w, api.List[fleet.Change]{Items: changes})
 	}
-	t := newTable(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
-	for _, change := range changes {
-		t.row(fmt.Sprint(change.Generation), clock(change.At), change.Actor, string(change.Kind), what(change, 3), change.Reason)
+	t := table.New(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
+	for _, c := range changes {
+		t.Row(fmt.Sprint(c.Generation), textfmt.Time(c.At), c.Actor, string(c.Kind), change.Summary(c, 3), c.Reason)
 	}
-	return t.end()
+	return t.Flush()
 }
 
 // moment reads a time, or how long before now it was; zero for "".
@@ -107,35 +111,35 @@ func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, 
 	if err != nil || generation < 1 {
 		return fmt.Errorf("generation %q: must be a number from 1", text)
 	}
-	change, err := c.Change(ctx, generation)
+	entry, err := c.Change(ctx, generation)
 	if err != nil {
 		return err
 	}
 	if o.output != "" {
-		return o.print(w, change)
+		return o.print(w, entry)
 	}
-	return printChange(w, change)
+	return printChange(w, entry)
 }
 
 // printChange prints a change as version control prints a commit.
 func printChange(w io.Writer, c fleet.Change) error {
 	fmt.Fprintf(w, "generation %d\n", c.Generation)
 	for _, line := range [][2]string{
-		{"time", clock(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
-		{"what", what(c, 1+len(c.Pins)+len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", some(c.Clusters, 10)},
+		{"time", textfmt.Time(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
+		{"what", change.Summary(c, 1+len(c.Pins)+len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", textfmt.List(c.Clusters, 10)},
 	} {
 		if line[1] != "" {
-			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", visible(line[1]))
+			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", textfmt.Visible(line[1]))
 		}
 	}
-	parts, err := partsOf(c)
+	parts, err := change.Parts(c)
 	if err != nil {
 		return err
 	}
-	d := newDiffPrinter(w)
+	d := textdiff.New(w)
 	for _, p := range parts {
 		fmt.Fprintln(w)
-		d.print(p.title, p.before, p.after)
+		d.Print(p.Title, p.Before, p.After)
 	}
 	return nil
 }

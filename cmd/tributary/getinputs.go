@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -42,7 +44,7 @@ func getSet(ctx context.Context, c *client.Client, w io.Writer, cluster, set str
 		return err
 	}
 	if o.output != "" {
-		return printDocument(w, answer, o.output)
+		return output.Document(w, answer, o.output)
 	}
 	return inputTable(w, map[string]json.RawMessage{set: answer})
 }
@@ -68,7 +70,7 @@ func getInputs(ctx context.Context, c *client.Client, w io.Writer, cluster strin
 const longestSummary = 100
 
 func inputTable(w io.Writer, sets map[string]json.RawMessage) error {
-	t := newTable(w, "SET", "ID", "FIELDS")
+	t := table.New(w, "SET", "ID", "FIELDS")
 	for _, set := range slices.Sorted(maps.Keys(sets)) {
 		var answer struct{ Inputs []map[string]json.RawMessage }
 		if err := json.Unmarshal(sets[set], &answer); err != nil {
@@ -79,10 +81,10 @@ func inputTable(w io.Writer, sets map[string]json.RawMessage) error {
 			if err := json.Unmarshal(input["id"], &id); err != nil {
 				return err
 			}
-			t.row(set, id, summary(input))
+			t.Row(set, id, summary(input))
 		}
 	}
-	return t.end()
+	return t.Flush()
 }
 
 // summary is what an input says of its own, cut where it is long.

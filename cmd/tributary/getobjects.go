@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -88,9 +90,9 @@ func getObjects(ctx context.Context, c *client.Client, w io.Writer, cluster stri
 		for i, text := range texts {
 			objects[i].JSON = text
 		}
-		return printObjects(w, objects, o.output)
+		return output.Objects(w, objects, o.output)
 	}
-	t := newTable(w, "KIND", "NAMESPACE", "NAME", "APIVERSION")
+	t := table.New(w, "KIND", "NAMESPACE", "NAME", "APIVERSION")
 	for _, text := range texts {
 		var object struct {
 			APIVersion, Kind string
@@ -99,7 +101,7 @@ func getObjects(ctx context.Context, c *client.Client, w io.Writer, cluster stri
 		if err := json.Unmarshal(text, &object); err != nil {
 			return err
 		}
-		t.row(object.Kind, object.Metadata.Namespace, object.Metadata.Name, object.APIVersion)
+		t.Row(object.Kind, object.Metadata.Namespace, object.Metadata.Name, object.APIVersion)
 	}
-	return t.end()
+	return t.Flush()
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -32,15 +34,15 @@ Exit status is 0, or 1 if there is no answer.`,
 				if o.output != "" {
 					return o.print(w, api.List[api.Pin]{Items: pins})
 				}
-				t := newTable(w, "NAME", "FOR", "CLUSTERS", "RELEASE", "EXPIRES", "REASON", "REVISION")
+				t := table.New(w, "NAME", "FOR", "CLUSTERS", "RELEASE", "EXPIRES", "REASON", "REVISION")
 				for _, p := range pins {
 					expires := "never"
 					if p.ExpiresAt != nil {
-						expires = clock(*p.ExpiresAt)
+						expires = textfmt.Time(*p.ExpiresAt)
 					}
-					t.row(p.Name, pinScope(p.Pin), fmt.Sprint(p.Status.Clusters), p.Release, expires, p.Reason, p.Revision)
+					t.Row(p.Name, pinScope(p.Pin), fmt.Sprint(p.Status.Clusters), p.Release, expires, p.Reason, p.Revision)
 				}
-				return t.end()
+				return t.Flush()
 			})
 		},
 	}

@@ -8,6 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -75,21 +78,21 @@ func getReleases(ctx context.Context, c *client.Client, w io.Writer, q fleet.Rel
 		}
 	}
 	if releases.Source.Error != "" {
-		fmt.Fprintf(w, "source %s: %s\n", visible(releases.Source.Name), visible(releases.Source.Error))
+		fmt.Fprintf(w, "source %s: %s\n", textfmt.Visible(releases.Source.Name), textfmt.Visible(releases.Source.Error))
 	}
 	return nil
 }
 
 func releaseTable(w io.Writer, releases []fleet.Release) error {
-	t := newTable(w, "ID", "STATE", "AT", "CLUSTERS", "REMOVED", "CHANGED", "ADDED", "PROBLEMS", "REVISION")
+	t := table.New(w, "ID", "STATE", "AT", "CLUSTERS", "REMOVED", "CHANGED", "ADDED", "PROBLEMS", "REVISION")
 	for _, r := range releases {
 		removed, changed, added := "", "", ""
 		if i := r.Impact; i != nil { // What moves is deleted in one place, and made in another.
 			removed, changed, added = fmt.Sprint(i.Removed+i.Moved), fmt.Sprint(i.Changed), fmt.Sprint(i.Added+i.Moved)
 		}
-		t.row(r.ID, string(r.State), clock(r.At), fmt.Sprint(r.Clusters), removed, changed, added, fmt.Sprint(len(r.Problems)), r.Revision)
+		t.Row(r.ID, string(r.State), textfmt.Time(r.At), fmt.Sprint(r.Clusters), removed, changed, added, fmt.Sprint(len(r.Problems)), r.Revision)
 	}
-	return t.end()
+	return t.Flush()
 }
 
 // printOpen prints what of a release somebody may have to do something about; of one
@@ -104,19 +107,19 @@ func printOpen(w io.Writer, r *fleet.Release) error {
 
 // printRelease prints a release; where it is asked for with all of its impact.
 func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
-	fmt.Fprintf(w, "\nrelease %s of %s: %s\n", r.ID, visible(r.Revision), progressText(r))
+	fmt.Fprintf(w, "\nrelease %s of %s: %s\n", r.ID, textfmt.Visible(r.Revision), progressText(r))
 	if r.Rollout != nil {
-		if err := waveTable(w, r.Rollout.Waves); err != nil {
+		if err := preview.PrintWaves(w, r.Rollout.Waves); err != nil {
 			return err
 		}
 	}
-	printReasons(w, r.Violations, r.Failing)
-	for _, p := range unsaid(r.Problems, r.Failing) {
-		fmt.Fprintf(w, "%s: %s\n", r.State, visible(p.String()))
+	preview.PrintReasons(w, r.Violations, r.Failing)
+	for _, p := range preview.OtherProblems(r.Problems, r.Failing) {
+		fmt.Fprintf(w, "%s: %s\n", r.State, textfmt.Visible(p.String()))
 	}
 	if impact && r.Impact != nil {
-		fmt.Fprintln(w, scale(r.Impact))
-		printImpact(w, r.Impact)
+		fmt.Fprintln(w, preview.Scale(r.Impact))
+		preview.PrintImpact(w, r.Impact)
 	}
 	if r.State == fleet.Held {
 		fmt.Fprintf(w, "if that is meant: tributary release approve %s%s\n", r.ID, digestFlag(r.Impact))
@@ -130,21 +133,6 @@ func digestFlag(i *fleet.Impact) string {
 		return ""
 	}
 	return " --digest " + i.Digest
-}
-
-func waveTable(w io.Writer, waves []fleet.WaveStatus) error {
-	t := newTable(w, "WAVE", "REACHED", "CLUSTERS", "POLLED", "SOAK", "GATE")
-	for _, wave := range waves {
-		reached, gate := "no", ""
-		if wave.Reached {
-			reached = "yes"
-		}
-		if wave.Manual {
-			gate = "manual"
-		}
-		t.row(wave.Name, reached, fmt.Sprint(wave.Clusters), fmt.Sprint(wave.Polled), wave.Soak, gate)
-	}
-	return t.end()
 }
 
 func getRelease(ctx context.Context, c *client.Client, w io.Writer, name string, o *getOptions) error {
@@ -162,9 +150,9 @@ func getRelease(ctx context.Context, c *client.Client, w io.Writer, name string,
 		return err
 	}
 	for _, d := range r.Decisions {
-		fmt.Fprintf(w, "%s: %s by %s", clock(d.At), d.Verdict, visible(d.Actor))
+		fmt.Fprintf(w, "%s: %s by %s", textfmt.Time(d.At), d.Verdict, textfmt.Visible(d.Actor))
 		if d.Reason != "" {
-			fmt.Fprintf(w, ": %s", visible(d.Reason))
+			fmt.Fprintf(w, ": %s", textfmt.Visible(d.Reason))
 		}
 		fmt.Fprintf(w, " (generation %d)\n", d.Generation)
 	}

@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -45,18 +47,18 @@ Exit status is 0, or 1 if there is no answer.`,
 }
 
 func tokenTable(w io.Writer, tokens []api.Token, now time.Time) error {
-	t := newTable(w, "NAME", "ID", "ROLE", "FOR", "USES", "LAST USE", "CREATED BY", "VALID UNTIL")
+	t := table.New(w, "NAME", "ID", "ROLE", "FOR", "USES", "LAST USE", "CREATED BY", "VALID UNTIL")
 	for _, k := range tokens {
-		t.row(k.Name, k.ID, string(k.Role), tokenScope(k), tokenUses(k), age(k.LastUsedAt, now), k.CreatedBy, tokenEnd(k, now))
+		t.Row(k.Name, k.ID, string(k.Role), tokenScope(k), tokenUses(k), textfmt.Age(k.LastUsedAt, now), k.CreatedBy, tokenEnd(k, now))
 	}
-	return t.end()
+	return t.Flush()
 }
 
 // tokenScope is what limits a token, "" for nothing.
 func tokenScope(k api.Token) string {
 	switch {
 	case k.Selector != nil:
-		return scope(&fleet.Delta{Selector: k.Selector})
+		return selector.Describe(k.Selector, nil)
 	case k.Cluster != "":
 		return k.Cluster
 	}
@@ -76,11 +78,11 @@ func tokenUses(k api.Token) string {
 func tokenEnd(k api.Token, now time.Time) string {
 	switch {
 	case k.RevokedAt != nil:
-		return "revoked " + clock(*k.RevokedAt)
+		return "revoked " + textfmt.Time(*k.RevokedAt)
 	case k.ExpiresAt == nil:
 		return ""
 	case !now.Before(*k.ExpiresAt):
-		return "expired " + clock(*k.ExpiresAt)
+		return "expired " + textfmt.Time(*k.ExpiresAt)
 	}
-	return clock(*k.ExpiresAt)
+	return textfmt.Time(*k.ExpiresAt)
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
 )
 
 // version is set by the build.
@@ -32,10 +34,10 @@ func run() int {
 		return 0
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(os.Stderr, "tributary: interrupted")
-	case !errors.Is(err, errTold):
+	case !errors.Is(err, exitcode.ErrReported):
 		fmt.Fprintln(os.Stderr, "tributary:", err)
 	}
-	return exitCode(cmd, err)
+	return exitcode.Of(cmd, err)
 }
 
 // end sees to it that the first signal ends the process even where kustomize is
@@ -49,10 +51,6 @@ func end(stop context.CancelFunc) {
 
 // patienceWithLibraries is longer than the server takes to let requests end.
 const patienceWithLibraries = 25 * time.Second
-
-// errTold ends a command with exit status 1 where all there is to say has been
-// printed.
-var errTold = errors.New("told")
 
 // named wants one argument for each name, and says which one is missing.
 func named(names ...string) cobra.PositionalArgs {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/setting"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -17,7 +18,7 @@ import (
 type patchOptions struct {
 	writeFlags
 	object    objectFlags
-	settings  settings
+	settings  setting.List
 	patch     string
 	patchFile string
 	kind      string
@@ -33,7 +34,7 @@ func newPatch() *cobra.Command {
 delta. With --delta it is changed for the clusters of --selector or --clusters, as a
 further edit in that named delta. Prints the inputs that change, as a diff.
 
-` + setHelp + `
+` + setting.Help + `
 
 --patch takes a merge patch (RFC 7386), or with --type a JSON patch (RFC 6902) or a
 strategic merge patch, as YAML or JSON. A named delta takes merge patches here; for
@@ -55,9 +56,9 @@ Exit status is 0, or 1 if nothing was changed.`,
 	f := cmd.Flags()
 	o.object.bind(f)
 	o.group.bind(f)
-	f.Var(settingFlag{"set", &o.settings}, "set", "a change such as spec.values.replicaCount=3 (may be repeated)")
-	f.Var(settingFlag{"set-string", &o.settings}, "set-string", "the same, with values that are always text (may be repeated)")
-	f.Var(settingFlag{"set-json", &o.settings}, "set-json", "the same, with values in JSON (may be repeated)")
+	f.Var(o.settings.Flag("set"), "set", "a change such as spec.values.replicaCount=3 (may be repeated)")
+	f.Var(o.settings.Flag("set-string"), "set-string", "the same, with values that are always text (may be repeated)")
+	f.Var(o.settings.Flag("set-json"), "set-json", "the same, with values in JSON (may be repeated)")
 	f.StringVar(&o.patch, "patch", "", "the patch, as YAML or JSON")
 	f.StringVar(&o.patchFile, "patch-file", "", "file with the patch, - for standard input")
 	f.StringVar(&o.kind, "type", "merge", "what the patch is: merge, json or strategic")
@@ -100,13 +101,13 @@ func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
 	return o.printResult(cmd, result)
 }
 
-// change is what is asked of an object: a patch as it is, or assignments.
-type change struct {
+// objectChange is what is asked of an object: a patch as it is, or assignments.
+type objectChange struct {
 	patch       *fleet.ObjectPatch
-	assignments []assignment
+	assignments setting.Assignments
 }
 
-func (o *patchOptions) change(stdin io.Reader) (c change, err error) {
+func (o *patchOptions) change(stdin io.Reader) (c objectChange, err error) {
 	kind, known := patchTypes[o.kind]
 	said := 0
 	for _, is := range []bool{len(o.settings) > 0, o.patch != "", o.patchFile != ""} {
@@ -124,16 +125,16 @@ func (o *patchOptions) change(stdin io.Reader) (c change, err error) {
 	case len(o.settings) > 0 && kind != fleet.MergePatch:
 		return c, errors.New("--set makes a merge patch; leave out --type, or write the patch with --patch")
 	case len(o.settings) > 0:
-		c.assignments, err = o.settings.assignments()
+		c.assignments, err = o.settings.Assignments()
 		return c, err
 	}
 	text := []byte(o.patch)
 	if o.patchFile != "" {
-		if text, err = readFile(o.patchFile, stdin); err != nil {
+		if text, err = document.ReadFile(o.patchFile, stdin); err != nil {
 			return c, err
 		}
 	}
-	body, err := asJSON(text)
+	body, err := document.ToJSON(text)
 	if err != nil {
 		return c, fmt.Errorf("the patch: %w", err)
 	}
@@ -143,33 +144,21 @@ func (o *patchOptions) change(stdin io.Reader) (c change, err error) {
 
 // of is the patch that a change makes of an object, which may be nil where no list
 // has to be read.
-func (c change) of(object json.RawMessage) (fleet.ObjectPatch, error) {
+func (c objectChange) of(object json.RawMessage) (fleet.ObjectPatch, error) {
 	if c.patch != nil {
 		return *c.patch, nil
 	}
-	var there map[string]any
-	if object != nil {
-		d := json.NewDecoder(bytes.NewReader(object))
-		d.UseNumber() // What is not changed goes back as it was.
-		if err := d.Decode(&there); err != nil {
-			return fleet.ObjectPatch{}, err
-		}
-	}
-	patch, err := mergePatch(c.assignments, there)
-	if err != nil {
-		return fleet.ObjectPatch{}, err
-	}
-	body, err := json.Marshal(patch)
+	body, err := c.assignments.MergePatch(object)
 	return fleet.ObjectPatch{Type: fleet.MergePatch, Body: body}, err
 }
 
 // patchObject changes an object of one cluster. Where a list of it has to be known
 // first, the write says which state it means.
-func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluster string, name fleet.ObjectName, change change) (*fleet.Result, error) {
+func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluster string, name fleet.ObjectName, change objectChange) (*fleet.Result, error) {
 	return untilFresh(func() (*fleet.Result, error) {
 		options := o.options()
 		var object json.RawMessage
-		if indexed(change.assignments) {
+		if change.assignments.Indexed() {
 			var err error
 			if object, options.IfMatch, err = c.Object(ctx, cluster, name); err != nil {
 				return nil, err

@@ -9,9 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -49,11 +48,11 @@ func (g *groupFlags) unused() error {
 
 // patchGroup adds an edit to a named delta, which is made where there is none. What
 // others write to it meanwhile stays.
-func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fleet.ObjectName, change change) (*fleet.Result, error) {
+func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fleet.ObjectName, change objectChange) (*fleet.Result, error) {
 	switch {
 	case change.patch != nil && change.patch.Type != fleet.MergePatch:
 		return nil, errors.New("a named delta takes merge patches here; write it as a document with patches, and apply it")
-	case indexed(change.assignments):
+	case change.assignments.Indexed():
 		return nil, errors.New("an entry of a list is changed in the list that a cluster has, and this is for many: set the list as a whole, as {a,b} or with --set-json")
 	}
 	patch, err := change.of(nil)
@@ -85,11 +84,11 @@ func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fl
 		if err := o.group.apply(d, time.Now()); err != nil {
 			return nil, err
 		}
-		document, err := json.Marshal(d)
+		body, err := json.Marshal(d)
 		if err != nil {
 			return nil, err
 		}
-		return c.PutDelta(ctx, options, id, document)
+		return c.PutDelta(ctx, options, id, body)
 	})
 }
 
@@ -127,14 +126,14 @@ func (g *groupFlags) applyScope(d *fleet.Delta) error {
 	case g.flags.Changed("selector") && g.flags.Changed("clusters"):
 		return errors.New("say --selector or --clusters, not both")
 	case g.flags.Changed("selector"):
-		selector, err := readSelector(g.selector)
-		if errors.Is(err, errNoLabels) {
+		parsed, err := selector.Parse(g.selector)
+		if errors.Is(err, selector.ErrEmpty) {
 			err = fmt.Errorf("%w; a delta for all clusters is a document with selector: {}, for apply", err)
 		}
 		if err != nil {
 			return err
 		}
-		asked.Selector = selector
+		asked.Selector = parsed
 	case g.flags.Changed("clusters"):
 		asked.Clusters = slices.Compact(slices.Sorted(slices.Values(g.clusters)))
 	case isNew:
@@ -149,55 +148,16 @@ func (g *groupFlags) applyScope(d *fleet.Delta) error {
 	there := *d
 	there.Clusters = slices.Compact(slices.Sorted(slices.Values(d.Clusters)))
 	if scopeText(&there) != scopeText(&asked) {
-		return fmt.Errorf("delta %q is for %s already: leave out --selector and --clusters, or take another name", d.Name, scope(d))
+		return fmt.Errorf("delta %q is for %s already: leave out --selector and --clusters, or take another name", d.Name, selector.Describe(d.Selector, d.Clusters))
 	}
 	return nil
 }
 
-// scopeText is the whole of what scope cuts short. No selector looks like a list.
+// scopeText identifies the clusters of a delta without shortening their names. A
+// selector never looks like a list of names.
 func scopeText(d *fleet.Delta) string {
 	if d.Selector != nil {
-		return scope(d)
+		return selector.Describe(d.Selector, nil)
 	}
 	return fmt.Sprint(d.Clusters)
-}
-
-var errNoLabels = errors.New("--selector: is empty; name labels")
-
-// readSelector reads labels as kubectl takes them. That nothing is said must not
-// mean everything: a variable may have been empty.
-func readSelector(text string) (*fleet.Selector, error) {
-	requirements, err := labels.ParseToRequirements(text)
-	if err != nil {
-		return nil, fmt.Errorf("--selector %q: %w", text, err)
-	}
-	if len(requirements) == 0 {
-		return nil, errNoLabels
-	}
-	s := &fleet.Selector{}
-	for _, r := range requirements {
-		key, values := r.Key(), slices.Sorted(slices.Values(r.ValuesUnsorted()))
-		if _, taken := s.MatchLabels[key]; len(values) == 1 && !taken && equals[r.Operator()] {
-			if s.MatchLabels == nil {
-				s.MatchLabels = map[string]string{}
-			}
-			s.MatchLabels[key] = values[0]
-			continue
-		}
-		operator, ok := operators[r.Operator()]
-		if !ok {
-			return nil, fmt.Errorf("--selector %q: %s cannot be used here; use =, !=, in, notin or whether there is such a label", text, r.Operator())
-		}
-		s.MatchExpressions = append(s.MatchExpressions, fleet.SelectorRequirement{Key: key, Operator: operator, Values: values})
-	}
-	return s, nil
-}
-
-var equals = map[selection.Operator]bool{selection.Equals: true, selection.DoubleEquals: true, selection.In: true}
-
-// operators are those of kubectl in the words of a selector.
-var operators = map[selection.Operator]string{
-	selection.Equals: "In", selection.DoubleEquals: "In", selection.In: "In",
-	selection.NotEquals: "NotIn", selection.NotIn: "NotIn",
-	selection.Exists: "Exists", selection.DoesNotExist: "DoesNotExist",
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -96,7 +97,7 @@ func (o *pinOptions) pin(release string, now time.Time) (p fleet.Pin, err error)
 		p.Selector = &fleet.Selector{}
 	case o.selector != "":
 		derived = o.selector
-		p.Selector, err = readSelector(o.selector)
+		p.Selector, err = selector.Parse(o.selector)
 	default:
 		p.Clusters = slices.Compact(slices.Sorted(slices.Values(o.clusters)))
 		derived = strings.Join(p.Clusters, "-")
@@ -161,7 +162,7 @@ func others(ctx context.Context, c *client.Client, p fleet.Pin, options *client.
 
 // pinScope is whom a pin is for, in the words of a delta's.
 func pinScope(p *fleet.Pin) string {
-	return scope(&fleet.Delta{Selector: p.Selector, Clusters: p.Clusters})
+	return selector.Describe(p.Selector, p.Clusters)
 }
 
 func newUnpin() *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources"
 )
@@ -161,7 +162,7 @@ func printPushed(w, stderr io.Writer, dir string, p sources.Pushed, o pushOption
 		fmt.Fprintln(stderr, "tributary: warning:", dirty(p, o))
 	}
 	if o.output == "json" {
-		return printJSON(w, p)
+		return output.JSON(w, p)
 	}
 	_, err := fmt.Fprintln(w, p.Reference)
 	return err

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/kubesecret"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/retry"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -98,7 +100,7 @@ func (o *registerOptions) ask(ctx context.Context, c *client.Client, key string,
 	if o.key != "" {
 		key = o.key
 	}
-	err = persist(ctx, client.Retryable, tell, func() (err error) {
+	err = retry.Do(ctx, client.Retryable, tell, func() (err error) {
 		answer, err = c.Register(ctx, o.request, key)
 		return err
 	})
@@ -111,13 +113,13 @@ func (o *registerOptions) ask(ctx context.Context, c *client.Client, key string,
 // intoSecret registers the cluster where the Secret holds no token yet, or rotates
 // the one that it holds.
 func (o *registerOptions) intoSecret(ctx context.Context, tell func(string, ...any)) error {
-	secret, err := openSecret(o.secret, o.kubeconfig, o.request.Name)
+	secret, err := kubesecret.Open(o.secret, kubesecret.Options{Cluster: o.request.Name, Kubeconfig: o.kubeconfig, Version: version})
 	if err != nil {
 		return err
 	}
 	var held string
-	if err := persist(ctx, passingKube, tell, func() (err error) {
-		held, err = secret.token(ctx)
+	if err := retry.Do(ctx, kubesecret.Retryable, tell, func() (err error) {
+		held, err = secret.Token(ctx)
 		return err
 	}); err != nil {
 		return err
@@ -134,7 +136,7 @@ func (o *registerOptions) intoSecret(ctx context.Context, tell func(string, ...a
 		tell("secret %s holds a token of cluster %q already; --rotate replaces it", o.secret, o.request.Name)
 		return nil
 	}
-	if err := persist(ctx, passingKube, tell, func() error { return secret.probe(ctx) }); err != nil {
+	if err := retry.Do(ctx, kubesecret.Retryable, tell, func() error { return secret.Probe(ctx) }); err != nil {
 		return fmt.Errorf("nothing is registered, because the token could not be kept: %w", err)
 	}
 	answer, err := o.ask(ctx, client, key, tell)
@@ -150,10 +152,10 @@ func (o *registerOptions) intoSecret(ctx context.Context, tell func(string, ...a
 
 // keep writes the token, for which neither the end of the time nor a signal is too
 // soon: it is told once.
-func (o *registerOptions) keep(ctx context.Context, secret *clusterSecret, answer fleet.Enrolled, tell func(string, ...any)) error {
+func (o *registerOptions) keep(ctx context.Context, secret *kubesecret.Secret, answer fleet.Enrolled, tell func(string, ...any)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestKeep)
 	defer cancel()
-	err := persist(ctx, passingKube, tell, func() error { return secret.write(ctx, answer.Token) })
+	err := retry.Do(ctx, kubesecret.Retryable, tell, func() error { return secret.Write(ctx, answer.Token) })
 	if err == nil {
 		return nil
 	}

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
 )
@@ -68,7 +68,7 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 	var deltas []*fleet.Delta
 	if o.deltas != "" {
 		var err error
-		if deltas, err = readDeltas(o.deltas, cmd.InOrStdin(), render.Renderer{}); err != nil {
+		if deltas, err = document.ReadDeltas(o.deltas, cmd.InOrStdin(), render.Renderer{}.ReadDelta); err != nil {
 			return err
 		}
 	}
@@ -102,7 +102,7 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 		fmt.Fprintf(stderr, "tributary: warning: %s: %s: is left out: %s\n", orphan.Delta, orphan.Field, orphan.Reason)
 	}
 	if o.objects {
-		return printObjects(w, rendering.Objects(), o.output)
+		return output.Objects(w, rendering.Objects(), o.output)
 	}
 	return printInputs(w, rendering, o)
 }
@@ -144,58 +144,15 @@ func printInputs(w io.Writer, r *fleet.Rendering, o renderOptions) error {
 		if !ok {
 			return fmt.Errorf("input set %q: %w in fleet.yaml", o.set, fleet.ErrNotFound)
 		}
-		return printDocument(w, set.JSON(), o.output)
+		return output.Document(w, set.JSON(), o.output)
 	}
 	all := map[string]json.RawMessage{}
 	for name, set := range r.Inputs {
 		all[name] = set.JSON()
 	}
 	var b bytes.Buffer
-	if err := printJSON(&b, all); err != nil {
+	if err := output.JSON(&b, all); err != nil {
 		return err
 	}
-	return printDocument(w, b.Bytes(), o.output)
-}
-
-// printObjects prints what kubectl can read: YAML documents, or a List.
-func printObjects(w io.Writer, objects []fleet.Object, output string) error {
-	items := make([]string, len(objects))
-	for i, o := range objects {
-		items[i] = string(o.JSON)
-		if output == "json" {
-			continue
-		}
-		if i > 0 {
-			if _, err := fmt.Fprintln(w, "---"); err != nil {
-				return err
-			}
-		}
-		if err := printDocument(w, o.JSON, output); err != nil {
-			return err
-		}
-	}
-	if output != "json" {
-		return nil
-	}
-	return printDocument(w, []byte(`{"apiVersion":"v1","kind":"List","items":[`+strings.Join(items, ",")+`]}`), output)
-}
-
-// printDocument prints JSON as it is, or as YAML.
-func printDocument(w io.Writer, data []byte, output string) error {
-	if output == "yaml" {
-		var err error
-		if data, err = yaml.JSONToYAML(data); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintln(w, strings.TrimSuffix(string(data), "\n"))
-	return err
-}
-
-// printJSON prints for people and pipes: indented, without escapes for HTML.
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	return output.Document(w, b.Bytes(), o.output)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -71,7 +72,7 @@ func refused(err error) error {
 	var beyond *fleet.GuardError
 	switch {
 	case errors.As(err, &beyond):
-		return guarded(beyond, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
+		return preview.GuardError(beyond, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
 	case !errors.As(err, &r):
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 )
@@ -92,7 +94,7 @@ func createToken(cmd *cobra.Command, s *serverFlags, o *tokenOptions) error {
 		return refused(err)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "tributary: token %q (%s) of role %s, %s: keep it, it is not shown again\n",
-		visible(made.Name), visible(made.ID), visible(string(made.Role)), validity(made.ExpiresAt))
+		textfmt.Visible(made.Name), textfmt.Visible(made.ID), textfmt.Visible(string(made.Role)), validity(made.ExpiresAt))
 	fmt.Fprintln(cmd.OutOrStdout(), made.Secret)
 	return nil
 }
@@ -110,14 +112,14 @@ func (o *tokenOptions) ask(cmd *cobra.Command) (api.TokenRequest, error) {
 		request.TTL = o.ttl.String()
 	}
 	if cmd.Flags().Changed("selector") {
-		selector, err := readSelector(o.selector)
-		if errors.Is(err, errNoLabels) {
+		parsed, err := selector.Parse(o.selector)
+		if errors.Is(err, selector.ErrEmpty) {
 			err = fmt.Errorf("%w; leave it out for an operator of all clusters", err)
 		}
 		if err != nil {
 			return request, err
 		}
-		request.Selector = selector
+		request.Selector = parsed
 	}
 	return request, nil
 }
@@ -137,7 +139,7 @@ func validity(expires *time.Time) string {
 	if expires == nil {
 		return "valid until it is revoked"
 	}
-	return "valid until " + clock(*expires)
+	return "valid until " + textfmt.Time(*expires)
 }
 
 func newTokenRevoke(s *serverFlags) *cobra.Command {

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
 )
@@ -98,17 +100,17 @@ func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report, error) {
 }
 
 // printReport prints a report in the form that was asked for. The error is
-// errTold where the fleet cannot be served.
+// exitcode.ErrReported where the fleet cannot be served.
 func printReport(w io.Writer, r report, o validateOptions) error {
 	print := printText
 	if o.output == "json" {
-		print = func(w io.Writer, r report) error { return printJSON(w, r) }
+		print = func(w io.Writer, r report) error { return output.JSON(w, r) }
 	}
 	if err := print(w, r); err != nil {
 		return err
 	}
 	if len(r.Problems.Faults()) > 0 {
-		return errTold
+		return exitcode.ErrReported
 	}
 	return nil
 }

@@ -40,11 +40,11 @@ func (w *whatIf) args(cmd *cobra.Command, args []string) error {
 // cluster is the cluster as the API would declare it.
 func (w *whatIf) cluster(repo fleet.Repo, name string) (*fleet.Cluster, error) {
 	c := &fleet.Cluster{Name: cmp.Or(name, whatIfName), DNS: w.dns, Labels: w.labels}
-	document, err := json.Marshal(c)
+	declaration, err := json.Marshal(c)
 	if err != nil {
 		return c, err
 	}
-	if _, _, err := (render.Renderer{}).ReadDeclaration(document); err != nil {
+	if _, _, err := (render.Renderer{}).ReadDeclaration(declaration); err != nil {
 		return c, err
 	}
 	_, taken := repo.Broken()[c.Name]
