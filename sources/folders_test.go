@@ -13,6 +13,7 @@ import (
 // TestFoldersThatACommitDoesNotTouchAreAsIfReadAnew moves, changes, empties and brings back
 // folders, and reads and packs each commit with what is known of those before, and without.
 func TestFoldersThatACommitDoesNotTouchAreAsIfReadAnew(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	source, archive := open(t, repo.fileURL()), sources.NewArchive()
 	for n, change := range []func(){
@@ -40,6 +41,7 @@ func TestFoldersThatACommitDoesNotTouchAreAsIfReadAnew(t *testing.T) {
 
 // TestFoldersThatAreKnownCountAgain brings more files by one folder after another.
 func TestFoldersThatAreKnownCountAgain(t *testing.T) {
+	t.Parallel()
 	for what, limits := range map[string]sources.Limits{"more than 20 files": {Files: 20}, "are larger than": {TreeSize: 150}} {
 		repo := newGitRepo(t)
 		source := openWith(t, repo.fileURL(), limits)

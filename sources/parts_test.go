@@ -8,6 +8,7 @@ import (
 // TestListingOfADirectoryKeepsNoOlderOne has directories change one after another: each
 // that is known would else keep all that was listed with it when it was read.
 func TestListingOfADirectoryKeepsNoOlderOne(t *testing.T) {
+	t.Parallel()
 	var children []*node
 	for i := range 5 {
 		children = append(children, folderOf(t, i))

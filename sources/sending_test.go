@@ -16,6 +16,7 @@ import (
 // TestSendingGivesUpOnARegistryThatTakesNothing has one that answers nothing
 // either; how long that is stood does not change what comes of it.
 func TestSendingGivesUpOnARegistryThatTakesNothing(t *testing.T) {
+	t.Parallel()
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-over }))
 	defer server.Close()
@@ -42,6 +43,7 @@ func (zeros) Read(p []byte) (int, error) {
 }
 
 func TestSendingLeavesAnswersAlone(t *testing.T) {
+	t.Parallel()
 	begun := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sent, _ := io.ReadAll(r.Body)
@@ -69,6 +71,7 @@ func TestSendingLeavesAnswersAlone(t *testing.T) {
 }
 
 func TestMeterCountsOnceWhatIsSentAgain(t *testing.T) {
+	t.Parallel()
 	var got []int64
 	m := &meter{total: 100, report: func(done, _ int64) { got = append(got, done) }}
 	m.start()
@@ -84,6 +87,7 @@ func TestMeterCountsOnceWhatIsSentAgain(t *testing.T) {
 }
 
 func TestPushWaitsAsLongAsItIsToldTo(t *testing.T) {
+	t.Parallel()
 	for after, want := range map[time.Duration]time.Duration{30 * time.Second: 30 * time.Second, time.Hour: -1} {
 		told := &fleet.RetryError{Err: errors.New("429"), After: after}
 		if got, err := (pushPolicy{}).Retry(0, nil, told); err != nil || got != want {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestSentTreeIsTheSameTree(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"fleet.yaml": "one", "base/a/a.yaml": "a", "empty": ""}
 	links := map[string]string{"base/up": "../empty", "out": "../../etc/passwd"}
 	overTrees(t, files, links, func(t *testing.T, tree fs.FS) {
@@ -27,6 +28,7 @@ func TestSentTreeIsTheSameTree(t *testing.T) {
 
 // What is sent comes from who may only read, and must cost no more than a fleet repo may.
 func TestSentTreeIsHeldToLimits(t *testing.T) {
+	t.Parallel()
 	limits := sources.Limits{TreeSize: 1000, Files: 3}
 	for name, headers := range map[string][]tar.Header{
 		"too much":           {{Typeflag: tar.TypeReg, Name: "a", Size: 900}, {Typeflag: tar.TypeReg, Name: "b", Size: 900}},

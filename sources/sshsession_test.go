@@ -6,6 +6,7 @@ import (
 )
 
 func TestHeadKeepsTheBeginningAlone(t *testing.T) {
+	t.Parallel()
 	var h head
 	for range 1000 {
 		if n, err := h.Write([]byte(strings.Repeat("x", 1000))); n != 1000 || err != nil {

@@ -13,6 +13,7 @@ import (
 // truncated to be written anew. The clock is the test's, so that the machine's
 // speed does not matter.
 func TestFileThatWasJustWrittenIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "cut.yaml")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -13,6 +13,7 @@ import (
 // TestServerThatHangsUpOnAPinnedCommitDoesNotHaveIt has its end seen, through a pipe, at any
 // point of the request. Of a branch that says nothing about a commit.
 func TestServerThatHangsUpOnAPinnedCommitDoesNotHaveIt(t *testing.T) {
+	t.Parallel()
 	for _, sending := range []string{"upload-req", "haves", "done"} {
 		err := fmt.Errorf("sending %s message: write |1: broken pipe", sending)
 		if got := notGiven(tip{commit: plumbing.NewHash("ab")}, err); !errors.Is(got, fleet.ErrNotFound) {
