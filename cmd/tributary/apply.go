@@ -25,15 +25,15 @@ func newApply() *cobra.Command {
 	o := &applyOptions{}
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
-		Short: "Put deltas and clusters as documents",
-		Long: `Puts each document of a file in the place of the delta that it names: a named one
-(name), or a cluster's own (cluster). It is what get deltas -o yaml prints. A document
-of kind Cluster, as the fleet repo has them, declares the cluster through the API, or
-where that is so already has it be what the document says.
+		Short: "Create or replace deltas and clusters from a file",
+		Long: `Creates or replaces a delta for each document of a file: a named delta (field name), or
+that of a cluster (field cluster). The format is that of get deltas -o yaml. A document of
+kind Cluster, in the format of the fleet repo, declares a cluster through the API, or
+updates one that was declared so.
 
-The documents go to the server one by one, in the order of the file; the first one
-that is refused ends it, and those before it are kept. Prints the inputs that change,
-as a diff.
+The documents are sent one by one, in the order of the file. The first one that the server
+rejects ends the command; those before it are kept. Prints the inputs that change, as a
+diff.
 
 ` + serverHelp,
 		Example: `  tributary apply -f pin-keda.yaml --dry-run
@@ -41,7 +41,7 @@ as a diff.
   tributary apply -f edge-7.yaml
   tributary get deltas -o yaml | tributary apply -f - --server https://standby.example.com
 
-Exit status is 0, or 1 if not all were put.`,
+Exit status is 0, or 1 if not all documents were applied.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return apply(cmd.Context(), cmd, o) },
 	}
@@ -72,7 +72,7 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 		if err != nil {
 			err = fmt.Errorf("%s:%d: %s: %w", o.file, d.Line, d.ID, refused(err))
 			if i > 0 && !o.dryRun {
-				err = fmt.Errorf("%w\nwhat stands before it in the file is kept", err)
+				err = fmt.Errorf("%w\nthe documents before it were applied", err)
 			}
 			return err
 		}
@@ -89,7 +89,7 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	return o.printAll(cmd, results)
 }
 
-// put sends a document to where it belongs.
+// put sends a document to the server.
 func (o *applyOptions) put(ctx context.Context, c *client.Client, d document.Document) (*fleet.Result, error) {
 	name, isCluster := strings.CutPrefix(d.ID, document.ClusterPrefix)
 	if !isCluster {
@@ -114,11 +114,10 @@ func (o *applyOptions) put(ctx context.Context, c *client.Client, d document.Doc
 	if err != nil {
 		return nil, err
 	}
-	return c.DeclareCluster(ctx, o.options(), body) // Which the server refuses where the fleet repo does.
+	return c.DeclareCluster(ctx, o.options(), body) // the server rejects a cluster that is in the fleet repo
 }
 
-// printAll prints what came of a file's documents as JSON: of one as a write by
-// itself, of several as a list.
+// printAll prints results as JSON: a single one by itself, several as a list.
 func (o *applyOptions) printAll(cmd *cobra.Command, results []*fleet.Result) error {
 	switch {
 	case o.output != "json":

@@ -33,15 +33,15 @@ func newBootstrap() *cobra.Command {
 	o := &bootstrapOptions{}
 	cmd := &cobra.Command{
 		Use:   "bootstrap CLUSTER",
-		Short: "Print what a new cluster needs, ready for kubectl apply",
-		Long: `Prints manifests for a new cluster that has Flux Operator: a Job that registers the
-cluster and puts its token into a Secret, with the rights to do so and nothing else; a
-ResourceSetInputProvider for each input set; and the fleet repo's ResourceSets. In them
-is a bootstrap token, made for this, that registers this one cluster, once: treat what
-is printed as a secret. Takes an admin's token.
+		Short: "Print the manifests for a new cluster, for kubectl apply",
+		Long: `Prints manifests for a new cluster that runs Flux Operator: a Job that registers the
+cluster and stores its token in a Secret, with no other rights; a ResourceSetInputProvider
+for each input set; and the fleet repo's ResourceSets. They contain a new bootstrap token
+that registers this cluster once, so treat the output as a secret. Requires an admin
+token.
 
-With --ca-file the cluster trusts these certificates as well. The server has another
-address in the cluster than here where --server-url says so.
+With --ca-file the cluster trusts these certificates too. Use --server-url if the cluster
+reaches the server at another address than this machine does.
 
 ` + serverHelp,
 		Example: `  tributary bootstrap edge-7 --labels environment=dev,region=eu | kubectl apply -f -
@@ -54,12 +54,12 @@ Exit status is 0, or 1 if nothing was printed.`,
 	}
 	o.server.bind(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.serverURL, "server-url", "", "URL of the server as the cluster reaches it (default: that of --server)")
+	f.StringVar(&o.serverURL, "server-url", "", "URL at which the cluster reaches the server (default: that of --server)")
 	f.StringToStringVar(&o.labels, "labels", nil, "labels of the cluster, such as environment=dev,region=eu")
-	f.StringVar(&o.dns, "dns", "", "another name for the cluster's polls, with a dot in it")
-	f.StringVar(&o.namespace, "namespace", "flux-system", "namespace that all of it goes into")
+	f.StringVar(&o.dns, "dns", "", "alternative name of the cluster, which contains a dot")
+	f.StringVar(&o.namespace, "namespace", "flux-system", "namespace of the manifests")
 	f.StringVar(&o.image, "image", "ghcr.io/tributary-gitops/tributary:"+version, "image of the Job")
-	f.DurationVar(&o.interval, "interval", 5*time.Minute, "how often the cluster polls")
+	f.DurationVar(&o.interval, "interval", 5*time.Minute, "interval of the cluster's polls")
 	f.DurationVar(&o.ttl, "ttl", 24*time.Hour, "how long the bootstrap token is valid")
 	return cmd
 }

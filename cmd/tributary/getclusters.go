@@ -22,23 +22,23 @@ func newGetClusters(o *getOptions) *cobra.Command {
 	var selector string
 	cmd := &cobra.Command{
 		Use:   "clusters [NAME]",
-		Short: "The fleet, or one cluster by name or dns",
-		Long: `Shows each cluster with its labels, where they placed it, how many inputs it gets,
-how many parts of deltas it goes without (orphans), whether it is active, orphaned or
-decommissioned, the release that it is on, and how long ago it last polled: late where
-it has stopped to, by its own rhythm. Of one cluster also why it is on that release, and
-its polls.
+		Short: "Show all clusters, or one by name or dns",
+		Long: `Shows each cluster with its labels, its overlay, the number of inputs that it gets, the
+number of parts of deltas that no longer apply to it (orphans), its state (active,
+orphaned or decommissioned), its release, and how long ago it last polled. A cluster is
+late if it has not polled for longer than it usually does. For one cluster it also shows
+why it is on that release, and its polls.
 
 ` + serverHelp,
 		Example: `  tributary get clusters
   tributary get clusters --selector 'environment=prod,region in (eu,us)'
   tributary get clusters eu-prod-01 -o yaml
 
-Exit status is 0, or 1 if there is no such cluster or no answer.`,
+Exit status is 0, or 1 if the cluster does not exist or the server does not answer.`,
 		Args: between(0, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && selector != "" {
-				return errors.New("get clusters: name a cluster or select some with --selector, not both")
+				return errors.New("get clusters: use a name or --selector, not both")
 			}
 			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) > 0 {
@@ -48,7 +48,7 @@ Exit status is 0, or 1 if there is no such cluster or no answer.`,
 			})
 		},
 	}
-	cmd.Flags().StringVarP(&selector, "selector", "l", "", "labels to select clusters by, as kubectl takes them")
+	cmd.Flags().StringVarP(&selector, "selector", "l", "", "labels of the clusters to show, in the syntax of kubectl")
 	return cmd
 }
 
@@ -67,7 +67,7 @@ func getCluster(ctx context.Context, c *client.Client, w io.Writer, name string,
 	return printCluster(w, cluster, now)
 }
 
-// printCluster prints what of a cluster has no room in a table.
+// printCluster prints details that do not fit in the table.
 func printCluster(w io.Writer, c api.Cluster, now time.Time) error {
 	fmt.Fprintf(w, "\nrelease: %s of %s\n", c.Release.ID, textfmt.Visible(c.Release.Revision))
 	for _, line := range [][2]string{{"why", c.Why}, {"pin", c.Pin}} {
@@ -109,8 +109,8 @@ func clusterTable(w io.Writer, clusters []api.Cluster, now time.Time) error {
 	return t.Flush()
 }
 
-// pollText is how long ago the cluster last polled any of its sets, and whether it
-// comes as it used to.
+// pollText returns how long ago the cluster last polled any of its sets, and whether it
+// is late.
 func pollText(c api.Cluster, now time.Time) string {
 	var last *time.Time
 	for _, p := range c.Polls {

@@ -24,10 +24,10 @@ func newGetDeltas(o *getOptions) *cobra.Command {
 	var cluster string
 	cmd := &cobra.Command{
 		Use:   "deltas [NAME]",
-		Short: "The deltas in force: all, a named one, or a cluster's own",
-		Long: `Shows the deltas in force in the order in which they are applied, and which parts of
-them some clusters go without (orphans). As YAML they are documents that apply -f and
-render --deltas take; as JSON they have their status too.
+		Short: "Show all deltas, a named one, or that of a cluster",
+		Long: `Shows the deltas in the order in which they are applied, and their parts that no longer
+apply to some clusters (orphans). As YAML they are documents for apply -f and render
+--deltas. As JSON they include their status.
 
 ` + serverHelp,
 		Example: `  tributary get deltas
@@ -35,7 +35,7 @@ render --deltas take; as JSON they have their status too.
   tributary get deltas --cluster eu-prod-01 -o yaml
   tributary get deltas -o yaml > deltas.yaml
 
-Exit status is 0, or 1 if there is no such delta or no answer.`,
+Exit status is 0, or 1 if the delta does not exist or the server does not answer.`,
 		Args: between(0, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := chosenDelta(args, cluster)
@@ -47,15 +47,15 @@ Exit status is 0, or 1 if there is no such delta or no answer.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&cluster, "cluster", "", "the own delta of this cluster")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "show the delta of this cluster")
 	return cmd
 }
 
-// chosenDelta is the ID of the delta that a command line chooses; empty for none.
+// chosenDelta returns the ID of the delta that a command line names; "" for none.
 func chosenDelta(args []string, cluster string) (string, error) {
 	switch {
 	case len(args) > 0 && cluster != "":
-		return "", errors.New("name a delta, or with --cluster the one whose own it is, not both")
+		return "", errors.New("use a name or --cluster, not both")
 	case len(args) > 0:
 		return fleet.DeltaID(args[0]), nil
 	case cluster != "":
@@ -84,14 +84,14 @@ func getDeltas(ctx context.Context, c *client.Client, w io.Writer, id string, o 
 	return deltaTable(w, answers)
 }
 
-// deltasInOrder are all, or the one of an ID, with how they are doing.
+// deltasInOrder returns all deltas, or the one with an ID, with their status.
 func deltasInOrder(ctx context.Context, c *client.Client, id string) ([]api.Delta, error) {
 	if id != "" {
 		d, _, err := c.Delta(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		id = d.ID() // A cluster may have been named by its dns.
+		id = d.ID() // the cluster may have been named by its dns
 	}
 	all, err := c.Deltas(ctx)
 	if err != nil {
@@ -100,7 +100,7 @@ func deltasInOrder(ctx context.Context, c *client.Client, id string) ([]api.Delt
 	if id != "" {
 		all = slices.DeleteFunc(all, func(a api.Delta) bool { return a.ID() != id })
 		if len(all) == 0 {
-			return nil, fmt.Errorf("delta %q: %w", id, fleet.ErrNotFound) // It went meanwhile.
+			return nil, fmt.Errorf("delta %q: %w", id, fleet.ErrNotFound) // deleted between the two requests
 		}
 	}
 	slices.SortStableFunc(all, func(a, b api.Delta) int { return fleet.CompareDeltas(a.Delta, b.Delta) })
@@ -127,7 +127,7 @@ func deltaTable(w io.Writer, deltas []api.Delta) error {
 	}
 	for _, d := range deltas {
 		for _, o := range d.Status.Orphans {
-			fmt.Fprintf(w, "orphan: cluster %s goes without %s of %s: %s\n", o.Cluster, textfmt.Visible(o.Field), d.ID(), textfmt.Visible(o.Reason))
+			fmt.Fprintf(w, "orphan: %[2]s of %[3]s no longer applies to cluster %[1]s: %[4]s\n", o.Cluster, textfmt.Visible(o.Field), d.ID(), textfmt.Visible(o.Reason))
 		}
 		if d.Status.Overdue != "" {
 			fmt.Fprintf(w, "overdue: %s is still in force: %s\n", d.ID(), textfmt.Visible(d.Status.Overdue))
@@ -136,7 +136,7 @@ func deltaTable(w io.Writer, deltas []api.Delta) error {
 	return nil
 }
 
-// parts counts what a delta consists of.
+// parts counts the parts of a delta.
 func parts(d *fleet.Delta) string {
 	var all []string
 	for _, p := range []struct {

@@ -31,10 +31,10 @@ func newGetHistory(shared *getOptions) *cobra.Command {
 	o := &historyOptions{getOptions: shared}
 	cmd := &cobra.Command{
 		Use:   "history [GENERATION]",
-		Short: "The change log, newest first, or one change with its diff",
-		Long: `Shows who changed what, when and why; of one generation also what each delta,
-declared cluster and token was before and after. The log is the server's: what it has dropped by its retention is
-not shown.
+		Short: "Show the change log, newest first, or one change with its diff",
+		Long: `Shows who changed what, when and why. For one generation it also shows each delta,
+cluster, pin and token before and after. Changes older than the server's retention may
+be missing.
 
 ` + serverHelp,
 		Example: `  tributary get history
@@ -42,7 +42,7 @@ not shown.
   tributary get history --delta pin-keda --actor ada --limit 10
   tributary get history 42
 
-Exit status is 0, or 1 if there is no such generation or no answer.`,
+Exit status is 0, or 1 if the generation does not exist or the server does not answer.`,
 		Args: between(0, "GENERATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
@@ -54,12 +54,12 @@ Exit status is 0, or 1 if there is no such generation or no answer.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.query.Cluster, "cluster", "", "changes that were for this cluster")
-	f.StringVar(&o.query.Actor, "actor", "", "changes by the credential of this name")
-	f.StringVar(&o.delta, "delta", "", "changes of this delta: NAME, or cluster/NAME for a cluster's own")
-	f.StringVar(&o.since, "since", "", "from this time on: RFC 3339, or how long ago, such as 24h")
-	f.StringVar(&o.until, "until", "", "up to this time: RFC 3339, or how long ago")
-	f.IntVar(&o.query.Limit, "limit", 50, "how many changes at most; 0 for all")
+	f.StringVar(&o.query.Cluster, "cluster", "", "changes that affected this cluster")
+	f.StringVar(&o.query.Actor, "actor", "", "changes by the credential with this name")
+	f.StringVar(&o.delta, "delta", "", "changes of this delta: NAME, or cluster/NAME for that of a cluster")
+	f.StringVar(&o.since, "since", "", "changes after this time: RFC 3339, or how long ago, such as 24h")
+	f.StringVar(&o.until, "until", "", "changes before this time: RFC 3339, or how long ago")
+	f.IntVar(&o.query.Limit, "limit", 50, "maximum number of changes; 0 for all")
 	return cmd
 }
 
@@ -91,7 +91,7 @@ func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOp
 	return t.Flush()
 }
 
-// moment reads a time, or how long before now it was; zero for "".
+// moment parses a time, or how long ago it was; the zero time for "".
 func moment(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -109,7 +109,7 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, o *historyOptions) error {
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
-		return fmt.Errorf("generation %q: must be a number from 1", text)
+		return fmt.Errorf("generation %q: must be a positive number", text)
 	}
 	entry, err := c.Change(ctx, generation)
 	if err != nil {
@@ -121,7 +121,7 @@ func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, 
 	return printChange(w, entry)
 }
 
-// printChange prints a change as version control prints a commit.
+// printChange prints a change as git show prints a commit.
 func printChange(w io.Writer, c fleet.Change) error {
 	fmt.Fprintf(w, "generation %d\n", c.Generation)
 	for _, line := range [][2]string{

@@ -16,7 +16,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// objectFlags narrow KIND/NAME where several objects have it.
+// objectFlags distinguish objects with the same KIND/NAME.
 type objectFlags struct {
 	flags            *pflag.FlagSet
 	group, namespace string
@@ -24,11 +24,11 @@ type objectFlags struct {
 
 func (o *objectFlags) bind(f *pflag.FlagSet) {
 	o.flags = f
-	f.StringVar(&o.group, "group", "", "API group of the object, empty for the core group, where several have the kind")
-	f.StringVar(&o.namespace, "namespace", "", "namespace of the object, empty for none, where several have the name")
+	f.StringVar(&o.group, "group", "", "API group of the object, if several groups have the kind; empty for the core group")
+	f.StringVar(&o.namespace, "namespace", "", "namespace of the object, if several namespaces have the name; empty for none")
 }
 
-// name reads KIND/NAME. A flag that was set to nothing narrows too.
+// name parses KIND/NAME. A flag that is set to the empty string counts as set.
 func (o *objectFlags) name(text string) (name fleet.ObjectName, err error) {
 	kind, rest, found := strings.Cut(text, "/")
 	if !found || kind == "" || rest == "" {
@@ -48,16 +48,16 @@ func newGetObjects(o *getOptions) *cobra.Command {
 	var narrow objectFlags
 	cmd := &cobra.Command{
 		Use:   "objects CLUSTER [KIND/NAME]",
-		Short: "The objects of a cluster, or one of them whole",
-		Long: `Shows the objects as the cluster sees them, with all deltas in force. One object is
-printed whole, as YAML unless -o says otherwise.
+		Short: "Show the objects of a cluster, or one of them in full",
+		Long: `Shows the objects of a cluster with all deltas applied. A single object is printed in
+full, as YAML unless -o json is given.
 
 ` + serverHelp,
 		Example: `  tributary get objects eu-prod-01
   tributary get objects eu-prod-01 PlatformComponent/keda
   tributary get objects eu-prod-01 -o yaml > objects.yaml
 
-Exit status is 0, or 1 if there is no such object or no answer.`,
+Exit status is 0, or 1 if the object does not exist or the server does not answer.`,
 		Args: between(1, "CLUSTER", "KIND/NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {

@@ -16,14 +16,14 @@ import (
 func newGetPins(o *getOptions) *cobra.Command {
 	return &cobra.Command{
 		Use:   "pins",
-		Short: "The pins, which keep clusters on a release",
-		Long: `Shows each pin with the clusters that it is for, how many it keeps on its release (not
-those that another pin has), until when, and why.
+		Short: "Show the pins, which keep clusters on a release",
+		Long: `Shows each pin with the clusters that it is for, the number of clusters that it keeps on
+its release (not counting those that another pin keeps), its expiry and its reason.
 
 ` + serverHelp,
 		Example: `  tributary get pins
 
-Exit status is 0, or 1 if there is no answer.`,
+Exit status is 0, or 1 if the server does not answer.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {

@@ -19,15 +19,15 @@ func newGetTokens(o *getOptions) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "tokens",
-		Short: "The tokens that are valid, without what they are",
-		Long: `Shows each token with what it is for, until when, and when it was last used. What a
-token is was shown once, when it was created. Takes an admin's token.
+		Short: "Show the valid tokens, without their secrets",
+		Long: `Shows each token with its role, what it is for, its last use and its expiry. The secret
+of a token is shown only once, when the token is created. Requires an admin token.
 
 ` + serverHelp,
 		Example: `  tributary get tokens
   tributary get tokens --all -o json
 
-Exit status is 0, or 1 if there is no answer.`,
+Exit status is 0, or 1 if the server does not answer.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
@@ -42,7 +42,7 @@ Exit status is 0, or 1 if there is no answer.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "also those that were revoked or have expired")
+	cmd.Flags().BoolVar(&all, "all", false, "include revoked and expired tokens")
 	return cmd
 }
 
@@ -54,7 +54,7 @@ func tokenTable(w io.Writer, tokens []api.Token, now time.Time) error {
 	return t.Flush()
 }
 
-// tokenScope is what limits a token, "" for nothing.
+// tokenScope returns the clusters that a token is limited to, "" for no limit.
 func tokenScope(k api.Token) string {
 	switch {
 	case k.Selector != nil:

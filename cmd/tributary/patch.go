@@ -29,16 +29,16 @@ func newPatch() *cobra.Command {
 	o := &patchOptions{}
 	cmd := &cobra.Command{
 		Use:   "patch CLUSTER KIND/NAME, or patch --delta NAME KIND/NAME",
-		Short: "Change an object for one cluster, or with --delta for a group",
-		Long: `Changes an object for one cluster: it is remembered as an edit in the cluster's own
-delta. With --delta it is changed for the clusters of --selector or --clusters, as a
-further edit in that named delta. Prints the inputs that change, as a diff.
+		Short: "Change an object for one cluster, or for a group with --delta",
+		Long: `Changes an object for one cluster, as an edit in the cluster's delta. With --delta it
+changes the object for the clusters of --selector or --clusters, as an edit in that named
+delta. Prints the inputs that change, as a diff.
 
 ` + setting.Help + `
 
 --patch takes a merge patch (RFC 7386), or with --type a JSON patch (RFC 6902) or a
-strategic merge patch, as YAML or JSON. A named delta takes merge patches here; for
-patches by kustomize write the delta as a document, and apply it.
+strategic merge patch, as YAML or JSON. With --delta it takes merge patches only; write a
+document with kustomize patches for tributary apply instead.
 
 ` + serverHelp,
 		Example: `  tributary patch eu-prod-01 PlatformComponent/keda --set spec.values.replicaCount=3 --dry-run
@@ -49,19 +49,19 @@ patches by kustomize write the delta as a document, and apply it.
     --set spec.source.oci_tag=v2.14.0 --reason INC-4711 --expires-in 72h
 
 Exit status is 0, or 1 if nothing was changed.`,
-		Args: cobra.ArbitraryArgs, // How many depends on --delta, which may come from the environment.
+		Args: cobra.ArbitraryArgs, // checked below: --delta may come from the environment
 		RunE: func(cmd *cobra.Command, args []string) error { return patch(cmd, args, o) },
 	}
 	o.bind(cmd)
 	f := cmd.Flags()
 	o.object.bind(f)
 	o.group.bind(f)
-	f.Var(o.settings.Flag("set"), "set", "a change such as spec.values.replicaCount=3 (may be repeated)")
-	f.Var(o.settings.Flag("set-string"), "set-string", "the same, with values that are always text (may be repeated)")
-	f.Var(o.settings.Flag("set-json"), "set-json", "the same, with values in JSON (may be repeated)")
-	f.StringVar(&o.patch, "patch", "", "the patch, as YAML or JSON")
+	f.Var(o.settings.Flag("set"), "set", "change, such as spec.values.replicaCount=3 (may be repeated)")
+	f.Var(o.settings.Flag("set-string"), "set-string", "like --set, with values that are always strings (may be repeated)")
+	f.Var(o.settings.Flag("set-json"), "set-json", "like --set, with values in JSON (may be repeated)")
+	f.StringVar(&o.patch, "patch", "", "patch, as YAML or JSON")
 	f.StringVar(&o.patchFile, "patch-file", "", "file with the patch, - for standard input")
-	f.StringVar(&o.kind, "type", "merge", "what the patch is: merge, json or strategic")
+	f.StringVar(&o.kind, "type", "merge", "type of the patch: merge, json or strategic")
 	return cmd
 }
 
@@ -101,7 +101,7 @@ func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
 	return o.printResult(cmd, result)
 }
 
-// objectChange is what is asked of an object: a patch as it is, or assignments.
+// objectChange is a change to an object: either a patch, or assignments.
 type objectChange struct {
 	patch       *fleet.ObjectPatch
 	assignments setting.Assignments
@@ -119,11 +119,11 @@ func (o *patchOptions) change(stdin io.Reader) (c objectChange, err error) {
 	case !known:
 		return c, fmt.Errorf("--type %q: must be merge, json or strategic", o.kind)
 	case said == 0:
-		return c, errors.New("patch: say what to change, with --set, --patch or --patch-file")
+		return c, errors.New("patch: no change given; use --set, --patch or --patch-file")
 	case said > 1:
-		return c, errors.New("patch: --set, --patch and --patch-file exclude each other")
+		return c, errors.New("patch: use only one of --set, --patch and --patch-file")
 	case len(o.settings) > 0 && kind != fleet.MergePatch:
-		return c, errors.New("--set makes a merge patch; leave out --type, or write the patch with --patch")
+		return c, errors.New("--set makes a merge patch; leave out --type, or use --patch")
 	case len(o.settings) > 0:
 		c.assignments, err = o.settings.Assignments()
 		return c, err
@@ -142,8 +142,8 @@ func (o *patchOptions) change(stdin io.Reader) (c objectChange, err error) {
 	return c, nil
 }
 
-// of is the patch that a change makes of an object, which may be nil where no list
-// has to be read.
+// of returns the patch for an object, which may be nil unless the assignments are
+// indexed.
 func (c objectChange) of(object json.RawMessage) (fleet.ObjectPatch, error) {
 	if c.patch != nil {
 		return *c.patch, nil
@@ -152,10 +152,10 @@ func (c objectChange) of(object json.RawMessage) (fleet.ObjectPatch, error) {
 	return fleet.ObjectPatch{Type: fleet.MergePatch, Body: body}, err
 }
 
-// patchObject changes an object of one cluster. Where a list of it has to be known
-// first, the write says which state it means.
+// patchObject changes an object of one cluster. If it has to read the object first, the
+// write requires that the object has not changed since.
 func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluster string, name fleet.ObjectName, change objectChange) (*fleet.Result, error) {
-	return untilFresh(func() (*fleet.Result, error) {
+	return retryStale(func() (*fleet.Result, error) {
 		options := o.options()
 		var object json.RawMessage
 		if change.assignments.Indexed() {
@@ -172,9 +172,9 @@ func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluste
 	})
 }
 
-// untilFresh reads and writes again where somebody else wrote in between.
-func untilFresh(write func() (*fleet.Result, error)) (result *fleet.Result, err error) {
-	for range mostTries {
+// retryStale calls write again while another write came between its read and its write.
+func retryStale(write func() (*fleet.Result, error)) (result *fleet.Result, err error) {
+	for range maxConflicts {
 		if result, err = write(); !errors.Is(err, fleet.ErrStale) {
 			break
 		}
@@ -182,6 +182,6 @@ func untilFresh(write func() (*fleet.Result, error)) (result *fleet.Result, err 
 	return result, err
 }
 
-// mostTries is more than a person meets; a fleet of pipelines that all change the
-// same thing should be told.
-const mostTries = 20
+// maxConflicts is more than a person meets. Pipelines that all change the same thing
+// should get an error.
+const maxConflicts = 20

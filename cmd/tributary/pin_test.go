@@ -11,8 +11,8 @@ func TestPinNameIsDerivedFromItsClusters(t *testing.T) {
 		"!example.com/gpu":                   "example-com-gpu",
 		strings.Repeat("edge-1-", 20):        strings.Repeat("edge-1-", 9)[:62],
 	} {
-		if got := asLabel(text); got != want {
-			t.Errorf("asLabel(%q) = %q, want %q", text, got, want)
+		if got := toLabel(text); got != want {
+			t.Errorf("toLabel(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// writeFlags are what every command that changes something takes.
+// writeFlags are the flags of every command that changes something.
 type writeFlags struct {
 	server  serverFlags
 	dryRun  bool
@@ -25,9 +25,9 @@ type writeFlags struct {
 func (f *writeFlags) bind(cmd *cobra.Command) {
 	f.server.bind(cmd)
 	flags := cmd.PersistentFlags()
-	flags.BoolVar(&f.dryRun, "dry-run", false, "check all and show what would change, and keep nothing")
-	flags.StringVar(&f.reason, "reason", "", "why, for the history")
-	flags.StringVar(&f.confirm, "confirm", "", "what is taken away beyond the guard is meant: the digest that the refusal told")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "check and show what would change, without changing anything")
+	flags.StringVar(&f.reason, "reason", "", "reason, recorded in the history")
+	flags.StringVar(&f.confirm, "confirm", "", "confirm removals beyond the guard: the digest that the error shows")
 	flags.StringVarP(&f.output, "output", "o", "text", "text or json")
 }
 
@@ -35,7 +35,7 @@ func (f *writeFlags) options() client.WriteOptions {
 	return client.WriteOptions{DryRun: f.dryRun, Reason: f.reason, Confirm: f.confirm}
 }
 
-// client is one for the server of the flags, once all flags make sense.
+// client checks the flags and returns a client for the server.
 func (f *writeFlags) client() (*client.Client, error) {
 	if f.output != "text" && f.output != "json" {
 		return nil, fmt.Errorf("--output %q: must be text or json", f.output)
@@ -43,8 +43,8 @@ func (f *writeFlags) client() (*client.Client, error) {
 	return f.server.client()
 }
 
-// printResult prints what came of a write: each input that changed, as a diff.
-// Warnings go to stderr, where they do not end up in a pipe.
+// printResult prints the result of a write: each input that changed, as a diff. Warnings
+// go to stderr.
 func (f *writeFlags) printResult(cmd *cobra.Command, r *fleet.Result) error {
 	w := cmd.OutOrStdout()
 	for _, warning := range r.Warnings {
@@ -56,7 +56,7 @@ func (f *writeFlags) printResult(cmd *cobra.Command, r *fleet.Result) error {
 	return result.Print(w, r)
 }
 
-// say prints a line of text that is no part of a result in JSON.
+// say prints a line, unless the output is JSON.
 func (f *writeFlags) say(w io.Writer, line string) {
 	if f.output == "text" {
 		fmt.Fprintln(w, line)

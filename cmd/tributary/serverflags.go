@@ -15,12 +15,12 @@ import (
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// serverHelp is what every command that talks to a server says of it.
-const serverHelp = `The server is the one of --server or TRIBUTARY_SERVER. A token is read from
---token-file, or else from TRIBUTARY_TOKEN; it never stands on a command line, and
-is not sent in the clear to another machine.`
+// serverHelp describes the server flags in the help text of every command that has them.
+const serverHelp = `The server is that of --server or TRIBUTARY_SERVER. The token is read from --token-file,
+or else from TRIBUTARY_TOKEN. It cannot be given on the command line, and is never sent
+unencrypted to another machine.`
 
-// serverFlags are the flags that say which server is asked, and who asks.
+// serverFlags name the server to talk to and the credentials to use.
 type serverFlags struct {
 	config    client.Config
 	tokenFile string
@@ -29,18 +29,18 @@ type serverFlags struct {
 func (s *serverFlags) bind(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	s.bindAddress(f)
-	f.StringVar(&s.config.CAFile, "ca-file", "", "PEM certificates to trust for https, beside the machine's own")
-	f.StringVar(&s.config.CertFile, "client-cert-file", "", "PEM certificate to show to a server that asks for one")
-	f.StringVar(&s.config.KeyFile, "client-key-file", "", "PEM key of that certificate")
+	f.StringVar(&s.config.CAFile, "ca-file", "", "PEM certificates to trust for https, in addition to the system's")
+	f.StringVar(&s.config.CertFile, "client-cert-file", "", "PEM client certificate for a server that asks for one")
+	f.StringVar(&s.config.KeyFile, "client-key-file", "", "PEM key of the client certificate")
 }
 
-// bindAddress binds those that a command has which takes a SOURCE as well.
+// bindAddress binds the flags that a command with a SOURCE has too.
 func (s *serverFlags) bindAddress(f *pflag.FlagSet) {
 	f.StringVar(&s.config.URL, "server", "http://127.0.0.1:8080", "URL of the server")
-	f.StringVar(&s.tokenFile, "token-file", "", "file with the token that is sent (default: what TRIBUTARY_TOKEN holds)")
+	f.StringVar(&s.tokenFile, "token-file", "", "file with the token to send (default: the value of TRIBUTARY_TOKEN)")
 }
 
-// client is one for the server of the flags.
+// client returns a client for the server.
 func (s *serverFlags) client() (*client.Client, error) {
 	token := os.Getenv("TRIBUTARY_TOKEN")
 	if s.tokenFile != "" {
@@ -49,13 +49,13 @@ func (s *serverFlags) client() (*client.Client, error) {
 			return nil, err
 		}
 		if token = strings.TrimSpace(string(text)); token == "" {
-			return nil, fmt.Errorf("%s: holds no token", s.tokenFile)
+			return nil, fmt.Errorf("%s: contains no token", s.tokenFile)
 		}
 	}
 	return s.clientWith(token)
 }
 
-// clientWith is one that sends a token that is from elsewhere.
+// clientWith returns a client that sends this token.
 func (s *serverFlags) clientWith(token string) (*client.Client, error) {
 	cfg := s.config
 	cfg.Version, cfg.Token = version, token
@@ -82,9 +82,9 @@ func refused(err error) error {
 	}
 	switch {
 	case errors.Is(err, fleet.ErrUnauthenticated):
-		return fmt.Errorf("%w; name a token with --token-file or TRIBUTARY_TOKEN", err)
+		return fmt.Errorf("%w; give a token with --token-file or TRIBUTARY_TOKEN", err)
 	case len(r.Errors) > 1:
-		return fmt.Errorf("%d things are wrong, and nothing was changed:\n%w", len(r.Errors), err)
+		return fmt.Errorf("%d problems, and nothing was changed:\n%w", len(r.Errors), err)
 	}
 	return err
 }
