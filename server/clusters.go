@@ -3,22 +3,24 @@ package server
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/auth"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
-// clusterAnswers are those of members of a view.
+// clusterAnswers returns the documents of members of a view.
 func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*fleet.Member) []api.Cluster {
 	names := make([]string, len(members))
 	for i, m := range members {
@@ -46,7 +48,7 @@ func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*
 	return answers
 }
 
-// declaredBy is where the fields of a member come from; "" where nothing declares
+// declaredBy returns the origin of a member's fields: git, api, or "" if nothing declares
 // it any more.
 func declaredBy(v *fleet.View, m *fleet.Member) string {
 	switch {
@@ -56,6 +58,48 @@ func declaredBy(v *fleet.View, m *fleet.Member) string {
 		return "api"
 	}
 	return ""
+}
+
+// A cluster is late after three missed polls, because one fails now and then. It is late
+// after a minute at the earliest, and after an hour if its interval is not known.
+const (
+	missedPolls     = 3
+	minLate         = time.Minute
+	unknownInterval = time.Hour
+)
+
+// contactOf concludes from a cluster's polls whether it still polls. It ignores polls of
+// input sets that the cluster no longer has.
+func contactOf(polls []fleet.Poll, sets map[string]int, now time.Time) api.Contact {
+	contact := api.ContactNever
+	for _, p := range polls {
+		if _, has := sets[p.Set]; !has {
+			continue
+		}
+		if contact == api.ContactNever {
+			contact = api.ContactOK
+		}
+		late := max(missedPolls*p.Every, minLate)
+		if p.Every == 0 {
+			late = unknownInterval
+		}
+		if now.Sub(p.At) > late {
+			return api.ContactLate
+		}
+	}
+	return contact
+}
+
+func pollAnswers(polls []fleet.Poll) []api.Poll {
+	var all []api.Poll
+	for _, p := range polls {
+		a := api.Poll{Poll: p}
+		if p.Every > 0 {
+			a.Every = p.Every.String()
+		}
+		all = append(all, a)
+	}
+	return all
 }
 
 func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
@@ -71,18 +115,24 @@ func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, after, err := page(query)
+	limit, err := pageLimit(query, defaultClusters, maxClusters)
 	if err != nil {
 		return err
 	}
-	members, next := clusterPage(view, selector, limit, after)
+	after, err := base64.RawURLEncoding.DecodeString(query.Get("cursor"))
+	if err != nil || len(after) > 0 && validation.IsDNS1123Label(string(after)) != nil {
+		return errCursor
+	}
+	members, next := clusterPage(view, selector, limit, string(after))
 	page := api.List[api.Cluster]{Items: s.clusterAnswers(r.Context(), view, members...), Next: next}
 	return answer(w, r, page, stampOf(view))
 }
 
-// clusterPage is the first limit clusters whose names come after one name. A
-// cursor is a name rather than a number, so that clusters which come and go
-// between two pages make no other one appear twice or never.
+const defaultClusters, maxClusters = 500, 1000
+
+// clusterPage returns the first limit clusters whose names come after a name. A cursor is
+// a name rather than a number, so that clusters that come and go between two pages make
+// no other cluster appear twice or never.
 func clusterPage(v *fleet.View, selector labels.Selector, limit int, after string) (page []*fleet.Member, next string) {
 	members := v.Members()
 	start, found := slices.BinarySearchFunc(members, after, func(m *fleet.Member, name string) int {
@@ -103,24 +153,6 @@ func clusterPage(v *fleet.View, selector labels.Selector, limit int, after strin
 	return page, ""
 }
 
-const defaultLimit, maxLimit = 500, 1000
-
-// page reads ?limit= and ?cursor=.
-func page(query url.Values) (limit int, after string, err error) {
-	limit = defaultLimit
-	if query.Has("limit") {
-		limit, err = strconv.Atoi(query.Get("limit"))
-		if err != nil || limit < 1 || limit > maxLimit {
-			return 0, "", fmt.Errorf("%w: limit: must be a number from 1 to %d", api.ErrBadRequest, maxLimit)
-		}
-	}
-	name, err := base64.RawURLEncoding.DecodeString(query.Get("cursor"))
-	if err != nil || len(name) > 0 && !dnsLabel.Match(name) {
-		return 0, "", fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", api.ErrBadRequest)
-	}
-	return limit, string(name), nil
-}
-
 func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) error {
 	view, member, err := s.member(r)
 	if err != nil {
@@ -132,7 +164,7 @@ func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, r, s.clusterAnswers(r.Context(), view, member)[0], stampOf(view))
 }
 
-// member is the cluster that the path names, in the view that is live now.
+// member returns the cluster that the path names, and the view that it is in.
 func (s *Server) member(r *http.Request) (*fleet.View, *fleet.Member, error) {
 	view, err := s.view()
 	if err != nil {
@@ -140,7 +172,134 @@ func (s *Server) member(r *http.Request) (*fleet.View, *fleet.Member, error) {
 	}
 	member, err := view.Member(mux.Vars(r)["cluster"])
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: GET /api/v1/clusters lists those that exist", err)
+		return nil, nil, withList(err, "/api/v1/clusters")
 	}
 	return view, member, nil
+}
+
+func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
+	write, err := writeOptions(w, r)
+	if err != nil {
+		return err
+	}
+	if write.Expect != nil {
+		return fmt.Errorf("%w: If-Match, If-None-Match: not needed, since a cluster that exists is a conflict", api.ErrBadRequest)
+	}
+	text, _, err := document(r, documentTypes...)
+	if err != nil {
+		return err
+	}
+	name, result, err := s.fleet.Declare(r.Context(), write, text)
+	if err != nil || write.DryRun {
+		return written(w, result, err)
+	}
+	return created(w, "/api/v1/clusters/"+name, result, result.Generation)
+}
+
+func (s *Server) patchCluster(w http.ResponseWriter, r *http.Request) error {
+	write, err := writeOptions(w, r)
+	if err != nil {
+		return err
+	}
+	text, _, err := document(r, string(fleet.MergePatch))
+	if err != nil {
+		return err
+	}
+	write.Expect = s.asAnswered(r, write.Expect)
+	result, err := s.fleet.Redeclare(r.Context(), write, mux.Vars(r)["cluster"], text)
+	return written(w, result, withList(err, "/api/v1/clusters"))
+}
+
+func (s *Server) deleteCluster(w http.ResponseWriter, r *http.Request) error {
+	write, err := writeOptions(w, r, "purge")
+	if err != nil {
+		return err
+	}
+	purge, err := flag(r.URL.Query(), "purge")
+	if err != nil {
+		return err
+	}
+	end := s.fleet.Decommission
+	if purge {
+		end = s.fleet.Purge
+	}
+	write.Expect = s.asAnswered(r, write.Expect)
+	result, err := end(r.Context(), write, mux.Vars(r)["cluster"])
+	return written(w, result, withList(err, "/api/v1/clusters"))
+}
+
+// asAnswered applies a precondition to a cluster in the form in which a GET answers it,
+// since the client has the tag of that.
+func (s *Server) asAnswered(r *http.Request, expect func(any) error) func(any) error {
+	if expect == nil {
+		return nil
+	}
+	return func(present any) error {
+		if p, ok := present.(fleet.Present); ok {
+			present = s.clusterAnswers(r.Context(), p.View, p.Member)[0]
+		}
+		return expect(present)
+	}
+}
+
+const minKey, maxKey = 20, 128 // characters of an idempotency key
+
+func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
+	who := identityOf(w)
+	if wait := s.registerRate.Take(limit.Key{Name: who.Name}); wait > 0 {
+		return limit.RateError(wait, "register fewer clusters at once")
+	}
+	write, err := plainWriteOptions(w, r, "a registration")
+	if err != nil {
+		return err
+	}
+	key := r.Header.Get(api.IdempotencyKey)
+	if key != "" && (len(key) < minKey || len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' })) {
+		return fmt.Errorf("%w: %s: must be %d to %d printable characters that nobody can guess, such as a UUID", api.ErrBadRequest, api.IdempotencyKey, minKey, maxKey)
+	}
+	var request fleet.Registration
+	if err := jsonDocument(r, &request); err != nil {
+		return err
+	}
+	by := fleet.Registrant{Token: who.Token, Cluster: who.Cluster, Labels: who.Labels, Secret: api.BearerToken(r), Key: key}
+	switch who.Role {
+	case auth.Cluster:
+		by.Role = fleet.RoleCluster
+	case auth.Bootstrap:
+		by.Role = fleet.RoleBootstrap
+	default:
+		by.Role = fleet.RoleAdmin
+	}
+	result, err := s.fleet.Register(r.Context(), write, by, request)
+	if err != nil {
+		return err
+	}
+	return created(w, "/api/v1/clusters/"+result.Cluster, result, result.Generation)
+}
+
+// How many clusters one credential registers. A thousand clusters that boot at once and
+// try again are let through; one that never stops does not keep others from writing.
+const (
+	registrationsPerSecond = 100
+	registrationsAtOnce    = 2500
+)
+
+// getBootstrap makes every provider ask for as many inputs as there can be: a set may
+// grow, and Flux Operator silently deletes what is beyond its limit.
+func (s *Server) getBootstrap(w http.ResponseWriter, r *http.Request) error {
+	view, err := s.view()
+	if err != nil {
+		return err
+	}
+	if _, err := parameters(r); err != nil {
+		return err
+	}
+	all := api.Bootstrap{Sets: []api.BootstrapSet{}, ResourceSets: []json.RawMessage{}}
+	for _, name := range view.Sets() {
+		all.Sets = append(all.Sets, api.BootstrapSet{Name: name, Limit: fleet.MaxInputs})
+	}
+	for _, o := range view.ResourceSets() {
+		all.ResourceSets = append(all.ResourceSets, o.JSON)
+	}
+	return answer(w, r, all, stampOf(view))
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/gorilla/mux"
@@ -9,9 +8,6 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// deltaDocument are the media types of a delta's document.
-var deltaDocument = []string{"application/json", "application/yaml"}
 
 func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 	view, err := s.view()
@@ -38,9 +34,9 @@ func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, r, all, stampOf(view))
 }
 
-// deltaID is the ID of the delta that the path names: a named one, or a
-// cluster's own.
-func (s *Server) deltaID(r *http.Request, v *fleet.View) (string, error) {
+// deltaID returns the ID of the delta that the path names: a named one, or a cluster's
+// own.
+func deltaID(r *http.Request, v *fleet.View) (string, error) {
 	path := mux.Vars(r)
 	if name, named := path["name"]; named {
 		return fleet.DeltaID(name), nil
@@ -50,19 +46,20 @@ func (s *Server) deltaID(r *http.Request, v *fleet.View) (string, error) {
 		return fleet.OwnID(m.Cluster.Name), nil
 	}
 	if _, left := v.Delta(fleet.OwnID(path["cluster"])); left == nil {
-		return fleet.OwnID(path["cluster"]), nil // Of a cluster that has gone.
+		return fleet.OwnID(path["cluster"]), nil // of a cluster that is gone
 	}
-	return "", fmt.Errorf("%w: GET /api/v1/clusters lists those that exist", err)
+	return "", withList(err, "/api/v1/clusters")
 }
 
-// ownID is the ID of the own delta of a cluster, by name or dns.
-func (s *Server) ownID(cluster string) string {
+// clusterName returns the name of a cluster that a query or a document gives by name or
+// dns. A name that is not known stands for itself: the history has clusters that are gone.
+func (s *Server) clusterName(nameOrDNS string) string {
 	if view, err := s.fleet.View(); err == nil {
-		if m, err := view.Member(cluster); err == nil {
-			cluster = m.Cluster.Name
+		if m, err := view.Member(nameOrDNS); err == nil {
+			return m.Cluster.Name
 		}
 	}
-	return fleet.OwnID(cluster)
+	return nameOrDNS
 }
 
 func (s *Server) getDelta(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +70,7 @@ func (s *Server) getDelta(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	id, err := s.deltaID(r, view)
+	id, err := deltaID(r, view)
 	if err != nil {
 		return err
 	}
@@ -89,7 +86,7 @@ func (s *Server) putDelta(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	text, _, err := document(r, deltaDocument...)
+	text, _, err := document(r, documentTypes...)
 	if err != nil {
 		return err
 	}
@@ -98,10 +95,7 @@ func (s *Server) putDelta(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	result, err := s.fleet.PutDelta(r.Context(), write, delta)
-	if err != nil {
-		return err
-	}
-	return s.written(w, result)
+	return written(w, result, err)
 }
 
 func (s *Server) deleteDelta(w http.ResponseWriter, r *http.Request) error {
@@ -110,15 +104,12 @@ func (s *Server) deleteDelta(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	result, err := s.fleet.DeleteDelta(r.Context(), write, id)
-	if err != nil {
-		return err
-	}
-	return s.written(w, result)
+	return written(w, result, err)
 }
 
-// deltaWrite reads what writes of a delta have in common, and which delta it is.
+// deltaWrite returns the options of a write, and the ID of the delta that it is for.
 func (s *Server) deltaWrite(w http.ResponseWriter, r *http.Request) (fleet.Write, string, error) {
-	write, err := writing(w, r)
+	write, err := writeOptions(w, r)
 	if err != nil {
 		return write, "", err
 	}
@@ -126,6 +117,6 @@ func (s *Server) deltaWrite(w http.ResponseWriter, r *http.Request) (fleet.Write
 	if err != nil {
 		return write, "", err
 	}
-	id, err := s.deltaID(r, view)
+	id, err := deltaID(r, view)
 	return write, id, err
 }

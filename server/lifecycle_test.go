@@ -243,10 +243,10 @@ func TestRegistrationsAreBounded(t *testing.T) {
 
 // A token that ended is known; only what nobody ever gave out is taken for a guess.
 func TestEndedTokenIsNotSlowedByGuesses(t *testing.T) {
-	h := startLive(t, withAdminToken(t))
+	h := startLive(t, withAdminToken(t), func(c *server.Config) { c.Limits.FailureDelay = time.Hour })
 	made := h.newToken(`{"name":"grace","role":"viewer"}`)
 	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
-	h.server.Hold(func() { t.Error("the answer to a token that ended is held back") })
+	h.client.Timeout = time.Minute // a delayed answer would take an hour
 	for range 20 {
 		h.get("/api/v1/clusters", bearer(made.Secret)...).problem(t, http.StatusUnauthorized, "unauthenticated")
 	}

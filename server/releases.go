@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -14,8 +13,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// getReleases can be read before anything is live, since that is when it is needed
-// most.
+// getReleases works before a release is live, since that is when it is needed most.
 func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
 	query, err := parameters(r, "state", "limit", "cursor")
 	if err != nil {
@@ -43,14 +41,14 @@ func releaseQuery(query url.Values) (q fleet.ReleaseQuery, err error) {
 	return q, err
 }
 
-// together is more releases than one change moves from one state to another.
-const together = 8
+// maxTogether is more releases than one change moves to another state.
+const maxTogether = 8
 
-// releasePage goes on a little over the limit where releases came to be what they
-// are by one change, since the next page begins behind that.
+// releasePage returns slightly more than the limit if one change moved several releases
+// to another state, since the cursor of the next page is that change's generation.
 func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page api.List[fleet.Release], err error) {
 	limit := q.Limit
-	q.Limit += together
+	q.Limit += maxTogether
 	found, err := s.fleet.Releases(r.Context(), q)
 	if err != nil {
 		return page, err
@@ -83,15 +81,45 @@ func (s *Server) getRelease(w http.ResponseWriter, r *http.Request) error {
 	}
 	release, err := s.fleet.Release(r.Context(), mux.Vars(r)["id"])
 	if err != nil {
-		return toList(err, "/api/v1/releases")
+		return withList(err, "/api/v1/releases")
 	}
 	return answer(w, r, release, stamp{})
 }
 
-// toList says where those are that there are.
-func toList(err error, list string) error {
-	if errors.Is(err, fleet.ErrNotFound) {
-		return fmt.Errorf("%w: GET %s lists those that exist", err, list)
+// postDecision answers a decision on a release.
+func (s *Server) postDecision(verdict fleet.Verdict) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		write, digest, err := decision(w, r)
+		if err != nil {
+			return err
+		}
+		release, err := s.fleet.Decide(r.Context(), write, verdict, mux.Vars(r)["id"], digest)
+		if err != nil {
+			return withList(err, "/api/v1/releases")
+		}
+		return changed(w, http.StatusOK, release, release.Generation)
 	}
-	return err
+}
+
+// decision returns who decides and why, and the digest of the impact that the decision is
+// about.
+func decision(w http.ResponseWriter, r *http.Request) (write fleet.Write, digest string, err error) {
+	write, err = plainWriteOptions(w, r, "a decision (whose body takes the digest of an impact)")
+	if err != nil || r.ContentLength == 0 {
+		return write, "", err
+	}
+	var request api.Decision
+	if err := jsonDocument(r, &request); err != nil {
+		return write, "", err
+	}
+	switch {
+	case request.Digest != "" && !isDigest.MatchString(request.Digest):
+		err = fleet.Problems{{Field: "digest", Message: "must be the digest of the release's impact, sha256:<64 hex>"}}
+	case request.Reason != "" && write.Reason != "":
+		err = fmt.Errorf("%w: reason: give it in the body or in Tributary-Reason, not in both", api.ErrBadRequest)
+	case request.Reason != "":
+		write.Reason = request.Reason
+		err = checkReason("reason", request.Reason)
+	}
+	return write, request.Digest, err
 }

@@ -22,7 +22,7 @@ func (s *Server) postWebhook(p *webhook.Provider) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		// Unsigned webhooks are accepted where only this machine is answered and has no
 		// credentials either.
-		result, err := s.webhooks.Receive(p, r, s.anonymous() && !s.cfg.AllowAnonymous)
+		result, err := s.webhooks.Receive(p, r, s.auth.IsAnonymous() && !s.cfg.AllowAnonymous)
 		if err != nil {
 			s.metrics.webhooks.WithLabelValues(p.Name, "refused").Inc()
 			return err

@@ -96,7 +96,7 @@ var refusals = []struct {
 	{"rollback of both", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1, "cluster": "one", "delta": "pin"}`, 422, "invalid", "delta", ""},
 	{"rollback of no delta", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1, "delta": "pin"}`, 404, "not-found", "", `delta "pin"`},
 	{"rollback of more than is known", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1, "clusters": []}`, 400, "bad-request", "", "clusters"},
-	{"rollback with more behind it", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1} {}`, 400, "bad-request", "", "behind"},
+	{"rollback with more behind it", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1} {}`, 400, "bad-request", "", "more after the document"},
 	{"rollback to a text", "POST", "/api/v1/rollback", jsonDoc, `{"generation": "1"}`, 400, "bad-request", "", "generation"},
 	{"rollback of another type", "POST", "/api/v1/rollback", "text/plain", `{"generation": 1}`, 415, "media-type", "", jsonDoc},
 }
