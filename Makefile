@@ -81,6 +81,10 @@ long: ## run in full the tests of which `make test` does a part
 	@.ci/need $(NEEDED)
 	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render
 
+.PHONY: reference
+reference: ## write docs/reference/cli.md from the commands
+	go test -count=1 -run TestReferenceOfCommandsIsCurrent ./cmd/tributary -update
+
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## check formatting, go vet, golangci-lint
 	@unformatted=$$(gofmt -l .); \
