@@ -110,9 +110,9 @@ func deltasInOrder(ctx context.Context, c *client.Client, id string) ([]api.Delt
 func deltaTable(w io.Writer, deltas []api.Delta) error {
 	t := table.New(w, "DELTA", "FOR", "PRIORITY", "CLUSTERS", "PARTS", "ORPHANS", "EXPIRES")
 	for _, d := range deltas {
-		priority, expires := fmt.Sprint(d.Priority), ""
+		scope, priority, expires := selector.Describe(d.Selector, d.Clusters), fmt.Sprint(d.Priority), ""
 		if d.Cluster != "" {
-			priority = "last"
+			scope, priority = d.Cluster, "last"
 		}
 		if d.ExpiresAt != nil {
 			expires = textfmt.Time(*d.ExpiresAt)
@@ -120,7 +120,7 @@ func deltaTable(w io.Writer, deltas []api.Delta) error {
 		if d.Status.Overdue != "" {
 			expires += " (overdue)"
 		}
-		t.Row(d.ID(), selector.Describe(d.Selector, d.Clusters), priority, fmt.Sprint(d.Status.Clusters), parts(d.Delta), fmt.Sprint(len(d.Status.Orphans)), expires)
+		t.Row(d.ID(), scope, priority, fmt.Sprint(d.Status.Clusters), parts(d.Delta), fmt.Sprint(len(d.Status.Orphans)), expires)
 	}
 	if err := t.Flush(); err != nil {
 		return err
