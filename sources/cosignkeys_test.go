@@ -147,7 +147,7 @@ func TestCosignKeyFilesThatAreNoneAreNamed(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "trusted.pub")
 			must(t, os.WriteFile(file, c.content, 0o600))
 			err := fetchError(t, server.openSigned("v1", good, cosignKey{t, "", file}), "trusted.pub", c.want)
-			if _, ok := refusal(err); ok {
+			if _, ok := refusedRevision(err); ok {
 				t.Errorf("error = %v, want none of the artifact", err)
 			}
 			for line := range strings.Lines(string(c.content)) {

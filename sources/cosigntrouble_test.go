@@ -64,7 +64,7 @@ func TestCosignTroubleIsNoFault(t *testing.T) {
 					proxy.interfere(answerAt(path, answer))
 					s := openSignedAt(server, proxy.host(), layout, key)
 					err := fetchError(t, s)
-					if _, ok := refusal(err); ok || errors.Is(err, fleet.ErrInvalid) {
+					if _, ok := refusedRevision(err); ok || errors.Is(err, fleet.ErrInvalid) {
 						t.Errorf("error = %v, want none of the artifact", err)
 					}
 					proxy.interfere(nil)

@@ -184,7 +184,7 @@ func TestOCIRefusesLayers(t *testing.T) {
 	}
 }
 
-func refusal(err error) (revision string, ok bool) {
+func refusedRevision(err error) (revision string, ok bool) {
 	var refused *fleet.RefusedError
 	if !errors.As(err, &refused) {
 		return "", false
@@ -197,7 +197,7 @@ func wantRefused(t *testing.T, s fleet.Source, revision string, want ...string) 
 	t.Helper()
 	for range 2 {
 		err := fetchError(t, s, want...)
-		if got, ok := refusal(err); !ok || got != revision {
+		if got, ok := refusedRevision(err); !ok || got != revision {
 			t.Errorf("error = %v, want a refusal of %s", err, revision)
 		}
 	}

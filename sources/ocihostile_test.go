@@ -132,7 +132,7 @@ func TestOCIBelievesNothingThatDoesNotMatch(t *testing.T) {
 				return strings.Contains(r.URL.Path, c.at)
 			}
 			s := l.source(t, "")
-			if revision, ok := refusal(fetchError(t, s, c.want)); ok {
+			if revision, ok := refusedRevision(fetchError(t, s, c.want)); ok {
 				t.Errorf("%s was refused for what is no part of it", revision)
 			}
 			l.answer = nil
@@ -172,7 +172,7 @@ func TestOCIRefusesManifestsThatLie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLyingRegistry(t, ocispec.Manifest{Layers: []ocispec.Descriptor{c.layer}}, archive)
-			revision, ok := refusal(fetchError(t, l.source(t, ""), c.want))
+			revision, ok := refusedRevision(fetchError(t, l.source(t, ""), c.want))
 			if ok != c.refused || ok && revision != "v1@"+l.digest() {
 				t.Errorf("refused = %v of %q, want %v", ok, revision, c.refused)
 			}

@@ -164,7 +164,7 @@ func TestOCIRecovers(t *testing.T) {
 					})
 					_, err := s.Fetch(deadline(t), known)
 					wantText(t, err, "oci artifact ", c.want)
-					if _, ok := refusal(err); ok {
+					if _, ok := refusedRevision(err); ok {
 						t.Errorf("error = %v, want none that blames the artifact", err)
 					}
 					if strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), "hunter2") {
@@ -241,7 +241,7 @@ func TestOCIRegistryThatIsDown(t *testing.T) {
 	host := strings.TrimPrefix(server.URL, "http://")
 	server.Close()
 	err := fetchError(t, openAs(t, "oci://"+host+"/fleet:v1", sources.Options{PlainHTTP: true}), "oci artifact oci://"+host+"/fleet", "connection refused")
-	if _, ok := refusal(err); ok {
+	if _, ok := refusedRevision(err); ok {
 		t.Errorf("error = %v, want none that blames the artifact", err)
 	}
 }

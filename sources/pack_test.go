@@ -133,8 +133,8 @@ func TestPackIsReadInBoundedMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !p.lost || len(p.spool.index) != 1 {
-			t.Errorf("lost = %v with %d objects, want only the base", p.lost, len(p.spool.index))
+		if !p.unresolved || len(p.spool.index) != 1 {
+			t.Errorf("lost = %v with %d objects, want only the base", p.unresolved, len(p.spool.index))
 		}
 	})
 	t.Run("base", func(t *testing.T) {
@@ -144,8 +144,8 @@ func TestPackIsReadInBoundedMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !p.lost || !p.tooLarge[hash] || len(p.spool.index) != 0 {
-			t.Errorf("lost = %v, too large = %v with %d objects, want none", p.lost, p.tooLarge, len(p.spool.index))
+		if !p.unresolved || !p.tooLarge[hash] || len(p.spool.index) != 0 {
+			t.Errorf("lost = %v, too large = %v with %d objects, want none", p.unresolved, p.tooLarge, len(p.spool.index))
 		}
 	})
 	t.Run("chain", func(t *testing.T) {

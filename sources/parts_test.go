@@ -24,7 +24,7 @@ func TestListingOfADirectoryKeepsNoOlderOne(t *testing.T) {
 		if err := l.children(".", nil); err != nil {
 			t.Fatal(err)
 		}
-		last.keep(l, l.parts())
+		last.remember(l, l.parts())
 		for _, listed := range last.directories {
 			inIt := false
 			for n := range l.files {

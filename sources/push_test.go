@@ -428,7 +428,7 @@ func TestPushRefusesTreesThatAreNotTheSameElsewhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := sources.Push(t.Context(), writeTree(t, test.files), "oci://registry.example.com/fleet:v1", sources.PushOptions{})
 			wantText(t, err, test.want)
-			if revision, ok := refusal(err); !ok || revision != "local" {
+			if revision, ok := refusedRevision(err); !ok || revision != "local" {
 				t.Errorf("error = %v of %q, want a fleet.RefusedError of local", err, revision)
 			}
 		})

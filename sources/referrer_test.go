@@ -41,7 +41,7 @@ func notAt(t *testing.T, s fleet.Source, ref string, is error, want ...string) {
 func refusedAt(t *testing.T, s fleet.Source, ref, revision string, want ...string) {
 	t.Helper()
 	snapshot, err := s.(fleet.Referrer).At(deadline(t), ref)
-	if got, refused := refusal(err); !refused || got != revision {
+	if got, refused := refusedRevision(err); !refused || got != revision {
 		t.Fatalf("At(%q) = %v, %v, want a fleet.RefusedError of %s", ref, snapshot, err, revision)
 	}
 	wantText(t, err, want...)

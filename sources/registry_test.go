@@ -78,7 +78,7 @@ func TestHostThatFallsSilentIsGivenUp(t *testing.T) {
 	defer server.Close()
 	for name, transport := range map[string]http.RoundTripper{
 		"registry": registryTransport{http.DefaultTransport, time.Second},
-		"git":      &exchange{next: http.DefaultTransport, stall: time.Second},
+		"git":      &fetchTransport{next: http.DefaultTransport, stall: time.Second},
 	} {
 		client := &http.Client{Transport: transport}
 		response, err := client.Get(server.URL)

@@ -21,7 +21,7 @@ func TestSendingGivesUpOnARegistryThatTakesNothing(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-over }))
 	defer server.Close()
 	defer close(over)
-	client := &http.Client{Transport: sendingTransport{http.DefaultTransport, &meter{total: 1 << 30}, 10 * time.Millisecond}}
+	client := &http.Client{Transport: uploadTransport{http.DefaultTransport, &meter{total: 1 << 30}, 10 * time.Millisecond}}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, io.LimitReader(zeros{}, 1<<30))
 	if err != nil {
 		t.Fatal(err)
@@ -30,8 +30,8 @@ func TestSendingGivesUpOnARegistryThatTakesNothing(t *testing.T) {
 	if err == nil {
 		response.Body.Close()
 	}
-	if !errors.Is(err, errNotTaken) {
-		t.Errorf("Do = %v, want %v", err, errNotTaken)
+	if !errors.Is(err, errSendStalled) {
+		t.Errorf("Do = %v, want %v", err, errSendStalled)
 	}
 }
 
@@ -53,7 +53,7 @@ func TestSendingLeavesAnswersAlone(t *testing.T) {
 		w.Write(sent)
 	}))
 	defer server.Close()
-	client := &http.Client{Transport: sendingTransport{http.DefaultTransport, &meter{}, time.Minute}}
+	client := &http.Client{Transport: uploadTransport{http.DefaultTransport, &meter{}, time.Minute}}
 	response, err := client.Post(server.URL, "text/plain", strings.NewReader("sent"))
 	if err != nil {
 		close(begun)
@@ -78,7 +78,7 @@ func TestMeterCountsOnceWhatIsSentAgain(t *testing.T) {
 	m.add(10)
 	m.start()
 	m.add(20)
-	m.finish(20)
+	m.finishBlob(20)
 	m.start()
 	m.add(5)
 	if want := []int64{0, 10, 0, 20, 20, 20, 25}; !slices.Equal(got, want) {

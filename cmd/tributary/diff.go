@@ -137,7 +137,7 @@ func (o *diffOptions) compareWithServer(ctx context.Context, ref string) (*fleet
 		return refusal, err
 	}
 	defer func() { _ = source.Close() }()
-	packed, err := sources.PackToSend(ctx, snapshot.Tree)
+	packed, err := sources.PackUpload(ctx, snapshot.Tree)
 	if err != nil {
 		return nil, err
 	}

@@ -229,23 +229,23 @@ func TestGitHonoursTimesOfSSHKeys(t *testing.T) {
 		later time.Duration
 		want  string
 	}{
-		{`valid-after="` + text(o.made) + `"`, 0, ""},
-		{`valid-after="` + text(o.made.Add(time.Second)) + `"`, time.Hour, "is valid from"},
-		{`valid-before="` + text(o.made) + `"`, 0, ""},
-		{`valid-before="` + text(o.made.Add(-time.Second)) + `"`, 0, "has expired"},
-		{`valid-before="` + text(o.made.Add(time.Hour)) + `"`, time.Hour, ""},
-		{`valid-before="` + text(o.made.Add(time.Hour)) + `"`, time.Hour + time.Second, "has expired"},
+		{`valid-after="` + text(o.createdAt) + `"`, 0, ""},
+		{`valid-after="` + text(o.createdAt.Add(time.Second)) + `"`, time.Hour, "is valid from"},
+		{`valid-before="` + text(o.createdAt) + `"`, 0, ""},
+		{`valid-before="` + text(o.createdAt.Add(-time.Second)) + `"`, 0, "has expired"},
+		{`valid-before="` + text(o.createdAt.Add(time.Hour)) + `"`, time.Hour, ""},
+		{`valid-before="` + text(o.createdAt.Add(time.Hour)) + `"`, time.Hour + time.Second, "has expired"},
 		{`valid-after="20200101",valid-before="20990101"`, 0, ""},
 		{`VALID-AFTER="202001010000",namespaces="git",valid-before="20990101"`, 0, ""},
 	} {
 		line := "test@example.com " + c.options + " " + key
 		keys := believe(t, l.write("allowed_signers", line))
-		keys.now = func() time.Time { return o.made.Add(c.later) }
+		keys.now = func() time.Time { return o.createdAt.Add(c.later) }
 		if c.want != "" {
 			wantUnverified(t, keys, "commit", raw, c.want)
 			// With two lines for a key, either is enough.
 			keys = believe(t, l.write("both", line+key))
-			keys.now = func() time.Time { return o.made.Add(c.later) }
+			keys.now = func() time.Time { return o.createdAt.Add(c.later) }
 			wantVerified(t, keys, "commit", raw)
 			continue
 		}

@@ -8,13 +8,13 @@ import (
 )
 
 // stall is longer than any host needs to think about the next bytes.
-const stall = time.Minute
+const stallTimeout = time.Minute
 
 var errStalled = errors.New("the host fell silent in the middle of an answer; is it overloaded, or the line broken?")
 
 // steadyBody is a body that ends in an error where nothing of it comes for long,
 // because what a fetch may take in all is for the largest of them.
-type steadyBody struct {
+type stallReader struct {
 	io.ReadCloser
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -23,13 +23,13 @@ type steadyBody struct {
 }
 
 // newSteadyBody takes over cancel, which must end what is waited for.
-func newSteadyBody(ctx context.Context, body io.ReadCloser, cancel context.CancelCauseFunc, stall time.Duration) *steadyBody {
+func newStallReader(ctx context.Context, body io.ReadCloser, cancel context.CancelCauseFunc, stall time.Duration) *stallReader {
 	timer := time.AfterFunc(stall, func() { cancel(errStalled) })
 	timer.Stop() // What is waited for is the host, not whoever reads.
-	return &steadyBody{body, ctx, cancel, timer, stall}
+	return &stallReader{body, ctx, cancel, timer, stall}
 }
 
-func (b *steadyBody) Read(p []byte) (int, error) {
+func (b *stallReader) Read(p []byte) (int, error) {
 	b.timer.Reset(b.stall)
 	n, err := b.ReadCloser.Read(p)
 	b.timer.Stop()
@@ -39,7 +39,7 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *steadyBody) Close() error {
+func (b *stallReader) Close() error {
 	b.timer.Stop()
 	err := b.ReadCloser.Close()
 	b.cancel(nil)

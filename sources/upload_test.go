@@ -17,9 +17,9 @@ func TestSentTreeIsTheSameTree(t *testing.T) {
 	files := map[string]string{"fleet.yaml": "one", "base/a/a.yaml": "a", "empty": ""}
 	links := map[string]string{"base/up": "../empty", "out": "../../etc/passwd"}
 	overTrees(t, files, links, func(t *testing.T, tree fs.FS) {
-		packed, err := sources.PackToSend(deadline(t), tree)
+		packed, err := sources.PackUpload(deadline(t), tree)
 		must(t, err)
-		sent, err := sources.ReadSent(deadline(t), bytes.NewReader(packed), sources.Limits{})
+		sent, err := sources.ReadUpload(deadline(t), bytes.NewReader(packed), sources.Limits{})
 		must(t, err)
 		wantContents(t, sent, contents(t, tree))
 		wantUnreadable(t, sent, "out", "leads out of the fleet repo")
@@ -38,12 +38,12 @@ func TestSentTreeIsHeldToLimits(t *testing.T) {
 		"a file that is two": {{Typeflag: tar.TypeReg, Name: "a"}, {Typeflag: tar.TypeReg, Name: "a/b"}},
 		"nothing":            {},
 	} {
-		_, err := sources.ReadSent(deadline(t), bytes.NewReader(tarOf(t, headers)), limits)
+		_, err := sources.ReadUpload(deadline(t), bytes.NewReader(tarOf(t, headers)), limits)
 		if !errors.Is(err, fleet.ErrInvalid) {
 			t.Errorf("%s: ReadSent = %v, want an ErrInvalid", name, err)
 		}
 	}
-	if _, err := sources.ReadSent(deadline(t), strings.NewReader("no archive"), limits); err == nil {
+	if _, err := sources.ReadUpload(deadline(t), strings.NewReader("no archive"), limits); err == nil {
 		t.Error("what is no archive is read")
 	}
 }

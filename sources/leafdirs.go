@@ -11,15 +11,15 @@ import (
 // hash that it is the same, and its node is the same to whoever compares trees.
 
 // folders are those of a commit.
-type folders map[folderKey]folder
+type leafDirs map[leafDirKey]leafDir
 
 // folderKey has the path, because limits are about that too.
-type folderKey struct {
+type leafDirKey struct {
 	path string
 	hash plumbing.Hash
 }
 
-type folder struct {
+type leafDir struct {
 	node    *node
 	objects []plumbing.Hash // its own and those of what is in it
 	files   int
@@ -28,11 +28,11 @@ type folder struct {
 
 // keep remembers a directory that was read, if it is a folder. before is what the budget was
 // when that began.
-func (r *commitReader) keep(path string, hash plumbing.Hash, n *node, listing *gitobject.Tree, before budget) {
-	if r.doubtful != "" {
+func (r *commitReader) remember(path string, hash plumbing.Hash, n *node, listing *gitobject.Tree, before budget) {
+	if r.suspect != "" {
 		return // something may be missing
 	}
-	f := folder{node: n, objects: []plumbing.Hash{hash}, files: r.budget.files - before.files, bytes: r.budget.bytes - before.bytes}
+	f := leafDir{node: n, objects: []plumbing.Hash{hash}, files: r.budget.files - before.files, bytes: r.budget.bytes - before.bytes}
 	for _, entry := range listing.Entries {
 		switch entry.Mode {
 		case filemode.Dir:
@@ -42,18 +42,18 @@ func (r *commitReader) keep(path string, hash plumbing.Hash, n *node, listing *g
 			f.objects = append(f.objects, entry.Hash)
 		}
 	}
-	r.folders[folderKey{path, hash}] = f
+	r.leafDirs[leafDirKey{path, hash}] = f
 }
 
 // again is a folder that is as it was in the commit before; nil where there is none.
-func (r *commitReader) again(path string, hash plumbing.Hash) (*node, error) {
-	f, known := r.known[folderKey{path, hash}]
+func (r *commitReader) reuse(path string, hash plumbing.Hash) (*node, error) {
+	f, known := r.known[leafDirKey{path, hash}]
 	if !known {
 		return nil, nil
 	}
 	for _, h := range f.objects {
 		r.used[h] = r.have[h]
 	}
-	r.folders[folderKey{path, hash}] = f
-	return f.node, r.budget.take(path, f.files, f.bytes)
+	r.leafDirs[leafDirKey{path, hash}] = f
+	return f.node, r.budget.addExisting(path, f.files, f.bytes)
 }

@@ -26,11 +26,11 @@ func TestFileThatWasJustWrittenIsWaitedFor(t *testing.T) {
 	for _, c := range []struct {
 		age    time.Duration
 		served bool
-	}{{settle / 2, false}, {2 * settle, true}, {-time.Hour, true}} { // the last: clocks differ
+	}{{quietPeriod / 2, false}, {2 * quietPeriod, true}, {-time.Hour, true}} { // the last: clocks differ
 		d := newDirectory(dir, Limits{}.orDefaults())
 		d.now = func() time.Time { return info.ModTime().Add(c.age) }
 		_, err := d.Fetch(context.Background(), "")
-		var moving *movingError
+		var moving *unstableError
 		if c.served != (err == nil) || c.served == errors.As(err, &moving) {
 			t.Errorf("Fetch(), %v after a file was written = %v, want it served: %v", c.age, err, c.served)
 		}

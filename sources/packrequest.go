@@ -27,19 +27,19 @@ type want struct {
 // want is how to come by a commit. Servers give what a ref points to, so that an
 // annotated tag is the way to its commit; most give other commits too. Where a
 // server does not, all of its history is read, and the commit looked up there.
-func (r *remote) want(at tip, have *commit, o readOptions) (want, error) {
+func (r *remote) want(at remoteRef, have *commit, o readOptions) (want, error) {
 	w := want{have: have, bounds: boundsOf(o.limits, o.path != "")}
 	switch {
 	case !at.tag.IsZero():
 		w.hashes = []plumbing.Hash{at.tag}
 	case at.ref != "":
 		w.hashes = []plumbing.Hash{at.commit}
-	case !r.listed(at.commit).IsZero():
-		w.hashes = []plumbing.Hash{r.listed(at.commit)}
-	case r.givesAnyCommit():
+	case !r.hashLeadingTo(at.commit).IsZero():
+		w.hashes = []plumbing.Hash{r.hashLeadingTo(at.commit)}
+	case r.allowsAnyCommit():
 		w.hashes = []plumbing.Hash{at.commit}
 	default:
-		w = want{hashes: r.everything(), history: true, bounds: boundsOf(o.limits, true)}
+		w = want{hashes: r.allRefHashes(), history: true, bounds: boundsOf(o.limits, true)}
 	}
 	if len(w.hashes) == 0 {
 		return want{}, commitNotFound(at.commit)
@@ -49,7 +49,7 @@ func (r *remote) want(at tip, have *commit, o readOptions) (want, error) {
 
 // listed is a hash that a ref points to and that leads to a commit; zero where
 // there is none.
-func (r *remote) listed(commit plumbing.Hash) (found plumbing.Hash) {
+func (r *remote) hashLeadingTo(commit plumbing.Hash) (found plumbing.Hash) {
 	for ref, hash := range r.refs.References {
 		switch commit {
 		case hash:
@@ -71,13 +71,13 @@ func (r *remote) peeled(ref string) plumbing.Hash {
 }
 
 // givesAnyCommit tells whether commits can be had that no ref points to.
-func (r *remote) givesAnyCommit() bool {
+func (r *remote) allowsAnyCommit() bool {
 	offered := r.refs.Capabilities
 	return offered.Supports(capability.AllowReachableSHA1InWant) || offered.Supports("allow-any-sha1-in-want")
 }
 
 // sum is another one where the server lists anything else.
-func (r *remote) sum() [sha256.Size]byte {
+func (r *remote) digest() [sha256.Size]byte {
 	hash := sha256.New()
 	for _, ref := range slices.Sorted(maps.Keys(r.refs.References)) {
 		fmt.Fprintf(hash, "%s %s\n", r.refs.References[ref], ref)
@@ -86,7 +86,7 @@ func (r *remote) sum() [sha256.Size]byte {
 }
 
 // everything is what branches and tags point to.
-func (r *remote) everything() []plumbing.Hash {
+func (r *remote) allRefHashes() []plumbing.Hash {
 	var hashes []plumbing.Hash
 	for ref, hash := range r.refs.References {
 		if strings.HasPrefix(ref, branchPrefix) || strings.HasPrefix(ref, tagPrefix) {
@@ -104,7 +104,7 @@ func commitNotFound(hash plumbing.Hash) error {
 // notGiven is what becomes of a request that failed. Git has no other way to say
 // that it will not give a commit; and through a pipe that it has hung up, in the
 // middle of the request, may be seen before what it said.
-func notGiven(at tip, err error) error {
+func explainPackError(at remoteRef, err error) error {
 	says := func(text string) bool { return strings.Contains(err.Error(), text) }
 	hungUp := says("sending upload-req message: ") || says("sending haves message: ") || says("sending done message: ")
 	if at.ref == "" && (hungUp || says("not our ref")) {

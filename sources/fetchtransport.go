@@ -17,7 +17,7 @@ import (
 
 // exchange is the requests of one fetch. It bounds what is answered, and keeps
 // of a refusal what go-git drops.
-type exchange struct {
+type fetchTransport struct {
 	next http.RoundTripper
 	// stall is how long an answer may come to a stop.
 	stall time.Duration
@@ -32,7 +32,7 @@ type exchange struct {
 	refusal *http.Response
 }
 
-func (x *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
+func (x *fetchTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	x.refusal = nil
 	ctx, cancel := context.WithCancelCause(request.Context())
 	response, err := x.next.RoundTrip(request.WithContext(ctx))
@@ -40,7 +40,7 @@ func (x *exchange) RoundTrip(request *http.Request) (*http.Response, error) {
 		cancel(nil)
 		return nil, err
 	}
-	x.body = &cappedBody{newSteadyBody(ctx, response.Body, cancel, x.stall), maxPreamble, errPreamble}
+	x.body = &cappedBody{newStallReader(ctx, response.Body, cancel, x.stall), maxPreamble, errPreamble}
 	if request.Method == http.MethodGet || response.StatusCode != http.StatusOK {
 		x.body.left, x.body.err = maxRefs, errRefs
 	}
@@ -61,8 +61,8 @@ func (b drainedBody) Close() error {
 }
 
 // wantsOther tells whether the server would take the token in the other way.
-func (x *exchange) wantsOther(bearer bool) bool {
-	if x.refusal == nil || x.refusal.StatusCode != http.StatusUnauthorized || !x.token || x.moved() != "" {
+func (x *fetchTransport) wantsOtherScheme(bearer bool) bool {
+	if x.refusal == nil || x.refusal.StatusCode != http.StatusUnauthorized || !x.token || x.redirectedHost() != "" {
 		return false
 	}
 	c := readChallenge(x.refusal.Header)
@@ -73,7 +73,7 @@ func (x *exchange) wantsOther(bearer bool) bool {
 }
 
 // moved is the host that a redirect led to, where it is another one.
-func (x *exchange) moved() string {
+func (x *fetchTransport) redirectedHost() string {
 	if at := x.refusal.Request.URL; !strings.EqualFold(at.Host, x.origin.Host) {
 		return at.Host
 	}
@@ -81,7 +81,7 @@ func (x *exchange) moved() string {
 }
 
 // explain says what to do about a refusal, in words that are not the server's.
-func (x *exchange) explain(err error) error {
+func (x *fetchTransport) explain(err error) error {
 	if x.refusal == nil {
 		return err
 	}
@@ -89,9 +89,9 @@ func (x *exchange) explain(err error) error {
 	case errors.Is(err, transport.ErrAuthenticationRequired):
 		return fmt.Errorf("%w: %w", fleet.ErrUnauthenticated, x.unauthenticated())
 	case errors.Is(err, transport.ErrAuthorizationFailed):
-		return fmt.Errorf("%w: %w", fleet.ErrForbidden, x.unauthorized())
+		return fmt.Errorf("%w: %w", fleet.ErrForbidden, x.forbidden())
 	case errors.Is(err, transport.ErrRepositoryNotFound):
-		return fmt.Errorf("%w; check the URL, and that %s", fleet.ErrNotFound, x.whoReads())
+		return fmt.Errorf("%w; check the URL, and that %s", fleet.ErrNotFound, x.accessHint())
 	}
 	if after := x.retryAfter(); after > 0 {
 		return &fleet.RetryError{Err: errors.New("the server answered " + x.refusal.Status), After: after}
@@ -99,8 +99,8 @@ func (x *exchange) explain(err error) error {
 	return err
 }
 
-func (x *exchange) unauthenticated() error {
-	switch host := x.moved(); {
+func (x *fetchTransport) unauthenticated() error {
+	switch host := x.redirectedHost(); {
 	case x.token && host != "":
 		return fmt.Errorf("the repository has moved to %s, which the token is not shown to; name it by its new URL", printable(host))
 	case x.token:
@@ -109,21 +109,21 @@ func (x *exchange) unauthenticated() error {
 	return errNoToken
 }
 
-func (x *exchange) unauthorized() error {
-	if x.token && x.moved() == "" {
+func (x *fetchTransport) forbidden() error {
+	if x.token && x.redirectedHost() == "" {
 		return errors.New("the token in --git-token-file may not read the repository; give it leave, or use another")
 	}
 	return errNoToken
 }
 
-func (x *exchange) whoReads() string {
+func (x *fetchTransport) accessHint() string {
 	if x.token {
 		return "the token in --git-token-file may read the repository"
 	}
 	return "the repository can be read without credentials, or name some with --git-token-file"
 }
 
-func (x *exchange) retryAfter() time.Duration {
+func (x *fetchTransport) retryAfter() time.Duration {
 	if s := x.refusal.StatusCode; s != http.StatusTooManyRequests && s != http.StatusServiceUnavailable {
 		return 0
 	}

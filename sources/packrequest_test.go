@@ -16,10 +16,10 @@ func TestServerThatHangsUpOnAPinnedCommitDoesNotHaveIt(t *testing.T) {
 	t.Parallel()
 	for _, sending := range []string{"upload-req", "haves", "done"} {
 		err := fmt.Errorf("sending %s message: write |1: broken pipe", sending)
-		if got := notGiven(tip{commit: plumbing.NewHash("ab")}, err); !errors.Is(got, fleet.ErrNotFound) {
+		if got := explainPackError(remoteRef{commit: plumbing.NewHash("ab")}, err); !errors.Is(got, fleet.ErrNotFound) {
 			t.Errorf("%v becomes %v, want an ErrNotFound", err, got)
 		}
-		if got := notGiven(tip{ref: "refs/heads/main"}, err); !errors.Is(got, err) {
+		if got := explainPackError(remoteRef{ref: "refs/heads/main"}, err); !errors.Is(got, err) {
 			t.Errorf("%v of a branch becomes %v", err, got)
 		}
 	}
