@@ -2,12 +2,14 @@ package main
 
 import (
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
 	"sigs.k8s.io/yaml"
 )
@@ -108,6 +110,75 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Errorf("docs/reference/metrics.md has the metric %s, which does not exist", metric)
 		}
 	}
+}
+
+// TestLinksOfDocumentationResolve follows every relative link of every Markdown file, to
+// the file and to the heading.
+func TestLinksOfDocumentationResolve(t *testing.T) {
+	t.Parallel()
+	headings, links := map[string]map[string]bool{}, map[string][]string{}
+	walk(t, "../..", ".md", func(file, text string) { headings[file], links[file] = headingsAndLinks(text) })
+	for file, targets := range links {
+		for _, target := range targets {
+			u, err := url.Parse(target)
+			if err != nil {
+				t.Errorf("%s: %s: %v", file, target, err)
+				continue
+			}
+			if u.IsAbs() {
+				continue
+			}
+			to := file
+			if u.Path != "" {
+				to = filepath.Join(filepath.Dir(file), filepath.FromSlash(u.Path))
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: %s: no such file", file, target)
+			} else if u.Fragment != "" && !headings[to][u.Fragment] {
+				t.Errorf("%s: %s: no such heading", file, target)
+			}
+		}
+	}
+}
+
+var (
+	inlineCode = regexp.MustCompile("`[^`\n]*`")
+	link       = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+)
+
+// headingsAndLinks returns the anchors of the headings and the link targets of a Markdown
+// file. Code has neither.
+func headingsAndLinks(text string) (headings map[string]bool, links []string) {
+	headings = map[string]bool{}
+	code := false
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			code = !code
+		}
+		if code || strings.HasPrefix(line, "    ") {
+			continue
+		}
+		if title, is := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); is && strings.HasPrefix(line, "#") {
+			headings[anchor(title)] = true
+		}
+		for _, m := range link.FindAllStringSubmatch(inlineCode.ReplaceAllString(line, ""), -1) {
+			links = append(links, m[1])
+		}
+	}
+	return headings, links
+}
+
+// anchor returns the fragment that GitHub gives a heading.
+func anchor(title string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsLetter(r), unicode.IsDigit(r), r == '-', r == '_':
+			return unicode.ToLower(r)
+		case r == ' ':
+			return '-'
+		}
+		return -1
+	}, strings.TrimSpace(title))
 }
 
 // walk calls visit with every file of the repository that has the extension.
