@@ -61,13 +61,17 @@ run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 	@echo
 	@exec bin/tributary serve examples/fleet --listen 127.0.0.1:$(PORT) --store sqlite:bin/run.db
 
-# Those that take longest begin first.
+# A package takes well under two minutes on an idle machine. The limit leaves room
+# for a slow one that is busy with something else.
+TESTTIMEOUT ?= 30m
+
+# The slowest packages start first.
 SLOW := ./cmd/tributary ./sources ./server
 
 .PHONY: test
 test: $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race -short $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
+	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIMEOUT) $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
 
 # Those that ask testing.Short.
 LONG := TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
@@ -75,7 +79,11 @@ LONG := TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
 .PHONY: long
 long: ## run in full the tests of which `make test` does a part
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race -count=1 -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render
+	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render
+
+.PHONY: reference
+reference: ## write docs/reference/cli.md from the commands
+	go test -count=1 -run TestReferenceOfCommandsIsCurrent ./cmd/tributary -update
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## check formatting, go vet, golangci-lint
@@ -110,11 +118,16 @@ bench: $(ORAS) $(KUSTOMIZE) ## run the benchmarks and record them in docs/benchm
 .PHONY: conformance
 conformance: $(FLUX_OPERATOR_CLI) $(FLUX_OPERATOR) $(ETCD) $(KUBE_APISERVER) $(CRDS) ## run against the real Flux Operator and Kubernetes API server
 	@.ci/need git
-	go test -tags conformance -count=1 -run Conformance $(TESTFLAGS) ./cmd/tributary ./deploy/...
+	go test -tags conformance -count=1 -timeout $(TESTTIMEOUT) -run Conformance $(TESTFLAGS) ./cmd/tributary ./deploy/...
 
 .PHONY: image
 image: ## build the container image tributary:VERSION with docker
-	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t tributary:$(VERSION) .
+	docker build --build-arg VERSION=$(VERSION) -t tributary:$(VERSION) .
+
+.PHONY: imagetest
+imagetest: ## build the image with buildah and check that it answers polls; needs root
+	@.ci/need buildah curl
+	@.ci/image
 
 .PHONY: clean
 clean: ## remove what was built, tools included

@@ -199,7 +199,7 @@ func TestCertificatesSurviveNoChangeOfTheirCA(t *testing.T) {
 				}
 
 				replaced["renamed over"](t, file, "nonsense")
-				eventually(t, func() bool { return strings.Contains(h.logs.String(), "holds no certificate in PEM") })
+				eventually(t, func() bool { return strings.Contains(h.logs.String(), "contains no certificate in PEM") })
 				if got := h.poll(); got != 200 {
 					t.Errorf("with a bad file = %d, want what was read before", got)
 				}
@@ -247,10 +247,10 @@ func TestClientCAFileMustHoldCAs(t *testing.T) {
 	certFile, keyFile := writeFile(t, "tls.crt", tlsCert), writeFile(t, "tls.key", tlsKey)
 	leaf := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.issue("eu-prod-01").Certificate[0]}))
 	for content, want := range map[string]string{
-		"":              "holds no certificate",
+		"":              "contains no certificate",
 		leaf:            "is not a CA's",
 		ca.pem() + leaf: "is not a CA's",
-		tlsKey:          "holds a PRIVATE KEY",
+		tlsKey:          "contains a PRIVATE KEY",
 		ca.pem() + strings.ReplaceAll(ca.pem(), "MII", "MIJ"): "certificate 2",
 	} {
 		file := writeFile(t, "ca.pem", content)

@@ -6,76 +6,33 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/auth"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
-// ClusterAnswer is a cluster as people see it: how it is declared, where that
-// placed it, and what it is served.
-type ClusterAnswer struct {
-	fleet.Cluster
-	State fleet.ClusterState `json:"state"`
-	// DeclaredBy is where its fields come from: git or api.
-	DeclaredBy string `json:"declaredBy,omitempty"`
-	// Resources and Patches are those that the API declares.
-	Resources []json.RawMessage `json:"resources,omitempty"`
-	Patches   []fleet.Patch     `json:"patches,omitempty"`
-	Placement fleet.Placement   `json:"placement"`
-	// Inputs has the number of inputs by input set.
-	Inputs  map[string]int `json:"inputs"`
-	Release ReleaseName    `json:"release"`
-	// Why says why that is not the release that the fleet goes to; empty where it is.
-	Why string `json:"why,omitempty"`
-	// Pin is the name of the pin that keeps it there.
-	Pin string `json:"pin,omitempty"`
-	// Orphans are the parts of deltas that the cluster goes without.
-	Orphans []fleet.Orphan `json:"orphans,omitempty"`
-	// Decommissioned is when it was, for one that is.
-	Decommissioned *DecommissionAnswer `json:"decommissioned,omitempty"`
-	// Polls are the last ones, by input set, and Contact is what they tell.
-	Polls   []PollAnswer `json:"polls,omitempty"`
-	Contact Contact      `json:"contact"`
-}
-
-// DecommissionAnswer is when a cluster was decommissioned.
-type DecommissionAnswer struct {
-	Generation int64     `json:"generation"`
-	At         time.Time `json:"at"`
-}
-
-// ReleaseName is which release a cluster is served.
-type ReleaseName struct {
-	ID       string `json:"id"`
-	Revision string `json:"revision"`
-}
-
-// List is a page of anything; Next is the ?cursor= of the page after it.
-type List[T any] struct {
-	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty"`
-}
-
-// clusterAnswers are those of members of a view.
-func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*fleet.Member) []ClusterAnswer {
+// clusterAnswers returns the documents of members of a view.
+func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*fleet.Member) []api.Cluster {
 	names := make([]string, len(members))
 	for i, m := range members {
 		names[i] = m.Cluster.Name
 	}
 	polls := s.fleet.Polls(ctx, names...)
-	answers, now := make([]ClusterAnswer, len(members)), time.Now()
+	answers, now := make([]api.Cluster, len(members)), time.Now()
 	for i, m := range members {
 		release, own := m.Release(), polls[m.Cluster.Name]
-		answers[i] = ClusterAnswer{
+		answers[i] = api.Cluster{
 			Cluster: *m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts,
-			Release: ReleaseName{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
+			Release: api.ReleaseRef{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
 			Why: v.Why(m), Polls: pollAnswers(own), Contact: contactOf(own, m.Counts, now), DeclaredBy: declaredBy(v, m),
 		}
 		if p := v.Pinned(m); p != nil {
@@ -85,13 +42,13 @@ func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*
 			answers[i].Resources, answers[i].Patches = d.Resources, d.Patches
 		}
 		if t := m.Decommissioned(); t != nil {
-			answers[i].Decommissioned = &DecommissionAnswer{Generation: t.Generation, At: t.At}
+			answers[i].Decommissioned = &api.Decommission{Generation: t.Generation, At: t.At}
 		}
 	}
 	return answers
 }
 
-// declaredBy is where the fields of a member come from; "" where nothing declares
+// declaredBy returns the origin of a member's fields: git, api, or "" if nothing declares
 // it any more.
 func declaredBy(v *fleet.View, m *fleet.Member) string {
 	switch {
@@ -101,6 +58,48 @@ func declaredBy(v *fleet.View, m *fleet.Member) string {
 		return "api"
 	}
 	return ""
+}
+
+// A cluster is late after three missed polls, because one fails now and then. It is late
+// after a minute at the earliest, and after an hour if its interval is not known.
+const (
+	missedPolls     = 3
+	minLate         = time.Minute
+	unknownInterval = time.Hour
+)
+
+// contactOf concludes from a cluster's polls whether it still polls. It ignores polls of
+// input sets that the cluster no longer has.
+func contactOf(polls []fleet.Poll, sets map[string]int, now time.Time) api.Contact {
+	contact := api.ContactNever
+	for _, p := range polls {
+		if _, has := sets[p.Set]; !has {
+			continue
+		}
+		if contact == api.ContactNever {
+			contact = api.ContactOK
+		}
+		late := max(missedPolls*p.Every, minLate)
+		if p.Every == 0 {
+			late = unknownInterval
+		}
+		if now.Sub(p.At) > late {
+			return api.ContactLate
+		}
+	}
+	return contact
+}
+
+func pollAnswers(polls []fleet.Poll) []api.Poll {
+	var all []api.Poll
+	for _, p := range polls {
+		a := api.Poll{Poll: p}
+		if p.Every > 0 {
+			a.Every = p.Every.String()
+		}
+		all = append(all, a)
+	}
+	return all
 }
 
 func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
@@ -116,18 +115,24 @@ func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	limit, after, err := page(query)
+	limit, err := pageLimit(query, defaultClusters, maxClusters)
 	if err != nil {
 		return err
 	}
-	members, next := clusterPage(view, selector, limit, after)
-	page := List[ClusterAnswer]{Items: s.clusterAnswers(r.Context(), view, members...), Next: next}
+	after, err := base64.RawURLEncoding.DecodeString(query.Get("cursor"))
+	if err != nil || len(after) > 0 && validation.IsDNS1123Label(string(after)) != nil {
+		return errCursor
+	}
+	members, next := clusterPage(view, selector, limit, string(after))
+	page := api.List[api.Cluster]{Items: s.clusterAnswers(r.Context(), view, members...), Next: next}
 	return answer(w, r, page, stampOf(view))
 }
 
-// clusterPage is the first limit clusters whose names come after one name. A
-// cursor is a name rather than a number, so that clusters which come and go
-// between two pages make no other one appear twice or never.
+const defaultClusters, maxClusters = 500, 1000
+
+// clusterPage returns the first limit clusters whose names come after a name. A cursor is
+// a name rather than a number, so that clusters that come and go between two pages make
+// no other cluster appear twice or never.
 func clusterPage(v *fleet.View, selector labels.Selector, limit int, after string) (page []*fleet.Member, next string) {
 	members := v.Members()
 	start, found := slices.BinarySearchFunc(members, after, func(m *fleet.Member, name string) int {
@@ -148,24 +153,6 @@ func clusterPage(v *fleet.View, selector labels.Selector, limit int, after strin
 	return page, ""
 }
 
-const defaultLimit, maxLimit = 500, 1000
-
-// page reads ?limit= and ?cursor=.
-func page(query url.Values) (limit int, after string, err error) {
-	limit = defaultLimit
-	if query.Has("limit") {
-		limit, err = strconv.Atoi(query.Get("limit"))
-		if err != nil || limit < 1 || limit > maxLimit {
-			return 0, "", fmt.Errorf("%w: limit: must be a number from 1 to %d", errBadRequest, maxLimit)
-		}
-	}
-	name, err := base64.RawURLEncoding.DecodeString(query.Get("cursor"))
-	if err != nil || len(name) > 0 && !dnsLabel.Match(name) {
-		return 0, "", fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", errBadRequest)
-	}
-	return limit, string(name), nil
-}
-
 func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) error {
 	view, member, err := s.member(r)
 	if err != nil {
@@ -177,7 +164,7 @@ func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, r, s.clusterAnswers(r.Context(), view, member)[0], stampOf(view))
 }
 
-// member is the cluster that the path names, in the view that is live now.
+// member returns the cluster that the path names, and the view that it is in.
 func (s *Server) member(r *http.Request) (*fleet.View, *fleet.Member, error) {
 	view, err := s.view()
 	if err != nil {
@@ -185,7 +172,134 @@ func (s *Server) member(r *http.Request) (*fleet.View, *fleet.Member, error) {
 	}
 	member, err := view.Member(mux.Vars(r)["cluster"])
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: GET /api/v1/clusters lists the ones there are", err)
+		return nil, nil, withList(err, "/api/v1/clusters")
 	}
 	return view, member, nil
+}
+
+func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
+	write, err := writeOptions(w, r)
+	if err != nil {
+		return err
+	}
+	if write.Expect != nil {
+		return fmt.Errorf("%w: If-Match, If-None-Match: not needed, since a cluster that exists is a conflict", api.ErrBadRequest)
+	}
+	text, _, err := document(r, documentTypes...)
+	if err != nil {
+		return err
+	}
+	name, result, err := s.fleet.Declare(r.Context(), write, text)
+	if err != nil || write.DryRun {
+		return written(w, result, err)
+	}
+	return created(w, "/api/v1/clusters/"+name, result, result.Generation)
+}
+
+func (s *Server) patchCluster(w http.ResponseWriter, r *http.Request) error {
+	write, err := writeOptions(w, r)
+	if err != nil {
+		return err
+	}
+	text, _, err := document(r, string(fleet.MergePatch))
+	if err != nil {
+		return err
+	}
+	write.Expect = s.asAnswered(r, write.Expect)
+	result, err := s.fleet.Redeclare(r.Context(), write, mux.Vars(r)["cluster"], text)
+	return written(w, result, withList(err, "/api/v1/clusters"))
+}
+
+func (s *Server) deleteCluster(w http.ResponseWriter, r *http.Request) error {
+	write, err := writeOptions(w, r, "purge")
+	if err != nil {
+		return err
+	}
+	purge, err := flag(r.URL.Query(), "purge")
+	if err != nil {
+		return err
+	}
+	end := s.fleet.Decommission
+	if purge {
+		end = s.fleet.Purge
+	}
+	write.Expect = s.asAnswered(r, write.Expect)
+	result, err := end(r.Context(), write, mux.Vars(r)["cluster"])
+	return written(w, result, withList(err, "/api/v1/clusters"))
+}
+
+// asAnswered applies a precondition to a cluster in the form in which a GET answers it,
+// since the client has the tag of that.
+func (s *Server) asAnswered(r *http.Request, expect func(any) error) func(any) error {
+	if expect == nil {
+		return nil
+	}
+	return func(present any) error {
+		if p, ok := present.(fleet.Present); ok {
+			present = s.clusterAnswers(r.Context(), p.View, p.Member)[0]
+		}
+		return expect(present)
+	}
+}
+
+const minKey, maxKey = 20, 128 // characters of an idempotency key
+
+func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
+	who := identityOf(w)
+	if wait := s.registerRate.Take(limit.Key{Name: who.Name}); wait > 0 {
+		return limit.RateError(wait, "register fewer clusters at once")
+	}
+	write, err := plainWriteOptions(w, r, "a registration")
+	if err != nil {
+		return err
+	}
+	key := r.Header.Get(api.IdempotencyKey)
+	if key != "" && (len(key) < minKey || len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' })) {
+		return fmt.Errorf("%w: %s: must be %d to %d printable characters that nobody can guess, such as a UUID", api.ErrBadRequest, api.IdempotencyKey, minKey, maxKey)
+	}
+	var request fleet.Registration
+	if err := jsonDocument(r, &request); err != nil {
+		return err
+	}
+	by := fleet.Registrant{Token: who.Token, Cluster: who.Cluster, Labels: who.Labels, Secret: api.BearerToken(r), Key: key}
+	switch who.Role {
+	case auth.Cluster:
+		by.Role = fleet.RoleCluster
+	case auth.Bootstrap:
+		by.Role = fleet.RoleBootstrap
+	default:
+		by.Role = fleet.RoleAdmin
+	}
+	result, err := s.fleet.Register(r.Context(), write, by, request)
+	if err != nil {
+		return err
+	}
+	return created(w, "/api/v1/clusters/"+result.Cluster, result, result.Generation)
+}
+
+// How many clusters one credential registers. A thousand clusters that boot at once and
+// try again are let through; one that never stops does not keep others from writing.
+const (
+	registrationsPerSecond = 100
+	registrationsAtOnce    = 2500
+)
+
+// getBootstrap makes every provider ask for as many inputs as there can be: a set may
+// grow, and Flux Operator silently deletes what is beyond its limit.
+func (s *Server) getBootstrap(w http.ResponseWriter, r *http.Request) error {
+	view, err := s.view()
+	if err != nil {
+		return err
+	}
+	if _, err := parameters(r); err != nil {
+		return err
+	}
+	all := api.Bootstrap{Sets: []api.BootstrapSet{}, ResourceSets: []json.RawMessage{}}
+	for _, name := range view.Sets() {
+		all.Sets = append(all.Sets, api.BootstrapSet{Name: name, Limit: fleet.MaxInputs})
+	}
+	for _, o := range view.ResourceSets() {
+		all.ResourceSets = append(all.ResourceSets, o.JSON)
+	}
+	return answer(w, r, all, stampOf(view))
 }

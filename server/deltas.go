@@ -1,38 +1,13 @@
 package server
 
 import (
-	"fmt"
 	"net/http"
 
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// deltaDocument are the media types of a delta's document.
-var deltaDocument = []string{"application/json", "application/yaml"}
-
-// DeltaAnswer is a delta with how it is doing.
-type DeltaAnswer struct {
-	*fleet.Delta
-	Status DeltaStatus `json:"status"`
-}
-
-// DeltaStatus is how a delta is doing.
-type DeltaStatus struct {
-	// Clusters is how many it is for.
-	Clusters int `json:"clusters"`
-	// Orphans are its parts that some clusters go without.
-	Orphans []OrphanAnswer `json:"orphans,omitempty"`
-	// Overdue says why it is still in force though it has expired.
-	Overdue string `json:"overdue,omitempty"`
-}
-
-// OrphanAnswer is a part of a delta that a cluster goes without.
-type OrphanAnswer struct {
-	Cluster string `json:"cluster"`
-	fleet.Orphan
-}
 
 func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 	view, err := s.view()
@@ -42,15 +17,15 @@ func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	all := List[DeltaAnswer]{Items: []DeltaAnswer{}}
+	all := api.List[api.Delta]{Items: []api.Delta{}}
 	overdue := s.fleet.Status().Overdue
 	usage := view.DeltaUsage()
 	for _, d := range view.Deltas() {
-		answer := DeltaAnswer{Delta: d, Status: DeltaStatus{Clusters: usage[d.ID()].Clusters, Overdue: overdue[d.ID()]}}
+		answer := api.Delta{Delta: d, Status: api.DeltaStatus{Clusters: usage[d.ID()].Clusters, Overdue: overdue[d.ID()]}}
 		for _, m := range usage[d.ID()].Orphaned {
 			for _, o := range m.Orphans {
 				if o.Delta == d.ID() {
-					answer.Status.Orphans = append(answer.Status.Orphans, OrphanAnswer{m.Cluster.Name, o})
+					answer.Status.Orphans = append(answer.Status.Orphans, api.StalePart{Cluster: m.Cluster.Name, Orphan: o})
 				}
 			}
 		}
@@ -59,9 +34,9 @@ func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, r, all, stampOf(view))
 }
 
-// deltaID is the ID of the delta that the path names: a named one, or a
-// cluster's own.
-func (s *Server) deltaID(r *http.Request, v *fleet.View) (string, error) {
+// deltaID returns the ID of the delta that the path names: a named one, or a cluster's
+// own.
+func deltaID(r *http.Request, v *fleet.View) (string, error) {
 	path := mux.Vars(r)
 	if name, named := path["name"]; named {
 		return fleet.DeltaID(name), nil
@@ -71,19 +46,20 @@ func (s *Server) deltaID(r *http.Request, v *fleet.View) (string, error) {
 		return fleet.OwnID(m.Cluster.Name), nil
 	}
 	if _, left := v.Delta(fleet.OwnID(path["cluster"])); left == nil {
-		return fleet.OwnID(path["cluster"]), nil // Of a cluster that has gone.
+		return fleet.OwnID(path["cluster"]), nil // of a cluster that is gone
 	}
-	return "", fmt.Errorf("%w: GET /api/v1/clusters lists the ones there are", err)
+	return "", withList(err, "/api/v1/clusters")
 }
 
-// ownID is the ID of the own delta of a cluster, by name or dns.
-func (s *Server) ownID(cluster string) string {
+// clusterName returns the name of a cluster that a query or a document gives by name or
+// dns. A name that is not known stands for itself: the history has clusters that are gone.
+func (s *Server) clusterName(nameOrDNS string) string {
 	if view, err := s.fleet.View(); err == nil {
-		if m, err := view.Member(cluster); err == nil {
-			cluster = m.Cluster.Name
+		if m, err := view.Member(nameOrDNS); err == nil {
+			return m.Cluster.Name
 		}
 	}
-	return fleet.OwnID(cluster)
+	return nameOrDNS
 }
 
 func (s *Server) getDelta(w http.ResponseWriter, r *http.Request) error {
@@ -94,7 +70,7 @@ func (s *Server) getDelta(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	id, err := s.deltaID(r, view)
+	id, err := deltaID(r, view)
 	if err != nil {
 		return err
 	}
@@ -110,7 +86,7 @@ func (s *Server) putDelta(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	text, _, err := document(r, deltaDocument...)
+	text, _, err := document(r, documentTypes...)
 	if err != nil {
 		return err
 	}
@@ -119,10 +95,7 @@ func (s *Server) putDelta(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	result, err := s.fleet.PutDelta(r.Context(), write, delta)
-	if err != nil {
-		return err
-	}
-	return s.written(w, result)
+	return written(w, result, err)
 }
 
 func (s *Server) deleteDelta(w http.ResponseWriter, r *http.Request) error {
@@ -131,15 +104,12 @@ func (s *Server) deleteDelta(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	result, err := s.fleet.DeleteDelta(r.Context(), write, id)
-	if err != nil {
-		return err
-	}
-	return s.written(w, result)
+	return written(w, result, err)
 }
 
-// deltaWrite reads what writes of a delta have in common, and which delta it is.
+// deltaWrite returns the options of a write, and the ID of the delta that it is for.
 func (s *Server) deltaWrite(w http.ResponseWriter, r *http.Request) (fleet.Write, string, error) {
-	write, err := writing(w, r)
+	write, err := writeOptions(w, r)
 	if err != nil {
 		return write, "", err
 	}
@@ -147,6 +117,6 @@ func (s *Server) deltaWrite(w http.ResponseWriter, r *http.Request) (fleet.Write
 	if err != nil {
 		return write, "", err
 	}
-	id, err := s.deltaID(r, view)
+	id, err := deltaID(r, view)
 	return write, id, err
 }

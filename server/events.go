@@ -10,34 +10,37 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/auth"
 )
 
 const (
-	// mostListeners bounds who may wait for events at one time.
-	mostListeners = 100
-	// mostResumed is how many changes somebody may have missed; of more the last are told.
-	mostResumed = 1000
+	// maxListeners bounds how many clients may listen to events at one time.
+	maxListeners = 100
+	// maxMissed is how many changes a client may have missed. Of more, it is sent the last.
+	maxMissed = 1000
 	// eventBatch is how many changes are read at once.
 	eventBatch = 100
-	// keepAlive is how often those are told something to whom nothing happens, so that
-	// what stands between does not take the connection for dead.
+	// keepAlive is how often something is sent if nothing happens, so that proxies do not
+	// take the connection for dead.
 	keepAlive = 15 * time.Second
 )
 
-// events knows who listens.
+// events counts the clients that listen to events.
 type events struct {
 	mu        sync.Mutex
 	listeners int
-	ended     chan struct{} // closed once the server stops; made by the first who listens
+	ended     chan struct{} // closed once the server stops; made by the first listener
 }
 
-var errListeners = fmt.Errorf("%w: as many listen to events as may at one time; ask again", errTooMany)
+var errListeners = fmt.Errorf("%w: too many clients listen to events: try again later", api.ErrTooMany)
 
-// begin counts one who listens. What is returned is closed when the server stops.
+// begin counts one more listener. It returns a channel that is closed when the server
+// stops.
 func (e *events) begin() (ended <-chan struct{}, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.listeners == mostListeners {
+	if e.listeners == maxListeners {
 		return nil, errListeners
 	}
 	e.listeners++
@@ -53,7 +56,7 @@ func (e *events) leave() {
 	e.listeners--
 }
 
-// end has all who listen be told no more, since the server would wait for them.
+// end ends every listener, since the server would wait for them.
 func (e *events) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -67,9 +70,9 @@ func (e *events) end() {
 	}
 }
 
-// getEvents tells each change once polls of this server are answered by it. All is
-// read from the change log, so that nothing is missed between two events, nor, by
-// who says what he heard last, between two connections.
+// getEvents sends each change once polls of this server are answered by it. Every change
+// is read from the change log, so none is missed between two events, nor between two
+// connections of a client that names the last event it has received.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
@@ -81,26 +84,26 @@ func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) error {
 	defer s.events.leave()
 	changed := s.fleet.Changed()
 	l := listener{s: s, r: r, w: w, connection: http.NewResponseController(w)}
-	if l.last, err = s.heard(r); err != nil {
+	if l.last, err = s.lastEvent(r); err != nil {
 		return err
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would keep them until there are enough
+	h.Set("X-Accel-Buffering", "no") // or nginx collects them
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	_ = l.connection.SetReadDeadline(time.Time{}) // the end of it would end the request
+	_ = l.connection.SetReadDeadline(time.Time{}) // its end would cancel the request
 	if l.send(": changes after generation %d\n\n", l.last) == nil {
 		l.listen(changed, ended)
 	}
-	return nil // the answer has begun: who is not reached any more asks anew
+	return nil // the answer has begun: a client that is cut off connects again
 }
 
-// heard is the generation that the client knows of: what it heard last, or the
-// present one.
-func (s *Server) heard(r *http.Request) (int64, error) {
+// lastEvent returns the generation that the client knows: that of the last event it has
+// received, or the present one.
+func (s *Server) lastEvent(r *http.Request) (int64, error) {
 	newest, err := s.fleet.History(r.Context(), fleet.ChangeQuery{Limit: 1})
 	if err != nil {
 		return 0, err
@@ -115,27 +118,27 @@ func (s *Server) heard(r *http.Request) (int64, error) {
 	}
 	last, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || last < 0 {
-		return 0, fmt.Errorf("%w: Last-Event-ID: must be a generation, as events have it for their id", errBadRequest)
+		return 0, fmt.Errorf("%w: Last-Event-ID: must be a generation, which is the id of an event", api.ErrBadRequest)
 	}
-	return min(max(last, now-mostResumed), now), nil
+	return min(max(last, now-maxMissed), now), nil
 }
 
-// listener is who is told of changes.
+// listener is a client that listens to events.
 type listener struct {
 	s          *Server
 	r          *http.Request
 	w          http.ResponseWriter
 	connection *http.ResponseController
-	last       int64 // the generation that it was told of
+	last       int64 // the generation of the last event that was sent
 }
 
-// listen returns where the client has gone, cannot keep up, must ask anew, or may not
-// any more.
+// listen returns when the client is gone, cannot keep up or is no longer allowed to
+// listen, and when the server stops.
 func (l *listener) listen(changed, ended <-chan struct{}) {
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
 	for {
-		if who, err := l.s.authenticate(l.r, false); err != nil || who.role < roleViewer || l.tell() != nil {
+		if who, err := l.s.auth.Authenticate(l.r); err != nil || who.Role < auth.Viewer || l.sendChanges() != nil {
 			return
 		}
 		select {
@@ -153,8 +156,8 @@ func (l *listener) listen(changed, ended <-chan struct{}) {
 	}
 }
 
-// tell sends the changes that the client has not heard of and that are served.
-func (l *listener) tell() error {
+// sendChanges sends the changes that are served and were not sent yet.
+func (l *listener) sendChanges() error {
 	served := int64(-1)
 	if view, err := l.s.fleet.View(); err == nil {
 		served = view.Generation()
@@ -170,20 +173,20 @@ func (l *listener) tell() error {
 		}
 		slices.Reverse(found)
 		for i := range found {
-			if err := l.event(&found[i]); err != nil {
+			if err := l.sendChange(&found[i]); err != nil {
 				return err
 			}
 		}
 		switch {
 		case next <= served:
-			l.last = next - 1 // also where the log has dropped some of them
+			l.last = next - 1 // also if the retention of some has ended
 		case len(found) < eventBatch:
 			return nil
 		}
 	}
 }
 
-func (l *listener) event(c *fleet.Change) error {
+func (l *listener) sendChange(c *fleet.Change) error {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return err
@@ -192,8 +195,8 @@ func (l *listener) event(c *fleet.Change) error {
 	return l.send("id: %d\nevent: %s\ndata: %s\n\n", c.Generation, c.Kind, data)
 }
 
-// send gives up where the client takes none of it for a while. Nobody waits for it but
-// its own connection, of which there are few.
+// send fails if the client takes nothing for a while. Only the client's own connection
+// waits for it, and there are few of them.
 func (l *listener) send(format string, args ...any) error {
 	_ = l.connection.SetWriteDeadline(time.Now().Add(l.s.cfg.Limits.Stall))
 	if _, err := fmt.Fprintf(l.w, format, args...); err != nil {

@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 var someDigest = "sha256:" + strings.Repeat("ab", 32)
@@ -27,13 +28,13 @@ func TestGuardErrorCrossesTheWire(t *testing.T) {
 	confirmed := ""
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		confirmed = r.URL.Query().Get("confirm")
-		p := server.NewProblem(sent)
+		p := api.NewProblem(sent)
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(p.Status)
 		_ = json.NewEncoder(w).Encode(p)
 	}))
 	defer h.Close()
-	_, err := newClient(t, h.URL, "").DeleteDelta(t.Context(), server.WriteOptions{Confirm: someDigest}, "delta/pin")
+	_, err := newClient(t, h.URL, "").DeleteDelta(t.Context(), client.WriteOptions{Confirm: someDigest}, "delta/pin")
 	var got *fleet.GuardError
 	if !errors.As(err, &got) || !errors.Is(err, fleet.ErrGuarded) || !reflect.DeepEqual(got, sent) {
 		t.Errorf("the client finds %v, want %v", got, sent)
@@ -43,7 +44,7 @@ func TestGuardErrorCrossesTheWire(t *testing.T) {
 			t.Errorf("it says %v, want %q in it", err, part)
 		}
 	}
-	var refusal *server.Refusal
+	var refusal *client.Refusal
 	if !errors.As(err, &refusal) || refusal.Status != http.StatusConflict || refusal.Digest != someDigest {
 		t.Errorf("the problem is %+v, want a 409 with the digest", refusal)
 	}

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // harness is a running fleet with a running server on a real listener. What its
@@ -37,6 +39,7 @@ type harness struct {
 	url      string
 	client   *http.Client
 	logs     *logbook
+	clock    *clock
 	stop     func() error // ends Serve and returns what it said
 }
 
@@ -77,11 +80,12 @@ func writeFile(t testing.TB, name, content string) string {
 // start runs a server that has no release yet; mend changes its Config.
 func start(t *testing.T, mend ...func(*server.Config)) *harness {
 	t.Helper()
-	h := &harness{t: t, source: &source{}, renderer: &renderer{}, logs: &logbook{}}
+	h := &harness{t: t, source: &source{}, renderer: &renderer{}, logs: &logbook{}, clock: &clock{}}
 	log := slog.New(slog.NewJSONHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	registry := prometheus.NewRegistry()
 	h.fleet = fleet.New(fleet.Config{Source: h.source, Renderer: h.renderer, Logger: log, Registerer: registry, Interval: time.Hour})
-	cfg := server.Config{Fleet: h.fleet, Logger: log, Registry: registry, Version: "v0.0.0-test"}
+	cfg := server.Config{Fleet: h.fleet, Logger: log, Registry: registry, Version: "v0.0.0-test", Now: h.clock.now}
+	cfg.Limits.FailureDelay = -1 // the delays have tests of their own
 	for _, m := range mend {
 		m(&cfg)
 	}
@@ -90,7 +94,6 @@ func start(t *testing.T, mend ...func(*server.Config)) *harness {
 	if h.server, err = server.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	h.server.Hurry() // throttle_test.go has the time
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +201,7 @@ func bearer(token string) []string { return []string{"Authorization", "Bearer " 
 // problem checks that the reply is that problem, and returns its detail.
 func (r reply) problem(t *testing.T, status int, name string) string {
 	t.Helper()
-	var p server.Problem
+	var p api.Problem
 	if err := json.Unmarshal(r.body, &p); err != nil {
 		t.Fatalf("status %d, body %q: %v", r.status, r.body, err)
 	}
@@ -234,6 +237,13 @@ func (h *harness) metricAs(token, line string) string {
 	}
 	return ""
 }
+
+// clock is the machine's clock, which a test can put forward.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // logbook is a log that can be read while it is written.
 type logbook struct {

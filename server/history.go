@@ -1,23 +1,17 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-const defaultChanges, maxChanges = 50, 500
 
 func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	query, err := parameters(r, "cluster", "actor", "delta", "since", "until", "limit", "cursor")
@@ -28,14 +22,14 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q.Cluster = strings.TrimPrefix(s.ownID(q.Cluster), fleet.OwnID(""))
+	q.Cluster = s.clusterName(q.Cluster)
 	limit := q.Limit
-	q.Limit++ // to know whether there is more
+	q.Limit++ // to find out whether there is more
 	changes, err := s.fleet.History(r.Context(), q)
 	if err != nil {
 		return err
 	}
-	page := List[fleet.Change]{Items: changes}
+	page := api.List[fleet.Change]{Items: changes}
 	if page.Items == nil {
 		page.Items = []fleet.Change{}
 	}
@@ -48,7 +42,7 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 
 func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
 	q = fleet.ChangeQuery{Cluster: query.Get("cluster"), Actor: query.Get("actor"), Delta: query.Get("delta")}
-	if q.Limit, q.Before, err = logPage(query, defaultChanges, maxChanges); err != nil {
+	if q.Limit, q.Before, err = logPage(query, api.DefaultChanges, api.MaxChanges); err != nil {
 		return q, err
 	}
 	for name, into := range map[string]*time.Time{"since": &q.Since, "until": &q.Until} {
@@ -56,26 +50,10 @@ func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
 			continue
 		}
 		if *into, err = time.Parse(time.RFC3339, query.Get(name)); err != nil {
-			return q, fmt.Errorf("%w: %s: must be a time such as 2026-01-02T03:04:05Z", errBadRequest, name)
+			return q, fmt.Errorf("%w: %s: must be a time such as 2026-01-02T03:04:05Z", api.ErrBadRequest, name)
 		}
 	}
 	return q, nil
-}
-
-// logPage reads ?limit= and ?cursor= of what is ordered by generation.
-func logPage(query url.Values, usual, most int) (limit int, before int64, err error) {
-	limit = usual
-	if query.Has("limit") {
-		if limit, err = strconv.Atoi(query.Get("limit")); err != nil || limit < 1 || limit > most {
-			return 0, 0, fmt.Errorf("%w: limit: must be a number from 1 to %d", errBadRequest, most)
-		}
-	}
-	if query.Has("cursor") {
-		if before, err = strconv.ParseInt(query.Get("cursor"), 10, 64); err != nil || before < 1 {
-			return 0, 0, fmt.Errorf("%w: cursor: pass on the list's \"next\" as it is", errBadRequest)
-		}
-	}
-	return limit, before, nil
 }
 
 func (s *Server) getChange(w http.ResponseWriter, r *http.Request) error {
@@ -85,69 +63,41 @@ func (s *Server) getChange(w http.ResponseWriter, r *http.Request) error {
 	text := mux.Vars(r)["generation"]
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
-		return fmt.Errorf("%w: generation %q: must be a number from 1", errBadRequest, text)
+		return fmt.Errorf("%w: generation %q: must be a number from 1", api.ErrBadRequest, text)
 	}
 	changes, err := s.fleet.History(r.Context(), fleet.ChangeQuery{Generation: generation})
 	if err != nil {
 		return err
 	}
 	if len(changes) == 0 {
-		return fmt.Errorf("generation %d: %w: it is yet to come, or was dropped", generation, fleet.ErrNotFound)
+		return fmt.Errorf("generation %d: %w: it does not exist yet, or was dropped because of its age", generation, fleet.ErrNotFound)
 	}
 	return answer(w, r, changes[0], stamp{})
 }
 
-// rollbackRequest says what is put back, and to when.
-type rollbackRequest struct {
-	Generation int64  `json:"generation"`
-	Cluster    string `json:"cluster"`
-	Delta      string `json:"delta"`
-}
-
 func (s *Server) postRollback(w http.ResponseWriter, r *http.Request) error {
-	write, err := writing(w, r)
+	write, err := writeOptions(w, r)
 	if err != nil {
 		return err
 	}
 	if write.Expect != nil {
-		return fmt.Errorf("%w: If-Match: a rollback has nothing to be compared with; say what it would do with ?dryRun=true", errBadRequest)
+		return fmt.Errorf("%w: If-Match: a rollback has nothing to compare with; see what it would do with ?dryRun=true", api.ErrBadRequest)
 	}
-	text, _, err := document(r, "application/json")
-	if err != nil {
+	var request api.Rollback
+	if err := jsonDocument(r, &request); err != nil {
 		return err
 	}
-	var asked rollbackRequest
-	if err := decodeStrictly(text, &asked); err != nil {
-		return err
-	}
-	back := fleet.Rollback{Generation: asked.Generation}
+	back := fleet.Rollback{Generation: request.Generation}
 	switch {
-	case asked.Generation < 1:
+	case request.Generation < 1:
 		return fleet.Problems{{Field: "generation", Message: "must be a number from 1; GET /api/v1/history lists them"}}
-	case asked.Cluster != "" && asked.Delta != "":
+	case request.Cluster != "" && request.Delta != "":
 		return fleet.Problems{{Field: "delta", Message: "name a cluster or a delta, not both"}}
-	case asked.Cluster != "":
-		back.Delta = s.ownID(asked.Cluster)
-	case asked.Delta != "":
-		back.Delta = fleet.DeltaID(asked.Delta)
+	case request.Cluster != "":
+		back.Delta = fleet.OwnID(s.clusterName(request.Cluster))
+	case request.Delta != "":
+		back.Delta = fleet.DeltaID(request.Delta)
 	}
 	result, err := s.fleet.Rollback(r.Context(), write, back)
-	if err != nil {
-		return err
-	}
-	return s.written(w, result)
-}
-
-// decodeStrictly refuses fields that are not known.
-func decodeStrictly(text []byte, v any) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	err := d.Decode(v)
-	if err == nil && d.Decode(new(any)) != io.EOF {
-		err = errors.New("there is something behind the document")
-	}
-	if err != nil {
-		return fmt.Errorf("%w: the body: %w", errBadRequest, err)
-	}
-	return nil
+	return written(w, result, err)
 }

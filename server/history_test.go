@@ -12,13 +12,13 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // generations are those of the entries of a page of the history.
 func (h *harness) generations(query string, headers ...string) (found []int64, next string) {
 	h.t.Helper()
-	var page server.List[fleet.Change]
+	var page api.List[fleet.Change]
 	h.get("/api/v1/history?"+query, headers...).into(h.t, &page)
 	for _, c := range page.Items {
 		found = append(found, c.Generation)
@@ -187,8 +187,8 @@ func TestOrphanedPartIsShown(t *testing.T) {
 	eventually(t, func() bool {
 		return h.fleet.Status().Failed == nil && h.get(oneWeb).header.Get("Tributary-Generation") == "5"
 	})
-	want := []server.OrphanAnswer{{Cluster: "one", Orphan: fleet.Orphan{Part: fleet.Part{Delta: "cluster/one", Field: "edits[0]"}}}}
-	var deltas server.List[server.DeltaAnswer]
+	want := []api.StalePart{{Cluster: "one", Orphan: fleet.Orphan{Part: fleet.Part{Delta: "cluster/one", Field: "edits[0]"}}}}
+	var deltas api.List[api.Delta]
 	h.get("/api/v1/deltas").into(t, &deltas)
 	if len(deltas.Items) != 1 || len(deltas.Items[0].Status.Orphans) != 1 {
 		t.Fatalf("deltas %+v, want one with an orphan", deltas)

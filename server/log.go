@@ -11,17 +11,19 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+
+	"github.com/tributary-gitops/tributary/server/auth"
 )
 
-// exchange is a request being answered: it notes what the log and the metrics
-// will say of it.
+// exchange is a request that is being answered. It records what the log and the metrics
+// need.
 type exchange struct {
 	http.ResponseWriter
 	head   bool // the answer has no body, though handlers may write one
 	status int  // 0 until the answer has begun
 	bytes  int
-	route  route    // zero where no route was found
-	who    identity // zero where nobody was recognised
+	route  route         // zero if no route was found
+	who    auth.Identity // zero if the sender is not known
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -38,7 +40,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 		x.status = http.StatusOK
 	}
 	if x.head {
-		return len(p), nil // HTTP/2 would make a long one a failed write
+		return len(p), nil // HTTP/2 would fail the write of a long body
 	}
 	n, err := x.ResponseWriter.Write(p)
 	x.bytes += n
@@ -53,7 +55,7 @@ func (s *Server) serveLogged(w http.ResponseWriter, r *http.Request) {
 	start, id := time.Now(), newRequestID(r)
 	x := &exchange{ResponseWriter: w, head: r.Method == http.MethodHead}
 	x.Header().Set("X-Request-Id", id)
-	_ = http.NewResponseController(w).SetWriteDeadline(start.Add(s.cfg.Limits.Write)) // no connection, none who is slow
+	_ = http.NewResponseController(w).SetWriteDeadline(start.Add(s.cfg.Limits.Write)) // fails only without a connection
 	r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
 	defer func() {
 		cause := recover()
@@ -68,7 +70,7 @@ func (s *Server) serveLogged(w http.ResponseWriter, r *http.Request) {
 	s.router.ServeHTTP(x, r)
 }
 
-// recovered logs a panic and, where the answer has not begun, makes it a problem.
+// recovered logs a panic and, if the answer has not begun, answers with a problem.
 func (s *Server) recovered(x *exchange, r *http.Request, cause any) {
 	s.log.Error("panic", "path", loggable(r.URL.Path), "request_id", requestID(r.Context()), "cause", cause, "stack", string(debug.Stack()))
 	if x.status == 0 {
@@ -76,8 +78,8 @@ func (s *Server) recovered(x *exchange, r *http.Request, cause any) {
 	}
 }
 
-// served logs and counts a request. The query stays out of the log, because
-// people put tokens there, wrong as it is.
+// served logs and counts a request. The query is not logged, because some people put
+// tokens there.
 func (s *Server) served(x *exchange, r *http.Request, took time.Duration) {
 	s.metrics.served(x.route, x.status, took)
 	remote, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -89,18 +91,18 @@ func (s *Server) served(x *exchange, r *http.Request, took time.Duration) {
 		level = slog.LevelDebug // probes and scrapes, every few seconds
 	}
 	s.log.Log(r.Context(), level, "request", "method", r.Method, "path", loggable(r.URL.Path), "status", x.status, "bytes", x.bytes,
-		"duration", took, "remote", remote, "identity", x.who.name, "request_id", requestID(r.Context()))
+		"duration", took, "remote", remote, "identity", x.who.Name, "request_id", requestID(r.Context()))
 }
 
 var secretToken = regexp.MustCompile(`trb_[A-Za-z0-9]+`)
 
-// loggable is a path without the tokens in it: whoever revokes one may have given
-// the token itself for its name.
+// loggable returns a path without the tokens in it: a client that revokes a token may
+// have passed the token itself as its name.
 func loggable(path string) string { return secretToken.ReplaceAllString(path, "trb_…") }
 
 type requestIDKey struct{}
 
-// requestID is the id of the request that ctx belongs to, "" for polls.
+// requestID returns the id of the request that ctx belongs to, or "" for polls.
 func requestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
@@ -108,8 +110,8 @@ func requestID(ctx context.Context) string {
 
 var wellFormedID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// newRequestID keeps the id that a proxy in front gave, so that its log and this
-// one can be read together.
+// newRequestID keeps the id that a proxy has given, so that its log and this one can be
+// read together.
 func newRequestID(r *http.Request) string {
 	if id := r.Header.Get("X-Request-Id"); wellFormedID.MatchString(id) && !secretToken.MatchString(id) {
 		return id

@@ -245,7 +245,7 @@ func TestKeysOfAnIssuerMayChange(t *testing.T) {
 		t.Errorf("asked %d times, want keys to be kept", got)
 	}
 	p.publish(first, second)
-	h.server.Elapse(time.Minute)
+	h.clock.advance(time.Minute)
 	for _, s := range []signer{second, first} {
 		h.get(releases, bearer(p.token(s, nil))...).into(t, &struct{}{})
 	}
@@ -253,7 +253,7 @@ func TestKeysOfAnIssuerMayChange(t *testing.T) {
 		t.Errorf("asked %d times, want 2", got)
 	}
 	p.publish(second)
-	h.server.Elapse(time.Hour) // nobody need show an unknown key for one that was taken away to be forgotten
+	h.clock.advance(time.Hour) // nobody need show an unknown key for one that was taken away to be forgotten
 	eventually(t, func() bool { return h.get(releases, bearer(p.token(first, nil))...).status == 401 })
 }
 
@@ -302,17 +302,17 @@ func TestAnIssuerThatIsDownHoldsNothingUp(t *testing.T) {
 	for range 20 {
 		h.get(releases, bearer(token)...)
 	}
-	if got := len(h.logs.lines(t, "the issuer of tokens cannot be asked")); got != 1 {
+	if got := len(h.logs.lines(t, "keys of the issuer cannot be fetched")); got != 1 {
 		t.Errorf("the log complains %d times, want once before a second has passed", got)
 	}
 	if got := h.metric(`tributary_authentication_failures_total{kind="jwt"}`); got != "0" {
 		t.Errorf("%s failed attempts, want none: the token may be good", got)
 	}
 	p.down.Store(false)
-	h.server.Elapse(time.Minute)
+	h.clock.advance(time.Minute)
 	h.get(releases, bearer(token)...).into(t, &struct{}{})
 	p.down.Store(true)
-	h.server.Elapse(time.Hour)
+	h.clock.advance(time.Hour)
 	for range 3 {
 		h.get(releases, bearer(token)...).into(t, &struct{}{}) // known keys are good
 	}
@@ -322,12 +322,11 @@ func TestAnIssuerThatHangsHoldsNothingUp(t *testing.T) {
 	p := newIdentityProvider(t)
 	key, next := newSigner(t, "key"), newSigner(t, "next")
 	p.publish(key)
-	h := p.trusting(everybodyViews)
-	h.server.Patience(time.Hour)
+	h := p.trusting(everybodyViews, func(c *server.Config) { c.Limits.Issuer = time.Hour })
 	h.get(releases, bearer(p.token(key, nil))...).into(t, &struct{}{})
 	p.publish(key, next)
 	p.hung.Store(true)
-	h.server.Elapse(time.Minute)
+	h.clock.advance(time.Minute)
 	var all sync.WaitGroup
 	var busy, good atomic.Int64
 	for range 150 {
@@ -355,8 +354,7 @@ func TestAnIssuerThatHangsHoldsNothingUp(t *testing.T) {
 func TestARequestWaitsForAnIssuerForAWhile(t *testing.T) {
 	p := newIdentityProvider(t)
 	p.hung.Store(true)
-	h := p.trusting(everybodyViews)
-	h.server.Patience(time.Millisecond)
+	h := p.trusting(everybodyViews, func(c *server.Config) { c.Limits.Issuer = time.Millisecond })
 	h.get(releases, bearer(p.token(newSigner(t, "key"), nil))...).problem(t, 503, "issuer-unavailable")
 }
 
@@ -396,7 +394,7 @@ func TestTheCAOfAnIssuerIsReadAnew(t *testing.T) {
 	h.get(releases, bearer(token)...).problem(t, 503, "issuer-unavailable")
 	replaced["renamed over"](t, file, p.caPEM)
 	eventually(t, func() bool { return strings.Contains(h.logs.String(), `"file":"oidc_ca"`) })
-	h.server.Elapse(time.Minute)
+	h.clock.advance(time.Minute)
 	h.get(releases, bearer(token)...).into(t, &struct{}{})
 }
 

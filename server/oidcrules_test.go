@@ -12,6 +12,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/auth"
 )
 
 func TestRulesGiveRolesByClaims(t *testing.T) {
@@ -87,14 +88,14 @@ nameClaim: email
 rules: [{claims: {sub: ada}, role: operator, selector: {matchLabels: {region: eu}}}]`)
 	for what, c := range map[string]struct {
 		email any
-		want  server.Identity // zero is refused
+		want  auth.Identity // zero is refused
 	}{
-		"named":       {"ada@acme.example.com", server.Identity{Name: "oidc:ada@acme.example.com", Scope: eu}},
-		"nameless":    {nil, server.Identity{}},
-		"empty":       {"", server.Identity{}},
-		"no text":     {7, server.Identity{}},
-		"long":        {strings.Repeat("a", 201), server.Identity{}},
-		"unprintable": {"ada\n2026 forged", server.Identity{}},
+		"named":       {"ada@acme.example.com", auth.Identity{Name: "oidc:ada@acme.example.com", Role: auth.Operator, Scope: eu}},
+		"nameless":    {nil, auth.Identity{}},
+		"empty":       {"", auth.Identity{}},
+		"no text":     {7, auth.Identity{}},
+		"long":        {strings.Repeat("a", 201), auth.Identity{}},
+		"unprintable": {"ada\n2026 forged", auth.Identity{}},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set("Authorization", "Bearer "+p.token(key, map[string]any{"email": c.email}))
@@ -123,7 +124,7 @@ func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
 - {claims: {a: b}, role: operator, selector: {}}
 - {claims: {a: b}, role: operator, selector: {matchExpressions: [{key: a, operator: Near}]}}`: {
 			"rules[0].role: must be", "rules[0].claims: is missing", "rules[1].role: must be", "rules[2].role: must be",
-			"rules[3].selector: belongs", "rules[3].claims.a: must be", "rules[3].claims.c: must be", "rules[3].claims.f: must be",
+			"rules[3].selector: is for", "rules[3].claims.a: must be", "rules[3].claims.c: must be", "rules[3].claims.f: must be",
 			"rules[4].selector: matches every", `rules[5].selector: cannot be used: operator "Near"`,
 		},
 	} {
@@ -149,10 +150,12 @@ func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
 }
 
 func TestRulesOfTheDocumentationAreGood(t *testing.T) {
-	page, err := os.ReadFile("../docs/access.md")
+	reference, err := os.ReadFile("../docs/reference/credentials.md")
+	must(t, err)
+	howTo, err := os.ReadFile("../docs/how-to/control-access.md")
 	must(t, err)
 	found := 0
-	for i, block := range strings.Split(string(page), "```") {
+	for i, block := range strings.Split(string(reference)+string(howTo), "```") {
 		rules, is := strings.CutPrefix(block, "yaml\n")
 		if i%2 == 0 || !is || !strings.Contains(rules, "rules:") {
 			continue

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // document is openapi.yaml, with the router that finds its operations.
@@ -231,7 +232,7 @@ func TestDocumentNamesEveryProblemType(t *testing.T) {
 	for _, value := range doc.Components.Schemas["Problem"].Value.Properties["type"].Value.Enum {
 		documented = append(documented, value.(string))
 	}
-	types := server.ProblemTypes()
+	types := api.ProblemTypes()
 	slices.Sort(types)
 	if !slices.Equal(types, documented) {
 		t.Errorf("the table has %v,\nthe document %v", types, documented)

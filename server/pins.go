@@ -7,19 +7,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
-
-// PinAnswer is a pin with how it is doing.
-type PinAnswer struct {
-	*fleet.Pin
-	Status PinStatus `json:"status"`
-}
-
-// PinStatus is how a pin is doing.
-type PinStatus struct {
-	// Clusters is how many it keeps on its release: not those that another pin has.
-	Clusters int `json:"clusters"`
-}
 
 func (s *Server) getPins(w http.ResponseWriter, r *http.Request) error {
 	view, err := s.view()
@@ -29,15 +18,15 @@ func (s *Server) getPins(w http.ResponseWriter, r *http.Request) error {
 	if _, err := parameters(r); err != nil {
 		return err
 	}
-	held := map[string]int{}
+	kept := map[string]int{}
 	for _, m := range view.Members() {
 		if p := view.Pinned(m); p != nil {
-			held[p.Name]++
+			kept[p.Name]++
 		}
 	}
-	all := List[PinAnswer]{Items: []PinAnswer{}}
+	all := api.List[api.Pin]{Items: []api.Pin{}}
 	for _, p := range view.Pins() {
-		all.Items = append(all.Items, PinAnswer{p, PinStatus{held[p.Name]}})
+		all.Items = append(all.Items, api.Pin{Pin: p, Status: api.PinStatus{Clusters: kept[p.Name]}})
 	}
 	return answer(w, r, all, stampOf(view))
 }
@@ -56,46 +45,36 @@ func (s *Server) getPin(w http.ResponseWriter, r *http.Request) error {
 			return answer(w, r, p, stampOf(view))
 		}
 	}
-	return toList(fmt.Errorf("pin %q: %w", name, fleet.ErrNotFound), "/api/v1/pins")
+	return withList(fmt.Errorf("pin %q: %w", name, fleet.ErrNotFound), "/api/v1/pins")
 }
 
-// putPin takes what a GET answers as well; what is told alone is told anew.
+// putPin accepts what a GET answers: fields that only the server sets are ignored.
 func (s *Server) putPin(w http.ResponseWriter, r *http.Request) error {
-	write, err := writing(w, r)
-	if err != nil {
-		return err
-	}
-	text, _, err := document(r, "application/json")
+	write, err := writeOptions(w, r)
 	if err != nil {
 		return err
 	}
 	var p fleet.Pin
-	if err := decodeStrictly(text, &p); err != nil {
+	if err := jsonDocument(r, &p); err != nil {
 		return err
 	}
 	name := mux.Vars(r)["name"]
 	if p.Name != "" && p.Name != name {
-		return fleet.Problems{{Field: "name", Message: "must be that of the path, or left out"}}
+		return fleet.Problems{{Field: "name", Message: "must be the name in the path, or be left out"}}
 	}
 	p.Name, p.Revision, p.Snapshot = name, "", ""
 	if err := checkReason("reason", p.Reason); err != nil {
 		return err
 	}
 	result, err := s.fleet.Pin(r.Context(), write, p)
-	if err != nil {
-		return err
-	}
-	return s.written(w, result)
+	return written(w, result, err)
 }
 
 func (s *Server) deletePin(w http.ResponseWriter, r *http.Request) error {
-	write, err := writing(w, r)
+	write, err := writeOptions(w, r)
 	if err != nil {
 		return err
 	}
 	result, err := s.fleet.Unpin(r.Context(), write, mux.Vars(r)["name"])
-	if err != nil {
-		return toList(err, "/api/v1/pins")
-	}
-	return s.written(w, result)
+	return written(w, result, withList(err, "/api/v1/pins"))
 }

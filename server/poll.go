@@ -13,12 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/auth"
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
-// pollPath takes the path of a poll apart. It runs before the router and for
-// every request, and must know a poll whatever its method is, since the router
-// has no routes for them. Escaped paths are split before they are unescaped: a
-// %2F is part of a name.
+// pollPath splits the path of a poll. It runs ahead of the router, for every request and
+// whatever its method, since the router has no routes for polls. Escaped paths are split
+// before they are unescaped: a %2F is part of a name.
 func pollPath(u *url.URL) (cluster, set string, is bool) {
 	path := u.Path
 	if u.RawPath != "" {
@@ -47,12 +49,12 @@ func unescaped(segment string) string {
 	return plain
 }
 
-// servePoll answers a poll and counts it. Polls are not logged: ten thousand
+// servePoll answers a poll and counts it. Polls are not logged: those of ten thousand
 // clusters would drown everything else, and say no more than the counters do.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set string) {
-	if c := connectionOf(r); c != nil && c.over {
-		s.metrics.pollsShed.WithLabelValues(shedConnections).Inc()
-		s.metrics.polled("", s.problem(w, r, sheds[shedConnections]))
+	if limit.ConnOf(r).Excess() {
+		s.metrics.pollsShed.WithLabelValues(limit.ReasonConnections).Inc()
+		s.metrics.polled("", s.problem(w, r, limit.ErrConnections))
 		return
 	}
 	p, err := s.poll(r, cluster, set)
@@ -67,101 +69,107 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, cluster, set 
 	}
 }
 
-// sendPoll sends what a poll came to, if there is room for one more, and returns
-// the status. Finding it waits for nothing, and what is held back of those who guess
-// credentials takes no room.
+// sendPoll sends the answer to a poll, if there is room for one more, and returns the
+// status. Finding the answer waits for nothing, and a delayed answer to a failed attempt
+// takes no room.
 func (s *Server) sendPoll(w http.ResponseWriter, r *http.Request, set string, p polled) int {
-	second, reason := s.polls.enter()
-	if reason != "" {
-		s.metrics.pollsShed.WithLabelValues(reason).Inc()
-		return s.problem(w, r, sheds[reason])
+	slot, err := s.polls.Enter(time.Now())
+	if err != nil {
+		s.metrics.pollsShed.WithLabelValues(limit.Reason(err)).Inc()
+		return s.problem(w, r, err)
 	}
-	defer s.polls.leave(second)
-	status := write(s.steadily(w, p.body.Size()), r, jsonType, p.body, p.stamp())
-	p.note(r, set)
+	defer s.polls.Leave(slot)
+	w = limit.StallWriter(w, p.body.Size(), s.cfg.Limits.Stall, s.cfg.Limits.Write)
+	status := write(w, r, jsonType, p.body, p.stamp())
+	p.record(r, set)
 	return status
 }
 
-// polled is what a poll came to.
+// polled is what was found for a poll.
 type polled struct {
-	who    identity
+	who    auth.Identity
 	view   *fleet.View
 	member *fleet.Member
 	body   *fleet.Body
 }
 
-// payer is whom a poll is counted for. A whole herd may share a viewer's credential,
-// or none, and one cluster in it must not slow down the rest.
-func (p polled) payer() payer {
-	who := p.who.payer()
-	if p.who.role != roleCluster && p.member != nil {
-		who.cluster = p.member.Cluster.Name
-	}
-	return who
-}
-
-// stamp has the release that the cluster is on, which need not be the live one.
-func (p polled) stamp() stamp {
-	return stamp{p.member.Release().Revision, strconv.FormatInt(p.view.Generation(), 10)}
-}
-
-// operatorAgent is what the User-Agent of Flux Operator begins with.
-const operatorAgent = "flux-operator/"
-
-// note keeps the poll as the cluster's last. What a person looks at with a
-// credential of his own is none.
-func (p polled) note(r *http.Request, set string) {
-	agent := r.UserAgent()
-	if r.Method == http.MethodGet && (p.who.role == roleCluster || strings.HasPrefix(agent, operatorAgent)) {
-		p.member.Polled(set, time.Now(), p.view.Generation(), agent)
-	}
-}
-
-// poll finds what to answer: credential, view, bytes. What is returned without
-// an error is the complete set of a live release, and nothing else ever is.
+// poll finds the answer to a poll: credential, view, bytes. What it returns without an
+// error is the complete set of a live release, and never anything else.
 func (s *Server) poll(r *http.Request, cluster, set string) (p polled, err error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return p, &methodError{method: r.Method, allowed: "GET, HEAD"}
 	}
-	if p.who, err = s.authenticate(r, false); err != nil {
+	if p.who, err = s.auth.Authenticate(r); err != nil {
 		return p, err
 	}
 	if p.view, err = s.view(); err != nil {
 		return p, err
 	}
 	p.member, err = p.view.Member(cluster)
-	if wait := s.pollPace.take(p.payer()); wait > 0 {
-		s.metrics.pollsShed.WithLabelValues(shedRate).Inc()
-		return p, overRate(wait, "poll less often")
+	if wait := s.pollRate.Take(p.limitKey()); wait > 0 {
+		s.metrics.pollsShed.WithLabelValues(limit.ReasonRate).Inc()
+		return p, limit.RateError(wait, "poll less often")
 	}
-	if !p.who.mayPoll(cluster, p.member) {
+	if !mayPoll(p.who, cluster, p.member) {
 		return p, fmt.Errorf("%w: this credential does not read that cluster's inputs", fleet.ErrForbidden)
 	}
 	if err != nil {
-		return p, fmt.Errorf("%w: correct the name, or declare it in the fleet repo or through the API", err)
+		return p, fmt.Errorf("%w: correct the name, or declare the cluster in the fleet repo or through the API", err)
 	}
 	p.body, err = p.member.Inputs(set)
 	if errors.Is(err, fleet.ErrNotFound) {
-		err = fmt.Errorf("%w: correct the name, or declare it under spec.inputs of fleet.yaml", err)
+		err = fmt.Errorf("%w: correct the name, or declare the set under spec.inputs of fleet.yaml", err)
 	}
 	return p, err
 }
 
-// view is what is served. Where nothing is, the error says why in words that
-// are fit for everyone: of what is wrong inside, only viewers may read.
+// mayPoll reports whether an identity may read the inputs of the cluster that was asked
+// for, by name or dns; m is nil if there is no such cluster. A cluster learns neither
+// what other clusters are served nor whether they exist.
+func mayPoll(who auth.Identity, asked string, m *fleet.Member) bool {
+	if who.Role != auth.Cluster {
+		return who.Role >= auth.Viewer
+	}
+	if m != nil {
+		asked = m.Cluster.Name
+	}
+	return asked == who.Cluster
+}
+
+// limitKey returns what the rate of polls is counted by. Many clusters may share a
+// viewer's credential, or use none, and one of them must not slow down the rest.
+func (p polled) limitKey() limit.Key {
+	key := limitKey(p.who)
+	if p.who.Role != auth.Cluster && p.member != nil {
+		key.Cluster = p.member.Cluster.Name
+	}
+	return key
+}
+
+// stamp names the release that the cluster is on, which need not be the live one.
+func (p polled) stamp() stamp {
+	return stamp{p.member.Release().Revision, strconv.FormatInt(p.view.Generation(), 10)}
+}
+
+// operatorAgent is the beginning of Flux Operator's User-Agent.
+const operatorAgent = "flux-operator/"
+
+// record keeps the poll as the cluster's last. A request that a person makes with a
+// credential of their own is not a poll of the cluster.
+func (p polled) record(r *http.Request, set string) {
+	agent := r.UserAgent()
+	if r.Method == http.MethodGet && (p.who.Role == auth.Cluster || strings.HasPrefix(agent, operatorAgent)) {
+		p.member.Polled(set, time.Now(), p.view.Generation(), agent)
+	}
+}
+
+// view returns what is served now. A request calls it once.
 func (s *Server) view() (*fleet.View, error) {
 	view, err := s.fleet.View()
-	if err == nil {
-		return view, nil
+	if err != nil {
+		return nil, fmt.Errorf("%w; GET /api/v1/releases says more", err)
 	}
-	reason := "the first revision is being fetched and rendered"
-	switch status := s.fleet.Status(); {
-	case status.Failed != nil:
-		reason = "the source's present revision has faults"
-	case status.SourceError != nil:
-		reason = "the source does not answer"
-	}
-	return nil, fmt.Errorf("%w: %s; GET /api/v1/releases says more", fleet.ErrNotReady, reason)
+	return view, nil
 }
 
 // getClusterInputs answers the poll of a management cluster.
@@ -186,11 +194,11 @@ func (s *Server) getClusterInputs(w http.ResponseWriter, r *http.Request) error 
 	return nil
 }
 
-// selectorIn is the selector of a query; one that is absent matches everything.
+// selectorIn returns the selector of a query; without one it matches everything.
 func selectorIn(query url.Values) (labels.Selector, error) {
 	selector, err := labels.Parse(query.Get("selector"))
 	if err != nil {
-		return nil, fmt.Errorf("%w: selector: %w: write it as kubectl takes it, such as environment=prod,region in (eu,us)", errBadRequest, err)
+		return nil, fmt.Errorf("%w: selector: %w: write it as for kubectl, such as environment=prod,region in (eu,us)", api.ErrBadRequest, err)
 	}
 	return selector, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 const sendPreview = "/api/v1/preview?revision=main@sha1:1234"
@@ -25,9 +26,9 @@ func TestPreviewsAreMadeOneByOne(t *testing.T) {
 		}
 	})
 	first := make(chan reply)
-	go func() { first <- h.change("POST", sendPreview, server.SnapshotType, "x") }()
+	go func() { first <- h.change("POST", sendPreview, api.SnapshotType, "x") }()
 	<-begun
-	other := h.change("POST", sendPreview, server.SnapshotType, "x")
+	other := h.change("POST", sendPreview, api.SnapshotType, "x")
 	other.problem(t, 429, "too-many-requests")
 	if other.header.Get("Retry-After") == "" {
 		t.Error("it is not said when to ask again")
@@ -47,12 +48,12 @@ func TestWhatIsSentForAPreviewIsBounded(t *testing.T) {
 			return nil, fleet.Problems{{Message: "is told"}}
 		}
 	})
-	h.change("POST", sendPreview, server.SnapshotType, string(make([]byte, 2<<20))).problem(t, 422, "invalid") // more than other bodies have
+	h.change("POST", sendPreview, api.SnapshotType, string(make([]byte, 2<<20))).problem(t, 422, "invalid") // more than other bodies have
 	tooLong := make([]byte, 2<<20+1)
-	h.change("POST", sendPreview, server.SnapshotType, string(tooLong)).problem(t, 413, "too-long")
+	h.change("POST", sendPreview, api.SnapshotType, string(tooLong)).problem(t, 413, "too-long")
 	h.change("POST", sendPreview, jsonDoc, "{}").problem(t, 415, "media-type")
 	for _, path := range []string{"/api/v1/preview", "/api/v1/preview?revision=", "/api/v1/preview?revision=a%0ab", sendPreview + "&ref=x"} {
-		h.change("POST", path, server.SnapshotType, "x").problem(t, 400, "bad-request")
+		h.change("POST", path, api.SnapshotType, "x").problem(t, 400, "bad-request")
 	}
 	h.get("/api/v1/preview").problem(t, 400, "bad-request")
 	h.get("/api/v1/preview?ref=").problem(t, 400, "bad-request")

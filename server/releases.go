@@ -1,41 +1,19 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// ReleasesAnswer is a page of releases, with how the source is doing beside it:
-// that it does not answer belongs to no release.
-type ReleasesAnswer struct {
-	List[fleet.Release]
-	Source SourceAnswer `json:"source"`
-}
-
-// SourceAnswer is how the source is doing.
-type SourceAnswer struct {
-	Name string `json:"name"`
-	// LookedAt is when the source last answered; absent if it never has.
-	LookedAt *time.Time `json:"lookedAt,omitempty"`
-	// Error is why the last look gave no answer; absent if it gave one.
-	Error string `json:"error,omitempty"`
-	// Leading tells whether it is this server that follows the source.
-	Leading bool `json:"leading,omitempty"`
-}
-
-const defaultReleases, maxReleases = 50, 500
-
-// getReleases can be read before anything is live, since that is when it is needed
-// most.
+// getReleases works before a release is live, since that is when it is needed most.
 func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
 	query, err := parameters(r, "state", "limit", "cursor")
 	if err != nil {
@@ -45,7 +23,7 @@ func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all := ReleasesAnswer{Source: s.sourceAnswer()}
+	all := api.Releases{Source: s.sourceAnswer()}
 	if all.List, err = s.releasePage(r, q); err != nil {
 		return err
 	}
@@ -57,20 +35,20 @@ var states = []fleet.State{fleet.Live, fleet.Held, fleet.Failed, fleet.Supersede
 func releaseQuery(query url.Values) (q fleet.ReleaseQuery, err error) {
 	q.State = fleet.State(query.Get("state"))
 	if query.Has("state") && !slices.Contains(states, q.State) {
-		return q, fmt.Errorf("%w: state: must be one of %v", errBadRequest, states)
+		return q, fmt.Errorf("%w: state: must be one of %v", api.ErrBadRequest, states)
 	}
-	q.Limit, q.Before, err = logPage(query, defaultReleases, maxReleases)
+	q.Limit, q.Before, err = logPage(query, api.DefaultReleases, api.MaxReleases)
 	return q, err
 }
 
-// together is more releases than one change moves from one state to another.
-const together = 8
+// maxTogether is more releases than one change moves to another state.
+const maxTogether = 8
 
-// releasePage goes on a little over the limit where releases came to be what they
-// are by one change, since the next page begins behind that.
-func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page List[fleet.Release], err error) {
+// releasePage returns slightly more than the limit if one change moved several releases
+// to another state, since the cursor of the next page is that change's generation.
+func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page api.List[fleet.Release], err error) {
 	limit := q.Limit
-	q.Limit += together
+	q.Limit += maxTogether
 	found, err := s.fleet.Releases(r.Context(), q)
 	if err != nil {
 		return page, err
@@ -85,9 +63,9 @@ func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page List[f
 	return page, nil
 }
 
-func (s *Server) sourceAnswer() SourceAnswer {
+func (s *Server) sourceAnswer() api.Source {
 	status := s.fleet.Status()
-	source := SourceAnswer{Name: status.Source, Leading: status.Leading}
+	source := api.Source{Name: status.Source, Leading: status.Leading}
 	if !status.LookedAt.IsZero() {
 		source.LookedAt = &status.LookedAt
 	}
@@ -103,15 +81,45 @@ func (s *Server) getRelease(w http.ResponseWriter, r *http.Request) error {
 	}
 	release, err := s.fleet.Release(r.Context(), mux.Vars(r)["id"])
 	if err != nil {
-		return toList(err, "/api/v1/releases")
+		return withList(err, "/api/v1/releases")
 	}
 	return answer(w, r, release, stamp{})
 }
 
-// toList says where those are that there are.
-func toList(err error, list string) error {
-	if errors.Is(err, fleet.ErrNotFound) {
-		return fmt.Errorf("%w: GET %s lists the ones there are", err, list)
+// postDecision answers a decision on a release.
+func (s *Server) postDecision(verdict fleet.Verdict) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		write, digest, err := decision(w, r)
+		if err != nil {
+			return err
+		}
+		release, err := s.fleet.Decide(r.Context(), write, verdict, mux.Vars(r)["id"], digest)
+		if err != nil {
+			return withList(err, "/api/v1/releases")
+		}
+		return changed(w, http.StatusOK, release, release.Generation)
 	}
-	return err
+}
+
+// decision returns who decides and why, and the digest of the impact that the decision is
+// about.
+func decision(w http.ResponseWriter, r *http.Request) (write fleet.Write, digest string, err error) {
+	write, err = plainWriteOptions(w, r, "a decision (whose body takes the digest of an impact)")
+	if err != nil || r.ContentLength == 0 {
+		return write, "", err
+	}
+	var request api.Decision
+	if err := jsonDocument(r, &request); err != nil {
+		return write, "", err
+	}
+	switch {
+	case request.Digest != "" && !isDigest.MatchString(request.Digest):
+		err = fleet.Problems{{Field: "digest", Message: "must be the digest of the release's impact, sha256:<64 hex>"}}
+	case request.Reason != "" && write.Reason != "":
+		err = fmt.Errorf("%w: reason: give it in the body or in Tributary-Reason, not in both", api.ErrBadRequest)
+	case request.Reason != "":
+		write.Reason = request.Reason
+		err = checkReason("reason", request.Reason)
+	}
+	return write, request.Digest, err
 }

@@ -11,29 +11,30 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// reloader has files read anew when they change, while the server runs. It
-// compares what is in them rather than watching: that notices every way in which
-// files are replaced (in place, by rename, by the links of a mounted Secret) on
-// every file system, and they are small.
+// reloader loads files, and loads them again when they change. It compares contents
+// rather than watch the files: that notices every way in which files are replaced (in
+// place, by rename, by the links of a mounted Secret) on every file system, and the files
+// are small.
 type reloader struct {
-	what  string // for the log
+	name  string // for the log and the metrics
 	files []string
-	// use takes the contents, in the order of files, or returns why it keeps
-	// what it had.
+	// use takes the contents, in the order of files. If it returns an error it keeps what
+	// it had.
 	use     func(contents [][]byte) error
 	log     *slog.Logger
 	failing prometheus.Gauge
-	last    [sha256.Size]byte // of what was read last, be it good or not
+	last    [sha256.Size]byte // of what was read last, good or not
 }
 
-func (s *Server) newReloader(what string, use func([][]byte) error, files ...string) *reloader {
-	return &reloader{
-		what: what, files: files, use: use, log: s.log,
-		failing: s.metrics.reloadFailing.WithLabelValues(what),
-	}
+func (s *Server) addReloader(name string, use func([][]byte) error, files ...string) {
+	s.reloaders = append(s.reloaders, &reloader{
+		name: name, files: files, use: use, log: s.log,
+		failing: s.metrics.reloadFailing.WithLabelValues(name),
+	})
 }
 
-// run looks until ctx ends. What cannot be used is logged once, not at each look.
+// run checks the files until ctx ends. It logs a file that cannot be used once, not each
+// time.
 func (r *reloader) run(ctx context.Context, every time.Duration) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
@@ -44,20 +45,20 @@ func (r *reloader) run(ctx context.Context, every time.Duration) {
 		case <-ticker.C:
 		}
 		before := r.last
-		err := r.look()
+		err := r.load()
 		switch {
 		case r.last == before:
 		case err != nil:
-			r.log.Error("file cannot be used, what was read before is kept", "file", r.what, "err", err)
+			r.log.Error("file cannot be used, its last good content is kept", "file", r.name, "err", err)
 		default:
-			r.log.Info("file was read anew", "file", r.what)
+			r.log.Info("file was reloaded", "file", r.name)
 		}
 	}
 }
 
-// look reads the files and has them used if they differ from the last time.
-func (r *reloader) look() error {
-	contents, err := read(r.files)
+// load reads the files and uses them if they have changed.
+func (r *reloader) load() error {
+	contents, err := readFiles(r.files)
 	sum := sha256.New()
 	if err != nil {
 		sum.Write([]byte(err.Error()))
@@ -79,9 +80,9 @@ func (r *reloader) look() error {
 	return err
 }
 
-func read(files []string) ([][]byte, error) {
+func readFiles(names []string) ([][]byte, error) {
 	var contents [][]byte
-	for _, name := range files {
+	for _, name := range names {
 		content, err := os.ReadFile(name)
 		if err != nil {
 			return nil, err

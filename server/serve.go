@@ -10,18 +10,20 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/tributary-gitops/tributary/server/limit"
 )
 
-// Serve answers on ln, over TLS where there is a certificate, until ctx ends;
-// then it finishes what it is answering, closes ln and returns nil. It returns
-// an error where ln must not be served (CheckAddress), where it breaks, and
-// where answers had to be cut because they took longer than Limits.Shutdown.
+// Serve answers on ln until ctx ends, over TLS if there is a certificate. Then it finishes
+// the requests in flight, closes ln and returns nil. It returns an error if ln must not be
+// served (CheckAddress), if ln breaks, and if answers had to be cut off because they took
+// longer than Limits.Shutdown.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer func() { _ = ln.Close() }() // Serve owns it, and may have closed it already
 	if err := s.CheckAddress(ln.Addr()); err != nil {
 		return err
 	}
-	if s.anonymous() {
+	if s.auth.IsAnonymous() {
 		s.log.Warn("everybody who reaches the server is admin, because it has no tokens", "listen", ln.Addr().String())
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -34,7 +36,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 	h := s.httpServer()
 	ended := make(chan error, 1)
-	go func() { ended <- s.accept(h, s.bounded(ln)) }()
+	go func() { ended <- s.accept(h, s.limited(ln)) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("listen on %s: %w", ln.Addr(), err)
@@ -43,15 +45,15 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-// bounded is ln with as many connections as there may be.
-func (s *Server) bounded(ln net.Listener) net.Listener {
+// limited returns ln with a bound on the open connections.
+func (s *Server) limited(ln net.Listener) net.Listener {
 	most := s.cfg.Limits.Connections
-	if files := openFiles() / 4 * 3; files < most { // the source and the change log need some, too
-		s.log.Info("fewer connections are taken, because the process may open few files", "connections", files, "wanted", most)
+	if files := limit.MaxOpenFiles() / 4 * 3; files < most { // the source and the change log need some, too
+		s.log.Info("the bound on connections is lower, because the process may open few files", "connections", files, "wanted", most)
 		most = files
 	}
-	l := newConnections(ln, most, func(reason string) { s.metrics.connectionsClosed.WithLabelValues(reason).Inc() })
-	s.open.Store(l)
+	l := limit.Listen(ln, most, func(reason string) { s.metrics.connectionsClosed.WithLabelValues(reason).Inc() })
+	s.listener.Store(l)
 	return l
 }
 
@@ -68,23 +70,21 @@ func (s *Server) httpServer() *http.Server {
 		Handler:           s,
 		ReadHeaderTimeout: limits.ReadHeader,
 		ReadTimeout:       limits.Read,
-		WriteTimeout:      limits.Stall, // a handler that takes longer, or answers more, takes the time it needs
+		WriteTimeout:      limits.Stall, // a handler that takes longer, or answers more, sets its own
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    limits.HeaderBytes,
-		ConnContext:       withConnection,
-		// Pings find out who has vanished without a word; streams are requests in flight.
+		ConnContext:       limit.ConnContext,
+		// Pings find clients that vanished. Each stream is a request in flight.
 		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 100, SendPingTimeout: limits.Stall, PingTimeout: limits.Stall, WriteByteTimeout: limits.Stall},
-		// OPTIONS * would be answered 200 before the handler is asked.
+		// OPTIONS * would be answered 200 before the handler is called.
 		DisableGeneralOptionsHandler: true,
-		// What clients do wrong with the connection; nothing here to be woken for.
+		// Mistakes of clients, which are not errors of the server.
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	h.RegisterOnShutdown(s.events.end)
 	if s.certificate != nil {
 		h.TLSConfig = s.certificate.config()
-		if s.clientCAs != nil {
-			s.clientCAs.ask(h.TLSConfig)
-		}
+		s.auth.ConfigureTLS(h.TLSConfig)
 	}
 	return h
 }
@@ -95,7 +95,7 @@ func (s *Server) shutdown(h *http.Server) error {
 	err := h.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		_ = h.Close() // the connections that are left
-		return fmt.Errorf("answers were cut, because they took longer than %s after the stop", s.cfg.Limits.Shutdown)
+		return fmt.Errorf("answers were cut off, because they took longer than %s after the stop", s.cfg.Limits.Shutdown)
 	}
 	return err
 }

@@ -1,7 +1,26 @@
+// Package server is the HTTP side of a fleet: the polls of Flux, the API for people and
+// pipelines, and what probes and scrapers need.
+//
+//	s, err := server.New(server.Config{Fleet: f, TokensFile: "tokens.yaml"})
+//	...
+//	err = s.Serve(ctx, listener) // until ctx ends
+//
+// routes.go has every route in one table. A handler decodes the request, calls the fleet
+// and encodes the answer; it returns errors, which api.NewProblem turns into an answer.
+// A poll takes a way of its own, in poll.go, since whole fleets poll at once: route,
+// credential, view, bytes. Everything else goes through the router, is logged and
+// measured.
+//
+// Package auth finds out who sent a request, limit bounds what clients cost, webhook
+// verifies webhooks, api has the documents on the wire, and client is the other side. The
+// server has no business rules, renders nothing and writes no token anywhere.
 package server
 
 import (
+	"cmp"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -14,160 +33,146 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/auth"
+	"github.com/tributary-gitops/tributary/server/limit"
+	"github.com/tributary-gitops/tributary/server/webhook"
 )
 
 // Config is what a Server is made of. Only Fleet is required.
 type Config struct {
-	// Fleet is what is served. Running it is the caller's.
+	// Fleet is what is served. The caller runs it.
 	Fleet *fleet.Fleet
-	// Logger is discarded where nil.
+	// Logger is the log; nil discards it.
 	Logger *slog.Logger
-	// Registry takes the server's metrics and is what /metrics shows; nil is a new one.
+	// Registry takes the server's metrics, and /metrics shows it; nil is a new one.
 	Registry *prometheus.Registry
-	// TokensFile is a YAML file of credentials, beside the tokens that the change log
-	// has. Without any for people everybody is admin, which CheckAddress admits on
-	// loopback addresses only.
+	// TokensFile is a YAML file of credentials, in addition to the tokens of the change
+	// log. Without any credential of a person everybody is admin, which CheckAddress
+	// allows on loopback addresses only.
 	TokensFile string
-	// AdminTokenFile holds a token of the role admin, by which others are created.
+	// AdminTokenFile contains a token of the role admin, with which others are created.
 	AdminTokenFile string
-	// ReadOnly has the server refuse writes.
+	// ReadOnly makes the server refuse writes.
 	ReadOnly bool
-	// WebhookSecretFile is a file with a secret in each line, any of which the
-	// senders of webhooks must know. Without one webhooks are refused, except
-	// where everybody is admin because only this machine is answered.
+	// WebhookSecretFile contains a secret in each line. The sender of a webhook proves to
+	// know one of them. Without the file webhooks are refused, except where everybody is
+	// admin because only this machine is answered.
 	WebhookSecretFile string
 	// AllowAnonymous makes everybody admin on any address.
 	AllowAnonymous bool
 	// TLSCertFile and TLSKeyFile are PEM files; without them the server speaks plain HTTP.
 	TLSCertFile, TLSKeyFile string
-	// ClientCAFile holds the CAs, in PEM, whose certificates clusters may show
-	// instead of a token: the common name is the cluster's. It needs TLS.
+	// ClientCAFile contains CAs, in PEM, whose certificates clusters may show instead of a
+	// token: the common name is the cluster's name. It needs TLS.
 	ClientCAFile string
-	// OIDCIssuer is the https URL of an OpenID Connect issuer whose tokens are
-	// taken where they are for OIDCAudience; OIDCRulesFile says which role they
-	// have. All three or none. OIDCCAFile holds CAs, in PEM, that are trusted for
-	// the issuer beside the machine's own.
+	// OIDCIssuer is the https URL of an OpenID Connect issuer, whose tokens are accepted
+	// if they are for OIDCAudience. OIDCRulesFile gives them roles. All three or none.
+	// OIDCCAFile contains CAs, in PEM, to trust for the issuer beside the machine's own.
 	OIDCIssuer, OIDCAudience, OIDCRulesFile, OIDCCAFile string
-	// Reload is how often the files above are looked at for changes; 0 means half a second.
+	// Reload is how often these files are checked for changes; 0 means half a second.
 	Reload time.Duration
 	// Limits bound what one client can cost; zero fields have defaults.
 	Limits Limits
-	// ReadTree reads the snapshots that are sent for a preview; nil reads none.
+	// ReadTree reads the snapshots that are sent for a preview; nil accepts none.
 	ReadTree ReadTree
-	// Version is what the start page says is running.
+	// Version is shown on the start page.
 	Version string
+	// Now is the clock of credentials; nil is time.Now.
+	Now func() time.Time
+}
+
+// Limits bound what one client can cost the others. A zero field has the default, which
+// suits polls over slow links.
+type Limits struct {
+	// ReadHeader is the time in which a request's headers must arrive, and Read that of
+	// the whole request. 30 s each: the TLS handshakes of a fleet that polls at once fall
+	// into this time, and a client that only holds a connection gives way to others.
+	ReadHeader, Read time.Duration
+	// Write is the time from the headers to the end of the answer, 60 s. Stall is the time
+	// in which a client must take 256 KiB of it, or the rest, and in which a TLS handshake
+	// must end, 30 s.
+	Write, Stall time.Duration
+	// Idle is the time between two requests of a connection. 2 min.
+	Idle time.Duration
+	// Shutdown is the time that answers have to finish once the server stops. 20 s.
+	Shutdown time.Duration
+	// Issuer is how long a request waits for the keys of the OpenID Connect issuer. 3 s.
+	Issuer time.Duration
+	// FailureDelay is the longest delay of the answer to a failed attempt to
+	// authenticate. 2 s; negative for no delay.
+	FailureDelay time.Duration
+	// HeaderBytes bounds a request's headers, BodyBytes its body. 32 KiB and 1 MiB.
+	HeaderBytes int
+	BodyBytes   int64
+	// HookBytes bounds the body of a webhook, of which little is kept. 25 MiB, which is
+	// the bound of GitHub and GitLab.
+	HookBytes int64
+	// SnapshotBytes bounds a packed snapshot that is sent for a preview. 64 MiB.
+	SnapshotBytes int64
+	// Connections is how many connections may be open before polls on further ones are
+	// shed. 16,384, but at most three quarters of the files that the process may open.
+	Connections int
+	// Polls and Requests are how many of each are answered at one time, without those of
+	// slow clients. Webhooks have a quarter of Requests. 4,096 and 1,024.
+	Polls, Requests int
+	// PollRate is how many polls of one cluster a credential may make a second, and
+	// RequestRate how many other requests. The polls of a minute, or the requests of ten
+	// seconds, may come at once. 20 and 200; negative for no limit.
+	PollRate, RequestRate float64
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		ReadHeader:   cmp.Or(l.ReadHeader, 30*time.Second),
+		Read:         cmp.Or(l.Read, 30*time.Second),
+		Write:        cmp.Or(l.Write, time.Minute),
+		Stall:        cmp.Or(l.Stall, 30*time.Second),
+		Idle:         cmp.Or(l.Idle, 2*time.Minute),
+		Shutdown:     cmp.Or(l.Shutdown, 20*time.Second),
+		Issuer:       cmp.Or(l.Issuer, 3*time.Second),
+		FailureDelay: cmp.Or(l.FailureDelay, 2*time.Second),
+		HeaderBytes:  cmp.Or(l.HeaderBytes, 32<<10),
+		BodyBytes:    cmp.Or(l.BodyBytes, 1<<20),
+		HookBytes:    cmp.Or(l.HookBytes, 25<<20),
+
+		SnapshotBytes: cmp.Or(l.SnapshotBytes, 64<<20),
+
+		Connections: cmp.Or(l.Connections, 16_384),
+		Polls:       cmp.Or(l.Polls, 4096),
+		Requests:    cmp.Or(l.Requests, 1024),
+		PollRate:    cmp.Or(l.PollRate, 20),
+		RequestRate: cmp.Or(l.RequestRate, 200),
+	}
 }
 
 // Server is the HTTP side of a fleet. It is an http.Handler; Serve runs it.
 type Server struct {
-	cfg           Config
-	fleet         *fleet.Fleet
-	log           *slog.Logger
-	metrics       *metrics
-	tokens        *tokens      // nil: no tokens file
-	admin         *adminToken  // nil: no admin token file
-	secrets       *secrets     // nil: no webhook can be signed
-	certificate   *certificate // nil: plain HTTP
-	clientCAs     *clientCAs   // nil: no certificate is asked for
-	issuer        *issuer      // nil: no JWT is taken
-	rules         *oidcRules   // what the issuer's tokens may do
-	throttle      *throttle
-	polls         *gate
-	requests      *gate // other than polls and webhooks
-	hooks         *gate
-	pollPace      *pace
-	requestPace   *pace
-	open          atomic.Pointer[connections] // nil until Serve
-	reloaders     []*reloader
-	recent        recent
-	registrations registrations
-	previewing    sync.Mutex // held while a preview is made
-	events        events
-	// public is true once the server answers on an address that is not the machine's own.
-	public    atomic.Bool
-	crossSite http.CrossOriginProtection
-	table     []route
-	router    *mux.Router
+	cfg          Config
+	fleet        *fleet.Fleet
+	log          *slog.Logger
+	metrics      *metrics
+	auth         *auth.Authenticator
+	webhooks     *webhook.Receiver
+	certificate  *certificate // nil for plain HTTP
+	reloaders    []*reloader
+	polls        *limit.InflightLimiter
+	requests     *limit.InflightLimiter // other than polls and webhooks
+	hooks        *limit.InflightLimiter
+	pollRate     *limit.RateLimiter
+	requestRate  *limit.RateLimiter
+	registerRate *limit.RateLimiter
+	listener     atomic.Pointer[limit.Listener] // nil until Serve
+	previewing   sync.Mutex                     // held while a preview is made
+	events       events
+	crossSite    http.CrossOriginProtection
+	table        []route
+	router       *mux.Router
 }
 
-// route is a line of the table: whose request is answered by what.
-type route struct {
-	method, path string
-	least        role // the least role that may
-	about        string
-	handle       handler // nil for polls, which never reach the router
-}
-
-// handler answers a request, or returns why not before it has written anything.
-type handler func(w http.ResponseWriter, r *http.Request) error
-
-// routes is the whole API. HEAD is answered wherever GET is.
-func (s *Server) routes() []route {
-	return []route{
-		{"GET", "/api/v1/flux/clusters/{cluster}/{set}", roleCluster, "the inputs that a cluster's Flux polls", nil},
-		{"GET", "/api/v2/flux/clusters/{cluster}/{set}", roleCluster, "the same", nil},
-		{"GET", "/api/v1/flux/clusters", roleViewer, "the clusters as inputs; ?selector=", s.getClusterInputs},
-		{"GET", "/api/v2/flux/clusters", roleViewer, "the same", s.getClusterInputs},
-
-		{"GET", "/api/v1/clusters", roleViewer, "the fleet; ?selector=, ?limit=, ?cursor=", s.getClusters},
-		{"POST", "/api/v1/clusters", roleOperator, "declare a cluster through the API", s.postCluster},
-		{"GET", "/api/v1/clusters/{cluster}", roleViewer, "one cluster, by name or dns", s.getCluster},
-		{"PATCH", "/api/v1/clusters/{cluster}", roleOperator, "change how the API declares it", s.patchCluster},
-		{"DELETE", "/api/v1/clusters/{cluster}", roleAdmin, "decommission it; ?purge=true forgets it", s.deleteCluster},
-		{"POST", "/api/v1/register", roleBootstrap, "a booting cluster registers itself", s.postRegister},
-		{"GET", "/api/v1/clusters/{cluster}/objects", roleViewer, "the objects of a cluster", s.getObjects},
-		{"GET", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", roleViewer, "one of them; ?group=, ?namespace=", s.getObject},
-		{"PATCH", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", roleOperator, "change it for this cluster", s.patchObject},
-		{"PUT", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", roleOperator, "add an object for this cluster", s.putObject},
-		{"DELETE", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", roleOperator, "take it away from this cluster", s.deleteObject},
-		{"GET", "/api/v1/clusters/{cluster}/delta", roleViewer, "the cluster's own delta", s.getDelta},
-		{"PUT", "/api/v1/clusters/{cluster}/delta", roleOperator, "put another in its place", s.putDelta},
-		{"DELETE", "/api/v1/clusters/{cluster}/delta", roleOperator, "drop it", s.deleteDelta},
-
-		{"GET", "/api/v1/deltas", roleViewer, "all deltas, and which parts are orphaned", s.getDeltas},
-		{"GET", "/api/v1/deltas/{name}", roleViewer, "a named delta", s.getDelta},
-		{"PUT", "/api/v1/deltas/{name}", roleOperator, "put a delta for a group of clusters", s.putDelta},
-		{"DELETE", "/api/v1/deltas/{name}", roleOperator, "drop it", s.deleteDelta},
-		{"GET", "/api/v1/history", roleViewer, "the change log; ?cluster=, ?actor=, ?delta=, ?since=, ?until=", s.getHistory},
-		{"GET", "/api/v1/history/{generation}", roleViewer, "one change", s.getChange},
-		{"POST", "/api/v1/rollback", roleOperator, "deltas as they were at a generation", s.postRollback},
-		{"GET", "/api/v1/events", roleViewer, "changes as they happen, as server-sent events", s.getEvents},
-		{"GET", "/api/v1/releases", roleViewer, "what is served, held and failed, and why; ?state=, ?limit=, ?cursor=", s.getReleases},
-		{"GET", "/api/v1/releases/{id}", roleViewer, "one release, by id or revision", s.getRelease},
-		{"POST", "/api/v1/releases/{id}/approve", roleAdmin, "have a held release go live", s.postDecision(fleet.Approve)},
-		{"POST", "/api/v1/releases/{id}/reject", roleAdmin, "have it never go live", s.postDecision(fleet.Reject)},
-		{"POST", "/api/v1/releases/{id}/pause", roleAdmin, "stop a rollout where it is", s.postDecision(fleet.Pause)},
-		{"POST", "/api/v1/releases/{id}/resume", roleAdmin, "have it go on, also past a gate", s.postDecision(fleet.Resume)},
-		{"POST", "/api/v1/releases/{id}/skip", roleAdmin, "reach the next wave now", s.postDecision(fleet.Skip)},
-		{"POST", "/api/v1/releases/{id}/abort", roleAdmin, "give all waves back what they had", s.postDecision(fleet.Abort)},
-		{"GET", "/api/v1/pins", roleViewer, "which clusters are kept on a release", s.getPins},
-		{"GET", "/api/v1/pins/{name}", roleViewer, "one pin", s.getPin},
-		{"PUT", "/api/v1/pins/{name}", roleOperator, "keep clusters on a release", s.putPin},
-		{"DELETE", "/api/v1/pins/{name}", roleOperator, "have them follow the fleet again", s.deletePin},
-		{"GET", previewPath, roleViewer, "what another ref of the source would do; ?ref=", s.getPreview},
-		{"POST", previewPath, roleViewer, "what a snapshot would do that is sent", s.postPreview},
-		{"GET", "/api/v1/bootstrap", roleViewer, "what a new cluster's Flux needs", s.getBootstrap},
-		{"GET", "/api/v1/tokens", roleAdmin, "the tokens; ?all=true, also those that have ended", s.getTokens},
-		{"POST", "/api/v1/tokens", roleAdmin, "create a token, which is shown once", s.postToken},
-		{"DELETE", "/api/v1/tokens/{token}", roleAdmin, "revoke a token, by id or name", s.deleteToken},
-
-		{"POST", "/api/v1/webhooks/github", roleHook, "look at the source now, says GitHub", s.postWebhook(github)},
-		{"POST", "/api/v1/webhooks/gitlab", roleHook, "says GitLab", s.postWebhook(gitlab)},
-		{"POST", "/api/v1/webhooks/gitea", roleHook, "says Gitea, Forgejo or Gogs", s.postWebhook(gitea)},
-		{"POST", "/api/v1/webhooks/generic", roleHook, "says a registry or a script", s.postWebhook(generic)},
-
-		{"GET", "/healthz", roleAnyone, "is the process alive", s.getHealth},
-		{"GET", "/readyz", roleAnyone, "is there a live release", s.getReadiness},
-		{"GET", metricsPath, roleViewer, "metrics for Prometheus", s.getMetrics()},
-		{"GET", "/openapi.yaml", roleAnyone, "this API, for machines", s.static("application/yaml", openAPI)},
-		{"GET", "/", roleAnyone, "this page", s.getIndex},
-	}
-}
-
-// New returns a server of cfg's fleet. It reads the files that cfg names and
-// returns what is wrong with them.
+// New returns a server of cfg's fleet. It reads the files that cfg names, and returns an
+// error that says what is wrong with them.
 func New(cfg Config) (*Server, error) {
-	if err := cfg.contradiction(); err != nil {
+	if err := cfg.check(); err != nil {
 		return nil, err
 	}
 	if cfg.Logger == nil {
@@ -176,9 +181,15 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Registry == nil {
 		cfg.Registry = prometheus.NewRegistry()
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	cfg.Limits = cfg.Limits.withDefaults()
-	s := &Server{cfg: cfg, fleet: cfg.Fleet, log: cfg.Logger, metrics: newMetrics(cfg.Registry), throttle: newThrottle()}
-	s.bound()
+	s := &Server{cfg: cfg, fleet: cfg.Fleet, log: cfg.Logger, metrics: newMetrics(cfg.Registry)}
+	s.newLimiters()
+	if err := s.newAuthenticator(); err != nil {
+		return nil, err
+	}
 	if err := s.load(); err != nil {
 		return nil, err
 	}
@@ -187,24 +198,16 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// bound makes what keeps the load within Limits.
-func (s *Server) bound() {
-	limits := s.cfg.Limits
-	s.polls, s.requests, s.hooks = newGate(limits.Polls), newGate(limits.Requests), newGate(max(1, limits.Requests/4))
-	s.pollPace, s.requestPace = newPace(limits.PollRate, time.Minute), newPace(limits.RequestRate, 10*time.Second)
-	s.metrics.load(s.cfg.Registry, s)
-}
-
-// contradiction returns what in c does not go together.
-func (c Config) contradiction() error {
+// check returns an error if parts of the configuration contradict each other.
+func (c Config) check() error {
 	oidc := []string{c.OIDCIssuer, c.OIDCAudience, c.OIDCRulesFile}
 	switch {
 	case c.AllowAnonymous && (c.TokensFile != "" || c.AdminTokenFile != ""):
-		return errors.New("a tokens file and anonymous access contradict each other: drop one of them")
+		return errors.New("a tokens file and anonymous access contradict each other: remove one of them")
 	case c.AllowAnonymous && (c.ClientCAFile != "" || c.OIDCIssuer != ""):
-		return errors.New("authentication and anonymous access contradict each other: drop one of them")
+		return errors.New("authentication and anonymous access contradict each other: remove one of them")
 	case (c.TLSCertFile == "") != (c.TLSKeyFile == ""):
-		return errors.New("TLS needs both a certificate file and a key file: name the other one as well")
+		return errors.New("TLS needs a certificate file and a key file: name both")
 	case c.ClientCAFile != "" && c.TLSCertFile == "":
 		return errors.New("client certificates need TLS: name the server's certificate and key files as well")
 	case slices.Contains(oidc, "") && strings.Join(oidc, "")+c.OIDCCAFile != "":
@@ -213,99 +216,72 @@ func (c Config) contradiction() error {
 	return nil
 }
 
-// load reads the files for the first time, and fails where a later bad version
-// would only be logged.
+func (s *Server) newLimiters() {
+	limits := s.cfg.Limits
+	s.polls, s.requests = limit.NewInflightLimiter(limits.Polls), limit.NewInflightLimiter(limits.Requests)
+	s.hooks = limit.NewInflightLimiter(max(1, limits.Requests/4))
+	s.pollRate = limit.NewRateLimiter(limits.PollRate, int(60*limits.PollRate))
+	s.requestRate = limit.NewRateLimiter(limits.RequestRate, int(10*limits.RequestRate))
+	s.registerRate = limit.NewRateLimiter(registrationsPerSecond, registrationsAtOnce)
+	s.metrics.registerLoad(s.cfg.Registry, s)
+}
+
+func (s *Server) newAuthenticator() (err error) {
+	cfg := s.cfg
+	s.auth, err = auth.New(auth.Config{
+		Tokens:     cfg.Fleet.Tokens,
+		TokensFile: cfg.TokensFile, AdminTokenFile: cfg.AdminTokenFile, ClientCAFile: cfg.ClientCAFile,
+		OIDCIssuer: cfg.OIDCIssuer, OIDCAudience: cfg.OIDCAudience, OIDCRulesFile: cfg.OIDCRulesFile, OIDCCAFile: cfg.OIDCCAFile,
+		IssuerWait: cfg.Limits.Issuer, FailureDelay: cfg.Limits.FailureDelay, AllowAnonymous: cfg.AllowAnonymous,
+		Failed: func(kind string) { s.metrics.failedAuthentications.WithLabelValues(kind).Inc() },
+		Logger: s.log, Now: cfg.Now,
+	})
+	return err
+}
+
+// load reads the files for the first time. Then a bad file is an error; later it is only
+// logged.
 func (s *Server) load() error {
-	if s.cfg.TokensFile != "" {
-		s.tokens = &tokens{file: s.cfg.TokensFile}
-		s.reloaders = append(s.reloaders, s.newReloader("tokens", s.tokens.use, s.cfg.TokensFile))
+	for _, f := range s.auth.Files() {
+		s.addReloader(f.Name, f.Use, f.Paths...)
 	}
-	if s.cfg.AdminTokenFile != "" {
-		s.admin = &adminToken{file: s.cfg.AdminTokenFile}
-		s.reloaders = append(s.reloaders, s.newReloader("admin_token", s.admin.use, s.cfg.AdminTokenFile))
-	}
+	var secrets *webhook.Secrets
 	if s.cfg.WebhookSecretFile != "" {
-		s.secrets = &secrets{file: s.cfg.WebhookSecretFile}
-		s.reloaders = append(s.reloaders, s.newReloader("webhook_secret", s.secrets.use, s.cfg.WebhookSecretFile))
+		secrets = webhook.NewSecrets(s.cfg.WebhookSecretFile)
+		s.addReloader("webhook_secret", secrets.Use, s.cfg.WebhookSecretFile)
 	}
+	s.webhooks = webhook.NewReceiver(secrets)
 	if s.cfg.TLSCertFile != "" {
 		s.certificate = &certificate{}
-		s.reloaders = append(s.reloaders, s.newReloader("certificate", s.certificate.use, s.cfg.TLSCertFile, s.cfg.TLSKeyFile))
-	}
-	if s.cfg.ClientCAFile != "" {
-		s.clientCAs = &clientCAs{file: s.cfg.ClientCAFile}
-		s.reloaders = append(s.reloaders, s.newReloader("client_ca", s.clientCAs.use, s.cfg.ClientCAFile))
-	}
-	if err := s.loadOIDC(); err != nil {
-		return err
+		s.addReloader("certificate", s.certificate.use, s.cfg.TLSCertFile, s.cfg.TLSKeyFile)
 	}
 	for _, r := range s.reloaders {
-		if err := r.look(); err != nil {
+		if err := r.load(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Server) newRouter() *mux.Router {
-	// A path that would have to be cleaned is not one of ours: the answer is
-	// 404, because a client that follows redirects would hide the mistake. Paths are
-	// split before they are unescaped: the slash of a revision is a part of it.
-	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	for _, rt := range s.table {
-		if rt.handle != nil {
-			router.Handle(rt.path, s.guard(rt)).Methods(rt.methods()...)
-		}
-	}
-	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.problem(w, r, errNoRoute)
-	})
-	router.MethodNotAllowedHandler = http.HandlerFunc(s.methodNotAllowed)
-	return router
+// certificate is the server's own certificate, with its key.
+type certificate struct {
+	current atomic.Pointer[tls.Certificate]
 }
 
-func (rt route) methods() []string {
-	if rt.method == http.MethodGet {
-		return []string{http.MethodGet, http.MethodHead}
+// use takes the contents of the certificate file and the key file.
+func (c *certificate) use(contents [][]byte) error {
+	pair, err := tls.X509KeyPair(contents[0], contents[1])
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
 	}
-	return []string{rt.method}
+	c.current.Store(&pair)
+	return nil
 }
 
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := connectionOf(r)
-	c.begin()
-	defer c.end()
-	if c != nil && c.over {
-		w.Header().Set("Connection", "close") // there are too many
-	}
-	if cluster, set, is := pollPath(r.URL); is {
-		s.servePoll(w, r, cluster, set)
-		return
-	}
-	s.serveLogged(w, r)
-}
-
-// methodNotAllowed asks the router which methods the path would have taken.
-func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
-	var allowed []string
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-		other := *r
-		other.Method = method
-		var match mux.RouteMatch
-		if s.router.Match(&other, &match) && match.MatchErr == nil {
-			allowed = append(allowed, method)
-			countAs(w, match.Route)
-		}
-	}
-	s.problem(w, r, &methodError{method: r.Method, allowed: strings.Join(allowed, ", ")})
-}
-
-// countAs has a request counted under the route whose method it missed, but
-// without its own, which clients can make up.
-func countAs(w http.ResponseWriter, missed *mux.Route) {
-	path, err := missed.GetPathTemplate()
-	if x, ok := w.(*exchange); ok && err == nil {
-		x.route = route{path: path}
+// config returns a configuration in which each handshake uses the current certificate.
+func (c *certificate) config() *tls.Config {
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil },
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/auth"
 )
 
 func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
@@ -38,8 +39,8 @@ func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
 - {name: tim, role: viewer, hash: "sha256:` + strings.Repeat("0", 66) + `"}
 - {name: una, role: viewer, hash: ` + viewerToken + `}`: {
 			`tokens[0].role: of "ada" must be`, `tokens[0].hash: of "ada" must be`,
-			`tokens[1].cluster: of "bob" belongs`,
-			`tokens[2].name: "bob" is taken`, `tokens[2].cluster: of "bob" must be`, `tokens[2].hash: of "bob" is that of an entry above`,
+			`tokens[1].cluster: of "bob" is for`,
+			`tokens[2].name: "bob" is the name of`, `tokens[2].cluster: of "bob" must be`, `tokens[2].hash: of "bob" is that of an entry above`,
 			`tokens[3].cluster: of "eve" must be`, `tokens[3].hash: of "eve" must be`,
 			`tokens[4].hash: of "sam" is that of an empty token`,
 			`tokens[5].hash: of "tim" must be`, `tokens[6].hash: of "una" must be`,
@@ -53,9 +54,9 @@ func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
 - {name: tim, role: operator, cluster: eu-prod-01, hash: "` + hash("t") + `"}
 - {name: una, role: operator, selector: {matchLabel: {region: eu}}, hash: "` + hash("u") + `"}`: {
 			`tokens[0].selector: of "ada" cannot be used`, `tokens[1].selector: of "bob" matches every cluster`,
-			`tokens[2].selector: of "eve" belongs`, `tokens[3].labels: of "joe" belongs`,
+			`tokens[2].selector: of "eve" is for`, `tokens[3].labels: of "joe" is for`,
 			`tokens[4].cluster: of "sam" must be`, `tokens[4].labels.region: of "sam"`, `tokens[4].labels.a/b/c: of "sam"`,
-			`tokens[5].cluster: of "tim" belongs`, `tokens[6]: json: unknown field "matchLabel"`,
+			`tokens[5].cluster: of "tim" is for`, `tokens[6]: json: unknown field "matchLabel"`,
 		},
 	} {
 		file := writeFile(t, "tokens.yaml", content)
@@ -84,9 +85,9 @@ func TestTokensCarryWhatNarrowsThemDown(t *testing.T) {
 - {name: eu, role: operator, selector: {matchLabels: {region: eu}}, hash: "`+hash("eu")+`"}
 - {name: boot, role: bootstrap, cluster: eu-1, labels: {region: eu}, hash: "`+hash("boot")+`"}`)})
 	region := map[string]string{"region": "eu"}
-	for token, want := range map[string]server.Identity{
-		"eu":   {Name: "eu", Scope: &fleet.Selector{MatchLabels: region}},
-		"boot": {Name: "boot", Cluster: "eu-1", Labels: region},
+	for token, want := range map[string]auth.Identity{
+		"eu":   {Name: "eu", Role: auth.Operator, Scope: &fleet.Selector{MatchLabels: region}},
+		"boot": {Name: "boot", Role: auth.Bootstrap, Cluster: "eu-1", Labels: region},
 	} {
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -156,7 +157,7 @@ func TestTokensAreReadAnewWhenTheirFileChanges(t *testing.T) {
 			}
 
 			replace(t, file, `tokens: [{name: grafana, role: viewr, hash: "`+hash("third")+`"}]`)
-			const complaint = "file cannot be used, what was read before is kept"
+			const complaint = "file cannot be used, its last good content is kept"
 			eventually(t, func() bool { return strings.Contains(h.logs.String(), "must be cluster, viewer") })
 			if status("second") != http.StatusOK || status("third") != http.StatusUnauthorized {
 				t.Error("a bad file must keep the tokens that were read before")

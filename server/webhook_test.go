@@ -23,8 +23,8 @@ import (
 
 const (
 	look     = `{"look":true}`
-	ignored  = `{"look":false,"reason":"such an event does not move the source"}`
-	repeated = `{"look":false,"reason":"this delivery was heard before"}`
+	ignored  = `{"look":false,"reason":"such an event does not change the source"}`
+	repeated = `{"look":false,"reason":"this delivery came before"}`
 )
 
 func withSecrets(t *testing.T, all ...string) func(*server.Config) {
@@ -238,13 +238,13 @@ func TestSecretsAreReadAnewWhenTheirFileChanges(t *testing.T) {
 
 func TestSecretFileTellsAllThatIsWrong(t *testing.T) {
 	for content, want := range map[string][]string{
-		"":         {": holds no secret: write one"},
-		" \n\n":    {": holds no secret: write one"},
+		"":         {": contains no secret: write one"},
+		" \n\n":    {": contains no secret: write one"},
 		"changeme": {":1: is shorter than 16 characters", "openssl rand"},
 		hookSecret + "\n\nfifteen-chars-x\nshort": {":3: is shorter", ":4: is shorter"},
-		"whsec_not base64 at all":                 {":1: begins as a signing token"},
-		"whsec_c2hvcnQta2V5LQ==":                  {":1: begins as a signing token"},
-		strings.Repeat(hookSecret+"\n", 9):        {": holds 9 secrets: drop"},
+		"whsec_not base64 at all":                 {":1: begins like a signing token"},
+		"whsec_c2hvcnQta2V5LQ==":                  {":1: begins like a signing token"},
+		strings.Repeat(hookSecret+"\n", 9):        {": contains 9 secrets: remove"},
 	} {
 		file := writeFile(t, "webhook-secret", content)
 		_, err := server.New(server.Config{WebhookSecretFile: file, Fleet: fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})})

@@ -13,54 +13,63 @@ import (
 	"unicode/utf8"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/auth"
 )
 
-// longestReason bounds what somebody may say of a change, in bytes.
-const longestReason = 1024
+// maxReason bounds the reason of a change, in bytes.
+const maxReason = 1024
 
-// writing reads what every write takes: who asks, why, whether it is only tried,
-// which impact is confirmed, and on which condition.
-func writing(w http.ResponseWriter, r *http.Request, known ...string) (fleet.Write, error) {
+// writeOptions returns the options that every write has: the actor, the reason, whether it
+// is a dry run, the impact that is confirmed, and the precondition.
+func writeOptions(w http.ResponseWriter, r *http.Request, known ...string) (fleet.Write, error) {
 	query, err := parameters(r, append(known, "dryRun", "confirm")...)
 	if err != nil {
 		return fleet.Write{}, err
 	}
 	who := identityOf(w)
 	write := fleet.Write{
-		Actor: who.name, Scope: who.scope, Reason: r.Header.Get("Tributary-Reason"), Confirm: query.Get("confirm"), Expect: expectation(r.Header),
+		Actor: who.Name, Scope: who.Scope, Reason: r.Header.Get("Tributary-Reason"), Confirm: query.Get("confirm"), Expect: precondition(r.Header),
 	}
-	switch value := query.Get("dryRun"); {
-	case value == "true":
-		write.DryRun = true
-	case query.Has("dryRun") && value != "false": // Also where it is empty: whoever writes it wants nothing kept.
-		return write, fmt.Errorf("%w: dryRun: must be true or false", errBadRequest)
+	if write.DryRun, err = flag(query, "dryRun"); err != nil {
+		return write, err
 	}
 	if query.Has("confirm") && !isDigest.MatchString(write.Confirm) {
-		return write, fmt.Errorf("%w: confirm: must be the digest of the impact, sha256:<64 hex>, as the problem has it", errBadRequest)
+		return write, fmt.Errorf("%w: confirm: must be the digest of the impact, sha256:<64 hex>, from the problem that the write was answered with", api.ErrBadRequest)
 	}
 	return write, checkReason("Tributary-Reason", write.Reason)
+}
+
+// plainWriteOptions is writeOptions for a write that has neither a dry run, an impact to
+// confirm nor a precondition.
+func plainWriteOptions(w http.ResponseWriter, r *http.Request, what string) (fleet.Write, error) {
+	write, err := writeOptions(w, r)
+	if err == nil && (write.DryRun || write.Confirm != "" || write.Expect != nil) {
+		err = fmt.Errorf("%w: %s takes neither dryRun, confirm nor If-Match", api.ErrBadRequest, what)
+	}
+	return write, err
 }
 
 var isDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 func checkReason(name, reason string) error {
-	if len(reason) > longestReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
-		return fmt.Errorf("%w: %s: must be UTF-8 without control characters, at most %d bytes", errBadRequest, name, longestReason)
+	if len(reason) > maxReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) {
+		return fmt.Errorf("%w: %s: must be UTF-8 without control characters, at most %d bytes", api.ErrBadRequest, name, maxReason)
 	}
 	return nil
 }
 
-// identityOf is who sent the request, as the guard found it.
-func identityOf(w http.ResponseWriter) identity {
+// identityOf returns who sent the request that w answers.
+func identityOf(w http.ResponseWriter) auth.Identity {
 	if x, ok := w.(*exchange); ok {
 		return x.who
 	}
-	return identity{}
+	return auth.Identity{}
 }
 
-// expectation is what If-Match and If-None-Match ask of what is there; nil for
-// nothing. Tags are those of the GET of the same (RFC 9110, 13.1).
-func expectation(h http.Header) func(present any) error {
+// precondition returns what If-Match and If-None-Match require of the present state, or
+// nil if they are not given. Tags are those of a GET of the same path (RFC 9110, 13.1).
+func precondition(h http.Header) func(present any) error {
 	match, none := h.Values("If-Match"), h.Values("If-None-Match")
 	if len(match)+len(none) == 0 {
 		return nil
@@ -70,19 +79,18 @@ func expectation(h http.Header) func(present any) error {
 		if err != nil {
 			return err
 		}
-		if len(match) > 0 && !names(match, body) {
-			return fmt.Errorf("%w: it is not what If-Match says; GET it again", fleet.ErrStale)
+		if len(match) > 0 && !hasTag(match, body) {
+			return fmt.Errorf("%w: it is not what If-Match names; GET it again", fleet.ErrStale)
 		}
-		if len(none) > 0 && names(none, body) {
-			return fmt.Errorf("%w: it is there, and If-None-Match says that it must not be", fleet.ErrStale)
+		if len(none) > 0 && hasTag(none, body) {
+			return fmt.Errorf("%w: it exists, and If-None-Match requires that it does not", fleet.ErrStale)
 		}
 		return nil
 	}
 }
 
-// names tells whether a header names one of the tags of a body. A star names any
-// that is there.
-func names(header []string, body *fleet.Body) bool {
+// hasTag reports whether a header has one of the tags of a body. A star matches any body.
+func hasTag(header []string, body *fleet.Body) bool {
 	if body == nil {
 		return false
 	}
@@ -96,42 +104,55 @@ func names(header []string, body *fleet.Body) bool {
 	return false
 }
 
-var errMediaType = fmt.Errorf("unsupported media type")
+// documentTypes are the media types of a document that may be JSON or YAML.
+var documentTypes = []string{"application/json", "application/yaml"}
 
-// document reads a body of one of the media types, and returns which it is.
+// document reads a body of one of the media types, and returns its type as well.
 func document(r *http.Request, types ...string) ([]byte, string, error) {
 	given, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || !slices.Contains(types, given) {
-		return nil, "", fmt.Errorf("%w: Content-Type must be %s", errMediaType, strings.Join(types, " or "))
+		return nil, "", fmt.Errorf("%w: Content-Type must be %s", api.ErrMediaType, strings.Join(types, " or "))
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" {
-		return nil, "", fmt.Errorf("%w: Content-Encoding %s is not read; send the body as it is", errMediaType, encoding)
+		return nil, "", fmt.Errorf("%w: Content-Encoding %s is not supported; send the body without one", api.ErrMediaType, encoding)
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, "", bodyError(err)
+		return nil, "", api.BodyError(err)
 	}
 	switch {
 	case len(bytes.TrimSpace(body)) == 0:
-		return nil, "", fmt.Errorf("%w: the body is empty", errBadRequest)
+		return nil, "", fmt.Errorf("%w: the body is empty", api.ErrBadRequest)
 	case !utf8.Valid(body):
-		return nil, "", fmt.Errorf("%w: the body is not UTF-8", errBadRequest)
+		return nil, "", fmt.Errorf("%w: the body is not UTF-8", api.ErrBadRequest)
 	}
 	return body, given, nil
 }
 
-// written answers what came of a write.
-func (s *Server) written(w http.ResponseWriter, result *fleet.Result) error {
-	return s.changed(w, http.StatusOK, result, result.Generation)
+// jsonDocument decodes a JSON body strictly.
+func jsonDocument(r *http.Request, v any) error {
+	text, _, err := document(r, "application/json")
+	if err != nil {
+		return err
+	}
+	return decodeStrictly(text, v)
 }
 
-// created answers that there is something new, and where.
-func (s *Server) created(w http.ResponseWriter, location string, v any, generation int64) error {
+// written answers a write with its result.
+func written(w http.ResponseWriter, result *fleet.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	return changed(w, http.StatusOK, result, result.Generation)
+}
+
+// created answers that something new exists, and where.
+func created(w http.ResponseWriter, location string, v any, generation int64) error {
 	w.Header().Set("Location", location)
-	return s.changed(w, http.StatusCreated, v, generation)
+	return changed(w, http.StatusCreated, v, generation)
 }
 
-func (s *Server) changed(w http.ResponseWriter, status int, v any, generation int64) error {
+func changed(w http.ResponseWriter, status int, v any, generation int64) error {
 	body, err := bodyOf(v)
 	if err != nil {
 		return err

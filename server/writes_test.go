@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 const (
@@ -96,7 +96,7 @@ var refusals = []struct {
 	{"rollback of both", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1, "cluster": "one", "delta": "pin"}`, 422, "invalid", "delta", ""},
 	{"rollback of no delta", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1, "delta": "pin"}`, 404, "not-found", "", `delta "pin"`},
 	{"rollback of more than is known", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1, "clusters": []}`, 400, "bad-request", "", "clusters"},
-	{"rollback with more behind it", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1} {}`, 400, "bad-request", "", "behind"},
+	{"rollback with more behind it", "POST", "/api/v1/rollback", jsonDoc, `{"generation": 1} {}`, 400, "bad-request", "", "more after the document"},
 	{"rollback to a text", "POST", "/api/v1/rollback", jsonDoc, `{"generation": "1"}`, 400, "bad-request", "", "generation"},
 	{"rollback of another type", "POST", "/api/v1/rollback", "text/plain", `{"generation": 1}`, 415, "media-type", "", jsonDoc},
 }
@@ -107,7 +107,7 @@ func TestBadWriteIsRefusedAndChangesNothing(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			answer := h.change(r.method, r.path, r.contentType, r.body)
 			detail := answer.problem(t, r.status, r.problem)
-			var p server.Problem
+			var p api.Problem
 			if err := json.Unmarshal(answer.body, &p); err != nil {
 				t.Fatal(err)
 			}
@@ -168,7 +168,7 @@ func TestDryRunKeepsNothing(t *testing.T) {
 			t.Errorf("%s %s = %s, want changes that were not kept", w.method, w.path, r.body)
 		}
 	}
-	var history server.List[struct{}]
+	var history api.List[struct{}]
 	h.get("/api/v1/history").into(t, &history)
 	if len(history.Items) != 1 || !strings.Contains(string(h.get("/api/v1/flux/clusters/one/apps").body), `"tag":"v1"`) {
 		t.Errorf("a dry run was kept")

@@ -37,7 +37,7 @@ func newArchive(ctx context.Context, t *tree) (*archive, error) {
 	zip.ModTime = time.Unix(0, 0) // What stands for none; the zero Time does not.
 	content := sha256.New()
 	w := &archiver{ctx: ctx, tar: tar.NewWriter(io.MultiWriter(content, zip))}
-	if err := w.children("", t.root); err != nil {
+	if err := w.writeChildren("", t.root); err != nil {
 		return nil, err
 	}
 	if err := w.tar.Close(); err != nil {
@@ -57,12 +57,12 @@ type archiver struct {
 
 // children writes what is in a directory, each directory before what it holds:
 // oras makes none by itself.
-func (w *archiver) children(directory string, n *node) error {
+func (w *archiver) writeChildren(directory string, n *node) error {
 	for _, child := range n.children {
 		name := path.Join(directory, child.name)
-		write := w.file
+		write := w.writeFile
 		if child.IsDir() {
-			write = w.directory
+			write = w.writeDirectory
 		}
 		if err := write(name, child); err != nil {
 			return err
@@ -71,14 +71,14 @@ func (w *archiver) children(directory string, n *node) error {
 	return w.ctx.Err()
 }
 
-func (w *archiver) directory(name string, n *node) error {
+func (w *archiver) writeDirectory(name string, n *node) error {
 	if err := w.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755}); err != nil {
 		return err
 	}
-	return w.children(name, n)
+	return w.writeChildren(name, n)
 }
 
-func (w *archiver) file(name string, n *node) error {
+func (w *archiver) writeFile(name string, n *node) error {
 	w.files++
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(n.data))}
 	if n.mode == modeExecutable {

@@ -60,6 +60,7 @@ func archiveOf(t *testing.T) *archive {
 // compression makes others. Then every artifact gets another digest, of which
 // those who push must be told in the changelog.
 func TestArchiveIsTheSameBytesForEver(t *testing.T) {
+	t.Parallel()
 	i, err := newImage(archiveOf(t), map[string]string{"b": "<2>", "a": "1"})
 	if err != nil {
 		t.Fatal(err)
@@ -81,6 +82,7 @@ func TestArchiveIsTheSameBytesForEver(t *testing.T) {
 }
 
 func TestArchiveSaysNothingOfTheMachine(t *testing.T) {
+	t.Parallel()
 	zip, err := gzip.NewReader(bytes.NewReader(archiveOf(t).data))
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ var mediaType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Z
 
 func parseArtifactURL(u *url.URL) (location, error) {
 	if u.Host == "" || strings.Trim(u.Path, "/") == "" {
-		return location{}, refuse("names no artifact: write oci://registry/repository:tag")
+		return location{}, invalidSource("names no artifact: write oci://registry/repository:tag")
 	}
 	values, err := parseQuery(u.RawQuery, "semver", "path", "layer")
 	if err != nil {
@@ -78,13 +78,13 @@ func parseArtifact(reference string) (artifact, error) {
 	a := artifact{registry: host, repository: repository, tag: tag, digest: digest}
 	switch {
 	case (registry.Reference{Registry: host}).ValidateRegistry() != nil:
-		return artifact{}, refuse("has no registry that can be: write oci://host[:port]/repository:tag")
+		return artifact{}, invalidSource("has no registry that can be: write oci://host[:port]/repository:tag")
 	case (registry.Reference{Repository: repository}).ValidateRepository() != nil:
-		return artifact{}, refuse("repository %s cannot be: it is of lower case letters, digits, and . _ - / between them", printable(repository))
+		return artifact{}, invalidSource("repository %s cannot be: it is of lower case letters, digits, and . _ - / between them", printable(repository))
 	case tagged && (registry.Reference{Reference: tag}).ValidateReferenceAsTag() != nil:
-		return artifact{}, refuse("tag %s cannot be: write oci://registry/repository:tag", printable(tag))
+		return artifact{}, invalidSource("tag %s cannot be: write oci://registry/repository:tag", printable(tag))
 	case pinned && !sha256Digest.MatchString(digest):
-		return artifact{}, refuse("digest %s cannot be: write @sha256: and 64 hexadecimal digits", printable(digest))
+		return artifact{}, invalidSource("digest %s cannot be: write @sha256: and 64 hexadecimal digits", printable(digest))
 	}
 	return a, nil
 }
@@ -95,7 +95,7 @@ var sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 func (a *artifact) take(values map[string]string) error {
 	if versions, ok := values["semver"]; ok {
 		if a.tag != "" || a.digest != "" {
-			return refuse("has both a tag or digest and semver: leave one of them out")
+			return invalidSource("has both a tag or digest and semver: leave one of them out")
 		}
 		a.semver = versions
 		if err := checkRange("semver", versions); err != nil {
@@ -104,7 +104,7 @@ func (a *artifact) take(values map[string]string) error {
 	}
 	if layer, ok := values["layer"]; ok {
 		if !mediaType.MatchString(layer) {
-			return refuse("layer %s is not a media type: write application/vnd.cncf.flux.content.v1.tar+gzip", printable(layer))
+			return invalidSource("layer %s is not a media type: write application/vnd.cncf.flux.content.v1.tar+gzip", printable(layer))
 		}
 		a.layer = layer
 	}

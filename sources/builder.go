@@ -25,12 +25,12 @@ type builder struct {
 	// last is a tree to share the bytes of unchanged files with.
 	last *tree
 	// directories are by their path below within; the root is ".".
-	directories map[string]*branch
+	directories map[string]*dirBuilder
 	buffer      []byte
 }
 
 // branch is a directory in the making.
-type branch struct {
+type dirBuilder struct {
 	name, path string
 	// children that are directories have nodes without children, for now.
 	children map[string]*node
@@ -46,12 +46,12 @@ func newBuilder(limits Limits, within string, last *tree) *builder {
 		budget: budget{limits: limits}, unpacked: maxUnpacked(limits), entries: maxEntries(limits),
 		within: within, found: within == "", last: last,
 	}
-	b.directories = map[string]*branch{".": newBranch(".", "")}
+	b.directories = map[string]*dirBuilder{".": newDirBuilder(".", "")}
 	return b
 }
 
-func newBranch(name, path string) *branch {
-	return &branch{name: name, path: path, children: map[string]*node{}, folded: map[string]string{}}
+func newDirBuilder(name, path string) *dirBuilder {
+	return &dirBuilder{name: name, path: path, children: map[string]*node{}, folded: map[string]string{}}
 }
 
 // relative is the path below within, and whether it lies there at all.
@@ -133,7 +133,7 @@ func (b *builder) content(name string, size int64, content io.Reader) ([]byte, e
 }
 
 // directory is the one at that path, made with those above it if need be.
-func (b *builder) directory(name string) (*branch, error) {
+func (b *builder) directory(name string) (*dirBuilder, error) {
 	if d, ok := b.directories[name]; ok {
 		return d, nil
 	}
@@ -146,17 +146,17 @@ func (b *builder) directory(name string) (*branch, error) {
 		return nil, err
 	}
 	parent.children[base] = &node{name: base, mode: modeDirectory}
-	d := newBranch(base, name)
+	d := newDirBuilder(base, name)
 	b.directories[name] = d
 	return d, nil
 }
 
 // enter refuses a second entry of one name, and one of a name that other
 // machines take for the same.
-func (b *builder) enter(parent *branch, base string) error {
+func (b *builder) enter(parent *dirBuilder, base string) error {
 	name := path.Join(parent.path, base)
 	if there, ok := parent.children[base]; ok {
-		return &fault{name, "is in the artifact twice" + asWhat(there) + "; make it anew, with one of them"}
+		return &fault{name, "is in the artifact twice" + describeKind(there) + "; make it anew, with one of them"}
 	}
 	key := fold(base)
 	if other, ok := parent.folded[key]; ok {
@@ -169,7 +169,7 @@ func (b *builder) enter(parent *branch, base string) error {
 	return nil
 }
 
-func asWhat(there *node) string {
+func describeKind(there *node) string {
 	switch {
 	case there.isLink():
 		return ", once as a symbolic link"
@@ -196,7 +196,7 @@ func (b *builder) tree() (*tree, error) {
 	return &tree{root}, nil
 }
 
-func (b *builder) node(d *branch) (*node, error) {
+func (b *builder) node(d *dirBuilder) (*node, error) {
 	children := make([]*node, 0, len(d.children))
 	for base, child := range d.children {
 		if child.IsDir() {

@@ -26,7 +26,7 @@ type checkout struct {
 	// created is when that was committed.
 	created time.Time
 	// differ are the files that are not as in the commit.
-	differ []string
+	differing []string
 }
 
 // readCheckout looks from the directory upward. It is nil where there is no
@@ -61,10 +61,10 @@ func readCheckout(directory string, t *tree) (*checkout, error) {
 	if c.source, err = origin(repository); err != nil {
 		return nil, err
 	}
-	if c.revision, err = checkedOut(repository, head); err != nil {
+	if c.revision, err = headRevision(repository, head); err != nil {
 		return nil, err
 	}
-	c.differ, err = differences(directory, t, committed)
+	c.differing, err = differences(directory, t, committed)
 	return c, err
 }
 
@@ -108,16 +108,16 @@ func committedTree(repository *git.Repository, commit *gitobject.Commit, directo
 
 // checkedOut names the revision by the branch that is checked out. Without one,
 // as CI has it, it is named by the tag that points there, if that is just one.
-func checkedOut(repository *git.Repository, head *plumbing.Reference) (string, error) {
+func headRevision(repository *git.Repository, head *plumbing.Reference) (string, error) {
 	if head.Name().IsBranch() {
-		return tip{ref: head.Name().String(), commit: head.Hash()}.revision(), nil
+		return remoteRef{ref: head.Name().String(), commit: head.Hash()}.revision(), nil
 	}
 	tags, err := tagsAt(repository, head.Hash())
 	if err != nil {
 		return "", err
 	}
 	if len(tags) == 1 {
-		return tip{ref: tagPrefix + tags[0], commit: head.Hash()}.revision(), nil
+		return remoteRef{ref: tagPrefix + tags[0], commit: head.Hash()}.revision(), nil
 	}
 	return "sha1:" + head.Hash().String(), nil
 }
@@ -181,8 +181,8 @@ func publicURL(remote string) string {
 // vouch is what the commit's name and time are for the tree. They are its own
 // only where nothing differs: a tree that was changed after has a time that
 // nobody knows.
-func (c *checkout) vouch() (revision string, created time.Time) {
-	if len(c.differ) > 0 {
+func (c *checkout) provenance() (revision string, created time.Time) {
+	if len(c.differing) > 0 {
 		return c.revision + "-dirty", time.Time{}
 	}
 	return c.revision, c.created

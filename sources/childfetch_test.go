@@ -81,7 +81,8 @@ func fetchInChild(t testing.TB, c childFetch, env ...string) (r childReport) {
 	work, err := json.Marshal(c)
 	must(t, err)
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(append(os.Environ(), childVariable+"="+string(work)), env...)
+	// The race detector waits a second at the end of a process, unless told otherwise.
+	cmd.Env = append(append(os.Environ(), childVariable+"="+string(work), "GORACE=atexit_sleep_ms=0"), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

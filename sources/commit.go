@@ -15,14 +15,14 @@ import (
 
 // readCommit reads a commit's tree from the server. Of have, which may be nil,
 // nothing is sent again, and the bytes of its files are shared.
-func readCommit(ctx context.Context, remote *remote, at tip, have *commit, o readOptions) (*commit, error) {
+func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit, o readOptions) (*commit, error) {
 	want, err := remote.want(at, have, o)
 	if err != nil {
 		return nil, err
 	}
 	stream, err := remote.pack(ctx, want)
 	if err != nil {
-		return nil, notGiven(at, err)
+		return nil, explainPackError(at, err)
 	}
 	defer stream.close()
 	s, err := newSpool()
@@ -30,9 +30,9 @@ func readCommit(ctx context.Context, remote *remote, at tip, have *commit, o rea
 		return nil, err
 	}
 	defer s.close()
-	r := &commitReader{ctx: ctx, budget: budget{limits: o.limits}, used: objects{}, folders: folders{}, filtered: remote.filters()}
+	r := &commitReader{ctx: ctx, budget: budget{limits: o.limits}, used: objects{}, leafDirs: leafDirs{}, filtered: remote.supportsFilter()}
 	if have != nil {
-		r.have, r.known, r.used = have.objects, have.folders, make(objects, len(have.objects))
+		r.have, r.known, r.used = have.objects, have.leafDirs, make(objects, len(have.objects))
 	}
 	if r.pack, err = readPack(ctx, stream, s, r.have, want.bounds); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func readCommit(ctx context.Context, remote *remote, at tip, have *commit, o rea
 	if err != nil {
 		return nil, err
 	}
-	return &commit{at.commit, &tree{root}, r.used, r.folders}, nil
+	return &commit{at.commit, &tree{root}, r.used, r.leafDirs}, nil
 }
 
 // readOptions say what of a commit is read.
@@ -65,15 +65,15 @@ type commitReader struct {
 	// used become the new commit's.
 	used objects
 	// known are the folders of the commit before, and folders those of this one.
-	known, folders folders
+	known, leafDirs leafDirs
 	// filtered is true where the server leaves out files that are too large.
 	filtered bool
 	// doubtful is a file that is lost because another one is too large. It is
 	// blamed only where that other one is not found.
-	doubtful string
+	suspect string
 }
 
-func (r *commitReader) root(at tip, o readOptions) (*node, error) {
+func (r *commitReader) root(at remoteRef, o readOptions) (*node, error) {
 	if err := r.peel(at, o.verify); err != nil {
 		return nil, err
 	}
@@ -93,8 +93,8 @@ func (r *commitReader) root(at tip, o readOptions) (*node, error) {
 		return nil, err
 	}
 	root, err := r.directory(".", hash)
-	if err == nil && r.doubtful != "" {
-		err = tooLarge(r.doubtful, r.budget.limits)
+	if err == nil && r.suspect != "" {
+		err = tooLarge(r.suspect, r.budget.limits)
 	}
 	return root, err
 }
@@ -108,7 +108,7 @@ func treeOf(commit []byte) (plumbing.Hash, bool) {
 }
 
 func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error) {
-	if n, err := r.again(name, hash); n != nil || err != nil {
+	if n, err := r.reuse(name, hash); n != nil || err != nil {
 		return n, err
 	}
 	before := r.budget
@@ -131,7 +131,7 @@ func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error)
 	}
 	n, err := newDirectoryNode(path.Base(name), name, children)
 	if err == nil {
-		r.keep(name, hash, n, listing, before)
+		r.remember(name, hash, n, listing, before)
 	}
 	return n, err
 }
@@ -142,7 +142,7 @@ func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree
 		return nil, err
 	}
 	listing := &gitobject.Tree{}
-	if err := listing.Decode(decodable(plumbing.TreeObject, data)); err != nil {
+	if err := listing.Decode(encodedObject(plumbing.TreeObject, data)); err != nil {
 		return nil, &fault{name, fmt.Sprintf("%v; make another commit", err)}
 	}
 	return listing, nil
@@ -202,8 +202,8 @@ func (r *commitReader) missing(name string, hash plumbing.Hash) error {
 		return tooLarge(name, r.budget.limits)
 	case r.pack.partial():
 		return fmt.Errorf("%w: %s is missing", errPack, printable(name))
-	case r.pack.lost:
-		r.doubtful = cmp.Or(r.doubtful, name)
+	case r.pack.unresolved:
+		r.suspect = cmp.Or(r.suspect, name)
 		return nil
 	case r.filtered && r.have == nil: // Else the server may have thought that it is known here.
 		return tooLarge(name, r.budget.limits)
@@ -240,7 +240,7 @@ func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]b
 }
 
 // decodable is an object in the form that go-git decodes.
-func decodable(kind plumbing.ObjectType, data []byte) plumbing.EncodedObject {
+func encodedObject(kind plumbing.ObjectType, data []byte) plumbing.EncodedObject {
 	encoded := &plumbing.MemoryObject{}
 	encoded.SetType(kind)
 	_, _ = encoded.Write(data) // It is memory, and takes everything.

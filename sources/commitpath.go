@@ -20,7 +20,7 @@ func (r *commitReader) descend(tree plumbing.Hash, to string) (plumbing.Hash, er
 	}
 	at := ""
 	for name := range strings.SplitSeq(to, "/") {
-		listing, err := r.onTheWay(at, tree)
+		listing, err := r.intermediateTree(at, tree)
 		if err != nil {
 			return tree, err
 		}
@@ -32,7 +32,7 @@ func (r *commitReader) descend(tree plumbing.Hash, to string) (plumbing.Hash, er
 	return tree, nil
 }
 
-func (r *commitReader) onTheWay(name string, hash plumbing.Hash) (*gitobject.Tree, error) {
+func (r *commitReader) intermediateTree(name string, hash plumbing.Hash) (*gitobject.Tree, error) {
 	name = cmp.Or(name, ".")
 	if _, ok := r.size(hash); !ok {
 		if err := r.missing(name, hash); err != nil {
@@ -75,5 +75,5 @@ func directories(listing *gitobject.Tree) string {
 			names = append(names, entry.Name)
 		}
 	}
-	return few("directory", "directories", names)
+	return summarize("directory", "directories", names)
 }

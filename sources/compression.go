@@ -39,7 +39,7 @@ func decompress(start []byte, r io.Reader) (io.ReadCloser, error) {
 
 // sniffed is how much of a layer must be there to tell what it is: a whole block
 // of zstd.
-const sniffed = 256 << 10
+const sniffLength = 256 << 10
 
 // isArchive tells whether the first bytes of a stream are of a tar archive, be it
 // compressed.

@@ -33,7 +33,7 @@ func (k cosignKeys) verify(ctx context.Context, repo *ociremote.Repository, mani
 	}
 	s := newSignatureSearch(k, repo, manifest)
 	good, err := s.bundles(ctx)
-	if good || final(ctx, err) {
+	if good || mustStop(ctx, err) {
 		return err
 	}
 	// What goes wrong with bundles must not hide a good signature under the tag:
@@ -42,7 +42,7 @@ func (k cosignKeys) verify(ctx context.Context, repo *ociremote.Repository, mani
 	switch {
 	case good:
 		return nil
-	case final(ctx, other), err == nil && other != nil:
+	case mustStop(ctx, other), err == nil && other != nil:
 		return other
 	case err != nil:
 		return err
@@ -51,7 +51,7 @@ func (k cosignKeys) verify(ctx context.Context, repo *ociremote.Repository, mani
 }
 
 // final tells whether the registry is not to be asked again for now.
-func final(ctx context.Context, err error) bool {
+func mustStop(ctx context.Context, err error) bool {
 	var retry *fleet.RetryError
 	return err != nil && (ctx.Err() != nil || errors.As(err, &retry))
 }
@@ -97,7 +97,7 @@ func newSignatureSearch(k cosignKeys, repo *ociremote.Repository, manifest ocisp
 }
 
 // note takes down why a signature is not good; false for any other error.
-func (s *signatureSearch) note(err error) bool {
+func (s *signatureSearch) record(err error) bool {
 	var bad badSignature
 	if !errors.As(err, &bad) {
 		return false

@@ -29,11 +29,15 @@ type cosignKey struct {
 	private, public string
 }
 
-func newCosignKey(t *testing.T) cosignKey {
+// cosignKeys returns two key pairs, which Cosign makes once for all tests.
+func cosignKeys(t *testing.T) (one, other cosignKey) {
 	t.Helper()
-	dir := t.TempDir()
-	cosign(t, dir, "generate-key-pair")
-	return cosignKey{t, filepath.Join(dir, "cosign.key"), filepath.Join(dir, "cosign.pub")}
+	var keys [2]cosignKey
+	for i := range keys {
+		dir := fixture(t, fmt.Sprint("cosign-", i), func(dir string) { cosign(t, dir, "generate-key-pair") })
+		keys[i] = cosignKey{t, filepath.Join(dir, "cosign.key"), filepath.Join(dir, "cosign.pub")}
+	}
+	return keys[0], keys[1]
 }
 
 // cosign runs without a transparency log and whatever else takes more than a registry.
@@ -148,8 +152,9 @@ func (r *registryServer) bundleOf(digest string) []byte {
 }
 
 func TestCosignAcceptsWhatOneOfTheKeysSigned(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	right, wrong := newCosignKey(t), newCosignKey(t)
+	right, wrong := cosignKeys(t)
 	for layout := range cosignLayouts {
 		t.Run(layout, func(t *testing.T) {
 			digest := server.pushSome(layout, layout)
@@ -167,8 +172,9 @@ func TestCosignAcceptsWhatOneOfTheKeysSigned(t *testing.T) {
 }
 
 func TestCosignReadsKeysFromOneFile(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	one, other := newCosignKey(t), newCosignKey(t)
+	one, other := cosignKeys(t)
 	one.sign("bundle", server.name(server.pushSome("v1", "one")))
 	both := other
 	both.public = filepath.Join(t.TempDir(), "both.pub")
@@ -183,8 +189,9 @@ func TestCosignReadsKeysFromOneFile(t *testing.T) {
 // TestCosignAcceptsAnArtifactOnceItIsSigned has one source follow an artifact
 // from its push on.
 func TestCosignAcceptsAnArtifactOnceItIsSigned(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	right, wrong := newCosignKey(t), newCosignKey(t)
+	right, wrong := cosignKeys(t)
 	for layout := range cosignLayouts {
 		t.Run(layout, func(t *testing.T) {
 			digest := server.pushSome(layout, layout)
@@ -200,8 +207,9 @@ func TestCosignAcceptsAnArtifactOnceItIsSigned(t *testing.T) {
 
 // TestCosignKeysAreReplacedInTheirFiles has the file of one source changed.
 func TestCosignKeysAreReplacedInTheirFiles(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	old, new := newCosignKey(t), newCosignKey(t)
+	old, new := cosignKeys(t)
 	old.sign("bundle", server.name(server.pushSome("v1", "one")))
 	current := cosignKey{t, "", filepath.Join(t.TempDir(), "cosign.pub")}
 	replace := func(by cosignKey) {
@@ -223,8 +231,9 @@ func TestCosignKeysAreReplacedInTheirFiles(t *testing.T) {
 // TestCosignPassesByEntriesOfLogs has a signature that is also in a transparency
 // log, as Cosign has it unless told otherwise. Which log is not known here.
 func TestCosignPassesByEntriesOfLogs(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	key.sign("bundle", server.name(digest))
 	var bundle map[string]any
@@ -261,7 +270,7 @@ func logEntry(key cosignKey, envelope map[string]any) map[string]any {
 // goes to the registry has its own.
 func TestCosignAsksOnlyTheRegistry(t *testing.T) {
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	for layout := range cosignLayouts {
 		key.sign(layout, server.name(server.pushSome(layout, layout)))
 	}

@@ -36,7 +36,7 @@ func (s *signatureSearch) bundles(ctx context.Context) (good bool, err error) {
 		if err == nil {
 			return true, nil
 		}
-		if !s.note(err) {
+		if !s.record(err) {
 			return false, err
 		}
 	}
@@ -49,7 +49,7 @@ func (s *signatureSearch) bundles(ctx context.Context) (good bool, err error) {
 func (s *signatureSearch) referrers(ctx context.Context) ([]ocispec.Descriptor, error) {
 	var all []ocispec.Descriptor
 	collect := func(page []ocispec.Descriptor) error {
-		all = append(all, slices.DeleteFunc(page, noBundle)...)
+		all = append(all, slices.DeleteFunc(page, isOtherType)...)
 		return nil
 	}
 	err := s.repo.Referrers(ctx, s.manifest, "", collect)
@@ -59,7 +59,7 @@ func (s *signatureSearch) referrers(ctx context.Context) ([]ocispec.Descriptor, 
 		}
 	}
 	if errors.Is(err, errdef.ErrTooManyPages) || errors.Is(err, errdef.ErrSizeExceedsLimit) {
-		s.note(tooMany)
+		s.record(tooMany)
 		err = nil
 	}
 	slices.SortStableFunc(all, func(a, b ocispec.Descriptor) int {
@@ -71,7 +71,7 @@ func (s *signatureSearch) referrers(ctx context.Context) ([]ocispec.Descriptor, 
 // noBundle tells what is something else for certain. Some registries tell the
 // type of the manifest's configuration in place of its own, which is that of
 // nothing.
-func noBundle(d ocispec.Descriptor) bool {
+func isOtherType(d ocispec.Descriptor) bool {
 	return d.ArtifactType != bundleMediaType && d.ArtifactType != ocispec.MediaTypeEmptyJSON && d.ArtifactType != ""
 }
 
@@ -131,7 +131,7 @@ func (k cosignKeys) checkBundle(text []byte, artifact digest.Digest) error {
 		signed, err := key.bundles.Verify(&b, verify.NewPolicy(verify.WithArtifactDigest(artifact.Algorithm().String(), sum), verify.WithKey()))
 		switch {
 		case err != nil:
-			why = key.whyNot(&b, why)
+			why = key.rejectionReason(&b, why)
 		case signed.Statement.GetPredicateType() != signaturePredicate:
 			return attestation(signed.Statement.GetPredicateType())
 		default:
@@ -143,7 +143,7 @@ func (k cosignKeys) checkBundle(text []byte, artifact digest.Digest) error {
 
 // whyNot finds out whether it was for the artifact that a bundle was turned
 // down; otherwise is the reason if not.
-func (k cosignKey) whyNot(b *bundle.Bundle, otherwise badSignature) badSignature {
+func (k cosignKey) rejectionReason(b *bundle.Bundle, otherwise badSignature) badSignature {
 	signed, err := k.bundles.Verify(b, verify.NewPolicy(verify.WithoutArtifactUnsafe(), verify.WithKey()))
 	if err != nil {
 		return otherwise

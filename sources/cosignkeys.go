@@ -39,7 +39,7 @@ func readCosignKeys(files []string) (cosignKeys, error) {
 		if err != nil {
 			return nil, err
 		}
-		blocks, err := publicBlocks(content)
+		blocks, err := pemBlocks(content)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
@@ -56,7 +56,7 @@ func readCosignKeys(files []string) (cosignKeys, error) {
 
 // publicBlocks takes the PEM blocks out of a file. Its errors show nothing of
 // what is in there, which may be a secret that was put into the wrong place.
-func publicBlocks(content []byte) ([]*pem.Block, error) {
+func pemBlocks(content []byte) ([]*pem.Block, error) {
 	if bytes.Contains(content, []byte("PRIVATE KEY-----")) {
 		return nil, errors.New("holds a private key, which must not be here: name the public one (cosign.pub; `cosign public-key --key cosign.key` prints it)")
 	}
@@ -83,7 +83,7 @@ func parseCosignKey(block *pem.Block) ([]cosignKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	loads, err := signingWays(public)
+	loads, err := loadOptions(public)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
 
 // signingWays are the ways to sign that go with a kind of key: the ones of
 // Cosign 1 and 2, which Flux verifies, and those of Cosign 3 where they differ.
-func signingWays(public crypto.PublicKey) ([]signature.LoadOption, error) {
+func loadOptions(public crypto.PublicKey) ([]signature.LoadOption, error) {
 	ways := []signature.LoadOption{options.WithHash(crypto.SHA256)}
 	switch key := public.(type) {
 	case *rsa.PublicKey:

@@ -11,30 +11,34 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// signers are all the kinds of keys that Cosign signs with.
+// signers returns a key of each kind that Cosign signs with. They are made once
+// for all tests.
 func signers(t *testing.T) map[string]crypto.Signer {
 	t.Helper()
-	keys := map[string]crypto.Signer{}
-	for name, curve := range map[string]elliptic.Curve{"p256": elliptic.P256(), "p384": elliptic.P384(), "p521": elliptic.P521()} {
-		key, err := ecdsa.GenerateKey(curve, rand.Reader)
-		must(t, err)
-		keys[name] = key
-	}
-	_, edwards, err := ed25519.GenerateKey(rand.Reader)
-	must(t, err)
-	keys["ed25519"] = edwards
-	keys["rsa"], err = rsa.GenerateKey(rand.Reader, 2048)
+	keys, err := makeSigners()
 	must(t, err)
 	return keys
 }
+
+var makeSigners = sync.OnceValues(func() (map[string]crypto.Signer, error) {
+	keys, errs := map[string]crypto.Signer{}, make([]error, 5)
+	keys["p256"], errs[0] = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	keys["p384"], errs[1] = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	keys["p521"], errs[2] = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
+	_, keys["ed25519"], errs[3] = ed25519.GenerateKey(rand.Reader)
+	keys["rsa"], errs[4] = rsa.GenerateKey(rand.Reader, 2048)
+	return keys, errors.Join(errs...)
+})
 
 // importKey gives a key to Cosign.
 func importKey(t *testing.T, key crypto.Signer) cosignKey {
@@ -59,8 +63,9 @@ func publicBlock(t *testing.T, key crypto.Signer) []byte {
 }
 
 func TestCosignAcceptsEachKindOfKey(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	wrong := newCosignKey(t)
+	wrong, _ := cosignKeys(t)
 	for kind, signer := range signers(t) {
 		key := importKey(t, signer)
 		for layout := range cosignLayouts {
@@ -78,6 +83,7 @@ func TestCosignAcceptsEachKindOfKey(t *testing.T) {
 // TestCosignAcceptsSignaturesAsTheyWere has the hashes of Cosign 1 and 2, which
 // are those that Flux knows.
 func TestCosignAcceptsSignaturesAsTheyWere(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	for kind, signer := range signers(t) {
 		t.Run(kind, func(t *testing.T) {
@@ -100,8 +106,9 @@ func TestCosignAcceptsSignaturesAsTheyWere(t *testing.T) {
 }
 
 func TestCosignKeyFilesThatAreNoneAreNamed(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	good := newCosignKey(t)
+	good, _ := cosignKeys(t)
 	good.sign("bundle", server.name(server.pushSome("v1", "one")))
 	public, err := os.ReadFile(good.public)
 	must(t, err)
@@ -140,7 +147,7 @@ func TestCosignKeyFilesThatAreNoneAreNamed(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "trusted.pub")
 			must(t, os.WriteFile(file, c.content, 0o600))
 			err := fetchError(t, server.openSigned("v1", good, cosignKey{t, "", file}), "trusted.pub", c.want)
-			if _, ok := refusal(err); ok {
+			if _, ok := refusedRevision(err); ok {
 				t.Errorf("error = %v, want none of the artifact", err)
 			}
 			for line := range strings.Lines(string(c.content)) {

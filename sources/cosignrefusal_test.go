@@ -15,8 +15,9 @@ import (
 // TestCosignRefusesSignaturesOfOtherArtifacts has whoever may push put good
 // signatures where they do not belong.
 func TestCosignRefusesSignaturesOfOtherArtifacts(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	signed := server.pushSome("signed", "good")
 	for layout := range cosignLayouts {
 		key.sign(layout, server.name(signed))
@@ -45,8 +46,9 @@ func TestCosignRefusesSignaturesOfOtherArtifacts(t *testing.T) {
 // TestCosignRefusesWhatWasTamperedWith has texts that name the right artifact,
 // with signatures of other texts.
 func TestCosignRefusesWhatWasTamperedWith(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	signed := server.pushSome("signed", "good")
 	for layout := range cosignLayouts {
 		key.sign(layout, server.name(signed))
@@ -112,8 +114,9 @@ func TestCosignRefusesWhatWasTamperedWith(t *testing.T) {
 // TestCosignRefusesOtherSignedTexts has the key sign what no one meant as a
 // signature of the artifact.
 func TestCosignRefusesOtherSignedTexts(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	for name, c := range map[string]struct{ text, want string }{
 		"another type":   {`{"critical":{"type":"atomic container signature","image":{"docker-manifest-digest":"` + digest + `"}}}`, "of something that is no artifact"},
@@ -142,8 +145,9 @@ func (k cosignKey) signBlob(text string) string {
 // TestCosignAttestationIsNoSignature has a tool describe an artifact with the
 // key that would sign it.
 func TestCosignAttestationIsNoSignature(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	predicate := filepath.Join(writeTree(t, map[string]string{"predicate": `{"buildType":"x"}`}), "predicate")
 	for layout := range cosignLayouts {
 		t.Run(layout, func(t *testing.T) {
@@ -165,8 +169,9 @@ func TestCosignAttestationIsNoSignature(t *testing.T) {
 // TestCosignRefusesMessageSignatures has cosign verify, which wants a statement
 // that names the artifact, as its measure.
 func TestCosignRefusesMessageSignatures(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	dir := writeTree(t, map[string]string{"manifest": server.oras("", "manifest", "fetch", server.name(digest))})
 	cosign(t, dir, "sign-blob", "--key", key.private, "--yes", "--tlog-upload=false", "--use-signing-config=false", "--bundle", "bundle", "manifest")

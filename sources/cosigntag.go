@@ -27,7 +27,7 @@ const (
 func (s *signatureSearch) tagged(ctx context.Context) (good bool, err error) {
 	layers, err := s.taggedLayers(ctx)
 	if err != nil {
-		return false, ignore(s.note(err), err)
+		return false, unlessRecorded(s.record(err), err)
 	}
 	payloads := &payloads{search: s, read: map[digest.Digest]payload{}}
 	for _, layer := range slices.Backward(layers) {
@@ -35,14 +35,14 @@ func (s *signatureSearch) tagged(ctx context.Context) (good bool, err error) {
 		if err == nil {
 			return true, nil
 		}
-		if !s.note(err) {
+		if !s.record(err) {
 			return false, err
 		}
 	}
 	return false, nil
 }
 
-func ignore(noted bool, err error) error {
+func unlessRecorded(noted bool, err error) error {
 	if noted {
 		return nil
 	}
@@ -76,13 +76,13 @@ func (s *signatureSearch) checkLayer(ctx context.Context, layer ocispec.Descript
 	if err != nil {
 		return err
 	}
-	if !s.keys.signed(text, signed) {
+	if !s.keys.verifies(text, signed) {
 		return anotherKey
 	}
 	return checkPayload(text, s.manifest.Digest)
 }
 
-func (k cosignKeys) signed(text, by []byte) bool {
+func (k cosignKeys) verifies(text, by []byte) bool {
 	return slices.ContainsFunc(k, func(key cosignKey) bool {
 		return key.VerifySignature(bytes.NewReader(by), bytes.NewReader(text)) == nil
 	})

@@ -35,8 +35,9 @@ func answerStatus(code int) http.HandlerFunc {
 
 // TestCosignTroubleIsNoFault has each of the requests for a signature fail.
 func TestCosignTroubleIsNoFault(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	proxy := server.proxy()
 	for layout := range cosignLayouts {
 		digest := server.pushSome(layout, layout)
@@ -63,7 +64,7 @@ func TestCosignTroubleIsNoFault(t *testing.T) {
 					proxy.interfere(answerAt(path, answer))
 					s := openSignedAt(server, proxy.host(), layout, key)
 					err := fetchError(t, s)
-					if _, ok := refusal(err); ok || errors.Is(err, fleet.ErrInvalid) {
+					if _, ok := refusedRevision(err); ok || errors.Is(err, fleet.ErrInvalid) {
 						t.Errorf("error = %v, want none of the artifact", err)
 					}
 					proxy.interfere(nil)
@@ -77,8 +78,9 @@ func TestCosignTroubleIsNoFault(t *testing.T) {
 // TestCosignLooksUnderTagsWhateverReferrersSay has registries that know nothing
 // of referrers, and say so in their own ways.
 func TestCosignLooksUnderTagsWhateverReferrersSay(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	for layout := range cosignLayouts {
 		key.sign(layout, server.name(server.pushSome(layout, layout)))
 	}
@@ -97,8 +99,9 @@ func TestCosignLooksUnderTagsWhateverReferrersSay(t *testing.T) {
 }
 
 func TestCosignLeavesTheRegistryAloneWhenAsked(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	key.sign("tag", server.name(server.pushSome("v1", "one")))
 	proxy := server.proxy()
 	proxy.interfere(answerAt("/referrers/", func(w http.ResponseWriter, _ *http.Request) {
@@ -118,15 +121,16 @@ func TestCosignLeavesTheRegistryAloneWhenAsked(t *testing.T) {
 // TestCosignFindsBundlesByReferrersAPI has a registry with the API, which
 // Debian's is too old for.
 func TestCosignFindsBundlesByReferrersAPI(t *testing.T) {
+	t.Parallel()
 	modern := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
 	defer modern.Close()
 	server := &registryServer{t: t, host: strings.TrimPrefix(modern.URL, "http://")}
-	key := newCosignKey(t)
+	key, wrong := cosignKeys(t)
 	proxy := server.proxy()
 	digest := server.pushSome("v1", "one")
 	s := openSignedAt(server, proxy.host(), "v1", key)
 	wantRefused(t, s, "v1@"+digest, "the artifact is not signed")
-	newCosignKey(t).sign("bundle", server.name(digest))
+	wrong.sign("bundle", server.name(digest))
 	wantRefused(t, s, "v1@"+digest, "1 found", "none of the keys")
 	key.sign("bundle", server.name(digest))
 	proxy.taken()
@@ -138,17 +142,20 @@ func TestCosignFindsBundlesByReferrersAPI(t *testing.T) {
 
 // TestCosignReadsNoReferrersWithoutEnd has each page lead to another.
 func TestCosignReadsNoReferrersWithoutEnd(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	junk := server.pushBundle(digest, []byte("{}"))
 	for name, page := range map[string][]ocispec.Descriptor{"empty": {}, "junk": slices.Repeat([]ocispec.Descriptor{junk}, 1000)} {
 		t.Run(name, func(t *testing.T) {
+			list, err := json.Marshal(map[string]any{"schemaVersion": 2, "manifests": page})
+			must(t, err)
 			proxy := server.proxy()
 			proxy.interfere(answerAt("/referrers/", func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
 				w.Header().Set("Link", "<"+r.URL.Path+`?more>; rel="next"`)
-				must(t, json.NewEncoder(w).Encode(map[string]any{"schemaVersion": 2, "manifests": page}))
+				_, _ = w.Write(list)
 			}))
 			s := openSignedAt(server, proxy.host(), "v1", key)
 			wantRefused(t, s, "v1@"+digest, "not looked at, because there are too many")
@@ -162,8 +169,9 @@ func TestCosignReadsNoReferrersWithoutEnd(t *testing.T) {
 // TestCosignLooksAtSomeOfManySignatures has more than are looked at, of the
 // wrong key but for the last of the list.
 func TestCosignLooksAtSomeOfManySignatures(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	right, wrong := newCosignKey(t), newCosignKey(t)
+	right, wrong := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	right.sign("bundle", server.name(digest))
 	good := server.pushBundle(digest, server.bundleOf(digest))
@@ -177,12 +185,12 @@ func TestCosignLooksAtSomeOfManySignatures(t *testing.T) {
 		return openSignedAt(server, proxy.host(), "v1", right)
 	}
 	fetch(t, list(99, good), "")
-	wantRefused(t, list(3000, good), "v1@"+digest, "3001 found", "none of the keys", "not looked at, because there are too many")
+	wantRefused(t, list(300, good), "v1@"+digest, "301 found", "none of the keys", "not looked at, because there are too many")
 	if requests := len(proxy.taken()); requests > 2*210 {
 		t.Errorf("%d requests were made", requests)
 	}
 	good.Annotations = map[string]string{ocispec.AnnotationCreated: "2026-01-02T03:04:05Z"}
-	fetch(t, list(3000, good), "")
+	fetch(t, list(300, good), "")
 	if requests := len(proxy.taken()); requests > 10 {
 		t.Errorf("%d requests were made, want the newest looked at first", requests)
 	}
@@ -191,8 +199,9 @@ func TestCosignLooksAtSomeOfManySignatures(t *testing.T) {
 // TestCosignPassesByWhatIsNoSignature has more of it than is looked at, told
 // apart by the list.
 func TestCosignPassesByWhatIsNoSignature(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	key.sign("bundle", server.name(digest))
 	good := server.pushBundle(digest, server.bundleOf(digest))
@@ -207,8 +216,9 @@ func TestCosignPassesByWhatIsNoSignature(t *testing.T) {
 // TestCosignReadsTextsOnce has an artifact signed again and again, which is the
 // same text each time, and texts that are all different.
 func TestCosignReadsTextsOnce(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	key.sign("tag", server.name(digest))
 	m := manifestAt[ocispec.Manifest](server, ":"+sigTag(digest))
@@ -239,8 +249,9 @@ func TestCosignReadsTextsOnce(t *testing.T) {
 // TestCosignRefusesWhatIsTooLarge is of signatures that would take more memory
 // than any is worth.
 func TestCosignRefusesWhatIsTooLarge(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	large := strings.Repeat(" ", 1<<20)
 	note := map[string]string{cosignSignatureNote: key.signBlob("x")}
@@ -265,11 +276,11 @@ func TestCosignRefusesWhatIsTooLarge(t *testing.T) {
 // TestCosignBelievesNothingThatDoesNotMatch has a registry hand out other bytes
 // than it was asked for, or none.
 func TestCosignBelievesNothingThatDoesNotMatch(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, wrong := cosignKeys(t)
 	signed := server.pushSome("signed", "good")
 	digest := server.pushSome("bad", "bad")
-	wrong := newCosignKey(t)
 	for layout := range cosignLayouts {
 		t.Run(layout, func(t *testing.T) {
 			server.listBundles(digest)

@@ -17,7 +17,7 @@ import (
 
 const (
 	// helperTime is what a helper may take, which as a rule asks a service.
-	helperTime = 30 * time.Second
+	helperTimeout = 30 * time.Second
 	// maxCredential is more bytes than any helper needs to tell.
 	maxCredential = 64 << 10
 )
@@ -26,7 +26,7 @@ const (
 var helperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // askHelper runs a credential helper; empty is for one that has nothing.
-func askHelper(ctx context.Context, helper, server string) (auth.Credential, error) {
+func runHelper(ctx context.Context, helper, server string) (auth.Credential, error) {
 	name := "docker-credential-" + helper
 	if !helperName.MatchString(helper) {
 		return auth.EmptyCredential, fmt.Errorf("credential helper %s cannot be: it is the end of the name of a program docker-credential-…", printable(helper))
@@ -35,7 +35,7 @@ func askHelper(ctx context.Context, helper, server string) (auth.Credential, err
 	if err != nil {
 		return auth.EmptyCredential, fmt.Errorf("credential helper %s is not installed here; install it, or name another file with --registry-config", name)
 	}
-	soon, cancel := context.WithTimeout(ctx, helperTime)
+	soon, cancel := context.WithTimeout(ctx, helperTimeout)
 	defer cancel()
 	found, err := client.Get(func(args ...string) client.Program { return &helperProgram{ctx: soon, path: path, args: args} }, server)
 	switch {
@@ -46,7 +46,7 @@ func askHelper(ctx context.Context, helper, server string) (auth.Credential, err
 	case ctx.Err() != nil:
 		return auth.EmptyCredential, ctx.Err()
 	case soon.Err() != nil:
-		return auth.EmptyCredential, fmt.Errorf("credential helper %s did not answer for %s within %s; run it by hand to see why", name, server, helperTime)
+		return auth.EmptyCredential, fmt.Errorf("credential helper %s did not answer for %s within %s; run it by hand to see why", name, server, helperTimeout)
 	}
 	// What a helper says may hold what it was to keep.
 	return auth.EmptyCredential, fmt.Errorf("credential helper %s failed for %s; run it by hand to see why", name, server)

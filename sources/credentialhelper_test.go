@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,8 +74,10 @@ func TestOCICredentialHelpersAreBounded(t *testing.T) {
 		return o
 	}
 	t.Run("what it starts ends with it", func(t *testing.T) {
-		pid := filepath.Join(t.TempDir(), "pid")
-		credentialHelper(t, "hangs", `sleep 1000 & echo $! > `+pid+`.part; mv `+pid+`.part `+pid+`; wait`)
+		alive := filepath.Join(t.TempDir(), "alive")
+		must(t, syscall.Mkfifo(alive, 0o600))
+		// The helper and the process that it starts both hold the FIFO open.
+		credentialHelper(t, "hangs", `exec 9>`+alive+`; sleep 1000 & echo started >&9; wait`)
 		s := openAs(t, server.url("fleet:v1"), config("hangs"))
 		ctx, cancel := context.WithCancel(deadline(t))
 		done := make(chan error, 1)
@@ -82,12 +85,20 @@ func TestOCICredentialHelpersAreBounded(t *testing.T) {
 			_, err := s.Fetch(ctx, "")
 			done <- err
 		}()
-		child := awaitFile(t, pid)
+		processes, err := os.Open(alive) // Waits for the helper to open it.
+		must(t, err)
+		defer processes.Close()
+		must(t, processes.SetReadDeadline(time.Now().Add(patience)))
+		_, err = io.ReadFull(processes, make([]byte, len("started\n")))
+		must(t, err)
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Fetch = %v, want context.Canceled", err)
 		}
-		awaitGone(t, child)
+		// The end of the file comes once every process that held it open has ended.
+		if rest, err := io.ReadAll(processes); err != nil || len(rest) > 0 {
+			t.Errorf("the FIFO holds %q and then %v, want all processes to end", rest, err)
+		}
 	})
 	t.Run("it may not say too much", func(t *testing.T) {
 		credentialHelper(t, "babbles", `exec head -c 1000000000000 /dev/zero`)
@@ -102,32 +113,6 @@ func TestOCICredentialHelpersAreBounded(t *testing.T) {
 			t.Errorf("standard error holds %q, which tells the secret", heard)
 		}
 	})
-}
-
-// awaitFile waits for a file, and returns the number in it.
-func awaitFile(t *testing.T, name string) int {
-	t.Helper()
-	for ctx := deadline(t); ctx.Err() == nil; time.Sleep(time.Millisecond) {
-		if text, err := os.ReadFile(name); err == nil {
-			pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-			must(t, err)
-			return pid
-		}
-	}
-	t.Fatalf("%s never came", name)
-	return 0
-}
-
-// awaitGone waits for the end of a process.
-func awaitGone(t *testing.T, pid int) {
-	t.Helper()
-	for ctx := deadline(t); ctx.Err() == nil; time.Sleep(time.Millisecond) {
-		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil || strings.Contains(string(state), ") Z ") {
-			return
-		}
-	}
-	t.Errorf("process %d goes on", pid)
 }
 
 // standardError is what is written there meanwhile.

@@ -15,17 +15,17 @@ const maxChain = 4095
 // delta is how to make an object from another one.
 type delta struct {
 	// at is where in the pack it stood, by which later ones refer to it.
-	at int64
+	offset int64
 	// lies is where in the spool its instructions are.
-	lies spooled
+	instructions spooled
 }
 
 // delta reads a delta, and leaves it to wait for its base.
-func (p *pack) delta(s *packfile.Scanner, header *packfile.ObjectHeader) error {
-	if err := p.inflate(header.Length); err != nil {
+func (p *pack) readDelta(s *packfile.Scanner, header *packfile.ObjectHeader) error {
+	if err := p.countInflated(header.Length); err != nil {
 		return err
 	}
-	var head deltaHead
+	var head deltaHeader
 	start := p.spool.size
 	var w io.Writer = &head
 	if header.Length <= p.bounds.FileSize {
@@ -39,10 +39,10 @@ func (p *pack) delta(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 		return fmt.Errorf("%w: a delta that says nothing of its size", errPack)
 	}
 	if size > p.bounds.FileSize || header.Length > p.bounds.FileSize {
-		p.lost = true
+		p.unresolved = true
 		return nil
 	}
-	if err := p.inflate(size); err != nil {
+	if err := p.countInflated(size); err != nil {
 		return err
 	}
 	d := delta{header.Offset, spooled{header.Type, start, header.Length}}
@@ -58,7 +58,7 @@ func (p *pack) delta(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 func (p *pack) applyDeltas() error {
 	for _, b := range p.bases {
 		at := p.spool.index[b.hash]
-		waiting := p.waiting(b.at, b.hash)
+		waiting := p.takeWaiting(b.offset, b.hash)
 		if len(waiting) == 0 {
 			continue
 		}
@@ -73,22 +73,22 @@ func (p *pack) applyDeltas() error {
 	for hash := range p.byHash {
 		// Offsets start at 12, after the header: nothing waits for 0.
 		if from, ok := p.have[hash]; ok {
-			if err := p.applyAll(p.waiting(0, hash), from, 1); err != nil {
+			if err := p.applyAll(p.takeWaiting(0, hash), from, 1); err != nil {
 				return err
 			}
 		}
 	}
 	if len(p.byOffset)+len(p.byHash) > 0 {
-		if !p.lost && len(p.tooLarge) == 0 && !p.partial() {
+		if !p.unresolved && len(p.tooLarge) == 0 && !p.partial() {
 			return fmt.Errorf("%w: a delta without its base", errPack)
 		}
-		p.lost = true
+		p.unresolved = true
 	}
 	return nil
 }
 
 // waiting takes the deltas that wait for an object.
-func (p *pack) waiting(at int64, hash plumbing.Hash) []delta {
+func (p *pack) takeWaiting(at int64, hash plumbing.Hash) []delta {
 	list := append(p.byOffset[at], p.byHash[hash]...)
 	delete(p.byOffset, at)
 	delete(p.byHash, hash)
@@ -98,9 +98,9 @@ func (p *pack) waiting(at int64, hash plumbing.Hash) []delta {
 // applyAll makes all objects that stand on one, each before those that stand on
 // it in turn.
 func (p *pack) applyAll(deltas []delta, from object, depth int) error {
-	p.held += int64(len(from.data))
-	defer func() { p.held -= int64(len(from.data)) }()
-	if depth > maxChain || p.held > p.bounds.TreeSize {
+	p.inMemory += int64(len(from.data))
+	defer func() { p.inMemory -= int64(len(from.data)) }()
+	if depth > maxChain || p.inMemory > p.bounds.TreeSize {
 		return fmt.Errorf("%w: too many deltas stand on one another", errPack)
 	}
 	for _, d := range deltas {
@@ -116,7 +116,7 @@ func (p *pack) applyAll(deltas []delta, from object, depth int) error {
 			return err
 		}
 		p.spool.add(hash, made.kind, int64(len(made.data)))
-		if next := p.waiting(d.at, hash); len(next) > 0 {
+		if next := p.takeWaiting(d.offset, hash); len(next) > 0 {
 			if err := p.applyAll(next, made, depth+1); err != nil {
 				return err
 			}
@@ -126,7 +126,7 @@ func (p *pack) applyAll(deltas []delta, from object, depth int) error {
 }
 
 func (p *pack) apply(d delta, from object) (object, error) {
-	instructions, err := p.spool.read(d.lies)
+	instructions, err := p.spool.read(d.instructions)
 	if err != nil {
 		return object{}, err
 	}
@@ -139,18 +139,18 @@ func (p *pack) apply(d delta, from object) (object, error) {
 
 // deltaHead keeps the first bytes of a delta: the sizes of its base and of what
 // it makes.
-type deltaHead struct {
+type deltaHeader struct {
 	bytes [2 * binary.MaxVarintLen64]byte
 	n     int
 }
 
-func (h *deltaHead) Write(p []byte) (int, error) {
+func (h *deltaHeader) Write(p []byte) (int, error) {
 	h.n += copy(h.bytes[h.n:], p)
 	return len(p), nil
 }
 
 // targetSize is the size of what the delta makes.
-func (h *deltaHead) targetSize() (int64, bool) {
+func (h *deltaHeader) targetSize() (int64, bool) {
 	_, n := binary.Uvarint(h.bytes[:h.n])
 	if n <= 0 {
 		return 0, false

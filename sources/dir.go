@@ -23,13 +23,13 @@ type directory struct {
 	path   string
 	limits Limits
 
-	turn turn
-	last *tree
-	now  func() time.Time
+	fetching fetchMutex
+	last     *tree
+	now      func() time.Time
 }
 
 func newDirectory(path string, limits Limits) *directory {
-	return &directory{path: path, limits: limits, turn: newTurn(), now: time.Now}
+	return &directory{path: path, limits: limits, fetching: newFetchMutex(), now: time.Now}
 }
 
 // String is the absolute path.
@@ -41,13 +41,13 @@ func (d *directory) Close() error { return nil }
 // Fetch reads all files, because a time or a size does not tell that a file is
 // the same, and compares the revision that they have together.
 func (d *directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
-	if err := d.turn.take(ctx); err != nil {
+	if err := d.fetching.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer d.turn.give()
-	t, err := d.readSteady(ctx)
+	defer d.fetching.unlock()
+	t, err := d.readStable(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("directory %s: %w", printable(d.path), refused("local", err))
+		return nil, fmt.Errorf("directory %s: %w", printable(d.path), asRefused("local", err))
 	}
 	d.last = t
 	revision := localRevision(t)

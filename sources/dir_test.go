@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,7 +29,21 @@ func write(t *testing.T, dir, name, content string) {
 	must(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
+// settled makes everything in a directory look old, so that it is not waited for
+// as something that was written just now.
+func settled(t testing.TB, dir string) {
+	t.Helper()
+	old := time.Now().Add(-time.Hour)
+	must(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Type() == fs.ModeSymlink {
+			return err
+		}
+		return os.Chtimes(path, old, old)
+	}))
+}
+
 func TestDirectoryHasRevision(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
 	write(t, dir, "base/a.yaml", "a")
@@ -44,6 +60,7 @@ func TestDirectoryHasRevision(t *testing.T) {
 // TestDirectoryRevisionIsOfWhatItHolds makes the same tree in another order, at
 // another time and place, and then one change after the other.
 func TestDirectoryRevisionIsOfWhatItHolds(t *testing.T) {
+	t.Parallel()
 	a, b := t.TempDir(), t.TempDir()
 	write(t, a, "fleet.yaml", "one")
 	write(t, a, "base/a.yaml", "a")
@@ -76,6 +93,7 @@ func TestDirectoryRevisionIsOfWhatItHolds(t *testing.T) {
 }
 
 func TestDirectorySharesWhatDidNotChange(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "a/same", "content")
 	write(t, dir, "b", "content")
@@ -91,6 +109,7 @@ func TestDirectorySharesWhatDidNotChange(t *testing.T) {
 }
 
 func TestDirectorySnapshotOutlivesFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
 	s := open(t, dir)
@@ -101,6 +120,7 @@ func TestDirectorySnapshotOutlivesFiles(t *testing.T) {
 }
 
 func TestDirectoryMayBeALink(t *testing.T) {
+	t.Parallel()
 	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "current")
 	write(t, dir, "v1/fleet.yaml", "one")
 	write(t, dir, "v2/fleet.yaml", "two")
@@ -120,6 +140,7 @@ func point(t *testing.T, link, target string) {
 }
 
 func TestDirectoryThatIsNone(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "file", "")
 	must(t, syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644))
@@ -133,6 +154,7 @@ func TestDirectoryThatIsNone(t *testing.T) {
 
 // TestDirectoryNeverOpensWhatIsNoFile would hang on the FIFO otherwise.
 func TestDirectoryNeverOpensWhatIsNoFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
 	must(t, syscall.Mkfifo(filepath.Join(dir, "fifo.yaml"), 0o644))
@@ -146,6 +168,7 @@ func TestDirectoryNeverOpensWhatIsNoFile(t *testing.T) {
 }
 
 func TestDirectoryTellsWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	must(t, os.Chmod(filepath.Dir(dir), 0o755))
 	write(t, dir, "fleet.yaml", "one")
@@ -186,6 +209,7 @@ func asNobody(t *testing.T, f func()) {
 }
 
 func TestDirectoryLimits(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		files  map[string]string
 		limits sources.Limits
@@ -210,6 +234,7 @@ func TestDirectoryLimits(t *testing.T) {
 }
 
 func TestDirectoryNeverReadsALargeFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "huge.bin", "")
 	must(t, os.Truncate(filepath.Join(dir, "huge.bin"), 1<<40))
@@ -217,12 +242,14 @@ func TestDirectoryNeverReadsALargeFile(t *testing.T) {
 }
 
 func TestDirectoryNameThatIsNotUTF8(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "caf\xe9.yaml", "x")
 	fetchError(t, open(t, dir), `caf\xe9.yaml`, "not UTF-8")
 }
 
 func TestDirectoryEndsWithContext(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -232,9 +259,10 @@ func TestDirectoryEndsWithContext(t *testing.T) {
 	}
 }
 
-// TestDirectorySnapshotIsNeverTorn swaps the directory's content as Kubernetes
-// does it with a ConfigMap, while it is read.
+// TestDirectorySnapshotIsNeverTorn replaces the directory's content, as
+// Kubernetes does with a ConfigMap, while it is read.
 func TestDirectorySnapshotIsNeverTorn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const files = 20
 	mount := func(version int) {
@@ -251,35 +279,32 @@ func TestDirectorySnapshotIsNeverTorn(t *testing.T) {
 	for i := range files {
 		must(t, os.Symlink(fmt.Sprintf("..data/%d", i), filepath.Join(dir, fmt.Sprint(i))))
 	}
-
-	var mounter sync.WaitGroup
-	stop := make(chan struct{})
-	mounter.Go(func() {
-		for version := 1; ; version++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(300 * time.Millisecond): // it must come to rest now and then
-				mount(version)
-			}
-		}
-	})
 	s := open(t, dir)
-	for versions := map[string]bool{}; len(versions) < 8; {
-		snapshot, err := s.Fetch(deadline(t), "")
-		if err != nil {
-			wantText(t, err, "keeps changing")
-			continue
+	wantVersion := func(snapshot *fleet.Snapshot, possible ...int) {
+		t.Helper()
+		version := read(t, snapshot.Tree, "0")
+		if n, err := strconv.Atoi(version); err != nil || !slices.Contains(possible, n) {
+			t.Fatalf("file 0 is of version %s, want one of %v", version, possible)
 		}
-		versions[read(t, snapshot.Tree, "0")] = true
 		for i := range files {
-			if got, want := read(t, snapshot.Tree, fmt.Sprint(i)), read(t, snapshot.Tree, "0"); got != want {
-				t.Fatalf("file %d is of version %s and file 0 of version %s", i, got, want)
+			if got := read(t, snapshot.Tree, fmt.Sprint(i)); got != version {
+				t.Fatalf("file %d is of version %s and file 0 of version %s", i, got, version)
 			}
 		}
 	}
-	close(stop)
-	mounter.Wait()
+	for version := 1; version <= 6; version++ {
+		var mounter sync.WaitGroup
+		mounter.Go(func() { mount(version) })
+		snapshot, err := s.Fetch(deadline(t), "")
+		mounter.Wait()
+		if err != nil {
+			wantText(t, err, "keeps changing")
+		} else {
+			wantVersion(snapshot, version-1, version)
+		}
+		settled(t, dir)
+		wantVersion(fetch(t, s, ""), version)
+	}
 }
 
 // meddler is a context that does something once, the nth time it is asked
@@ -299,6 +324,7 @@ func (m *meddler) Err() error {
 
 // TestDirectoryIsReadAgainIfItChanges has one change at each moment of reading.
 func TestDirectoryIsReadAgainIfItChanges(t *testing.T) {
+	t.Parallel()
 	for what, change := range map[string]func(dir string){
 		"write": func(dir string) {
 			for _, name := range []string{"a", "d/b", "d/c"} {
@@ -329,11 +355,13 @@ func TestDirectoryIsReadAgainIfItChanges(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			for n := 1; ; n++ {
 				dir := t.TempDir()
 				for _, name := range []string{"a", "d/b", "d/c"} {
 					write(t, dir, name, "one")
 				}
+				settled(t, dir)
 				before := fetch(t, open(t, dir), "").Revision
 				ctx := &meddler{deadline(t), n, func() { change(dir) }}
 				snapshot, err := open(t, dir).Fetch(ctx, "")
@@ -351,37 +379,37 @@ func TestDirectoryIsReadAgainIfItChanges(t *testing.T) {
 }
 
 func TestDirectoryThatNeverRests(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "log", "")
-	var writer sync.WaitGroup
-	stop := make(chan struct{})
-	writer.Go(func() {
-		f, err := os.OpenFile(filepath.Join(dir, "log"), os.O_APPEND|os.O_WRONLY, 0)
-		must(t, err)
-		defer f.Close()
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				_, _ = f.WriteString("x")
-				_ = f.Truncate(0)
-			}
-		}
-	})
 	s := open(t, dir)
-	for {
-		if _, err := s.Fetch(deadline(t), ""); err != nil {
-			wantText(t, err, "log: keeps changing while it is read")
-			break
-		}
-	}
-	close(stop)
-	writer.Wait()
+	busy := &writing{Context: deadline(t), file: filepath.Join(dir, "log")}
+	_, err := s.Fetch(busy, "")
+	wantText(t, err, "log: keeps changing while it is read")
 	fetch(t, s, "")
 }
 
+// writing is a context that appends to a file whenever it is asked whether it
+// has ended.
+type writing struct {
+	context.Context
+	file string
+}
+
+func (w *writing) Err() error {
+	f, err := os.OpenFile(w.file, os.O_APPEND|os.O_WRONLY, 0)
+	if err == nil {
+		_, err = f.WriteString("x")
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return err
+	}
+	return w.Context.Err()
+}
+
 func TestDirectoryIsReadOnlyToItsReaders(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
 	info, err := fs.Stat(fetch(t, open(t, dir), "").Tree, "fleet.yaml")

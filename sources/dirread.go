@@ -14,7 +14,7 @@ import (
 
 // listed is how many entries of a directory are read at a time, so that one of
 // millions costs no more memory than the limit.
-const listed = 512
+const readDirBatch = 512
 
 // dirReader reads a directory into a tree. All of its access goes through root,
 // by names from there: a link that is swapped in while it reads cannot lead it
@@ -25,7 +25,7 @@ type dirReader struct {
 	budget budget
 	now    func() time.Time
 	// looks are what each entry looked like before it was read.
-	looks  []look
+	seen   []entryState
 	buffer []byte
 }
 
@@ -36,7 +36,7 @@ func readDirectory(ctx context.Context, root *os.Root, limits Limits, last *tree
 	if last == nil {
 		last = &tree{&node{}}
 	}
-	if _, err := r.look("."); err != nil {
+	if _, err := r.stat("."); err != nil {
 		return nil, err
 	}
 	n, err := r.directory(".", last.root)
@@ -46,7 +46,7 @@ func readDirectory(ctx context.Context, root *os.Root, limits Limits, last *tree
 	if n.err != nil {
 		return nil, n.err
 	}
-	return &tree{n}, r.lookAgain()
+	return &tree{n}, r.verifyUnchanged()
 }
 
 // directory reads a directory; last is what was there before, or nil.
@@ -55,12 +55,12 @@ func (r *dirReader) directory(name string, last *node) (*node, error) {
 	if errors.Is(err, fs.ErrPermission) {
 		return &node{name: path.Base(name), mode: modeDirectory, err: unreadable(name)}, nil
 	} else if err != nil {
-		return nil, &movingError{name, err}
+		return nil, &unstableError{name, err}
 	}
 	defer f.Close()
 	var children []*node
 	for {
-		batch, err := f.ReadDir(listed)
+		batch, err := f.ReadDir(readDirBatch)
 		for _, entry := range batch {
 			if entry.Name() == ".git" {
 				continue
@@ -77,7 +77,7 @@ func (r *dirReader) directory(name string, last *node) (*node, error) {
 		if errors.Is(err, io.EOF) {
 			return newDirectoryNode(path.Base(name), name, children)
 		} else if err != nil {
-			return nil, &movingError{name, err}
+			return nil, &unstableError{name, err}
 		}
 	}
 }
@@ -90,7 +90,7 @@ func (r *dirReader) entry(directory, base string, last *node) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := r.look(name)
+	info, err := r.stat(name)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (r *dirReader) entry(directory, base string, last *node) (*node, error) {
 func (r *dirReader) link(name string) (*node, error) {
 	target, err := r.root.Readlink(name)
 	if err != nil {
-		return nil, &movingError{name, err}
+		return nil, &unstableError{name, err}
 	}
 	if err := r.budget.link(name, int64(len(target))); err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (r *dirReader) file(name string, info fs.FileInfo, last *node) (*node, erro
 		n.err = unreadable(name)
 		return n, nil
 	} else if err != nil {
-		return nil, &movingError{name, err}
+		return nil, &unstableError{name, err}
 	}
 	if last != nil && last.mode.IsRegular() && bytes.Equal(last.data, content) {
 		return newFileNode(name, executable, last.data), nil
@@ -147,8 +147,8 @@ func (r *dirReader) content(name string, info fs.FileInfo) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	if now, err := f.Stat(); err != nil || !sameLook(info, now) {
-		return nil, errMoved
+	if now, err := f.Stat(); err != nil || !sameState(info, now) {
+		return nil, errChanged
 	}
 	if size := int(info.Size()); cap(r.buffer) < size {
 		r.buffer = make([]byte, size)

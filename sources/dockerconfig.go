@@ -25,8 +25,8 @@ type dockerConfig struct {
 	CredHelpers map[string]string     `json:"credHelpers"`
 	CredsStore  string                `json:"credsStore"`
 
-	file string
-	sum  [sha256.Size]byte
+	file   string
+	digest [sha256.Size]byte
 }
 
 type dockerAuth struct {
@@ -54,7 +54,7 @@ func readDockerConfig(name string) (*dockerConfig, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("registry credentials: %w", err)
 	}
-	c := &dockerConfig{file: file, sum: sha256.Sum256(content)}
+	c := &dockerConfig{file: file, digest: sha256.Sum256(content)}
 	if len(bytes.TrimSpace(content)) == 0 && name == "" {
 		return c, nil
 	}
@@ -104,7 +104,7 @@ func defaultDockerConfig() string {
 func (c *dockerConfig) credential(ctx context.Context, at registry.Reference) (auth.Credential, error) {
 	server := credentials.ServerAddressFromRegistry(at.Registry)
 	if helper := cmp.Or(c.CredHelpers[server], c.CredHelpers[at.Registry], c.CredsStore); helper != "" {
-		credential, err := askHelper(ctx, helper, server)
+		credential, err := runHelper(ctx, helper, server)
 		if err != nil || credential != auth.EmptyCredential {
 			return credential, err
 		}

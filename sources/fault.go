@@ -29,22 +29,22 @@ func (*fault) Unwrap() error { return fleet.ErrInvalid }
 
 // passingFault is a fault that may be over without anything being fetched anew:
 // what it says is of this moment.
-type passingFault struct{ *fault }
+type transientFault struct{ *fault }
 
 // Unwrap makes it the fault that it is.
-func (f passingFault) Unwrap() error { return f.fault }
+func (f transientFault) Unwrap() error { return f.fault }
 
 // isLasting tells whether err is a fault that would be found again at any time.
-func isLasting(err error) bool {
+func isPermanent(err error) bool {
 	var (
 		broken *fault
-		passes passingFault
+		passes transientFault
 	)
 	return errors.As(err, &broken) && !errors.As(err, &passes)
 }
 
 // refused is err as one of that revision, where it is a fault of the tree.
-func refused(revision string, err error) error {
+func asRefused(revision string, err error) error {
 	var broken *fault
 	if !errors.As(err, &broken) {
 		return err

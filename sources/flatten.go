@@ -31,12 +31,12 @@ type flattener struct {
 	// to refuses what the reader of artifacts would.
 	to *builder
 	// within are the directories from the root to where it is, as they were read.
-	within []*node
+	ancestors []*node
 }
 
 func (f *flattener) directory(name string, n *node) error {
-	f.within = append(f.within, n)
-	defer func() { f.within = f.within[:len(f.within)-1] }()
+	f.ancestors = append(f.ancestors, n)
+	defer func() { f.ancestors = f.ancestors[:len(f.ancestors)-1] }()
 	for _, child := range n.children {
 		if err := f.entry(path.Join(name, child.name), child); err != nil {
 			return err
@@ -72,7 +72,7 @@ func (f *flattener) follow(name string, link *node) (*node, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to nothing; remove it"}
-	case err == nil && slices.Contains(f.within, target):
+	case err == nil && slices.Contains(f.ancestors, target):
 		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to a directory that it lies in; remove it"}
 	}
 	return target, err

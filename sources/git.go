@@ -26,34 +26,34 @@ type repository struct {
 	options Options
 	dialer  dialer
 
-	turn turn
+	fetching fetchMutex
 	// last is what was read last; nil at first. Whoever has the turn sets it, and
 	// At reads it at any time.
-	last atomic.Pointer[reading]
+	last atomic.Pointer[readResult]
 	// absent is what the refs were when a commit that no ref points to was looked for
 	// in all of the history, in vain; empty at first.
-	absent [sha256.Size]byte
+	missingIn [sha256.Size]byte
 	// refused is one that breaks the rules, and why. It would break them again,
 	// and reading it may cost as much as the limits allow.
-	refused refusal
+	refused refusedRevision
 }
 
 // commit is the content of one commit.
 type commit struct {
-	hash    plumbing.Hash
-	tree    *tree
-	objects objects
-	folders folders
+	hash     plumbing.Hash
+	tree     *tree
+	objects  objects
+	leafDirs leafDirs
 }
 
 // reading is a commit, and what it was read for. Neither ever changes.
-type reading struct {
+type readResult struct {
 	commit  *commit
 	subject subject
 }
 
 // refusal is the fault of a revision.
-type refusal struct {
+type refusedRevision struct {
 	revision string
 	subject  subject
 	err      error
@@ -64,7 +64,7 @@ func newRepository(at location, o Options) (*repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &repository{at: at, options: o, dialer: d, turn: newTurn()}, nil
+	return &repository{at: at, options: o, dialer: d, fetching: newFetchMutex()}, nil
 }
 
 // String is the URL with the branch, if one was named.
@@ -82,13 +82,13 @@ func (r *repository) Close() error {
 // Fetch asks the server where the ref is, and for what is new only if that is
 // elsewhere than known. It takes as long as the server does; ctx bounds it.
 func (r *repository) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
-	if err := r.turn.take(ctx); err != nil {
+	if err := r.fetching.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer r.turn.give()
+	defer r.fetching.unlock()
 	snapshot, err := r.fetch(ctx, known)
 	if err != nil {
-		return nil, fmt.Errorf("git repository %s: %w", r.at.site(), explain(ctx, err))
+		return nil, fmt.Errorf("git repository %s: %w", r.at.base(), explain(ctx, err))
 	}
 	return snapshot, nil
 }
@@ -100,7 +100,7 @@ func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 	}
 	if commit := r.at.ref.commit; commit != "" {
 		// What a hash stands for never moves, so that nobody needs to be asked.
-		if answer, ok := r.settled(pinned(commit), verify, known); ok {
+		if answer, ok := r.cachedOutcome(pinnedCommit(commit), verify, known); ok {
 			return answer.snapshot, answer.err
 		}
 	}
@@ -113,52 +113,52 @@ func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 	if err != nil {
 		return nil, err
 	}
-	if answer, ok := r.settled(at, verify, known); ok {
+	if answer, ok := r.cachedOutcome(at, verify, known); ok {
 		return answer.snapshot, answer.err
 	}
-	if at.ref == "" && r.absent == remote.sum() {
+	if at.ref == "" && r.missingIn == remote.digest() {
 		return nil, commitNotFound(at.commit) // All of the history would have to be read to find out again.
 	}
 	if err := r.advance(ctx, remote, at, verify); err != nil {
 		if at.ref == "" && errors.Is(err, fleet.ErrNotFound) {
-			r.absent = remote.sum()
+			r.missingIn = remote.digest()
 		}
-		return nil, refused(at.revision(), err)
+		return nil, asRefused(at.revision(), err)
 	}
 	return r.snapshot(at), nil
 }
 
-func (r *repository) snapshot(at tip) *fleet.Snapshot {
+func (r *repository) snapshot(at remoteRef) *fleet.Snapshot {
 	return &fleet.Snapshot{Revision: at.revision(), Tree: r.last.Load().commit.tree}
 }
 
-type outcome struct {
+type fetchOutcome struct {
 	snapshot *fleet.Snapshot
 	err      error
 }
 
 // settled is what becomes of a tip, where no pack is needed to tell.
-func (r *repository) settled(at tip, verify verifier, known string) (outcome, bool) {
+func (r *repository) cachedOutcome(at remoteRef, verify verifier, known string) (fetchOutcome, bool) {
 	s, revision, last := verify.subject(at), at.revision(), r.last.Load()
 	again := r.refused.revision == revision && r.refused.subject != s // There are other keys now, or another tag.
 	switch {
 	case revision == known && !again:
-		return outcome{err: r.verifyAgain(at, verify)}, true
+		return fetchOutcome{err: r.reverify(at, verify)}, true
 	case last != nil && last.subject == s:
 		if again {
-			r.refused = refusal{} // The keys are back.
+			r.refused = refusedRevision{} // The keys are back.
 		}
-		return outcome{snapshot: r.snapshot(at)}, true
+		return fetchOutcome{snapshot: r.snapshot(at)}, true
 	case r.refused.err != nil && r.refused.subject == s:
-		return outcome{err: refused(revision, r.refused.err)}, true
+		return fetchOutcome{err: asRefused(revision, r.refused.err)}, true
 	}
-	return outcome{}, false
+	return fetchOutcome{}, false
 }
 
 // verifyAgain holds the commit that is known against the keys, where these have
 // become others: who takes a key away must see what it signed. That takes nothing
 // from the server.
-func (r *repository) verifyAgain(at tip, verify verifier) error {
+func (r *repository) reverify(at remoteRef, verify verifier) error {
 	s, last := verify.subject(at), r.last.Load()
 	if last == nil || last.subject == s {
 		return nil
@@ -168,32 +168,32 @@ func (r *repository) verifyAgain(at tip, verify verifier) error {
 	if before != s {
 		return nil
 	}
-	if err := verify.held(at, last.commit.objects); err != nil {
-		r.refused = refusal{at.revision(), s, err}
-		return refused(at.revision(), err)
+	if err := verify.verifyStored(at, last.commit.objects); err != nil {
+		r.refused = refusedRevision{at.revision(), s, err}
+		return asRefused(at.revision(), err)
 	}
-	r.last.Store(&reading{last.commit, s})
+	r.last.Store(&readResult{last.commit, s})
 	return nil
 }
 
 // advance makes the commit of a tip the last one.
-func (r *repository) advance(ctx context.Context, remote *remote, at tip, verify verifier) error {
+func (r *repository) advance(ctx context.Context, remote *remote, at remoteRef, verify verifier) error {
 	o := readOptions{limits: r.options.Limits, path: r.at.path, verify: verify}
 	have := r.have()
 	next, err := readCommit(ctx, remote, at, have, o)
-	if err != nil && have != nil && ctx.Err() == nil && blamesClaim(err) {
-		next, err = r.startOver(ctx, at, o)
+	if err != nil && have != nil && ctx.Err() == nil && blamesHave(err) {
+		next, err = r.refetch(ctx, at, o)
 	}
-	if isLasting(err) {
-		r.refused = refusal{at.revision(), verify.subject(at), err}
+	if isPermanent(err) {
+		r.refused = refusedRevision{at.revision(), verify.subject(at), err}
 	}
 	if err != nil {
 		return err
 	}
 	if r.refused.revision == at.revision() {
-		r.refused = refusal{}
+		r.refused = refusedRevision{}
 	}
-	r.last.Store(&reading{next, verify.subject(at)})
+	r.last.Store(&readResult{next, verify.subject(at)})
 	return nil
 }
 
@@ -208,13 +208,13 @@ func (r *repository) have() *commit {
 // blamesClaim tells whether what went wrong may be that the server was told of a
 // commit that is had: it sent a pack that does not fit, or refused. Where the way
 // to it is broken or it wants to be left alone, asking again at once does harm.
-func blamesClaim(err error) bool {
+func blamesHave(err error) bool {
 	var (
 		status  *githttp.Err
 		told    *pktline.ErrorLine
 		network net.Error
 	)
-	err = withoutUnexpected(err)
+	err = unwrapUnexpected(err)
 	switch {
 	case errors.As(err, &status):
 		return status.Response.StatusCode == http.StatusInternalServerError
@@ -225,7 +225,7 @@ func blamesClaim(err error) bool {
 }
 
 // startOver reads the commit as if nothing were known, over a connection of its own.
-func (r *repository) startOver(ctx context.Context, at tip, o readOptions) (*commit, error) {
+func (r *repository) refetch(ctx context.Context, at remoteRef, o readOptions) (*commit, error) {
 	remote, err := r.dialer.dial(ctx)
 	if err != nil {
 		return nil, err

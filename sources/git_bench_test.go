@@ -61,7 +61,7 @@ func BenchmarkGitFetchChange(b *testing.B) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var ours, theirs time.Duration
 	for b.Loop() {
-		repo.importFile(fmt.Sprintf("apps/%03d/%05d.yaml", 7, 700), yamlNoise(random, 4<<10))
+		repo.importFiles(map[string]string{fmt.Sprintf("apps/%03d/%05d.yaml", 7, 700): yamlNoise(random, 4<<10)})
 		start := time.Now()
 		repo.git("--git-dir", dir, "fetch", "--quiet", "--depth", "1", "origin", "main")
 		theirs += time.Since(start)

@@ -2,6 +2,8 @@ package sources_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,6 +35,7 @@ func overEach(t *testing.T, test func(t *testing.T, repo *gitRepo, url string)) 
 }
 
 func TestGitFollowsBranch(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		first := repo.commit(map[string]string{"fleet.yaml": "one", "base/a.yaml": "a", "base/b.yaml": "b"})
 		s := open(t, url+"?ref=main")
@@ -63,6 +66,7 @@ func TestGitFollowsBranch(t *testing.T) {
 }
 
 func TestGitAsksOnlyForRefsWhenNothingMoved(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -82,13 +86,14 @@ func TestGitAsksOnlyForRefsWhenNothingMoved(t *testing.T) {
 // TestGitKeepsItsConnection has a look cost one round trip also where a new
 // connection would take three more.
 func TestGitKeepsItsConnection(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
-	repo.commit(map[string]string{"fleet.yaml": "one"})
-	var refs strings.Builder // More than fits into a buffer or two.
+	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
+	refs := []string{"# pack-refs with: peeled fully-peeled\n"} // More than fits into a buffer or two.
 	for i := range 2000 {
-		fmt.Fprintf(&refs, "create refs/tags/v1.0.%d HEAD\n", i)
+		refs = append(refs, fmt.Sprintf("%s refs/tags/v1.0.%d\n", commit, i))
 	}
-	repo.gitInput(refs.String(), "--git-dir", repo.bare(), "update-ref", "--stdin")
+	must(t, os.WriteFile(filepath.Join(repo.bare(), "packed-refs"), []byte(strings.Join(refs, "")), 0o644))
 	var opened atomic.Int32
 	server := httptest.NewUnstartedServer(repo.serve().Config.Handler)
 	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -111,12 +116,13 @@ func TestGitKeepsItsConnection(t *testing.T) {
 }
 
 func TestGitFetchesOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	files := map[string]string{}
 	for i := range 100 {
 		files[fmt.Sprintf("base/%d.yaml", i)] = noise(4 << 10)
 	}
-	repo.commit(files)
+	repo.importFiles(files)
 	server := repo.serve()
 	s := open(t, server.url())
 	revision := fetch(t, s, "").Revision
@@ -125,7 +131,7 @@ func TestGitFetchesOnlyWhatChanged(t *testing.T) {
 	}
 	for range 3 {
 		files["base/0.yaml"] = noise(4 << 10)
-		repo.commit(files)
+		repo.importFiles(files)
 		snapshot := fetch(t, s, revision)
 		revision = snapshot.Revision
 		wantContents(t, snapshot.Tree, files)
@@ -137,20 +143,22 @@ func TestGitFetchesOnlyWhatChanged(t *testing.T) {
 
 // noise is text that does not compress to nothing.
 func noise(n int) string {
-	const letters = "abcdefghijklmnopqrstuvwxyz0123456789 :-\n"
-	text := make([]byte, n)
-	for i := range text {
-		text[i] = letters[rand.IntN(len(letters))]
+	random := make([]byte, n*3/4+3)
+	for i := 0; i < len(random); i += 8 {
+		var word [8]byte
+		binary.LittleEndian.PutUint64(word[:], rand.Uint64())
+		copy(random[i:], word[:])
 	}
-	return string(text)
+	return base64.StdEncoding.EncodeToString(random)[:n]
 }
 
 func TestGitTreeEqualsCheckout(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		s := open(t, url)
 		revision := ""
 		text := noise(6000)
-		for round := range 6 {
+		for round := range 4 {
 			// Files that differ a little are sent as deltas of one another.
 			for i := range 40 {
 				at := rand.IntN(len(text) - 10)
@@ -178,6 +186,7 @@ func TestGitTreeEqualsCheckout(t *testing.T) {
 }
 
 func TestGitFollowsForcePushToUnrelatedRoot(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "one", "old.yaml": "old"})
 		s := open(t, url)
@@ -196,6 +205,7 @@ func TestGitFollowsForcePushToUnrelatedRoot(t *testing.T) {
 }
 
 func TestGitFollowsDefaultBranch(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		main := repo.commit(map[string]string{"fleet.yaml": "main"})
 		s := open(t, url)
@@ -223,6 +233,7 @@ func TestGitFollowsDefaultBranch(t *testing.T) {
 }
 
 func TestGitRepositoryWithoutCommits(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		s := open(t, url)
 		if err := fetchError(t, s, "is empty", "push"); !errors.Is(err, fleet.ErrNotFound) {
@@ -234,6 +245,7 @@ func TestGitRepositoryWithoutCommits(t *testing.T) {
 }
 
 func TestGitRepositoryOfSHA256(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t, "--object-format=sha256")
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	fetchError(t, open(t, repo.fileURL()), "SHA-256, which is not supported")
@@ -241,6 +253,7 @@ func TestGitRepositoryOfSHA256(t *testing.T) {
 }
 
 func TestGitSnapshotOutlivesSource(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "one"})
 		s := open(t, url)
@@ -293,6 +306,7 @@ func TestGitFileNeedsGit(t *testing.T) {
 }
 
 func TestGitFetchesTakeTurns(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -313,6 +327,7 @@ func TestGitFetchesTakeTurns(t *testing.T) {
 }
 
 func TestGitWatchReturnsAtOnce(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	if err := open(t, repo.fileURL()).Watch(t.Context(), func() { t.Error("moved was called") }); err != nil {
 		t.Errorf("Watch = %v, want nil", err)
@@ -320,6 +335,7 @@ func TestGitWatchReturnsAtOnce(t *testing.T) {
 }
 
 func TestGitEndsWithContext(t *testing.T) {
+	t.Parallel()
 	for _, stage := range []string{"GET", "POST"} {
 		t.Run(stage, func(t *testing.T) {
 			repo := newGitRepo(t)
@@ -349,6 +365,7 @@ func TestGitEndsWithContext(t *testing.T) {
 }
 
 func TestGitEndsWithContextInTheMiddleOfAPack(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": noise(1 << 20)})
 	server := repo.serve()
@@ -387,6 +404,7 @@ func (w *stallingWriter) Write(p []byte) (int, error) {
 }
 
 func TestGitWaitingForATurnEndsWithContext(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()

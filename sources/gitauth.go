@@ -42,7 +42,7 @@ func readSecret(option, file string) (string, error) {
 	return secret, nil
 }
 
-func loopback(host string) bool {
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

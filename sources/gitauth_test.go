@@ -52,6 +52,7 @@ func basic(user, password string) string {
 }
 
 func TestGitShowsToken(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		user, want string
 		challenges []string
@@ -87,6 +88,7 @@ func TestGitShowsToken(t *testing.T) {
 }
 
 func TestGitLearnsThatTheServerWantsTheTokenOtherwise(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -100,6 +102,7 @@ func TestGitLearnsThatTheServerWantsTheTokenOtherwise(t *testing.T) {
 }
 
 func TestGitReadsTokenAnew(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -117,6 +120,7 @@ func TestGitReadsTokenAnew(t *testing.T) {
 }
 
 func TestGitRefusesTokenFileThatIsNone(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	s := openAs(t, "https://127.0.0.1:1/repo.git", withToken(file))
 	fetchError(t, s, "--git-token-file", file, "no such file")
@@ -130,6 +134,7 @@ func TestGitRefusesTokenFileThatIsNone(t *testing.T) {
 
 // TestGitTellsWhatIsWrongWithCredentials has servers repeat what they were shown.
 func TestGitTellsWhatIsWrongWithCredentials(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -167,6 +172,7 @@ func TestGitTellsWhatIsWrongWithCredentials(t *testing.T) {
 }
 
 func TestGitShowsNoTokenInTheClear(t *testing.T) {
+	t.Parallel()
 	o := withToken(tokenFile(t, secretToken))
 	_, err := sources.Open("http://git.example.com/repo.git", o)
 	wantText(t, err, "in the clear", "--plain-http")
@@ -208,6 +214,7 @@ func (h *headers) taken() []string {
 // TestGitShowsNoTokenToAnotherHost has the repository move to another server,
 // which may be another port or another name of the same machine.
 func TestGitShowsNoTokenToAnotherHost(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	backend := repo.serve()
@@ -242,6 +249,7 @@ func TestGitShowsNoTokenToAnotherHost(t *testing.T) {
 }
 
 func TestGitShowsNoTokenOverALesserScheme(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	var seen headers
@@ -258,6 +266,7 @@ func TestGitShowsNoTokenOverALesserScheme(t *testing.T) {
 }
 
 func TestGitTellsHowLongTheServerWantsToBeLeftAlone(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()

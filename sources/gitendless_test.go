@@ -17,6 +17,7 @@ import (
 // TestGitStopsListeningBeforeAPack has servers that never come to the pack, with
 // what go-git keeps of what they say meanwhile.
 func TestGitStopsListeningBeforeAPack(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ first, again string }{
 		"shallow": {"", "0034shallow 0123456789012345678901234567890123456789"},
 		"ACK":     {"0000", "0038ACK 0123456789012345678901234567890123456789 common\n"},
@@ -52,6 +53,7 @@ func TestGitStopsListeningBeforeAPack(t *testing.T) {
 // TestGitReadsCommitsWithLongHeaders has one of which every line would be copied
 // for each line that follows.
 func TestGitReadsCommitsWithLongHeaders(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		commit := repo.commit(map[string]string{"fleet.yaml": "one"})
 		raw := []byte(repo.inBare("cat-file", "commit", commit))
@@ -70,6 +72,7 @@ func (r *gitRepo) writeMain(commit string) {
 }
 
 func TestGitRefusesNamesThatCannotBePrinted(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "one"})
 		s := open(t, url)
@@ -89,6 +92,7 @@ func TestGitRefusesNamesThatCannotBePrinted(t *testing.T) {
 // TestGitLeavesAHostAloneThatWantsToBe has one that says so when it is asked for
 // what is new.
 func TestGitLeavesAHostAloneThatWantsToBe(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -117,6 +121,7 @@ func TestGitLeavesAHostAloneThatWantsToBe(t *testing.T) {
 // TestGitLooksOnceForACommitThatIsNowhere spares a server that gives no commit but
 // with all of the history.
 func TestGitLooksOnceForACommitThatIsNowhere(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()

@@ -52,12 +52,12 @@ func explain(ctx context.Context, err error) error {
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("git is not installed here, and git+file needs it; install it, or serve the repository over http")
 	}
-	return cleanError{clean(reason(err)), err}
+	return rewordedError{clean(reason(err)), err}
 }
 
 // reason is an error's text without what go-git and net/http put around it.
 func reason(err error) string {
-	err = withoutUnexpected(err)
+	err = unwrapUnexpected(err)
 	var (
 		status *githttp.Err
 		told   *pktline.ErrorLine
@@ -95,7 +95,7 @@ func reason(err error) string {
 }
 
 // withoutUnexpected takes off what go-git puts around errors, which has no Unwrap.
-func withoutUnexpected(err error) error {
+func unwrapUnexpected(err error) error {
 	var unexpected *plumbing.UnexpectedError
 	for errors.As(err, &unexpected) {
 		err = unexpected.Err
@@ -104,18 +104,18 @@ func withoutUnexpected(err error) error {
 }
 
 // cleanError is an error told in other words.
-type cleanError struct {
+type rewordedError struct {
 	text string
 	err  error
 }
 
-func (e cleanError) Error() string { return e.text }
-func (e cleanError) Unwrap() error { return e.err }
+func (e rewordedError) Error() string { return e.text }
+func (e rewordedError) Unwrap() error { return e.err }
 
 var (
 	urlLike = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]*`)
 	// longest is how much of a foreign text is worth a place in a log.
-	longest = 300
+	maxForeignText = 300
 )
 
 // clean makes one line of a text, without the secrets that URLs may hold.
@@ -128,8 +128,8 @@ func clean(text string) string {
 		return ' '
 	}, text)
 	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	if len(text) > maxForeignText {
+		text = strings.ToValidUTF8(text[:maxForeignText], "") + "…"
 	}
 	return text
 }

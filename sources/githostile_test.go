@@ -14,6 +14,7 @@ import (
 )
 
 func TestGitRefusesHostileTrees(t *testing.T) {
+	t.Parallel()
 	deep := strings.Repeat("d/", 100) + "f"
 	for name, c := range map[string]struct {
 		commit func(r *gitRepo)
@@ -34,7 +35,7 @@ func TestGitRefusesHostileTrees(t *testing.T) {
 		"large file":     {func(r *gitRepo) { r.commit(map[string]string{"a": "x", "b/c": noise(1001)}) }, sources.Limits{FileSize: 1000}, []string{"b/c: is larger than 1000 bytes"}},
 		"large tree":     {func(r *gitRepo) { r.commit(map[string]string{"a": noise(900), "b": noise(900)}) }, sources.Limits{TreeSize: 1000}, []string{"b: with it", "1000 bytes"}},
 		"many files":     {func(r *gitRepo) { r.commit(many(30)) }, sources.Limits{Files: 20}, []string{"more than 20 files"}},
-		"far too many":   {func(r *gitRepo) { r.commit(many(1100)) }, sources.Limits{Files: 20}, []string{"more than 20 files"}},
+		"far too many":   {func(r *gitRepo) { r.fastImport(1100, 10, "fleet.yaml") }, sources.Limits{Files: 20}, []string{"more than 20 files"}},
 		"tree bomb":      {func(r *gitRepo) { r.pointMainAt(bomb(r)) }, sources.Limits{}, []string{"more than 150000 files"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -71,7 +72,7 @@ func bomb(r *gitRepo) string {
 
 // TestGitNeverHoldsALargeFile has files that are small on the wire.
 func TestGitNeverHoldsALargeFile(t *testing.T) {
-	const large = 64 << 20
+	const large = 16 << 20
 	for _, filter := range []string{"false", "true"} {
 		t.Run("filter "+filter, func(t *testing.T) {
 			repo := newGitRepo(t)
@@ -80,11 +81,11 @@ func TestGitNeverHoldsALargeFile(t *testing.T) {
 			must(t, os.WriteFile(zeros, nil, 0o644))
 			must(t, os.Truncate(zeros, large))
 			repo.commit(map[string]string{"fleet.yaml": "one"})
-			s := open(t, repo.fileURL())
+			s := openWith(t, repo.fileURL(), sources.Limits{FileSize: 1 << 20})
 
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			fetchError(t, s, "zeros.bin: is larger than 16 MiB")
+			fetchError(t, s, "zeros.bin: is larger than 1 MiB")
 			runtime.ReadMemStats(&after)
 			if took := after.TotalAlloc - before.TotalAlloc; took > large/2 {
 				t.Errorf("refusing a file of %d bytes took %d bytes of memory", large, took)
@@ -94,6 +95,7 @@ func TestGitNeverHoldsALargeFile(t *testing.T) {
 }
 
 func TestGitRefusesALargeFileSentAsADelta(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	text := noise(50_000)
 	repo.commit(map[string]string{"a.yaml": text + "a", "b.yaml": "b" + text, "c.yaml": text + "c" + text})
@@ -103,6 +105,7 @@ func TestGitRefusesALargeFileSentAsADelta(t *testing.T) {
 }
 
 func TestGitStopsAtMoreThanAFleetRepoMayHold(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	zeros := filepath.Join(repo.work, "zeros.bin")
 	must(t, os.WriteFile(zeros, nil, 0o644))
@@ -112,6 +115,7 @@ func TestGitStopsAtMoreThanAFleetRepoMayHold(t *testing.T) {
 }
 
 func TestGitSubmoduleHurtsOnlyWhoNeedsIt(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commitTree(
 		"100644 fleet.yaml\x00"+repo.blob("one"),
@@ -128,6 +132,7 @@ func TestGitSubmoduleHurtsOnlyWhoNeedsIt(t *testing.T) {
 // TestGitStopsInTheMiddleOfAPack would wait for ever for a git-upload-pack that
 // nobody reads from, if it were only waited for.
 func TestGitStopsInTheMiddleOfAPack(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		files := map[string]string{}
 		text := noise(1 << 20)
@@ -135,6 +140,7 @@ func TestGitStopsInTheMiddleOfAPack(t *testing.T) {
 			files[fmt.Sprint(i)] = text[i*1000:] + noise(1000)
 		}
 		repo.inBare("config", "core.bigFileThreshold", "1k") // So that none becomes a delta.
+		repo.inBare("config", "core.compression", "0")
 		repo.commit(files)
 		fetchError(t, openWith(t, url, sources.Limits{TreeSize: 1000}), "much larger than 1000 bytes")
 	})

@@ -28,7 +28,7 @@ type httpDialer struct {
 
 func newHTTPDialer(u *url.URL, o Options) (dialer, error) {
 	token := gitToken{o.Git.TokenFile, o.Git.Username}
-	if token.file != "" && u.Scheme == "http" && !o.PlainHTTP && !loopback(u.Hostname()) {
+	if token.file != "" && u.Scheme == "http" && !o.PlainHTTP && !isLoopback(u.Hostname()) {
 		return nil, invalidOption("the token in --git-token-file would go over the network in the clear: use https, or allow it with --plain-http")
 	}
 	return &httpDialer{url: u, pool: &pool{files: o.TLS}, token: token, most: boundsOf(o.Limits, true).transfer}, nil
@@ -46,10 +46,10 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &exchange{next: next, stall: stall, most: d.most, origin: d.url, token: token != ""}
+	x := &fetchTransport{next: next, stall: stallTimeout, most: d.most, origin: d.url, token: token != ""}
 	bearer := d.bearer.Load()
 	r, err := d.list(ctx, x, d.auth(token, bearer))
-	if err != nil && x.wantsOther(bearer) {
+	if err != nil && x.wantsOtherScheme(bearer) {
 		d.bearer.Store(!bearer)
 		r, err = d.list(ctx, x, d.auth(token, !bearer))
 	}
@@ -59,7 +59,7 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 	return r, nil
 }
 
-func (d *httpDialer) list(ctx context.Context, x *exchange, shown transport.AuthMethod) (*remote, error) {
+func (d *httpDialer) list(ctx context.Context, x *fetchTransport, shown transport.AuthMethod) (*remote, error) {
 	// A repository that has moved may say so when its refs are listed, and only
 	// then. go-git follows to no lesser scheme, and drops credentials where the
 	// host changes.
@@ -103,17 +103,17 @@ func (d *httpDialer) endpoint() *transport.Endpoint {
 // httpSession says more of what went wrong than go-git does.
 type httpSession struct {
 	session
-	exchange *exchange
+	transport *fetchTransport
 }
 
 func (s *httpSession) UploadPack(ctx context.Context, r *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	response, err := s.session.UploadPack(ctx, r)
-	switch body := s.exchange.body; {
+	switch body := s.transport.body; {
 	case err != nil && body != nil && body.left <= 0:
 		return nil, body.err // Of which go-git passes on no more than the text.
 	case err != nil:
-		return nil, s.exchange.explain(err)
+		return nil, s.transport.explain(err)
 	}
-	s.exchange.body.left, s.exchange.body.err = s.exchange.most, errTooMuch // Now comes the pack.
+	s.transport.body.left, s.transport.body.err = s.transport.most, errTooMuch // Now comes the pack.
 	return response, nil
 }

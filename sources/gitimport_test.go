@@ -2,7 +2,11 @@ package sources_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -30,9 +34,28 @@ func yamlNoise(random *rand.Rand, size int) string {
 	return text.String()
 }
 
-// importFile commits one file on top of the default branch.
-func (r *gitRepo) importFile(name, content string) {
+// importFiles commits files on top of main and returns the commit's hash. A file
+// whose content is "-" is removed. Unlike commit, it uses no working tree and
+// makes one pack of many files, so that the two do not mix.
+func (r *gitRepo) importFiles(files map[string]string) string {
 	r.t.Helper()
-	stream := fmt.Sprintf("commit refs/heads/main\ncommitter Test <test@example.com> 1767323045 +0000\ndata 3\none\nfrom refs/heads/main^0\nM 100644 inline %s\ndata %d\n%s\n", name, len(content), content)
-	r.gitInput(stream, "--git-dir", r.bare(), "fast-import", "--quiet")
+	var stream strings.Builder
+	stream.WriteString("commit refs/heads/main\ncommitter Test <test@example.com> 1767323045 +0000\ndata 8\na change\n")
+	if main := filepath.Join(r.bare(), "refs/heads/main"); fileExists(main) {
+		stream.WriteString("from refs/heads/main^0\n")
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if content := files[name]; content == "-" {
+			fmt.Fprintf(&stream, "D %s\n", name)
+		} else {
+			fmt.Fprintf(&stream, "M 100644 inline %s\ndata %d\n%s\n", name, len(content), content)
+		}
+	}
+	r.gitInput(stream.String(), "--git-dir", r.bare(), "fast-import", "--quiet")
+	return r.head("refs/heads/main")
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }

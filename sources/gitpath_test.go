@@ -27,10 +27,11 @@ func beside(fleetRepo map[string]string) map[string]string {
 var tight = sources.Limits{Files: 20, FileSize: 1000, TreeSize: 6000}
 
 func TestGitReadsOnlyWhatLiesUnderPath(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		for _, filter := range []string{"false", "true"} {
 			repo.inBare("config", "uploadpack.allowFilter", filter)
-			commit := repo.commit(beside(map[string]string{"deploy/fleet/fleet.yaml": "one", "deploy/fleet/base/a.yaml": "a", "deploy/x": "x"}))
+			commit := repo.importFiles(beside(map[string]string{"deploy/fleet/fleet.yaml": "one", "deploy/fleet/base/a.yaml": "a", "deploy/x": "x"}))
 			s := openWith(t, url+"?path=deploy/fleet", tight)
 			snapshot := wantRevision(t, s, "", "main@sha1:"+commit)
 			wantContents(t, snapshot.Tree, map[string]string{"fleet.yaml": "one", "base/a.yaml": "a"})
@@ -41,13 +42,14 @@ func TestGitReadsOnlyWhatLiesUnderPath(t *testing.T) {
 }
 
 func TestGitLimitsHoldUnderPath(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
-	repo.commit(beside(map[string]string{"fleet/a": noise(900), "fleet/b": noise(1001)}))
+	repo.importFiles(beside(map[string]string{"fleet/a": noise(900), "fleet/b": noise(1001)}))
 	fetchError(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "b: is larger than 1000 bytes")
-	repo.commit(map[string]string{"fleet/b": "-"})
-	wantRevision(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "", "main@sha1:"+repo.inBare("rev-parse", "main"))
+	repo.importFiles(map[string]string{"fleet/b": "-"})
+	wantRevision(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "", "main@sha1:"+repo.head("refs/heads/main"))
 	for i := range 25 {
-		repo.commit(map[string]string{fmt.Sprintf("fleet/%d", i): "x"})
+		repo.importFiles(map[string]string{fmt.Sprintf("fleet/%d", i): "x"})
 	}
 	fetchError(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "more than 20 files")
 }
@@ -55,10 +57,11 @@ func TestGitLimitsHoldUnderPath(t *testing.T) {
 // TestGitFollowsPathThroughChanges has what changes refer to lie inside and
 // outside, since the server counts on all of the last commit to be here.
 func TestGitFollowsPathThroughChanges(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		inside, outside, moved, third := noise(600), noise(4000), noise(700), noise(700)
 		want := map[string]string{"fleet.yaml": "one", "text": inside}
-		repo.commit(beside(map[string]string{"fleet/fleet.yaml": "one", "fleet/text": inside, "other/text": outside, "other/moved": moved, "other/third": third}))
+		repo.importFiles(beside(map[string]string{"fleet/fleet.yaml": "one", "fleet/text": inside, "other/text": outside, "other/moved": moved, "other/third": third}))
 		s := openWith(t, url+"?path=fleet", tight)
 		last := fetch(t, s, "")
 		wantContents(t, last.Tree, want)
@@ -72,7 +75,7 @@ func TestGitFollowsPathThroughChanges(t *testing.T) {
 			"moved in, and more": {"fleet/third": third, "other/text": outside + "z", "big.bin": noise(5000)},
 			"like one moved in":  {"fleet/moved2": moved + "z", "other/moved2": moved + "zz"},
 		} {
-			repo.commit(change)
+			repo.importFiles(change)
 			for file, content := range change {
 				if file, ok := strings.CutPrefix(file, "fleet/"); ok {
 					want[file] = content
@@ -89,14 +92,15 @@ func TestGitFollowsPathThroughChanges(t *testing.T) {
 }
 
 func TestGitFetchesOnlyWhatChangedAroundPath(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	big := noise(200 << 10)
-	repo.commit(beside(map[string]string{"fleet/fleet.yaml": "one", "other/big": big}))
+	repo.importFiles(beside(map[string]string{"fleet/fleet.yaml": "one", "other/big": big}))
 	server := repo.serve()
 	s := open(t, server.url()+"?path=fleet")
 	revision := fetch(t, s, "").Revision
 	for i := range 3 {
-		repo.commit(map[string]string{"other/big": big + fmt.Sprint(i), "fleet/n": fmt.Sprint(i)})
+		repo.importFiles(map[string]string{"other/big": big + fmt.Sprint(i), "fleet/n": fmt.Sprint(i)})
 		server.taken()
 		revision = fetch(t, s, revision).Revision
 		if got, bytes := server.taken(); len(got) != 2 || bytes > 20<<10 {
@@ -106,6 +110,7 @@ func TestGitFetchesOnlyWhatChangedAroundPath(t *testing.T) {
 }
 
 func TestGitRefusesPathThatIsNone(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		commit := repo.commitTree(
 			"100644 file\x00"+repo.blob("x"),
@@ -135,6 +140,7 @@ func TestGitRefusesPathThatIsNone(t *testing.T) {
 }
 
 func TestGitPathMayComeAndGo(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet/fleet.yaml": "one", "x": "x"})
 	s := open(t, repo.fileURL()+"?path=fleet")
@@ -147,6 +153,7 @@ func TestGitPathMayComeAndGo(t *testing.T) {
 }
 
 func TestGitLinksLeadNowhereOutOfPath(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commitTree(
 		"100644 secret\x00"+repo.blob("x"),
@@ -167,6 +174,7 @@ func TestGitLinksLeadNowhereOutOfPath(t *testing.T) {
 
 // TestGitReadsNothingBesidePath has names there that are refused elsewhere.
 func TestGitReadsNothingBesidePath(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commitTree(
 		"100644 ..\x00"+repo.blob("x"),
@@ -178,12 +186,13 @@ func TestGitReadsNothingBesidePath(t *testing.T) {
 
 func TestGitHoldsNothingBesidePath(t *testing.T) {
 	repo := newGitRepo(t)
-	const large = 32 << 20
+	const large = 8 << 20
 	files := map[string]string{"fleet/fleet.yaml": "one"}
 	for i := range 64 {
 		files[fmt.Sprint("data/", i)] = noise(large / 64)
 	}
-	repo.commit(files)
+	repo.inBare("config", "core.compression", "0")
+	repo.importFiles(files)
 	s := open(t, repo.fileURL()+"?path=fleet")
 	before := live()
 	snapshot := fetch(t, s, "")
@@ -205,6 +214,7 @@ func live() int64 {
 }
 
 func TestGitRefusesARepositoryFarLargerThanItsPath(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.fastImport(12_000, 10, "fleet/fleet.yaml")
 	fetchError(t, openWith(t, repo.fileURL()+"?path=fleet", sources.Limits{Files: 10}), "the repository has more than 10200 files, directories and commits")

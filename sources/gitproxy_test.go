@@ -74,6 +74,7 @@ func pipe(a, b net.Conn) {
 
 // TestGitGoesThroughProxyOfTheEnvironment has hosts that only the proxy can find.
 func TestGitGoesThroughProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	want := "main@sha1:" + repo.commit(map[string]string{"fleet.yaml": "one"})
 	backend := repo.serve()
@@ -103,6 +104,7 @@ func TestGitGoesThroughProxyOfTheEnvironment(t *testing.T) {
 }
 
 func TestGitOverSSHGoesThroughProxyOfTheEnvironment(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	want := "main@sha1:" + repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()

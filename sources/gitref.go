@@ -42,7 +42,7 @@ func parseGitRef(values map[string]string) (gitRef, error) {
 	case commitHash.MatchString(ref):
 		return gitRef{commit: strings.ToLower(ref)}, nil
 	case !validRefName(ref):
-		return gitRef{}, refuse("ref %s is not the name of a branch or tag: leave ref out for the default branch", printable(ref))
+		return gitRef{}, invalidSource("ref %s is not the name of a branch or tag: leave ref out for the default branch", printable(ref))
 	}
 	return gitRef{name: ref}, nil
 }
@@ -60,10 +60,10 @@ func validRefName(name string) bool {
 // checkRange refuses what is not a range of semantic versions.
 func checkRange(parameter, versions string) error {
 	if len(versions) > 256 {
-		return refuse("%s: the range is longer than 256 bytes", parameter)
+		return invalidSource("%s: the range is longer than 256 bytes", parameter)
 	}
 	if _, err := semver.NewConstraint(versions); err != nil || strings.TrimSpace(versions) == "" {
-		return refuse("%s: %s is not a range of versions: write >=1.0.0, 1.x, ~1.2 or >=1.0%%20<2.0", parameter, printable(versions))
+		return invalidSource("%s: %s is not a range of versions: write >=1.0.0, 1.x, ~1.2 or >=1.0%%20<2.0", parameter, printable(versions))
 	}
 	return nil
 }

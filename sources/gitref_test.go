@@ -20,6 +20,7 @@ func wantRevision(t *testing.T, s fleet.Source, known, want string) *fleet.Snaps
 }
 
 func TestGitFollowsTags(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		first := repo.commit(map[string]string{"fleet.yaml": "one", "a.yaml": "a"})
 		repo.inBare("tag", "light")
@@ -43,6 +44,7 @@ func TestGitFollowsTags(t *testing.T) {
 }
 
 func TestGitRefusesTagsOfWhatIsNoCommit(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "one"})
 		repo.inBare("tag", "light", repo.blob("x"))
@@ -65,6 +67,7 @@ func TestGitRefusesTagsOfWhatIsNoCommit(t *testing.T) {
 
 // TestGitBelievesNoServerAboutATag has one that says of a tag that it is another commit's.
 func TestGitBelievesNoServerAboutATag(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	first := repo.commit(map[string]string{"fleet.yaml": "one"})
 	repo.inBare("tag", "--annotate", "--message", "m", "v1.0.0")
@@ -75,6 +78,7 @@ func TestGitBelievesNoServerAboutATag(t *testing.T) {
 }
 
 func TestGitRefusesAmbiguousRef(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		branch := repo.commit(map[string]string{"fleet.yaml": "branch"})
 		repo.inBare("branch", "v1/x", branch)
@@ -90,6 +94,7 @@ func TestGitRefusesAmbiguousRef(t *testing.T) {
 }
 
 func TestGitFollowsFullRefs(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "one"})
 		pull := repo.commit(map[string]string{"fleet.yaml": "pull"})
@@ -103,6 +108,7 @@ func TestGitFollowsFullRefs(t *testing.T) {
 }
 
 func TestGitFollowsHighestTag(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		at := map[string]string{}
 		for _, tag := range []string{"v0.9.0", "1.2.0", "v1.10.0", "v2.0.0-rc.1", "v1.3", "latest", "v9", "v1.9.0"} {
@@ -128,6 +134,7 @@ func TestGitFollowsHighestTag(t *testing.T) {
 }
 
 func TestGitTellsWhatRefsThereAre(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		commit := repo.commit(map[string]string{"fleet.yaml": "one"})
 		err := fetchError(t, open(t, url+"?ref=mian"), "ref mian: not found", "the branch main and no tags")
@@ -148,6 +155,7 @@ func TestGitTellsWhatRefsThereAre(t *testing.T) {
 // TestGitReadsPinnedCommit has servers that give any commit, and such as give
 // only what a ref points to.
 func TestGitReadsPinnedCommit(t *testing.T) {
+	t.Parallel()
 	for _, server := range []struct {
 		name, option string
 		filter       string
@@ -186,6 +194,7 @@ func TestGitReadsPinnedCommit(t *testing.T) {
 }
 
 func TestGitAsksNobodyForAPinnedCommitItKnows(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -205,6 +214,7 @@ func TestGitAsksNobodyForAPinnedCommitItKnows(t *testing.T) {
 
 // TestGitFetchesOneCommitWhereItCan looks at what goes over the network.
 func TestGitFetchesOneCommitWhereItCan(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"old": noise(200 << 10)})
 	reachable := repo.commit(map[string]string{"fleet.yaml": "one", "old": "-"})
@@ -222,6 +232,7 @@ func TestGitFetchesOneCommitWhereItCan(t *testing.T) {
 }
 
 func TestGitPinnedCommitThatIsNone(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "one"})
 		repo.inBare("tag", "--annotate", "--message", "m", "v1")

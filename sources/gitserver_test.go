@@ -26,7 +26,7 @@ func newGitRepo(t testing.TB, initFlags ...string) *gitRepo {
 		t.Fatalf("these tests need git: %v", err)
 	}
 	r := &gitRepo{t: t, root: t.TempDir(), work: t.TempDir()}
-	r.git(append([]string{"init", "--bare", "--quiet", "--initial-branch=main"}, append(initFlags, r.bare())...)...)
+	r.git(append([]string{"init", "--bare", "--quiet", "--template=", "--initial-branch=main"}, append(initFlags, r.bare())...)...)
 	return r
 }
 
@@ -54,7 +54,11 @@ func (r *gitRepo) gitInput(input string, args ...string) string {
 }
 
 func gitEnv() []string {
-	env := []string{"GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C"}
+	env := []string{
+		"GIT_CONFIG_GLOBAL=" + os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "LC_ALL=C",
+		// A commit starts no maintenance, which these small repositories never need.
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=maintenance.auto", "GIT_CONFIG_VALUE_0=false",
+	}
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
 		env = append(env, "GIT_"+who+"_NAME=Test", "GIT_"+who+"_EMAIL=test@example.com", "GIT_"+who+"_DATE=2026-01-02T03:04:05Z")
 	}
@@ -82,7 +86,22 @@ func (r *gitRepo) commit(files map[string]string) string {
 	}
 	r.inBare("--work-tree", r.work, "add", "--all")
 	r.inBare("--work-tree", r.work, "commit", "--allow-empty", "--quiet", "--message", "a change")
-	return r.inBare("rev-parse", "HEAD")
+	return r.head("HEAD")
+}
+
+// head returns the commit that a ref points to, which must be a loose one.
+func (r *gitRepo) head(ref string) string {
+	r.t.Helper()
+	for range 5 {
+		content, err := os.ReadFile(filepath.Join(r.bare(), ref))
+		must(r.t, err)
+		var symbolic bool
+		if ref, symbolic = strings.CutPrefix(strings.TrimSpace(string(content)), "ref: "); !symbolic {
+			return ref
+		}
+	}
+	r.t.Fatalf("%s leads in a circle", ref)
+	return ""
 }
 
 // commitTree makes a commit of raw tree entries, such as a checkout could never

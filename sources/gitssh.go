@@ -31,9 +31,9 @@ func (*sshDialer) close() {}
 
 const (
 	// connectTime is for the host to accept.
-	connectTime = 10 * time.Second
+	connectTimeout = 10 * time.Second
 	// handshakeTime is for the host to say who it is and to believe who we are.
-	handshakeTime = 30 * time.Second
+	handshakeTimeout = 30 * time.Second
 )
 
 // dial has each look connect anew, because hosts end connections that are idle,
@@ -52,7 +52,7 @@ func (d *sshDialer) dial(ctx context.Context) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := d.shakeHands(conn, keys, who)
+	client, err := d.handshake(conn, keys, who)
 	if err != nil {
 		conn.close()
 		return nil, err
@@ -75,7 +75,7 @@ func (d *sshDialer) connect(ctx context.Context) (*sshConn, error) {
 	if err := d.checkProxy(); err != nil {
 		return nil, err
 	}
-	soon, cancel := context.WithTimeout(ctx, connectTime)
+	soon, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	conn, err := proxy.Dial(soon, "tcp", d.address())
 	if err != nil {
@@ -101,8 +101,8 @@ func (d *sshDialer) checkProxy() error {
 	return nil
 }
 
-func (d *sshDialer) shakeHands(conn *sshConn, keys *hostKeys, who *identity) (*ssh.Client, error) {
-	if err := conn.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
+func (d *sshDialer) handshake(conn *sshConn, keys *hostKeys, who *identity) (*ssh.Client, error) {
+	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return nil, err
 	}
 	address := d.address()

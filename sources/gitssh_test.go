@@ -16,6 +16,7 @@ import (
 )
 
 func TestGitOverSSH(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	first := repo.commit(map[string]string{"fleet.yaml": "one", "a.yaml": "a"})
 	server := repo.serveSSH()
@@ -38,6 +39,7 @@ func TestGitOverSSH(t *testing.T) {
 
 // TestGitOverSSHReadsAsOverHTTP has what the other transports are tested with.
 func TestGitOverSSHReadsAsOverHTTP(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	server := repo.serveSSH()
 	o := server.options()
@@ -59,6 +61,7 @@ func TestGitOverSSHReadsAsOverHTTP(t *testing.T) {
 }
 
 func TestGitOverSSHTakesAllKindsOfKeys(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH("ed25519", "rsa", "ecdsa")
@@ -73,9 +76,9 @@ func TestGitOverSSHTakesAllKindsOfKeys(t *testing.T) {
 		"rsa in PKCS8":             {[]string{"-t", "rsa", "-b", "2048", "-m", "PKCS8"}, ""},
 		"ecdsa":                    {[]string{"-t", "ecdsa", "-b", "256"}, ""},
 		"ecdsa 521 in PEM":         {[]string{"-t", "ecdsa", "-b", "521", "-m", "PEM"}, ""},
-		"ed25519 with passphrase":  {[]string{"-t", "ed25519", "-N", "open sesame"}, passphrase},
-		"rsa with passphrase":      {[]string{"-t", "rsa", "-b", "2048", "-N", "open sesame"}, passphrase},
-		"rsa in PEM and with one":  {[]string{"-t", "rsa", "-b", "2048", "-m", "PEM", "-N", "open sesame"}, passphrase},
+		"ed25519 with passphrase":  {[]string{"-t", "ed25519", "-a", "1", "-N", "open sesame"}, passphrase},
+		"rsa with passphrase":      {[]string{"-t", "rsa", "-b", "2048", "-a", "1", "-N", "open sesame"}, passphrase},
+		"rsa in PEM and with one":  {[]string{"-t", "rsa", "-b", "2048", "-m", "PEM", "-a", "1", "-N", "open sesame"}, passphrase},
 		"passphrase for no reason": {[]string{"-t", "ed25519"}, passphrase},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,12 +112,13 @@ func TestGitOverSSHAsksAgent(t *testing.T) {
 }
 
 func TestGitOverSSHRefusesKeyThatIsNone(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()
 	known := server.options().Git.KnownHostsFile
-	locked := server.keygen("locked", "-t", "ed25519", "-N", "hunter2hunter2")
-	lockedPEM := server.keygen("locked-pem", "-t", "rsa", "-m", "PEM", "-N", "hunter2hunter2")
+	locked := server.keygen("locked", "-t", "ed25519", "-a", "1", "-N", "hunter2hunter2")
+	lockedPEM := server.keygen("locked-pem", "-t", "rsa", "-m", "PEM", "-a", "1", "-N", "hunter2hunter2")
 	for name, c := range map[string]struct {
 		key, passphrase string
 		want            []string
@@ -144,6 +148,7 @@ func TestGitOverSSHRefusesKeyThatIsNone(t *testing.T) {
 }
 
 func TestGitOverSSHReadsKeysAnew(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()
@@ -162,6 +167,7 @@ func TestGitOverSSHReadsKeysAnew(t *testing.T) {
 }
 
 func TestGitRefusesHostWithUnknownKey(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH("ed25519", "rsa")
@@ -196,6 +202,7 @@ func TestGitRefusesHostWithUnknownKey(t *testing.T) {
 }
 
 func TestGitKnowsHosts(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH("ed25519", "rsa", "ecdsa")
@@ -258,6 +265,7 @@ func TestGitKnowsHostsFromHome(t *testing.T) {
 }
 
 func TestGitOverSSHQuotesPath(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()
@@ -269,6 +277,7 @@ func TestGitOverSSHQuotesPath(t *testing.T) {
 }
 
 func TestGitOverSSHKnowsHomes(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()
@@ -288,6 +297,7 @@ func TestGitOverSSHKnowsHomes(t *testing.T) {
 }
 
 func TestGitOverSSHTellsWhatTheHostSays(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()
@@ -322,6 +332,7 @@ func TestGitOverSSHTellsWhatTheHostSays(t *testing.T) {
 }
 
 func TestGitOverSSHDoesNotReadWithoutEnd(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()
@@ -334,6 +345,7 @@ func TestGitOverSSHDoesNotReadWithoutEnd(t *testing.T) {
 
 // TestGitOverSSHEndsWithContext has the host come to a stop everywhere.
 func TestGitOverSSHEndsWithContext(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": noise(1 << 20)})
 	server := repo.serveSSH()
@@ -366,6 +378,7 @@ func TestGitOverSSHEndsWithContext(t *testing.T) {
 // TestGitOverSSHStopsInTheMiddleOfAPack has the host come to a stop after more
 // than a fleet repo may hold, so that whoever waited for the rest would wait for ever.
 func TestGitOverSSHStopsInTheMiddleOfAPack(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	files := map[string]string{}
 	text := noise(1 << 20)
@@ -385,6 +398,7 @@ func TestGitOverSSHStopsInTheMiddleOfAPack(t *testing.T) {
 }
 
 func TestGitOverSSHRecovers(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "zero", "noise": noise(300 << 10)})
 	server := repo.serveSSH()

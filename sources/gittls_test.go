@@ -36,6 +36,7 @@ func copyFile(t *testing.T, from, to string) {
 }
 
 func TestGitTrustsAuthorityInFile(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	backend := repo.serve()
@@ -62,6 +63,7 @@ func TestGitTrustsAuthorityInFile(t *testing.T) {
 }
 
 func TestGitShowsClientCertificate(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	own, clients, others := newTestTLS(t), newTestTLS(t), newTestTLS(t)
@@ -79,6 +81,7 @@ func TestGitShowsClientCertificate(t *testing.T) {
 }
 
 func TestGitRefusesTLSFilesThatAreNone(t *testing.T) {
+	t.Parallel()
 	files := newTestTLS(t)
 	for _, c := range []struct {
 		tls  sources.TLSOptions

@@ -18,14 +18,16 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// TestMain keeps quiet about broken pipes, which many of these tests cause, and
-// has the process trust the certificate of test servers. That is read only once.
+// TestMain discards what is logged about broken pipes, which many of these tests
+// cause, and lets the process trust the certificate of test servers. The process
+// reads that only once.
 func TestMain(m *testing.M) {
 	log.SetOutput(io.Discard)
 	os.Exit(trusting(httptest.NewTLSServer(nil), func() int {
 		if runChild() {
 			return 0
 		}
+		defer removeFixtures()
 		return m.Run()
 	}))
 }
@@ -47,6 +49,7 @@ func trusting(server *httptest.Server, run func() int) int {
 }
 
 func TestGitOverHTTPS(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := httptest.NewTLSServer(repo.serve().Config.Handler)
@@ -65,6 +68,7 @@ func TestGitOverHTTPS(t *testing.T) {
 // TestGitRecovers has one request go wrong and the next one well, before
 // anything was fetched and after.
 func TestGitRecovers(t *testing.T) {
+	t.Parallel()
 	status := func(code int) func(http.ResponseWriter) http.ResponseWriter {
 		return func(w http.ResponseWriter) http.ResponseWriter {
 			http.Error(w, "a page\nwith https://user:hunter2@host/?token=hunter2 in it", code)
@@ -149,6 +153,7 @@ func (w *brokenWriter) Write(p []byte) (int, error) {
 // TestGitStartsOver has a server that cannot cope with what is claimed to be
 // there already, as after a restore from a backup.
 func TestGitStartsOver(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -172,6 +177,7 @@ func TestGitStartsOver(t *testing.T) {
 }
 
 func TestGitErrorsCanBeActedUpon(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -194,6 +200,7 @@ func TestGitErrorsCanBeActedUpon(t *testing.T) {
 }
 
 func TestGitFollowsRedirectOfTheRepository(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -206,6 +213,7 @@ func TestGitFollowsRedirectOfTheRepository(t *testing.T) {
 }
 
 func TestGitErrorsKeepRedirectsSecret(t *testing.T) {
+	t.Parallel()
 	for _, to := range []string{
 		"https://user:hunter2@127.0.0.1:1/?token=hunter2",
 		"ftp://user:hunter2@host/?token=hunter2",
@@ -220,6 +228,7 @@ func TestGitErrorsKeepRedirectsSecret(t *testing.T) {
 }
 
 func TestGitFollowsNoRedirectOfTheFetchItself(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -236,6 +245,7 @@ func TestGitFollowsNoRedirectOfTheFetchItself(t *testing.T) {
 }
 
 func TestGitURLMayHaveEscapes(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	must(t, os.Rename(repo.bare(), filepath.Join(repo.root, "my repo%.git")))
@@ -246,6 +256,7 @@ func TestGitURLMayHaveEscapes(t *testing.T) {
 
 // TestGitDoesNotReadWithoutEnd has servers that never stop sending.
 func TestGitDoesNotReadWithoutEnd(t *testing.T) {
+	t.Parallel()
 	for name, line := range map[string]string{
 		"refs": "003d0123456789012345678901234567890123456789 refs/heads/xxxxx\n",
 		"text": "all work and no play makes a dull server\n",
@@ -274,6 +285,7 @@ func TestGitDoesNotReadWithoutEnd(t *testing.T) {
 }
 
 func TestGitAsksForACommitAtFaultOnce(t *testing.T) {
+	t.Parallel()
 	for _, filter := range []string{"false", "true"} {
 		t.Run("filter "+filter, func(t *testing.T) {
 			repo := newGitRepo(t)
@@ -302,6 +314,7 @@ func TestGitAsksForACommitAtFaultOnce(t *testing.T) {
 // TestGitAsksForWhatAzureDevOpsNeeds has a server that answers nobody who does
 // not ask for multi_ack.
 func TestGitAsksForWhatAzureDevOpsNeeds(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one", "a": "a"})
 	server := repo.serve()

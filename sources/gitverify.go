@@ -37,7 +37,7 @@ type subject struct {
 	keys        [sha256.Size]byte
 }
 
-func (v verifier) subject(at tip) subject {
+func (v verifier) subject(at remoteRef) subject {
 	s := subject{commit: at.commit}
 	if v.keys != nil {
 		s.keys = v.keys.Sum()
@@ -58,11 +58,11 @@ func (v verifier) commit(raw []byte) error {
 	if !v.needsCommit() {
 		return nil
 	}
-	return unsigned(v.keys.VerifyCommit(raw))
+	return signatureFault(v.keys.VerifyCommit(raw))
 }
 
 // held verifies what was verified before, with other keys.
-func (v verifier) held(at tip, from objects) error {
+func (v verifier) verifyStored(at remoteRef, from objects) error {
 	if v.needsTag() {
 		raw := from[at.tag].data
 		tag, err := decodeTag(at.tag, raw)
@@ -77,13 +77,13 @@ func (v verifier) held(at tip, from objects) error {
 }
 
 // unsigned has a refusal be a fault of the revision.
-func unsigned(refusal error) error {
+func signatureFault(refusal error) error {
 	if refusal == nil {
 		return nil
 	}
 	f := &fault{"", refusal.Error()}
 	if errors.Is(refusal, gitsign.ErrNotYet) {
-		return passingFault{f}
+		return transientFault{f}
 	}
 	return f
 }
@@ -95,7 +95,7 @@ func (v verifier) tag(ref string, tag *gitobject.Tag, raw []byte) error {
 	if !v.needsTag() {
 		return nil
 	}
-	if err := unsigned(v.keys.VerifyTag(raw)); err != nil {
+	if err := signatureFault(v.keys.VerifyTag(raw)); err != nil {
 		return err
 	}
 	if name := strings.TrimPrefix(ref, tagPrefix); tag.Name != name {
@@ -105,7 +105,7 @@ func (v verifier) tag(ref string, tag *gitobject.Tag, raw []byte) error {
 }
 
 // tagged refuses what has no tag that could be signed.
-func (v verifier) tagged(at tip) error {
+func (v verifier) requireTag(at remoteRef) error {
 	switch {
 	case !v.needsTag() || !at.tag.IsZero():
 		return nil
@@ -120,8 +120,8 @@ const maxTagChain = 16
 
 // peel goes from an annotated tag to its commit, which must be the one that the
 // server said it is.
-func (r *commitReader) peel(at tip, v verifier) error {
-	if err := v.tagged(at); err != nil || at.tag.IsZero() {
+func (r *commitReader) peel(at remoteRef, v verifier) error {
+	if err := v.requireTag(at); err != nil || at.tag.IsZero() {
 		return err
 	}
 	hash := at.tag
@@ -161,7 +161,7 @@ func (r *commitReader) tag(hash plumbing.Hash) (*gitobject.Tag, []byte, error) {
 
 func decodeTag(hash plumbing.Hash, raw []byte) (*gitobject.Tag, error) {
 	tag := &gitobject.Tag{}
-	if err := tag.Decode(decodable(plumbing.TagObject, raw)); err != nil {
+	if err := tag.Decode(encodedObject(plumbing.TagObject, raw)); err != nil {
 		return nil, &fault{"", fmt.Sprintf("tag %s: %v; make another", hash, err)}
 	}
 	return tag, nil

@@ -55,6 +55,7 @@ func wantRefusedAs(t *testing.T, s sources.Source, known, revision string, want 
 }
 
 func TestGitReadsOnlySignedCommits(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		alice, mallory := signingKey(t, "alice"), signingKey(t, "mallory")
 		repo.signWith(alice)
@@ -82,6 +83,7 @@ func TestGitReadsOnlySignedCommits(t *testing.T) {
 }
 
 func TestGitReadsNoTreeOfAnUnsignedCommit(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	alice := signingKey(t, "alice")
 	commit := repo.commitTree("100644 ..\x00" + repo.blob("x"))
@@ -90,6 +92,7 @@ func TestGitReadsNoTreeOfAnUnsignedCommit(t *testing.T) {
 }
 
 func TestGitReadsOnlySignedTags(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		alice, mallory := signingKey(t, "alice"), signingKey(t, "mallory")
 		tag := func(key, name, at string) {
@@ -150,6 +153,7 @@ func TestGitReadsOnlySignedTags(t *testing.T) {
 }
 
 func TestGitVerifiesATagAnewThatWasSignedLater(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	alice := signingKey(t, "alice")
 	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -169,6 +173,7 @@ func TestGitVerifiesATagAnewThatWasSignedLater(t *testing.T) {
 }
 
 func TestGitVerifiesAnewWithOtherKeys(t *testing.T) {
+	t.Parallel()
 	for _, ref := range []string{"main", "pinned"} {
 		t.Run(ref, func(t *testing.T) {
 			repo := newGitRepo(t)

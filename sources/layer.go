@@ -23,7 +23,7 @@ const (
 type layer struct {
 	ocispec.Descriptor
 	// alone tells that it is the only one.
-	alone bool
+	only bool
 }
 
 func (l layer) title() string { return l.Annotations[titleAnnotation] }
@@ -39,11 +39,11 @@ func (l layer) mustUnpack() bool {
 func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder) error {
 	blob, err := from.Blobs().Fetch(ctx, l.Descriptor)
 	if err != nil {
-		return fmt.Errorf("layer %s: %w", l.Digest, otherSize(err, l.Descriptor))
+		return fmt.Errorf("layer %s: %w", l.Digest, explainSizeError(err, l.Descriptor))
 	}
 	defer blob.Close()
 	verified := content.NewVerifyReader(blob, l.Descriptor)
-	err = l.read(ctx, bufio.NewReaderSize(verified, sniffed), b)
+	err = l.read(ctx, bufio.NewReaderSize(verified, sniffLength), b)
 	if ctx.Err() != nil {
 		return ctx.Err() // Which must not look like a fault of the content.
 	}
@@ -51,7 +51,7 @@ func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder)
 	// Verify tells of.
 	_, _ = io.Copy(io.Discard, verified)
 	if err := verified.Verify(); err != nil {
-		return fmt.Errorf("layer %s: %w", l.Digest, mismatch(err))
+		return fmt.Errorf("layer %s: %w", l.Digest, explainVerifyError(err))
 	}
 	var broken *fault
 	if err != nil && !errors.As(err, &broken) {
@@ -63,7 +63,7 @@ func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder)
 // otherSize says what oras-go does where a registry announces another size than
 // stands in the manifest, or in the index for a manifest. Which of the two is
 // wrong cannot be told, so that it is no fault of the artifact.
-func otherSize(err error, d ocispec.Descriptor) error {
+func explainSizeError(err error, d ocispec.Descriptor) error {
 	if !strings.HasSuffix(err.Error(), "mismatch Content-Length") { // It has no type.
 		return err
 	}
@@ -71,7 +71,7 @@ func otherSize(err error, d ocispec.Descriptor) error {
 }
 
 // mismatch says what a VerifyReader found.
-func mismatch(err error) error {
+func explainVerifyError(err error) error {
 	switch {
 	case errors.Is(err, content.ErrMismatchedDigest):
 		return fmt.Errorf("the registry sends what does not match the digest: %w", err)
@@ -84,14 +84,14 @@ func mismatch(err error) error {
 }
 
 func (l layer) read(ctx context.Context, r *bufio.Reader, b *builder) error {
-	start, err := r.Peek(sniffed)
+	start, err := r.Peek(sniffLength)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	switch {
 	case l.mustUnpack() && !compressed(start) && !isArchive(start) && len(start) > 0:
 		return &fault{"", fmt.Sprintf("layer %s of media type %s is no tar archive and has no title to be a file under; what tributary push, flux push artifact and oras push make is understood, and tar with or without gzip or zstd. Name another layer with layer=, by its media type", l.Digest, clean(l.MediaType))}
-	case l.mustUnpack(), l.alone && isArchive(start):
+	case l.mustUnpack(), l.only && isArchive(start):
 		return l.unpack(ctx, start, r, b)
 	}
 	name, err := entryName(l.title(), b.budget.limits)

@@ -62,7 +62,7 @@ func (b *budget) enter(directory, base string) (string, error) {
 }
 
 // take is asked for what was entered before, and is entered again.
-func (b *budget) take(name string, files int, bytes int64) error {
+func (b *budget) addExisting(name string, files int, bytes int64) error {
 	if b.files += files; b.files > b.limits.Files {
 		return tooManyFiles(b.limits)
 	}

@@ -36,7 +36,7 @@ type location struct {
 func (l location) String() string {
 	switch {
 	case l.repository != nil:
-		return l.site() + query("ref", l.ref.String(), "path", l.path)
+		return l.base() + query("ref", l.ref.String(), "path", l.path)
 	case l.artifact != nil:
 		return "oci://" + l.artifact.String() + query("semver", l.artifact.semver, "layer", l.artifact.layer, "path", l.path)
 	}
@@ -44,7 +44,7 @@ func (l location) String() string {
 }
 
 // site is where it is, without what is wanted from there.
-func (l location) site() string {
+func (l location) base() string {
 	switch {
 	case l.repository != nil:
 		u := *l.repository
@@ -74,17 +74,17 @@ var (
 func parseLocation(ref string) (location, error) {
 	switch {
 	case ref == "":
-		return location{}, refuse("is empty: name a directory, a Git repository or an OCI artifact")
+		return location{}, invalidSource("is empty: name a directory, a Git repository or an OCI artifact")
 	case scpLike.MatchString(ref):
-		return location{}, refuse("is in Git's short form: write ssh://git@host/repo.git for git@host:repo.git")
+		return location{}, invalidSource("is in Git's short form: write ssh://git@host/repo.git for git@host:repo.git")
 	case schemeLike.MatchString(ref):
 		return parseURL(ref)
 	case loginLike.MatchString(ref):
-		return location{}, refuse("is a URL without its scheme: write https:// before it and leave out the credentials, or ./ before the name of a directory")
+		return location{}, invalidSource("is a URL without its scheme: write https:// before it and leave out the credentials, or ./ before the name of a directory")
 	}
 	dir, err := filepath.Abs(ref)
 	if err != nil {
-		return location{}, refuse("the working directory is gone: name the directory by its absolute path")
+		return location{}, invalidSource("the working directory is gone: name the directory by its absolute path")
 	}
 	return location{directory: dir}, nil
 }
@@ -93,13 +93,13 @@ func parseURL(ref string) (location, error) {
 	u, err := url.Parse(ref)
 	if err != nil {
 		// The parser's reason quotes the part it stumbled over, which may be a password.
-		return location{}, refuse("is not a URL that can be read: check its port, and write special characters as %%XX")
+		return location{}, invalidSource("is not a URL that can be read: check its port, and write special characters as %%XX")
 	}
 	if err := checkCredentials(u); err != nil {
 		return location{}, err
 	}
 	if u.Fragment != "" {
-		return location{}, refuse("has a fragment (#…): say what is wanted with ?ref= or ?path=")
+		return location{}, invalidSource("has a fragment (#…): say what is wanted with ?ref= or ?path=")
 	}
 	if u.Scheme == "oci" {
 		return parseArtifactURL(u)
@@ -116,7 +116,7 @@ func checkCredentials(u *url.URL) error {
 	if _, password := u.User.Password(); u.Scheme == "ssh" && !password && sshUser.MatchString(u.User.Username()) {
 		return nil
 	}
-	return refuse("holds credentials: take them out, since command lines and logs are read by others, and put them into a file")
+	return invalidSource("holds credentials: take them out, since command lines and logs are read by others, and put them into a file")
 }
 
 // sshUser is what the name of an account looks like, which may be a mail address.
@@ -145,18 +145,18 @@ func checkScheme(u *url.URL) error {
 	switch u.Scheme {
 	case "http", "https", "ssh":
 		if u.Hostname() == "" || strings.Trim(u.Path, "/") == "" || strings.Contains(u.Path, "\x00") {
-			return refuse("names no repository: write %s://host/repo.git", u.Scheme)
+			return invalidSource("names no repository: write %s://host/repo.git", u.Scheme)
 		}
 		return checkPort(u)
 	case "git+file":
 		if u.Host != "" || !filepath.IsAbs(u.Path) || strings.Contains(u.Path, "\x00") {
-			return refuse("names no absolute path: write git+file:///srv/repo.git")
+			return invalidSource("names no absolute path: write git+file:///srv/repo.git")
 		}
 		return nil
 	case "file":
-		return refuse("scheme file is not supported: write git+file:///… for a Git repository, or only the path of a directory")
+		return invalidSource("scheme file is not supported: write git+file:///… for a Git repository, or only the path of a directory")
 	default:
-		return refuse("scheme %s is not supported: use an https, http, ssh, git+file or oci URL, or a directory", printable(u.Scheme))
+		return invalidSource("scheme %s is not supported: use an https, http, ssh, git+file or oci URL, or a directory", printable(u.Scheme))
 	}
 }
 
@@ -165,7 +165,7 @@ func checkPort(u *url.URL) error {
 		return nil
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
-		return refuse("has a port that cannot be: write %s://host:port/repo.git, with a number up to 65535", u.Scheme)
+		return invalidSource("has a port that cannot be: write %s://host:port/repo.git, with a number up to 65535", u.Scheme)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func parsePath(values map[string]string) (string, error) {
 	case path == "." || written == "/":
 		return "", nil
 	case !fs.ValidPath(path), strings.Contains(path, "\x00"):
-		return "", refuse("path %s is not a path within the tree: write it from the root, without ..", printable(written))
+		return "", invalidSource("path %s is not a path within the tree: write it from the root, without ..", printable(written))
 	}
 	return path, nil
 }
@@ -195,7 +195,7 @@ var parameterName = regexp.MustCompile(`^[A-Za-z_-]{1,32}$`)
 func parseQuery(raw string, known ...string) (map[string]string, error) {
 	values := map[string]string{}
 	if strings.Contains(raw, ";") {
-		return nil, refuse("has a query that cannot be read: write special characters as %%XX")
+		return nil, invalidSource("has a query that cannot be read: write special characters as %%XX")
 	}
 	for pair := range strings.SplitSeq(raw, "&") {
 		if pair == "" {
@@ -206,15 +206,15 @@ func parseQuery(raw string, known ...string) (map[string]string, error) {
 		_, again := values[name]
 		switch {
 		case err != nil:
-			return nil, refuse("has a query that cannot be read: write special characters as %%XX")
+			return nil, invalidSource("has a query that cannot be read: write special characters as %%XX")
 		case again:
-			return nil, refuse("has %s more than once: leave one", name)
+			return nil, invalidSource("has %s more than once: leave one", name)
 		case slices.Contains(known, name):
 			values[name] = value
 		case parameterName.MatchString(name):
-			return nil, refuse("query parameter %s is not known here: %s are", name, strings.Join(known, ", "))
+			return nil, invalidSource("query parameter %s is not known here: %s are", name, strings.Join(known, ", "))
 		default:
-			return nil, refuse("has a query parameter that is not known here: %s are", strings.Join(known, ", "))
+			return nil, invalidSource("has a query parameter that is not known here: %s are", strings.Join(known, ", "))
 		}
 	}
 	return values, nil
@@ -252,6 +252,6 @@ func escapeValue(value string) string {
 	return text.String()
 }
 
-func refuse(format string, args ...any) error {
+func invalidSource(format string, args ...any) error {
 	return fmt.Errorf("SOURCE %s: %w", fmt.Sprintf(format, args...), fleet.ErrInvalid)
 }

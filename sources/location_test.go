@@ -14,6 +14,7 @@ import (
 const someHash = "0123456789abcdef0123456789abcdef01234567"
 
 func TestOpenReadsSource(t *testing.T) {
+	t.Parallel()
 	here, err := filepath.Abs(".")
 	must(t, err)
 	digest := "sha256:" + strings.Repeat("ab", 32)
@@ -82,6 +83,7 @@ func TestOpenReadsSource(t *testing.T) {
 var upper = strings.ToUpper
 
 func TestOpenRefusesSource(t *testing.T) {
+	t.Parallel()
 	for ref, want := range map[string]string{
 		"":                                 "is empty",
 		"git@host:repo.git":                "ssh://git@host/repo.git",

@@ -66,7 +66,7 @@ const titleAnnotation = ocispec.AnnotationTitle
 // chosen are the layers that are read. Flux reads the first one, or the first one
 // of the media type asked for, and so do we, but for layers with titles: those are
 // read as oras pull does, all of them.
-func (m manifest) chosen(mediaType string) ([]ocispec.Descriptor, error) {
+func (m manifest) selectLayers(mediaType string) ([]ocispec.Descriptor, error) {
 	if len(m.Layers) > maxLayers {
 		return nil, &fault{"", fmt.Sprintf("the artifact has more than %d layers; push it anew, as one", maxLayers)}
 	}

@@ -22,7 +22,7 @@ type registryArtifact struct {
 	keys   []string
 	client *registryClient
 
-	turn turn
+	fetching fetchMutex
 	// last is what was read last; its digest is empty at first. Whoever has the turn
 	// sets it, and At reads it at any time.
 	last atomic.Pointer[pulled]
@@ -46,7 +46,7 @@ type pulled struct {
 func newRegistryArtifact(at location, o Options) (*registryArtifact, error) {
 	r := &registryArtifact{
 		at: at, limits: o.Limits, keys: o.OCI.VerifyKeyFiles,
-		client: newRegistry(*at.artifact, o), turn: newTurn(),
+		client: newRegistry(*at.artifact, o), fetching: newFetchMutex(),
 	}
 	r.last.Store(&pulled{})
 	return r, nil
@@ -67,13 +67,13 @@ func (r *registryArtifact) Close() error {
 // Fetch asks the registry for the digest, and for more only if that is another
 // than known. It takes as long as the registry does; ctx bounds it.
 func (r *registryArtifact) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
-	if err := r.turn.take(ctx); err != nil {
+	if err := r.fetching.lock(ctx); err != nil {
 		return nil, err
 	}
-	defer r.turn.give()
+	defer r.fetching.unlock()
 	snapshot, err := r.fetch(ctx, known)
 	if err != nil {
-		return nil, fmt.Errorf("oci artifact %s: %w", r.at.site(), r.client.explain(ctx, err))
+		return nil, fmt.Errorf("oci artifact %s: %w", r.at.base(), r.client.explain(ctx, err))
 	}
 	return snapshot, nil
 }
@@ -96,7 +96,7 @@ func (r *registryArtifact) fetch(ctx context.Context, known string) (*fleet.Snap
 		return nil, nil
 	}
 	if err := r.advance(ctx, from, head); err != nil {
-		return nil, refused(revision, err)
+		return nil, asRefused(revision, err)
 	}
 	return &fleet.Snapshot{Revision: revision, Tree: r.last.Load().tree}, nil
 }
@@ -113,7 +113,7 @@ func (r *registryArtifact) advance(ctx context.Context, from *ociremote.Reposito
 		return r.refused.err
 	}
 	next, err := r.pull(ctx, from, head)
-	if isLasting(err) {
+	if isPermanent(err) {
 		r.refused.digest, r.refused.err = head.Digest, err
 	}
 	if err != nil {
@@ -140,7 +140,7 @@ func (r *registryArtifact) pull(ctx context.Context, from *ociremote.Repository,
 	if err != nil {
 		return nil, err
 	}
-	layers, err := m.chosen(r.at.artifact.layer)
+	layers, err := m.selectLayers(r.at.artifact.layer)
 	if err != nil {
 		return nil, err
 	}
@@ -181,12 +181,12 @@ func readManifest(ctx context.Context, from *ociremote.Repository, d ocispec.Des
 	}
 	body, err := from.Manifests().Fetch(ctx, d)
 	if err != nil {
-		return manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, otherSize(err, d))
+		return manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, explainSizeError(err, d))
 	}
 	defer body.Close()
 	text, err := content.ReadAll(body, d)
 	if err != nil {
-		return manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, mismatch(err))
+		return manifest{}, fmt.Errorf("manifest %s: %w", d.Digest, explainVerifyError(err))
 	}
 	return parseManifest(text)
 }

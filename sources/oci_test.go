@@ -22,6 +22,7 @@ import (
 var someFiles = map[string]string{"fleet.yaml": "one", "base/a/a.yaml": "a", "base/b.yaml": "b", "empty.yaml": ""}
 
 func TestOCIReadsWhatFluxPushes(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	digest := server.pushFlux("fleet:v1.2.0", someFiles)
 	s := server.open("fleet:v1.2.0")
@@ -38,6 +39,7 @@ func TestOCIReadsWhatFluxPushes(t *testing.T) {
 }
 
 func TestOCIReadsTheLatestTagWhereNoneIsNamed(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	digest := server.pushFlux("fleet:latest", someFiles)
 	if got, want := fetch(t, server.open("fleet"), "").Revision, "latest@"+digest; got != want {
@@ -47,6 +49,7 @@ func TestOCIReadsTheLatestTagWhereNoneIsNamed(t *testing.T) {
 
 // TestOCIReadsWhatOrasPushes holds the tree against what oras itself pulls.
 func TestOCIReadsWhatOrasPushes(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	dir := writeTree(t, map[string]string{
 		"fleet/fleet.yaml": "one", "fleet/base/a.yaml": "a", "fleet/base/link": "-> a.yaml", "fleet/run.sh": "x",
@@ -90,6 +93,7 @@ func TestOCIReadsWhatOrasPushes(t *testing.T) {
 }
 
 func TestOCILeavesGitOut(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushImage("fleet", "v1", fluxConfig, blob{fluxContent, gzipped(t, tarred(t,
 		entryFile("fleet.yaml", "one"), entryDir(".git"), entryFile(".git/HEAD", "ref"), entryLink("vendor/.git", "x"), entryFile("vendor/.gitignore", "y"),
@@ -99,6 +103,7 @@ func TestOCILeavesGitOut(t *testing.T) {
 
 // TestOCIReadsLayers has each kind of layer that there is a reader for.
 func TestOCIReadsLayers(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	archive := tarred(t, entryDir("./"), entryDir("./base/"), entryFile("./base/a.yaml", "a"), entryFile("fleet.yaml", "one"))
 	zipped := string(gzipped(t, archive))
@@ -140,12 +145,14 @@ func TestOCIReadsLayers(t *testing.T) {
 }
 
 func TestOCIReadsDockerImages(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushImage("fleet", "v1", dockerConfigType, blob{dockerLayer, fluxArchive(t, someFiles), nil})
 	wantContents(t, fetch(t, server.open("fleet:v1"), "").Tree, someFiles)
 }
 
 func TestOCIRefusesLayers(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	many := make([]blob, 129)
 	for i := range many {
@@ -177,7 +184,7 @@ func TestOCIRefusesLayers(t *testing.T) {
 	}
 }
 
-func refusal(err error) (revision string, ok bool) {
+func refusedRevision(err error) (revision string, ok bool) {
 	var refused *fleet.RefusedError
 	if !errors.As(err, &refused) {
 		return "", false
@@ -190,13 +197,14 @@ func wantRefused(t *testing.T, s fleet.Source, revision string, want ...string) 
 	t.Helper()
 	for range 2 {
 		err := fetchError(t, s, want...)
-		if got, ok := refusal(err); !ok || got != revision {
+		if got, ok := refusedRevision(err); !ok || got != revision {
 			t.Errorf("error = %v, want a refusal of %s", err, revision)
 		}
 	}
 }
 
 func TestOCILayerSelectsByMediaType(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushImage("fleet", "v1", fluxConfig,
 		blob{"text/plain", []byte("x"), nil},
@@ -210,6 +218,7 @@ func TestOCILayerSelectsByMediaType(t *testing.T) {
 }
 
 func TestOCIReadsBelowPath(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	digest := server.pushImage("fleet", "v1", fluxConfig, blob{fluxContent, gzipped(t, tarred(t,
 		entryDir("."), entryFile("other/large", noise(5000)), entryDir("apps/fleet"), entryFile("apps/fleet/fleet.yaml", "one"),
@@ -233,6 +242,7 @@ func TestOCIReadsBelowPath(t *testing.T) {
 }
 
 func TestOCIDigestIsAskedForOnce(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	digest := server.pushFlux("fleet:v1", someFiles)
 	server.pushFlux("fleet:v1", map[string]string{"other": "x"})
@@ -255,6 +265,7 @@ func TestOCIDigestIsAskedForOnce(t *testing.T) {
 }
 
 func TestOCISemverTakesTheHighestTag(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	files := func(name string) map[string]string { return map[string]string{"is": name} }
 	for _, tag := range []string{"v1.0.0", "v1.9.0", "v1.10.0", "2.0.0", "3.0.0-rc.1", "latest", "v4", "5.1", "2024-01-01", "v1.10.0-rc.9"} {
@@ -279,6 +290,7 @@ func TestOCISemverTakesTheHighestTag(t *testing.T) {
 }
 
 func TestOCISemverOfHelmCharts(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	const chart = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 	server.pushImage("fleet", "1.0.0_build.2", fluxConfig, blob{chart, fluxArchive(t, someFiles), nil})
@@ -290,6 +302,7 @@ func TestOCISemverOfHelmCharts(t *testing.T) {
 }
 
 func TestOCIFollowsATag(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	large := noise(1000)
 	first := server.pushFlux("fleet:main", map[string]string{"same/a": large, "b": "1"})
@@ -313,6 +326,7 @@ func TestOCIFollowsATag(t *testing.T) {
 // TestOCIPullsNothingTwice has a tag of the same artifact, and a caller who lost
 // what was read.
 func TestOCIPullsNothingTwice(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:1.0.0", someFiles)
 	proxy := server.proxy()
@@ -335,6 +349,7 @@ func TestOCIPullsNothingTwice(t *testing.T) {
 }
 
 func TestOCILooksInOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:main", someFiles)
 	proxy := server.proxy()
@@ -353,6 +368,7 @@ func TestOCILooksInOneRoundTrip(t *testing.T) {
 // TestOCILooksForAVersionInOneRoundTrip has neither request answered before both
 // are there.
 func TestOCILooksForAVersionInOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1.0.0", someFiles)
 	proxy := server.proxy()
@@ -372,6 +388,7 @@ func TestOCILooksForAVersionInOneRoundTrip(t *testing.T) {
 }
 
 func TestOCIRemembersWhatItRefused(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	digest := server.pushImage("fleet", "v1", fluxConfig, blob{fluxContent, gzipped(t, tarred(t, entryFile("../x", "x"))), nil})
 	proxy := server.proxy()
@@ -391,6 +408,7 @@ func TestOCIRemembersWhatItRefused(t *testing.T) {
 // TestOCIIndexStandsForOneImage reads what Flux does: of an index, the image for
 // linux/amd64, which is also what one without a platform is taken for.
 func TestOCIIndexStandsForOneImage(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	image := func(tag string, files map[string]string, os, architecture string) ocispec.Descriptor {
 		server.pushFlux("fleet:"+tag, files)
@@ -433,6 +451,7 @@ func TestOCIIndexStandsForOneImage(t *testing.T) {
 }
 
 func TestOCISameFilesAreTheSameTree(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	entries := []tarEntry{entryFile("b/x", "x"), entryFile("a", "a"), entryDir("b"), entryFile("b/y", "y"), entryLink("c", "a")}
 	server.pushImage("fleet", "v1", fluxConfig, blob{fluxContent, gzipped(t, tarred(t, entries...)), nil})
@@ -445,6 +464,7 @@ func TestOCISameFilesAreTheSameTree(t *testing.T) {
 }
 
 func TestOCIFetchesOneAtATime(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	proxy := server.proxy()
@@ -472,6 +492,7 @@ func TestOCIFetchesOneAtATime(t *testing.T) {
 }
 
 func TestOCISourceCannotNoticeByItself(t *testing.T) {
+	t.Parallel()
 	s := openAs(t, "oci://127.0.0.1:1/fleet:v1", sources.Options{})
 	must(t, s.Watch(t.Context(), func() { t.Error("moved was called") }))
 }

@@ -17,6 +17,7 @@ import (
 )
 
 func TestOCIAsksWithCredentials(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
 	dir := writeTree(t, map[string]string{"fleet/fleet.yaml": "one"})
 	server.oras(dir, "push", server.host+"/team/fleet:v1", "fleet")
@@ -76,6 +77,7 @@ func TestOCIReadsEachFormOfDockerConfig(t *testing.T) {
 }
 
 func TestOCICredentialsAreRotatedInTheirFile(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
 	proxy := server.proxy()
@@ -124,6 +126,7 @@ func TestOCIConfigThatCannotBeReadIsNamed(t *testing.T) {
 }
 
 func TestOCICredentialThatIsNoneIsNamed(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
 	for _, auth := range []string{"hunter2!hunter2", base64.StdEncoding.EncodeToString([]byte("hunter2"))} {
 		text, err := json.Marshal(map[string]any{"auths": map[string]any{server.host: map[string]string{"auth": auth}}})
@@ -171,6 +174,7 @@ func newTokenService(t *testing.T, proxy *registryProxy) *tokenService {
 }
 
 func TestOCIKeepsBearerTokensWhileTheyAreValid(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	for name, config := range map[string]map[string]string{
@@ -212,6 +216,7 @@ func TestOCIKeepsBearerTokensWhileTheyAreValid(t *testing.T) {
 }
 
 func TestOCIForbiddenNamesTheOption(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	proxy := server.proxy()
 	proxy.interfere(func(w http.ResponseWriter, _ *http.Request) bool {
@@ -226,6 +231,7 @@ func TestOCIForbiddenNamesTheOption(t *testing.T) {
 
 // TestOCIForbiddenSaysWhy has reasons that are not who asks.
 func TestOCIForbiddenSaysWhy(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	proxy := server.proxy()
@@ -259,6 +265,7 @@ func TestOCIForbiddenSaysWhy(t *testing.T) {
 // TestOCICredentialsStayWithTheRegistry has the registry send blobs from another
 // host, as those do that keep them in S3.
 func TestOCICredentialsStayWithTheRegistry(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
 	var shown []string

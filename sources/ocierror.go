@@ -25,8 +25,8 @@ func (c *registryClient) explain(ctx context.Context, err error) error {
 	var (
 		refused *fleet.RefusedError
 		retry   *fleet.RetryError
-		told    cleanError
-		unread  credentialTrouble
+		told    rewordedError
+		unread  credentialFileError
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -40,12 +40,12 @@ func (c *registryClient) explain(ctx context.Context, err error) error {
 	case errors.As(err, &told):
 		return told
 	case errors.As(err, &unread):
-		return cleanError{clean(unread.Error()), err}
+		return rewordedError{clean(unread.Error()), err}
 	case isCredentialError(err) && c.answered(err):
-		c.forget()
+		c.clearTokens()
 		return c.credentialError(err)
 	}
-	return cleanError{clean(c.reason(err)), err}
+	return rewordedError{clean(c.reason(err)), err}
 }
 
 func status(err error) int {
@@ -73,7 +73,7 @@ func (c *registryClient) answered(err error) bool {
 
 // told is what the registry says of why it turned a request down, which may be
 // another reason than who asks.
-func told(err error) string {
+func registryMessage(err error) string {
 	var answer *errcode.ErrorResponse
 	if !errors.As(err, &answer) || len(answer.Errors) == 0 {
 		return ""
@@ -87,9 +87,9 @@ func (c *registryClient) credentialError(err error) error {
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return fmt.Errorf("%w: the registry asks for a user and password, and there is none for %s in %s; name a Docker config that has one with --registry-config", fleet.ErrUnauthenticated, host, c.configName())
 	case status(err) == http.StatusUnauthorized:
-		return fmt.Errorf("%w: the registry takes no credentials that are in %s for %s; name a Docker config that has others with --registry-config%s", fleet.ErrUnauthenticated, c.configName(), host, told(err))
+		return fmt.Errorf("%w: the registry takes no credentials that are in %s for %s; name a Docker config that has others with --registry-config%s", fleet.ErrUnauthenticated, c.configName(), host, registryMessage(err))
 	}
-	return fmt.Errorf("%w: whoever asks with the credentials for %s in %s may not read %s, if it exists; name a Docker config with others with --registry-config%s", fleet.ErrForbidden, host, c.configName(), c.at.Repository, told(err))
+	return fmt.Errorf("%w: whoever asks with the credentials for %s in %s may not read %s, if it exists; name a Docker config with others with --registry-config%s", fleet.ErrForbidden, host, c.configName(), c.at.Repository, registryMessage(err))
 }
 
 func (c *registryClient) configName() string {
@@ -104,7 +104,7 @@ func (c *registryClient) configName() string {
 
 // credentialTrouble is an error of the credentials' files and helpers, told as it
 // is: oras-go puts a request before it that has nothing to do with it.
-type credentialTrouble struct{ error }
+type credentialFileError struct{ error }
 
 // reason is an error's text without what oras-go and net/http put around it.
 func (c *registryClient) reason(err error) string {
@@ -120,14 +120,14 @@ func (c *registryClient) reason(err error) string {
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusBadRequest && c.plainHTTP:
 		return "the registry answered 400 Bad Request to plain http; leave --plain-http out if it has TLS"
 	case errors.As(err, &answer):
-		return answerText(answer)
+		return responseText(answer)
 	case errors.Is(err, errdef.ErrNotFound):
 		return err.Error() + " at the registry any more; push the artifact anew"
 	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "the registry speaks plain http; give it TLS, or allow what anyone can read and change on the way with --plain-http"
 	case errors.As(err, &authority):
 		return "the registry's certificate is from an authority that is not known here; name that with --ca-file: " + authority.Error()
-	case around != nil && c.wantsCertificate(around):
+	case around != nil && c.mayWantCertificate(around):
 		return "the registry hung up; if it wants a client certificate, name one with --client-cert-file and --client-key-file: " + around.Err.Error()
 	case around != nil:
 		return around.Err.Error()
@@ -138,7 +138,7 @@ func (c *registryClient) reason(err error) string {
 // wantsCertificate tells whether the other end may have missed a client's
 // certificate. In TLS 1.3 it says so when the first request is on its way, which
 // may then fail before that is heard.
-func (c *registryClient) wantsCertificate(err error) bool {
+func (c *registryClient) mayWantCertificate(err error) bool {
 	var told *net.OpError
 	if c.plainHTTP || c.pool.files.CertFile != "" {
 		return false
@@ -147,7 +147,7 @@ func (c *registryClient) wantsCertificate(err error) bool {
 		strings.Contains(err.Error(), "http2: client conn could not be established")
 }
 
-func answerText(answer *errcode.ErrorResponse) string {
+func responseText(answer *errcode.ErrorResponse) string {
 	who := "the registry"
 	if answer.URL != nil {
 		who = answer.URL.Host

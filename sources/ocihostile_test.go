@@ -3,6 +3,7 @@ package sources_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -75,6 +76,7 @@ func layerOf(content []byte) ocispec.Descriptor {
 // TestOCIBelievesNothingThatDoesNotMatch has registries that lie once. What they
 // say is not to be taken for what the artifact is: the truth is read afterwards.
 func TestOCIBelievesNothingThatDoesNotMatch(t *testing.T) {
+	t.Parallel()
 	archive := fluxArchive(t, someFiles)
 	other := fluxArchive(t, map[string]string{"evil": "x"})
 	hostile := gzipped(t, tarred(t, entryFile("../x", "x")))
@@ -130,7 +132,7 @@ func TestOCIBelievesNothingThatDoesNotMatch(t *testing.T) {
 				return strings.Contains(r.URL.Path, c.at)
 			}
 			s := l.source(t, "")
-			if revision, ok := refusal(fetchError(t, s, c.want)); ok {
+			if revision, ok := refusedRevision(fetchError(t, s, c.want)); ok {
 				t.Errorf("%s was refused for what is no part of it", revision)
 			}
 			l.answer = nil
@@ -146,6 +148,7 @@ func TestOCIBelievesNothingThatDoesNotMatch(t *testing.T) {
 // TestOCIRefusesManifestsThatLie has manifests that are what their digest says,
 // and say what is not so.
 func TestOCIRefusesManifestsThatLie(t *testing.T) {
+	t.Parallel()
 	archive := fluxArchive(t, someFiles)
 	sized := func(size int64) ocispec.Descriptor {
 		d := layerOf(archive)
@@ -169,7 +172,7 @@ func TestOCIRefusesManifestsThatLie(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLyingRegistry(t, ocispec.Manifest{Layers: []ocispec.Descriptor{c.layer}}, archive)
-			revision, ok := refusal(fetchError(t, l.source(t, ""), c.want))
+			revision, ok := refusedRevision(fetchError(t, l.source(t, ""), c.want))
 			if ok != c.refused || ok && revision != "v1@"+l.digest() {
 				t.Errorf("refused = %v of %q, want %v", ok, revision, c.refused)
 			}
@@ -180,6 +183,7 @@ func TestOCIRefusesManifestsThatLie(t *testing.T) {
 // TestOCIRefusesLayersThatAreTooLargeTogether has sizes that are negative once
 // they are added up.
 func TestOCIRefusesLayersThatAreTooLargeTogether(t *testing.T) {
+	t.Parallel()
 	one, other := titled("a", "text/plain", "a").descriptor(), titled("b", "text/plain", "b").descriptor()
 	for _, size := range []int64{1<<63 - 1, 2 << 30} {
 		one.Size, other.Size = 1<<30, size
@@ -189,6 +193,7 @@ func TestOCIRefusesLayersThatAreTooLargeTogether(t *testing.T) {
 }
 
 func TestOCIRefusesWhatIsNoManifest(t *testing.T) {
+	t.Parallel()
 	archive := fluxArchive(t, someFiles)
 	layer, err := json.Marshal(layerOf(archive))
 	must(t, err)
@@ -214,6 +219,7 @@ func TestOCIRefusesWhatIsNoManifest(t *testing.T) {
 }
 
 func TestOCIRefusesIndexesOfIndexes(t *testing.T) {
+	t.Parallel()
 	inner := []byte(fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[]}`, ocispec.MediaTypeImageIndex))
 	l := newLyingRegistry(t, ocispec.Manifest{})
 	l.manifest = []byte(fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"digest":%q,"size":%d}]}`,
@@ -231,6 +237,7 @@ func TestOCIRefusesIndexesOfIndexes(t *testing.T) {
 }
 
 func TestOCIReadsNoManifestWithoutEnd(t *testing.T) {
+	t.Parallel()
 	l := newLyingRegistry(t, ocispec.Manifest{})
 	l.manifest = append([]byte(`{"schemaVersion":2,"layers":[]`), make([]byte, 5<<20)...)
 	fetchError(t, l.source(t, ""), "the manifest is larger than 4 MiB")
@@ -246,6 +253,7 @@ func TestOCIReadsNoManifestWithoutEnd(t *testing.T) {
 
 // TestOCIListsNoTagsWithoutEnd has a registry whose list goes on for ever.
 func TestOCIListsNoTagsWithoutEnd(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		perPage, most int
 		prefix        string
@@ -256,11 +264,16 @@ func TestOCIListsNoTagsWithoutEnd(t *testing.T) {
 			l.answer = func(w http.ResponseWriter, r *http.Request, _ []byte) bool {
 				pages++
 				w.Header().Set("Link", fmt.Sprintf(`</v2/fleet/tags/list?last=%d>; rel="next"`, pages))
-				tags := make([]string, c.perPage)
-				for i := range tags {
-					tags[i] = fmt.Sprintf("v%s%d.%d.0", c.prefix, pages, i)
+				_, _ = io.WriteString(w, `{"name":"fleet","tags":[`)
+				for i := range c.perPage {
+					if i > 0 {
+						_, _ = io.WriteString(w, ",")
+					}
+					_, _ = io.WriteString(w, `"v`+c.prefix)
+					_, _ = fmt.Fprintf(w, `%d.%d.0"`, pages, i)
 				}
-				return json.NewEncoder(w).Encode(map[string]any{"name": "fleet", "tags": tags}) == nil
+				_, err := io.WriteString(w, "]}")
+				return err == nil
 			}
 			s := openAs(t, "oci://"+strings.TrimPrefix(l.URL, "http://")+"/fleet?semver=1.x", sources.Options{PlainHTTP: true})
 			fetchError(t, s, "more than 100000 tags", "name a tag")

@@ -14,6 +14,7 @@ import (
 // TestOCIReadsOtherRefs has sources that follow a tag, a range or a digest, ones that
 // have read something, and one that never will; the registry wants a password.
 func TestOCIReadsOtherRefs(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t, withPassword("jo", "secret"))
 	push := func(tag, content string) string {
 		dir := writeTree(t, map[string]string{"fleet.yaml": content, "a.yaml": "a"})
@@ -46,6 +47,7 @@ func TestOCIReadsOtherRefs(t *testing.T) {
 }
 
 func TestOCIOtherRefsThatAreNone(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	proxy := server.proxy()
@@ -65,6 +67,7 @@ func TestOCIOtherRefsThatAreNone(t *testing.T) {
 
 // TestOCIReadsOtherRefsAsItsOwn has the settings of the source hold for other refs.
 func TestOCIReadsOtherRefsAsItsOwn(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	push := func(tag string, files map[string]string) string {
 		return server.pushImage("fleet", tag, fluxConfig, blob{fluxContent, fluxArchive(t, files), nil})
@@ -85,8 +88,9 @@ func TestOCIReadsOtherRefsAsItsOwn(t *testing.T) {
 }
 
 func TestCosignHoldsForOtherRefs(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
-	key := newCosignKey(t)
+	key, _ := cosignKeys(t)
 	signed, unsigned := server.pushSome("signed", "one"), server.pushSome("unsigned", "two")
 	for layout := range cosignLayouts {
 		key.sign(layout, server.name(signed))
@@ -99,6 +103,7 @@ func TestCosignHoldsForOtherRefs(t *testing.T) {
 
 // TestOCIReadsOtherRefsBesideAFetch has a Fetch hang, and all else go on.
 func TestOCIReadsOtherRefsBesideAFetch(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	first := server.pushFlux("fleet:v1", map[string]string{"fleet.yaml": "one"})
 	feature := server.pushFlux("fleet:feature", map[string]string{"fleet.yaml": "feature"})
@@ -137,6 +142,7 @@ func TestOCIReadsOtherRefsBesideAFetch(t *testing.T) {
 
 // TestOCIReadsManyRefsAtOnce is for the race detector.
 func TestOCIReadsManyRefsAtOnce(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t, withPassword("jo", "secret"))
 	feature := server.pushSome("feature", "feature")
 	var s sources.Source

@@ -51,7 +51,7 @@ func (a artifact) resolve(ctx context.Context, from *ociremote.Repository, befor
 	}
 	head, err = resolve(ctx, from, tag)
 	if errors.Is(err, errdef.ErrNotFound) {
-		err = withoutTag(ctx, from, tag)
+		err = tagNotFound(ctx, from, tag)
 	}
 	return tag, head, err
 }
@@ -60,7 +60,7 @@ func (a artifact) resolve(ctx context.Context, from *ociremote.Repository, befor
 // with GET, as Flux does.
 func resolve(ctx context.Context, from *ociremote.Repository, reference string) (ocispec.Descriptor, error) {
 	head, err := from.Resolve(ctx, reference)
-	if err != nil && ctx.Err() == nil && !meant(err) {
+	if err != nil && ctx.Err() == nil && !isConclusive(err) {
 		var body interface{ Close() error }
 		if head, body, err = from.FetchReference(ctx, reference); err == nil {
 			_ = body.Close() // It is asked for by its digest.
@@ -73,7 +73,7 @@ func resolve(ctx context.Context, from *ociremote.Repository, reference string) 
 }
 
 // meant tells whether an answer to HEAD is one that GET would get too.
-func meant(err error) bool {
+func isConclusive(err error) bool {
 	var (
 		answer *errcode.ErrorResponse
 		around *url.Error
@@ -132,7 +132,7 @@ func allTags(ctx context.Context, from *ociremote.Repository) (all []string, err
 var errRepository = fmt.Errorf("%w; check the name of the repository, and that the credentials may read it", fleet.ErrNotFound)
 
 // withoutTag tells which tags there are instead, if the registry does.
-func withoutTag(ctx context.Context, from *ociremote.Repository, tag string) error {
+func tagNotFound(ctx context.Context, from *ociremote.Repository, tag string) error {
 	var some []string
 	enough := errors.New("enough")
 	err := from.Tags(ctx, "", func(tags []string) error {
@@ -145,5 +145,5 @@ func withoutTag(ctx context.Context, from *ociremote.Repository, tag string) err
 	case len(some) == 0:
 		return fmt.Errorf("tag %s: %w there", tag, fleet.ErrNotFound)
 	}
-	return fmt.Errorf("tag %s: %w there; it has %s", tag, fleet.ErrNotFound, few("tag", "tags", some))
+	return fmt.Errorf("tag %s: %w there; it has %s", tag, fleet.ErrNotFound, summarize("tag", "tags", some))
 }

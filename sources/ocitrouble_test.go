@@ -14,6 +14,7 @@ import (
 )
 
 func TestOCIOverTLS(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t, withTLS(false))
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
 	wantContents(t, fetch(t, server.open("fleet:v1"), "").Tree, map[string]string{"fleet.yaml": "one"})
@@ -26,6 +27,7 @@ func TestOCIOverTLS(t *testing.T) {
 }
 
 func TestOCIShowsAClientCertificate(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t, withTLS(true))
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
 	fetchError(t, server.open("fleet:v1"), "the registry hung up; if it wants a client certificate", "--client-cert-file and --client-key-file")
@@ -36,6 +38,7 @@ func TestOCIShowsAClientCertificate(t *testing.T) {
 
 // TestOCISpeaksPlainHTTPOnlyWhenAsked holds for a loopback address as well.
 func TestOCISpeaksPlainHTTPOnlyWhenAsked(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	proxy := server.proxy()
@@ -47,6 +50,7 @@ func TestOCISpeaksPlainHTTPOnlyWhenAsked(t *testing.T) {
 }
 
 func TestOCINeverGoesFromHTTPSToHTTP(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	plain := server.proxy()
@@ -65,6 +69,7 @@ func TestOCINeverGoesFromHTTPSToHTTP(t *testing.T) {
 }
 
 func TestOCITellsWhatThereIsInstead(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	for _, tag := range []string{"v1.0.0", "v1.1.0", "main"} {
 		server.pushFlux("fleet:"+tag, someFiles)
@@ -80,6 +85,7 @@ func TestOCITellsWhatThereIsInstead(t *testing.T) {
 }
 
 func TestOCIWaitsAsLongAsTheRegistryAsks(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	for name, c := range map[string]struct {
@@ -124,6 +130,7 @@ func TestOCIWaitsAsLongAsTheRegistryAsks(t *testing.T) {
 // TestOCIRecovers has one request go wrong, before anything was read and after,
 // and the next one well.
 func TestOCIRecovers(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	hangUp := func(w http.ResponseWriter, _ *http.Request) bool { panic(http.ErrAbortHandler) }
 	answer := func(status int, text string) func(http.ResponseWriter, *http.Request) bool {
@@ -157,7 +164,7 @@ func TestOCIRecovers(t *testing.T) {
 					})
 					_, err := s.Fetch(deadline(t), known)
 					wantText(t, err, "oci artifact ", c.want)
-					if _, ok := refusal(err); ok {
+					if _, ok := refusedRevision(err); ok {
 						t.Errorf("error = %v, want none that blames the artifact", err)
 					}
 					if strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), "hunter2") {
@@ -174,6 +181,7 @@ func TestOCIRecovers(t *testing.T) {
 }
 
 func TestOCIGivesUpWithItsContext(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	for _, path := range []string{"/manifests/v1", "/manifests/sha256", "/blobs/"} {
@@ -217,6 +225,7 @@ type endedContext struct{ context.Context }
 func (endedContext) Err() error { return context.Canceled }
 
 func TestOCIFetchThatIsGivenUpBlamesNoArtifact(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	s := server.open("fleet:v1")
@@ -227,11 +236,12 @@ func TestOCIFetchThatIsGivenUpBlamesNoArtifact(t *testing.T) {
 }
 
 func TestOCIRegistryThatIsDown(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(nil)
 	host := strings.TrimPrefix(server.URL, "http://")
 	server.Close()
 	err := fetchError(t, openAs(t, "oci://"+host+"/fleet:v1", sources.Options{PlainHTTP: true}), "oci artifact oci://"+host+"/fleet", "connection refused")
-	if _, ok := refusal(err); ok {
+	if _, ok := refusedRevision(err); ok {
 		t.Errorf("error = %v, want none that blames the artifact", err)
 	}
 }
@@ -239,6 +249,7 @@ func TestOCIRegistryThatIsDown(t *testing.T) {
 // TestOCIAsksWithGETWhereHEADDoesNotDo has registries that are not what they
 // should be, which Flux puts up with.
 func TestOCIAsksWithGETWhereHEADDoesNotDo(t *testing.T) {
+	t.Parallel()
 	server := newRegistryServer(t)
 	digest := server.pushFlux("fleet:v1", someFiles)
 	for name, head := range map[string]func(w http.ResponseWriter){

@@ -30,19 +30,19 @@ type pack struct {
 	tooLarge map[plumbing.Hash]bool
 	// lost is true where some have no known hash, being deltas that were not
 	// applied, to objects that are too large or to make such.
-	lost  bool
-	bases []base
+	unresolved bool
+	bases      []base
 	// byOffset and byHash are the deltas that wait for their base.
 	byOffset map[int64][]delta
 	byHash   map[plumbing.Hash][]delta
 	// held counts the bytes of objects in memory while deltas are applied.
-	held int64
+	inMemory int64
 }
 
 // base is an object that was sent whole. at is where in the pack it stood.
 type base struct {
-	at   int64
-	hash plumbing.Hash
+	offset int64
+	hash   plumbing.Hash
 }
 
 // readPack spools the objects of a pack. The caller closes the spool.
@@ -87,16 +87,16 @@ func (p *pack) object(s *packfile.Scanner) error {
 	}
 	switch header.Type {
 	case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
-		return p.whole(s, header)
+		return p.readWhole(s, header)
 	case plumbing.OFSDeltaObject, plumbing.REFDeltaObject:
-		return p.delta(s, header)
+		return p.readDelta(s, header)
 	}
 	return fmt.Errorf("%w: an object of type %d", errPack, header.Type)
 }
 
 // whole reads an object that was sent as it is.
-func (p *pack) whole(s *packfile.Scanner, header *packfile.ObjectHeader) error {
-	if err := p.inflate(header.Length); err != nil {
+func (p *pack) readWhole(s *packfile.Scanner, header *packfile.ObjectHeader) error {
+	if err := p.countInflated(header.Length); err != nil {
 		return err
 	}
 	hasher := plumbing.NewHasher(header.Type, header.Length)
@@ -120,7 +120,7 @@ func (p *pack) whole(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 
 // inflate is asked before so many bytes are inflated, because a small pack can
 // hold any number of them.
-func (p *pack) inflate(size int64) error {
+func (p *pack) countInflated(size int64) error {
 	if p.inflated += size; p.inflated > p.bounds.inflated || p.spool.size > p.bounds.spooled {
 		return p.bounds.tooManyBytes()
 	}

@@ -67,6 +67,7 @@ func takeIn(t testing.TB, data []byte, have objects) (*pack, error) {
 func copyAll(size int) string { return "\x90" + string(rune(size)) }
 
 func TestPackAppliesDeltasInAnyOrder(t *testing.T) {
+	t.Parallel()
 	first := plumbing.ComputeHash(plumbing.BlobObject, []byte("first"))
 	known := plumbing.ComputeHash(plumbing.BlobObject, []byte("known"))
 	second := plumbing.ComputeHash(plumbing.BlobObject, []byte("first+"))
@@ -89,6 +90,7 @@ func TestPackAppliesDeltasInAnyOrder(t *testing.T) {
 }
 
 func TestPackRefusesWhatIsBroken(t *testing.T) {
+	t.Parallel()
 	missing := plumbing.NewHash(strings.Repeat("ab", 20))
 	base := plumbing.ComputeHash(plumbing.BlobObject, []byte("base"))
 	sound := packOf(1, blob("base"))
@@ -121,6 +123,7 @@ func TestPackRefusesWhatIsBroken(t *testing.T) {
 // TestPackIsReadInBoundedMemory has packs of some hundred bytes that stand for
 // far more.
 func TestPackIsReadInBoundedMemory(t *testing.T) {
+	t.Parallel()
 	content := strings.Repeat("x", 250)
 	base := plumbing.ComputeHash(plumbing.BlobObject, []byte(content))
 	grow := func(size int) []byte { return deltaOf(base, 250, size, strings.Repeat(copyAll(250), size/250)) }
@@ -130,8 +133,8 @@ func TestPackIsReadInBoundedMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !p.lost || len(p.spool.index) != 1 {
-			t.Errorf("lost = %v with %d objects, want only the base", p.lost, len(p.spool.index))
+		if !p.unresolved || len(p.spool.index) != 1 {
+			t.Errorf("lost = %v with %d objects, want only the base", p.unresolved, len(p.spool.index))
 		}
 	})
 	t.Run("base", func(t *testing.T) {
@@ -141,8 +144,8 @@ func TestPackIsReadInBoundedMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !p.lost || !p.tooLarge[hash] || len(p.spool.index) != 0 {
-			t.Errorf("lost = %v, too large = %v with %d objects, want none", p.lost, p.tooLarge, len(p.spool.index))
+		if !p.unresolved || !p.tooLarge[hash] || len(p.spool.index) != 0 {
+			t.Errorf("lost = %v, too large = %v with %d objects, want none", p.unresolved, p.tooLarge, len(p.spool.index))
 		}
 	})
 	t.Run("chain", func(t *testing.T) {

@@ -34,7 +34,7 @@ func (a Archive) Pack(ctx context.Context, tree fs.FS) (*fleet.Packed, error) {
 		return nil, err
 	}
 	parts := l.parts()
-	a.last.share(parts)
+	a.last.reuseParts(parts)
 	p := &fleet.Packed{Data: []byte(listMagic)}
 	for _, part := range parts {
 		if err := part.pack(ctx, tree); err != nil {
@@ -44,7 +44,7 @@ func (a Archive) Pack(ctx context.Context, tree fs.FS) (*fleet.Packed, error) {
 		p.Parts = append(p.Parts, part.packed)
 	}
 	p.Digest = digest.FromBytes(p.Data).String()
-	a.last.keep(l, parts)
+	a.last.remember(l, parts)
 	return p, nil
 }
 

@@ -27,6 +27,7 @@ func unpack(t *testing.T, p *fleet.Packed) fs.FS {
 }
 
 func TestPackedTreeIsTheSameTree(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{
 		"fleet.yaml": "one", "base/a/a.yaml": "a", "base/b.yaml": "b", "empty": "",
 		"Base/b.yaml": "told apart by case", "base/" + strings.Repeat("long", 60) + "/" + strings.Repeat("long", 60): "x",
@@ -49,6 +50,7 @@ func TestPackedTreeIsTheSameTree(t *testing.T) {
 }
 
 func TestPackedTreeKnowsLFSPointers(t *testing.T) {
+	t.Parallel()
 	pointer := "version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("ab", 32) + "\nsize 12345\n"
 	overTrees(t, map[string]string{"fleet.yaml": "one", "logo.png": pointer}, nil, func(t *testing.T, tree fs.FS) {
 		again := unpack(t, pack(t, tree))
@@ -60,6 +62,7 @@ func TestPackedTreeKnowsLFSPointers(t *testing.T) {
 }
 
 func TestPackedTreeThatWasDamagedIsRefused(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	files := map[string]string{"fleet.yaml": noise(4096)}
 	repo.commit(files)
@@ -90,18 +93,19 @@ func TestPackedTreeThatWasDamagedIsRefused(t *testing.T) {
 // TestSnapshotsShareWhatTheyHaveInCommon holds that of a tree that is nearly the same as the
 // last one only a part is another, and that what was remembered makes no difference.
 func TestSnapshotsShareWhatTheyHaveInCommon(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	files := map[string]string{}
 	for i := range 1_000 {
 		files[fmt.Sprintf("clusters/%04d.yaml", i)] = fmt.Sprintf("name: %d\n", i)
 	}
-	repo.commit(files)
+	repo.importFiles(files)
 	archive, source := sources.NewArchive(), open(t, repo.fileURL())
 	first, err := archive.Pack(deadline(t), fetch(t, source, "").Tree)
 	must(t, err)
 	files["clusters/0500.yaml"], files["clusters/0500-new.yaml"] = "name: other\n", "name: new\n"
 	files["clusters/0100.yaml"] = "name: another\n" // in a part that has as many files as before
-	repo.commit(map[string]string{"clusters/0100.yaml": "name: another\n", "clusters/0500.yaml": "name: other\n", "clusters/0500-new.yaml": "name: new\n"})
+	repo.importFiles(map[string]string{"clusters/0100.yaml": "name: another\n", "clusters/0500.yaml": "name: other\n", "clusters/0500-new.yaml": "name: new\n"})
 	tree := fetch(t, source, "").Tree
 	second, err := archive.Pack(deadline(t), tree)
 	must(t, err)
@@ -127,6 +131,7 @@ func TestSnapshotsShareWhatTheyHaveInCommon(t *testing.T) {
 
 // TestSnapshotOfBeforeThereWerePartsIsRead is of what older versions have saved.
 func TestSnapshotOfBeforeThereWerePartsIsRead(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"fleet.yaml": "one", "base/a.yaml": "a"}
 	repo := newGitRepo(t)
 	repo.commit(files)

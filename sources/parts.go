@@ -25,13 +25,13 @@ import (
 
 // filesOfPart is how many files a part has on average: enough for them to be compressed
 // by what they have in common.
-const filesOfPart = 64
+const filesPerPart = 64
 
 // endsPart tells whether a part ends after a file of that name.
 func endsPart(name string) bool {
 	h := fnv.New32a()
 	_, _ = io.WriteString(h, name) // which never fails
-	return h.Sum32()%filesOfPart == 0
+	return h.Sum32()%filesPerPart == 0
 }
 
 // part is some files of a tree, in order.
@@ -69,7 +69,7 @@ func (l *lister) children(directory string, n *node) error {
 	start := len(l.files)
 	if known, ok := l.before[n]; ok && n != nil && known.path == directory {
 		l.files = append(l.files, known.files...)
-		l.listed(n, directory, start) // not as it was known, which keeps all that was listed then
+		l.record(n, directory, start) // not as it was known, which keeps all that was listed then
 		return l.ctx.Err()
 	}
 	list, err := fs.ReadDir(l.tree, directory)
@@ -96,12 +96,12 @@ func (l *lister) children(directory string, n *node) error {
 		}
 		l.files = append(l.files, f)
 	}
-	l.listed(n, directory, start)
+	l.record(n, directory, start)
 	return nil
 }
 
 // listed notes what was found in a directory; n is nil where nothing tells it from others.
-func (l *lister) listed(n *node, directory string, start int) {
+func (l *lister) record(n *node, directory string, start int) {
 	if n != nil {
 		l.directories[n] = contents{directory, l.files[start:len(l.files):len(l.files)]}
 	}
@@ -137,7 +137,7 @@ func (l *lastPacked) lister(ctx context.Context, tree fs.FS) *lister {
 }
 
 // share takes over those parts that are as they were.
-func (l *lastPacked) share(parts []*part) {
+func (l *lastPacked) reuseParts(parts []*part) {
 	if l == nil {
 		return
 	}
@@ -152,7 +152,7 @@ func (l *lastPacked) share(parts []*part) {
 	}
 }
 
-func (l *lastPacked) keep(from *lister, parts []*part) {
+func (l *lastPacked) remember(from *lister, parts []*part) {
 	if l == nil {
 		return
 	}
@@ -181,14 +181,14 @@ func (p *part) pack(ctx context.Context, from fs.FS) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	zip := partZips.Get().(*zstd.Encoder)
-	defer partZips.Put(zip)
+	zip := partEncoders.Get().(*zstd.Encoder)
+	defer partEncoders.Put(zip)
 	p.packed.Data = bytes.Clone(zip.EncodeAll(plain.Bytes(), nil))
-	p.packed.Digest = digest.NewDigestFromBytes(digest.SHA256, sum(plain.Bytes())).String()
+	p.packed.Digest = digest.NewDigestFromBytes(digest.SHA256, sha256Sum(plain.Bytes())).String()
 	return ctx.Err()
 }
 
-var partZips = sync.Pool{New: func() any {
+var partEncoders = sync.Pool{New: func() any {
 	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true))
 	if err != nil {
@@ -197,7 +197,7 @@ var partZips = sync.Pool{New: func() any {
 	return zip
 }}
 
-func sum(data []byte) []byte {
+func sha256Sum(data []byte) []byte {
 	s := sha256.Sum256(data)
 	return s[:]
 }

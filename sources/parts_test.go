@@ -8,6 +8,7 @@ import (
 // TestListingOfADirectoryKeepsNoOlderOne has directories change one after another: each
 // that is known would else keep all that was listed with it when it was read.
 func TestListingOfADirectoryKeepsNoOlderOne(t *testing.T) {
+	t.Parallel()
 	var children []*node
 	for i := range 5 {
 		children = append(children, folderOf(t, i))
@@ -23,7 +24,7 @@ func TestListingOfADirectoryKeepsNoOlderOne(t *testing.T) {
 		if err := l.children(".", nil); err != nil {
 			t.Fatal(err)
 		}
-		last.keep(l, l.parts())
+		last.remember(l, l.parts())
 		for _, listed := range last.directories {
 			inIt := false
 			for n := range l.files {

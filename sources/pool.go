@@ -20,7 +20,7 @@ type pool struct {
 	mu   sync.Mutex
 	last *http.Transport
 	// of is the content of the files that last was made from.
-	of [sha256.Size]byte
+	contentDigest [sha256.Size]byte
 }
 
 // transport is the present one. It is made anew where the files have changed.
@@ -31,7 +31,7 @@ func (p *pool) transport() (*http.Transport, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.last != nil && p.of == content.sum() {
+	if p.last != nil && p.contentDigest == content.digest() {
 		return p.last, nil
 	}
 	config, err := content.config(p.files)
@@ -41,7 +41,7 @@ func (p *pool) transport() (*http.Transport, error) {
 	if p.last != nil {
 		p.last.CloseIdleConnections()
 	}
-	p.of, p.last = content.sum(), newTransport(config)
+	p.contentDigest, p.last = content.digest(), newTransport(config)
 	return p.last, nil
 }
 
@@ -83,7 +83,7 @@ func (o TLSOptions) read() (c tlsContent, err error) {
 	return c, nil
 }
 
-func (c tlsContent) sum() [sha256.Size]byte {
+func (c tlsContent) digest() [sha256.Size]byte {
 	hash := sha256.New()
 	for _, part := range [][]byte{c.ca, c.cert, c.key} {
 		fmt.Fprintf(hash, "%d ", len(part))

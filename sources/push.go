@@ -71,7 +71,7 @@ func Push(ctx context.Context, dir, reference string, o PushOptions) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
-	d, err := directoryAt(dir, o.Limits)
+	d, err := directoryFor(dir, o.Limits)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -79,7 +79,7 @@ func Push(ctx context.Context, dir, reference string, o PushOptions) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
-	if err := upload(ctx, at, i, tags, o); err != nil {
+	if err := pushImage(ctx, at, i, tags, o); err != nil {
 		return Pushed{}, err
 	}
 	at.digest = i.manifest.Digest.String()
@@ -88,7 +88,7 @@ func Push(ctx context.Context, dir, reference string, o PushOptions) (Pushed, er
 	return pushed, nil
 }
 
-func directoryAt(dir string, limits Limits) (*directory, error) {
+func directoryFor(dir string, limits Limits) (*directory, error) {
 	at, err := parseLocation(dir)
 	if err != nil || at.directory == "" {
 		return nil, invalidOption("what is pushed must be a directory: name the one that holds fleet.yaml")
@@ -107,7 +107,7 @@ func makeImage(ctx context.Context, d *directory, o PushOptions) (*image, Pushed
 	}
 	flat, err := flatten(ctx, d.last, d.limits)
 	if err != nil {
-		return nil, Pushed{}, fmt.Errorf("directory %s: %w", printable(d.path), refused("local", err))
+		return nil, Pushed{}, fmt.Errorf("directory %s: %w", printable(d.path), asRefused("local", err))
 	}
 	if o.Check != nil {
 		if err := o.Check(ctx, &fleet.Snapshot{Revision: localRevision(flat), Tree: flat}); err != nil {
@@ -132,9 +132,9 @@ func (o PushOptions) describe(dir string, t *tree) (Pushed, error) {
 	case err != nil && (o.Source == "" || o.Revision == ""):
 		return Pushed{}, fmt.Errorf("git checkout of %s: %s; say what it cannot with --source and --revision", printable(dir), clean(err.Error()))
 	case err == nil && c != nil:
-		revision, committed := c.vouch()
+		revision, committed := c.provenance()
 		about.Source, about.Revision = cmp.Or(about.Source, c.source), cmp.Or(about.Revision, revision)
-		about.Differ = c.differ
+		about.Differ = c.differing
 		if created.IsZero() {
 			created = committed
 		}

@@ -78,6 +78,7 @@ func wantDescribed(t *testing.T, p sources.Pushed, source, revision, created str
 const acme = "https://git.example.com/acme/fleet.git"
 
 func TestPushTellsWhatIsCheckedOut(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "sub/deep/b.yaml": "b", "sub/link": "-> deep/b.yaml", "run.sh": "x"})
 	must(t, os.Chmod(filepath.Join(c.dir, "run.sh"), 0o755))
 	head := c.commit()
@@ -104,6 +105,7 @@ func TestPushTellsWhatIsCheckedOut(t *testing.T) {
 
 // TestPushFollowsALinkToTheCheckout has a link outside of any.
 func TestPushFollowsALinkToTheCheckout(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet/fleet.yaml": "a"})
 	link := filepath.Join(t.TempDir(), "link")
 	must(t, os.Symlink(filepath.Join(c.dir, "fleet"), link))
@@ -111,6 +113,7 @@ func TestPushFollowsALinkToTheCheckout(t *testing.T) {
 }
 
 func TestPushTellsTheTimeInUTC(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	cmd := exec.Command(tool(t, "git"), "commit", "--allow-empty", "--quiet", "--message", "a change")
 	cmd.Dir, cmd.Env = c.dir, append(append(os.Environ(), gitEnv()...), "GIT_COMMITTER_DATE=2026-05-06T01:02:03+02:00")
@@ -119,6 +122,7 @@ func TestPushTellsTheTimeInUTC(t *testing.T) {
 }
 
 func TestPushTellsWhatDiffersFromTheCommit(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{
 		"fleet.yaml": "a", "changed": "a", "gone": "a", "mode": "a", "link": "-> fleet.yaml", "kind": "a",
 		"dir/gone": "a", "file-to-dir": "a", ".gitignore": "*.log\n", "same/deep": "a",
@@ -151,6 +155,7 @@ func TestPushTellsWhatDiffersFromTheCommit(t *testing.T) {
 }
 
 func TestPushSaysWhatItIsToldTo(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	c.write("fleet.yaml", "b")
 	o := sources.PushOptions{
@@ -163,6 +168,7 @@ func TestPushSaysWhatItIsToldTo(t *testing.T) {
 }
 
 func TestPushWithoutACheckout(t *testing.T) {
+	t.Parallel()
 	r := newRegistryServer(t)
 	dir := writeTree(t, pushedFiles)
 	nothing := sources.PushOptions{Options: r.options()}
@@ -178,6 +184,7 @@ func TestPushWithoutACheckout(t *testing.T) {
 
 // TestPushOfWhatTheCommitDoesNotHave stands in the checkout of something else.
 func TestPushOfWhatTheCommitDoesNotHave(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "file": "a"})
 	c.write("build/out/fleet.yaml", "a")
 	wantDescribed(t, c.push("build", "out"), "", "", "")
@@ -187,6 +194,7 @@ func TestPushOfWhatTheCommitDoesNotHave(t *testing.T) {
 }
 
 func TestPushFromALinkedWorktree(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "sub/a.yaml": "a"})
 	linked := c.at(filepath.Join(t.TempDir(), "linked"))
 	c.git("worktree", "add", "--quiet", "-b", "other", linked.dir)
@@ -198,6 +206,7 @@ func TestPushFromALinkedWorktree(t *testing.T) {
 }
 
 func TestPushFromAndAroundASubmodule(t *testing.T) {
+	t.Parallel()
 	inner := newGitCheckout(t, map[string]string{"base/a.yaml": "a"})
 	outer := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	outer.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner.dir, "platform")
@@ -220,6 +229,7 @@ func TestPushFromAndAroundASubmodule(t *testing.T) {
 
 // TestPushKnowsContentFromGitLFS has what the pointer that is committed stands for.
 func TestPushKnowsContentFromGitLFS(t *testing.T) {
+	t.Parallel()
 	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\nsize 1\n"
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "logo": pointer})
 	head := c.git("rev-parse", "HEAD")
@@ -230,6 +240,7 @@ func TestPushKnowsContentFromGitLFS(t *testing.T) {
 }
 
 func TestPushNamesNoCredentialOfTheRemote(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	revision := "main@sha1:" + c.git("rev-parse", "HEAD")
 	for remote, want := range map[string]string{
@@ -255,6 +266,7 @@ func TestPushNamesNoCredentialOfTheRemote(t *testing.T) {
 }
 
 func TestPushFromACheckoutThatCannotBeRead(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	must(t, os.RemoveAll(filepath.Join(c.dir, ".git", "objects")))
 	must(t, os.Mkdir(filepath.Join(c.dir, ".git", "objects"), 0o755))
@@ -266,6 +278,7 @@ func TestPushFromACheckoutThatCannotBeRead(t *testing.T) {
 
 // TestPushFromAShallowClone is what CI has.
 func TestPushFromAShallowClone(t *testing.T) {
+	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "sub/b": "b"})
 	c.write("fleet.yaml", "b")
 	head := c.commit()

@@ -12,11 +12,11 @@ import (
 func parseTarget(reference string) (artifact, error) {
 	at, err := parseLocation(reference)
 	if err != nil { // It is no SOURCE that is wrong.
-		return artifact{}, cleanError{"target" + strings.TrimPrefix(err.Error(), "SOURCE"), err}
+		return artifact{}, rewordedError{"target" + strings.TrimPrefix(err.Error(), "SOURCE"), err}
 	}
 	switch a := at.artifact; {
 	case a == nil:
-		return artifact{}, invalidOption("target %s is no OCI artifact: write oci://registry/repository:tag", printable(at.site()))
+		return artifact{}, invalidOption("target %s is no OCI artifact: write oci://registry/repository:tag", printable(at.base()))
 	case a.digest != "":
 		return artifact{}, invalidOption("target oci://%s names a digest, which comes of what is pushed: write oci://%s:tag", a, a.name())
 	case a.semver != "" || a.layer != "" || at.path != "":

@@ -23,7 +23,7 @@ func (r *repository) At(ctx context.Context, ref string) (*fleet.Snapshot, error
 	if err != nil {
 		return nil, err
 	}
-	other := &repository{at: r.at, options: r.options, dialer: r.dialer, turn: newTurn()}
+	other := &repository{at: r.at, options: r.options, dialer: r.dialer, fetching: newFetchMutex()}
 	other.at.ref = want
 	other.last.Store(r.last.Load())
 	return other.Fetch(ctx, "")
@@ -36,7 +36,7 @@ func (r *registryArtifact) At(ctx context.Context, ref string) (*fleet.Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	other := &registryArtifact{at: r.at, limits: r.limits, keys: r.keys, client: r.client, turn: newTurn()}
+	other := &registryArtifact{at: r.at, limits: r.limits, keys: r.keys, client: r.client, fetching: newFetchMutex()}
 	other.at.artifact = &want
 	other.last.Store(r.last.Load())
 	return other.Fetch(ctx, "")
@@ -47,7 +47,7 @@ func (r *registryArtifact) At(ctx context.Context, ref string) (*fleet.Snapshot,
 func otherGitRef(ref string) (gitRef, error) {
 	want, err := parseGitRef(map[string]string{"ref": ref})
 	if err != nil || len(ref) > maxRefLength {
-		return gitRef{}, noRef(ref, "a branch, a tag, a commit by its 40 digits, or a range such as semver:>=1.0.0")
+		return gitRef{}, invalidRef(ref, "a branch, a tag, a commit by its 40 digits, or a range such as semver:>=1.0.0")
 	}
 	return want, nil
 }
@@ -64,7 +64,7 @@ func (a artifact) other(ref string) (artifact, error) {
 	case (registry.Reference{Reference: ref}).ValidateReferenceAsTag() == nil:
 		a.tag = ref
 	default:
-		return artifact{}, noRef(ref, "a tag, a digest as sha256: and 64 digits, or a range such as semver:>=1.0.0")
+		return artifact{}, invalidRef(ref, "a tag, a digest as sha256: and 64 digits, or a range such as semver:>=1.0.0")
 	}
 	return a, nil
 }
@@ -73,7 +73,7 @@ func (a artifact) other(ref string) (artifact, error) {
 // answers and logs. Hosts of Git allow no longer names.
 const maxRefLength = 256
 
-func noRef(ref, names string) error {
+func invalidRef(ref, names string) error {
 	if len(ref) > maxRefLength {
 		return fmt.Errorf("ref: %w: it is longer than %d bytes", fleet.ErrInvalid, maxRefLength)
 	}

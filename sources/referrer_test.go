@@ -41,7 +41,7 @@ func notAt(t *testing.T, s fleet.Source, ref string, is error, want ...string) {
 func refusedAt(t *testing.T, s fleet.Source, ref, revision string, want ...string) {
 	t.Helper()
 	snapshot, err := s.(fleet.Referrer).At(deadline(t), ref)
-	if got, refused := refusal(err); !refused || got != revision {
+	if got, refused := refusedRevision(err); !refused || got != revision {
 		t.Fatalf("At(%q) = %v, %v, want a fleet.RefusedError of %s", ref, snapshot, err, revision)
 	}
 	wantText(t, err, want...)
@@ -69,6 +69,7 @@ func (r *gitRepo) onBranch(name string, work func()) {
 // TestGitReadsOtherRefs has servers that give any commit, and such as give only what
 // a ref points to; and sources that have read something, and such as have not.
 func TestGitReadsOtherRefs(t *testing.T) {
+	t.Parallel()
 	for _, option := range []string{"core.bare", "uploadpack.allowReachableSHA1InWant"} {
 		t.Run(option, func(t *testing.T) {
 			overEach(t, func(t *testing.T, repo *gitRepo, url string) {
@@ -116,6 +117,7 @@ func TestGitReadsOtherRefs(t *testing.T) {
 }
 
 func TestGitOtherRefsThatAreNone(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -140,6 +142,7 @@ func TestGitOtherRefsThatAreNone(t *testing.T) {
 
 // TestGitReadsOtherRefsAsItsOwn has the settings of the source hold for other refs.
 func TestGitReadsOtherRefsAsItsOwn(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	alice := signingKey(t, "alice")
 	repo.signWith(alice)
@@ -177,6 +180,7 @@ func TestGitReadsOtherRefsAsItsOwn(t *testing.T) {
 }
 
 func TestGitPinnedToATagReadsOtherRefs(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		first := repo.commit(map[string]string{"fleet.yaml": "one"})
 		repo.inBare("tag", "v1")
@@ -193,6 +197,7 @@ func TestGitPinnedToATagReadsOtherRefs(t *testing.T) {
 
 // TestGitReadsOtherRefsBesideAFetch has a Fetch hang, and all else go on.
 func TestGitReadsOtherRefsBesideAFetch(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -231,6 +236,7 @@ func TestGitReadsOtherRefsBesideAFetch(t *testing.T) {
 
 // TestGitReadsManyRefsAtOnce is for the race detector.
 func TestGitReadsManyRefsAtOnce(t *testing.T) {
+	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "main", "a.yaml": "a"})
 		var feature string
@@ -298,6 +304,7 @@ func TestGitOtherRefsCostWhatDiffers(t *testing.T) {
 // TestGitShowsTokenForOtherRefs has a Fetch and an At learn at one time how the server
 // wants the token: the second hears of it only when the first has come back.
 func TestGitShowsTokenForOtherRefs(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
@@ -341,6 +348,7 @@ func TestGitShowsTokenForOtherRefs(t *testing.T) {
 }
 
 func TestGitOverSSHReadsOtherRefs(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	first := repo.commit(map[string]string{"fleet.yaml": "one"})
 	repo.inBare("tag", "v1")
@@ -354,6 +362,7 @@ func TestGitOverSSHReadsOtherRefs(t *testing.T) {
 }
 
 func TestGitOtherRefsEndWithTheContext(t *testing.T) {
+	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()

@@ -19,7 +19,7 @@ const (
 )
 
 // tip is the commit that a ref is at.
-type tip struct {
+type remoteRef struct {
 	// ref is the full name; empty for a commit that was asked for itself.
 	ref    string
 	commit plumbing.Hash
@@ -28,7 +28,7 @@ type tip struct {
 }
 
 // revision is what Flux calls it.
-func (t tip) revision() string {
+func (t remoteRef) revision() string {
 	name := strings.TrimPrefix(strings.TrimPrefix(t.ref, branchPrefix), tagPrefix)
 	if name != "" {
 		name += "@"
@@ -39,18 +39,18 @@ func (t tip) revision() string {
 // resolve finds what is wanted among the refs that the server listed. A name that
 // cannot be printed is not passed on: it becomes part of the revision, which
 // metrics, logs and answers hold.
-func (r *remote) resolve(want gitRef) (tip, error) {
+func (r *remote) resolve(want gitRef) (remoteRef, error) {
 	at, err := r.find(want)
 	if err == nil && printable(at.ref) != at.ref {
-		return tip{}, fmt.Errorf("ref %s: %w: its name holds what cannot be printed; rename it", printable(at.ref), fleet.ErrInvalid)
+		return remoteRef{}, fmt.Errorf("ref %s: %w: its name holds what cannot be printed; rename it", printable(at.ref), fleet.ErrInvalid)
 	}
 	return at, err
 }
 
-func (r *remote) find(want gitRef) (tip, error) {
+func (r *remote) find(want gitRef) (remoteRef, error) {
 	switch {
 	case want.commit != "":
-		return pinned(want.commit), nil
+		return pinnedCommit(want.commit), nil
 	case want.semver != "":
 		return r.highestTag(want.semver)
 	case strings.HasPrefix(want.name, "refs/"):
@@ -62,51 +62,51 @@ func (r *remote) find(want gitRef) (tip, error) {
 }
 
 // pinned is a commit that needs no ref to be found.
-func pinned(commit string) tip { return tip{commit: plumbing.NewHash(commit)} }
+func pinnedCommit(commit string) remoteRef { return remoteRef{commit: plumbing.NewHash(commit)} }
 
-func (r *remote) head() (tip, error) {
+func (r *remote) head() (remoteRef, error) {
 	if r.refs.Head == nil {
-		return tip{}, fmt.Errorf("default branch: %w; name one with ?ref=, %s", fleet.ErrNotFound, r.existing())
+		return remoteRef{}, fmt.Errorf("default branch: %w; name one with ?ref=, %s", fleet.ErrNotFound, r.describeRefs())
 	}
 	for _, link := range r.refs.Capabilities.Get(capability.SymRef) {
 		if ref, ok := strings.CutPrefix(link, "HEAD:"); ok && strings.HasPrefix(ref, branchPrefix) {
-			return tip{ref: ref, commit: *r.refs.Head}, nil
+			return remoteRef{ref: ref, commit: *r.refs.Head}, nil
 		}
 	}
-	return tip{ref: "HEAD", commit: *r.refs.Head}, nil // Detached, or a server that does not tell.
+	return remoteRef{ref: "HEAD", commit: *r.refs.Head}, nil // Detached, or a server that does not tell.
 }
 
-func (r *remote) branchOrTag(name string) (tip, error) {
+func (r *remote) branchOrTag(name string) (remoteRef, error) {
 	_, branch := r.refs.References[branchPrefix+name]
 	_, tag := r.refs.References[tagPrefix+name]
 	switch {
 	case branch && tag:
-		return tip{}, fmt.Errorf("ref %s: %w: there is a branch and a tag of that name; write ?ref=%s%[1]s or ?ref=%[4]s%[1]s",
+		return remoteRef{}, fmt.Errorf("ref %s: %w: there is a branch and a tag of that name; write ?ref=%s%[1]s or ?ref=%[4]s%[1]s",
 			printable(name), fleet.ErrConflict, branchPrefix, tagPrefix)
 	case tag:
 		return r.ref(tagPrefix + name)
 	case branch:
 		return r.ref(branchPrefix + name)
 	}
-	return tip{}, r.notFound(name)
+	return remoteRef{}, r.notFound(name)
 }
 
 // ref finds a ref by its full name.
-func (r *remote) ref(name string) (tip, error) {
+func (r *remote) ref(name string) (remoteRef, error) {
 	hash, ok := r.refs.References[name]
 	if !ok {
-		return tip{}, r.notFound(name)
+		return remoteRef{}, r.notFound(name)
 	}
 	if commit, annotated := r.refs.Peeled[name]; annotated {
-		return tip{ref: name, commit: commit, tag: hash}, nil
+		return remoteRef{ref: name, commit: commit, tag: hash}, nil
 	}
-	return tip{ref: name, commit: hash}, nil
+	return remoteRef{ref: name, commit: hash}, nil
 }
 
-func (r *remote) highestTag(versions string) (tip, error) {
+func (r *remote) highestTag(versions string) (remoteRef, error) {
 	tag, ok := highestVersion(r.names(tagPrefix), versions)
 	if !ok {
-		return tip{}, fmt.Errorf("tag in semver:%s: %w; %s", printable(versions), fleet.ErrNotFound, r.existing())
+		return remoteRef{}, fmt.Errorf("tag in semver:%s: %w; %s", printable(versions), fleet.ErrNotFound, r.describeRefs())
 	}
 	return r.ref(tagPrefix + tag)
 }
@@ -118,7 +118,7 @@ func (r *remote) notFound(name string) error {
 	if shortHash.MatchString(name) {
 		return fmt.Errorf("branch or tag %s: %w; if it is a commit, write all 40 digits", name, fleet.ErrNotFound)
 	}
-	return fmt.Errorf("ref %s: %w; %s", printable(name), fleet.ErrNotFound, r.existing())
+	return fmt.Errorf("ref %s: %w; %s", printable(name), fleet.ErrNotFound, r.describeRefs())
 }
 
 // names are those of the refs under a prefix, sorted.
@@ -134,13 +134,13 @@ func (r *remote) names(prefix string) []string {
 
 // existing tells a few of the branches and tags there are, for someone who
 // misspelt one. Of tags the last ones by name are more likely to be meant.
-func (r *remote) existing() string {
+func (r *remote) describeRefs() string {
 	branches, tags := r.names(branchPrefix), r.names(tagPrefix)
 	slices.Reverse(tags)
-	return "the repository has " + few("branch", "branches", branches) + " and " + few("tag", "tags", tags)
+	return "the repository has " + summarize("branch", "branches", branches) + " and " + summarize("tag", "tags", tags)
 }
 
-func few(one, many string, names []string) string {
+func summarize(one, many string, names []string) string {
 	const most = 5
 	shown := make([]string, min(most, len(names)))
 	for i := range shown {

@@ -27,7 +27,7 @@ type registryClient struct {
 	// shows it at once.
 	tokens auth.Cache
 	// of is the content of the configuration that tokens were had with.
-	of [sha256.Size]byte
+	configDigest [sha256.Size]byte
 }
 
 func newRegistry(a artifact, o Options) *registryClient {
@@ -59,11 +59,11 @@ func (c *registryClient) dial() (*ociremote.Repository, error) {
 		return nil, err
 	}
 	client := &auth.Client{
-		Client:     &http.Client{Transport: registryTransport{transport, stall}, CheckRedirect: c.checkRedirect},
+		Client:     &http.Client{Transport: registryTransport{transport, stallTimeout}, CheckRedirect: c.checkRedirect},
 		Header:     http.Header{"User-Agent": {"tributary"}},
 		ClientID:   "tributary",
-		Credential: c.credentialsFrom(config),
-		Cache:      c.tokensOf(config),
+		Credential: c.credentialFunc(config),
+		Cache:      c.tokenCache(config),
 	}
 	return &ociremote.Repository{
 		Client: client, Reference: c.at, PlainHTTP: c.plainHTTP,
@@ -85,14 +85,14 @@ const (
 
 // credentialsFrom answers for the registry alone: a name that it redirects to
 // must not be given what was meant for it.
-func (c *registryClient) credentialsFrom(config *dockerConfig) auth.CredentialFunc {
+func (c *registryClient) credentialFunc(config *dockerConfig) auth.CredentialFunc {
 	return func(ctx context.Context, host string) (auth.Credential, error) {
 		if host != c.at.Host() {
 			return auth.EmptyCredential, nil
 		}
 		credential, err := config.credential(ctx, c.at)
 		if err != nil && ctx.Err() == nil {
-			err = credentialTrouble{err}
+			err = credentialFileError{err}
 		}
 		return credential, err
 	}
@@ -100,18 +100,18 @@ func (c *registryClient) credentialsFrom(config *dockerConfig) auth.CredentialFu
 
 // tokensOf forgets the tokens when the configuration has changed: what is no
 // longer in it must not be used on.
-func (c *registryClient) tokensOf(config *dockerConfig) auth.Cache {
+func (c *registryClient) tokenCache(config *dockerConfig) auth.Cache {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.tokens == nil || c.of != config.sum {
-		c.tokens, c.of = auth.NewSingleContextCache(), config.sum
+	if c.tokens == nil || c.configDigest != config.digest {
+		c.tokens, c.configDigest = auth.NewSingleContextCache(), config.digest
 	}
 	return c.tokens
 }
 
 // forget is for tokens that the registry has turned down, which it may do with
 // one that has merely lost its rights.
-func (c *registryClient) forget() {
+func (c *registryClient) clearTokens() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tokens = nil

@@ -15,6 +15,7 @@ import (
 )
 
 func TestRegistryNamesDockerHubAsFluxDoes(t *testing.T) {
+	t.Parallel()
 	for ref, want := range map[string]string{
 		"docker.io/fleet":       "registry-1.docker.io/library/fleet",
 		"docker.io/acme/fleet":  "registry-1.docker.io/acme/fleet",
@@ -32,6 +33,7 @@ func TestRegistryNamesDockerHubAsFluxDoes(t *testing.T) {
 }
 
 func TestDockerConfigKeysOfDockerHub(t *testing.T) {
+	t.Parallel()
 	at := registry.Reference{Registry: "docker.io", Repository: "acme/fleet"}
 	for key, want := range map[string]bool{
 		"https://index.docker.io/v1/": true, "docker.io": true, "registry-1.docker.io": true, "index.docker.io/acme": true,
@@ -45,6 +47,7 @@ func TestDockerConfigKeysOfDockerHub(t *testing.T) {
 }
 
 func TestRegistryGivesCredentialsToNoOtherHost(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "config.json")
 	config := `{"auths":{"registry.example":{"username":"u","password":"p"},"elsewhere.example":{"username":"v","password":"q"}}}`
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -63,8 +66,10 @@ func TestRegistryGivesCredentialsToNoOtherHost(t *testing.T) {
 	}
 }
 
-// TestHostThatFallsSilentIsGivenUp needs no deadline of a context.
+// TestHostThatFallsSilentIsGivenUp waits for the transport's own time limit; the
+// context has no deadline.
 func TestHostThatFallsSilentIsGivenUp(t *testing.T) {
+	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "some of it")
 		_ = http.NewResponseController(w).Flush()
@@ -72,8 +77,8 @@ func TestHostThatFallsSilentIsGivenUp(t *testing.T) {
 	}))
 	defer server.Close()
 	for name, transport := range map[string]http.RoundTripper{
-		"registry": registryTransport{http.DefaultTransport, 10 * time.Millisecond},
-		"git":      &exchange{next: http.DefaultTransport, stall: 10 * time.Millisecond},
+		"registry": registryTransport{http.DefaultTransport, time.Second},
+		"git":      &fetchTransport{next: http.DefaultTransport, stall: time.Second},
 	} {
 		client := &http.Client{Transport: transport}
 		response, err := client.Get(server.URL)

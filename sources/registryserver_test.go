@@ -82,8 +82,8 @@ func newRegistryServer(t testing.TB, options ...registryOption) *registryServer 
 	config := map[string]any{
 		"version": "0.1",
 		"storage": map[string]any{
-			"filesystem": map[string]any{"rootdirectory": t.TempDir()},
-			"delete":     map[string]any{"enabled": true},
+			"inmemory": map[string]any{},
+			"delete":   map[string]any{"enabled": true},
 		},
 		"http": map[string]any{"addr": "127.0.0.1:0", "secret": "of this test"},
 		"log":  map[string]any{"level": "info"},
@@ -294,8 +294,8 @@ func (f *testTLS) config(t testing.TB) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 }
 
-// writeTree writes files below a new directory. A content that begins with "-> "
-// is a symbolic link's target.
+// writeTree writes files below a new directory, with times as if they had been
+// there for a while. A content that begins with "-> " is a symbolic link's target.
 func writeTree(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -308,6 +308,7 @@ func writeTree(t testing.TB, files map[string]string) string {
 		}
 		must(t, os.WriteFile(file, []byte(files[name]), 0o644))
 	}
+	settled(t, dir)
 	return dir
 }
 

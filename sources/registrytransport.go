@@ -31,7 +31,7 @@ func (t registryTransport) RoundTrip(request *http.Request) (*http.Response, err
 		cancel(nil)
 		return nil, err
 	}
-	response.Body = newSteadyBody(ctx, response.Body, cancel, t.stall)
+	response.Body = newStallReader(ctx, response.Body, cancel, t.stall)
 	return response, nil
 }
 

@@ -67,7 +67,7 @@ func (r *remote) request(w want) (*packp.UploadPackRequest, error) {
 		// server has it; go-git hides it, because its own storage cannot cope.
 		wishes = append(wishes, capability.ThinPack)
 	}
-	if r.filters() {
+	if r.supportsFilter() {
 		request.Filter = packp.FilterBlobLimit(uint64(w.bounds.FileSize)+1, packp.BlobLimitPrefixNone)
 		wishes = append(wishes, capability.Filter)
 	}
@@ -80,7 +80,7 @@ func (r *remote) request(w want) (*packp.UploadPackRequest, error) {
 }
 
 // filters tells whether the server can leave out files that are too large.
-func (r *remote) filters() bool { return r.refs.Capabilities.Supports(capability.Filter) }
+func (r *remote) supportsFilter() bool { return r.refs.Capabilities.Supports(capability.Filter) }
 
 // packStream is a pack on its way.
 type packStream struct {

@@ -16,49 +16,49 @@ import (
 )
 
 // longestStop is how long a registry may take nothing of what it is sent.
-const longestStop = time.Minute
+const sendStallTimeout = time.Minute
 
 // sendingTransport tells the meter what leaves, and gives up on a registry that
 // takes nothing any more, because a push need not have a deadline.
-type sendingTransport struct {
+type uploadTransport struct {
 	next  http.RoundTripper
 	meter *meter
 	stall time.Duration
 }
 
-var errNotTaken = errors.New("the registry takes nothing any more of what it is sent; try again")
+var errSendStalled = errors.New("the registry takes nothing any more of what it is sent; try again")
 
-func (t sendingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+func (t uploadTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Body == nil || request.Body == http.NoBody {
 		return t.next.RoundTrip(request)
 	}
 	ctx, cancel := context.WithCancelCause(request.Context())
 	t.meter.start()
-	timer := time.AfterFunc(t.stall, func() { cancel(errNotTaken) })
+	timer := time.AfterFunc(t.stall, func() { cancel(errSendStalled) })
 	sending := request.WithContext(ctx)
-	sending.Body = &sendingBody{request.Body, t.meter, timer, t.stall}
+	sending.Body = &uploadBody{request.Body, t.meter, timer, t.stall}
 	response, err := t.next.RoundTrip(sending)
 	timer.Stop()
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errNotTaken) {
-			err = errNotTaken
+		if errors.Is(context.Cause(ctx), errSendStalled) {
+			err = errSendStalled
 		}
 		cancel(nil)
 		return nil, err
 	}
-	response.Body = &answerBody{response.Body, cancel}
+	response.Body = &responseBody{response.Body, cancel}
 	return response, nil
 }
 
 // sendingBody is read as fast as the registry takes it.
-type sendingBody struct {
+type uploadBody struct {
 	io.ReadCloser
 	meter *meter
 	timer *time.Timer
 	stall time.Duration
 }
 
-func (b *sendingBody) Read(p []byte) (int, error) {
+func (b *uploadBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.meter.add(int64(n))
 	if err != nil {
@@ -69,18 +69,18 @@ func (b *sendingBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *sendingBody) Close() error {
+func (b *uploadBody) Close() error {
 	b.timer.Stop()
 	return b.ReadCloser.Close()
 }
 
 // answerBody lets go of the request's context when the answer has been read.
-type answerBody struct {
+type responseBody struct {
 	io.ReadCloser
 	cancel context.CancelCauseFunc
 }
 
-func (b *answerBody) Close() error {
+func (b *responseBody) Close() error {
 	err := b.ReadCloser.Close()
 	b.cancel(nil)
 	return err
@@ -100,7 +100,7 @@ func (m *meter) start() { m.set(func() { m.current = 0 }) }
 
 func (m *meter) add(n int64) { m.set(func() { m.current += n }) }
 
-func (m *meter) finish(n int64) { m.set(func() { m.finished, m.current = m.finished+n, 0 }) }
+func (m *meter) finishBlob(n int64) { m.set(func() { m.finished, m.current = m.finished+n, 0 }) }
 
 func (m *meter) end() { m.set(func() { m.finished, m.current = m.total, 0 }) }
 
@@ -115,17 +115,17 @@ func (m *meter) set(change func()) {
 
 // pushTransport makes a request again that may succeed then, but not the one that
 // sends a blob: what becomes of an upload that was cut off nobody can tell.
-type pushTransport struct{ once, again http.RoundTripper }
+type pushTransport struct{ direct, retrying http.RoundTripper }
 
 func (t pushTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method == http.MethodPut && strings.Contains(request.URL.Path, "/blobs/uploads/") {
-		return t.once.RoundTrip(request)
+		return t.direct.RoundTrip(request)
 	}
-	return t.again.RoundTrip(request)
+	return t.retrying.RoundTrip(request)
 }
 
 // waitAfter tells whether a blob may be sent again after an error, and when.
-func waitAfter(attempt int, err error) (time.Duration, bool) {
+func retryDelay(attempt int, err error) (time.Duration, bool) {
 	var (
 		told    *fleet.RetryError
 		network net.Error
@@ -135,7 +135,7 @@ func waitAfter(attempt int, err error) (time.Duration, bool) {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), attempt >= pushAttempts:
 		return 0, false
 	case errors.As(err, &told):
-		return max(told.After, backoff), told.After <= longestWait
+		return max(told.After, backoff), told.After <= maxRetryAfter
 	case status(err) >= http.StatusInternalServerError, status(err) == http.StatusNotFound:
 		return backoff, true
 	}
@@ -149,7 +149,7 @@ const (
 	pushAttempts = 5
 	// longestWait is how long somebody who pushes is kept waiting for a registry
 	// that says when to come back.
-	longestWait = time.Minute
+	maxRetryAfter = time.Minute
 )
 
 func (pushPolicy) Retry(attempt int, response *http.Response, err error) (time.Duration, error) {
@@ -157,7 +157,7 @@ func (pushPolicy) Retry(attempt int, response *http.Response, err error) (time.D
 	switch {
 	case !errors.As(err, &told):
 		return retry.DefaultPolicy.Retry(attempt, response, err)
-	case attempt >= pushAttempts, told.After > longestWait:
+	case attempt >= pushAttempts, told.After > maxRetryAfter:
 		return -1, nil
 	}
 	return max(told.After, retry.DefaultBackoff(attempt, nil)), nil

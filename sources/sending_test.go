@@ -16,11 +16,12 @@ import (
 // TestSendingGivesUpOnARegistryThatTakesNothing has one that answers nothing
 // either; how long that is stood does not change what comes of it.
 func TestSendingGivesUpOnARegistryThatTakesNothing(t *testing.T) {
+	t.Parallel()
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-over }))
 	defer server.Close()
 	defer close(over)
-	client := &http.Client{Transport: sendingTransport{http.DefaultTransport, &meter{total: 1 << 30}, 10 * time.Millisecond}}
+	client := &http.Client{Transport: uploadTransport{http.DefaultTransport, &meter{total: 1 << 30}, 10 * time.Millisecond}}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL, io.LimitReader(zeros{}, 1<<30))
 	if err != nil {
 		t.Fatal(err)
@@ -29,8 +30,8 @@ func TestSendingGivesUpOnARegistryThatTakesNothing(t *testing.T) {
 	if err == nil {
 		response.Body.Close()
 	}
-	if !errors.Is(err, errNotTaken) {
-		t.Errorf("Do = %v, want %v", err, errNotTaken)
+	if !errors.Is(err, errSendStalled) {
+		t.Errorf("Do = %v, want %v", err, errSendStalled)
 	}
 }
 
@@ -42,6 +43,7 @@ func (zeros) Read(p []byte) (int, error) {
 }
 
 func TestSendingLeavesAnswersAlone(t *testing.T) {
+	t.Parallel()
 	begun := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sent, _ := io.ReadAll(r.Body)
@@ -51,7 +53,7 @@ func TestSendingLeavesAnswersAlone(t *testing.T) {
 		w.Write(sent)
 	}))
 	defer server.Close()
-	client := &http.Client{Transport: sendingTransport{http.DefaultTransport, &meter{}, time.Minute}}
+	client := &http.Client{Transport: uploadTransport{http.DefaultTransport, &meter{}, time.Minute}}
 	response, err := client.Post(server.URL, "text/plain", strings.NewReader("sent"))
 	if err != nil {
 		close(begun)
@@ -69,13 +71,14 @@ func TestSendingLeavesAnswersAlone(t *testing.T) {
 }
 
 func TestMeterCountsOnceWhatIsSentAgain(t *testing.T) {
+	t.Parallel()
 	var got []int64
 	m := &meter{total: 100, report: func(done, _ int64) { got = append(got, done) }}
 	m.start()
 	m.add(10)
 	m.start()
 	m.add(20)
-	m.finish(20)
+	m.finishBlob(20)
 	m.start()
 	m.add(5)
 	if want := []int64{0, 10, 0, 20, 20, 20, 25}; !slices.Equal(got, want) {
@@ -84,6 +87,7 @@ func TestMeterCountsOnceWhatIsSentAgain(t *testing.T) {
 }
 
 func TestPushWaitsAsLongAsItIsToldTo(t *testing.T) {
+	t.Parallel()
 	for after, want := range map[time.Duration]time.Duration{30 * time.Second: 30 * time.Second, time.Hour: -1} {
 		told := &fleet.RetryError{Err: errors.New("429"), After: after}
 		if got, err := (pushPolicy{}).Retry(0, nil, told); err != nil || got != want {

@@ -39,11 +39,11 @@ func Open(ref string, o Options) (Source, error) {
 
 // turn lets one Fetch run at a time, and unlike a mutex lets the others give up
 // waiting, because a Fetch may hang as long as its host does.
-type turn chan struct{}
+type fetchMutex chan struct{}
 
-func newTurn() turn { return make(turn, 1) }
+func newFetchMutex() fetchMutex { return make(fetchMutex, 1) }
 
-func (t turn) take(ctx context.Context) error {
+func (t fetchMutex) lock(ctx context.Context) error {
 	select {
 	case t <- struct{}{}:
 		return nil
@@ -52,4 +52,4 @@ func (t turn) take(ctx context.Context) error {
 	}
 }
 
-func (t turn) give() { <-t }
+func (t fetchMutex) unlock() { <-t }

@@ -15,7 +15,7 @@ import (
 
 // patience is how long a test waits for what must happen. It is never waited
 // for where things go well.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 func open(t *testing.T, ref string) sources.Source {
 	t.Helper()

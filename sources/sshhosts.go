@@ -128,14 +128,14 @@ func (h *hostKeys) check(address string, at net.Addr, key ssh.PublicKey) error {
 			h.file, knownhosts.Normalize(address), shown, keyscan(address))}
 	case errors.As(err, &mismatch):
 		return &hostKeyError{fmt.Sprintf("the host key is another one: the host shows %s, and %s has %s; somebody may stand between, or the host has a new key, and then the old one must go from that file (--git-known-hosts-file)",
-			shown, h.file, describe(mismatch.Want))}
+			shown, h.file, describeKeys(mismatch.Want))}
 	case errors.As(err, &revoked):
 		return &hostKeyError{fmt.Sprintf("the host key is revoked: the host shows %s, and line %d of %s revokes it", shown, revoked.Revoked.Line, h.file)}
 	}
 	return &hostKeyError{fmt.Sprintf("the host's certificate is not good: %s; see the @cert-authority lines of %s (--git-known-hosts-file)", strings.TrimPrefix(err.Error(), "ssh: "), h.file)}
 }
 
-func describe(keys []knownhosts.KnownKey) string {
+func describeKeys(keys []knownhosts.KnownKey) string {
 	slices.SortFunc(keys, func(a, b knownhosts.KnownKey) int { return cmp.Compare(a.Line, b.Line) })
 	var texts []string
 	for _, key := range keys[:min(3, len(keys))] {

@@ -26,7 +26,7 @@ type identity struct {
 
 func readIdentity(ctx context.Context, o GitOptions) (*identity, error) {
 	if o.SSHKeyFile == "" {
-		return askAgent(ctx)
+		return agentIdentity(ctx)
 	}
 	signer, err := readSSHKey(o)
 	if err != nil {
@@ -49,14 +49,14 @@ func readSSHKey(o GitOptions) (ssh.Signer, error) {
 	case errors.As(err, &locked) && o.SSHPassphraseFile == "":
 		return nil, fmt.Errorf("%s needs a passphrase: put it into a file, and name that with --git-ssh-passphrase-file", printable(o.SSHKeyFile))
 	case errors.As(err, &locked):
-		return unlock(content, o)
+		return parseLockedKey(content, o)
 	case strings.Contains(err.Error(), "ENCRYPTED PRIVATE KEY"): // PKCS#8, which the library does not unlock.
 		return nil, fmt.Errorf("%s is encrypted in a form that is not understood here; ssh-keygen -p -f with its name rewrites it in OpenSSH's own", printable(o.SSHKeyFile))
 	}
 	return nil, fmt.Errorf("%s holds no private key that can be read: %s; make one with ssh-keygen -t ed25519", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
 }
 
-func unlock(content []byte, o GitOptions) (ssh.Signer, error) {
+func parseLockedKey(content []byte, o GitOptions) (ssh.Signer, error) {
 	passphrase, err := readSecret("--git-ssh-passphrase-file", o.SSHPassphraseFile)
 	if err != nil {
 		return nil, err
@@ -73,16 +73,16 @@ func unlock(content []byte, o GitOptions) (ssh.Signer, error) {
 // agentVariable is where ssh-agent says that it listens.
 const agentVariable = "SSH_AUTH_SOCK"
 
-func askAgent(ctx context.Context) (*identity, error) {
+func agentIdentity(ctx context.Context) (*identity, error) {
 	socket := os.Getenv(agentVariable)
 	if socket == "" {
 		return nil, fmt.Errorf("%w: there is no key to show to the host; name one with --git-ssh-key-file, or run an agent that %s leads to", fleet.ErrUnauthenticated, agentVariable)
 	}
-	conn, err := (&net.Dialer{Timeout: connectTime}).DialContext(ctx, "unix", socket)
+	conn, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "unix", socket)
 	if err != nil {
 		return nil, fmt.Errorf("the agent at %s: %w; name a key with --git-ssh-key-file", agentVariable, err)
 	}
-	if err := conn.SetDeadline(time.Now().Add(connectTime + handshakeTime)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(connectTimeout + handshakeTimeout)); err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })

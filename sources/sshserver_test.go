@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -62,14 +63,28 @@ func (s *sshServer) useHostKeys(types ...string) {
 	s.write("sshd_config", config)
 }
 
-// keygen makes a key pair anew and returns the name of its private half.
+// keygen makes a key pair and returns the name of its private half. RSA keys take
+// long to make, so each of them, told apart by name and flags, is made once for
+// all tests.
 func (s *sshServer) keygen(name string, args ...string) string {
 	s.t.Helper()
 	file := filepath.Join(s.dir, name)
+	make := func(file string) {
+		s.ssh("ssh-keygen", append([]string{"-q", "-f", file, "-N", "", "-C", "test"}, args...)...)
+	}
 	for _, old := range []string{file, file + ".pub"} {
 		_ = os.Remove(old) // ssh-keygen would ask.
 	}
-	s.ssh("ssh-keygen", append([]string{"-q", "-f", file, "-N", "", "-C", "test"}, args...)...)
+	if !slices.Contains(args, "rsa") {
+		make(file)
+		return file
+	}
+	made := filepath.Join(fixture(s.t, fmt.Sprint("ssh-", name, args), func(dir string) { make(filepath.Join(dir, "key")) }), "key")
+	for _, half := range []string{"", ".pub"} {
+		content, err := os.ReadFile(made + half)
+		must(s.t, err)
+		must(s.t, os.WriteFile(file+half, content, 0o600))
+	}
 	return file
 }
 

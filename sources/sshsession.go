@@ -24,8 +24,8 @@ type sshSession struct {
 	conn   *sshConn
 	*ssh.Session
 	stdin  io.WriteCloser
-	stdout *steadyBody
-	stderr head
+	stdout *stallReader
+	stderr headBuffer
 	most   int64
 }
 
@@ -64,7 +64,7 @@ func (s *sshSession) start(ctx context.Context, command string) (err error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	context.AfterFunc(ctx, s.conn.close)
-	s.stdout = newSteadyBody(ctx, io.NopCloser(stdout), cancel, stall)
+	s.stdout = newStallReader(ctx, io.NopCloser(stdout), cancel, stallTimeout)
 	return s.Start(command)
 }
 
@@ -123,14 +123,14 @@ func (b *sshBody) Close() error {
 }
 
 // lastWords is how long a host may take to say why it said nothing.
-const lastWords = 5 * time.Second
+const stderrWait = 5 * time.Second
 
 // explain adds what the host said beside the protocol, which is all there is
 // where no git-upload-pack was run.
 func (s *sshSession) explain(ctx context.Context, err error) error {
 	var told *pktline.ErrorLine
 	if errors.As(err, &told) {
-		return saidByHost(told.Text)
+		return hostMessageError(told.Text)
 	}
 	if !errors.Is(err, packp.ErrEmptyInput) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -143,29 +143,29 @@ func (s *sshSession) explain(ctx context.Context, err error) error {
 	select {
 	case <-ended:
 	case <-ctx.Done():
-	case <-time.After(lastWords):
+	case <-time.After(stderrWait):
 	}
 	if text := s.stderr.String(); text != "" {
-		return saidByHost(text)
+		return hostMessageError(text)
 	}
 	return errors.New("the host ended the connection without a word; is git installed there, and may the user run it?")
 }
 
 // absent is how hosts say that there is no such repository, or none for this user.
-var absent = regexp.MustCompile(`(?i)not found|does not exist|could not be found|does not appear to be a git repository|no such (project|repository)`)
+var notFoundText = regexp.MustCompile(`(?i)not found|does not exist|could not be found|does not appear to be a git repository|no such (project|repository)`)
 
 // denied is how hosts say that the user may not.
-var denied = regexp.MustCompile(`(?i)permission|denied|not authorized|unauthorized|forbidden`)
+var forbiddenText = regexp.MustCompile(`(?i)permission|denied|not authorized|unauthorized|forbidden`)
 
 // saidByHost gives the words of a host the meaning they have here, as far as
 // that can be told.
-func saidByHost(text string) error {
+func hostMessageError(text string) error {
 	says := "the host says: " + strings.TrimSpace(text)
 	hint := "check the URL, and that the key may read the repository"
 	switch {
-	case absent.MatchString(text):
+	case notFoundText.MatchString(text):
 		return fmt.Errorf("%w; %s; %s", fleet.ErrNotFound, hint, says)
-	case denied.MatchString(text):
+	case forbiddenText.MatchString(text):
 		return fmt.Errorf("%w; %s; %s", fleet.ErrForbidden, hint, says)
 	}
 	return errors.New(says)
@@ -178,19 +178,19 @@ func shellQuote(text string) string {
 }
 
 // head keeps the beginning of what is written to it.
-type head struct {
+type headBuffer struct {
 	mu   sync.Mutex
 	text []byte
 }
 
-func (h *head) Write(p []byte) (int, error) {
+func (h *headBuffer) Write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.text = append(h.text, p[:min(len(p), longest-len(h.text))]...)
+	h.text = append(h.text, p[:min(len(p), maxForeignText-len(h.text))]...)
 	return len(p), nil
 }
 
-func (h *head) String() string {
+func (h *headBuffer) String() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return string(h.text)

@@ -45,6 +45,7 @@ func wantUnreadable(t *testing.T, tree fs.FS, name string, want ...string) {
 }
 
 func TestTreeIsAFileSystem(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"fleet.yaml": "one", "base/a/a.yaml": "a", "base/b.yaml": "b", "empty": ""}
 	links := map[string]string{"link": "fleet.yaml", "base/up": "../empty", "dir": "base/a", "over": "base/up"}
 	overTrees(t, files, links, func(t *testing.T, tree fs.FS) {
@@ -60,6 +61,7 @@ func TestTreeIsAFileSystem(t *testing.T) {
 }
 
 func TestTreeFollowsLinksWithin(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"base/a/x.yaml": "x", "base/y.yaml": "y"}
 	links := map[string]string{
 		"file":        "base/y.yaml",
@@ -93,6 +95,7 @@ func TestTreeFollowsLinksWithin(t *testing.T) {
 }
 
 func TestTreeRefusesLinksThatLeadOut(t *testing.T) {
+	t.Parallel()
 	files := map[string]string{"base/y.yaml": "y", "base/a/x.yaml": "x"}
 	links := map[string]string{
 		"base/x.yaml":  "/etc/passwd",
@@ -116,6 +119,7 @@ func TestTreeRefusesLinksThatLeadOut(t *testing.T) {
 }
 
 func TestTreeRefusesLinksInACircle(t *testing.T) {
+	t.Parallel()
 	links := map[string]string{"self": "self", "a": "b", "b": "c/x", "c": "a", "grow": "grow/grow"}
 	for i := range 39 {
 		links[fmt.Sprintf("chain%d", i)] = fmt.Sprintf("chain%d", i+1)
@@ -132,6 +136,7 @@ func TestTreeRefusesLinksInACircle(t *testing.T) {
 }
 
 func TestTreeWithoutTheFile(t *testing.T) {
+	t.Parallel()
 	links := map[string]string{"dangling": "nowhere", "filelink": "fleet.yaml"}
 	overTrees(t, map[string]string{"fleet.yaml": "one"}, links, func(t *testing.T, tree fs.FS) {
 		for _, name := range []string{"nothing", "dangling", "fleet.yaml/x", "filelink/x", "nothing/x"} {
@@ -148,6 +153,7 @@ func TestTreeWithoutTheFile(t *testing.T) {
 }
 
 func TestTreeIsImmutable(t *testing.T) {
+	t.Parallel()
 	overTrees(t, map[string]string{"fleet.yaml": "one"}, nil, func(t *testing.T, tree fs.FS) {
 		content, err := fs.ReadFile(tree, "fleet.yaml")
 		must(t, err)
@@ -168,6 +174,7 @@ func TestTreeIsImmutable(t *testing.T) {
 // TestTreeRefusesLFSPointers has the pointer as Git LFS commits it, and files
 // that merely look like one.
 func TestTreeRefusesLFSPointers(t *testing.T) {
+	t.Parallel()
 	pointer := "version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("ab", 32) + "\nsize 12345\n"
 	files := map[string]string{
 		"big/values.yaml": pointer,

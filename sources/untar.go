@@ -14,7 +14,7 @@ import (
 // what lands differently on different machines; what it reads of a stream that
 // never ends is bounded.
 func untar(ctx context.Context, r io.Reader, b *builder) error {
-	archive := tar.NewReader(&inflated{r, b})
+	archive := tar.NewReader(&inflateLimiter{r, b})
 	for {
 		header, err := archive.Next()
 		switch {
@@ -94,12 +94,12 @@ func refusedType(header *tar.Header) string {
 // inflated ends the streams of an artifact where they are longer together than
 // any tree within limits can be, because a few bytes behind gzip can stand for any
 // number.
-type inflated struct {
+type inflateLimiter struct {
 	io.Reader
 	into *builder
 }
 
-func (r *inflated) Read(p []byte) (int, error) {
+func (r *inflateLimiter) Read(p []byte) (int, error) {
 	if r.into.unpacked <= 0 {
 		return 0, &fault{"", fmt.Sprintf("its files are much larger than %s together; move what no cluster needs out of the fleet repo", bytesize(r.into.budget.limits.TreeSize))}
 	}

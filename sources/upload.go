@@ -1,123 +1,46 @@
 package sources
 
 import (
-	"bytes"
+	"bufio"
 	"context"
-	"fmt"
-	"net/http"
-	"strings"
-	"time"
-
-	ociremote "oras.land/oras-go/v2/registry/remote"
-	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/retry"
-
-	"github.com/tributary-gitops/tributary/fleet"
+	"errors"
+	"io"
+	"io/fs"
 )
 
-// upload puts an image into a registry, and then its tags in their order.
-func upload(ctx context.Context, at artifact, i *image, tags []string, o PushOptions) error {
-	client := newRegistry(at, o.Options)
-	defer client.close()
-	u := &uploader{image: i, meter: &meter{total: i.size(), report: o.Progress}}
-	to, err := client.dial()
-	if err == nil {
-		err = u.push(ctx, to, tags)
+// PackToSend packs a tree as ReadSent reads it: as one archive.
+func PackUpload(ctx context.Context, tree fs.FS) ([]byte, error) {
+	l := (*lastPacked)(nil).lister(ctx, tree)
+	if err := l.children(".", nil); err != nil {
+		return nil, err
 	}
-	if err == nil {
-		u.meter.end()
-		return nil
+	whole := &part{files: l.files}
+	if err := whole.pack(ctx, tree); err != nil {
+		return nil, err
 	}
-	err = fmt.Errorf("oci artifact oci://%s:%s: %w", at.name(), tags[len(u.put)], explainPush(ctx, client, err))
-	if len(u.put) > 0 {
-		err = fmt.Errorf("%w (tags that were put before: %s)", err, strings.Join(u.put, ", "))
-	}
-	return err
+	return whole.packed.Data, nil
 }
 
-type uploader struct {
-	image *image
-	to    *ociremote.Repository
-	meter *meter
-	// put are the tags that lead to the image so far.
-	put []string
-}
-
-func (u *uploader) push(ctx context.Context, to *ociremote.Repository, tags []string) error {
-	u.to = to
-	if c, ok := to.Client.(*auth.Client); ok {
-		once := sendingTransport{c.Client.Transport, u.meter, longestStop}
-		c.Client.Transport = pushTransport{once, &retry.Transport{Base: once, Policy: func() retry.Policy { return pushPolicy{} }}}
+// ReadSent reads a packed snapshot that somebody sent, who is not to be trusted: it is
+// held to the limits of an artifact's archive. What is wrong with the tree is a
+// fleet.ErrInvalid.
+func ReadUpload(ctx context.Context, packed io.Reader, limits Limits) (fs.FS, error) {
+	whole := bufio.NewReaderSize(packed, sniffLength)
+	start, err := whole.Peek(sniffLength)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
 	}
-	// Else credentials would be asked for first to look, and then to write.
-	ctx = auth.AppendRepositoryScope(ctx, to.Reference, auth.ActionPull, auth.ActionPush)
-	for _, tag := range tags {
-		there, err := u.tagged(ctx, tag)
-		if err == nil && !there {
-			err = u.tag(ctx, tag)
-		}
-		if err != nil {
-			return err
-		}
-		u.put = append(u.put, tag)
+	files, err := decompress(start, whole)
+	if err != nil {
+		return nil, err
 	}
-	return nil
-}
-
-// tagged asks before anything is put, because some registries let nobody put a
-// tag twice, even if it leads to the same.
-func (u *uploader) tagged(ctx context.Context, tag string) (bool, error) {
-	there, err := u.to.Manifests().Resolve(ctx, tag)
-	if isNotFound(err) {
-		return false, nil
+	defer files.Close()
+	b := newBuilder(limits.orDefaults(), "", nil)
+	if err := untar(ctx, files, b); err != nil {
+		return nil, err
 	}
-	return there.Digest == u.image.manifest.Digest, err
-}
-
-func (u *uploader) tag(ctx context.Context, tag string) error {
-	if len(u.put) == 0 {
-		for _, b := range []stored{u.image.layer, u.image.config} {
-			if err := u.store(ctx, b); err != nil {
-				return err
-			}
-		}
+	if len(b.directories["."].children) == 0 {
+		return nil, &fault{"", "holds no file; send what tributary diff sends"}
 	}
-	m := u.image.manifest
-	return u.to.Manifests().PushReference(ctx, m.Descriptor, bytes.NewReader(m.data), tag)
-}
-
-// store sends what the registry does not have. What was cut off is sent from the
-// start, in an upload of its own: the one that was begun may be gone, or whole.
-func (u *uploader) store(ctx context.Context, b stored) error {
-	for attempt := 0; ; attempt++ {
-		err := u.storeOnce(ctx, b)
-		wait, again := waitAfter(attempt, err)
-		if !again {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(wait):
-		}
-	}
-}
-
-func (u *uploader) storeOnce(ctx context.Context, b stored) error {
-	there, err := u.to.Blobs().Exists(ctx, b.Descriptor)
-	if err == nil && !there {
-		err = u.to.Blobs().Push(ctx, b.Descriptor, bytes.NewReader(b.data))
-	}
-	if err == nil {
-		u.meter.finish(b.Size)
-	}
-	return err
-}
-
-func explainPush(ctx context.Context, client *registryClient, err error) error {
-	if status(err) == http.StatusForbidden && ctx.Err() == nil && client.answered(err) {
-		return fmt.Errorf("%w: whoever pushes with the credentials for %s in %s may not write to %s; name a Docker config with others with --registry-config%s",
-			fleet.ErrForbidden, client.at.Registry, client.configName(), client.at.Repository, told(err))
-	}
-	return client.explain(ctx, err)
+	return b.tree()
 }

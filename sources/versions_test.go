@@ -6,6 +6,7 @@ import (
 )
 
 func TestHighestVersion(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		versions, want string
 		tags           []string

@@ -16,13 +16,13 @@ import (
 const (
 	// settle is how long nothing must happen before a change is told, because
 	// editors and checkouts write in several steps.
-	settle = 150 * time.Millisecond
+	quietPeriod = 150 * time.Millisecond
 	// settleMost bounds that for a directory that never comes to rest.
-	settleMost = 2 * time.Second
+	maxQuietWait = 2 * time.Second
 	// lookAtRoot is how often the root is looked at. Any name on the way to it
 	// may be a symbolic link that is pointed elsewhere, or a mount, and one
 	// stat tells of all of that where watches do not.
-	lookAtRoot = 500 * time.Millisecond
+	rootCheckInterval = 500 * time.Millisecond
 )
 
 // Watch calls moved after each change, and once at the start, since it cannot
@@ -88,7 +88,7 @@ func (w *watcher) add(dir string) error {
 	}
 	defer f.Close()
 	for {
-		batch, err := f.ReadDir(listed)
+		batch, err := f.ReadDir(readDirBatch)
 		for _, entry := range batch {
 			if w.files++; w.files > w.limits.Files {
 				return tooManyFiles(w.limits)
@@ -112,11 +112,11 @@ func (w *watcher) wait(ctx context.Context) {
 	var latest time.Time
 	changed := func() {
 		if quiet == nil {
-			latest = time.Now().Add(settleMost)
+			latest = time.Now().Add(maxQuietWait)
 		}
-		quiet = time.After(min(settle, time.Until(latest)))
+		quiet = time.After(min(quietPeriod, time.Until(latest)))
 	}
-	look := time.NewTicker(lookAtRoot)
+	look := time.NewTicker(rootCheckInterval)
 	defer look.Stop()
 	for {
 		select {

@@ -75,6 +75,7 @@ func (w *watched) see(name, content string) {
 }
 
 func TestWatchSeesFilesWritten(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "base/a.yaml", "one")
 	w := watch(t, dir)
@@ -87,6 +88,7 @@ func TestWatchSeesFilesWritten(t *testing.T) {
 }
 
 func TestWatchSeesFilesWrittenByRename(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "base/a.yaml", "0")
 	w := watch(t, dir)
@@ -99,6 +101,7 @@ func TestWatchSeesFilesWrittenByRename(t *testing.T) {
 }
 
 func TestWatchSeesDirectoriesComeAndGo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
 	w := watch(t, dir)
@@ -122,6 +125,7 @@ func TestWatchSeesDirectoriesComeAndGo(t *testing.T) {
 }
 
 func TestWatchSeesRootReplaced(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "fleet")
 	write(t, dir, "fleet.yaml", "one")
 	w := watch(t, dir)
@@ -139,6 +143,7 @@ func TestWatchSeesRootReplaced(t *testing.T) {
 }
 
 func TestWatchSeesRootAppear(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "not", "yet")
 	w := watch(t, dir)
 	write(t, dir, "fleet.yaml", "one")
@@ -148,6 +153,7 @@ func TestWatchSeesRootAppear(t *testing.T) {
 }
 
 func TestWatchSeesLinkToRootPointedElsewhere(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, version := range []string{"v1", "v2", "v3"} {
 		write(t, dir, version+"/sub/fleet.yaml", version)
@@ -164,6 +170,7 @@ func TestWatchSeesLinkToRootPointedElsewhere(t *testing.T) {
 }
 
 func TestWatchSeesConfigMapUpdated(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "..v0/fleet.yaml", "0")
 	must(t, os.Symlink("..v0", filepath.Join(dir, "..data")))
@@ -184,6 +191,7 @@ func TestWatchSeesConfigMapUpdated(t *testing.T) {
 
 // TestWatchTellsInTheMidstOfChanges has a directory that never comes to rest.
 func TestWatchTellsInTheMidstOfChanges(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
 	w := watch(t, dir)
@@ -203,6 +211,7 @@ func TestWatchTellsInTheMidstOfChanges(t *testing.T) {
 }
 
 func TestWatchGivesUpOnTooManyFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for name := range many(30) {
 		write(t, dir, name, "")

@@ -10,6 +10,7 @@ import (
 // The limits on watches are the whole machine's, so that a test cannot run into
 // them without taking them from everyone else.
 func TestWatchLimitsSayWhatToDo(t *testing.T) {
+	t.Parallel()
 	for cause, want := range map[syscall.Errno]string{
 		syscall.ENOSPC: "fs.inotify.max_user_watches",
 		syscall.EMFILE: "fs.inotify.max_user_instances",

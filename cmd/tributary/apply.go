@@ -8,10 +8,12 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	yaml3 "go.yaml.in/yaml/v3"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type applyOptions struct {
@@ -23,15 +25,15 @@ func newApply() *cobra.Command {
 	o := &applyOptions{}
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE",
-		Short: "Put deltas and clusters as documents",
-		Long: `Puts each document of a file in the place of the delta that it names: a named one
-(name), or a cluster's own (cluster). It is what get deltas -o yaml prints. A document
-of kind Cluster, as the fleet repo has them, declares the cluster through the API, or
-where that is so already has it be what the document says.
+		Short: "Create or replace deltas and clusters from a file",
+		Long: `Creates or replaces a delta for each document of a file: a named delta (field name), or
+that of a cluster (field cluster). The format is that of get deltas -o yaml. A document of
+kind Cluster, in the format of the fleet repo, declares a cluster through the API, or
+updates one that was declared so.
 
-The documents go to the server one by one, in the order of the file; the first one
-that is refused ends it, and those before it are kept. Prints the inputs that change,
-as a diff.
+The documents are sent one by one, in the order of the file. The first one that the server
+rejects ends the command; those before it are kept. Prints the inputs that change, as a
+diff.
 
 ` + serverHelp,
 		Example: `  tributary apply -f pin-keda.yaml --dry-run
@@ -39,7 +41,7 @@ as a diff.
   tributary apply -f edge-7.yaml
   tributary get deltas -o yaml | tributary apply -f - --server https://standby.example.com
 
-Exit status is 0, or 1 if not all were put.`,
+Exit status is 0, or 1 if not all documents were applied.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return apply(cmd.Context(), cmd, o) },
 	}
@@ -52,11 +54,11 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	if o.file == "" {
 		return fmt.Errorf("apply: name a file with -f; see tributary apply --help")
 	}
-	data, err := readFile(o.file, cmd.InOrStdin())
+	data, err := document.ReadFile(o.file, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
-	documents, err := splitNamed(o.file, data, "delta or cluster", documentName)
+	documents, err := document.Split(o.file, data)
 	if err != nil {
 		return err
 	}
@@ -68,14 +70,14 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	for i, d := range documents {
 		result, err := o.put(ctx, client, d)
 		if err != nil {
-			err = fmt.Errorf("%s:%d: %s: %w", o.file, d.line, d.id, refused(err))
+			err = fmt.Errorf("%s:%d: %s: %w", o.file, d.Line, d.ID, refused(err))
 			if i > 0 && !o.dryRun {
-				err = fmt.Errorf("%w\nwhat stands before it in the file is kept", err)
+				err = fmt.Errorf("%w\nthe documents before it were applied", err)
 			}
 			return err
 		}
 		if len(documents) > 1 {
-			o.say(cmd.OutOrStdout(), d.id)
+			o.say(cmd.OutOrStdout(), d.ID)
 		}
 		if o.output == "text" {
 			if err := o.printResult(cmd, result); err != nil {
@@ -87,29 +89,13 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	return o.printAll(cmd, results)
 }
 
-// documentName is what a document is about: a cluster, or the delta of an ID.
-func documentName(document []byte) (string, error) {
-	var title clusterTitle
-	if yaml3.Unmarshal(document, &title) == nil && title.isCluster() {
-		return clusterID + title.Metadata.Name, nil
-	}
-	id, err := deltaName(document)
-	if err != nil && title.Kind != "" {
-		return "", fmt.Errorf("apiVersion %q, kind %q: only a Cluster of %s is put here, or a delta, which has neither", title.APIVersion, title.Kind, clusterAPIVersion)
-	}
-	return id, err
-}
-
-// clusterID begins the ID of a document that is a cluster.
-const clusterID = "Cluster/"
-
-// put sends a document to where it belongs.
-func (o *applyOptions) put(ctx context.Context, c *server.Client, d deltaText) (*fleet.Result, error) {
-	name, isCluster := strings.CutPrefix(d.id, clusterID)
+// put sends a document to the server.
+func (o *applyOptions) put(ctx context.Context, c *client.Client, d document.Document) (*fleet.Result, error) {
+	name, isCluster := strings.CutPrefix(d.ID, document.ClusterPrefix)
 	if !isCluster {
-		return c.PutDelta(ctx, o.options(), d.id, d.text)
+		return c.PutDelta(ctx, o.options(), d.ID, d.Text)
 	}
-	fields, err := clusterFields(d.text)
+	fields, err := document.Cluster(d.Text)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +104,7 @@ func (o *applyOptions) put(ctx context.Context, c *server.Client, d deltaText) (
 	case err != nil && !errors.Is(err, fleet.ErrNotFound):
 		return nil, err
 	case err == nil && there.File == "" && there.Name == name:
-		patch, err := clusterPatch(fields, there.Labels)
+		patch, err := document.ClusterPatch(fields, there.Labels)
 		if err != nil {
 			return nil, err
 		}
@@ -128,11 +114,10 @@ func (o *applyOptions) put(ctx context.Context, c *server.Client, d deltaText) (
 	if err != nil {
 		return nil, err
 	}
-	return c.DeclareCluster(ctx, o.options(), body) // Which the server refuses where the fleet repo does.
+	return c.DeclareCluster(ctx, o.options(), body) // the server rejects a cluster that is in the fleet repo
 }
 
-// printAll prints what came of a file's documents as JSON: of one as a write by
-// itself, of several as a list.
+// printAll prints results as JSON: a single one by itself, several as a list.
 func (o *applyOptions) printAll(cmd *cobra.Command, results []*fleet.Result) error {
 	switch {
 	case o.output != "json":
@@ -142,8 +127,8 @@ func (o *applyOptions) printAll(cmd *cobra.Command, results []*fleet.Result) err
 	}
 	for _, r := range results {
 		for _, warning := range r.Warnings {
-			fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", visible(warning))
+			fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", textfmt.Visible(warning))
 		}
 	}
-	return printJSON(cmd.OutOrStdout(), results)
+	return output.JSON(cmd.OutOrStdout(), results)
 }

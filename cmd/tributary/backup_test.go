@@ -10,7 +10,7 @@ import (
 )
 
 // TestRestoredBackupServesTheSame takes a backup of a server that runs, as
-// docs/operations.md says, and writes on. A server on what is restored serves what
+// docs/how-to/back-up-and-restore.md says, and writes on. A server on what is restored serves what
 // was served when the backup was made, byte by byte, while the source is away, and
 // takes writes. The server that still runs on the log it had serves on.
 func TestRestoredBackupServesTheSame(t *testing.T) {

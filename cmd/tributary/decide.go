@@ -6,36 +6,38 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// verdicts are what can be decided, in the order in which it is asked for.
+// verdicts lists the subcommands in the order of the help text.
 var verdicts = []struct {
 	verdict     fleet.Verdict
 	short, long string
 	digest      bool
 }{
-	{fleet.Approve, "Have a held release go live", `Has a release go live that is held because it takes away more than the guard allows;
-wave by wave, where fleet.yaml has waves. What is approved is its impact as get
-releases shows it, or the one of --digest: where what is served has changed such that
-it is another by now, that is told, and nothing is approved.`, true},
-	{fleet.Reject, "Have a held release never go live", `Rejects a release that is held. The fleet stays as it is until the source has a newer
-revision. While it has not, the release can be approved after all.`, true},
-	{fleet.Pause, "Stop a rollout where it is", `Has a rollout reach no further wave until it is resumed. A newer release is held
-meanwhile.`, false},
-	{fleet.Resume, "Have a rollout go on, also past a gate", `Has a paused rollout go on, and one that waits at a manual gate pass it.`, false},
-	{fleet.Skip, "Reach the next wave now", `Has a rollout reach the next wave, whatever it still waits for: polls, soak time or a
-gate.`, false},
-	{fleet.Abort, "Give all waves back what they had", `Ends a rollout: the clusters that it has reached get back what they had before. The
+	{fleet.Approve, "Let a held release go live", `Lets a release go live that is held because it removes more than the guard allows; wave
+by wave, if fleet.yaml has waves. The approval is for the impact that get releases shows,
+or that of --digest. If the impact has changed since, nothing is approved, and the
+command prints the new impact.`, true},
+	{fleet.Reject, "Reject a held release", `Rejects a held release. The fleet stays as it is until the source has a newer revision.
+Until then the release can still be approved.`, true},
+	{fleet.Pause, "Pause a rollout", `Stops a rollout before its next wave until it is resumed. A newer release is held in the
+meantime.`, false},
+	{fleet.Resume, "Resume a paused rollout, or pass a gate", `Resumes a paused rollout, or lets one that waits at a manual gate pass it.`, false},
+	{fleet.Skip, "Start the next wave now", `Starts the next wave of a rollout without waiting for polls, the soak time or a gate.`, false},
+	{fleet.Abort, "Abort a rollout and undo its waves", `Ends a rollout. The clusters that it has reached go back to what they had before, and the
 release is rejected.`, false},
 }
 
 func newRelease() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release",
-		Short: "Decide on a held release, steer a rollout",
-		Long: `Decides on a release that is held, or steers one that is being rolled out; see
-tributary get releases. Takes an admin's token.
+		Short: "Decide on a held release or control a rollout",
+		Long: `Decides on a held release, or controls one that is rolling out; see tributary get
+releases. Requires an admin token.
 
 ` + serverHelp,
 		Example: `  tributary release approve 3f9c1b22a0d4 --reason 'the old ingress goes, as planned'
@@ -44,9 +46,9 @@ tributary get releases. Takes an admin's token.
 Exit status is 0, or 1 if nothing was decided.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("release: say what to decide: approve, reject, pause, resume, skip or abort; see tributary release --help")
+				return errors.New("release: name a decision: approve, reject, pause, resume, skip or abort; see tributary release --help")
 			}
-			return fmt.Errorf("release: %q is no decision: say approve, reject, pause, resume, skip or abort", args[0])
+			return fmt.Errorf("release: unknown decision %q: must be approve, reject, pause, resume, skip or abort", args[0])
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
@@ -67,7 +69,7 @@ func newVerdict(verdict fleet.Verdict, short, long string, digest bool) *cobra.C
 	cmd := &cobra.Command{
 		Use:   string(verdict) + " RELEASE",
 		Short: short,
-		Long:  long + "\n\nRELEASE is an ID or a revision. Takes an admin's token.\n\n" + serverHelp,
+		Long:  long + "\n\nRELEASE is an ID or a revision. Requires an admin token.\n\n" + serverHelp,
 		Example: fmt.Sprintf(`  tributary release %s 3f9c1b22a0d4 --reason INC-4711
 
 Exit status is 0, or 1 if nothing was decided.`, verdict),
@@ -76,10 +78,10 @@ Exit status is 0, or 1 if nothing was decided.`, verdict),
 	}
 	o.server.bind(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.reason, "reason", "", "why, for the history")
+	f.StringVar(&o.reason, "reason", "", "reason, recorded in the history")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	if digest {
-		f.StringVar(&o.digest, "digest", "", "the impact that is meant, sha256:<64 hex> (default: the one that the release has)")
+		f.StringVar(&o.digest, "digest", "", "impact that the decision is about, sha256:<64 hex> (default: the current one of the release)")
 	}
 	return cmd
 }
@@ -95,19 +97,19 @@ func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOp
 	release, err := client.Decide(cmd.Context(), verdict, name, o.reason, o.digest)
 	var beyond *fleet.GuardError
 	if errors.As(err, &beyond) {
-		return guarded(beyond, "the release would change something else by now, and nothing was decided", "--digest")
+		return preview.GuardError(beyond, "the impact of the release has changed, and nothing was decided", "--digest")
 	}
 	if err != nil {
 		return refused(err)
 	}
 	if o.output == "json" {
-		return printJSON(cmd.OutOrStdout(), release)
+		return output.JSON(cmd.OutOrStdout(), release)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "release %s of %s: %s\n", release.ID, release.Revision, progressText(release))
 	return nil
 }
 
-// progressText is where a release has got to, in a few words.
+// progressText describes the state of a release and its rollout.
 func progressText(r *fleet.Release) string {
 	if r.Rollout == nil {
 		return string(r.State)
@@ -122,5 +124,5 @@ func progressText(r *fleet.Release) string {
 	if r.Rollout.Reason != "" {
 		text += ": " + r.Rollout.Reason
 	}
-	return visible(text)
+	return textfmt.Visible(text)
 }

@@ -13,9 +13,9 @@ func newDelete() *cobra.Command {
 	o := &writeFlags{}
 	cmd := &cobra.Command{
 		Use:   "delete",
-		Short: "Drop a delta, take an object away from a cluster, forget a cluster",
-		Long: `Drops a delta, so that its clusters get what the fleet repo and other deltas say; takes
-an object away from one cluster; or forgets a cluster that was decommissioned.
+		Short: "Delete a delta, an object of a cluster, or a decommissioned cluster",
+		Long: `Deletes a delta, so that its clusters get what the fleet repo and other deltas say;
+removes an object from one cluster; or forgets a decommissioned cluster.
 
 ` + serverHelp,
 		Example: `  tributary delete delta pin-keda
@@ -26,9 +26,9 @@ an object away from one cluster; or forgets a cluster that was decommissioned.
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("delete: say what: delta, object or cluster; see tributary delete --help")
+				return errors.New("delete: name a resource: delta, object or cluster; see tributary delete --help")
 			}
-			return fmt.Errorf("delete: %q cannot be deleted: say delta, object or cluster", args[0])
+			return fmt.Errorf("delete: unknown resource %q: must be delta, object or cluster", args[0])
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
@@ -41,9 +41,9 @@ func newDeleteDelta(o *writeFlags) *cobra.Command {
 	var cluster string
 	cmd := &cobra.Command{
 		Use:   "delta NAME, or delta --cluster CLUSTER",
-		Short: "Drop a named delta, or a cluster's own",
-		Long: `Drops a delta, and prints the inputs that change with it, as a diff. The history
-keeps it, and rollback brings it back.
+		Short: "Delete a named delta, or that of a cluster",
+		Long: `Deletes a delta and prints the inputs that change, as a diff. The history keeps the
+delta, and rollback restores it.
 
 ` + serverHelp,
 		Example: `  tributary delete delta pin-keda --reason 'KEDA 2.15.1 is out'
@@ -70,7 +70,7 @@ Exit status is 0, or 1 if nothing was changed.`,
 			return o.printResult(cmd, result)
 		},
 	}
-	cmd.Flags().StringVar(&cluster, "cluster", "", "the own delta of this cluster")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "delete the delta of this cluster")
 	return cmd
 }
 
@@ -78,10 +78,10 @@ func newDeleteObject(o *writeFlags) *cobra.Command {
 	var narrow objectFlags
 	cmd := &cobra.Command{
 		Use:   "object CLUSTER KIND/NAME",
-		Short: "Take an object away from one cluster",
-		Long: `Takes an object away from one cluster, and prints the inputs that go with it. Where
-the cluster's own delta had added the object, that is undone; else the delta
-remembers that it must not be there.
+		Short: "Remove an object from one cluster",
+		Long: `Removes an object from one cluster and prints the inputs that are removed with it. If
+the cluster's delta added the object, the addition is undone. Otherwise the delta records
+that the cluster must not have the object.
 
 ` + serverHelp,
 		Example: `  tributary delete object eu-prod-01 Namespace/sandbox --reason 'moved to eu-prod-02'
@@ -111,11 +111,11 @@ Exit status is 0, or 1 if nothing was changed.`,
 func newDeleteCluster(o *writeFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "cluster NAME",
-		Short: "Forget a cluster that was decommissioned",
-		Long: `Purges a cluster: forgets it, and revokes its token. It must be decommissioned (see
-tributary decommission), and its file must be gone from the fleet repo: from then on
-the name is free, and polls for it are answered 404, on which Flux keeps what it has.
-Takes an admin's token.
+		Short: "Forget a decommissioned cluster",
+		Long: `Purges a cluster: forgets it and revokes its token. The cluster must be decommissioned
+(see tributary decommission), and its file must be gone from the fleet repo. After that
+the name is free, and polls for it are answered with 404, on which Flux keeps what it
+has. Requires an admin token.
 
 ` + serverHelp,
 		Example: `  tributary delete cluster eu-dev-01 --reason 'machine is gone'

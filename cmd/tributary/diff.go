@@ -9,6 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
@@ -21,39 +25,39 @@ type diffOptions struct {
 	output string
 }
 
-// What diff ends with. What is worse comes first where several are so.
+// The exit statuses of diff. If several apply, the highest wins.
 const (
-	differs     = 1
+	changes     = 1
 	wouldBeHeld = 2
 	hasFaults   = 3
-	notTold     = "4"
+	failed      = 4
 )
 
 func newDiff() *cobra.Command {
 	var o diffOptions
 	cmd := &cobra.Command{
 		Use:   "diff SOURCE SOURCE, or diff SOURCE --server URL",
-		Short: "Tell what a change of the fleet repo would do, for a pull request",
-		Long: `Tells what would come of it if a SOURCE were the next release: which clusters and
-inputs it touches and which fields, what it takes away first; whether the guard would
-hold it; and which clusters it is not good for. It is compared with another SOURCE,
-which stands first, or with what a server serves, whose deltas and clusters count then.
-Nothing is changed by it, and a viewer's token will do.
+		Short: "Show what a change of the fleet repo would do, for a pull request",
+		Long: `Shows what would happen if a SOURCE became the next release: the clusters, inputs and
+fields that change, removals first; whether the guard would hold it; and the clusters for
+which it is invalid. The comparison is with another SOURCE, which is given first, or with
+what a server serves, including its deltas and clusters. Nothing is changed, and a viewer
+token is enough.
 
-With -o markdown it is a comment for a pull request, which is cut where it would be too
-long for one; -o json has all of it.
+With -o markdown the output is a comment for a pull request, cut to the length that GitHub
+accepts; -o json has everything.
 
 ` + sourceHelp + `
 
-The server is the one of --server or TRIBUTARY_SERVER. A token is read from
---token-file, or else from TRIBUTARY_TOKEN.`,
+The server is that of --server or TRIBUTARY_SERVER. The token is read from --token-file,
+or else from TRIBUTARY_TOKEN.`,
 		Example: `  tributary diff "git+file://$PWD?ref=main" .
   tributary diff . --server https://tributary.example.com
   tributary diff . --server https://tributary.example.com -o markdown > comment.md
 
-Exit status is 0 if nothing would change, 1 if something would, 2 if the guard would
-hold it, 3 if it has faults, and 4 if it could not be told.`,
-		Annotations: map[string]string{failsWith: notTold},
+Exit status is 0 if nothing would change, 1 if something would, 2 if the guard would hold
+it, 3 if it has faults, and 4 if the comparison failed.`,
+		Annotations: exitcode.OnFailure(failed),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return nil
@@ -65,14 +69,14 @@ hold it, 3 if it has faults, and 4 if it could not be told.`,
 	f := cmd.Flags()
 	o.source.bind(f)
 	o.server.bindAddress(f)
-	f.StringVar(&o.deltas, "deltas", "", "file with deltas that both SOURCEs are rendered with, - for standard input")
+	f.StringVar(&o.deltas, "deltas", "", "file with deltas to apply to both SOURCEs, - for standard input")
 	f.StringVarP(&o.output, "output", "o", "text", "text, markdown or json")
 	return cmd
 }
 
 var previewPrinters = map[string]func(io.Writer, *fleet.Preview) error{
-	"text": printPreview, "markdown": printMarkdown,
-	"json": func(w io.Writer, p *fleet.Preview) error { return printJSON(w, p) },
+	"text": preview.Print, "markdown": preview.PrintMarkdown,
+	"json": func(w io.Writer, p *fleet.Preview) error { return output.JSON(w, p) },
 }
 
 func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
@@ -85,7 +89,7 @@ func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
 	if len(args) == 2 {
 		p, err = o.compare(cmd.Context(), cmd.InOrStdin(), args[0], args[1])
 	} else {
-		p, err = o.foresee(cmd.Context(), args[0])
+		p, err = o.compareWithServer(cmd.Context(), args[0])
 	}
 	if err != nil {
 		return err
@@ -93,21 +97,21 @@ func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
 	if err := show(cmd.OutOrStdout(), p); err != nil {
 		return err
 	}
-	if status := verdictOf(p); status != 0 {
-		return codeError(status)
+	if status := statusOf(p); status != 0 {
+		return exitcode.Code(status)
 	}
 	return nil
 }
 
-// verdictOf is what diff ends with.
-func verdictOf(p *fleet.Preview) int {
+// statusOf returns the exit status of diff.
+func statusOf(p *fleet.Preview) int {
 	switch {
 	case isFaulty(p):
 		return hasFaults
 	case p.Outcome == fleet.OutcomeHeld:
 		return wouldBeHeld
 	case p.Outcome == fleet.OutcomeChanges:
-		return differs
+		return changes
 	}
 	return 0
 }
@@ -116,12 +120,12 @@ func isFaulty(p *fleet.Preview) bool {
 	return p.Outcome == fleet.OutcomeFailed || len(p.Failing)+len(p.Problems.Faults()) > 0
 }
 
-// foresee has the server tell it.
-func (o *diffOptions) foresee(ctx context.Context, ref string) (*fleet.Preview, error) {
+// compareWithServer asks a server for the comparison.
+func (o *diffOptions) compareWithServer(ctx context.Context, ref string) (*fleet.Preview, error) {
 	if o.deltas != "" {
-		return nil, errors.New("diff: the server has its own deltas: leave out --deltas, or name two SOURCEs")
+		return nil, errors.New("diff: --deltas is for two SOURCEs; a server uses its own deltas")
 	}
-	// Certificates are of whoever shows them or asks for them, be it a server or a source.
+	// The certificate flags apply to the server as well as to the source.
 	tls := o.source.options.TLS
 	o.server.config.CAFile, o.server.config.CertFile, o.server.config.KeyFile = tls.CAFile, tls.CertFile, tls.KeyFile
 	client, err := o.server.client()
@@ -133,7 +137,7 @@ func (o *diffOptions) foresee(ctx context.Context, ref string) (*fleet.Preview, 
 		return refusal, err
 	}
 	defer func() { _ = source.Close() }()
-	packed, err := sources.PackToSend(ctx, snapshot.Tree)
+	packed, err := sources.PackUpload(ctx, snapshot.Tree)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +145,8 @@ func (o *diffOptions) foresee(ctx context.Context, ref string) (*fleet.Preview, 
 	return p, refused(err)
 }
 
-// fetch fetches a source. A revision of which no snapshot can be made has a fault.
+// fetch fetches a source. For a revision that cannot be a snapshot it returns a preview
+// with the fault.
 func (o *diffOptions) fetch(ctx context.Context, ref string) (sources.Source, *fleet.Snapshot, *fleet.Preview, error) {
 	source, snapshot, err := o.source.snapshot(ctx, ref)
 	var refusal *fleet.RefusedError
@@ -152,12 +157,12 @@ func (o *diffOptions) fetch(ctx context.Context, ref string) (sources.Source, *f
 	return source, snapshot, nil, err
 }
 
-// compare tells it without a server.
+// compare compares two sources without a server.
 func (o *diffOptions) compare(ctx context.Context, stdin io.Reader, from, to string) (*fleet.Preview, error) {
 	var deltas []*fleet.Delta
 	if o.deltas != "" {
 		var err error
-		if deltas, err = readDeltas(o.deltas, stdin, render.Renderer{}); err != nil {
+		if deltas, err = document.ReadDeltas(o.deltas, stdin, render.Renderer{}.ReadDelta); err != nil {
 			return nil, err
 		}
 	}
@@ -166,7 +171,7 @@ func (o *diffOptions) compare(ctx context.Context, stdin io.Reader, from, to str
 		return nil, err
 	}
 	if refusal != nil {
-		return nil, fmt.Errorf("diff: %s cannot be compared with: %w", refusal.Revision, refusal.Problems)
+		return nil, fmt.Errorf("diff: cannot compare with %s: %w", refusal.Revision, refusal.Problems)
 	}
 	defer func() { _ = first.Close() }()
 	second, after, refusal, err := o.fetch(ctx, to)

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // TestFullDiskRefusesWritesOnly fills the disk that the change log is on. Writes
@@ -41,8 +41,8 @@ func TestFullDiskRefusesWritesOnly(t *testing.T) {
 		t.Errorf("polls are of generation %s, want %s", generation, want)
 	}
 	for range 5 {
-		var problem server.Problem
-		if err := json.Unmarshal(text, &problem); err != nil || status != http.StatusInsufficientStorage || problem.Type != server.ProblemType+"store-full" {
+		var problem api.Problem
+		if err := json.Unmarshal(text, &problem); err != nil || status != http.StatusInsufficientStorage || problem.Type != api.ProblemType+"store-full" {
 			t.Errorf("a write on a full disk = %d %s, want 507 store-full", status, text)
 		}
 		if g, now := p.poll("one", "apps"); g != generation || now != served {

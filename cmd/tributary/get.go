@@ -9,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// getOptions are what the commands below get share.
+// getOptions are shared by the subcommands of get.
 type getOptions struct {
 	server serverFlags
 	output string
@@ -22,31 +23,31 @@ func newGet() *cobra.Command {
 	o := &getOptions{}
 	cmd := &cobra.Command{
 		Use:   "get",
-		Short: "Show what a server has: clusters, objects, inputs, deltas, releases, pins, history, tokens",
-		Long: `Shows what a server has, as a table or with -o as JSON or YAML.
+		Short: "Show clusters, objects, inputs, deltas, releases, pins, history or tokens",
+		Long: `Shows what a server has, as a table, or with -o as JSON or YAML.
 
 ` + serverHelp,
 		Example: `  tributary get clusters --selector environment=prod
   tributary get deltas -o yaml > deltas.yaml
   tributary get history --cluster eu-prod-01 --since 24h
 
-Exit status is 0, or 1 if there is no such thing or no answer.`,
+Exit status is 0, or 1 if it does not exist or the server does not answer.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("get: say what: clusters, objects, inputs, deltas, releases, pins, history or tokens; see tributary get --help")
+				return errors.New("get: name a resource: clusters, objects, inputs, deltas, releases, pins, history or tokens; see tributary get --help")
 			}
-			return fmt.Errorf("get: there are no %q: say clusters, objects, inputs, deltas, releases, pins, history or tokens", args[0])
+			return fmt.Errorf("get: unknown resource %q: must be clusters, objects, inputs, deltas, releases, pins, history or tokens", args[0])
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	o.server.bind(cmd)
-	cmd.PersistentFlags().StringVarP(&o.output, "output", "o", "", "json or yaml, in place of a table for people")
+	cmd.PersistentFlags().StringVarP(&o.output, "output", "o", "", "json or yaml (default: a table)")
 	cmd.AddCommand(newGetClusters(o), newGetObjects(o), newGetInputs(o), newGetDeltas(o), newGetReleases(o), newGetPins(o), newGetHistory(o), newGetTokens(o))
 	return cmd
 }
 
-// run asks the server, once it is known how to print what it says.
-func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *server.Client, w io.Writer) error) error {
+// run checks the flags and calls show with a client for the server.
+func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *client.Client, w io.Writer) error) error {
 	switch o.output {
 	case "", "json", "yaml":
 	default:
@@ -59,10 +60,10 @@ func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *s
 	return refused(show(cmd.Context(), client, cmd.OutOrStdout()))
 }
 
-// print prints v where people do not want a table.
+// print prints v in the format of --output.
 func (o *getOptions) print(w io.Writer, v any) error {
 	if o.output == "json" {
-		return printJSON(w, v)
+		return output.JSON(w, v)
 	}
 	text, err := yaml.Marshal(v)
 	if err != nil {
@@ -72,7 +73,7 @@ func (o *getOptions) print(w io.Writer, v any) error {
 	return err
 }
 
-// between wants that many arguments: the first few must be there.
+// between accepts up to one argument for each name and requires the first few.
 func between(least int, names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		return named(names[:max(least, min(len(args), len(names)))]...)(cmd, args)

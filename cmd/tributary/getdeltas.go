@@ -10,18 +10,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetDeltas(o *getOptions) *cobra.Command {
 	var cluster string
 	cmd := &cobra.Command{
 		Use:   "deltas [NAME]",
-		Short: "The deltas in force: all, a named one, or a cluster's own",
-		Long: `Shows the deltas in force in the order in which they are applied, and which parts of
-them some clusters go without (orphans). As YAML they are documents that apply -f and
-render --deltas take; as JSON they have their status too.
+		Short: "Show all deltas, a named one, or that of a cluster",
+		Long: `Shows the deltas in the order in which they are applied, and their parts that no longer
+apply to some clusters (orphans). As YAML they are documents for apply -f and render
+--deltas. As JSON they include their status.
 
 ` + serverHelp,
 		Example: `  tributary get deltas
@@ -29,27 +35,27 @@ render --deltas take; as JSON they have their status too.
   tributary get deltas --cluster eu-prod-01 -o yaml
   tributary get deltas -o yaml > deltas.yaml
 
-Exit status is 0, or 1 if there is no such delta or no answer.`,
+Exit status is 0, or 1 if the delta does not exist or the server does not answer.`,
 		Args: between(0, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := chosenDelta(args, cluster)
 			if err != nil {
 				return fmt.Errorf("get deltas: %w", err)
 			}
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				return getDeltas(ctx, c, w, id, o)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&cluster, "cluster", "", "the own delta of this cluster")
+	cmd.Flags().StringVar(&cluster, "cluster", "", "show the delta of this cluster")
 	return cmd
 }
 
-// chosenDelta is the ID of the delta that a command line chooses; empty for none.
+// chosenDelta returns the ID of the delta that a command line names; "" for none.
 func chosenDelta(args []string, cluster string) (string, error) {
 	switch {
 	case len(args) > 0 && cluster != "":
-		return "", errors.New("name a delta, or with --cluster the one whose own it is, not both")
+		return "", errors.New("use a name or --cluster, not both")
 	case len(args) > 0:
 		return fleet.DeltaID(args[0]), nil
 	case cluster != "":
@@ -58,7 +64,7 @@ func chosenDelta(args []string, cluster string) (string, error) {
 	return "", nil
 }
 
-func getDeltas(ctx context.Context, c *server.Client, w io.Writer, id string, o *getOptions) error {
+func getDeltas(ctx context.Context, c *client.Client, w io.Writer, id string, o *getOptions) error {
 	answers, err := deltasInOrder(ctx, c, id)
 	if err != nil {
 		return err
@@ -69,86 +75,68 @@ func getDeltas(ctx context.Context, c *server.Client, w io.Writer, id string, o 
 		for i, a := range answers {
 			deltas[i] = a.Delta
 		}
-		return printDeltas(w, deltas)
+		return document.PrintDeltas(w, deltas)
 	case o.output == "json" && id != "":
-		return printJSON(w, answers[0])
+		return output.JSON(w, answers[0])
 	case o.output == "json":
-		return printJSON(w, server.List[server.DeltaAnswer]{Items: answers})
+		return output.JSON(w, api.List[api.Delta]{Items: answers})
 	}
 	return deltaTable(w, answers)
 }
 
-// deltasInOrder are all, or the one of an ID, with how they are doing.
-func deltasInOrder(ctx context.Context, c *server.Client, id string) ([]server.DeltaAnswer, error) {
+// deltasInOrder returns all deltas, or the one with an ID, with their status.
+func deltasInOrder(ctx context.Context, c *client.Client, id string) ([]api.Delta, error) {
 	if id != "" {
 		d, _, err := c.Delta(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		id = d.ID() // A cluster may have been named by its dns.
+		id = d.ID() // the cluster may have been named by its dns
 	}
 	all, err := c.Deltas(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if id != "" {
-		all = slices.DeleteFunc(all, func(a server.DeltaAnswer) bool { return a.ID() != id })
+		all = slices.DeleteFunc(all, func(a api.Delta) bool { return a.ID() != id })
 		if len(all) == 0 {
-			return nil, fmt.Errorf("delta %q: %w", id, fleet.ErrNotFound) // It went meanwhile.
+			return nil, fmt.Errorf("delta %q: %w", id, fleet.ErrNotFound) // deleted between the two requests
 		}
 	}
-	slices.SortStableFunc(all, func(a, b server.DeltaAnswer) int { return fleet.CompareDeltas(a.Delta, b.Delta) })
+	slices.SortStableFunc(all, func(a, b api.Delta) int { return fleet.CompareDeltas(a.Delta, b.Delta) })
 	return all, nil
 }
 
-func deltaTable(w io.Writer, deltas []server.DeltaAnswer) error {
-	t := newTable(w, "DELTA", "FOR", "PRIORITY", "CLUSTERS", "PARTS", "ORPHANS", "EXPIRES")
+func deltaTable(w io.Writer, deltas []api.Delta) error {
+	t := table.New(w, "DELTA", "FOR", "PRIORITY", "CLUSTERS", "PARTS", "ORPHANS", "EXPIRES")
 	for _, d := range deltas {
-		priority, expires := fmt.Sprint(d.Priority), ""
+		scope, priority, expires := selector.Describe(d.Selector, d.Clusters), fmt.Sprint(d.Priority), ""
 		if d.Cluster != "" {
-			priority = "last"
+			scope, priority = d.Cluster, "last"
 		}
 		if d.ExpiresAt != nil {
-			expires = clock(*d.ExpiresAt)
+			expires = textfmt.Time(*d.ExpiresAt)
 		}
 		if d.Status.Overdue != "" {
 			expires += " (overdue)"
 		}
-		t.row(d.ID(), scope(d.Delta), priority, fmt.Sprint(d.Status.Clusters), parts(d.Delta), fmt.Sprint(len(d.Status.Orphans)), expires)
+		t.Row(d.ID(), scope, priority, fmt.Sprint(d.Status.Clusters), parts(d.Delta), fmt.Sprint(len(d.Status.Orphans)), expires)
 	}
-	if err := t.end(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	for _, d := range deltas {
 		for _, o := range d.Status.Orphans {
-			fmt.Fprintf(w, "orphan: cluster %s goes without %s of %s: %s\n", o.Cluster, visible(o.Field), d.ID(), visible(o.Reason))
+			fmt.Fprintf(w, "orphan: %[2]s of %[3]s no longer applies to cluster %[1]s: %[4]s\n", o.Cluster, textfmt.Visible(o.Field), d.ID(), textfmt.Visible(o.Reason))
 		}
 		if d.Status.Overdue != "" {
-			fmt.Fprintf(w, "overdue: %s is still in force: %s\n", d.ID(), visible(d.Status.Overdue))
+			fmt.Fprintf(w, "overdue: %s is still in force: %s\n", d.ID(), textfmt.Visible(d.Status.Overdue))
 		}
 	}
 	return nil
 }
 
-// scope says which clusters a delta is for.
-func scope(d *fleet.Delta) string {
-	switch {
-	case d.Cluster != "":
-		return d.Cluster
-	case d.Selector == nil:
-		return some(d.Clusters, 3)
-	}
-	selector, err := d.Selector.Compile()
-	if err != nil {
-		return "?" // A later server may know operators that are not known here.
-	}
-	if selector.Empty() {
-		return "all"
-	}
-	return selector.String()
-}
-
-// parts counts what a delta consists of.
+// parts counts the parts of a delta.
 func parts(d *fleet.Delta) string {
 	var all []string
 	for _, p := range []struct {

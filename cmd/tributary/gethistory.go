@@ -11,8 +11,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/change"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textdiff"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type historyOptions struct {
@@ -26,10 +31,10 @@ func newGetHistory(shared *getOptions) *cobra.Command {
 	o := &historyOptions{getOptions: shared}
 	cmd := &cobra.Command{
 		Use:   "history [GENERATION]",
-		Short: "The change log, newest first, or one change with its diff",
-		Long: `Shows who changed what, when and why; of one generation also what each delta,
-declared cluster and token was before and after. The log is the server's: what it has dropped by its retention is
-not shown.
+		Short: "Show the change log, newest first, or one change with its diff",
+		Long: `Shows who changed what, when and why. For one generation it also shows each delta,
+cluster, pin and token before and after. Changes older than the server's retention may
+be missing.
 
 ` + serverHelp,
 		Example: `  tributary get history
@@ -37,10 +42,10 @@ not shown.
   tributary get history --delta pin-keda --actor ada --limit 10
   tributary get history 42
 
-Exit status is 0, or 1 if there is no such generation or no answer.`,
+Exit status is 0, or 1 if the generation does not exist or the server does not answer.`,
 		Args: between(0, "GENERATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) > 0 {
 					return getChange(ctx, c, w, args[0], o)
 				}
@@ -49,16 +54,16 @@ Exit status is 0, or 1 if there is no such generation or no answer.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.query.Cluster, "cluster", "", "changes that were for this cluster")
-	f.StringVar(&o.query.Actor, "actor", "", "changes by the credential of this name")
-	f.StringVar(&o.delta, "delta", "", "changes of this delta: NAME, or cluster/NAME for a cluster's own")
-	f.StringVar(&o.since, "since", "", "from this time on: RFC 3339, or how long ago, such as 24h")
-	f.StringVar(&o.until, "until", "", "up to this time: RFC 3339, or how long ago")
-	f.IntVar(&o.query.Limit, "limit", 50, "how many changes at most; 0 for all")
+	f.StringVar(&o.query.Cluster, "cluster", "", "changes that affected this cluster")
+	f.StringVar(&o.query.Actor, "actor", "", "changes by the credential with this name")
+	f.StringVar(&o.delta, "delta", "", "changes of this delta: NAME, or cluster/NAME for that of a cluster")
+	f.StringVar(&o.since, "since", "", "changes after this time: RFC 3339, or how long ago, such as 24h")
+	f.StringVar(&o.until, "until", "", "changes before this time: RFC 3339, or how long ago")
+	f.IntVar(&o.query.Limit, "limit", 50, "maximum number of changes; 0 for all")
 	return cmd
 }
 
-func getHistory(ctx context.Context, c *server.Client, w io.Writer, o *historyOptions) error {
+func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOptions) error {
 	var err error
 	if o.query.Since, err = moment("--since", o.since, time.Now()); err != nil {
 		return err
@@ -77,16 +82,16 @@ func getHistory(ctx context.Context, c *server.Client, w io.Writer, o *historyOp
 		return err
 	}
 	if o.output != "" {
-		return o.print(w, server.List[fleet.Change]{Items: changes})
+		return o.print(w, api.List[fleet.Change]{Items: changes})
 	}
-	t := newTable(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
-	for _, change := range changes {
-		t.row(fmt.Sprint(change.Generation), clock(change.At), change.Actor, string(change.Kind), what(change, 3), change.Reason)
+	t := table.New(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
+	for _, c := range changes {
+		t.Row(fmt.Sprint(c.Generation), textfmt.Time(c.At), c.Actor, string(c.Kind), change.Summary(c, 3), c.Reason)
 	}
-	return t.end()
+	return t.Flush()
 }
 
-// moment reads a time, or how long before now it was; zero for "".
+// moment parses a time, or how long ago it was; the zero time for "".
 func moment(flag, text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -101,40 +106,40 @@ func moment(flag, text string, now time.Time) (time.Time, error) {
 	return now.Add(-ago), nil
 }
 
-func getChange(ctx context.Context, c *server.Client, w io.Writer, text string, o *historyOptions) error {
+func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, o *historyOptions) error {
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
-		return fmt.Errorf("generation %q: must be a number from 1", text)
+		return fmt.Errorf("generation %q: must be a positive number", text)
 	}
-	change, err := c.Change(ctx, generation)
+	entry, err := c.Change(ctx, generation)
 	if err != nil {
 		return err
 	}
 	if o.output != "" {
-		return o.print(w, change)
+		return o.print(w, entry)
 	}
-	return printChange(w, change)
+	return printChange(w, entry)
 }
 
-// printChange prints a change as version control prints a commit.
+// printChange prints a change as git show prints a commit.
 func printChange(w io.Writer, c fleet.Change) error {
 	fmt.Fprintf(w, "generation %d\n", c.Generation)
 	for _, line := range [][2]string{
-		{"time", clock(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
-		{"what", what(c, 1+len(c.Pins)+len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", some(c.Clusters, 10)},
+		{"time", textfmt.Time(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
+		{"what", change.Summary(c, 1+len(c.Pins)+len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", textfmt.List(c.Clusters, 10)},
 	} {
 		if line[1] != "" {
-			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", visible(line[1]))
+			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", textfmt.Visible(line[1]))
 		}
 	}
-	parts, err := partsOf(c)
+	parts, err := change.Parts(c)
 	if err != nil {
 		return err
 	}
-	d := newDiffPrinter(w)
+	d := textdiff.New(w)
 	for _, p := range parts {
 		fmt.Fprintln(w)
-		d.print(p.title, p.before, p.after)
+		d.Print(p.Title, p.Before, p.After)
 	}
 	return nil
 }

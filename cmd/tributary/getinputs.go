@@ -9,24 +9,26 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetInputs(o *getOptions) *cobra.Command {
 	return &cobra.Command{
 		Use:   "inputs CLUSTER [SET]",
-		Short: "The inputs that a cluster's Flux polls, of all sets or one",
-		Long: `Shows the inputs of a cluster, by its name or dns. With SET and -o json it prints
-exactly what a poll of that set is answered.
+		Short: "Show the inputs that a cluster's Flux gets, of all sets or one",
+		Long: `Shows the inputs of a cluster, which is given by name or dns. With SET and -o json it
+prints exactly the answer to a poll of that set.
 
 ` + serverHelp,
 		Example: `  tributary get inputs eu-prod-01
   tributary get inputs eu-prod-01 platform-components -o yaml
 
-Exit status is 0, or 1 if there is no such cluster or set, or no answer.`,
+Exit status is 0, or 1 if the cluster or set does not exist or the server does not answer.`,
 		Args: between(1, "CLUSTER", "SET"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) == 2 {
 					return getSet(ctx, c, w, args[0], args[1], o)
 				}
@@ -36,18 +38,18 @@ Exit status is 0, or 1 if there is no such cluster or set, or no answer.`,
 	}
 }
 
-func getSet(ctx context.Context, c *server.Client, w io.Writer, cluster, set string, o *getOptions) error {
+func getSet(ctx context.Context, c *client.Client, w io.Writer, cluster, set string, o *getOptions) error {
 	answer, err := c.Inputs(ctx, cluster, set)
 	if err != nil {
 		return err
 	}
 	if o.output != "" {
-		return printDocument(w, answer, o.output)
+		return output.Document(w, answer, o.output)
 	}
 	return inputTable(w, map[string]json.RawMessage{set: answer})
 }
 
-func getInputs(ctx context.Context, c *server.Client, w io.Writer, cluster string, o *getOptions) error {
+func getInputs(ctx context.Context, c *client.Client, w io.Writer, cluster string, o *getOptions) error {
 	known, err := c.Cluster(ctx, cluster)
 	if err != nil {
 		return err
@@ -64,11 +66,11 @@ func getInputs(ctx context.Context, c *server.Client, w io.Writer, cluster strin
 	return inputTable(w, all)
 }
 
-// longestSummary is how much of an input a line of a table has room for.
-const longestSummary = 100
+// maxSummary limits how much of an input a row shows, in characters.
+const maxSummary = 100
 
 func inputTable(w io.Writer, sets map[string]json.RawMessage) error {
-	t := newTable(w, "SET", "ID", "FIELDS")
+	t := table.New(w, "SET", "ID", "FIELDS")
 	for _, set := range slices.Sorted(maps.Keys(sets)) {
 		var answer struct{ Inputs []map[string]json.RawMessage }
 		if err := json.Unmarshal(sets[set], &answer); err != nil {
@@ -79,13 +81,13 @@ func inputTable(w io.Writer, sets map[string]json.RawMessage) error {
 			if err := json.Unmarshal(input["id"], &id); err != nil {
 				return err
 			}
-			t.row(set, id, summary(input))
+			t.Row(set, id, summary(input))
 		}
 	}
-	return t.end()
+	return t.Flush()
 }
 
-// summary is what an input says of its own, cut where it is long.
+// summary returns the fields of an input, shortened to one row.
 func summary(input map[string]json.RawMessage) string {
 	text := ""
 	for _, field := range slices.Sorted(maps.Keys(input)) {
@@ -93,8 +95,8 @@ func summary(input map[string]json.RawMessage) string {
 			text += field + "=" + string(input[field]) + " "
 		}
 	}
-	if runes := []rune(text); len(runes) > longestSummary {
-		return string(runes[:longestSummary]) + "…"
+	if runes := []rune(text); len(runes) > maxSummary {
+		return string(runes[:maxSummary]) + "…"
 	}
 	return text
 }

@@ -10,11 +10,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// objectFlags narrow KIND/NAME where several objects have it.
+// objectFlags distinguish objects with the same KIND/NAME.
 type objectFlags struct {
 	flags            *pflag.FlagSet
 	group, namespace string
@@ -22,11 +24,11 @@ type objectFlags struct {
 
 func (o *objectFlags) bind(f *pflag.FlagSet) {
 	o.flags = f
-	f.StringVar(&o.group, "group", "", "API group of the object, empty for the core group, where several have the kind")
-	f.StringVar(&o.namespace, "namespace", "", "namespace of the object, empty for none, where several have the name")
+	f.StringVar(&o.group, "group", "", "API group of the object, if several groups have the kind; empty for the core group")
+	f.StringVar(&o.namespace, "namespace", "", "namespace of the object, if several namespaces have the name; empty for none")
 }
 
-// name reads KIND/NAME. A flag that was set to nothing narrows too.
+// name parses KIND/NAME. A flag that is set to the empty string counts as set.
 func (o *objectFlags) name(text string) (name fleet.ObjectName, err error) {
 	kind, rest, found := strings.Cut(text, "/")
 	if !found || kind == "" || rest == "" {
@@ -46,19 +48,19 @@ func newGetObjects(o *getOptions) *cobra.Command {
 	var narrow objectFlags
 	cmd := &cobra.Command{
 		Use:   "objects CLUSTER [KIND/NAME]",
-		Short: "The objects of a cluster, or one of them whole",
-		Long: `Shows the objects as the cluster sees them, with all deltas in force. One object is
-printed whole, as YAML unless -o says otherwise.
+		Short: "Show the objects of a cluster, or one of them in full",
+		Long: `Shows the objects of a cluster with all deltas applied. A single object is printed in
+full, as YAML unless -o json is given.
 
 ` + serverHelp,
 		Example: `  tributary get objects eu-prod-01
   tributary get objects eu-prod-01 PlatformComponent/keda
   tributary get objects eu-prod-01 -o yaml > objects.yaml
 
-Exit status is 0, or 1 if there is no such object or no answer.`,
+Exit status is 0, or 1 if the object does not exist or the server does not answer.`,
 		Args: between(1, "CLUSTER", "KIND/NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) == 1 {
 					return getObjects(ctx, c, w, args[0], o)
 				}
@@ -78,7 +80,7 @@ Exit status is 0, or 1 if there is no such object or no answer.`,
 	return cmd
 }
 
-func getObjects(ctx context.Context, c *server.Client, w io.Writer, cluster string, o *getOptions) error {
+func getObjects(ctx context.Context, c *client.Client, w io.Writer, cluster string, o *getOptions) error {
 	texts, err := c.Objects(ctx, cluster)
 	if err != nil {
 		return err
@@ -88,9 +90,9 @@ func getObjects(ctx context.Context, c *server.Client, w io.Writer, cluster stri
 		for i, text := range texts {
 			objects[i].JSON = text
 		}
-		return printObjects(w, objects, o.output)
+		return output.Objects(w, objects, o.output)
 	}
-	t := newTable(w, "KIND", "NAMESPACE", "NAME", "APIVERSION")
+	t := table.New(w, "KIND", "NAMESPACE", "NAME", "APIVERSION")
 	for _, text := range texts {
 		var object struct {
 			APIVersion, Kind string
@@ -99,7 +101,7 @@ func getObjects(ctx context.Context, c *server.Client, w io.Writer, cluster stri
 		if err := json.Unmarshal(text, &object); err != nil {
 			return err
 		}
-		t.row(object.Kind, object.Metadata.Namespace, object.Metadata.Name, object.APIVersion)
+		t.Row(object.Kind, object.Metadata.Namespace, object.Metadata.Name, object.APIVersion)
 	}
-	return t.end()
+	return t.Flush()
 }

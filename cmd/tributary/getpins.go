@@ -7,39 +7,42 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetPins(o *getOptions) *cobra.Command {
 	return &cobra.Command{
 		Use:   "pins",
-		Short: "The pins, which keep clusters on a release",
-		Long: `Shows each pin with the clusters that it is for, how many it keeps on its release (not
-those that another pin has), until when, and why.
+		Short: "Show the pins, which keep clusters on a release",
+		Long: `Shows each pin with the clusters that it is for, the number of clusters that it keeps on
+its release (not counting those that another pin keeps), its expiry and its reason.
 
 ` + serverHelp,
 		Example: `  tributary get pins
 
-Exit status is 0, or 1 if there is no answer.`,
+Exit status is 0, or 1 if the server does not answer.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				pins, err := c.Pins(ctx)
 				if err != nil {
 					return err
 				}
 				if o.output != "" {
-					return o.print(w, server.List[server.PinAnswer]{Items: pins})
+					return o.print(w, api.List[api.Pin]{Items: pins})
 				}
-				t := newTable(w, "NAME", "FOR", "CLUSTERS", "RELEASE", "EXPIRES", "REASON", "REVISION")
+				t := table.New(w, "NAME", "FOR", "CLUSTERS", "RELEASE", "EXPIRES", "REASON", "REVISION")
 				for _, p := range pins {
 					expires := "never"
 					if p.ExpiresAt != nil {
-						expires = clock(*p.ExpiresAt)
+						expires = textfmt.Time(*p.ExpiresAt)
 					}
-					t.row(p.Name, pinScope(p.Pin), fmt.Sprint(p.Status.Clusters), p.Release, expires, p.Reason, p.Revision)
+					t.Row(p.Name, pinScope(p.Pin), fmt.Sprint(p.Status.Clusters), p.Release, expires, p.Reason, p.Revision)
 				}
-				return t.end()
+				return t.Flush()
 			})
 		},
 	}

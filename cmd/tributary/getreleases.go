@@ -8,8 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetReleases(o *getOptions) *cobra.Command {
@@ -17,19 +20,19 @@ func newGetReleases(o *getOptions) *cobra.Command {
 	var state string
 	cmd := &cobra.Command{
 		Use:   "releases [ID]",
-		Short: "What is served, held and failed, and why; or one release with all of it",
-		Long: `Shows the releases, newest first, with how many inputs each removed, changed and
-added, and how the source is doing. Below it stands what needs somebody: what would be
-lost by a release that is held, how far a rollout has come, which clusters a release is
-not good for, and what is wrong. Of one release, by ID or revision, all that is shown,
-and what was decided on it.
+		Short: "Show the releases and what needs attention, or one release in full",
+		Long: `Shows the releases, newest first, with the number of inputs that each one removed,
+changed and added, and whether the source can be read. Below the table it shows what
+needs attention: what a held release would remove, how far a rollout is, the clusters
+for which a release is invalid, and other problems. For one release, given by ID or
+revision, it shows everything, including the decisions on it.
 
 ` + serverHelp,
 		Example: `  tributary get releases
   tributary get releases --state held -o json
   tributary get releases 3f9c1b22a0d4
 
-Exit status is 0, or 1 if there is no such release or no answer.`,
+Exit status is 0, or 1 if the release does not exist or the server does not answer.`,
 		Args: between(0, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.State = fleet.State(state)
@@ -37,9 +40,9 @@ Exit status is 0, or 1 if there is no such release or no answer.`,
 			case q.Limit < 0:
 				return errors.New("--limit: must not be negative")
 			case len(args) > 0 && state != "":
-				return errors.New("get releases: name a release or choose some with --state, not both")
+				return errors.New("get releases: use an ID or --state, not both")
 			}
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				if len(args) > 0 {
 					return getRelease(ctx, c, w, args[0], o)
 				}
@@ -47,12 +50,12 @@ Exit status is 0, or 1 if there is no such release or no answer.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&state, "state", "", "only those that are live, held, failed, superseded or rejected")
-	cmd.Flags().IntVar(&q.Limit, "limit", 20, "how many releases at most; 0 for all")
+	cmd.Flags().StringVar(&state, "state", "", "only releases in this state: live, held, failed, superseded or rejected")
+	cmd.Flags().IntVar(&q.Limit, "limit", 20, "maximum number of releases; 0 for all")
 	return cmd
 }
 
-func getReleases(ctx context.Context, c *server.Client, w io.Writer, q fleet.ReleaseQuery, o *getOptions) error {
+func getReleases(ctx context.Context, c *client.Client, w io.Writer, q fleet.ReleaseQuery, o *getOptions) error {
 	releases, err := c.Releases(ctx, q)
 	if err != nil {
 		return err
@@ -67,7 +70,7 @@ func getReleases(ctx context.Context, c *server.Client, w io.Writer, q fleet.Rel
 	for i := range releases.Items {
 		r := &releases.Items[i]
 		if newer && r.State == fleet.Failed {
-			continue // of what failed, the newest revision alone is to be mended
+			continue // only the newest failed revision needs to be fixed
 		}
 		newer = newer || r.State != fleet.Superseded
 		if err := printOpen(w, r); err != nil {
@@ -75,25 +78,24 @@ func getReleases(ctx context.Context, c *server.Client, w io.Writer, q fleet.Rel
 		}
 	}
 	if releases.Source.Error != "" {
-		fmt.Fprintf(w, "source %s: %s\n", visible(releases.Source.Name), visible(releases.Source.Error))
+		fmt.Fprintf(w, "source %s: %s\n", textfmt.Visible(releases.Source.Name), textfmt.Visible(releases.Source.Error))
 	}
 	return nil
 }
 
 func releaseTable(w io.Writer, releases []fleet.Release) error {
-	t := newTable(w, "ID", "STATE", "AT", "CLUSTERS", "REMOVED", "CHANGED", "ADDED", "PROBLEMS", "REVISION")
+	t := table.New(w, "ID", "STATE", "AT", "CLUSTERS", "REMOVED", "CHANGED", "ADDED", "PROBLEMS", "REVISION")
 	for _, r := range releases {
 		removed, changed, added := "", "", ""
-		if i := r.Impact; i != nil { // What moves is deleted in one place, and made in another.
+		if i := r.Impact; i != nil { // a moved input is removed from one set and added to another
 			removed, changed, added = fmt.Sprint(i.Removed+i.Moved), fmt.Sprint(i.Changed), fmt.Sprint(i.Added+i.Moved)
 		}
-		t.row(r.ID, string(r.State), clock(r.At), fmt.Sprint(r.Clusters), removed, changed, added, fmt.Sprint(len(r.Problems)), r.Revision)
+		t.Row(r.ID, string(r.State), textfmt.Time(r.At), fmt.Sprint(r.Clusters), removed, changed, added, fmt.Sprint(len(r.Problems)), r.Revision)
 	}
-	return t.end()
+	return t.Flush()
 }
 
-// printOpen prints what of a release somebody may have to do something about; of one
-// that is over, nothing.
+// printOpen prints what needs attention in a release.
 func printOpen(w io.Writer, r *fleet.Release) error {
 	open := r.State == fleet.Live || r.State == fleet.Held || r.State == fleet.Failed
 	if !open || r.State != fleet.Held && r.Rollout == nil && len(r.Failing)+len(r.Problems) == 0 {
@@ -102,29 +104,29 @@ func printOpen(w io.Writer, r *fleet.Release) error {
 	return printRelease(w, r, r.State == fleet.Held)
 }
 
-// printRelease prints a release; where it is asked for with all of its impact.
+// printRelease prints a release, and also its impact if impact is set.
 func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
-	fmt.Fprintf(w, "\nrelease %s of %s: %s\n", r.ID, visible(r.Revision), progressText(r))
+	fmt.Fprintf(w, "\nrelease %s of %s: %s\n", r.ID, textfmt.Visible(r.Revision), progressText(r))
 	if r.Rollout != nil {
-		if err := waveTable(w, r.Rollout.Waves); err != nil {
+		if err := preview.PrintWaves(w, r.Rollout.Waves); err != nil {
 			return err
 		}
 	}
-	printReasons(w, r.Violations, r.Failing)
-	for _, p := range unsaid(r.Problems, r.Failing) {
-		fmt.Fprintf(w, "%s: %s\n", r.State, visible(p.String()))
+	preview.PrintReasons(w, r.Violations, r.Failing)
+	for _, p := range preview.OtherProblems(r.Problems, r.Failing) {
+		fmt.Fprintf(w, "%s: %s\n", r.State, textfmt.Visible(p.String()))
 	}
 	if impact && r.Impact != nil {
-		fmt.Fprintln(w, scale(r.Impact))
-		printImpact(w, r.Impact)
+		fmt.Fprintln(w, preview.Scale(r.Impact))
+		preview.PrintImpact(w, r.Impact)
 	}
 	if r.State == fleet.Held {
-		fmt.Fprintf(w, "if that is meant: tributary release approve %s%s\n", r.ID, digestFlag(r.Impact))
+		fmt.Fprintf(w, "if this is intended: tributary release approve %s%s\n", r.ID, digestFlag(r.Impact))
 	}
 	return nil
 }
 
-// digestFlag has what was looked at be approved, and nothing else.
+// digestFlag returns the flag that approves only the impact that was shown.
 func digestFlag(i *fleet.Impact) string {
 	if i == nil {
 		return ""
@@ -132,22 +134,7 @@ func digestFlag(i *fleet.Impact) string {
 	return " --digest " + i.Digest
 }
 
-func waveTable(w io.Writer, waves []fleet.WaveStatus) error {
-	t := newTable(w, "WAVE", "REACHED", "CLUSTERS", "POLLED", "SOAK", "GATE")
-	for _, wave := range waves {
-		reached, gate := "no", ""
-		if wave.Reached {
-			reached = "yes"
-		}
-		if wave.Manual {
-			gate = "manual"
-		}
-		t.row(wave.Name, reached, fmt.Sprint(wave.Clusters), fmt.Sprint(wave.Polled), wave.Soak, gate)
-	}
-	return t.end()
-}
-
-func getRelease(ctx context.Context, c *server.Client, w io.Writer, name string, o *getOptions) error {
+func getRelease(ctx context.Context, c *client.Client, w io.Writer, name string, o *getOptions) error {
 	r, err := c.Release(ctx, name)
 	if err != nil {
 		return err
@@ -162,9 +149,9 @@ func getRelease(ctx context.Context, c *server.Client, w io.Writer, name string,
 		return err
 	}
 	for _, d := range r.Decisions {
-		fmt.Fprintf(w, "%s: %s by %s", clock(d.At), d.Verdict, visible(d.Actor))
+		fmt.Fprintf(w, "%s: %s by %s", textfmt.Time(d.At), d.Verdict, textfmt.Visible(d.Actor))
 		if d.Reason != "" {
-			fmt.Fprintf(w, ": %s", visible(d.Reason))
+			fmt.Fprintf(w, ": %s", textfmt.Visible(d.Reason))
 		}
 		fmt.Fprintf(w, " (generation %d)\n", d.Generation)
 	}

@@ -8,61 +8,64 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
+	"github.com/tributary-gitops/tributary/server/api"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetTokens(o *getOptions) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "tokens",
-		Short: "The tokens that are valid, without what they are",
-		Long: `Shows each token with what it is for, until when, and when it was last used. What a
-token is was shown once, when it was created. Takes an admin's token.
+		Short: "Show the valid tokens, without their secrets",
+		Long: `Shows each token with its role, what it is for, its last use and its expiry. The secret
+of a token is shown only once, when the token is created. Requires an admin token.
 
 ` + serverHelp,
 		Example: `  tributary get tokens
   tributary get tokens --all -o json
 
-Exit status is 0, or 1 if there is no answer.`,
+Exit status is 0, or 1 if the server does not answer.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd, func(ctx context.Context, c *server.Client, w io.Writer) error {
+			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
 				tokens, err := c.Tokens(ctx, all)
 				if err != nil {
 					return err
 				}
 				if o.output != "" {
-					return o.print(w, server.List[server.TokenAnswer]{Items: tokens})
+					return o.print(w, api.List[api.Token]{Items: tokens})
 				}
 				return tokenTable(w, tokens, time.Now())
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "also those that were revoked or have expired")
+	cmd.Flags().BoolVar(&all, "all", false, "include revoked and expired tokens")
 	return cmd
 }
 
-func tokenTable(w io.Writer, tokens []server.TokenAnswer, now time.Time) error {
-	t := newTable(w, "NAME", "ID", "ROLE", "FOR", "USES", "LAST USE", "CREATED BY", "VALID UNTIL")
+func tokenTable(w io.Writer, tokens []api.Token, now time.Time) error {
+	t := table.New(w, "NAME", "ID", "ROLE", "FOR", "USES", "LAST USE", "CREATED BY", "VALID UNTIL")
 	for _, k := range tokens {
-		t.row(k.Name, k.ID, string(k.Role), tokenScope(k), tokenUses(k), age(k.LastUsedAt, now), k.CreatedBy, tokenEnd(k, now))
+		t.Row(k.Name, k.ID, string(k.Role), tokenScope(k), tokenUses(k), textfmt.Age(k.LastUsedAt, now), k.CreatedBy, tokenEnd(k, now))
 	}
-	return t.end()
+	return t.Flush()
 }
 
-// tokenScope is what limits a token, "" for nothing.
-func tokenScope(k server.TokenAnswer) string {
+// tokenScope returns the clusters that a token is limited to, "" for no limit.
+func tokenScope(k api.Token) string {
 	switch {
 	case k.Selector != nil:
-		return scope(&fleet.Delta{Selector: k.Selector})
+		return selector.Describe(k.Selector, nil)
 	case k.Cluster != "":
 		return k.Cluster
 	}
 	return labelText(k.Labels)
 }
 
-func tokenUses(k server.TokenAnswer) string {
+func tokenUses(k api.Token) string {
 	switch {
 	case k.Uses > 0:
 		return fmt.Sprintf("%d of %d", k.Used, k.Uses)
@@ -72,14 +75,14 @@ func tokenUses(k server.TokenAnswer) string {
 	return ""
 }
 
-func tokenEnd(k server.TokenAnswer, now time.Time) string {
+func tokenEnd(k api.Token, now time.Time) string {
 	switch {
 	case k.RevokedAt != nil:
-		return "revoked " + clock(*k.RevokedAt)
+		return "revoked " + textfmt.Time(*k.RevokedAt)
 	case k.ExpiresAt == nil:
 		return ""
 	case !now.Before(*k.ExpiresAt):
-		return "expired " + clock(*k.ExpiresAt)
+		return "expired " + textfmt.Time(*k.ExpiresAt)
 	}
-	return clock(*k.ExpiresAt)
+	return textfmt.Time(*k.ExpiresAt)
 }

@@ -13,17 +13,17 @@ func newLabel() *cobra.Command {
 	o := &writeFlags{}
 	cmd := &cobra.Command{
 		Use:   "label CLUSTER KEY=VALUE... KEY-...",
-		Short: "Change the labels of a cluster that the API declares",
-		Long: `Sets labels of a cluster, and with a dash after the key takes them away. Placement
-follows: prints the inputs that change, as a diff. The labels of a cluster that the
-fleet repo declares are changed there.
+		Short: "Change the labels of a cluster that was declared through the API",
+		Long: `Sets labels of a cluster, or removes a label if a dash follows its key. The placement of
+the cluster follows its labels: the command prints the inputs that change, as a diff.
+Labels of a cluster in the fleet repo must be changed there.
 
 ` + serverHelp,
 		Example: `  tributary label edge-7 environment=staging --dry-run
   tributary label edge-7 region=eu gpu- --reason 'moved to Dublin'
 
 Exit status is 0, or 1 if nothing was changed.`,
-		Args: cobra.ArbitraryArgs, // What is missing is told below, in words.
+		Args: cobra.ArbitraryArgs, // checked below, with better messages
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return named("CLUSTER")(cmd, args)
@@ -47,10 +47,10 @@ Exit status is 0, or 1 if nothing was changed.`,
 	return cmd
 }
 
-// labelPatch is the merge patch of a cluster that sets and takes away labels.
+// labelPatch returns the merge patch of a cluster that sets and removes labels.
 func labelPatch(changes []string) ([]byte, error) {
 	if len(changes) == 0 {
-		return nil, errors.New("say which labels, as key=value, or key- to take one away")
+		return nil, errors.New("name labels, as key=value to set one or key- to remove it")
 	}
 	labels := map[string]*string{}
 	for _, text := range changes {
@@ -59,12 +59,12 @@ func labelPatch(changes []string) ([]byte, error) {
 		if !set {
 			var gone bool
 			if key, gone = strings.CutSuffix(text, "-"); !gone {
-				return nil, fmt.Errorf("%q: must be key=value, or key- to take it away", text)
+				return nil, fmt.Errorf("%q: must be key=value to set a label, or key- to remove it", text)
 			}
 			label = nil
 		}
 		if _, again := labels[key]; again || key == "" {
-			return nil, fmt.Errorf("%q: each change needs a key of its own", text)
+			return nil, fmt.Errorf("%q: the key is empty or used twice", text)
 		}
 		labels[key] = label
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/tributary-gitops/tributary/deploy/kubetest"
 )
 
-// The life of a cluster, as docs/clusters.md tells it: from nothing to reconciled
+// The life of a cluster, as docs/how-to describes it: from nothing to reconciled
 // objects by one command and its Job, and back by another, which ends when the real
 // Flux Operator has polled.
 func TestConformanceOfAClustersLife(t *testing.T) {

@@ -7,9 +7,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// nameList is a flag that names things, parted by commas or by being repeated. It
-// takes no empty name: a variable that is not set must not turn off, without a
-// word, what the flag is there to turn on.
+// nameList is a flag that takes names, separated by commas or by repeating the flag. It
+// rejects an empty name, so that an unset variable cannot silently turn off what the
+// flag turns on.
 type nameList struct{ names *[]string }
 
 var _ pflag.Value = nameList{}
@@ -26,7 +26,7 @@ func (l nameList) String() string {
 func (l nameList) Set(value string) error {
 	for name := range strings.SplitSeq(value, ",") {
 		if strings.TrimSpace(name) == "" {
-			return errors.New("names nothing; name something, or leave the flag out")
+			return errors.New("is empty; name something, or leave out the flag")
 		}
 		*l.names = append(*l.names, name)
 	}

@@ -1,6 +1,7 @@
-// Command tributary renders fleet repos and serves their clusters' inputs to
-// Flux. This package is wiring: flags in, exit code out. It is the only place
-// that knows all rooms, and it holds no rule of its own.
+// Command tributary renders fleet repos and serves the inputs of their clusters to Flux.
+//
+// This package turns flags into calls and errors into exit codes, with one file for each
+// command. It is the only package that imports both the server and the adapters.
 package main
 
 import (
@@ -15,6 +16,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
 )
 
 // version is set by the build.
@@ -25,36 +28,32 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, func() { end(stop) })
+	context.AfterFunc(ctx, func() { exitOnSignal(stop) })
 	cmd, err := newRoot().ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(os.Stderr, "tributary: interrupted")
-	case !errors.Is(err, errTold):
+	case !errors.Is(err, exitcode.ErrReported):
 		fmt.Fprintln(os.Stderr, "tributary:", err)
 	}
-	return exitCode(cmd, err)
+	return exitcode.Of(cmd, err)
 }
 
-// end sees to it that the first signal ends the process even where kustomize is
-// at work, which cannot be interrupted, and that a second one does at once.
-func end(stop context.CancelFunc) {
+// exitOnSignal exits a while after the first signal, because a kustomize build cannot be
+// interrupted. A second signal ends the process at once.
+func exitOnSignal(stop context.CancelFunc) {
 	stop()
-	time.Sleep(patienceWithLibraries)
-	fmt.Fprintln(os.Stderr, "tributary: ended by a signal, in the middle of its work")
+	time.Sleep(shutdownTimeout)
+	fmt.Fprintln(os.Stderr, "tributary: stopped by a signal before it was done")
 	os.Exit(1)
 }
 
-// patienceWithLibraries is longer than the server takes to let requests end.
-const patienceWithLibraries = 25 * time.Second
+// shutdownTimeout is longer than the server waits for its last requests.
+const shutdownTimeout = 25 * time.Second
 
-// errTold ends a command with exit status 1 where all there is to say has been
-// printed.
-var errTold = errors.New("told")
-
-// named wants one argument for each name, and says which one is missing.
+// named requires one argument for each name, and names the first one that is missing.
 func named(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		path := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
@@ -62,7 +61,7 @@ func named(names ...string) cobra.PositionalArgs {
 		case len(args) < len(names):
 			return fmt.Errorf("%s: name a %s; see tributary %[1]s --help", path, names[len(args)])
 		case len(args) > len(names):
-			return fmt.Errorf("%s: %q is one argument too many; see tributary %[1]s --help", path, args[len(names)])
+			return fmt.Errorf("%s: unexpected argument %q; see tributary %[1]s --help", path, args[len(names)])
 		}
 		return nil
 	}
@@ -72,11 +71,11 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tributary",
 		Short: "Render a fleet of clusters from Git and serve each one's inputs to Flux",
-		Long: `Tributary takes a fleet repo (kustomize bases and overlays, and a small file per
-cluster), computes the inputs of every cluster, and serves them to the Flux
-Operator that polls for them.
+		Long: `Tributary reads a fleet repo (kustomize bases and overlays, and a small file for each
+cluster), computes the inputs of every cluster, and serves them to the cluster's Flux
+Operator, which polls for them.
 
-Every flag can also be set by the environment: --tokens-file by
+Every flag can also be set by an environment variable: --tokens-file by
 TRIBUTARY_TOKENS_FILE, and so on.`,
 		Version:           version,
 		SilenceErrors:     true,
@@ -90,8 +89,8 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 	return root
 }
 
-// fromEnvironment sets every flag that the command line leaves out and the
-// environment has.
+// fromEnvironment sets every flag that the command line does not set from its environment
+// variable.
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var wrong error
 	flags.VisitAll(func(f *pflag.Flag) {

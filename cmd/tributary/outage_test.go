@@ -21,12 +21,12 @@ func TestRestartNeedsNoSource(t *testing.T) {
 	writeSomeDeltas(p)
 	before := p.pollAll(repo)
 	deltas := filepath.Join(t.TempDir(), "exported.yaml")
-	if err := os.WriteFile(deltas, output(t, "get", "deltas", "-o", "yaml", "--server", p.url), 0o600); err != nil {
+	if err := os.WriteFile(deltas, stdoutOf(t, "get", "deltas", "-o", "yaml", "--server", p.url), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"eu-prod-01/platform-components", "eu-dev-01/namespaces", "us-prod-01/manifests"} {
 		cluster, set, _ := strings.Cut(name, "/")
-		rendered := output(t, "render", repo.url, cluster, "--set", set, "-o", "json", "--deltas", deltas)
+		rendered := stdoutOf(t, "render", repo.url, cluster, "--set", set, "-o", "json", "--deltas", deltas)
 		// What is printed is a line.
 		if _, served, _ := strings.Cut(before[name], " "); string(rendered) != served+"\n" {
 			t.Errorf("render gives %s\n%s\nand the server\n%s", name, rendered, served)
@@ -113,8 +113,8 @@ func (p *process) await(path, text string) {
 	p.t.Fatalf("GET %s = %s, want %s in it", path, last, text)
 }
 
-// output is what the command line prints.
-func output(t *testing.T, args ...string) []byte {
+// stdoutOf is what the command line prints.
+func stdoutOf(t *testing.T, args ...string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	cmd := newRoot()

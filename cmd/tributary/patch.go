@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,14 +9,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/setting"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type patchOptions struct {
 	writeFlags
 	object    objectFlags
-	settings  settings
+	settings  setting.List
 	patch     string
 	patchFile string
 	kind      string
@@ -28,16 +29,16 @@ func newPatch() *cobra.Command {
 	o := &patchOptions{}
 	cmd := &cobra.Command{
 		Use:   "patch CLUSTER KIND/NAME, or patch --delta NAME KIND/NAME",
-		Short: "Change an object for one cluster, or with --delta for a group",
-		Long: `Changes an object for one cluster: it is remembered as an edit in the cluster's own
-delta. With --delta it is changed for the clusters of --selector or --clusters, as a
-further edit in that named delta. Prints the inputs that change, as a diff.
+		Short: "Change an object for one cluster, or for a group with --delta",
+		Long: `Changes an object for one cluster, as an edit in the cluster's delta. With --delta it
+changes the object for the clusters of --selector or --clusters, as an edit in that named
+delta. Prints the inputs that change, as a diff.
 
-` + setHelp + `
+` + setting.Help + `
 
 --patch takes a merge patch (RFC 7386), or with --type a JSON patch (RFC 6902) or a
-strategic merge patch, as YAML or JSON. A named delta takes merge patches here; for
-patches by kustomize write the delta as a document, and apply it.
+strategic merge patch, as YAML or JSON. With --delta it takes merge patches only; write a
+document with kustomize patches for tributary apply instead.
 
 ` + serverHelp,
 		Example: `  tributary patch eu-prod-01 PlatformComponent/keda --set spec.values.replicaCount=3 --dry-run
@@ -48,19 +49,19 @@ patches by kustomize write the delta as a document, and apply it.
     --set spec.source.oci_tag=v2.14.0 --reason INC-4711 --expires-in 72h
 
 Exit status is 0, or 1 if nothing was changed.`,
-		Args: cobra.ArbitraryArgs, // How many depends on --delta, which may come from the environment.
+		Args: cobra.ArbitraryArgs, // checked below: --delta may come from the environment
 		RunE: func(cmd *cobra.Command, args []string) error { return patch(cmd, args, o) },
 	}
 	o.bind(cmd)
 	f := cmd.Flags()
 	o.object.bind(f)
 	o.group.bind(f)
-	f.Var(settingFlag{"set", &o.settings}, "set", "a change such as spec.values.replicaCount=3 (may be repeated)")
-	f.Var(settingFlag{"set-string", &o.settings}, "set-string", "the same, with values that are always text (may be repeated)")
-	f.Var(settingFlag{"set-json", &o.settings}, "set-json", "the same, with values in JSON (may be repeated)")
-	f.StringVar(&o.patch, "patch", "", "the patch, as YAML or JSON")
+	f.Var(o.settings.Flag("set"), "set", "change, such as spec.values.replicaCount=3 (may be repeated)")
+	f.Var(o.settings.Flag("set-string"), "set-string", "like --set, with values that are always strings (may be repeated)")
+	f.Var(o.settings.Flag("set-json"), "set-json", "like --set, with values in JSON (may be repeated)")
+	f.StringVar(&o.patch, "patch", "", "patch, as YAML or JSON")
 	f.StringVar(&o.patchFile, "patch-file", "", "file with the patch, - for standard input")
-	f.StringVar(&o.kind, "type", "merge", "what the patch is: merge, json or strategic")
+	f.StringVar(&o.kind, "type", "merge", "type of the patch: merge, json or strategic")
 	return cmd
 }
 
@@ -100,13 +101,13 @@ func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
 	return o.printResult(cmd, result)
 }
 
-// change is what is asked of an object: a patch as it is, or assignments.
-type change struct {
+// objectChange is a change to an object: either a patch, or assignments.
+type objectChange struct {
 	patch       *fleet.ObjectPatch
-	assignments []assignment
+	assignments setting.Assignments
 }
 
-func (o *patchOptions) change(stdin io.Reader) (c change, err error) {
+func (o *patchOptions) change(stdin io.Reader) (c objectChange, err error) {
 	kind, known := patchTypes[o.kind]
 	said := 0
 	for _, is := range []bool{len(o.settings) > 0, o.patch != "", o.patchFile != ""} {
@@ -118,22 +119,22 @@ func (o *patchOptions) change(stdin io.Reader) (c change, err error) {
 	case !known:
 		return c, fmt.Errorf("--type %q: must be merge, json or strategic", o.kind)
 	case said == 0:
-		return c, errors.New("patch: say what to change, with --set, --patch or --patch-file")
+		return c, errors.New("patch: no change given; use --set, --patch or --patch-file")
 	case said > 1:
-		return c, errors.New("patch: --set, --patch and --patch-file exclude each other")
+		return c, errors.New("patch: use only one of --set, --patch and --patch-file")
 	case len(o.settings) > 0 && kind != fleet.MergePatch:
-		return c, errors.New("--set makes a merge patch; leave out --type, or write the patch with --patch")
+		return c, errors.New("--set makes a merge patch; leave out --type, or use --patch")
 	case len(o.settings) > 0:
-		c.assignments, err = o.settings.assignments()
+		c.assignments, err = o.settings.Assignments()
 		return c, err
 	}
 	text := []byte(o.patch)
 	if o.patchFile != "" {
-		if text, err = readFile(o.patchFile, stdin); err != nil {
+		if text, err = document.ReadFile(o.patchFile, stdin); err != nil {
 			return c, err
 		}
 	}
-	body, err := asJSON(text)
+	body, err := document.ToJSON(text)
 	if err != nil {
 		return c, fmt.Errorf("the patch: %w", err)
 	}
@@ -141,35 +142,23 @@ func (o *patchOptions) change(stdin io.Reader) (c change, err error) {
 	return c, nil
 }
 
-// of is the patch that a change makes of an object, which may be nil where no list
-// has to be read.
-func (c change) of(object json.RawMessage) (fleet.ObjectPatch, error) {
+// of returns the patch for an object, which may be nil unless the assignments are
+// indexed.
+func (c objectChange) of(object json.RawMessage) (fleet.ObjectPatch, error) {
 	if c.patch != nil {
 		return *c.patch, nil
 	}
-	var there map[string]any
-	if object != nil {
-		d := json.NewDecoder(bytes.NewReader(object))
-		d.UseNumber() // What is not changed goes back as it was.
-		if err := d.Decode(&there); err != nil {
-			return fleet.ObjectPatch{}, err
-		}
-	}
-	patch, err := mergePatch(c.assignments, there)
-	if err != nil {
-		return fleet.ObjectPatch{}, err
-	}
-	body, err := json.Marshal(patch)
+	body, err := c.assignments.MergePatch(object)
 	return fleet.ObjectPatch{Type: fleet.MergePatch, Body: body}, err
 }
 
-// patchObject changes an object of one cluster. Where a list of it has to be known
-// first, the write says which state it means.
-func (o *patchOptions) patchObject(ctx context.Context, c *server.Client, cluster string, name fleet.ObjectName, change change) (*fleet.Result, error) {
-	return untilFresh(func() (*fleet.Result, error) {
+// patchObject changes an object of one cluster. If it has to read the object first, the
+// write requires that the object has not changed since.
+func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluster string, name fleet.ObjectName, change objectChange) (*fleet.Result, error) {
+	return retryStale(func() (*fleet.Result, error) {
 		options := o.options()
 		var object json.RawMessage
-		if indexed(change.assignments) {
+		if change.assignments.Indexed() {
 			var err error
 			if object, options.IfMatch, err = c.Object(ctx, cluster, name); err != nil {
 				return nil, err
@@ -183,9 +172,9 @@ func (o *patchOptions) patchObject(ctx context.Context, c *server.Client, cluste
 	})
 }
 
-// untilFresh reads and writes again where somebody else wrote in between.
-func untilFresh(write func() (*fleet.Result, error)) (result *fleet.Result, err error) {
-	for range mostTries {
+// retryStale calls write again while another write came between its read and its write.
+func retryStale(write func() (*fleet.Result, error)) (result *fleet.Result, err error) {
+	for range maxConflicts {
 		if result, err = write(); !errors.Is(err, fleet.ErrStale) {
 			break
 		}
@@ -193,6 +182,6 @@ func untilFresh(write func() (*fleet.Result, error)) (result *fleet.Result, err 
 	return result, err
 }
 
-// mostTries is more than a person meets; a fleet of pipelines that all change the
-// same thing should be told.
-const mostTries = 20
+// maxConflicts is more than a person meets. Pipelines that all change the same thing
+// should get an error.
+const maxConflicts = 20

@@ -9,14 +9,13 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// groupFlags say of a named delta what it is called, whom it is for, and how long.
+// groupFlags describe a named delta.
 type groupFlags struct {
 	flags     *pflag.FlagSet
 	delta     string
@@ -29,32 +28,32 @@ type groupFlags struct {
 
 func (g *groupFlags) bind(f *pflag.FlagSet) {
 	g.flags = f
-	f.StringVar(&g.delta, "delta", "", "change a group of clusters, by the named delta of this name")
-	f.StringVarP(&g.selector, "selector", "l", "", "labels of the clusters that the delta is for, as kubectl takes them")
-	f.StringSliceVar(&g.clusters, "clusters", nil, "names of the clusters that the delta is for, with commas between")
-	f.IntVar(&g.priority, "priority", 0, "place among named deltas: lower ones are applied first")
-	f.StringVar(&g.expiresAt, "expires-at", "", "when the delta is withdrawn by itself (RFC 3339)")
-	f.DurationVar(&g.expiresIn, "expires-in", 0, "how long from now the delta is withdrawn by itself, such as 72h")
+	f.StringVar(&g.delta, "delta", "", "change a group of clusters with the named delta of this name")
+	f.StringVarP(&g.selector, "selector", "l", "", "labels of the clusters that the delta is for, in the syntax of kubectl")
+	f.StringSliceVar(&g.clusters, "clusters", nil, "names of the clusters that the delta is for, separated by commas")
+	f.IntVar(&g.priority, "priority", 0, "priority among named deltas: lower ones are applied first")
+	f.StringVar(&g.expiresAt, "expires-at", "", "when the delta expires (RFC 3339)")
+	f.DurationVar(&g.expiresIn, "expires-in", 0, "how long until the delta expires, such as 72h")
 }
 
-// unused says which flag needs --delta.
+// unused returns an error if a flag is set that requires --delta.
 func (g *groupFlags) unused() error {
 	for _, name := range []string{"selector", "clusters", "priority", "expires-at", "expires-in"} {
 		if g.flags.Changed(name) {
-			return fmt.Errorf("--%s is for a named delta: say which with --delta", name)
+			return fmt.Errorf("--%s requires --delta", name)
 		}
 	}
 	return nil
 }
 
-// patchGroup adds an edit to a named delta, which is made where there is none. What
-// others write to it meanwhile stays.
-func (o *patchOptions) patchGroup(ctx context.Context, c *server.Client, name fleet.ObjectName, change change) (*fleet.Result, error) {
+// patchGroup adds an edit to a named delta, which it creates if necessary. It keeps
+// concurrent changes to the delta.
+func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fleet.ObjectName, change objectChange) (*fleet.Result, error) {
 	switch {
 	case change.patch != nil && change.patch.Type != fleet.MergePatch:
-		return nil, errors.New("a named delta takes merge patches here; write it as a document with patches, and apply it")
-	case indexed(change.assignments):
-		return nil, errors.New("an entry of a list is changed in the list that a cluster has, and this is for many: set the list as a whole, as {a,b} or with --set-json")
+		return nil, errors.New("--delta takes merge patches only; write a document with patches for tributary apply")
+	case change.assignments.Indexed():
+		return nil, errors.New("the entries of a list can differ between clusters: with --delta, set the list as a whole, as {a,b} or with --set-json")
 	}
 	patch, err := change.of(nil)
 	if err != nil {
@@ -68,7 +67,7 @@ func (o *patchOptions) patchGroup(ctx context.Context, c *server.Client, name fl
 		edit.Namespace = *name.Namespace
 	}
 	id := fleet.DeltaID(o.group.delta)
-	return untilFresh(func() (*fleet.Result, error) {
+	return retryStale(func() (*fleet.Result, error) {
 		d, tag, err := c.Delta(ctx, id)
 		options := o.options()
 		switch {
@@ -85,15 +84,15 @@ func (o *patchOptions) patchGroup(ctx context.Context, c *server.Client, name fl
 		if err := o.group.apply(d, time.Now()); err != nil {
 			return nil, err
 		}
-		document, err := json.Marshal(d)
+		body, err := json.Marshal(d)
 		if err != nil {
 			return nil, err
 		}
-		return c.PutDelta(ctx, options, id, document)
+		return c.PutDelta(ctx, options, id, body)
 	})
 }
 
-// apply puts what the flags say into a delta.
+// apply sets the fields of a delta from the flags.
 func (g *groupFlags) apply(d *fleet.Delta, now time.Time) error {
 	if err := g.applyScope(d); err != nil {
 		return err
@@ -103,7 +102,7 @@ func (g *groupFlags) apply(d *fleet.Delta, now time.Time) error {
 	}
 	switch {
 	case g.expiresAt != "" && g.expiresIn != 0:
-		return errors.New("say --expires-at or --expires-in, not both")
+		return errors.New("use --expires-at or --expires-in, not both")
 	case g.expiresAt != "":
 		at, err := time.Parse(time.RFC3339, g.expiresAt)
 		if err != nil {
@@ -111,7 +110,7 @@ func (g *groupFlags) apply(d *fleet.Delta, now time.Time) error {
 		}
 		d.ExpiresAt = &at
 	case g.expiresIn < 0:
-		return fmt.Errorf("--expires-in %s: must be a time to come", g.expiresIn)
+		return fmt.Errorf("--expires-in %s: must be positive", g.expiresIn)
 	case g.expiresIn > 0:
 		at := now.Add(g.expiresIn).UTC().Truncate(time.Second)
 		d.ExpiresAt = &at
@@ -119,26 +118,26 @@ func (g *groupFlags) apply(d *fleet.Delta, now time.Time) error {
 	return nil
 }
 
-// applyScope says whom a new delta is for. That of one that is there must stay as it
-// is, because what it does already would move with it.
+// applyScope sets the clusters of a new delta. Those of an existing delta must not change,
+// because its other edits would move with them.
 func (g *groupFlags) applyScope(d *fleet.Delta) error {
 	var asked fleet.Delta
 	switch isNew := d.Selector == nil && d.Clusters == nil; {
 	case g.flags.Changed("selector") && g.flags.Changed("clusters"):
-		return errors.New("say --selector or --clusters, not both")
+		return errors.New("use --selector or --clusters, not both")
 	case g.flags.Changed("selector"):
-		selector, err := readSelector(g.selector)
-		if errors.Is(err, errNoLabels) {
-			err = fmt.Errorf("%w; a delta for all clusters is a document with selector: {}, for apply", err)
+		parsed, err := selector.Parse(g.selector)
+		if errors.Is(err, selector.ErrEmpty) {
+			err = fmt.Errorf("%w; for all clusters, apply a document with selector: {}", err)
 		}
 		if err != nil {
 			return err
 		}
-		asked.Selector = selector
+		asked.Selector = parsed
 	case g.flags.Changed("clusters"):
 		asked.Clusters = slices.Compact(slices.Sorted(slices.Values(g.clusters)))
 	case isNew:
-		return fmt.Errorf("delta %q is new: say which clusters it is for, with --selector or --clusters", d.Name)
+		return fmt.Errorf("delta %q is new: name its clusters with --selector or --clusters", d.Name)
 	default:
 		return nil
 	}
@@ -149,55 +148,16 @@ func (g *groupFlags) applyScope(d *fleet.Delta) error {
 	there := *d
 	there.Clusters = slices.Compact(slices.Sorted(slices.Values(d.Clusters)))
 	if scopeText(&there) != scopeText(&asked) {
-		return fmt.Errorf("delta %q is for %s already: leave out --selector and --clusters, or take another name", d.Name, scope(d))
+		return fmt.Errorf("delta %q is already for %s: leave out --selector and --clusters, or use another name", d.Name, selector.Describe(d.Selector, d.Clusters))
 	}
 	return nil
 }
 
-// scopeText is the whole of what scope cuts short. No selector looks like a list.
+// scopeText identifies the clusters of a delta without shortening their names. A
+// selector never looks like a list of names.
 func scopeText(d *fleet.Delta) string {
 	if d.Selector != nil {
-		return scope(d)
+		return selector.Describe(d.Selector, nil)
 	}
 	return fmt.Sprint(d.Clusters)
-}
-
-var errNoLabels = errors.New("--selector: is empty; name labels")
-
-// readSelector reads labels as kubectl takes them. That nothing is said must not
-// mean everything: a variable may have been empty.
-func readSelector(text string) (*fleet.Selector, error) {
-	requirements, err := labels.ParseToRequirements(text)
-	if err != nil {
-		return nil, fmt.Errorf("--selector %q: %w", text, err)
-	}
-	if len(requirements) == 0 {
-		return nil, errNoLabels
-	}
-	s := &fleet.Selector{}
-	for _, r := range requirements {
-		key, values := r.Key(), slices.Sorted(slices.Values(r.ValuesUnsorted()))
-		if _, taken := s.MatchLabels[key]; len(values) == 1 && !taken && equals[r.Operator()] {
-			if s.MatchLabels == nil {
-				s.MatchLabels = map[string]string{}
-			}
-			s.MatchLabels[key] = values[0]
-			continue
-		}
-		operator, ok := operators[r.Operator()]
-		if !ok {
-			return nil, fmt.Errorf("--selector %q: %s cannot be used here; use =, !=, in, notin or whether there is such a label", text, r.Operator())
-		}
-		s.MatchExpressions = append(s.MatchExpressions, fleet.SelectorRequirement{Key: key, Operator: operator, Values: values})
-	}
-	return s, nil
-}
-
-var equals = map[selection.Operator]bool{selection.Equals: true, selection.DoubleEquals: true, selection.In: true}
-
-// operators are those of kubectl in the words of a selector.
-var operators = map[selection.Operator]string{
-	selection.Equals: "In", selection.DoubleEquals: "In", selection.In: "In",
-	selection.NotEquals: "NotIn", selection.NotIn: "NotIn",
-	selection.Exists: "Exists", selection.DoesNotExist: "DoesNotExist",
 }

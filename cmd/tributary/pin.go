@@ -11,8 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type pinOptions struct {
@@ -28,14 +29,14 @@ func newPin() *cobra.Command {
 	o := &pinOptions{}
 	cmd := &cobra.Command{
 		Use:   "pin RELEASE --cluster NAME | --selector LABELS | --all",
-		Short: "Keep clusters on a release, or put the fleet back on an earlier one",
-		Long: `Keeps clusters on a release, by its ID or revision, whatever goes live: they are on it
-at once, and stay until the pin is taken away or expires. Of several pins that are for
-a cluster the one that names it holds, and of others the first by name. Prints the
-inputs that change, as a diff.
+		Short: "Keep clusters on a release, or return the fleet to an earlier one",
+		Long: `Puts clusters on a release, given by ID or revision, and keeps them there whatever goes
+live, until the pin is removed or expires. If several pins are for a cluster, one that
+names the cluster wins over one with a selector, and otherwise the first by name wins.
+Prints the inputs that change, as a diff.
 
-Without --name the pin is called after its clusters. One of that name for the same
-clusters is replaced.
+Without --name the name of the pin is derived from its clusters, and the pin replaces one
+of that name for the same clusters.
 
 ` + serverHelp,
 		Example: `  tributary pin 3f9c1b22a0d4 --all --reason INC-4711
@@ -49,10 +50,10 @@ Exit status is 0, or 1 if nothing was changed.`,
 	o.bind(cmd)
 	f := cmd.Flags()
 	f.Var(nameList{&o.clusters}, "cluster", "name of a cluster (may be repeated)")
-	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters, as kubectl takes them")
-	f.BoolVar(&o.all, "all", false, "the whole fleet")
-	f.StringVar(&o.name, "name", "", "what the pin is called")
-	f.StringVar(&o.expires, "expires", "", "when it is withdrawn by itself: how long from now, such as 72h, or a time (RFC 3339)")
+	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters, in the syntax of kubectl")
+	f.BoolVar(&o.all, "all", false, "all clusters of the fleet")
+	f.StringVar(&o.name, "name", "", "name of the pin (default: derived from its clusters)")
+	f.StringVar(&o.expires, "expires", "", "when the pin expires: a duration from now, such as 72h, or a time (RFC 3339)")
 	return cmd
 }
 
@@ -67,19 +68,19 @@ func pin(cmd *cobra.Command, release string, o *pinOptions) error {
 	}
 	options := o.options()
 	if o.name == "" {
-		if err := others(cmd.Context(), client, p, &options); err != nil {
+		if err := guardDerivedName(cmd.Context(), client, p, &options); err != nil {
 			return refused(err)
 		}
 		o.say(cmd.OutOrStdout(), "pin "+p.Name)
 	}
-	result, err := client.Pin(cmd.Context(), options, p)
+	result, err := client.PutPin(cmd.Context(), options, p)
 	if err != nil {
 		return refused(err)
 	}
 	return o.printResult(cmd, result)
 }
 
-// pin is the one that the flags say.
+// pin returns the pin that the flags describe.
 func (o *pinOptions) pin(release string, now time.Time) (p fleet.Pin, err error) {
 	p = fleet.Pin{Name: o.name, Release: release, Reason: o.reason}
 	said := 0
@@ -91,12 +92,12 @@ func (o *pinOptions) pin(release string, now time.Time) (p fleet.Pin, err error)
 	derived := "fleet"
 	switch {
 	case said != 1:
-		return p, errors.New("say which clusters, with one of --cluster, --selector and --all")
+		return p, errors.New("name the clusters with one of --cluster, --selector and --all")
 	case o.all:
 		p.Selector = &fleet.Selector{}
 	case o.selector != "":
 		derived = o.selector
-		p.Selector, err = readSelector(o.selector)
+		p.Selector, err = selector.Parse(o.selector)
 	default:
 		p.Clusters = slices.Compact(slices.Sorted(slices.Values(o.clusters)))
 		derived = strings.Join(p.Clusters, "-")
@@ -105,14 +106,14 @@ func (o *pinOptions) pin(release string, now time.Time) (p fleet.Pin, err error)
 		return p, err
 	}
 	if p.Name == "" {
-		p.Name = asLabel(derived)
+		p.Name = toLabel(derived)
 	}
 	p.ExpiresAt, err = expiry(o.expires, now)
 	return p, err
 }
 
-// asLabel makes a DNS label of a text that nearly is one.
-func asLabel(text string) string {
+// toLabel turns a text into a DNS label.
+func toLabel(text string) string {
 	plain := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 			return r
@@ -126,7 +127,7 @@ func asLabel(text string) string {
 	return strings.TrimRight(plain[:min(len(plain), 63)], "-")
 }
 
-// expiry reads a time to come, or how long it is until then; nil for "".
+// expiry parses a time, or a duration from now; nil for "".
 func expiry(text string, now time.Time) (*time.Time, error) {
 	if text == "" {
 		return nil, nil
@@ -135,17 +136,17 @@ func expiry(text string, now time.Time) (*time.Time, error) {
 	if err != nil {
 		left, err := time.ParseDuration(text)
 		if err != nil || left <= 0 {
-			return nil, fmt.Errorf("--expires %q: must be how long from now, such as 72h, or a time such as 2026-01-02T03:04:05Z", text)
+			return nil, fmt.Errorf("--expires %q: must be a duration such as 72h, or a time such as 2026-01-02T03:04:05Z", text)
 		}
 		at = now.Add(left).UTC().Truncate(time.Second)
 	}
 	return &at, nil
 }
 
-// others sees to it that a pin whose name nobody chose replaces none of other
-// clusters: names are made of what is told, and not all of it fits.
-func others(ctx context.Context, c *server.Client, p fleet.Pin, options *server.WriteOptions) error {
-	there, tag, err := c.GetPin(ctx, p.Name)
+// guardDerivedName makes sure that a pin with a derived name does not replace a pin of
+// other clusters. Names are shortened, so different clusters can lead to the same name.
+func guardDerivedName(ctx context.Context, c *client.Client, p fleet.Pin, options *client.WriteOptions) error {
+	there, tag, err := c.Pin(ctx, p.Name)
 	switch {
 	case errors.Is(err, fleet.ErrNotFound):
 		options.IfNoneMatch = "*"
@@ -153,24 +154,24 @@ func others(ctx context.Context, c *server.Client, p fleet.Pin, options *server.
 	case err != nil:
 		return err
 	case !reflect.DeepEqual(there.Clusters, p.Clusters) || !reflect.DeepEqual(there.Selector, p.Selector):
-		return fmt.Errorf("pin %q is for %s already: name this one with --name", p.Name, pinScope(there))
+		return fmt.Errorf("pin %q is already for %s: name this one with --name", p.Name, pinScope(there))
 	}
 	options.IfMatch = tag
 	return nil
 }
 
-// pinScope is whom a pin is for, in the words of a delta's.
+// pinScope describes the clusters of a pin.
 func pinScope(p *fleet.Pin) string {
-	return scope(&fleet.Delta{Selector: p.Selector, Clusters: p.Clusters})
+	return selector.Describe(p.Selector, p.Clusters)
 }
 
 func newUnpin() *cobra.Command {
 	o := &writeFlags{}
 	cmd := &cobra.Command{
 		Use:   "unpin NAME",
-		Short: "Have a pin's clusters follow the fleet again",
-		Long: `Takes a pin away. Its clusters are on what the fleet is on at once. Prints the inputs
-that change, as a diff. See tributary get pins for names.
+		Short: "Remove a pin",
+		Long: `Removes a pin. Its clusters follow the fleet again at once. Prints the inputs that change,
+as a diff. See tributary get pins for names.
 
 ` + serverHelp,
 		Example: `  tributary unpin freeze --reason 'INC-4711 is over'
@@ -182,7 +183,7 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if err != nil {
 				return err
 			}
-			result, err := client.Unpin(cmd.Context(), o.options(), args[0])
+			result, err := client.DeletePin(cmd.Context(), o.options(), args[0])
 			if err != nil {
 				return refused(err)
 			}

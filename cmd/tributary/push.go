@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources"
 )
@@ -33,20 +34,20 @@ func newPush() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "push DIR oci://REGISTRY/REPOSITORY:TAG",
 		Short: "Publish a fleet repo as an OCI artifact",
-		Long: `Checks every cluster as validate does, and puts the directory into a registry as
-an artifact that tributary, oras pull and Flux's OCIRepository read. The same tree
-gives the same bytes on any machine: what of it the registry has is not sent again.
-What is said of it counts too: with other annotations the digest is another.
+		Long: `Checks every cluster as validate does, and pushes the directory to a registry as an
+artifact that tributary, oras pull and Flux's OCIRepository can read. The same files and
+annotations give the same digest on any machine, and layers that the registry already
+has are not sent again.
 
-All files are pushed, those too that .gitignore names, and nothing of .git. A
-symbolic link becomes a copy of what it leads to, since Flux leaves links out; one
-that leads out of the directory is refused.
+All files are pushed, including those that .gitignore names, but nothing of .git. A
+symbolic link becomes a copy of its target, because Flux leaves out links. A link out of
+the directory is an error.
 
-From the Git checkout that the directory stands in come the annotations: source is
-the URL of the remote origin without credentials, revision the branch and commit as
-Flux writes them (the tag, where only that is checked out), and created the time of
-the commit. Where files differ from the commit, revision ends in -dirty and created
-is left out. SOURCE_DATE_EPOCH stands in for --created.
+If the directory is in a Git checkout, the annotations come from there: source is the URL
+of the remote origin without credentials, revision is the branch and commit as Flux writes
+them (or the tag, if only a tag is checked out), and created is the time of the commit. If
+files differ from the commit, revision ends in -dirty and created is left out.
+SOURCE_DATE_EPOCH is the default of --created.
 
 Credentials are those of docker login, or of --registry-config.`,
 		Example: `  tributary push . oci://ghcr.io/acme/fleet:v1.2.0
@@ -54,20 +55,20 @@ Credentials are those of docker login, or of --registry-config.`,
   cosign sign --key cosign.key $(tributary push . oci://ghcr.io/acme/fleet:v1.2.0)
   tributary push . oci://127.0.0.1:5000/fleet:dev --plain-http -o json | jq -r .digest
 
-It prints the artifact with its digest. Exit status is 0, or 1 if nothing was
-pushed or not all tags were put.`,
+It prints the artifact with its digest. Exit status is 0, or 1 if nothing was pushed or a
+tag could not be set.`,
 		Args: named("DIR", "target, oci://REGISTRY/REPOSITORY:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return push(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1], o)
 		},
 	}
 	f := cmd.Flags()
-	f.Var(nameList{&o.tags}, "tag", "a further tag, put after the one of the target (may be repeated)")
-	f.StringVar(&o.source, "source", "", "where the tree comes from, in place of the checkout's remote origin")
-	f.StringVar(&o.revision, "revision", "", "which revision it is, such as main@sha1:<commit>, in place of the checkout's")
-	f.StringVar(&o.created, "created", "", "when it was made (RFC 3339), in place of the commit's time")
-	f.StringArrayVar(&o.annotations, "annotation", nil, "a further annotation of the artifact, name=value (may be repeated)")
-	f.BoolVar(&o.skipValidation, "skip-validation", false, "push what may not be a fleet that can be served")
+	f.Var(nameList{&o.tags}, "tag", "additional tag (may be repeated)")
+	f.StringVar(&o.source, "source", "", "value of the annotation source (default: the remote origin of the checkout)")
+	f.StringVar(&o.revision, "revision", "", "value of the annotation revision, such as main@sha1:<commit> (default: that of the checkout)")
+	f.StringVar(&o.created, "created", "", "value of the annotation created (RFC 3339; default: the time of the commit)")
+	f.StringArrayVar(&o.annotations, "annotation", nil, "additional annotation, name=value (may be repeated)")
+	f.BoolVar(&o.skipValidation, "skip-validation", false, "push without checking the fleet repo")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	o.registry.bindRegistry(f)
 	return cmd
@@ -86,7 +87,7 @@ func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOp
 			return checkPush(ctx, w, stderr, snapshot, o)
 		}
 	}
-	line := &uploadLine{start: time.Now(), w: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	line := &upload{start: time.Now(), w: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}
 	options.Progress = line.show
 	pushed, err := sources.Push(ctx, dir, target, options)
 	line.clear()
@@ -116,8 +117,7 @@ func (o pushOptions) options() (sources.PushOptions, error) {
 	return p, err
 }
 
-// createdTime is what the command line says, or else whoever has things built
-// reproducibly; zero where nobody does.
+// createdTime returns the time of --created or SOURCE_DATE_EPOCH; the zero time for none.
 func (o pushOptions) createdTime() (time.Time, error) {
 	if o.created != "" {
 		t, err := time.Parse(time.RFC3339, o.created)
@@ -130,15 +130,15 @@ func (o pushOptions) createdTime() (time.Time, error) {
 	if epoch == "" {
 		return time.Time{}, nil
 	}
-	seconds, err := strconv.ParseUint(epoch, 10, 37) // Beyond the year 6000 it is no time of seconds.
+	seconds, err := strconv.ParseUint(epoch, 10, 37) // 37 bits reach beyond the year 6000
 	if err != nil {
 		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH=%q: must be seconds since 1970", epoch)
 	}
 	return time.Unix(int64(seconds), 0), nil
 }
 
-// checkPush is validate before the push. Only where that ends it the report is
-// the output, else warnings go beside what was pushed.
+// checkPush validates the fleet before the push. If that fails, the report is the output.
+// Otherwise warnings go to stderr.
 func checkPush(ctx context.Context, w, stderr io.Writer, snapshot *fleet.Snapshot, o pushOptions) error {
 	r, err := checkFleet(ctx, snapshot)
 	if err != nil {
@@ -156,12 +156,12 @@ func checkPush(ctx context.Context, w, stderr io.Writer, snapshot *fleet.Snapsho
 func printPushed(w, stderr io.Writer, dir string, p sources.Pushed, o pushOptions) error {
 	switch {
 	case p.Source == "" && p.Revision == "":
-		fmt.Fprintf(stderr, "tributary: warning: no commit of a Git checkout holds %s, so the artifact does not say what it was made of; say it with --source and --revision\n", dir)
+		fmt.Fprintf(stderr, "tributary: warning: %s is not in a commit of a Git checkout, so the artifact does not record where it comes from; use --source and --revision\n", dir)
 	case len(p.Differ) > 0:
 		fmt.Fprintln(stderr, "tributary: warning:", dirty(p, o))
 	}
 	if o.output == "json" {
-		return printJSON(w, p)
+		return output.JSON(w, p)
 	}
 	_, err := fmt.Fprintln(w, p.Reference)
 	return err
@@ -172,22 +172,22 @@ func dirty(p sources.Pushed, o pushOptions) string {
 	if others := len(p.Differ) - 1; others > 0 {
 		text = fmt.Sprintf("%s and %d more differ", p.Differ[0], others)
 	}
-	text += " from the commit that is checked out"
+	text += " from the checked-out commit"
 	if o.revision == "" {
 		text += ", so the revision is " + p.Revision
 	}
 	return text
 }
 
-// uploadLine is what a person sees when a push takes long.
-type uploadLine struct {
+// upload shows the progress of a long push on a terminal.
+type upload struct {
 	start, last time.Time
 	w           io.Writer
 	terminal    bool
 	shown       bool
 }
 
-func (l *uploadLine) show(done, total int64) {
+func (l *upload) show(done, total int64) {
 	now := time.Now()
 	if !l.terminal || now.Sub(l.start) < time.Second || now.Sub(l.last) < 100*time.Millisecond {
 		return
@@ -196,7 +196,7 @@ func (l *uploadLine) show(done, total int64) {
 	fmt.Fprintf(l.w, "\r\x1b[K%.1f of %.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
 }
 
-func (l *uploadLine) clear() {
+func (l *upload) clear() {
 	if l.shown {
 		fmt.Fprint(l.w, "\r\x1b[K")
 	}

@@ -10,13 +10,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/kubesecret"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/retry"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type registerOptions struct {
 	server     serverFlags
-	request    server.RegisterRequest
+	request    fleet.Registration
 	key        string
 	timeout    time.Duration
 	secret     string
@@ -28,20 +30,20 @@ func newRegister() *cobra.Command {
 	o := &registerOptions{}
 	cmd := &cobra.Command{
 		Use:   "register --name CLUSTER",
-		Short: "Register the cluster that this runs in, and get its own token",
-		Long: `Registers a cluster with a bootstrap token, and prints the cluster's own token, alone,
-on standard output. With the cluster's own token it takes another in its place. It is
-what the Job does that tributary bootstrap makes.
+		Short: "Register this cluster and get its token",
+		Long: `Registers a cluster with a bootstrap token and prints only the cluster's token on standard
+output. With the cluster's own token it replaces that token. The Job that tributary
+bootstrap prints runs this command.
 
-With --secret the token goes into the key token of a Kubernetes Secret instead, which
-is made if need be; other keys of it stay. That the Secret can be written is tried
-first, because a token is told once. Where it holds a token already, nothing is done
-unless --rotate is given: then that token is replaced by another. The Kubernetes API
-is that of --kubeconfig, or else of the cluster that this runs in.
+With --secret it stores the token under the key token of a Kubernetes Secret instead. It
+creates the Secret if necessary and keeps its other keys. It first checks that it can
+write the Secret, because the server shows a token only once. If the Secret already holds
+a token, the command does nothing, unless --rotate is given to replace it. The Kubernetes
+API is that of --kubeconfig, or else of the cluster that the command runs in.
 
-What may pass by itself (no connection, too many requests, a server that is not
-ready) is tried again until --timeout. A registration that is repeated with the same
-idempotency key has the same token, for an hour.
+Failures that may pass (no connection, too many requests, a server that is not ready) are
+retried until --timeout. For an hour, repeating a registration with the same idempotency
+key returns the same token.
 
 ` + serverHelp,
 		Example: `  tributary register --server https://tributary.example.com --token-file bootstrap-token \
@@ -49,20 +51,20 @@ idempotency key has the same token, for an hour.
   tributary register --token-file bootstrap-token --name edge-7 --secret flux-system/tributary-token
   tributary register --name edge-7 --secret flux-system/tributary-token --rotate
 
-Exit status is 0, or 1 if there is no token.`,
+Exit status is 0, or 1 if no token was obtained.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return register(cmd, o) },
 	}
 	o.server.bind(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.request.Name, "name", "", "name of the cluster")
-	f.StringVar(&o.request.DNS, "dns", "", "another name for its polls, with a dot in it")
-	f.StringToStringVar(&o.request.Labels, "labels", nil, "labels, such as environment=dev,region=eu")
-	f.StringVar(&o.key, "idempotency-key", "", "what tells a repetition from another registration, 20 characters at least (default: a random one)")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "for how long it is tried")
-	f.StringVar(&o.secret, "secret", "", "NAMESPACE/NAME of the Secret that gets the token, in place of standard output")
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that says where the Kubernetes API is (default: that of the cluster this runs in)")
-	f.BoolVar(&o.rotate, "rotate", false, "replace the token that the Secret holds")
+	f.StringVar(&o.request.DNS, "dns", "", "alternative name of the cluster, which contains a dot")
+	f.StringToStringVar(&o.request.Labels, "labels", nil, "labels of the cluster, such as environment=dev,region=eu")
+	f.StringVar(&o.key, "idempotency-key", "", "key that identifies this registration when it is repeated, at least 20 characters (default: random)")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long to retry")
+	f.StringVar(&o.secret, "secret", "", "NAMESPACE/NAME of a Secret to store the token in, instead of printing it")
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default: the cluster that this runs in)")
+	f.BoolVar(&o.rotate, "rotate", false, "replace the token in the Secret")
 	return cmd
 }
 
@@ -71,21 +73,21 @@ func register(cmd *cobra.Command, o *registerOptions) error {
 	case o.request.Name == "":
 		return errors.New("register: name the cluster with --name")
 	case o.rotate && o.secret == "":
-		return errors.New("register: --rotate is for --secret; to rotate without, name the cluster's own token with --token-file")
+		return errors.New("register: --rotate requires --secret; without it, use the cluster's own token as --token-file")
 	case o.timeout <= 0:
-		return fmt.Errorf("register: --timeout %s: must be longer than nothing", o.timeout)
+		return fmt.Errorf("register: --timeout %s: must be positive", o.timeout)
 	}
-	tell := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "tributary: "+format+"\n", args...) }
+	report := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "tributary: "+format+"\n", args...) }
 	ctx, cancel := context.WithTimeout(cmd.Context(), o.timeout)
 	defer cancel()
 	if o.secret != "" {
-		return o.intoSecret(ctx, tell)
+		return o.intoSecret(ctx, report)
 	}
 	client, err := o.server.client()
 	if err != nil {
 		return err
 	}
-	answer, err := o.ask(ctx, client, rand.Text(), tell)
+	answer, err := o.register(ctx, client, rand.Text(), report)
 	if err != nil {
 		return err
 	}
@@ -93,84 +95,84 @@ func register(cmd *cobra.Command, o *registerOptions) error {
 	return nil
 }
 
-// ask registers the cluster, and tells what it is waiting for.
-func (o *registerOptions) ask(ctx context.Context, c *server.Client, key string, tell func(string, ...any)) (answer server.RegisterAnswer, err error) {
+// register registers the cluster and reports what it waits for.
+func (o *registerOptions) register(ctx context.Context, c *client.Client, key string, report func(string, ...any)) (answer fleet.Enrolled, err error) {
 	if o.key != "" {
 		key = o.key
 	}
-	err = persist(ctx, server.Passing, tell, func() (err error) {
+	err = retry.Do(ctx, client.Retryable, report, func() (err error) {
 		answer, err = c.Register(ctx, o.request, key)
 		return err
 	})
 	if err == nil {
-		tell("cluster %q is registered", answer.Cluster)
+		report("cluster %q is registered", answer.Cluster)
 	}
 	return answer, refused(err)
 }
 
-// intoSecret registers the cluster where the Secret holds no token yet, or rotates
-// the one that it holds.
-func (o *registerOptions) intoSecret(ctx context.Context, tell func(string, ...any)) error {
-	secret, err := openSecret(o.secret, o.kubeconfig, o.request.Name)
+// intoSecret registers the cluster if the Secret holds no token, or rotates the token that
+// it holds.
+func (o *registerOptions) intoSecret(ctx context.Context, report func(string, ...any)) error {
+	secret, err := kubesecret.Open(o.secret, kubesecret.Options{Cluster: o.request.Name, Kubeconfig: o.kubeconfig, Version: version})
 	if err != nil {
 		return err
 	}
 	var held string
-	if err := persist(ctx, passingKube, tell, func() (err error) {
-		held, err = secret.token(ctx)
+	if err := retry.Do(ctx, kubesecret.Retryable, report, func() (err error) {
+		held, err = secret.Token(ctx)
 		return err
 	}); err != nil {
 		return err
 	}
-	if held != "" && !o.rotate && o.ended(ctx, held) {
-		tell("the token that secret %s holds was revoked, or has ended", o.secret)
+	if held != "" && !o.rotate && o.isInvalid(ctx, held) {
+		report("the token in secret %s was revoked or has expired", o.secret)
 		held = ""
 	}
-	client, key, err := o.asWhom(held)
+	client, key, err := o.clientFor(held)
 	switch {
 	case err != nil:
 		return err
 	case client == nil:
-		tell("secret %s holds a token of cluster %q already; --rotate replaces it", o.secret, o.request.Name)
+		report("secret %s already holds a token of cluster %q; use --rotate to replace it", o.secret, o.request.Name)
 		return nil
 	}
-	if err := persist(ctx, passingKube, tell, func() error { return secret.probe(ctx) }); err != nil {
-		return fmt.Errorf("nothing is registered, because the token could not be kept: %w", err)
+	if err := retry.Do(ctx, kubesecret.Retryable, report, func() error { return secret.Probe(ctx) }); err != nil {
+		return fmt.Errorf("the cluster is not registered, because its token could not be stored: %w", err)
 	}
-	answer, err := o.ask(ctx, client, key, tell)
+	answer, err := o.register(ctx, client, key, report)
 	if err != nil {
 		return err
 	}
-	if err := o.keep(ctx, secret, answer, tell); err != nil {
+	if err := o.keep(ctx, secret, answer, report); err != nil {
 		return err
 	}
-	tell("secret %s holds the token", o.secret)
+	report("secret %s holds the token", o.secret)
 	return nil
 }
 
-// keep writes the token, for which neither the end of the time nor a signal is too
-// soon: it is told once.
-func (o *registerOptions) keep(ctx context.Context, secret *clusterSecret, answer server.RegisterAnswer, tell func(string, ...any)) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestKeep)
+// keep stores the token. It continues after the timeout and after a signal, because the
+// server shows the token only once.
+func (o *registerOptions) keep(ctx context.Context, secret *kubesecret.Secret, answer fleet.Enrolled, report func(string, ...any)) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
-	err := persist(ctx, passingKube, tell, func() error { return secret.write(ctx, answer.Token) })
+	err := retry.Do(ctx, kubesecret.Retryable, report, func() error { return secret.Write(ctx, answer.Token) })
 	if err == nil {
 		return nil
 	}
 	remedy := "revoke its token and register it again"
 	if o.key != "" || o.rotate {
-		remedy = "run this again within the hour"
+		remedy = "run this command again within an hour"
 	}
-	return fmt.Errorf("cluster %q is registered, but its token is not kept: %w\n%s", answer.Cluster, err, remedy)
+	return fmt.Errorf("cluster %q is registered, but its token is not stored: %w\n%s", answer.Cluster, err, remedy)
 }
 
-// longestKeep is shorter than main lets a command go on after a signal, and than
-// Kubernetes lets a container.
-const longestKeep = 20 * time.Second
+// keepTimeout is shorter than the time that main and Kubernetes give a process after a
+// signal.
+const keepTimeout = 20 * time.Second
 
-// ended tells whether the server says that a token is none. It is asked for a set
-// that there cannot be, because that changes nothing and is no poll.
-func (o *registerOptions) ended(ctx context.Context, held string) bool {
+// isInvalid reports whether the server rejects a token. It asks for a set with an
+// impossible name, which changes nothing and does not count as a poll.
+func (o *registerOptions) isInvalid(ctx context.Context, held string) bool {
 	client, err := o.server.clientWith(held)
 	if err != nil {
 		return false
@@ -179,9 +181,9 @@ func (o *registerOptions) ended(ctx context.Context, held string) bool {
 	return errors.Is(err, fleet.ErrUnauthenticated)
 }
 
-// asWhom is the client that registers, and the key it does so by, given the token
-// that the Secret holds; nil where there is nothing to do.
-func (o *registerOptions) asWhom(held string) (*server.Client, string, error) {
+// clientFor returns the client and the idempotency key to register with, given the token
+// in the Secret; nil if there is nothing to do.
+func (o *registerOptions) clientFor(held string) (*client.Client, string, error) {
 	switch {
 	case !o.rotate && held != "":
 		return nil, "", nil
@@ -189,10 +191,10 @@ func (o *registerOptions) asWhom(held string) (*server.Client, string, error) {
 		client, err := o.server.client()
 		return client, rand.Text(), err
 	case held == "":
-		return nil, "", fmt.Errorf("register: secret %s holds no token that could be replaced; leave out --rotate", o.secret)
+		return nil, "", fmt.Errorf("register: secret %s holds no token to replace; leave out --rotate", o.secret)
 	}
 	client, err := o.server.clientWith(held)
-	// Whoever holds the token is the cluster. So a process that ends between the
-	// answer and the Secret loses nothing: the next one is answered the same.
+	// The key is derived from the token, so that a process that ends between the answer and
+	// the Secret loses nothing: the next one gets the same answer.
 	return client, fmt.Sprintf("%x", sha256.Sum256([]byte("rotate "+held))), err
 }

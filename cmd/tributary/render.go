@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
 )
@@ -27,15 +27,14 @@ func newRender() *cobra.Command {
 	var o renderOptions
 	cmd := &cobra.Command{
 		Use:   "render SOURCE CLUSTER",
-		Short: "Print what a cluster gets, or would get",
-		Long: `Prints the inputs of a cluster, by its name or dns: those of every set, or with
---set exactly what a poll of that set is answered. With --objects it prints the
-objects that the inputs are made from. With --deltas it is what the cluster gets with
-those in force, as tributary get deltas -o yaml prints them; parts of them that cannot
-be applied are left out, and are warnings.
+		Short: "Print the inputs that a cluster gets or would get",
+		Long: `Prints the inputs of a cluster, given by name or dns: those of every set, or with --set
+exactly the answer to a poll of that set. With --objects it prints the objects that the
+inputs are made from. With --deltas it applies the deltas of a file, in the format of
+tributary get deltas -o yaml. It warns about parts of them that no longer apply.
 
-With --labels or --dns it is what a cluster would get that does not exist yet, if it
-were declared or registered so; then CLUSTER is its name, "example" if left out.
+With --labels or --dns it prints what a cluster would get that does not exist yet, if it
+were declared or registered with them. CLUSTER is then its name, by default "example".
 
 ` + sourceHelp,
 		Example: `  tributary render . eu-prod-01
@@ -52,9 +51,9 @@ Exit status is 0, or 1 if the cluster cannot be rendered.`,
 	cmd.Args = o.whatIf.args
 	o.whatIf.bind(cmd.Flags())
 	o.source.bind(cmd.Flags())
-	cmd.Flags().StringVar(&o.set, "set", "", "print this input set alone")
-	cmd.Flags().BoolVar(&o.objects, "objects", false, "print objects in place of inputs")
-	cmd.Flags().StringVar(&o.deltas, "deltas", "", "file with deltas to render with, - for standard input")
+	cmd.Flags().StringVar(&o.set, "set", "", "print only this input set")
+	cmd.Flags().BoolVar(&o.objects, "objects", false, "print objects instead of inputs")
+	cmd.Flags().StringVar(&o.deltas, "deltas", "", "file with deltas to apply, - for standard input")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "yaml", "yaml or json")
 	cmd.MarkFlagsMutuallyExclusive("set", "objects")
 	return cmd
@@ -68,7 +67,7 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 	var deltas []*fleet.Delta
 	if o.deltas != "" {
 		var err error
-		if deltas, err = readDeltas(o.deltas, cmd.InOrStdin(), render.Renderer{}); err != nil {
+		if deltas, err = document.ReadDeltas(o.deltas, cmd.InOrStdin(), render.Renderer{}.ReadDelta); err != nil {
 			return err
 		}
 	}
@@ -81,14 +80,14 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 	if err != nil {
 		return err
 	}
-	c, err := clusterOf(repo, name)
+	c, err := findCluster(repo, name)
 	if o.whatIf.asked(cmd.Flags()) {
 		c, err = o.whatIf.cluster(repo, name)
 	}
 	if err != nil {
 		return err
 	}
-	rendering, problems, err := one(repo, c, deltas)
+	rendering, problems, err := renderWith(repo, c, deltas)
 	if err != nil {
 		return err
 	}
@@ -99,22 +98,22 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 		_, _ = fmt.Fprintln(stderr, "tributary: warning:", p)
 	}
 	for _, orphan := range rendering.Orphans {
-		fmt.Fprintf(stderr, "tributary: warning: %s: %s: is left out: %s\n", orphan.Delta, orphan.Field, orphan.Reason)
+		fmt.Fprintf(stderr, "tributary: warning: %s: %s: no longer applies: %s\n", orphan.Delta, orphan.Field, orphan.Reason)
 	}
 	if o.objects {
-		return printObjects(w, rendering.Objects(), o.output)
+		return output.Objects(w, rendering.Objects(), o.output)
 	}
 	return printInputs(w, rendering, o)
 }
 
-// clusterOf is the cluster of that name or dns.
-func clusterOf(repo fleet.Repo, name string) (*fleet.Cluster, error) {
+// findCluster returns the cluster with this name or dns.
+func findCluster(repo fleet.Repo, name string) (*fleet.Cluster, error) {
 	for _, c := range repo.Clusters() {
 		if c.Name == name || (c.DNS == name && name != "") {
 			return c, nil
 		}
 	}
-	faults := repo.Problems().Faults() // the cluster may be behind one of them
+	faults := repo.Problems().Faults() // one of them may hide the cluster
 	if p, broken := repo.Broken()[name]; broken && !repo.Failed() {
 		faults = fleet.Problems{p}
 	}
@@ -124,15 +123,15 @@ func clusterOf(repo fleet.Repo, name string) (*fleet.Cluster, error) {
 	return nil, fmt.Errorf("cluster %q: %w in the fleet repo", name, fleet.ErrNotFound)
 }
 
-// one renders a cluster with those of the deltas that are for it. Where there is no
-// rendering the problems say why.
-func one(repo fleet.Repo, c *fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
+// renderWith renders a cluster with those of the deltas that are for it. The problems say
+// why if there is no rendering.
+func renderWith(repo fleet.Repo, c *fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
 	own, err := fleet.DeltasFor(c, deltas)
 	if err != nil {
 		return nil, nil, err
 	}
 	rendering, problems := repo.Render(c, own, nil)
-	if rendering == nil && repo.Failed() { // what it lacks may follow from that
+	if rendering == nil && repo.Failed() { // these may be the cause
 		problems = append(problems, repo.Problems()...).Sort()
 	}
 	return rendering, problems, nil
@@ -144,58 +143,15 @@ func printInputs(w io.Writer, r *fleet.Rendering, o renderOptions) error {
 		if !ok {
 			return fmt.Errorf("input set %q: %w in fleet.yaml", o.set, fleet.ErrNotFound)
 		}
-		return printDocument(w, set.JSON(), o.output)
+		return output.Document(w, set.JSON(), o.output)
 	}
 	all := map[string]json.RawMessage{}
 	for name, set := range r.Inputs {
 		all[name] = set.JSON()
 	}
 	var b bytes.Buffer
-	if err := printJSON(&b, all); err != nil {
+	if err := output.JSON(&b, all); err != nil {
 		return err
 	}
-	return printDocument(w, b.Bytes(), o.output)
-}
-
-// printObjects prints what kubectl can read: YAML documents, or a List.
-func printObjects(w io.Writer, objects []fleet.Object, output string) error {
-	items := make([]string, len(objects))
-	for i, o := range objects {
-		items[i] = string(o.JSON)
-		if output == "json" {
-			continue
-		}
-		if i > 0 {
-			if _, err := fmt.Fprintln(w, "---"); err != nil {
-				return err
-			}
-		}
-		if err := printDocument(w, o.JSON, output); err != nil {
-			return err
-		}
-	}
-	if output != "json" {
-		return nil
-	}
-	return printDocument(w, []byte(`{"apiVersion":"v1","kind":"List","items":[`+strings.Join(items, ",")+`]}`), output)
-}
-
-// printDocument prints JSON as it is, or as YAML.
-func printDocument(w io.Writer, data []byte, output string) error {
-	if output == "yaml" {
-		var err error
-		if data, err = yaml.JSONToYAML(data); err != nil {
-			return err
-		}
-	}
-	_, err := fmt.Fprintln(w, strings.TrimSuffix(string(data), "\n"))
-	return err
-}
-
-// printJSON prints for people and pipes: indented, without escapes for HTML.
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	return output.Document(w, b.Bytes(), o.output)
 }

@@ -15,11 +15,11 @@ func newRollback() *cobra.Command {
 	var cluster, delta string
 	cmd := &cobra.Command{
 		Use:   "rollback --to GENERATION",
-		Short: "Put deltas back as they were at a generation, as a new change",
-		Long: `Puts all deltas back as they were at a generation, or one cluster's own, or a named
-one. It is a new change, and can be rolled back itself. Deltas that have expired since
-are not put back, and releases stay as they are. Prints the inputs that change, as a
-diff. See tributary get history for generations.
+		Short: "Restore deltas to their state at an earlier generation",
+		Long: `Restores all deltas to their state at a generation, or only one delta. This is a new
+change, which can be rolled back in turn. Deltas that have expired since then are not
+restored, and releases do not change. Prints the inputs that change, as a diff. See
+tributary get history for generations.
 
 ` + serverHelp,
 		Example: `  tributary rollback --to 41 --delta pin-keda --dry-run
@@ -53,8 +53,8 @@ Exit status is 0, or 1 if nothing was changed.`,
 	}
 	o.bind(cmd)
 	f := cmd.Flags()
-	f.Int64Var(&back.Generation, "to", 0, "the generation to go back to")
-	f.StringVar(&cluster, "cluster", "", "only the own delta of this cluster")
-	f.StringVar(&delta, "delta", "", "only the delta of this name")
+	f.Int64Var(&back.Generation, "to", 0, "generation to restore")
+	f.StringVar(&cluster, "cluster", "", "restore only the delta of this cluster")
+	f.StringVar(&delta, "delta", "", "restore only the delta of this name")
 	return cmd
 }

@@ -50,23 +50,24 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve SOURCE",
 		Short: "Run the server",
-		Long: `Follows a source, renders every revision for every cluster, and answers the polls
-of their Flux Operators. A revision that has a fault is not served: the last good
-one is, and /api/v1/releases says what is wrong. What is changed through the API,
-and what is live, is kept in the change log (--store), also across restarts.
+		Long: `Follows a source, renders every revision for every cluster, and answers the polls of
+their Flux Operators. A revision that has a fault is not served: clusters keep the last
+good one, and tributary get releases says what is wrong. The change log (--store) keeps
+what is live and every change made through the API across restarts.
 
 ` + sourceHelp + `
 
-Without a tokens file, an admin's token or one in the change log (tributary token
-create) everybody is admin; that is allowed on a loopback address alone. Several
-servers may share one PostgreSQL: one of them follows the source, all take writes,
-and those with --read-only none. Webhooks at /api/v1/webhooks/{github,gitlab,gitea,generic} have the source
-looked at at once; their senders prove to know a secret of --webhook-secret-file.`,
+Without a tokens file, an admin token file or a token in the change log (tributary token
+create), every request has the rights of an admin. That is only allowed on a loopback
+address. Several servers can share one PostgreSQL database: one of them follows the
+source, and all of them take writes, except those with --read-only. A webhook at
+/api/v1/webhooks/{github,gitlab,gitea,generic} makes the server check the source at once.
+Its sender must know a secret of --webhook-secret-file.`,
 		Example: `  tributary serve ./examples/fleet
   tributary serve https://github.com/acme/fleet.git?ref=main \
     --listen :8443 --tokens-file tokens.yaml --tls-cert-file tls.crt --tls-key-file tls.key
 
-Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
+Exit status is 0 after SIGINT or SIGTERM, and 1 if the server cannot run.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if o.readOnly && len(args) == 0 {
 				return nil
@@ -75,40 +76,40 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if it cannot run.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.readOnly && len(args) > 0 {
-				return errors.New("serve: --read-only follows the change log alone; leave SOURCE out")
+				return errors.New("serve: --read-only follows only the change log; leave out SOURCE")
 			}
 			return serve(cmd.Context(), cmd.ErrOrStderr(), strings.Join(args, ""), o)
 		},
 	}
 	f := cmd.Flags()
 	o.source.bind(f)
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to answer on")
-	f.StringVar(&o.addrFile, "addr-file", "", "write the address it listens on to this file, for --listen 127.0.0.1:0")
-	f.DurationVar(&o.interval, "interval", time.Minute, "how often the source is looked at; a directory is also watched")
-	f.StringVar(&o.store, "store", defaultStore, "the change log: sqlite:PATH, or the postgres:// URL of a database")
-	f.DurationVar(&o.retention, "history-retention", 365*24*time.Hour, "for how long changes are kept at least; 0 for ever")
-	f.BoolVar(&o.readOnly, "read-only", false, "only follow the change log and answer; take no writes, and need no SOURCE")
-	f.StringVar(&o.adminTokenFile, "admin-token-file", "", "file with a token of an admin, read again when it changes")
-	f.StringVar(&o.tokensFile, "tokens-file", "", "YAML file of credentials, read again when it changes")
-	f.StringVar(&o.webhookSecretFile, "webhook-secret-file", "", "file with a secret of the webhooks in each line, read again when it changes")
-	f.StringVar(&o.tlsCert, "tls-cert-file", "", "PEM certificate chain, read again when it changes")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on")
+	f.StringVar(&o.addrFile, "addr-file", "", "file to write the listen address to, for --listen 127.0.0.1:0")
+	f.DurationVar(&o.interval, "interval", time.Minute, "how often to check the source; a directory is also watched")
+	f.StringVar(&o.store, "store", defaultStore, "change log: sqlite:PATH, or the postgres:// URL of a database")
+	f.DurationVar(&o.retention, "history-retention", 365*24*time.Hour, "how long to keep changes at least; 0 keeps them forever")
+	f.BoolVar(&o.readOnly, "read-only", false, "follow the change log and answer polls only: no SOURCE, no writes")
+	f.StringVar(&o.adminTokenFile, "admin-token-file", "", "file with an admin token; read again when it changes")
+	f.StringVar(&o.tokensFile, "tokens-file", "", "YAML file of credentials; read again when it changes")
+	f.StringVar(&o.webhookSecretFile, "webhook-secret-file", "", "file with webhook secrets, one on each line; read again when it changes")
+	f.StringVar(&o.tlsCert, "tls-cert-file", "", "PEM certificate chain; read again when it changes")
 	f.StringVar(&o.tlsKey, "tls-key-file", "", "PEM key of the certificate")
-	f.StringVar(&o.clientCA, "client-ca-file", "", "PEM certificates of CAs, read again when they change; a certificate of theirs is the credential of the cluster that is its CN")
-	f.StringVar(&o.oidcIssuer, "oidc-issuer", "", "https URL of an OpenID Connect issuer whose tokens are taken")
-	f.StringVar(&o.oidcAudience, "oidc-audience", "", "audience that its tokens must be for")
-	f.StringVar(&o.oidcRules, "oidc-rules-file", "", "YAML file of the roles that its tokens have by their claims, read again when it changes")
-	f.StringVar(&o.oidcCA, "oidc-ca-file", "", "PEM certificates of CAs to trust for the issuer, beside the machine's own")
-	f.BoolVar(&o.allowAnonymous, "insecure-allow-anonymous", false, "admit everybody as admin on any address")
+	f.StringVar(&o.clientCA, "client-ca-file", "", "PEM certificates of client CAs; a certificate that they issued authenticates the cluster named by its CN; read again when it changes")
+	f.StringVar(&o.oidcIssuer, "oidc-issuer", "", "https URL of an OpenID Connect issuer whose tokens are accepted")
+	f.StringVar(&o.oidcAudience, "oidc-audience", "", "audience that OpenID Connect tokens must have")
+	f.StringVar(&o.oidcRules, "oidc-rules-file", "", "YAML file that maps claims of OpenID Connect tokens to roles; read again when it changes")
+	f.StringVar(&o.oidcCA, "oidc-ca-file", "", "PEM certificates to trust for the issuer, in addition to the system's")
+	f.BoolVar(&o.allowAnonymous, "insecure-allow-anonymous", false, "give every request the rights of an admin, on any address")
 	o.load.bind(f)
-	f.StringVar(&o.debugListen, "debug-listen", "", "loopback address to answer go tool pprof on, such as 127.0.0.1:6060; none without it")
-	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.debugListen, "debug-listen", "", "loopback address to serve go tool pprof on, such as 127.0.0.1:6060")
+	f.StringVar(&o.logFormat, "log-format", "text", "log format: text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "log level: debug, info, warn or error")
 	return cmd
 }
 
-// heapGrowth is by how much of what is alive the heap grows before it is collected, in
-// percent. Nearly all of what a server keeps lives as long as a release does, so that Go's
-// 100 would double its memory for what one commit leaves behind.
+// heapGrowth is the value of GOGC unless the environment sets it: how much the heap grows
+// before a collection, in percent. Most of a server's memory lives as long as a release,
+// so Go's default of 100 would double it for the garbage of one commit.
 const heapGrowth = 65
 
 func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) error {
@@ -121,9 +122,9 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	}
 	switch {
 	case o.interval <= 0:
-		return fmt.Errorf("--interval %s: must be more than 0", o.interval)
+		return fmt.Errorf("--interval %s: must be positive", o.interval)
 	case o.retention < 0:
-		return fmt.Errorf("--history-retention %s: must not be less than 0", o.retention)
+		return fmt.Errorf("--history-retention %s: must not be negative", o.retention)
 	}
 	limits, err := o.load.limits()
 	if err != nil {
@@ -153,7 +154,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,
 		ReadTree: func(ctx context.Context, packed io.Reader) (fs.FS, error) {
-			return sources.ReadSent(ctx, packed, sources.Limits{})
+			return sources.ReadUpload(ctx, packed, sources.Limits{})
 		},
 		ReadOnly: o.readOnly, Limits: limits, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,
@@ -163,8 +164,8 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	if err != nil {
 		return err
 	}
-	// What was served last is served before the first client is let in, so that a
-	// restart behind a load balancer answers no poll with a 503.
+	// Restore what was served last before the first client connects, so that a restart
+	// behind a load balancer answers no poll with 503.
 	if err := live.Restore(ctx); err != nil {
 		return err
 	}
@@ -182,7 +183,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	group.Go(func() error { return live.Run(ctx) })
 	group.Go(func() error { return s.Serve(ctx, listener) })
 	if debug != nil {
-		logger.Info("profiles", "listen", debug.Addr().String())
+		logger.Info("serving profiles", "listen", debug.Addr().String())
 		group.Go(func() error { return server.ServeDebug(ctx, debug) })
 	}
 	err = group.Wait()
@@ -190,7 +191,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	return err
 }
 
-// listen opens the address and, once the server may answer there, tells it.
+// listen opens the address and, if the server may answer there, writes it to the file.
 func listen(ctx context.Context, s *server.Server, o serveOptions) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.listen)
 	if err != nil {
@@ -206,8 +207,7 @@ func listen(ctx context.Context, s *server.Server, o serveOptions) (net.Listener
 	return listener, nil
 }
 
-// writeAddress renames the file into place, so that who waits for it never
-// reads half an address.
+// writeAddress renames the file into place, so that a reader never sees half an address.
 func writeAddress(file string, addr net.Addr) error {
 	part := file + ".part"
 	if err := os.WriteFile(part, []byte(addr.String()+"\n"), 0o644); err != nil {

@@ -4,42 +4,44 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// serverHelp is what every command that talks to a server says of it.
-const serverHelp = `The server is the one of --server or TRIBUTARY_SERVER. A token is read from
---token-file, or else from TRIBUTARY_TOKEN; it never stands on a command line, and
-is not sent in the clear to another machine.`
+// serverHelp describes the server flags in the help text of every command that has them.
+const serverHelp = `The server is that of --server or TRIBUTARY_SERVER. The token is read from --token-file,
+or else from TRIBUTARY_TOKEN. It cannot be given on the command line, and is never sent
+unencrypted to another machine.`
 
-// serverFlags are the flags that say which server is asked, and who asks.
+// serverFlags name the server to talk to and the credentials to use.
 type serverFlags struct {
-	config    server.ClientConfig
+	config    client.Config
 	tokenFile string
 }
 
 func (s *serverFlags) bind(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	s.bindAddress(f)
-	f.StringVar(&s.config.CAFile, "ca-file", "", "PEM certificates to trust for https, beside the machine's own")
-	f.StringVar(&s.config.CertFile, "client-cert-file", "", "PEM certificate to show to a server that asks for one")
-	f.StringVar(&s.config.KeyFile, "client-key-file", "", "PEM key of that certificate")
+	f.StringVar(&s.config.CAFile, "ca-file", "", "PEM certificates to trust for https, in addition to the system's")
+	f.StringVar(&s.config.CertFile, "client-cert-file", "", "PEM client certificate for a server that asks for one")
+	f.StringVar(&s.config.KeyFile, "client-key-file", "", "PEM key of the client certificate")
 }
 
-// bindAddress binds those that a command has which takes a SOURCE as well.
+// bindAddress binds the flags that a command with a SOURCE has too.
 func (s *serverFlags) bindAddress(f *pflag.FlagSet) {
 	f.StringVar(&s.config.URL, "server", "http://127.0.0.1:8080", "URL of the server")
-	f.StringVar(&s.tokenFile, "token-file", "", "file with the token that is sent (default: what TRIBUTARY_TOKEN holds)")
+	f.StringVar(&s.tokenFile, "token-file", "", "file with the token to send (default: the value of TRIBUTARY_TOKEN)")
 }
 
-// client is one for the server of the flags.
-func (s *serverFlags) client() (*server.Client, error) {
+// client returns a client for the server.
+func (s *serverFlags) client() (*client.Client, error) {
 	token := os.Getenv("TRIBUTARY_TOKEN")
 	if s.tokenFile != "" {
 		text, err := os.ReadFile(s.tokenFile)
@@ -47,33 +49,42 @@ func (s *serverFlags) client() (*server.Client, error) {
 			return nil, err
 		}
 		if token = strings.TrimSpace(string(text)); token == "" {
-			return nil, fmt.Errorf("%s: holds no token", s.tokenFile)
+			return nil, fmt.Errorf("%s: contains no token", s.tokenFile)
 		}
 	}
 	return s.clientWith(token)
 }
 
-// clientWith is one that sends a token that is from elsewhere.
-func (s *serverFlags) clientWith(token string) (*server.Client, error) {
+// clientWith returns a client that sends this token.
+func (s *serverFlags) clientWith(token string) (*client.Client, error) {
 	cfg := s.config
 	cfg.Version, cfg.Token = version, token
-	return server.NewClient(cfg)
+	return client.New(cfg)
 }
 
-// refused makes of what a server refuses what to tell: in words of the command
-// line, and several problems one a line.
+// routes matches the routes of lists in the server's messages.
+var routes = regexp.MustCompile(`\bGET /api/v1/(clusters|deltas|history|pins|releases|tokens)\b`)
+
+// refused rewrites an error of the server for a user of the command line: routes become
+// commands, and several problems stand one a line.
 func refused(err error) error {
-	var r *server.Refusal
+	var r *client.Refusal
 	var beyond *fleet.GuardError
 	switch {
 	case errors.As(err, &beyond):
-		return guarded(beyond, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
+		return preview.GuardError(beyond, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
 	case !errors.As(err, &r):
 		return err
+	}
+	r.Detail = routes.ReplaceAllString(r.Detail, "tributary get $1")
+	for i := range r.Errors {
+		r.Errors[i].Message = routes.ReplaceAllString(r.Errors[i].Message, "tributary get $1")
+	}
+	switch {
 	case errors.Is(err, fleet.ErrUnauthenticated):
-		return fmt.Errorf("%w; name a token with --token-file or TRIBUTARY_TOKEN", err)
+		return fmt.Errorf("%w; give a token with --token-file or TRIBUTARY_TOKEN", err)
 	case len(r.Errors) > 1:
-		return fmt.Errorf("%d things are wrong, and nothing was changed:\n%w", len(r.Errors), err)
+		return fmt.Errorf("%d problems, and nothing was changed:\n%w", len(r.Errors), err)
 	}
 	return err
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// sourceHelp is what every command that takes a SOURCE says of it.
+// sourceHelp describes SOURCE in the help text of every command that takes one.
 const sourceHelp = `SOURCE is a directory, a Git repository or an OCI artifact:
 
   ./fleet
@@ -19,36 +19,36 @@ const sourceHelp = `SOURCE is a directory, a Git repository or an OCI artifact:
   oci://ghcr.io/acme/fleet:v1.2.0
   oci://ghcr.io/acme/fleet?semver=1.x
 
-ref is a branch, a tag, a commit or semver:<range>, which is the highest tag in
-it; without ref it is the branch that the remote's HEAD names. path is where in
-the tree the fleet repo stands. Credentials come from files, never from SOURCE.`
+ref is a branch, a tag, a commit or semver:<range>, which means the highest tag in that
+range. The default is the branch that the remote's HEAD names. path is the directory of
+the fleet repo within the tree. Credentials come from files, never from SOURCE.`
 
-// sourceFlags are the flags that say how a SOURCE is read.
+// sourceFlags are the flags for reading a SOURCE.
 type sourceFlags struct{ options sources.Options }
 
 func (s *sourceFlags) bind(f *pflag.FlagSet) {
 	s.bindRegistry(f)
 	git := &s.options.Git
 	f.StringVar(&git.TokenFile, "git-token-file", "", "file with the token or password for Git over https")
-	f.StringVar(&git.Username, "git-username", "", "user name that goes with the token, for hosts that look at it")
+	f.StringVar(&git.Username, "git-username", "", "user name for the token, if the host requires a particular one")
 	f.StringVar(&git.SSHKeyFile, "git-ssh-key-file", "", "private key for ssh (default: the agent at SSH_AUTH_SOCK)")
 	f.StringVar(&git.SSHPassphraseFile, "git-ssh-passphrase-file", "", "file with the passphrase of that key")
-	f.StringVar(&git.KnownHostsFile, "git-known-hosts-file", "", "keys of ssh hosts, no other is talked to (default ~/.ssh/known_hosts)")
-	f.Var(nameList{&git.VerifyKeyFiles}, "verify-git-keys", "files with OpenPGP or SSH public keys, one of which must have signed")
-	f.StringVar((*string)(&git.Verify), "verify-git-mode", "", "what must be signed: head (the commit), tag, or tag-and-head (default head)")
-	f.Var(nameList{&s.options.OCI.VerifyKeyFiles}, "verify-oci-keys", "files with Cosign public keys, one of which must have signed")
+	f.StringVar(&git.KnownHostsFile, "git-known-hosts-file", "", "file with the keys of the ssh hosts to trust (default ~/.ssh/known_hosts)")
+	f.Var(nameList{&git.VerifyKeyFiles}, "verify-git-keys", "files with OpenPGP or SSH public keys; a signature by one of them is required")
+	f.StringVar((*string)(&git.Verify), "verify-git-mode", "", "what must be signed: head (the commit), tag or tag-and-head (default head)")
+	f.Var(nameList{&s.options.OCI.VerifyKeyFiles}, "verify-oci-keys", "files with Cosign public keys; a signature by one of them is required")
 }
 
-// bindRegistry binds those that pushing takes too.
+// bindRegistry binds the flags that push takes too.
 func (s *sourceFlags) bindRegistry(f *pflag.FlagSet) {
-	f.StringVar(&s.options.TLS.CAFile, "ca-file", "", "PEM certificates to trust for https, beside the machine's own")
-	f.StringVar(&s.options.TLS.CertFile, "client-cert-file", "", "PEM certificate to show to https servers that ask for one")
-	f.StringVar(&s.options.TLS.KeyFile, "client-key-file", "", "PEM key of that certificate")
-	f.StringVar(&s.options.OCI.ConfigFile, "registry-config", "", "Docker config.json with registries' credentials (default Docker's own)")
+	f.StringVar(&s.options.TLS.CAFile, "ca-file", "", "PEM certificates to trust for https, in addition to the system's")
+	f.StringVar(&s.options.TLS.CertFile, "client-cert-file", "", "PEM client certificate for https servers that ask for one")
+	f.StringVar(&s.options.TLS.KeyFile, "client-key-file", "", "PEM key of the client certificate")
+	f.StringVar(&s.options.OCI.ConfigFile, "registry-config", "", "Docker config.json with the credentials of registries (default: Docker's own)")
 	f.BoolVar(&s.options.PlainHTTP, "plain-http", false, "allow registries without TLS, and credentials over http")
 }
 
-// snapshot fetches the source once. The caller closes what is returned first.
+// snapshot fetches the source once. The caller must close the Source.
 func (s *sourceFlags) snapshot(ctx context.Context, ref string) (sources.Source, *fleet.Snapshot, error) {
 	source, err := sources.Open(ref, s.options)
 	if err != nil {

@@ -10,23 +10,23 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 )
 
-// defaultStore is beside where the server is started.
+// defaultStore is in the working directory of the server.
 const defaultStore = "sqlite:tributary.db"
 
-// openStore opens a change log. It must not lie in a directory that is served: each
-// change would change what is served, and go on to do so.
+// openStore opens a change log. It rejects a file in the directory that is served,
+// because each write would change the source and so cause another write.
 func openStore(ctx context.Context, store, source string, readOnly bool) (*sqlstore.Store, error) {
 	if readOnly {
 		return sqlstore.OpenReadOnly(ctx, store)
 	}
-	if path, ok := strings.CutPrefix(store, "sqlite:"); ok && liesIn(source, path) {
-		return nil, fmt.Errorf("--store %s: lies in %s, which is served; name a path elsewhere", store, source)
+	if path, ok := strings.CutPrefix(store, "sqlite:"); ok && isIn(source, path) {
+		return nil, fmt.Errorf("--store %s: is in %s, which is the source; use a path outside of it", store, source)
 	}
 	return sqlstore.Open(ctx, store)
 }
 
-// liesIn tells whether a file is in a directory that there is.
-func liesIn(directory, file string) bool {
+// isIn reports whether a file is in an existing directory.
+func isIn(directory, file string) bool {
 	directory, err := filepath.EvalSymlinks(directory)
 	if err != nil {
 		return false

@@ -8,8 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 func newToken() *cobra.Command {
@@ -17,8 +19,8 @@ func newToken() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Create and revoke the credentials of people, pipelines and clusters",
-		Long: `Creates and revokes tokens. What a token is can be told once, when it is created: the
-server keeps its hash. tributary get tokens lists them.
+		Long: `Creates and revokes tokens. A token is shown only once, when it is created, because the
+server keeps only its hash. tributary get tokens lists them.
 
 ` + serverHelp,
 		Example: `  tributary token create --name ada --role admin
@@ -27,9 +29,9 @@ server keeps its hash. tributary get tokens lists them.
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("token: say what: create or revoke; see tributary token --help")
+				return errors.New("token: name a command: create or revoke; see tributary token --help")
 			}
-			return fmt.Errorf("token: there is no %q: say create or revoke", args[0])
+			return fmt.Errorf("token: unknown command %q: must be create or revoke", args[0])
 		},
 		RunE: func(*cobra.Command, []string) error { return nil },
 	}
@@ -38,9 +40,9 @@ Exit status is 0, or 1 if nothing was changed.`,
 	return cmd
 }
 
-// tokenOptions say what a token is for.
+// tokenOptions describe a new token.
 type tokenOptions struct {
-	request  server.TokenRequest
+	request  api.TokenRequest
 	role     string
 	ttl      time.Duration
 	selector string
@@ -52,13 +54,12 @@ func newTokenCreate(s *serverFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create --role ROLE",
 		Short: "Create a token, and print it",
-		Long: `Creates a token and prints it, alone, on standard output. Roles are cluster, which
-polls what one cluster is served, viewer, operator, admin, and bootstrap, which
-registers clusters.
+		Long: `Creates a token and prints only the token on standard output. The roles are cluster, which
+can poll for one cluster; viewer; operator; admin; and bootstrap, which can register
+clusters.
 
-With --store it works on the change log itself, on the machine where that is and
-without a server: so the first admin gets a token. What --store takes is what serve
-takes.
+With --store it writes to the change log directly, without a server. This is how the first
+admin gets a token. --store takes the same values as that of serve.
 
 ` + serverHelp,
 		Example: `  tributary token create --name ada --role admin --store sqlite:/var/lib/tributary/tributary.db
@@ -71,19 +72,19 @@ Exit status is 0, or 1 if no token was created.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return createToken(cmd, s, o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.request.Name, "name", "", "what history and logs call who sends the token (default: its cluster or role, and something random)")
+	f.StringVar(&o.request.Name, "name", "", "name of the token in the history and logs (default: its cluster or role and a random suffix)")
 	f.StringVar(&o.role, "role", "", "cluster, viewer, operator, admin or bootstrap")
-	f.StringVar(&o.request.Cluster, "cluster", "", "whose token it is (role cluster), or the only one that it registers (role bootstrap)")
-	f.StringToStringVar(&o.request.Labels, "labels", nil, "labels of every cluster that it registers, such as environment=dev,region=eu (role bootstrap)")
-	f.IntVar(&o.request.Uses, "uses", 0, "how many clusters it registers; 0 for any number (role bootstrap)")
-	f.DurationVar(&o.ttl, "ttl", 0, "how long it is valid, such as 24h; 0 for as long as it is not revoked")
-	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters that it may change, as kubectl takes them (role operator)")
-	f.StringVar(&o.store, "store", "", "change log to create it in, without a server")
+	f.StringVar(&o.request.Cluster, "cluster", "", "cluster that polls with it (role cluster), or the only cluster that it can register (role bootstrap)")
+	f.StringToStringVar(&o.request.Labels, "labels", nil, "labels of the clusters that it registers, such as environment=dev,region=eu (role bootstrap)")
+	f.IntVar(&o.request.Uses, "uses", 0, "number of clusters that it can register; 0 for any number (role bootstrap)")
+	f.DurationVar(&o.ttl, "ttl", 0, "how long it is valid, such as 24h; 0 until it is revoked")
+	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters that it can change, in the syntax of kubectl (role operator)")
+	f.StringVar(&o.store, "store", "", "change log to write to without a server")
 	return cmd
 }
 
 func createToken(cmd *cobra.Command, s *serverFlags, o *tokenOptions) error {
-	request, err := o.ask(cmd)
+	request, err := o.tokenRequest(cmd)
 	if err != nil {
 		return fmt.Errorf("token create: %w", err)
 	}
@@ -91,44 +92,44 @@ func createToken(cmd *cobra.Command, s *serverFlags, o *tokenOptions) error {
 	if err != nil {
 		return refused(err)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "tributary: token %q (%s) of role %s, %s: keep it, it is not shown again\n",
-		visible(made.Name), visible(made.ID), visible(string(made.Role)), validity(made.ExpiresAt))
+	fmt.Fprintf(cmd.ErrOrStderr(), "tributary: token %q (%s) of role %s, %s: keep it, because it is not shown again\n",
+		textfmt.Visible(made.Name), textfmt.Visible(made.ID), textfmt.Visible(string(made.Role)), validity(made.ExpiresAt))
 	fmt.Fprintln(cmd.OutOrStdout(), made.Secret)
 	return nil
 }
 
-// ask is the request that the flags make.
-func (o *tokenOptions) ask(cmd *cobra.Command) (server.TokenRequest, error) {
+// tokenRequest returns the request that the flags describe.
+func (o *tokenOptions) tokenRequest(cmd *cobra.Command) (api.TokenRequest, error) {
 	request := o.request
 	request.Role = fleet.Role(o.role)
 	switch {
 	case o.role == "":
-		return request, errors.New("say what it is for with --role: cluster, viewer, operator, admin or bootstrap")
+		return request, errors.New("--role is missing: must be cluster, viewer, operator, admin or bootstrap")
 	case o.ttl < 0:
-		return request, fmt.Errorf("--ttl %s: must be a time to come", o.ttl)
+		return request, fmt.Errorf("--ttl %s: must not be negative", o.ttl)
 	case o.ttl > 0:
 		request.TTL = o.ttl.String()
 	}
 	if cmd.Flags().Changed("selector") {
-		selector, err := readSelector(o.selector)
-		if errors.Is(err, errNoLabels) {
-			err = fmt.Errorf("%w; leave it out for an operator of all clusters", err)
+		parsed, err := selector.Parse(o.selector)
+		if errors.Is(err, selector.ErrEmpty) {
+			err = fmt.Errorf("%w, or leave out --selector for an operator of all clusters", err)
 		}
 		if err != nil {
 			return request, err
 		}
-		request.Selector = selector
+		request.Selector = parsed
 	}
 	return request, nil
 }
 
-func (o *tokenOptions) create(ctx context.Context, s *serverFlags, request server.TokenRequest) (server.CreatedToken, error) {
+func (o *tokenOptions) create(ctx context.Context, s *serverFlags, request api.TokenRequest) (api.CreatedToken, error) {
 	if o.store != "" {
 		return createInStore(ctx, o.store, request)
 	}
 	client, err := s.client()
 	if err != nil {
-		return server.CreatedToken{}, err
+		return api.CreatedToken{}, err
 	}
 	return client.CreateToken(ctx, request)
 }
@@ -137,19 +138,19 @@ func validity(expires *time.Time) string {
 	if expires == nil {
 		return "valid until it is revoked"
 	}
-	return "valid until " + clock(*expires)
+	return "valid until " + textfmt.Time(*expires)
 }
 
 func newTokenRevoke(s *serverFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NAME",
 		Short: "Revoke a token, by its name or ID",
-		Long: `Revokes a token, by its name or ID: within a second it is valid on no server any more.
+		Long: `Revokes a token, given by name or ID. It stops working on every server within a second.
 
 ` + serverHelp,
 		Example: `  tributary token revoke eu-pipeline
 
-Exit status is 0, or 1 if there is no such token or no answer.`,
+Exit status is 0, or 1 if the token does not exist or the server does not answer.`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			client, err := s.client()

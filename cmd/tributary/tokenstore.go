@@ -8,12 +8,12 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
-	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// createInStore makes a token in a change log, without a server. A server that runs
-// on it finds it there.
-func createInStore(ctx context.Context, url string, request server.TokenRequest) (made server.CreatedToken, err error) {
+// createInStore creates a token in a change log without a server. Servers that use the
+// change log accept the token.
+func createInStore(ctx context.Context, url string, request api.TokenRequest) (made api.CreatedToken, err error) {
 	if request.TTL != "" {
 		if request.TokenRequest.TTL, err = time.ParseDuration(request.TTL); err != nil {
 			return made, err
@@ -32,14 +32,14 @@ func createInStore(ctx context.Context, url string, request server.TokenRequest)
 	if err != nil {
 		return made, err
 	}
-	return server.CreatedToken{TokenAnswer: server.TokenAnswer{Token: token.Token}, Secret: token.Secret, Generation: token.Generation}, nil
+	return api.CreatedToken{Token: api.Token{Token: token.Token}, Secret: token.Secret, Generation: token.Generation}, nil
 }
 
-// whoami is who the history names where nobody has a credential yet.
+// whoami returns the actor for the history, where no credential is used.
 func whoami() string {
 	u, err := user.Current()
 	if err != nil {
-		return "who has the store"
+		return "direct access to the store"
 	}
-	return fmt.Sprintf("%s, who has the store", u.Username)
+	return fmt.Sprintf("%s, with direct access to the store", u.Username)
 }

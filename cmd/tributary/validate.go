@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
 )
@@ -26,14 +28,14 @@ func newValidate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate SOURCE",
 		Short: "Check every cluster of a fleet repo, for a pull request's CI",
-		Long: `Renders and checks every cluster, and prints all that is wrong, one problem a
-line: file:line: field: what to do. Warnings are printed too and fail nothing.
+		Long: `Renders and checks every cluster, and prints each problem on a line: file:line: field:
+what to do. Warnings are printed too, but do not affect the exit status.
 
 ` + sourceHelp,
 		Example: `  tributary validate .
   tributary validate https://github.com/acme/fleet.git?ref=new-cluster -o json
 
-Exit status is 0 if the fleet can be served and 1 if not.`,
+Exit status is 0 if the fleet can be served, and 1 if not.`,
 		Args: named("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return validate(cmd.Context(), cmd.OutOrStdout(), args[0], o)
@@ -44,7 +46,7 @@ Exit status is 0 if the fleet can be served and 1 if not.`,
 	return cmd
 }
 
-// report is what validate prints as JSON.
+// report is the JSON output of validate.
 type report struct {
 	Revision string         `json:"revision"`
 	Clusters int            `json:"clusters"`
@@ -52,7 +54,7 @@ type report struct {
 	Problems fleet.Problems `json:"problems"`
 }
 
-// MarshalJSON gives lists even where they are empty, for who counts them.
+// MarshalJSON prints empty lists as [], not null.
 func (r report) MarshalJSON() ([]byte, error) {
 	type plain report
 	r.Sets, r.Problems = append([]string{}, r.Sets...), append(fleet.Problems{}, r.Problems...)
@@ -97,23 +99,23 @@ func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report, error) {
 	return r, nil
 }
 
-// printReport prints a report in the form that was asked for. The error is
-// errTold where the fleet cannot be served.
+// printReport prints a report in the format of --output. It returns
+// exitcode.ErrReported if the fleet cannot be served.
 func printReport(w io.Writer, r report, o validateOptions) error {
-	print := printText
+	print := printTextReport
 	if o.output == "json" {
-		print = func(w io.Writer, r report) error { return printJSON(w, r) }
+		print = func(w io.Writer, r report) error { return output.JSON(w, r) }
 	}
 	if err := print(w, r); err != nil {
 		return err
 	}
 	if len(r.Problems.Faults()) > 0 {
-		return errTold
+		return exitcode.ErrReported
 	}
 	return nil
 }
 
-func printText(w io.Writer, r report) error {
+func printTextReport(w io.Writer, r report) error {
 	for _, p := range r.Problems {
 		kind := ""
 		if p.Warning {
@@ -131,7 +133,7 @@ func printText(w io.Writer, r report) error {
 	return err
 }
 
-// progress is the line that a person sees when validation takes long.
+// progress shows the progress of a long validation on a terminal.
 type progress struct {
 	start    time.Time
 	terminal bool

@@ -168,7 +168,7 @@ func TestNothingIsServedBeforeTheFirstGoodRelease(t *testing.T) {
 	s := newScript()
 	s.fail(errors.New("connection refused"))
 	f, _ := run(t, s)
-	for _, want := range []string{"source: connection refused", "revision main@1 has faults: 1"} {
+	for _, want := range []string{"the source does not answer", "newest revision has faults"} {
 		await(t, want, func() bool { return strings.Contains(served(f), want) })
 		if _, err := f.View(); !errors.Is(err, fleet.ErrNotReady) {
 			t.Errorf("View() = %v, want ErrNotReady", err)

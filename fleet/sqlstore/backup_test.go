@@ -11,7 +11,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// TestBackupOfABusyLogIsTheLogAtOneMoment makes the backups that docs/operations.md
+// TestBackupOfABusyLogIsTheLogAtOneMoment makes the backups that docs/how-to/back-up-and-restore.md
 // names while another process appends without pause. What is restored has all that
 // was acknowledged before, is whole, adds up to what the log did at that generation,
 // and takes the next change.

@@ -31,7 +31,7 @@ func parseSSHLine(line string) (key sshKey, ok bool, err error) {
 		return key, true, err
 	}
 	if isKeyOption(first) {
-		return key, false, fmt.Errorf("the options %s before an SSH key are not understood: leave them out, or write the line as in allowed_signers", foreign(first))
+		return key, false, fmt.Errorf("the options %s before an SSH key are not understood: leave them out, or write the line as in allowed_signers", quoteForeign(first))
 	}
 	second, rest := nextField(rest)
 	options := ""
@@ -90,7 +90,7 @@ func isKeyOption(field string) bool {
 
 func parseSSHKey(kind, rest string) (ssh.PublicKey, error) {
 	if !slices.Contains(sshKeyTypes, kind) {
-		return nil, fmt.Errorf("an SSH key of the kind %s is not supported: use one of %s", foreign(kind), strings.Join(sshKeyTypes, ", "))
+		return nil, fmt.Errorf("an SSH key of the kind %s is not supported: use one of %s", quoteForeign(kind), strings.Join(sshKeyTypes, ", "))
 	}
 	encoded, _ := nextField(rest)
 	data, err := base64.StdEncoding.DecodeString(encoded)
@@ -119,7 +119,7 @@ func (key *sshKey) setOptions(text string) (forGit bool, err error) {
 		name, value, _ := strings.Cut(option, "=")
 		name = strings.ToLower(name)
 		if slices.Contains(seen, name) {
-			return false, fmt.Errorf("the option %s stands there twice", foreign(name))
+			return false, fmt.Errorf("the option %s stands there twice", quoteForeign(name))
 		}
 		seen = append(seen, name)
 		switch name {
@@ -130,7 +130,7 @@ func (key *sshKey) setOptions(text string) (forGit bool, err error) {
 		case "valid-before":
 			key.before, err = parseSignerTime(name, value, time.Local)
 		default:
-			err = fmt.Errorf("the option %s of an SSH key is not supported: leave it out", foreign(name))
+			err = fmt.Errorf("the option %s of an SSH key is not supported: leave it out", quoteForeign(name))
 		}
 	}
 	return forGit, err

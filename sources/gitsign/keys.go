@@ -89,9 +89,9 @@ func (k *Keys) add(name string, content []byte) error {
 	var err error
 	switch {
 	case len(content) > 0 && content[0]&0x80 != 0: // The first bit of each packet.
-		err = in(name, 0, k.addKeyring(bytes.NewReader(content)))
+		err = atLine(name, 0, k.addKeyring(bytes.NewReader(content)))
 	case privateKey.Match(content):
-		err = in(name, 0, errPrivateKey)
+		err = atLine(name, 0, errPrivateKey)
 	default:
 		err = k.addText(name, string(content))
 	}
@@ -101,13 +101,13 @@ func (k *Keys) add(name string, content []byte) error {
 	case len(k.openpgp)+len(k.ssh) > before:
 		return nil
 	case len(k.unusable) > 0:
-		return in(name, 0, fmt.Errorf("holds no OpenPGP key that can be used: %s", k.unusable[len(k.unusable)-1]))
+		return atLine(name, 0, fmt.Errorf("holds no OpenPGP key that can be used: %s", k.unusable[len(k.unusable)-1]))
 	}
-	return in(name, 0, errors.New("holds no public key for git, OpenPGP or SSH"))
+	return atLine(name, 0, errors.New("holds no public key for git, OpenPGP or SSH"))
 }
 
 // in says where an error is; a file without lines has line 0.
-func in(name string, line int, err error) error {
+func atLine(name string, line int, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -143,11 +143,11 @@ func (k *Keys) addText(name, content string) error {
 			err = k.addSSHLine(line)
 		}
 		if err != nil {
-			return in(name, number, err)
+			return atLine(name, number, err)
 		}
 	}
 	if block != nil {
-		return in(name, number, errors.New("the OpenPGP key is cut off: export it anew"))
+		return atLine(name, number, errors.New("the OpenPGP key is cut off: export it anew"))
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (k *Keys) addKeyring(r io.Reader) error {
 	keys, unusable, err := readOpenPGP(r)
 	if err != nil {
 		if !errors.Is(err, errPrivateKey) && !errors.Is(err, errRevocation) {
-			err = fmt.Errorf("is no OpenPGP keyring: %s; export it anew with gpg --export --armor", foreign(err.Error()))
+			err = fmt.Errorf("is no OpenPGP keyring: %s; export it anew with gpg --export --armor", quoteForeign(err.Error()))
 		}
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 // TestGitReadsKeysAsFluxDoes has one secret's files of every kind: .asc, .sshpub
 // and what gpg and ssh-keygen write elsewhere.
 func TestGitReadsKeysAsFluxDoes(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	anna, bert := l.openPGPKey("anna", "ed25519", "never"), l.openPGPKey("bert", "rsa2048", "never")
 	carl, dora := l.sshKey("carl", "ed25519"), l.sshKey("dora", "ecdsa")
@@ -66,6 +67,7 @@ func TestGitReadsKeysAsFluxDoes(t *testing.T) {
 }
 
 func TestGitKeysSumTellsWhetherFilesChanged(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	a, b := string(l.read(l.sshKey("a", "ed25519"))), string(l.read(l.sshKey("b", "ed25519")))
 	sum := func(contents ...string) [sha256.Size]byte {
@@ -84,6 +86,7 @@ func TestGitKeysSumTellsWhetherFilesChanged(t *testing.T) {
 }
 
 func TestGitKeyFilesThatAreRefused(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	key := strings.TrimSpace(string(l.read(l.sshKey("a", "ed25519"))))
 	weak := strings.TrimSpace(string(l.read(l.sshKey("weak", "rsa", "-b", "1024"))))
@@ -158,6 +161,7 @@ func armoredRevocation(l *signingLab, key string) string {
 // TestGitLeavesOutKeysThatCannotBeUsed keeps one odd key from making a team's
 // keyring useless, and says so to who signs with it.
 func TestGitLeavesOutKeysThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	odd, good := l.openPGPKey("odd", "ed25519", "never"), l.openPGPKey("good", "ed25519", "never")
 	nameless := withoutNames(t, l.gpg("--export", odd))
@@ -173,6 +177,7 @@ func TestGitLeavesOutKeysThatCannotBeUsed(t *testing.T) {
 // TestGitLeavesOutKeysWithoutSelfSignature has a key whose only name is revoked,
 // with nothing that says what the key is for: go-crypto would fall over it.
 func TestGitLeavesOutKeysWithoutSelfSignature(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	key := l.openPGPKey("anna", "ed25519", "never")
 	l.gpg("--quick-add-key", key, "ed25519", "sign", "never")
@@ -208,6 +213,7 @@ func withoutNames(t *testing.T, key []byte) []byte {
 }
 
 func TestGitHonoursTimesOfSSHKeys(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	public := l.sshKey("a", "ed25519")
 	key := string(l.read(public))
@@ -223,23 +229,23 @@ func TestGitHonoursTimesOfSSHKeys(t *testing.T) {
 		later time.Duration
 		want  string
 	}{
-		{`valid-after="` + text(o.made) + `"`, 0, ""},
-		{`valid-after="` + text(o.made.Add(time.Second)) + `"`, time.Hour, "is valid from"},
-		{`valid-before="` + text(o.made) + `"`, 0, ""},
-		{`valid-before="` + text(o.made.Add(-time.Second)) + `"`, 0, "has expired"},
-		{`valid-before="` + text(o.made.Add(time.Hour)) + `"`, time.Hour, ""},
-		{`valid-before="` + text(o.made.Add(time.Hour)) + `"`, time.Hour + time.Second, "has expired"},
+		{`valid-after="` + text(o.createdAt) + `"`, 0, ""},
+		{`valid-after="` + text(o.createdAt.Add(time.Second)) + `"`, time.Hour, "is valid from"},
+		{`valid-before="` + text(o.createdAt) + `"`, 0, ""},
+		{`valid-before="` + text(o.createdAt.Add(-time.Second)) + `"`, 0, "has expired"},
+		{`valid-before="` + text(o.createdAt.Add(time.Hour)) + `"`, time.Hour, ""},
+		{`valid-before="` + text(o.createdAt.Add(time.Hour)) + `"`, time.Hour + time.Second, "has expired"},
 		{`valid-after="20200101",valid-before="20990101"`, 0, ""},
 		{`VALID-AFTER="202001010000",namespaces="git",valid-before="20990101"`, 0, ""},
 	} {
 		line := "test@example.com " + c.options + " " + key
 		keys := believe(t, l.write("allowed_signers", line))
-		keys.now = func() time.Time { return o.made.Add(c.later) }
+		keys.now = func() time.Time { return o.createdAt.Add(c.later) }
 		if c.want != "" {
 			wantUnverified(t, keys, "commit", raw, c.want)
 			// With two lines for a key, either is enough.
 			keys = believe(t, l.write("both", line+key))
-			keys.now = func() time.Time { return o.made.Add(c.later) }
+			keys.now = func() time.Time { return o.createdAt.Add(c.later) }
 			wantVerified(t, keys, "commit", raw)
 			continue
 		}
@@ -251,6 +257,7 @@ func TestGitHonoursTimesOfSSHKeys(t *testing.T) {
 }
 
 func TestGitTimesOfSSHKeysAreInTheZoneOfTheMachine(t *testing.T) {
+	t.Parallel()
 	zone := time.FixedZone("", 3600)
 	for value, want := range map[string]time.Time{
 		`"20260131"`:        time.Date(2026, 1, 31, 0, 0, 0, 0, zone),
@@ -268,6 +275,7 @@ func TestGitTimesOfSSHKeysAreInTheZoneOfTheMachine(t *testing.T) {
 // TestGitRefusesSSHSignaturesForOtherThings signs what git would, as ssh-keygen
 // would for something else.
 func TestGitRefusesSSHSignaturesForOtherThings(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	public := l.sshKey("a", "rsa", "-b", "2048")
 	keys := believe(t, public)
@@ -291,6 +299,7 @@ func TestGitRefusesSSHSignaturesForOtherThings(t *testing.T) {
 // TestGitBelievesSSHKeysInHardware signs as a security key does, where ssh-keygen
 // is to say whether it was done right. Nobody touched the key for the second one.
 func TestGitBelievesSSHKeysInHardware(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	base := l.commit(nil, "base")
 	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
@@ -342,6 +351,7 @@ func sshBlock(public []byte, format string, raw, rest []byte, reserved string, t
 }
 
 func TestGitRefusesSSHSignaturesWithMoreInThem(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	base := l.commit(nil, "base")
 	private := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -137,7 +138,12 @@ func (l *signingLab) withGPG(key string, flags ...string) signer {
 	l.t.Helper()
 	script := filepath.Join(l.t.TempDir(), "gpg")
 	content := "#!/bin/sh\nexec gpg --batch --quiet " + strings.Join(flags, " ") + " \"$@\"\n"
-	if err := os.WriteFile(script, []byte(content), 0o700); err != nil {
+	// A process that another test starts meanwhile would inherit the open file, and
+	// Linux executes no file that is open for writing.
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(script, []byte(content), 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		l.t.Fatal(err)
 	}
 	return append(byOpenPGP(key), "-c", "gpg.program="+script)

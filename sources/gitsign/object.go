@@ -27,7 +27,7 @@ type signedObject struct {
 	// payload is what was signed, and signature the armored block.
 	payload, signature []byte
 	// made is when the committer or tagger says that it was made.
-	made time.Time
+	createdAt time.Time
 }
 
 // splitCommit takes a commit's signature out of its headers, as git does.
@@ -39,12 +39,12 @@ func splitCommit(raw []byte) (*signedObject, error) {
 	if err != nil {
 		return nil, err
 	}
-	committer, ok := commitOrder(raw, list)
+	committer, ok := findCommitter(raw, list)
 	if !ok {
 		return nil, errors.New("the commit does not begin with one tree, its parents, one author and one committer, so that its signature means nothing; make another")
 	}
 	o := &signedObject{}
-	if o.made, err = madeAt("commit", committer.text(raw)); err != nil {
+	if o.createdAt, err = parseTimestamp("commit", committer.text(raw)); err != nil {
 		return nil, err
 	}
 	var cuts []objectHeader
@@ -74,7 +74,7 @@ func checkSignatureHeaders(raw []byte, cuts []objectHeader) error {
 		name := string(cut.name)
 		known := name == "gpgsig" || name == "gpgsig-sha256"
 		if !known || !bytes.HasPrefix(cut.text(raw)[len(name):], []byte(" ")) {
-			return fmt.Errorf("the commit has a header %s, which no signature covers; make another without", foreign(name))
+			return fmt.Errorf("the commit has a header %s, which no signature covers; make another without", quoteForeign(name))
 		}
 		if slices.ContainsFunc(cuts[:i], func(h objectHeader) bool { return bytes.Equal(h.name, cut.name) }) {
 			return errors.New("the commit has more than one signature; sign it once")
@@ -85,7 +85,7 @@ func checkSignatureHeaders(raw []byte, cuts []objectHeader) error {
 
 // commitOrder finds the committer, and tells whether the headers that say what a
 // commit is stand once each and where they belong.
-func commitOrder(raw []byte, list []objectHeader) (committer objectHeader, ok bool) {
+func findCommitter(raw []byte, list []objectHeader) (committer objectHeader, ok bool) {
 	names := make([]string, len(list))
 	for i, h := range list {
 		names[i] = string(h.name)
@@ -117,12 +117,12 @@ func splitTag(raw []byte) (*signedObject, error) {
 	if err != nil {
 		return nil, err
 	}
-	tagger, ok := tagOrder(raw, list)
+	tagger, ok := findTagger(raw, list)
 	if !ok {
 		return nil, errors.New("the tag does not begin with one object, its type, the tag's name and the tagger, so that its signature means nothing; make another")
 	}
 	o := &signedObject{payload: raw}
-	if o.made, err = madeAt("tag", tagger.text(raw)); err != nil {
+	if o.createdAt, err = parseTimestamp("tag", tagger.text(raw)); err != nil {
 		return nil, err
 	}
 	for at := body; at < len(raw); at = lineEnd(raw, at) {
@@ -135,7 +135,7 @@ func splitTag(raw []byte) (*signedObject, error) {
 
 // tagOrder is for a tag what commitOrder is for a commit. No other headers are
 // let pass: git cuts signature headers out of a tag as well.
-func tagOrder(raw []byte, list []objectHeader) (tagger objectHeader, ok bool) {
+func findTagger(raw []byte, list []objectHeader) (tagger objectHeader, ok bool) {
 	if len(list) != 4 || !hashHeader("object", list[0].text(raw)) {
 		return objectHeader{}, false
 	}
@@ -168,7 +168,7 @@ func objectHeaders(noun string, raw []byte) (list []objectHeader, body int, err 
 		case line[0] == ' ' && len(list) > 0:
 			list[len(list)-1].end = end
 		case line[0] == ' ', len(list) == maxObjectHeaders:
-			return nil, 0, oddHeaders(noun)
+			return nil, 0, malformedHeaders(noun)
 		default:
 			name, _, _ := bytes.Cut(bytes.TrimSuffix(line, []byte("\n")), []byte(" "))
 			list = append(list, objectHeader{name, body, end})
@@ -176,12 +176,12 @@ func objectHeaders(noun string, raw []byte) (list []objectHeader, body int, err 
 		body = end
 	}
 	if bytes.IndexByte(raw[:body], 0) >= 0 {
-		return nil, 0, oddHeaders(noun)
+		return nil, 0, malformedHeaders(noun)
 	}
 	return list, body, nil
 }
 
-func oddHeaders(noun string) error {
+func malformedHeaders(noun string) error {
 	return fmt.Errorf("the %s has headers that git would not write; make another", noun)
 }
 
@@ -206,10 +206,10 @@ func hashHeader(name string, text []byte) bool {
 	return ok && objectHash.Match(value)
 }
 
-var whoAndWhen = regexp.MustCompile(`^(?:committer|tagger) [^<>\n]*<[^<>\n]*> ([0-9]{1,12}) [+-][0-9]{1,6}\n$`)
+var personLine = regexp.MustCompile(`^(?:committer|tagger) [^<>\n]*<[^<>\n]*> ([0-9]{1,12}) [+-][0-9]{1,6}\n$`)
 
-func madeAt(noun string, text []byte) (time.Time, error) {
-	match := whoAndWhen.FindSubmatch(text)
+func parseTimestamp(noun string, text []byte) (time.Time, error) {
+	match := personLine.FindSubmatch(text)
 	if match == nil {
 		return time.Time{}, fmt.Errorf("the %s does not say who made it and when in git's form; make another", noun)
 	}
@@ -219,7 +219,7 @@ func madeAt(noun string, text []byte) (time.Time, error) {
 
 // foreign is what others wrote, as much of it as is worth a place in a message,
 // on one line.
-func foreign(text string) string {
+func quoteForeign(text string) string {
 	const longest = 64
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + "…"

@@ -35,6 +35,7 @@ func signedSamples(l *signingLab) (*Keys, map[string][]byte) {
 func kindOf(sample string) string { kind, _, _ := strings.Cut(sample, " "); return kind }
 
 func TestGitSignatureCoversEveryByte(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	keys, samples := signedSamples(l)
 	for name, raw := range samples {
@@ -64,6 +65,7 @@ func TestGitSignatureCoversEveryByte(t *testing.T) {
 // smuggle something in would. Git must not be stricter anywhere, and what was
 // signed must be what is in the object.
 func TestGitVerifiesWhatWeVerify(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	keys, samples := signedSamples(l)
 	for name, raw := range samples {
@@ -140,6 +142,7 @@ func rearranged(raw []byte) map[string][]byte {
 // TestGitVerifiesSignaturesThatWeVerify changes the packets in the armor, with a
 // checksum that is right again.
 func TestGitVerifiesSignaturesThatWeVerify(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	keys, samples := signedSamples(l)
 	for name, raw := range samples {
@@ -198,6 +201,7 @@ func rearmored(kind string, raw, block []byte, begin string, data []byte) []byte
 // TestGitSignatureHeaderOfOtherHash lets pass what git writes where a repository
 // has names by SHA-1 and SHA-256 for its objects, and nothing that looks like it.
 func TestGitSignatureHeaderOfOtherHash(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	key := l.openPGPKey("anna", "ed25519", "never")
 	keys := believe(t, l.export(key))
@@ -221,6 +225,7 @@ func TestGitSignatureHeaderOfOtherHash(t *testing.T) {
 // TestGitSignatureOfMalformedCommit refuses what programs read differently, even
 // if somebody who is trusted signed it.
 func TestGitSignatureOfMalformedCommit(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	key := l.openPGPKey("anna", "ed25519", "never")
 	keys := believe(t, l.export(key))
@@ -271,6 +276,7 @@ func TestGitSignatureOfMalformedCommit(t *testing.T) {
 }
 
 func TestGitSignatureIsBounded(t *testing.T) {
+	t.Parallel()
 	keys := &Keys{}
 	const head = "tree 0123456789012345678901234567890123456789\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n"
 	large := strings.Repeat("x", maxSignatureBlock)

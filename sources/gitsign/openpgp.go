@@ -41,7 +41,7 @@ func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err er
 		case errors.Is(err, io.EOF):
 			return keys, unusable, nil
 		case err != nil:
-			unusable = append(unusable, foreign(err.Error()))
+			unusable = append(unusable, quoteForeign(err.Error()))
 			if err := skipOpenPGP(packets); err != nil {
 				return nil, nil, err
 			}
@@ -85,11 +85,11 @@ func skipOpenPGP(packets *packet.Reader) error {
 func (k *Keys) checkOpenPGP(o *signedObject) error {
 	data, err := dearmor(o.signature, beginOpenPGP)
 	if err != nil {
-		return damaged(err)
+		return damagedSignature(err)
 	}
-	sig, err := oneSignature(data)
+	sig, err := parseSingleSignature(data)
 	if err != nil {
-		return damaged(err)
+		return damagedSignature(err)
 	}
 	signer := fmt.Sprintf("%016X", *sig.IssuerKeyId)
 	candidates := k.openpgp.KeysById(*sig.IssuerKeyId)
@@ -106,7 +106,7 @@ func (k *Keys) checkOpenPGP(o *signedObject) error {
 
 // oneSignature is the one signature that data holds. Git refuses several, because
 // it could not say which of them it speaks of.
-func oneSignature(data []byte) (*packet.Signature, error) {
+func parseSingleSignature(data []byte) (*packet.Signature, error) {
 	rest := bytes.NewReader(data)
 	p, err := packet.Read(rest)
 	if err != nil {
@@ -128,12 +128,12 @@ func oneSignature(data []byte) (*packet.Signature, error) {
 }
 
 func (k *Keys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, key openpgp.Key) error {
-	if err := strongEnough(sig, key.PublicKey); err != nil {
+	if err := checkStrength(sig, key.PublicKey); err != nil {
 		return err
 	}
 	now := k.now()
 	if early := sig.CreationTime.Sub(now); early > clockSkew {
-		return notYet(fmt.Sprintf("that was at %s, which is yet to come; set the clock of the signer or this one", rfc3339(sig.CreationTime)))
+		return notYetError(fmt.Sprintf("that was at %s, which is yet to come; set the clock of the signer or this one", rfc3339(sig.CreationTime)))
 	} else if early > 0 {
 		now = sig.CreationTime
 	}
@@ -177,7 +177,7 @@ func (k *Keys) revoked(key openpgp.Key) bool {
 	return false
 }
 
-func strongEnough(sig *packet.Signature, key *packet.PublicKey) error {
+func checkStrength(sig *packet.Signature, key *packet.PublicKey) error {
 	if !slices.Contains(strongHashes, sig.Hash) {
 		return fmt.Errorf("with the hash %s, which is broken; sign it anew with SHA-256 or SHA-512", sig.Hash)
 	}

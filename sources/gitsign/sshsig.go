@@ -18,18 +18,18 @@ const sshNamespace = "git"
 func (k *Keys) checkSSH(o *signedObject) error {
 	data, err := dearmor(o.signature, beginSSH)
 	if err != nil {
-		return damaged(err)
+		return damagedSignature(err)
 	}
 	sig, err := sshsig.ParseSignature(data)
 	if err != nil {
-		return damaged(err)
+		return damagedSignature(err)
 	}
 	hardware := strings.HasPrefix(sig.PublicKey.Type(), "sk-")
 	switch {
 	case !bytes.Equal(sig.Marshal(), data), len(sig.Signature.Rest) > 0 && !hardware:
-		return damaged(errors.New("it holds more than an SSH signature"))
+		return damagedSignature(errors.New("it holds more than an SSH signature"))
 	case sig.Namespace != sshNamespace:
-		return fmt.Errorf("has an SSH signature for the namespace %s and not git; sign it anew", foreign(sig.Namespace))
+		return fmt.Errorf("has an SSH signature for the namespace %s and not git; sign it anew", quoteForeign(sig.Namespace))
 	}
 	signer := ssh.FingerprintSHA256(sig.PublicKey)
 	err = k.unknownSigner(sig.PublicKey.Type(), signer)
@@ -51,13 +51,13 @@ func (k *Keys) checkSSHKey(o *signedObject, sig *sshsig.Signature, key sshKey) e
 	}
 	// Git asks for the time at which the signer says it was. Whoever finds an old
 	// key can say what he likes, so that the time must be right as well.
-	if err := key.validAt(o.made); err != nil {
+	if err := key.validAt(o.createdAt); err != nil {
 		return err
 	}
 	now := k.now()
 	err := key.validAt(now)
 	if err != nil && now.Before(key.after) {
-		return notYet(err.Error())
+		return notYetError(err.Error())
 	}
 	return err
 }

@@ -11,11 +11,11 @@ import (
 var ErrNotYet = errors.New("not yet")
 
 // notYet is an ErrNotYet in words of its own.
-type notYet string
+type notYetError string
 
-func (e notYet) Error() string { return string(e) }
+func (e notYetError) Error() string { return string(e) }
 
-func (notYet) Is(target error) bool { return target == ErrNotYet }
+func (notYetError) Is(target error) bool { return target == ErrNotYet }
 
 // VerifyCommit tells whether one of the keys signed a commit, given as the
 // object's content. An error says, as a
@@ -74,6 +74,6 @@ func (k *Keys) unknownSigner(kind, signer string) error {
 	return fmt.Errorf("%s; sign it with a key that is, or add the public key to the key files", text)
 }
 
-func damaged(err error) error {
-	return fmt.Errorf("has a damaged signature: %s; sign it anew", foreign(err.Error()))
+func damagedSignature(err error) error {
+	return fmt.Errorf("has a damaged signature: %s; sign it anew", quoteForeign(err.Error()))
 }

@@ -19,6 +19,7 @@ import (
 // TestGitBelievesOnlyTrustedKeys goes through the kinds of keys that git can
 // sign with, commits and tags.
 func TestGitBelievesOnlyTrustedKeys(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	other := believe(t, l.export(l.openPGPKey("other", "ed25519", "never")), l.sshKey("other", "ed25519"))
 	unsigned := map[string][]byte{"commit": l.commit(nil, "unsigned"), "tag": l.tag(nil, "unsigned", "unsigned")}
@@ -56,6 +57,7 @@ func TestGitBelievesOnlyTrustedKeys(t *testing.T) {
 // TestGitSignatureIsOfOneObject holds a signature against everything that it was
 // not made for.
 func TestGitSignatureIsOfOneObject(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	pgp, public := l.openPGPKey("anna", "ed25519", "never"), l.sshKey("anna", "ed25519")
 	keys := believe(t, l.export(pgp), public)
@@ -103,6 +105,7 @@ func folded(signature []byte) string {
 }
 
 func TestGitSignatureWithOddCommits(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	pgp, public := l.openPGPKey("anna", "ed25519", "never"), l.sshKey("anna", "ed25519")
 	stranger := l.openPGPKey("stranger", "ed25519", "never")
@@ -156,6 +159,7 @@ func signedByHand(l *signingLab, key string, payload []byte) []byte {
 }
 
 func TestGitSignatureOfTagWithOthersInIt(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	anna, stranger := l.openPGPKey("anna", "ed25519", "never"), l.openPGPKey("stranger", "ed25519", "never")
 	keys := believe(t, l.export(anna))
@@ -180,6 +184,7 @@ func TestGitSignatureOfTagWithOthersInIt(t *testing.T) {
 }
 
 func TestGitRefusesOpenPGPKeysThatAreOver(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	const then = "--faked-system-time=20200101T000000"
 	t.Run("expired", func(t *testing.T) {
@@ -252,6 +257,7 @@ func TestGitRefusesOpenPGPKeysThatAreOver(t *testing.T) {
 // TestGitRefusesOpenPGPKeysThatAreNotForSigning signs with a key that only
 // certifies, which gpg will not do.
 func TestGitRefusesOpenPGPKeysThatAreNotForSigning(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	base := l.commit(nil, "base")
 	l.gpg("--quick-gen-key", "ca@example.com", "ed25519", "cert", "never")
@@ -291,6 +297,7 @@ func (l *signingLab) lastSubkey(key string) string {
 }
 
 func TestGitRefusesWeakOpenPGP(t *testing.T) {
+	t.Parallel()
 	l := newSigningLab(t)
 	rsa := l.openPGPKey("rsa", "rsa2048", "never")
 	keys := believe(t, l.export(rsa))
@@ -312,6 +319,7 @@ func TestGitRefusesWeakOpenPGP(t *testing.T) {
 }
 
 func TestGitRefusesX509(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("gpgsm"); err != nil {
 		t.Fatal("this test needs gpgsm: make test installs it")
 	}

@@ -1,0 +1,76 @@
+// Package preview prints what a revision changes, or would change: for people on a
+// terminal, or as a comment on a pull request.
+//
+//	p, err := client.PreviewSnapshot(ctx, revision, tree)
+//	preview.Print(os.Stdout, p)
+//	preview.PrintMarkdown(os.Stdout, p)
+//
+// What is removed comes first. The text form names every changed input; the comment is
+// cut to the length that GitHub accepts.
+package preview
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// headline describes the outcome.
+func headline(p *fleet.Preview) string {
+	switch {
+	case p.Outcome == fleet.OutcomeFailed:
+		return "would fail, and the fleet would stay as it is"
+	case p.Outcome == fleet.OutcomeHeld:
+		return "would be held until somebody approves it"
+	case p.Outcome == fleet.OutcomeChanges && len(p.Failing) > 0:
+		return "would go live, but not for " + textfmt.Count(len(p.Failing), "cluster")
+	case p.Outcome == fleet.OutcomeChanges:
+		return "would go live"
+	case len(p.Failing) > 0:
+		return "would change nothing, and fail for " + textfmt.Count(len(p.Failing), "cluster")
+	}
+	return "would change nothing"
+}
+
+// Print prints a preview for a terminal.
+func Print(w io.Writer, p *fleet.Preview) error {
+	fmt.Fprintf(w, "%s %s\n", textfmt.Visible(p.Revision), headline(p))
+	for _, problem := range OtherProblems(p.Problems, p.Failing) {
+		fmt.Fprintln(w, severity(problem)+textfmt.Visible(problem.String()))
+	}
+	PrintReasons(w, p.Violations, p.Failing)
+	if p.Impact != nil && p.Impact.Clusters > 0 {
+		fmt.Fprintln(w, Scale(p.Impact))
+		PrintImpact(w, p.Impact)
+	}
+	if len(p.Waves) > 0 {
+		return PrintWaves(w, p.Waves)
+	}
+	return nil
+}
+
+func severity(p fleet.Problem) string {
+	if p.Warning {
+		return "warning: "
+	}
+	return "fault: "
+}
+
+// PrintWaves prints the waves of a rollout as a table.
+func PrintWaves(w io.Writer, waves []fleet.WaveStatus) error {
+	t := table.New(w, "WAVE", "REACHED", "CLUSTERS", "POLLED", "SOAK", "GATE")
+	for _, wave := range waves {
+		reached, gate := "no", ""
+		if wave.Reached {
+			reached = "yes"
+		}
+		if wave.Manual {
+			gate = "manual"
+		}
+		t.Row(wave.Name, reached, fmt.Sprint(wave.Clusters), fmt.Sprint(wave.Polled), wave.Soak, gate)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,66 @@
+package retry
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var errBusy, errRefused = errors.New("busy"), errors.New("refused")
+
+// busyFor has errBusy pass, and want to be left alone for so long.
+func busyFor(d time.Duration) func(error) (time.Duration, bool) {
+	return func(err error) (time.Duration, bool) { return d, errors.Is(err, errBusy) }
+}
+
+// tries runs persist, and returns when each try was, since the first.
+func tries(t *testing.T, patience, least time.Duration, outcome func(n int) error) (at []time.Duration, told int, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		start := time.Now()
+		err = Do(ctx, busyFor(least), func(string, ...any) { told++ }, func() error {
+			at = append(at, time.Since(start))
+			return outcome(len(at))
+		})
+	})
+	return at, told, err
+}
+
+func TestDoTriesAtGrowingDistances(t *testing.T) {
+	at, told, err := tries(t, time.Hour, 0, func(n int) error {
+		if n < 12 {
+			return errBusy
+		}
+		return nil
+	})
+	if err != nil || len(at) != 12 || told != 1 {
+		t.Fatalf("%d tries, told %d times, %v, want 12, told once", len(at), told, err)
+	}
+	for i := 1; i < len(at); i++ {
+		least := min(time.Second<<(i-1), 32*time.Second)
+		if apart := at[i] - at[i-1]; apart < least || apart > 2*least {
+			t.Errorf("try %d comes %v after the one before, want %v to %v", i, apart, least, 2*least)
+		}
+	}
+}
+
+func TestDoLeavesTheServerAloneForAsLongAsItWants(t *testing.T) {
+	at, _, err := tries(t, time.Hour, 90*time.Second, func(n int) error { return map[bool]error{true: errBusy}[n < 3] })
+	if err != nil || len(at) != 3 || at[1] < 90*time.Second || at[2]-at[1] < 90*time.Second {
+		t.Errorf("tries at %v, %v, want them 90s apart at least", at, err)
+	}
+}
+
+func TestDoEndsWithTimeAndAtWhatDoesNotPass(t *testing.T) {
+	at, _, err := tries(t, 10*time.Minute, 0, func(int) error { return errBusy })
+	if !errors.Is(err, errBusy) || len(at) < 10 {
+		t.Errorf("%d tries, %v, want more, and the last reason", len(at), err)
+	}
+	if at, _, err = tries(t, time.Hour, 0, func(n int) error { return errRefused }); !errors.Is(err, errRefused) || len(at) != 1 {
+		t.Errorf("%d tries, %v, want one", len(at), err)
+	}
+}

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestPinNameIsDerivedFromItsClusters(t *testing.T) {
+	for text, want := range map[string]string{
+		"environment=prod,region in (eu,us)": "environment-prod-region-in-eu-us",
+		"!example.com/gpu":                   "example-com-gpu",
+		strings.Repeat("edge-1-", 20):        strings.Repeat("edge-1-", 9)[:62],
+	} {
+		if got := toLabel(text); got != want {
+			t.Errorf("toLabel(%q) = %q, want %q", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// exchange is the requests of one fetch. It bounds what is answered, and keeps
+// of a refusal what go-git drops.
+type fetchTransport struct {
+	next http.RoundTripper
+	// stall is how long an answer may come to a stop.
+	stall time.Duration
+	// most is how many bytes a pack may have.
+	most int64
+	// body is that of the last answer.
+	body   *cappedBody
+	origin *url.URL
+	// token is true where there is one to be shown to the origin.
+	token bool
+	// refusal is the last answer that was none.
+	refusal *http.Response
+}
+
+func (x *fetchTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	x.refusal = nil
+	ctx, cancel := context.WithCancelCause(request.Context())
+	response, err := x.next.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	x.body = &cappedBody{newStallReader(ctx, response.Body, cancel, x.stall), maxPreamble, errPreamble}
+	if request.Method == http.MethodGet || response.StatusCode != http.StatusOK {
+		x.body.left, x.body.err = maxRefs, errRefs
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		x.refusal = response
+	}
+	response.Body = drainedBody{x.body}
+	return response, nil
+}
+
+// drainedBody is read to its end, as far as that is near, since go-git stops at
+// the last ref, and a connection with something left in it is not used again.
+type drainedBody struct{ *cappedBody }
+
+func (b drainedBody) Close() error {
+	_, _ = io.CopyN(io.Discard, b.cappedBody, 4<<10) // What it says does not matter any more.
+	return b.cappedBody.Close()
+}
+
+// wantsOther tells whether the server would take the token in the other way.
+func (x *fetchTransport) wantsOtherScheme(bearer bool) bool {
+	if x.refusal == nil || x.refusal.StatusCode != http.StatusUnauthorized || !x.token || x.redirectedHost() != "" {
+		return false
+	}
+	c := readChallenge(x.refusal.Header)
+	if bearer {
+		return c.basic && !c.bearer
+	}
+	return c.bearer && !c.basic
+}
+
+// moved is the host that a redirect led to, where it is another one.
+func (x *fetchTransport) redirectedHost() string {
+	if at := x.refusal.Request.URL; !strings.EqualFold(at.Host, x.origin.Host) {
+		return at.Host
+	}
+	return ""
+}
+
+// explain says what to do about a refusal, in words that are not the server's.
+func (x *fetchTransport) explain(err error) error {
+	if x.refusal == nil {
+		return err
+	}
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired):
+		return fmt.Errorf("%w: %w", fleet.ErrUnauthenticated, x.unauthenticated())
+	case errors.Is(err, transport.ErrAuthorizationFailed):
+		return fmt.Errorf("%w: %w", fleet.ErrForbidden, x.forbidden())
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return fmt.Errorf("%w; check the URL, and that %s", fleet.ErrNotFound, x.accessHint())
+	}
+	if after := x.retryAfter(); after > 0 {
+		return &fleet.RetryError{Err: errors.New("the server answered " + x.refusal.Status), After: after}
+	}
+	return err
+}
+
+func (x *fetchTransport) unauthenticated() error {
+	switch host := x.redirectedHost(); {
+	case x.token && host != "":
+		return fmt.Errorf("the repository has moved to %s, which the token is not shown to; name it by its new URL", printable(host))
+	case x.token:
+		return errors.New("the server does not take the token in --git-token-file; put a valid one there, and see whether the server needs --git-username")
+	}
+	return errNoToken
+}
+
+func (x *fetchTransport) forbidden() error {
+	if x.token && x.redirectedHost() == "" {
+		return errors.New("the token in --git-token-file may not read the repository; give it leave, or use another")
+	}
+	return errNoToken
+}
+
+func (x *fetchTransport) accessHint() string {
+	if x.token {
+		return "the token in --git-token-file may read the repository"
+	}
+	return "the repository can be read without credentials, or name some with --git-token-file"
+}
+
+func (x *fetchTransport) retryAfter() time.Duration {
+	if s := x.refusal.StatusCode; s != http.StatusTooManyRequests && s != http.StatusServiceUnavailable {
+		return 0
+	}
+	return retryAfter(x.refusal.Header.Get("Retry-After"), time.Now())
+}

@@ -1,0 +1,38 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestFileThatWasJustWrittenIsWaitedFor keeps a file from being served that was
+// truncated to be written anew. The clock is the test's, so that the machine's
+// speed does not matter.
+func TestFileThatWasJustWrittenIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "cut.yaml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		age    time.Duration
+		served bool
+	}{{quietPeriod / 2, false}, {2 * quietPeriod, true}, {-time.Hour, true}} { // the last: clocks differ
+		d := newDirectory(dir, Limits{}.orDefaults())
+		d.now = func() time.Time { return info.ModTime().Add(c.age) }
+		_, err := d.Fetch(context.Background(), "")
+		var moving *unstableError
+		if c.served != (err == nil) || c.served == errors.As(err, &moving) {
+			t.Errorf("Fetch(), %v after a file was written = %v, want it served: %v", c.age, err, c.served)
+		}
+	}
+}
