@@ -19,7 +19,7 @@ import (
 // What is wrong with the document is Problems. It is an ErrConflict where the API or the fleet repo
 // declares the cluster already, where it is decommissioned, and where another cluster has its dns. An
 // orphaned cluster follows the live release again, as it is declared now.
-func (c *Controller) Declare(ctx context.Context, o WriteOptions, document []byte) (string, *Result, error) {
+func (c *Controller) Declare(ctx context.Context, o WriteOptions, document []byte) (string, *fleet.Result, error) {
 	name, declared, err := c.cfg.Renderer.ReadDeclaration(document)
 	if err != nil {
 		return "", nil, err
@@ -39,9 +39,9 @@ func checkDeclarable(v *view.View, name, dns string) error {
 	m := v.Named(name)
 	switch {
 	case m == nil:
-	case m.State == view.Decommissioned:
+	case m.State == fleet.ClusterDecommissioned:
 		return errDecommissioned(m)
-	case m.State == view.Orphaned:
+	case m.State == fleet.ClusterOrphaned:
 	case m.Cluster.File != "":
 		return fmt.Errorf("cluster %q: %w: %s declares it; change that file", name, fleet.ErrConflict, m.Cluster.File)
 	case v.Declared(m) == nil:
@@ -80,7 +80,7 @@ func errDecommissioned(m *view.Member) error {
 }
 
 // Redeclare changes what the API declares of a cluster by a merge patch (RFC 7386) of it.
-func (c *Controller) Redeclare(ctx context.Context, o WriteOptions, cluster string, patch []byte) (*Result, error) {
+func (c *Controller) Redeclare(ctx context.Context, o WriteOptions, cluster string, patch []byte) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.Written, func(v *view.View) (*mutation, error) {
 		m, err := v.Member(cluster)
 		if err != nil {
@@ -89,9 +89,9 @@ func (c *Controller) Redeclare(ctx context.Context, o WriteOptions, cluster stri
 		name := m.Cluster.Name
 		record := v.State().Records[name]
 		switch {
-		case m.State == view.Decommissioned:
+		case m.State == fleet.ClusterDecommissioned:
 			return nil, errDecommissioned(m)
-		case m.State == view.Orphaned:
+		case m.State == fleet.ClusterOrphaned:
 			return nil, fmt.Errorf("cluster %q: %w: its file has vanished, and it stays on its release; declare it through the API, restore its file, or decommission it", name, fleet.ErrConflict)
 		case m.Cluster.File != "":
 			return nil, fmt.Errorf("cluster %q: %w: %s declares it; change that file", name, fleet.ErrConflict, m.Cluster.File)
@@ -135,13 +135,13 @@ func (c *Controller) patchDeclaration(name string, d *fleet.Declaration, patch [
 
 // Decommission answers all sets of a cluster empty from now on, whatever the fleet repo says, until it
 // is purged. Flux deletes then what it made of them.
-func (c *Controller) Decommission(ctx context.Context, o WriteOptions, cluster string) (*Result, error) {
+func (c *Controller) Decommission(ctx context.Context, o WriteOptions, cluster string) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.Decommissioned, func(v *view.View) (*mutation, error) {
 		m, err := v.Member(cluster)
 		if err != nil {
 			return nil, err
 		}
-		if m.State == view.Decommissioned {
+		if m.State == fleet.ClusterDecommissioned {
 			return &mutation{}, nil
 		}
 		if err := o.check(v.ClusterVersion(m)); err != nil {
@@ -164,14 +164,14 @@ func (c *Controller) Decommission(ctx context.Context, o WriteOptions, cluster s
 // Purge forgets a decommissioned cluster, with its own delta, its tokens, and its name in deltas and
 // pins. It is unknown from then on, and a cluster that gets its name is another one. It is an
 // ErrConflict while the fleet repo declares the cluster.
-func (c *Controller) Purge(ctx context.Context, o WriteOptions, cluster string) (*Result, error) {
+func (c *Controller) Purge(ctx context.Context, o WriteOptions, cluster string) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.Purged, func(v *view.View) (*mutation, error) {
 		m, err := v.Member(cluster)
 		if err != nil {
 			return nil, err
 		}
 		name, s := m.Cluster.Name, v.State()
-		if m.State != view.Decommissioned {
+		if m.State != fleet.ClusterDecommissioned {
 			return nil, fmt.Errorf("cluster %q: %w: decommission it first, so that what it has is deleted", name, fleet.ErrConflict)
 		}
 		releases := []*fleet.Compiled{v.Live()}
@@ -223,7 +223,7 @@ func (c *Controller) Register(ctx context.Context, o WriteOptions, by credential
 	result, err := c.write(ctx, o, fleet.Registered, func(v *view.View) (*mutation, error) {
 		now := credential.Current{Tokens: c.Tokens(), DNSOwner: func(dns string) string { return dnsOwner(v, dns) }, Now: c.now()}
 		if m := v.Named(r.Name); m != nil {
-			now.Cluster, now.Decommissioned = m.Cluster, m.State == view.Decommissioned
+			now.Cluster, now.Decommissioned = m.Cluster, m.State == fleet.ClusterDecommissioned
 		}
 		plan, err := r.Decide(by, o.Actor, now)
 		if err != nil {
@@ -294,7 +294,7 @@ func (c *Controller) writeTokens(ctx context.Context, o WriteOptions, mutate fun
 
 // Pin keeps the clusters of a pin on its release. A pin of that name is replaced. What is wrong with
 // it is Problems, and so is what is wrong with the release for one of the clusters.
-func (c *Controller) Pin(ctx context.Context, o WriteOptions, p fleet.Pin) (*Result, error) {
+func (c *Controller) Pin(ctx context.Context, o WriteOptions, p fleet.Pin) (*fleet.Result, error) {
 	if problems := p.Check(c.cfg.Now()); len(problems) > 0 {
 		return nil, problems
 	}
@@ -331,7 +331,7 @@ func (c *Controller) Pin(ctx context.Context, o WriteOptions, p fleet.Pin) (*Res
 
 // Unpin removes a pin. Its clusters go with the fleet again, except those that the fleet's release is
 // not valid for.
-func (c *Controller) Unpin(ctx context.Context, o WriteOptions, name string) (*Result, error) {
+func (c *Controller) Unpin(ctx context.Context, o WriteOptions, name string) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.Pinned, func(v *view.View) (*mutation, error) {
 		before := v.State().Pins.Get(name)
 		if before == nil {

@@ -125,27 +125,27 @@ func New(cfg Config) *Controller {
 	return c
 }
 
-// View returns what is served now, or an ErrNotReady that says why nothing is.
+// View returns what is served now. Until the first release is live it returns an ErrNotReady. The
+// reason in it is meant for every caller, so that it never quotes the source or a fault: those are in
+// Status.
 func (c *Controller) View() (*view.View, error) { return c.view() }
 
 func (w *writer) view() (*view.View, error) {
 	if v := w.current.Load(); v != nil {
 		return v, nil
 	}
-	status := w.status.get()
-	switch {
+	reason := "the first revision is being fetched and rendered"
+	switch status := w.status.get(); {
 	case status.Failed != nil:
-		return nil, fmt.Errorf("fleet: %w: revision %s has faults: %d",
-			fleet.ErrNotReady, status.Failed.Revision, len(status.Failed.Problems.Faults()))
+		reason = "the source's newest revision has faults"
 	case status.Held != nil:
-		return nil, fmt.Errorf("fleet: %w: revision %s is held, and no release was live before it: approve release %s, or fix the revision",
-			fleet.ErrNotReady, status.Held.Revision, status.Held.ID)
+		reason = "the first release is held until it is approved"
 	case status.SourceError != nil:
-		return nil, fmt.Errorf("fleet: %w: source: %w", fleet.ErrNotReady, status.SourceError)
+		reason = "the source does not answer"
 	case !status.Leading:
-		return nil, fmt.Errorf("fleet: %w: no release is live, and this server does not follow the source", fleet.ErrNotReady)
+		reason = "no release is live, and this server does not follow the source"
 	}
-	return nil, fmt.Errorf("fleet: %w: the first revision is being fetched and rendered", fleet.ErrNotReady)
+	return nil, fmt.Errorf("fleet: %w: %s", fleet.ErrNotReady, reason)
 }
 
 // Status returns the present status.
@@ -173,7 +173,7 @@ func (c *Controller) Tokens() *credential.Set { return c.tokens.set.Load() }
 // RecordPoll records that a cluster polled one of its sets and was answered at a generation.
 func (c *Controller) RecordPoll(m *view.Member, set string, generation int64, agent string) {
 	release := ""
-	if m.State != view.Decommissioned { // else it was told to delete everything
+	if m.State != fleet.ClusterDecommissioned { // else it was told to delete everything
 		release = m.Release().ID()
 	}
 	c.polls.Record(m.Cluster.Name, set, release, generation, c.cfg.Now(), agent)

@@ -44,7 +44,7 @@ func (c *Controller) ReadDelta(id string, document []byte) (*fleet.Delta, error)
 }
 
 // PutDelta writes a delta. One of the same ID is replaced.
-func (c *Controller) PutDelta(ctx context.Context, o WriteOptions, d *fleet.Delta) (*Result, error) {
+func (c *Controller) PutDelta(ctx context.Context, o WriteOptions, d *fleet.Delta) (*fleet.Result, error) {
 	if problems := d.CheckScope(); len(problems) > 0 {
 		return nil, problems
 	}
@@ -52,7 +52,7 @@ func (c *Controller) PutDelta(ctx context.Context, o WriteOptions, d *fleet.Delt
 		if d.Cluster != "" {
 			if m, err := v.Member(d.Cluster); err != nil {
 				return nil, err
-			} else if m.State == view.Decommissioned {
+			} else if m.State == fleet.ClusterDecommissioned {
 				return nil, errDecommissioned(m)
 			}
 		}
@@ -70,7 +70,7 @@ func (c *Controller) PutDelta(ctx context.Context, o WriteOptions, d *fleet.Delt
 }
 
 // DeleteDelta drops the delta of an ID, or returns an ErrNotFound.
-func (c *Controller) DeleteDelta(ctx context.Context, o WriteOptions, id string) (*Result, error) {
+func (c *Controller) DeleteDelta(ctx context.Context, o WriteOptions, id string) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.Written, func(v *view.View) (*mutation, error) {
 		if _, err := v.Delta(id); err != nil {
 			return nil, err
@@ -89,7 +89,7 @@ func replaceDelta(v *view.View, o WriteOptions, id string, d *fleet.Delta) (*mut
 
 // PatchObject changes an object for one cluster, by name or dns. The change is folded into the
 // cluster's own delta, as an edit.
-func (c *Controller) PatchObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, p fleet.ObjectPatch) (*Result, error) {
+func (c *Controller) PatchObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, p fleet.ObjectPatch) (*fleet.Result, error) {
 	return c.writeObject(ctx, o, cluster, name, func(t *edit.Target) (*fleet.Delta, error) {
 		object, err := t.Find(name)
 		if err != nil {
@@ -104,7 +104,7 @@ func (c *Controller) PatchObject(ctx context.Context, o WriteOptions, cluster st
 
 // PutObject adds an object for one cluster, or replaces one that was added so. It is an ErrConflict
 // where the object is there already for another reason.
-func (c *Controller) PutObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, document []byte) (*Result, error) {
+func (c *Controller) PutObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, document []byte) (*fleet.Result, error) {
 	return c.writeObject(ctx, o, cluster, name, func(t *edit.Target) (*fleet.Delta, error) {
 		added, err := c.cfg.Renderer.ReadObject(document)
 		if err != nil {
@@ -130,7 +130,7 @@ func (c *Controller) PutObject(ctx context.Context, o WriteOptions, cluster stri
 }
 
 // DeleteObject removes an object from one cluster.
-func (c *Controller) DeleteObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName) (*Result, error) {
+func (c *Controller) DeleteObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName) (*fleet.Result, error) {
 	return c.writeObject(ctx, o, cluster, name, func(t *edit.Target) (*fleet.Delta, error) {
 		object, err := t.Find(name)
 		if err != nil {
@@ -145,13 +145,13 @@ func (c *Controller) DeleteObject(ctx context.Context, o WriteOptions, cluster s
 
 // writeObject changes one object of one cluster. The cluster is rendered once to read it, and once to
 // check the change.
-func (c *Controller) writeObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, change func(t *edit.Target) (*fleet.Delta, error)) (*Result, error) {
+func (c *Controller) writeObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, change func(t *edit.Target) (*fleet.Delta, error)) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.Written, func(v *view.View) (*mutation, error) {
 		m, err := v.Member(cluster)
 		if err != nil {
 			return nil, err
 		}
-		if m.State == view.Decommissioned {
+		if m.State == fleet.ClusterDecommissioned {
 			return nil, errDecommissioned(m)
 		}
 		deltas := v.State().Deltas.For(m.Cluster)
@@ -198,7 +198,7 @@ type Rollback struct {
 // Rollback restores deltas and declarations as they were at a generation, as a new change. Deltas that
 // have expired since are not restored. Releases, tokens, tombstones and which clusters there are stay
 // as they are.
-func (c *Controller) Rollback(ctx context.Context, o WriteOptions, r Rollback) (*Result, error) {
+func (c *Controller) Rollback(ctx context.Context, o WriteOptions, r Rollback) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.RolledBack, func(v *view.View) (*mutation, error) {
 		then, err := c.stateAt(ctx, r.Generation)
 		if err != nil {
@@ -260,7 +260,7 @@ func isOfOtherCluster(v *view.View, d *fleet.Delta, generation int64) bool {
 		return false
 	}
 	m, r := v.Named(d.Cluster), v.State().Records[d.Cluster]
-	return m == nil || m.State == view.Decommissioned || r != nil && r.Since > generation
+	return m == nil || m.State == fleet.ClusterDecommissioned || r != nil && r.Since > generation
 }
 
 // isOwnOfDeclared reports whether the API declares the cluster whose own delta has that ID.

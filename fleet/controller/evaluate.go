@@ -166,7 +166,7 @@ func (c *candidate) failed() bool {
 		failing[one.Cluster] = true
 	}
 	return len(failing) > 0 && !slices.ContainsFunc(c.next.Members(), func(m *view.Member) bool {
-		return m.State == view.Active && !failing[m.Cluster.Name]
+		return m.State == fleet.ClusterActive && !failing[m.Cluster.Name]
 	})
 }
 

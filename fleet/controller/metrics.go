@@ -196,7 +196,7 @@ func (c *viewCollector) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, n int, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}
-	states := map[view.ClusterState]int{view.Active: 0, view.Orphaned: 0, view.Decommissioned: 0}
+	states := map[fleet.ClusterState]int{fleet.ClusterActive: 0, fleet.ClusterOrphaned: 0, fleet.ClusterDecommissioned: 0}
 	clusters, generation, deltas, stale, behind, unserved := 0, 0, 0, 0, 0, 0
 	if v := c.current(); v != nil {
 		s := v.State()

@@ -52,7 +52,7 @@ func (w *writer) progress(ctx context.Context, v *view.View) (*fleet.RolloutStat
 	var names []string
 	members := map[string]*view.Member{}
 	for _, name := range r.Wave().Clusters {
-		if m := v.Named(name); m != nil && m.State == view.Active && m.Unavailable() == nil && m.Release() == r.Release {
+		if m := v.Named(name); m != nil && m.State == fleet.ClusterActive && m.Unavailable() == nil && m.Release() == r.Release {
 			names, members[name] = append(names, name), m
 		}
 	}

@@ -62,19 +62,6 @@ func (w WriteOptions) check(version string) error {
 	return fmt.Errorf("%w: it is not what it was when it was read", fleet.ErrStale)
 }
 
-// Result is what came of a write, or what would come of it with DryRun.
-type Result struct {
-	// Generation is that of the change, or the present one where nothing changed.
-	Generation int64 `json:"generation"`
-	DryRun     bool  `json:"dryRun,omitempty"`
-	// Changes are the inputs that differ now, by cluster, set and ID.
-	Changes []fleet.InputChange `json:"changes"`
-	// Clusters are those that the write was for, sorted.
-	Clusters []string `json:"clusters"`
-	// Warnings are what may not be as it was meant.
-	Warnings []string `json:"warnings,omitempty"`
-}
-
 // mutation is what a write comes to, given what is served.
 type mutation struct {
 	deltas  []fleet.DeltaChange
@@ -106,8 +93,8 @@ func (m *mutation) reason() string {
 
 // write changes deltas, pins and clusters: the change is rendered and checked, appended, and served,
 // or nothing happens. Mutate works out the change while nobody else writes.
-func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*Result, error) {
-	var result *Result
+func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*fleet.Result, error) {
+	var result *fleet.Result
 	err := w.withWriter(ctx, func() (err error) {
 		result, err = w.tryWrite(ctx, o, kind, mutate)
 		return err
@@ -119,7 +106,7 @@ func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKin
 	return result, nil
 }
 
-func (w *writer) tryWrite(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*Result, error) {
+func (w *writer) tryWrite(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*fleet.Result, error) {
 	v, err := w.view()
 	if err != nil {
 		return nil, err
@@ -150,7 +137,7 @@ func (w *writer) tryWrite(ctx context.Context, o WriteOptions, kind fleet.Change
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{
+	result := &fleet.Result{
 		Generation: v.Generation(), DryRun: o.DryRun, Changes: []fleet.InputChange{}, Clusters: append([]string{}, names...),
 		Warnings: slices.Concat(m.warnings, warnings),
 	}

@@ -8,25 +8,13 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// ClusterState is the state of a cluster.
-type ClusterState string
-
-const (
-	// Active is a cluster that is served from the release that it is on.
-	Active ClusterState = "active"
-	// Orphaned is a cluster whose file has vanished. It stays on the release that it was on.
-	Orphaned ClusterState = "orphaned"
-	// Decommissioned is a cluster whose sets are all answered empty.
-	Decommissioned ClusterState = "decommissioned"
-)
-
 // Member is a cluster with what it is served. It is immutable.
 //
 // A member is rendered, unavailable, or has a fault, and only a view that is still being built has
 // members with a fault.
 type Member struct {
 	fleet.Rendered
-	State     ClusterState
+	State     fleet.ClusterState
 	Placement fleet.Placement
 
 	release     *fleet.Compiled // that it is on; nil where it is on none that is loaded
@@ -99,7 +87,7 @@ func (m *Member) ServedSets() []string {
 // objects would take more memory than all answers to polls.
 func (m *Member) Objects(deltas []*fleet.Delta, wanted func(fleet.Object) bool) ([]fleet.Object, error) {
 	switch {
-	case m.State == Decommissioned:
+	case m.State == fleet.ClusterDecommissioned:
 		return nil, nil
 	case m.unavailable != nil:
 		return nil, m.unavailable
@@ -119,7 +107,7 @@ func (m *Member) Objects(deltas []*fleet.Delta, wanted func(fleet.Object) bool) 
 func (v *View) resolve(name string) *Member {
 	if r := v.state.Records[name]; r.IsDecommissioned() {
 		t := r.Decommissioned
-		m := &Member{State: Decommissioned, tombstone: t, on: v.state.LiveRef(), release: v.live}
+		m := &Member{State: fleet.ClusterDecommissioned, tombstone: t, on: v.state.LiveRef(), release: v.live}
 		m.Cluster = &fleet.Cluster{Name: name, DNS: t.DNS, Labels: t.Labels}
 		return m
 	}
@@ -139,7 +127,7 @@ func (v *View) resolve(name string) *Member {
 	m := newMember(c, release)
 	m.on = row.Release
 	if row.Reason == fleet.ReasonOrphaned {
-		m.State = Orphaned
+		m.State = fleet.ClusterOrphaned
 	}
 	switch {
 	case row.Release.IsZero():
@@ -159,7 +147,7 @@ func (v *View) resolve(name string) *Member {
 }
 
 func newMember(c *fleet.Cluster, release *fleet.Compiled) *Member {
-	m := &Member{State: Active, release: release}
+	m := &Member{State: fleet.ClusterActive, release: release}
 	m.Cluster = c
 	if release != nil {
 		m.on, m.Sets = release.Ref, release.Sets
@@ -188,7 +176,7 @@ func (m *Member) startFrom(old *Member) {
 // inputs.
 func (m *Member) render(deltas fleet.Deltas) (*Member, fleet.Problems) {
 	switch {
-	case m.State == Decommissioned:
+	case m.State == fleet.ClusterDecommissioned:
 		return m.emptied(), nil
 	case m.unavailable != nil:
 		return m, nil
@@ -197,7 +185,7 @@ func (m *Member) render(deltas fleet.Deltas) (*Member, fleet.Problems) {
 	switch {
 	case rendering != nil:
 		return m.with(rendering), problems
-	case m.State == Orphaned:
+	case m.State == fleet.ClusterOrphaned:
 		// Another version of Tributary rendered it once. Nothing else waits for it.
 		return m.withFault(problems).asUnavailable(), problems.Warnings()
 	}
@@ -268,7 +256,7 @@ func (m *Member) emptied() *Member {
 // then the one that the API declares. A cluster that is not active has left it to the next.
 func (m *Member) rank() int {
 	switch {
-	case m.State != Active:
+	case m.State != fleet.ClusterActive:
 		return 2
 	case m.Cluster.File == "":
 		return 1

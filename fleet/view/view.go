@@ -195,13 +195,13 @@ func (v *View) Affected(changes []fleet.DeltaChange) map[string]bool {
 			switch {
 			case d == nil:
 			case d.Cluster != "":
-				if m := v.Named(d.Cluster); m != nil && m.State != Decommissioned {
+				if m := v.Named(d.Cluster); m != nil && m.State != fleet.ClusterDecommissioned {
 					found[d.Cluster] = true
 				}
 			default:
 				matcher := d.Scope.Matcher()
 				for _, m := range v.members {
-					if m.State != Decommissioned && matcher.Matches(m.Cluster) {
+					if m.State != fleet.ClusterDecommissioned && matcher.Matches(m.Cluster) {
 						found[m.Cluster.Name] = true
 					}
 				}
@@ -216,7 +216,7 @@ func (v *View) Pins() []*fleet.Pin { return v.state.Pins.List() }
 
 // Pin returns the pin that is for a member, or nil.
 func (v *View) Pin(m *Member) *fleet.Pin {
-	if v.state.Pins.Len() == 0 || m.State != Active {
+	if v.state.Pins.Len() == 0 || m.State != fleet.ClusterActive {
 		return nil
 	}
 	if identity := v.Identity(m.Cluster.Name); identity != nil {
@@ -230,7 +230,7 @@ func (v *View) Pin(m *Member) *fleet.Pin {
 func (v *View) Why(m *Member) string {
 	row := v.state.Assignments[m.Cluster.Name]
 	switch {
-	case m.State == Decommissioned:
+	case m.State == fleet.ClusterDecommissioned:
 		return ""
 	case m.unavailable != nil && (row == nil || !row.Release.IsZero()):
 		return m.unavailable.Error()
@@ -271,7 +271,7 @@ func (v *View) ClusterInputs(selector labels.Selector) (*Body, error) {
 	}
 	inputs := []input{}
 	for _, m := range v.members {
-		if m.State != Decommissioned && selector.Matches(labels.Set(m.Cluster.Labels)) {
+		if m.State != fleet.ClusterDecommissioned && selector.Matches(labels.Set(m.Cluster.Labels)) {
 			inputs = append(inputs, input{ID: m.Cluster.Name, Cluster: m.Cluster.Identity()})
 		}
 	}
