@@ -1,129 +1,131 @@
 package render
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/kyaml/resid"
+
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/cache"
+	"github.com/tributary-gitops/tributary/render/fleetrepo"
+	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// member is an object with its input in one set.
-type member struct {
-	*object
-	in *input
-}
-
-// answers makes the answer of every set, and notes what keeps one from being served. One
-// that is as it was before is the earlier one, compressed form and all.
-func (w *work) answers(objects []*object) (map[string]*fleet.Body, fleet.Problems) {
-	identity, err := w.identity()
+// answers returns the answer to a poll of each set, and what keeps it from being
+// served. An answer that has not changed is the earlier one, with its compressed
+// form.
+func (j *renderJob) answers(objects []*cache.Object) (map[string]*fleet.Body, fleet.Problems) {
+	identity, err := j.identity()
 	if err != nil {
-		return nil, fleet.Problems{at(w.cluster, "metadata", err)}
+		return nil, fleet.Problems{clusterProblem(j.cluster, "metadata", err)}
 	}
 	var problems fleet.Problems
-	answers, same := make(map[string]*fleet.Body, len(w.repo.sets)), true
-	for n, s := range w.repo.sets {
-		inputs, found := w.inputs(s, n, objects)
+	answers, unchanged := make(map[string]*fleet.Body, len(j.repo.sets)), true
+	for i, s := range j.repo.sets {
+		inputs, found := j.inputs(s, i, objects)
 		problems = append(problems, found...)
-		body := w.before.answer(s.Name)
+		body := j.earlier.answer(s.Name)
 		if !body.Is(inputs, identity) {
-			body, same = fleet.NewAnswer(inputs, identity), false
+			body, unchanged = fleet.NewAnswer(inputs, identity), false
 		}
 		if body.Size() > fleet.MaxBody {
-			problems = append(problems, s.about(w.cluster, "has %d bytes, and the client takes at most %d; split the set by kind or selector", body.Size(), fleet.MaxBody))
+			problems = append(problems, setProblem(s, j.cluster, "has %d bytes, and Flux Operator accepts at most %d; split the set by kind or selector", body.Size(), fleet.MaxBody))
 		}
 		answers[s.Name] = body
 	}
-	if same && w.before != nil {
-		answers = w.before.answers // for memory
+	if unchanged && j.earlier != nil {
+		answers = j.earlier.answers // saves memory
 	}
-	w.made.identity, w.made.answers = identity, answers
+	j.current.identity, j.current.answers = identity, answers
 	return answers, problems
 }
 
-// identity is the cluster's, as JSON.
-func (w *work) identity() ([]byte, error) {
-	if w.before != nil && w.before.cluster.SameIdentity(w.cluster) {
-		return w.before.identity, nil
+// identity returns the cluster's identity as JSON.
+func (j *renderJob) identity() ([]byte, error) {
+	if j.earlier != nil && j.earlier.cluster.SameIdentity(j.cluster) {
+		return j.earlier.identity, nil
 	}
-	return encode(w.cluster.Identity())
+	return kustomize.EncodeJSON(j.cluster.Identity())
 }
 
-func (m *made) answer(set string) *fleet.Body {
-	if m == nil {
-		return nil
-	}
-	return m.answers[set]
-}
-
-// inputs are those of one set, sorted by id. They are the stack's own slice where no
-// object of the set is another, and else the stack's order holds as long as the ids do.
-func (w *work) inputs(s *inputSet, n int, objects []*object) ([]*fleet.Input, fleet.Problems) {
-	shared := w.stack.answers[n]
-	if shared.sound && len(objects) == len(w.stack.objects) {
-		if inputs, ok := shared.with(n, w.stack.objects, objects); ok {
+// inputs returns the inputs of the set at an index, sorted by id. They are the
+// stack's own slice if no object of the set differs, and keep the stack's order
+// as long as the ids are the same.
+func (j *renderJob) inputs(s *fleetrepo.InputSet, index int, objects []*cache.Object) ([]*fleet.Input, fleet.Problems) {
+	shared := j.stack.answers[index]
+	if shared.valid && len(objects) == len(j.stack.Objects) {
+		if inputs, ok := shared.replace(index, j.stack.Objects, objects); ok {
 			return inputs, shared.warnings
 		}
 	}
-	members := membersOf(n, objects)
-	return inputsOf(members), w.repo.problemsOf(s, w.stack, w.cluster, members)
+	members := membersOf(index, objects)
+	return inputsOf(members), j.repo.memberProblems(s, j.stack, j.cluster, members)
 }
 
-// answer is what a stack gives to one set.
+// answer is what the objects of a stack give to one set.
 type answer struct {
-	places   []int // of objects, among the inputs; -1 for none
-	inputs   []*fleet.Input
-	warnings fleet.Problems
-	// sound tells that there is nothing else to tell of it, whichever cluster has it.
-	sound bool
+	positions []int // among the inputs, by index of the object; -1 for none
+	inputs    []*fleet.Input
+	warnings  fleet.Problems
+	// valid reports that there are no problems except the warnings, whichever
+	// cluster has the answer.
+	valid bool
 }
 
-// answer computes the stack's own answer to the set at a place.
-func (r *Repo) answer(s *inputSet, n int, st *stack) *answer {
-	members := membersOf(n, st.objects)
-	a := &answer{inputs: inputsOf(members), places: make([]int, len(st.objects))}
-	for i, o := range st.objects {
-		a.places[i] = slices.IndexFunc(members, func(m member) bool { return m.object == o })
+// answer returns a stack's answer to the set at an index.
+func (r *Repo) answer(s *fleetrepo.InputSet, index int, st *stack) *answer {
+	members := membersOf(index, st.Objects)
+	a := &answer{inputs: inputsOf(members), positions: make([]int, len(st.Objects))}
+	for i, o := range st.Objects {
+		a.positions[i] = slices.IndexFunc(members, func(m member) bool { return m.Object == o })
 	}
-	faulty := slices.ContainsFunc(members, func(m member) bool { return len(m.in.faults) > 0 })
+	faulty := slices.ContainsFunc(members, func(m member) bool { return len(m.in.Faults) > 0 })
 	if faulty || len(members) > fleet.MaxInputs || len(members) == 0 && !s.AllowEmpty {
-		return a // whose fault it is depends on the cluster
+		return a // the problem names the cluster
 	}
-	a.warnings = slices.Clip(r.problemsOf(s, st, &fleet.Cluster{}, members))
-	a.sound = len(a.warnings.Faults()) == 0
+	a.warnings = slices.Clip(r.memberProblems(s, st, &fleet.Cluster{}, members))
+	a.valid = len(a.warnings.Faults()) == 0
 	return a
 }
 
-// with is the answer with other objects in the place of some. It returns false where more
-// is another than what the inputs say.
-func (a *answer) with(n int, from, to []*object) ([]*fleet.Input, bool) {
+// replace returns the inputs with some objects replaced. It returns false if
+// that changes more than what the inputs say.
+func (a *answer) replace(index int, from, to []*cache.Object) ([]*fleet.Input, bool) {
 	inputs := a.inputs
 	for i, o := range to {
-		old := from[i]
-		if o == old {
+		if o == from[i] {
 			continue
 		}
-		was, is := old.inputs[n], o.inputs[n]
+		was, is := from[i].Inputs[index], o.Inputs[index]
 		if was == nil && is == nil {
 			continue
 		}
-		if was == nil || is == nil || was.ID != is.ID || len(is.faults) > 0 || !slices.Equal(was.keys, is.keys) {
+		if was == nil || is == nil || was.ID != is.ID || len(is.Faults) > 0 || !slices.Equal(was.Keys, is.Keys) {
 			return nil, false
 		}
 		if &inputs[0] == &a.inputs[0] {
 			inputs = slices.Clone(inputs)
 		}
-		inputs[a.places[i]] = &is.Input
+		inputs[a.positions[i]] = &is.Input
 	}
 	return inputs, true
 }
 
-func membersOf(n int, objects []*object) []member {
+// member is an object with its input in one set.
+type member struct {
+	*cache.Object
+	in *cache.Input
+}
+
+func membersOf(index int, objects []*cache.Object) []member {
 	var members []member
 	for _, o := range objects {
-		if in := o.inputs[n]; in != nil {
+		if in := o.Inputs[index]; in != nil {
 			members = append(members, member{o, in})
 		}
 	}
@@ -139,65 +141,116 @@ func inputsOf(members []member) []*fleet.Input {
 	return inputs
 }
 
-func (r *Repo) problemsOf(s *inputSet, st *stack, c *fleet.Cluster, members []member) fleet.Problems {
+func (r *Repo) memberProblems(s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, members []member) fleet.Problems {
 	var problems fleet.Problems
 	if len(members) == 0 && !s.AllowEmpty {
-		problems = append(problems, s.about(c, "is empty, which tells Flux to delete all that it made from it; give the cluster an object of the set, or set allowEmpty: true on it"))
+		problems = append(problems, setProblem(s, c, "is empty, which makes Flux delete everything that it made from the set; give the cluster an object of the set, or set allowEmpty: true on it"))
 	}
 	if len(members) > fleet.MaxInputs {
-		problems = append(problems, s.about(c, "has %d inputs, and the client takes at most %d; split the set by kind or selector", len(members), fleet.MaxInputs))
+		problems = append(problems, setProblem(s, c, "has %d inputs, and Flux Operator accepts at most %d; split the set by kind or selector", len(members), fleet.MaxInputs))
 	}
 	for i, m := range members {
-		for _, f := range m.in.faults {
-			problems = append(problems, r.fault(s, st, c, m.object, f))
+		for _, f := range m.in.Faults {
+			problems = append(problems, r.objectProblem(s, st, c, m.Object, f))
 		}
 		if i == 0 {
 			continue
 		}
 		before := members[i-1]
-		if len(m.in.faults)+len(before.in.faults) > 0 {
-			continue // the rest may follow from them
+		if len(m.in.Faults)+len(before.in.Faults) > 0 {
+			continue // other problems may follow from them
 		}
 		if m.in.ID == before.in.ID {
-			problems = append(problems, r.fault(s, st, c, m.object, fault{message: fmt.Sprintf(
-				"has the id %q, as %s %s has; set id in fleet.yaml to paths that tell them apart, such as [kind, metadata.namespace, metadata.name]",
-				m.in.ID, before.APIVersion, title(before.id))}))
+			problems = append(problems, r.objectProblem(s, st, c, m.Object, cache.Fault{Message: fmt.Sprintf(
+				"has the same id %q as %s %s; set id in fleet.yaml to paths that distinguish them, such as [kind, metadata.namespace, metadata.name]",
+				m.in.ID, before.APIVersion, kustomize.Title(before.ID))}))
 		}
-		if !slices.Equal(m.in.keys, before.in.keys) {
-			problems = append(problems, s.uneven(before.in, m.in))
+		if !slices.Equal(m.in.Keys, before.in.Keys) {
+			problems = append(problems, differentKeys(s, before.in, m.in))
 		}
 	}
 	return problems
 }
 
-// about is a problem of the set on one cluster.
-func (s *inputSet) about(c *fleet.Cluster, format string, args ...any) fleet.Problem {
+// setProblem is a problem of a set on one cluster.
+func setProblem(s *fleetrepo.InputSet, c *fleet.Cluster, format string, args ...any) fleet.Problem {
 	return fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name,
 		Message: fmt.Sprintf("input set %q ", s.Name) + fmt.Sprintf(format, args...)}
 }
 
-// fault is a problem of one object in the set: of the file it comes from, where
-// it is shared by all clusters of the stack, so that it is told once; else of
-// the cluster that changed or added it.
-func (r *Repo) fault(s *inputSet, st *stack, c *fleet.Cluster, o *object, f fault) fleet.Problem {
-	p := fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name, Field: f.path}
-	if slices.Contains(st.objects, o) {
+// objectProblem is a problem of one object in the set. If all clusters of the
+// stack share the object, it is a problem of the object's file, so that it is
+// reported once, and otherwise of the cluster that changed or added the object.
+func (r *Repo) objectProblem(s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, o *cache.Object, f cache.Fault) fleet.Problem {
+	p := fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name, Field: f.Path}
+	if slices.Contains(st.Objects, o) {
 		p.Cluster = ""
-		p.File, p.Line = r.originOf(st, o.id, f.path)
+		p.File, p.Line = r.originOf(st, o.ID, f.Path)
 	}
-	p.Message = fmt.Sprintf("%s in input set %q: %s", title(o.id), s.Name, f.message)
+	p.Message = fmt.Sprintf("%s in input set %q: %s", kustomize.Title(o.ID), s.Name, f.Message)
 	return p
 }
 
-// uneven warns that two inputs of the set have different keys.
-func (s *inputSet) uneven(a, b *input) fleet.Problem {
+// differentKeys warns that two inputs of the set have different keys.
+func differentKeys(s *fleetrepo.InputSet, a, b *cache.Input) fleet.Problem {
 	var differ []string
-	for _, key := range slices.Concat(a.keys, b.keys) {
-		if slices.Contains(a.keys, key) != slices.Contains(b.keys, key) {
+	for _, key := range slices.Concat(a.Keys, b.Keys) {
+		if slices.Contains(a.Keys, key) != slices.Contains(b.Keys, key) {
 			differ = append(differ, key)
 		}
 	}
-	return fleet.Problem{File: fleetFile, Line: s.line, Warning: true, Message: fmt.Sprintf(
-		"inputs %q and %q of set %q differ in their keys (%s): a template that names one stops at the input without it; give it a value in defaults",
+	return fleet.Problem{File: fleetrepo.FleetFile, Line: s.Line, Warning: true, Message: fmt.Sprintf(
+		"inputs %q and %q of set %q have different keys (%s), and a template that uses one fails on the input without it; give it a value in defaults",
 		a.ID, b.ID, s.Name, strings.Join(differ, ", "))}
+}
+
+// originOf returns the file in the tree that an object of the stack comes from
+// and, as far as it can be found, the line of a field. Origins take another
+// build, so they are only looked up for a problem.
+func (r *Repo) originOf(s *stack, id resid.ResId, field string) (file string, line int) {
+	s.origins.Do(func() { s.files = kustomize.Origins(kustomize.StackFiles(s.vetting, s.placement, "originAnnotations")) })
+	file, known := s.files[id.String()]
+	if !known {
+		return s.placement.Overlay, 0
+	}
+	// The document of the object has its kind, and a name that prefixes and suffixes
+	// may have been added to.
+	for _, root := range r.documents(file) {
+		name := kustomize.Child(kustomize.Child(root, "metadata"), "name")
+		kind := kustomize.Child(root, "kind")
+		if kind == nil || name == nil || kind.Value != id.Kind || !strings.Contains(id.Name, name.Value) {
+			continue
+		}
+		at := root
+		for _, part := range strings.FieldsFunc(field, func(c rune) bool { return c == '.' || c == '[' || c == ']' }) {
+			next := kustomize.Child(at, part)
+			if next == nil {
+				break
+			}
+			at = next
+		}
+		return file, at.Line
+	}
+	return file, 0
+}
+
+// documents returns the documents of a file. They are kept, because a problem of
+// one object is a problem of every cluster that has it.
+func (r *Repo) documents(file string) []*yaml.Node {
+	if known, ok := r.roots.Load(file); ok {
+		return known.([]*yaml.Node)
+	}
+	var roots []*yaml.Node
+	if data, err := kustomize.ReadFile(r.tree, file); err == nil {
+		dec := yaml.NewDecoder(bytes.NewReader(data))
+		for {
+			var doc yaml.Node
+			if dec.Decode(&doc) != nil {
+				break
+			}
+			roots = append(roots, doc.Content[0])
+		}
+	}
+	r.roots.Store(file, roots)
+	return roots
 }

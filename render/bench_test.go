@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/patch"
 )
 
 // BenchmarkClusterAgainstKrusty renders a cluster with two patches on a stack
@@ -131,10 +132,10 @@ spec:
 func benchLayer(r *Repo, c *fleet.Cluster) (filesys.FileSystem, map[string]any) {
 	p, _ := r.place(c)
 	files := filesys.MakeFsInMemory()
-	_ = files.WriteFile("/cluster/stack.yaml", r.stacks[p.key].yaml()) // memory takes it
+	_ = files.WriteFile("/cluster/stack.yaml", r.stacks[p.key].YAML()) // memory takes it
 	var patches []any
 	for _, p := range c.Patches {
-		patches = append(patches, kustomizePatch(p))
+		patches = append(patches, patch.Kustomize(p))
 	}
 	return files, map[string]any{"resources": []string{"stack.yaml"}, "patches": patches}
 }

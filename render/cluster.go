@@ -5,19 +5,25 @@ import (
 	"fmt"
 	"slices"
 
+	"sigs.k8s.io/kustomize/api/types"
+
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/cache"
+	"github.com/tributary-gitops/tributary/render/fleetrepo"
+	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/patch"
 )
 
-// Render implements fleet.Repo. Without deltas, and where all of them fit, it is
-// one rendering; where nothing is another than it was, it is the earlier one.
+// Render implements fleet.Repo. It takes one rendering if there are no deltas or
+// all of them fit. If nothing has changed, it returns the earlier rendering.
 func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (rendering *fleet.Rendering, problems fleet.Problems) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			rendering, problems = nil, fleet.Problems{panicked(c.File, reason)}
+			rendering, problems = nil, fleet.Problems{fleetrepo.PanicProblem(c.File, reason)}
 		}
 	}()
-	before := madeOf(earlier, r)
-	if before.stands(r, c, deltas) {
+	before := r.cacheOf(earlier)
+	if before.isCurrent(r, c, deltas) {
 		return earlier, before.problems
 	}
 	p, problem := r.place(c)
@@ -29,195 +35,565 @@ func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Re
 		return nil, fleet.Problems{*problem}
 	}
 	if s, built := r.stacks[p.key]; built && s == nil {
-		return nil, r.unbuilt(c, p.key)
+		return nil, r.stackFaults(c, p.key)
 	}
 	render := func(parts []part) outcome { return r.renderWith(c, p, parts, before) }
-	parts := partsOf(deltas)
+	parts := deltaParts(deltas)
 	out := render(parts)
 	if len(parts) > 0 && out.rendering == nil {
-		t := trial{render: render}
-		out = t.settle(parts)
+		s := partSelection{render: render}
+		out = s.isolateStale(parts)
 	}
 	if out.rendering != nil {
-		m := out.rendering.Made.(*made)
-		m.deltas, m.problems = deltas, slices.Clip(out.problems)
+		current := out.rendering.Made.(*renderCache)
+		current.deltas, current.problems = deltas, slices.Clip(out.problems)
 	}
 	return out.rendering, out.problems
 }
 
-// renderWith renders a cluster with those parts of deltas: its stack, its own
-// resources, patches and edits on top, and the inputs of every set. A panic is a
-// fault, so that a part which causes one is an orphan.
-func (r *Repo) renderWith(c *fleet.Cluster, p *place, parts []part, before *made) (out outcome) {
+// renderWith renders a cluster with some parts of deltas: its stack, its own
+// resources, patches and edits on top, and the inputs of every set. A panic
+// becomes a fault, so that a part which causes one becomes stale.
+func (r *Repo) renderWith(c *fleet.Cluster, p *place, ofDeltas []part, earlier *renderCache) (out outcome) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			out = outcome{problems: fleet.Problems{panicked(c.File, reason)}}
+			out = outcome{problems: fleet.Problems{fleetrepo.PanicProblem(c.File, reason)}}
 		}
 	}()
-	own := ownOf(c, parts)
-	p = p.with(own.components)
-	s, problems := r.stackOf(p, c, own)
+	parts := partsOf(c, ofDeltas)
+	p = p.with(parts.components)
+	s, problems := r.stackOf(p, c, parts)
 	if s == nil {
 		return outcome{problems: problems}
 	}
-	w := &work{repo: r, stack: s, cluster: c, before: before, made: &made{spec: r.spec, built: s.built, place: p, cluster: c}}
-	objects, problems := w.layered(own)
+	j := &renderJob{repo: r, stack: s, cluster: c, earlier: earlier}
+	j.current = &renderCache{spec: r.spec, output: s.BuildOutput, place: p, cluster: c}
+	objects, problems := j.objects(parts)
 	if len(problems.Faults()) > 0 {
 		return outcome{problems: problems}
 	}
-	inputs, found := w.answers(objects)
+	answers, found := j.answers(objects)
 	if problems = append(problems, found...); len(problems.Faults()) > 0 {
 		return outcome{problems: problems}
 	}
-	return outcome{&fleet.Rendering{Placement: p.Placement, Inputs: inputs, Made: w.made}, problems}
+	return outcome{&fleet.Rendering{Placement: p.Placement, Inputs: answers, Made: j.current}, problems}
 }
 
-// layered puts the cluster's resources, patches and edits on its stack.
-func (w *work) layered(o *own) ([]*object, fleet.Problems) {
-	objects, problems := w.build(o)
-	if len(o.edits) == 0 || len(problems.Faults()) > 0 {
+// renderJob is one rendering of one cluster while it runs.
+type renderJob struct {
+	repo    *Repo
+	stack   *stack
+	cluster *fleet.Cluster
+	earlier *renderCache // of the rendering before; nil for none
+	current *renderCache // of this rendering
+}
+
+// objects returns the objects of the cluster: its stack with its resources,
+// patches and edits.
+func (j *renderJob) objects(parts *clusterParts) ([]*cache.Object, fleet.Problems) {
+	objects, problems := j.build(parts)
+	if len(parts.edits) == 0 || len(problems.Faults()) > 0 {
 		return objects, problems
 	}
 	objects = slices.Clone(objects)
-	for i := range o.edits {
-		e, err := &o.edits[i], error(nil)
-		if objects, err = w.edit(objects, e.edit); err != nil {
-			return nil, append(problems, e.problem(w.cluster, err))
+	for i := range parts.edits {
+		e, err := &parts.edits[i], error(nil)
+		if objects, err = j.edit(objects, e.edit); err != nil {
+			return nil, append(problems, e.problem(j.cluster, err))
 		}
 	}
 	return objects, problems
 }
 
-// build is what kustomize would build of the stack with the cluster's resources
-// and patches. The slice may be the stack's.
-func (w *work) build(o *own) ([]*object, fleet.Problems) {
-	s := w.stack
-	if len(o.resources) == 0 && len(o.patches) == 0 {
-		return s.objects, nil
+// build returns what kustomize builds of the stack with the cluster's resources
+// and patches. The slice may belong to the stack.
+func (j *renderJob) build(parts *clusterParts) ([]*cache.Object, fleet.Problems) {
+	if len(parts.resources) == 0 && len(parts.patches) == 0 {
+		return j.stack.Objects, nil
 	}
-	patches, problems := w.readPatches(o.patches)
+	patches, problems := j.readPatches(parts.patches)
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	objects, problems, err := w.quickly(o, patches)
-	if errors.Is(err, errNoShortcut) {
-		problems = nil
-		if objects, err = w.repo.wholly(s, o.resources, patches); err != nil {
-			return nil, fleet.Problems{at(w.cluster, "spec", err)}
-		}
-		w.made.resources, w.made.applied, w.made.whole = nil, nil, objects
-		for i, p := range patches {
-			if p.target != nil && !slices.ContainsFunc(slices.Concat(s.objects, objects), p.target.matches) {
-				problems = append(problems, selectsNothing(w.cluster, &o.patches[i]))
-			}
+	objects, problems, err := j.renderFast(parts, patches)
+	if !errors.Is(err, patch.ErrNeedsBuild) {
+		return objects, problems
+	}
+	if objects, err = j.repo.buildFull(j.stack.YAML(), parts.resources, patches); err != nil {
+		return nil, fleet.Problems{clusterProblem(j.cluster, "spec", err)}
+	}
+	j.current.resources, j.current.steps, j.current.full = nil, nil, objects
+	problems = nil
+	for i, p := range patches {
+		selects := func(o *cache.Object) bool { return p.Selects(&o.Object) }
+		if p.HasTarget() && !slices.ContainsFunc(j.stack.Objects, selects) && !slices.ContainsFunc(objects, selects) {
+			problems = append(problems, matchesNothing(j.cluster, &parts.patches[i]))
 		}
 	}
 	return objects, problems
 }
 
-// quickly does it object by object. The error is errNoShortcut or nil.
-func (w *work) quickly(o *own, patches []*patch) ([]*object, fleet.Problems, error) {
-	objects := slices.Clone(w.stack.objects)
-	for i := range o.resources {
-		added, err := w.readResource(&o.resources[i])
-		if errors.Is(err, errNoShortcut) {
+// renderFast applies resources and patches object by object. Its error is
+// patch.ErrNeedsBuild or nil.
+func (j *renderJob) renderFast(parts *clusterParts, patches []*patch.Patch) ([]*cache.Object, fleet.Problems, error) {
+	objects := slices.Clone(j.stack.Objects)
+	for i := range parts.resources {
+		added, err := j.readResource(&parts.resources[i])
+		if errors.Is(err, patch.ErrNeedsBuild) {
 			return nil, nil, err
 		}
 		for _, o := range added {
-			if _, taken := find(objects, o.id); taken == nil {
-				err = fmt.Errorf("%s is there already; change it with a patch", title(o.id))
+			if _, absent := find(objects, o.ID); absent == nil {
+				err = fmt.Errorf("%s exists already; change it with a patch", kustomize.Title(o.ID))
 			}
 			objects = append(objects, o)
 		}
 		if err != nil {
-			return nil, fleet.Problems{o.resources[i].problem(w.cluster, err)}, nil
+			return nil, fleet.Problems{parts.resources[i].problem(j.cluster, err)}, nil
 		}
 	}
 	var problems fleet.Problems
 	for i, p := range patches {
-		selected, err := w.apply(objects, p)
+		selected, err := j.apply(objects, p)
 		switch {
-		case errors.Is(err, errNoShortcut):
+		case errors.Is(err, patch.ErrNeedsBuild):
 			return nil, nil, err
 		case err != nil:
-			return nil, append(problems, o.patches[i].problem(w.cluster, err)), nil
+			return nil, append(problems, parts.patches[i].problem(j.cluster, err)), nil
 		case selected == 0:
-			problems = append(problems, selectsNothing(w.cluster, &o.patches[i]))
+			problems = append(problems, matchesNothing(j.cluster, &parts.patches[i]))
 		}
-		objects = slices.DeleteFunc(objects, func(o *object) bool { return o == nil })
+		objects = slices.DeleteFunc(objects, func(o *cache.Object) bool { return o == nil })
 	}
 	return objects, problems, nil
 }
 
+// apply applies a patch and returns how many objects it selects. It changes the
+// slice and not the objects. Objects that the patch deletes become nil.
+func (j *renderJob) apply(objects []*cache.Object, p *patch.Patch) (int, error) {
+	if p.NeedsBuild() {
+		return 0, patch.ErrNeedsBuild
+	}
+	merges := p.Merges()
+	if !p.HasTarget() {
+		for i := range merges {
+			at, err := find(objects, merges[i].ID)
+			if err != nil {
+				return 0, err
+			}
+			if err := j.applyTo(objects, at, p, &merges[i]); err != nil {
+				return 0, err
+			}
+		}
+		return len(merges), nil
+	}
+	var m *patch.Merge
+	if len(merges) > 0 {
+		m = &merges[0]
+	}
+	selected := 0
+	for at, o := range objects {
+		if o == nil || !p.Selects(&o.Object) {
+			continue
+		}
+		selected++
+		if err := j.applyTo(objects, at, p, m); err != nil {
+			return 0, err
+		}
+	}
+	return selected, nil
+}
+
+func (j *renderJob) applyTo(objects []*cache.Object, at int, p *patch.Patch, m *patch.Merge) error {
+	o, by := objects[at], any(p)
+	if m != nil {
+		by = m // a patch may have several
+	}
+	after, err := j.step(by, o, func() (*kustomize.Object, error) { return p.Apply(&o.Object, m) })
+	if err != nil {
+		return fmt.Errorf("does not apply to %s: %w", kustomize.Title(o.ID), err)
+	}
+	objects[at] = after
+	return nil
+}
+
+// edit applies an edit to its object. It changes the slice and not the object.
+func (j *renderJob) edit(objects []*cache.Object, e *fleet.Edit) ([]*cache.Object, error) {
+	at, err := findEdited(objects, e)
+	if err != nil {
+		return nil, err
+	}
+	o := objects[at]
+	after, err := j.step(e, o, func() (*kustomize.Object, error) { return patch.ApplyEdit(&o.Object, e) })
+	if after == nil && err == nil {
+		return slices.Delete(objects, at, at+1), nil
+	}
+	objects[at] = after
+	return objects, err
+}
+
+func findEdited(objects []*cache.Object, e *fleet.Edit) (int, error) {
+	title := e.Kind + "/" + e.Name
+	if e.Group != "" {
+		title += " of group " + e.Group
+	}
+	if e.Namespace != "" {
+		title += " in namespace " + e.Namespace
+	}
+	at := -1
+	for i, o := range objects {
+		if o.Kind != e.Kind || o.Name != e.Name ||
+			e.Group != "" && o.Group() != e.Group || e.Namespace != "" && o.Namespace != e.Namespace {
+			continue
+		}
+		if at >= 0 {
+			return 0, fmt.Errorf("more than one object is %s; add its group or namespace", title)
+		}
+		at = i
+	}
+	if at < 0 {
+		return 0, fmt.Errorf("there is no %s to edit; use the name with the prefixes, suffixes and hashes that the stack adds", title)
+	}
+	return at, nil
+}
+
+// step returns the object that a patch or an edit makes of another one; nil if
+// it deletes it. The result may come from the earlier rendering, or from that of
+// another cluster.
+func (j *renderJob) step(by any, o *cache.Object, apply func() (*kustomize.Object, error)) (*cache.Object, error) {
+	after, known := j.earlier.after(by, o)
+	if !known {
+		after, known = j.repo.applied.Get(appliedKey{by, o})
+	}
+	if !known {
+		changed, err := apply()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case changed == &o.Object:
+			after = o
+		case changed != nil:
+			after = j.repo.complete(*changed)
+			after.Object = after.WithoutValue()
+			shareKeys(after, o)
+		}
+		if other, ok, _ := j.repo.applied.PeekOrAdd(appliedKey{by, o}, after); ok {
+			after = other // another goroutine was faster
+		}
+	}
+	j.current.steps = append(j.current.steps, appliedStep{by, o, after})
+	return after, nil
+}
+
+// shareKeys saves memory: a patched object mostly has the same keys.
+func shareKeys(after, before *cache.Object) {
+	for i, in := range after.Inputs {
+		if in != nil && before.Inputs[i] != nil && slices.Equal(in.Keys, before.Inputs[i].Keys) {
+			in.Keys = before.Inputs[i].Keys
+		}
+	}
+}
+
 // readPatches reads patches, each distinct one once.
-func (w *work) readPatches(patches []part) ([]*patch, fleet.Problems) {
-	var out []*patch
+func (j *renderJob) readPatches(patches []part) ([]*patch.Patch, fleet.Problems) {
+	var out []*patch.Patch
 	var problems fleet.Problems
 	for i := range patches {
-		p := patches[i].patch
-		read := w.before.patch(i, p)
+		source := patches[i].patch
+		read := j.earlier.patch(i, source)
 		if read == nil {
 			var err error
-			read, err = once(w.repo.texts, patchKey(*p), func() (*patch, error) { return readPatch(*p, w.repo.texts) })
-			if err != nil {
-				problems = append(problems, patches[i].problem(w.cluster, err))
+			if read, err = j.repo.patches.Read(*source); err != nil {
+				problems = append(problems, patches[i].problem(j.cluster, err))
 			}
 		}
 		out = append(out, read)
 	}
-	w.made.patches = out
+	j.current.patches = out
 	return out, problems
 }
 
+// resourceText is a resource as it was written: by the author of a file, or as
+// a delta's JSON.
+type resourceText struct {
+	text string
+	json bool
+}
+
+type resourceResult struct {
+	objects []*cache.Object
+	err     error
+}
+
 // readResource reads an inline resource, each distinct one once.
-func (w *work) readResource(p *part) ([]*object, error) {
+func (j *renderJob) readResource(p *part) ([]*cache.Object, error) {
 	key := resourceText{p.resource.YAML, p.resource.JSON}
-	if known, ok := w.before.resource(key); ok {
-		w.made.resources = append(w.made.resources, known)
+	if known, ok := j.earlier.resource(key); ok {
+		j.current.resources = append(j.current.resources, known)
 		return known.objects, nil
 	}
-	objects, err := once(&w.repo.resources, key, func() ([]*object, error) { return w.repo.readAlone(p) })
-	if err == nil {
-		w.made.resources = append(w.made.resources, readResource{key, objects})
+	result, ok := j.repo.resources.Get(key)
+	if !ok {
+		result.objects, result.err = j.repo.readIndependent(p)
+		j.repo.resources.Add(key, result)
 	}
-	return objects, err
+	if result.err == nil {
+		j.current.resources = append(j.current.resources, ownResource{key, result.objects})
+	}
+	return result.objects, result.err
 }
 
-// readAlone reads a resource that means the same whatever else there is.
-func (r *Repo) readAlone(p *part) (objects []*object, err error) {
-	err = withKustomize(func() (err error) {
-		objects, err = r.alone(p)
-		return err
-	})
-	return objects, err
-}
-
-func (r *Repo) alone(p *part) ([]*object, error) {
-	text, err := p.text()
+// readIndependent reads a resource. The error is patch.ErrNeedsBuild if it
+// depends on other objects.
+func (r *Repo) readIndependent(p *part) ([]*cache.Object, error) {
+	text, err := p.resourceYAML()
 	if err != nil {
 		return nil, err
 	}
-	if unusual.MatchString(text) {
-		return nil, errNoShortcut
+	if kustomize.IsUnusual(text) {
+		return nil, patch.ErrNeedsBuild
 	}
-	m, err := newResources().NewResMapFromBytes([]byte(text))
+	found, err := kustomize.ReadResources([]byte(text))
 	if err != nil {
 		return nil, err
 	}
-	objects, err := r.objects(m)
-	if err == nil && !slices.ContainsFunc(objects, func(o *object) bool { return !independent(o) }) {
-		return objects, nil
+	objects, err := r.convert(found)
+	if err != nil || slices.ContainsFunc(objects, func(o *cache.Object) bool { return !o.Independent() }) {
+		return nil, patch.ErrNeedsBuild
 	}
-	return nil, errNoShortcut
+	return objects, nil
 }
 
-func selectsNothing(c *fleet.Cluster, patch *part) fleet.Problem {
-	p := patch.problem(c, errors.New("selects nothing; is it misspelt?"))
-	p.Field += ".target"
-	p.Warning = true
-	return p
+// buildFull builds resources and patches on top of a stack with kustomize.
+func (r *Repo) buildFull(stackYAML []byte, resources []part, patches []*patch.Patch) ([]*cache.Object, error) {
+	var texts []string
+	for i := range resources {
+		text, err := resources[i].resourceYAML()
+		if err != nil {
+			return nil, err
+		}
+		texts = append(texts, text)
+	}
+	var list []types.Patch
+	for _, p := range patches {
+		list = append(list, p.Kustomize())
+	}
+	found, err := kustomize.Build(kustomize.LayerFiles(stackYAML, texts, list))
+	if err != nil {
+		return nil, err
+	}
+	return r.convert(found)
 }
 
-func at(c *fleet.Cluster, field string, err error) fleet.Problem {
-	return fleet.Problem{File: c.File, Line: c.Line, Field: field, Cluster: c.Name, Message: plain(err)}
+func (r *Repo) convert(found []kustomize.Resource) ([]*cache.Object, error) {
+	var objects []*cache.Object
+	for _, res := range found {
+		o, err := res.Object()
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, r.complete(o))
+	}
+	return objects, nil
+}
+
+// StrategicMerge implements fleet.Repo: kustomize's strategic merge of a patch,
+// YAML or JSON, into an object. Lists merge by their keys if kustomize has a
+// schema for the kind, and are replaced otherwise. The patch need not have the
+// object's identity, and must not contradict it or delete the object. Errors are
+// fleet.Problems.
+func (r *Repo) StrategicMerge(o fleet.Object, text []byte) (merged []byte, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			merged, err = nil, fleet.Problems{fleetrepo.PanicProblem("", reason)}
+		}
+	}()
+	complete, err := fleetrepo.ReadObjectPatch(o, text)
+	if err != nil {
+		return nil, err
+	}
+	if merged, err = r.strategicMerge(o, complete); err != nil {
+		return nil, fleet.Problems{{Message: kustomize.Message(err)}}
+	}
+	return merged, nil
+}
+
+func (r *Repo) strategicMerge(o fleet.Object, text string) ([]byte, error) {
+	before, err := kustomize.DecodeJSON(o.JSON)
+	if err != nil {
+		return nil, err
+	}
+	p, err := patch.Read(fleet.Patch{Patch: text})
+	if err != nil {
+		return nil, err
+	}
+	if len(p.Merges()) != 1 {
+		return nil, errors.New("must be the patch of one object")
+	}
+	object, err := kustomize.BlockStyle(o.JSON)
+	if err != nil {
+		return nil, err
+	}
+	built, err := r.buildFull(object, nil, []*patch.Patch{p})
+	if err != nil {
+		return nil, err
+	}
+	name := kustomize.Title(p.Merges()[0].ID)
+	if len(built) != 1 {
+		return nil, fmt.Errorf("deletes %s; to do that, DELETE the object", name)
+	}
+	after := built[0]
+	if changed := patch.ChangedIdentity(before, after.Values()); changed != "" {
+		return nil, fmt.Errorf("must not change %s of %s, because that makes it a different object", changed, name)
+	}
+	if at := directiveIn(after.Values()); at != "" {
+		return nil, fmt.Errorf("%s: %s", at, directiveLeft)
+	}
+	return after.Text(), nil
+}
+
+// renderCache is what a rendering was made of. The next rendering uses it to
+// find what has not changed: everything, if the stack, the cluster and its
+// deltas are the same, or else each patched object, if the object and the patch
+// are the same. So a commit costs what it changes, and equal objects stay one in
+// memory from release to release.
+type renderCache struct {
+	spec      *fleetrepo.Spec
+	place     *place
+	output    *cache.BuildOutput
+	cluster   *fleet.Cluster
+	deltas    []*fleet.Delta
+	problems  fleet.Problems
+	identity  []byte // of the cluster, as JSON
+	answers   map[string]*fleet.Body
+	patches   []*patch.Patch
+	resources []ownResource
+	steps     []appliedStep
+	// full has the objects that kustomize built, if there was no fast way; else nil.
+	full []*cache.Object
+}
+
+type ownResource struct {
+	key     resourceText
+	objects []*cache.Object
+}
+
+// appliedKey finds what a patch or an edit makes of an object. Both are compared
+// by address, because clusters share those that are equal.
+type appliedKey struct {
+	by     any // *patch.Patch, *patch.Merge or *fleet.Edit
+	before *cache.Object
+}
+
+// appliedStep has an object before and after a patch or an edit. after has no
+// values that can be restored; it is nil if the object is deleted.
+type appliedStep struct {
+	by            any
+	before, after *cache.Object
+}
+
+// cacheOf returns what an earlier rendering was made of; nil if that is of no
+// use.
+func (r *Repo) cacheOf(earlier *fleet.Rendering) *renderCache {
+	if earlier == nil {
+		return nil
+	}
+	c, _ := earlier.Made.(*renderCache)
+	if c == nil || c.spec != r.spec {
+		return nil
+	}
+	return c
+}
+
+// isCurrent reports whether a rendering would be made of the same again.
+func (c *renderCache) isCurrent(r *Repo, cluster *fleet.Cluster, deltas []*fleet.Delta) bool {
+	if c == nil || !c.cluster.Equal(cluster) || !slices.Equal(c.deltas, deltas) {
+		return false
+	}
+	s := r.stacks[c.place.key]
+	return s != nil && s.BuildOutput == c.output
+}
+
+// patch returns the patch that was read at an index, if its source is the same;
+// else nil.
+func (c *renderCache) patch(i int, source *fleet.Patch) *patch.Patch {
+	if c == nil || i >= len(c.patches) || !c.patches[i].Is(*source) {
+		return nil
+	}
+	return c.patches[i]
+}
+
+func (c *renderCache) resource(key resourceText) (ownResource, bool) {
+	if c != nil {
+		for _, known := range c.resources {
+			if known.key == key {
+				return known, true
+			}
+		}
+	}
+	return ownResource{}, false
+}
+
+func (c *renderCache) after(by any, o *cache.Object) (*cache.Object, bool) {
+	if c != nil {
+		for _, s := range c.steps {
+			if s.by == by && s.before == o {
+				return s.after, true
+			}
+		}
+	}
+	return nil, false
+}
+
+func (c *renderCache) answer(set string) *fleet.Body {
+	if c == nil {
+		return nil
+	}
+	return c.answers[set]
+}
+
+// Objects implements what fleet.Rendering needs of Made.
+func (c *renderCache) Objects(wanted func(fleet.Object) bool) []fleet.Object {
+	var out []fleet.Object
+	for _, o := range c.repeatSteps() {
+		if wanted == nil || wanted(o.Object.Object) {
+			one := o.Object.Object
+			one.JSON = o.Text()
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// repeatSteps returns the objects: those of the stack, then the cluster's own,
+// with each step repeated.
+func (c *renderCache) repeatSteps() []*cache.Object {
+	objects := c.full
+	if objects == nil {
+		objects = c.output.Objects
+		for _, r := range c.resources {
+			objects = slices.Concat(objects, r.objects)
+		}
+	}
+	objects = slices.Clone(objects)
+	for _, s := range c.steps {
+		at := slices.Index(objects, s.before)
+		if objects[at] = s.after; s.after == nil {
+			objects = slices.Delete(objects, at, at+1)
+		}
+	}
+	return objects
+}
+
+// matchesNothing warns of a patch without effect.
+func matchesNothing(c *fleet.Cluster, p *part) fleet.Problem {
+	problem := p.problem(c, errors.New("matches no object; is it misspelled?"))
+	problem.Field += ".target"
+	problem.Warning = true
+	return problem
+}
+
+func clusterProblem(c *fleet.Cluster, field string, err error) fleet.Problem {
+	return fleet.Problem{File: c.File, Line: c.Line, Field: field, Cluster: c.Name, Message: kustomize.Message(err)}
 }

@@ -18,15 +18,15 @@ func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	}
 	repo := compiled(t, files)
 	p := fleet.Placement{Overlay: "base", Components: []string{"extra"}}
-	first := repo.derive(placeOf(p))
-	repo.derived.memo.known.Clear()
+	first := repo.derive(newPlace(p))
+	repo.derived.stacks.Purge()
 	var group sync.WaitGroup
 	stacks := make([]*stack, 16)
 	start := make(chan struct{})
 	for i := range stacks {
 		group.Go(func() {
 			<-start
-			stacks[i] = repo.derive(placeOf(p)).stack
+			stacks[i] = repo.derive(newPlace(p)).stack
 		})
 	}
 	close(start)
@@ -38,13 +38,11 @@ func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	}
 	for i := range 2 * maxDerived {
 		p := fleet.Placement{Overlay: "base", Components: strings.Fields(fmt.Sprint("none", i))}
-		if d := repo.derive(placeOf(p)); d.stack != nil {
+		if d := repo.derive(newPlace(p)); d.stack != nil {
 			t.Fatalf("a stack with %v is built", p.Components)
 		}
 	}
-	kept := 0
-	repo.derived.known.Range(func(any, any) bool { kept++; return true })
-	if kept > maxDerived {
+	if kept := repo.derived.stacks.Len(); kept > maxDerived {
 		t.Errorf("%d derived stacks are kept, want at most %d", kept, maxDerived)
 	}
 }

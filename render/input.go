@@ -1,45 +1,47 @@
 package render
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/cache"
+	"github.com/tributary-gitops/tributary/render/fleetrepo"
+	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// input is what an object becomes in a set, without the cluster: that is the
-// same for every cluster that has the object, so it is made, checked and
-// written as JSON once.
-type input struct {
-	fleet.Input
-	keys   []string // top-level keys, sorted, without cluster
-	faults []fault
-}
-
-// fault is what is wrong with an input, at a path of the object or input.
-type fault struct{ path, message string }
-
-func (s *inputSet) selects(o *object) bool {
-	return (s.Kind == "" || s.Kind == o.Kind) &&
-		(s.APIVersion == "" || s.APIVersion == o.APIVersion) &&
-		(s.selector == nil || s.selector.Matches(metadataOf(o, "labels")))
-}
-
-// newInput makes the object's input and notes what is wrong with it.
-func (s *inputSet) newInput(o *object) *input {
-	in := &input{}
-	values := s.values(o, in)
-	in.ID = s.inputID(o, in)
-	values["id"] = in.ID
-	in.keys = slices.Sorted(maps.Keys(values))
-	in.faults = append(in.faults, s.contract(o, values)...)
-	if s.schema != nil {
-		for _, f := range s.schema.validate(values) {
-			in.fault(s.inObject(f.path), "%s, says %s", f.message, s.Schema)
+// complete returns an object with its input in every set.
+func (r *Repo) complete(o kustomize.Object) *cache.Object {
+	out := &cache.Object{Object: o, Inputs: make([]*cache.Input, len(r.sets))}
+	for i, set := range r.sets {
+		if set.Selects(&out.Object) {
+			out.Inputs[i] = newInput(set, &out.Object)
 		}
 	}
+	return out
+}
+
+// inputBuilder makes the input of one object in one set.
+type inputBuilder struct {
+	set    *fleetrepo.InputSet
+	object *kustomize.Object
+	in     *cache.Input
+}
+
+func newInput(s *fleetrepo.InputSet, o *kustomize.Object) *cache.Input {
+	b := &inputBuilder{s, o, &cache.Input{}}
+	values := b.values()
+	b.in.ID = b.id()
+	values["id"] = b.in.ID
+	b.in.Keys = slices.Sorted(maps.Keys(values))
+	b.checkContract(values)
+	s.Validate(values, func(path, message string) {
+		b.fault(b.pathInObject(path), "%s, according to %s", message, s.Schema)
+	})
 	head, tail := map[string]any{}, map[string]any{}
 	for key, value := range values {
 		if key < "cluster" {
@@ -48,43 +50,46 @@ func (s *inputSet) newInput(o *object) *input {
 			tail[key] = value
 		}
 	}
-	in.Head, in.Tail = in.members(head), in.members(tail)
-	return in
+	b.in.Head, b.in.Tail = b.encode(head), b.encode(tail)
+	return b.in
 }
 
-// inObject is the path in the object of a path in its input.
-func (s *inputSet) inObject(path string) string {
-	field, rest, _ := strings.Cut(path, ".")
-	if s.fields == nil {
+func (b *inputBuilder) fault(path, format string, args ...any) {
+	b.in.Faults = append(b.in.Faults, cache.Fault{Path: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// pathInObject returns the path in the object of a path in its input.
+func (b *inputBuilder) pathInObject(path string) string {
+	if b.set.FieldPaths == nil {
 		return strings.TrimSuffix("spec."+path, ".")
 	}
-	from := strings.Join(s.fields[field], ".")
-	return strings.Trim(from+"."+rest, ".")
+	field, rest, _ := strings.Cut(path, ".")
+	return strings.Trim(strings.Join(b.set.FieldPaths[field], ".")+"."+rest, ".")
 }
 
-// values are the fields of the input: the object's spec or what `fields` names,
-// without nulls, and defaults for what is absent.
-func (s *inputSet) values(o *object, in *input) map[string]any {
+// values returns the fields of the input: the object's spec or what `fields`
+// names, without nulls, and with defaults for what is absent.
+func (b *inputBuilder) values() map[string]any {
 	values := map[string]any{}
-	if s.fields == nil {
-		switch spec := o.values()["spec"].(type) {
+	if b.set.FieldPaths == nil {
+		switch spec := b.object.Values()["spec"].(type) {
 		case map[string]any:
 			maps.Copy(values, spec)
 		case nil:
 		default:
-			in.fault("spec", "must be a mapping to become an input; choose fields in fleet.yaml")
+			b.fault("spec", "must be a mapping to become an input; choose fields in fleet.yaml")
 		}
-		for _, key := range reserved {
+		for _, key := range fleetrepo.ReservedKeys {
 			if _, taken := values[key]; taken {
-				in.fault("spec."+key, "is reserved in inputs; rename it, or choose fields in fleet.yaml")
+				b.fault("spec."+key, "is reserved in inputs; rename it, or choose fields in fleet.yaml")
 			}
 		}
 	}
-	for key, path := range s.fields {
-		values[key], _ = path.lookup(o.values())
+	for key, path := range b.set.FieldPaths {
+		values[key], _ = path.Lookup(b.object.Values())
 	}
 	maps.DeleteFunc(values, func(_ string, v any) bool { return v == nil })
-	for key, value := range s.Defaults {
+	for key, value := range b.set.Defaults {
 		if _, set := values[key]; !set && value != nil {
 			values[key] = value
 		}
@@ -92,36 +97,151 @@ func (s *inputSet) values(o *object, in *input) map[string]any {
 	return values
 }
 
-func (s *inputSet) inputID(o *object, in *input) string {
+func (b *inputBuilder) id() string {
 	var parts []string
-	for i, path := range s.id {
-		value, found := path.lookup(o.values())
+	for i, path := range b.set.IDPaths {
+		value, found := path.Lookup(b.object.Values())
 		if !found {
 			continue
 		}
-		text, scalar := scalarText(value)
+		text, scalar := kustomize.ScalarText(value)
 		if !scalar {
-			in.fault(s.ID[i], "must be a string, number or boolean to be part of an id")
+			b.fault(b.set.ID[i], "must be a string, number or boolean to be part of an id")
 		} else if text != "" {
 			parts = append(parts, text)
 		}
 	}
-	if len(parts) == 0 && len(in.faults) == 0 {
-		in.fault(s.ID[0], "gives no id; every input needs one")
+	if len(parts) == 0 && len(b.in.Faults) == 0 {
+		b.fault(b.set.ID[0], "gives no id; every input needs one")
 	}
 	return strings.Join(parts, "-")
 }
 
-func (in *input) fault(path, format string, args ...any) {
-	in.faults = append(in.faults, fault{path, fmt.Sprintf(format, args...)})
-}
-
-// members writes a mapping as JSON without its braces.
-func (in *input) members(m map[string]any) []byte {
-	data, err := encode(m)
+// encode writes a mapping as JSON without its braces.
+func (b *inputBuilder) encode(m map[string]any) []byte {
+	data, err := kustomize.EncodeJSON(m)
 	if err != nil {
-		in.fault("", "%v", err)
+		b.fault("", "%v", err)
 		return nil
 	}
 	return data[1 : len(data)-1]
+}
+
+// checkContract checks the input against what Flux Operator accepts, and against
+// what must never be sent to it.
+func (b *inputBuilder) checkContract(values map[string]any) {
+	if !isHarmless(values) || !isHarmless(b.object.Values()) {
+		walk("", values, func(path string, v any) {
+			if isTooLarge(v) {
+				b.fault(b.pathInObject(path), "%v is beyond ±(2^53−1), and Flux Operator reads numbers as float64; write it as a string", v)
+			}
+		})
+		walk("", b.object.Values(), func(path string, _ any) {
+			if isDirective(path) {
+				b.fault(path, directiveLeft)
+			}
+		})
+	}
+	if !b.set.AllowSecrets && isReadableSecret(b.object) {
+		b.fault("data", "is a Secret that is not encrypted, and Flux Operator keeps inputs in its status; encrypt it, send a reference, or set allowSecrets: true on the input set")
+	}
+}
+
+// isHarmless reports whether nothing below v is too large or a directive. It
+// takes a tenth of the time of walk.
+func isHarmless(v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, child := range v {
+			if strings.HasSuffix(key, "$patch") || !isHarmless(child) {
+				return false
+			}
+		}
+	case []any:
+		for _, child := range v {
+			if !isHarmless(child) {
+				return false
+			}
+		}
+	default:
+		return !isTooLarge(v)
+	}
+	return true
+}
+
+const directiveLeft = "kustomize has left this directive in place, because it knows no merge key for the list; use a JSON patch"
+
+func isDirective(path string) bool { return path == "$patch" || strings.HasSuffix(path, ".$patch") }
+
+// directiveIn returns the first path, by name, of a directive that is left in a
+// value; "" for none.
+func directiveIn(value map[string]any) (found string) {
+	walk("", value, func(path string, _ any) {
+		if isDirective(path) && (found == "" || path < found) {
+			found = path
+		}
+	})
+	return found
+}
+
+// walk calls f for every value below v, with its path.
+func walk(path string, v any, f func(path string, v any)) {
+	if path != "" {
+		f(path, v)
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for key, child := range v {
+			walk(fleetrepo.FieldName(path, key), child, f)
+		}
+	case []any:
+		for i, child := range v {
+			walk(fleetrepo.FieldIndex(path, i), child, f)
+		}
+	}
+}
+
+// isTooLarge reports whether a float64 may not hold a number as it is written:
+// one beyond all of them, or an integer beyond those that it distinguishes. A
+// number that is written with an exponent does not claim to be exact.
+func isTooLarge(v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		if err != nil {
+			return true
+		}
+		if strings.ContainsAny(v.String(), "eE") || f != math.Trunc(f) {
+			return false
+		}
+		n, err := v.Int64() // 2^53 and 2^53+1 are the same float64
+		if err != nil {
+			return math.Abs(f) > fleet.MaxInteger
+		}
+		return n > fleet.MaxInteger || n < -fleet.MaxInteger
+	case float64: // written with an exponent from 1e21 on
+		return v == math.Trunc(v) && math.Abs(v) > fleet.MaxInteger && math.Abs(v) < 1e21
+	}
+	return false
+}
+
+// isReadableSecret reports whether an object is a Secret with data that everyone
+// can read who sees it. Values that SOPS has encrypted are not readable.
+func isReadableSecret(o *kustomize.Object) bool {
+	if o.Kind != "Secret" || o.APIVersion != "v1" {
+		return false
+	}
+	for _, key := range []string{"data", "stringData"} {
+		value := o.Values()[key]
+		m, ok := value.(map[string]any)
+		if !ok && value != nil {
+			return true
+		}
+		for _, v := range m {
+			if text, _ := kustomize.ScalarText(v); !strings.HasPrefix(text, "ENC[") {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -44,7 +44,7 @@ func doubling(n int) string {
 }
 
 func TestAnswerBeyondTheClientsLimitsIsAFault(t *testing.T) {
-	const want = "has 958467 bytes, and the client takes at most 921600"
+	const want = "has 958467 bytes, and Flux Operator accepts at most 921600"
 	if got := problemsOf(t, small(apps(95, "text: "+strings.Repeat("x", 10_000)))); !strings.Contains(got, want) {
 		t.Errorf("problems = %s, want one with %q", got, want)
 	}
@@ -56,7 +56,7 @@ func TestBuildsThatWouldTakeForeverAreRefused(t *testing.T) {
 	list := "apiVersion: v1\nkind: AppList\nitems:\n" + strings.Repeat("- {apiVersion: example.com/v1, kind: App, metadata: {name: a}}\n", 5_000)
 	for name, base := range map[string]string{"documents": apps(5_000, "a: b"), "list": list} {
 		t.Run(name, func(t *testing.T) {
-			const want = "base/all.yaml: is where one build passes 4000 objects; place clusters on smaller overlays\n"
+			const want = "base/all.yaml: one build reads more than 4000 objects, counting from this file; place clusters on smaller overlays\n"
 			if got := problemsOf(t, small(base)); got != want {
 				t.Errorf("problems = %s, want %s", got, want)
 			}
@@ -71,7 +71,7 @@ func TestBuildsThatWouldTakeForeverAreRefused(t *testing.T) {
 		}
 		tree = small(apps(1, "a: b"))
 		tree["clusters/one.yaml"].Data = append(tree["clusters/one.yaml"].Data, "spec:\n  patches:\n"+strings.Repeat("  "+patch, 501)...)
-		if got := problemsOf(t, tree); !strings.Contains(got, "has 501 resources and patches; one cluster may have 500") {
+		if got := problemsOf(t, tree); !strings.Contains(got, "has 501 resources and patches; a cluster may have at most 500") {
 			t.Errorf("problems = %s", got)
 		}
 	})
@@ -91,11 +91,11 @@ func TestShapesThatAreSlowToReadAreRefused(t *testing.T) {
 	wide := strings.Repeat("---\n"+app+keys(1_000), 600)
 	square := strings.Repeat("---\n"+app+keys(10_000), 5)
 	for name, c := range map[string]struct{ base, want string }{
-		"keys":   {app + keys(10_001), "base/all.yaml:5: a mapping of more than 10000 keys; split it into several objects\n"},
-		"depth":  {app + "  a: " + strings.Repeat("{a: ", 2_000) + "1" + strings.Repeat("}", 2_000), "base/all.yaml:5: lies more than 200 levels deep; flatten it\n"},
-		"list":   {app + "  l:\n" + strings.Repeat("  - {name: a}\n", 2_001), "base/all.yaml:2006: a list of more than 2000 mappings; split it into several objects\n"},
-		"values": {wide, "base/all.yaml: is where one build passes 1000000 values; place clusters on smaller overlays\n"},
-		"work":   {square, "base/all.yaml: is where the large mappings of one build become too many; split them, or place clusters on smaller overlays\n"},
+		"keys":   {app + keys(10_001), "base/all.yaml:5: a mapping has more than 10000 keys; split it into several objects\n"},
+		"depth":  {app + "  a: " + strings.Repeat("{a: ", 2_000) + "1" + strings.Repeat("}", 2_000), "base/all.yaml:5: is nested more than 200 levels deep; flatten it\n"},
+		"list":   {app + "  l:\n" + strings.Repeat("  - {name: a}\n", 2_001), "base/all.yaml:2006: a list has more than 2000 mappings; split it into several objects\n"},
+		"values": {wide, "base/all.yaml: one build reads more than 1000000 values, counting from this file; place clusters on smaller overlays\n"},
+		"work":   {square, "base/all.yaml: one build reads too many large mappings, counting from this file; split them, or place clusters on smaller overlays\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := problemsOf(t, small(c.base)); got != c.want {
@@ -106,7 +106,7 @@ func TestShapesThatAreSlowToReadAreRefused(t *testing.T) {
 	t.Run("patch", func(t *testing.T) {
 		files := small(app + "  a: 1\n")
 		files["clusters/one.yaml"].Data = append(files["clusters/one.yaml"].Data, ("spec:\n  patches:\n  - patch: |\n" + indent(app+keys(10_001)))...)
-		const want = "a mapping of more than 10000 keys; split it into several objects"
+		const want = "a mapping has more than 10000 keys; split it into several objects"
 		if got := problemsOf(t, files); !strings.Contains(got, want) {
 			t.Errorf("problems = %.300s, want one with %q", got, want)
 		}
@@ -167,7 +167,7 @@ func TestHugeFileIsNotRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tree := huge{small(apps(1, "a: b")), t, name}
 			got := problemsOf(t, tree)
-			if want := name + ": has 1073741824 bytes; at most 16 MiB are read"; !strings.Contains(got, want) {
+			if want := name + ": has 1073741824 bytes; files may have at most 16 MiB"; !strings.Contains(got, want) {
 				t.Errorf("problems = %s, want %s", got, want)
 			}
 		})
@@ -182,9 +182,9 @@ func TestSymbolicLinksStayInTheTree(t *testing.T) {
 		name, target, want string
 	}{
 		{"inside", "../base/all.yaml", ""},
-		{"absolute", "/etc/passwd", "link.yaml: symbolic link to /etc/passwd leads out of the fleet repo"},
+		{"absolute", "/etc/passwd", "link.yaml: the symbolic link to /etc/passwd leads out of the fleet repo"},
 		{"parent", "../../passwd", "leads out of the fleet repo"},
-		{"circle", "link.yaml", "leads out of the fleet repo, or in a circle"},
+		{"circle", "link.yaml", "leads out of the fleet repo, or back to itself"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tree := small(apps(1, "a: b"))
@@ -219,7 +219,7 @@ func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
 	tree := small(apps(1, "a: b"))
 	tree["base/self"] = &fstest.MapFile{Data: []byte("../base"), Mode: fs.ModeSymlink}
 	tree["base/kustomization.yaml"] = &fstest.MapFile{Data: []byte("resources: [all.yaml, self]\n")}
-	const want = "base/kustomization.yaml:1: resources: goes in a circle: base → base\n"
+	const want = "base/kustomization.yaml:1: resources: includes itself: base → base\n"
 	if got := problemsOf(t, tree); got != want {
 		t.Errorf("problems = %q, want %q", got, want)
 	}

@@ -37,7 +37,7 @@ func TestOrphansAreWhatDoesNotFit(t *testing.T) {
 			t.Fatalf("a delta broke the cluster: %v\n%s", problems, show(files, c, deltas))
 		}
 		orphaned += len(rendering.Orphans)
-		kept += len(partsOf(read)) - len(rendering.Orphans)
+		kept += len(deltaParts(read)) - len(rendering.Orphans)
 		checkOrphans(t, repo, c, read, rendering)
 		if t.Failed() {
 			t.Fatal(show(files, c, deltas))
@@ -62,16 +62,16 @@ func checkOrphans(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta
 		return slices.ContainsFunc(with.Orphans, func(o fleet.Orphan) bool { return o.Part == p.Part })
 	}
 	p, _ := r.place(c)
-	rest := slices.DeleteFunc(partsOf(deltas), isOrphan)
+	rest := slices.DeleteFunc(deltaParts(deltas), isOrphan)
 	out := r.renderWith(c, p, rest, nil)
 	if out.rendering == nil || !sameAnswers(out.rendering, with) || !reflect.DeepEqual(out.rendering.Objects(), with.Objects()) {
 		t.Errorf("without the orphans %v the cluster gets something else: %v", with.Orphans, out.problems)
 	}
-	for i, all := range partsOf(deltas) {
+	for i, all := range deltaParts(deltas) {
 		if !isOrphan(all) {
 			continue
 		}
-		back := slices.DeleteFunc(partsOf(deltas), func(p part) bool { return isOrphan(p) && p.order != i })
+		back := slices.DeleteFunc(deltaParts(deltas), func(p part) bool { return isOrphan(p) && p.order != i })
 		if out := r.renderWith(c, p, back, nil); out.rendering != nil {
 			t.Errorf("%v is an orphan, and fits", all.Part)
 		}

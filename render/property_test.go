@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
 // TestClusterGetsWhatKustomizeBuilds is promise 7: whatever the overlay does to
@@ -56,15 +57,15 @@ func objectsOf(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) (
 		t.Fatal(problems)
 	}
 	p, _ := r.place(c)
-	own := ownOf(c, partsOf(deltas))
-	s, problems := r.stackOf(p.with(own.components), c, own)
+	parts := partsOf(c, deltaParts(deltas))
+	s, problems := r.stackOf(p.with(parts.components), c, parts)
 	if s == nil {
 		return nil, problems
 	}
-	objects, problems := newWork(r, s, c).layered(own)
+	objects, problems := newJob(r, s, c).objects(parts)
 	var out []string
 	for _, o := range objects {
-		out = append(out, canonical(o.json()))
+		out = append(out, canonical(o.Text()))
 	}
 	return out, problems
 }
@@ -97,19 +98,19 @@ func compiled(t *testing.T, files map[string]string) *Repo {
 	return repo.(*Repo)
 }
 
-func newWork(r *Repo, s *stack, c *fleet.Cluster) *work {
-	return &work{repo: r, stack: s, cluster: c, made: &made{}}
+func newJob(r *Repo, s *stack, c *fleet.Cluster) *renderJob {
+	return &renderJob{repo: r, stack: s, cluster: c, current: &renderCache{}}
 }
 
 func isQuick(t *testing.T, r *Repo, c *fleet.Cluster) bool {
 	t.Helper()
 	p, _ := r.place(c)
-	w := newWork(r, r.stacks[p.key], c)
-	patches, problems := w.readPatches(ownOf(c, nil).patches)
+	j := newJob(r, r.stacks[p.key], c)
+	patches, problems := j.readPatches(partsOf(c, nil).patches)
 	if problems != nil {
 		t.Fatal(problems)
 	}
-	_, _, err := w.quickly(ownOf(c, nil), patches)
+	_, _, err := j.renderFast(partsOf(c, nil), patches)
 	return err == nil
 }
 
@@ -229,7 +230,7 @@ func krustyBuild(fsys filesys.FileSystem, dir string, k map[string]any) (m resma
 	if err := fsys.WriteFile(dir+"/kustomization.yaml", data); err != nil {
 		return nil, err
 	}
-	err = withKustomize(func() error { // krusty is not safe beside the code under test
+	err = kustomize.WithLock(func() error { // krusty is not safe beside the code under test
 		options := krusty.MakeDefaultOptions()
 		options.LoadRestrictions = types.LoadRestrictionsNone
 		m, err = krusty.MakeKustomizer(options).Run(fsys, dir)
@@ -239,7 +240,7 @@ func krustyBuild(fsys filesys.FileSystem, dir string, k map[string]any) (m resma
 }
 
 func canonical(data []byte) string {
-	v, err := decodeJSON(data)
+	v, err := kustomize.DecodeJSON(data)
 	if err != nil {
 		return err.Error()
 	}

@@ -1,55 +1,92 @@
+// Package render turns a fleet repo into inputs. It compiles a tree once
+// (fleet.yaml, cluster files, schemas, and one kustomize build for each stack),
+// and then renders each cluster with its own resources, patches and edits.
+//
+//	renderer := render.NewRenderer()
+//	repo, err := renderer.Compile(ctx, tree)
+//	for _, c := range repo.Clusters() {
+//		rendering, problems := repo.Render(c, deltas, nil)
+//	}
+//
+// Running kustomize for every cluster would cost milliseconds where rendering
+// takes microseconds. A cluster still gets exactly what `kustomize build` gives:
+// each fast way is exact, and where none is, kustomize itself runs.
+//
+// The package reads nothing but the tree, and uses no clock, no network and no
+// process. A tree is untrusted. Whatever is in it, compiling and rendering end
+// in bounded time, with a rendering or with problems.
 package render
 
 import (
-	"cmp"
 	"context"
-	"fmt"
+	"encoding/json"
 	"io/fs"
+	"path"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/cache"
+	"github.com/tributary-gitops/tributary/render/fleetrepo"
+	"github.com/tributary-gitops/tributary/render/patch"
 )
 
-// Renderer compiles fleet repos. The zero value is ready.
+// What a Repo remembers of patches, resources and patched objects: enough for
+// the files of any fleet. Deltas keep bringing new ones, so there is a limit.
+const minRemembered, rememberedPerCluster = 50_000, 8
+
+// Renderer compiles fleet repos. It implements fleet.Renderer. The zero value
+// remembers nothing and is ready for use.
 type Renderer struct{ last *atomic.Pointer[Repo] }
 
-// NewRenderer returns a Renderer that takes what is as it was from the revision that it
-// compiled before: files that are the same, and stacks of which all files are. It makes no
-// difference but time and memory.
+// NewRenderer returns a Renderer that reuses what has not changed since the
+// revision that it compiled before: files, and stacks whose files are all the
+// same. That saves time and memory and makes no other difference.
 func NewRenderer() Renderer { return Renderer{new(atomic.Pointer[Repo])} }
+
+// ReadDelta implements fleet.Renderer.
+func (Renderer) ReadDelta(text []byte) (*fleet.Delta, error) { return fleetrepo.ReadDelta(text) }
+
+// ReadDeclaration implements fleet.Renderer.
+func (Renderer) ReadDeclaration(text []byte) (string, *fleet.Declaration, error) {
+	return fleetrepo.ReadDeclaration(text)
+}
+
+// ReadObject implements fleet.Renderer.
+func (Renderer) ReadObject(text []byte) (json.RawMessage, error) { return fleetrepo.ReadObject(text) }
 
 // Compile implements fleet.Renderer.
 func (renderer Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Repo, err error) {
-	r := &Repo{tree: tree, stacks: map[string]*stack{}, guard: fleet.DefaultGuard(), texts: &memo{}}
-	r.concern = concern{everybody: true, absent: map[string]fleet.Problem{}, stacks: map[string]fleet.Problems{}}
+	r := &Repo{
+		tree: tree, spec: &fleetrepo.Spec{Guard: fleet.DefaultGuard(), FailsAll: true}, declared: &fleetrepo.Clusters{},
+		stacks: map[string]*stack{}, stackProblems: map[string]fleet.Problems{},
+	}
 	defer func() {
 		if reason := recover(); reason != nil {
-			r.problems = append(r.problems, panicked(fleetFile, reason)).Sort()
-			r.concern.everybody = true
+			r.problems = append(r.problems, fleetrepo.PanicProblem(fleetrepo.FleetFile, reason)).Sort()
+			r.failed = true
 			repo, err = r, nil
 		}
 	}()
 	earlier := renderer.earlier()
-	r.spec = earlier.specOf(tree)
-	r.alike = cmp.Or(earlier.alike, &memo{})
-	more := r.readClusters(earlier.files)
-	r.derived.most = maxDerived
-	r.texts.most = bound(len(r.clusters))
-	r.resources.most, r.applied.most = r.texts.most, r.texts.most
-	resourceSets, wrong := readResourceSets(tree)
-	r.problems = slices.Concat(r.spec.problems, more, wrong).Sort()
-	if r.spec.document == nil {
-		r.clusters = nil // without it none has a place
-		return r, ctx.Err()
+	r.spec = fleetrepo.ReadSpec(tree, earlier.spec)
+	r.declared = fleetrepo.ReadClusters(tree, earlier.declared)
+	resourceSets, problems := fleetrepo.ReadResourceSets(tree)
+	r.failed = r.spec.FailsAll || len(problems.Faults()) > 0 // new clusters need all ResourceSets
+	r.problems = slices.Concat(r.spec.Problems, r.declared.Problems, problems).Sort()
+	if !r.spec.Readable {
+		return r, ctx.Err() // no cluster has a place
 	}
-	r.spec.document.concerns(r.spec.problems, &r.concern)
-	r.concern.everybody = r.concern.everybody || len(wrong.Faults()) > 0 // they are for every new cluster
-	r.sets, r.waves, r.placement = r.spec.sets, r.spec.waves, r.spec.document.Spec.Placement
-	r.guard = fleet.Guard(r.spec.document.Spec.Guard)
-	r.resourceSets = resourceSets
-	if err := r.prepare(ctx, earlier); err != nil {
+	r.sets, r.clusters, r.resourceSets = r.spec.Sets, r.declared.All, resourceSets
+	size := max(minRemembered, rememberedPerCluster*len(r.clusters))
+	r.patches = patch.NewReader(size)
+	r.resources, _ = lru.New[resourceText, resourceResult](size) // the only error is a size of 0
+	r.applied, _ = lru.New[appliedKey, *cache.Object](size)
+	r.derived.stacks, _ = lru.New[string, derivedStack](maxDerived)
+	if err := r.buildStacks(ctx, earlier); err != nil {
 		return r, err
 	}
 	if renderer.last != nil {
@@ -58,7 +95,7 @@ func (renderer Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Re
 	return r, nil
 }
 
-// earlier is the last revision that was compiled, or an empty one.
+// earlier returns the last revision that was compiled, or an empty one.
 func (renderer Renderer) earlier() *Repo {
 	if renderer.last != nil {
 		if r := renderer.last.Load(); r != nil {
@@ -68,42 +105,30 @@ func (renderer Renderer) earlier() *Repo {
 	return &Repo{}
 }
 
-// panicked is the problem of a tree on which a library or Tributary itself
-// panics: it must not stop the process that serves the last good release.
-func panicked(file string, reason any) fleet.Problem {
-	return fleet.Problem{File: file, Message: fmt.Sprintf("Tributary panics on this: %v; please report it with the file, and take back the last change", reason)}
-}
-
-// Repo is a compiled fleet repo. It implements fleet.Repo.
+// Repo is a compiled fleet repo. It implements fleet.Repo. Everything but its
+// caches is immutable once Compile has returned.
 type Repo struct {
 	tree         fs.FS
-	spec         *spec
-	files        map[string]*clusterFile // by name
-	alike        *memo                   // what clusters' files share, from repo to repo
-	sets         []*inputSet
-	placement    []rule
-	places       map[*fleet.Cluster]*place // of clusters; those that are placed alike share it
-	guard        fleet.Guard
-	waves        []fleet.WaveRule
+	spec         *fleetrepo.Spec
+	declared     *fleetrepo.Clusters
+	sets         []*fleetrepo.InputSet
 	clusters     []*fleet.Cluster
 	resourceSets []fleet.Object
-	stacks       map[string]*stack // by place.key; nil where one cannot be built
-	known        *knowledge        // of its stacks
-	derived      derived           // by place.key: with components of deltas
-	texts        *memo             // by patchText: what readPatch gave
-	resources    memo              // by resourceText: what readResource gave
-	applied      memo              // by appliedKey: the object after it
-	roots        sync.Map          // by file: what rootsOf gave
 	problems     fleet.Problems
-	concern      concern
-}
+	failed       bool
+	// places has the place of each cluster. Clusters that are placed alike share it.
+	places map[*fleet.Cluster]*place
+	// stacks and stackProblems are keyed by place.key. A stack that cannot be built is
+	// nil, and its problems say why.
+	stacks        map[string]*stack
+	stackProblems map[string]fleet.Problems
 
-// noTree is the tree of a build that has all its files added.
-type noTree struct{}
-
-// Open finds nothing.
-func (noTree) Open(name string) (fs.File, error) {
-	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	builds    *cache.BuildCache // objects of stacks
+	derived   derivedStacks
+	patches   *patch.Reader
+	resources *lru.Cache[resourceText, resourceResult]
+	applied   *lru.Cache[appliedKey, *cache.Object]
+	roots     sync.Map // what documents returned, by file
 }
 
 // Sets implements fleet.Repo.
@@ -123,3 +148,30 @@ func (r *Repo) ResourceSets() []fleet.Object { return slices.Clone(r.resourceSet
 
 // Problems implements fleet.Repo.
 func (r *Repo) Problems() fleet.Problems { return slices.Clone(r.problems) }
+
+// Guard implements fleet.Repo.
+func (r *Repo) Guard() fleet.Guard { return r.spec.Guard }
+
+// Waves implements fleet.Repo.
+func (r *Repo) Waves() []fleet.WaveRule { return slices.Clone(r.spec.Waves) }
+
+// Failed implements fleet.Repo.
+func (r *Repo) Failed() bool { return r.failed }
+
+// Broken implements fleet.Repo.
+func (r *Repo) Broken() map[string]fleet.Problem { return r.declared.Broken }
+
+// Unread implements fleet.Repo.
+func (r *Repo) Unread(file string) *fleet.Problem {
+	if len(r.declared.Unread) == 0 {
+		return nil
+	}
+	for at := path.Clean(file); ; at = path.Dir(at) {
+		if p, ok := r.declared.Unread[at]; ok {
+			return &p
+		}
+		if at == path.Dir(at) {
+			return nil
+		}
+	}
+}

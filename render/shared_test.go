@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
 // TestAnswerIsItsInputs holds that the inputs of a rendering, with the cluster's
@@ -22,7 +23,7 @@ func TestAnswerIsItsInputs(t *testing.T) {
 			continue
 		}
 		served++
-		identity, err := encode(cluster.Identity())
+		identity, err := kustomize.EncodeJSON(cluster.Identity())
 		if err != nil {
 			t.Fatal(err)
 		}

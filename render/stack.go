@@ -1,194 +1,369 @@
 package render
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
-	"path"
+	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
-	"sigs.k8s.io/kustomize/api/types"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/cache"
+	"github.com/tributary-gitops/tributary/render/fleetrepo"
+	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// stack is the finished kustomize build of one overlay with a list of
-// components. It is built once and shared by all clusters placed on it.
-type stack struct {
-	placement fleet.Placement
-	vetting   *vetting          // what its kustomizations were vetted by; only read from now on
-	read      *trace            // what the build read
-	asked     map[string]bool   // which kustomizations the build asked for, and whether they are sound
-	flat      map[string]string // which of them were flattened, and to what; "" for the others
-	*built
+const (
+	// maxDerived is how many derived stacks are remembered. Each takes about as much
+	// memory as ten answers.
+	maxDerived = 250
+	// maxRepeated limits the problems of its stack that are repeated for a cluster.
+	// Compile has reported all of them, and every cluster of the stack repeats them.
+	maxRepeated = 20
+)
 
-	origins sync.Once
-	files   map[string]string // where objects come from, by id
+// place is where a cluster is placed.
+type place struct {
+	fleet.Placement
+	key string // unique for the placement
 }
 
-// buildStack vets and builds a placement; the stack is nil where it has a problem.
-func (r *Repo) buildStack(p fleet.Placement, v *vetting, known *knowledge) (*stack, fleet.Problems) {
-	s, problems := r.vet(p, v)
-	if s == nil {
-		return nil, problems
-	}
-	return r.raise(s, known, nil)
+func newPlace(p fleet.Placement) *place {
+	return &place{p, p.Overlay + "\x00" + strings.Join(p.Components, "\x00")}
 }
 
-// vet returns the stack of a placement as it is before it is built; nil where it must
-// not be.
-func (r *Repo) vet(p fleet.Placement, v *vetting) (*stack, fleet.Problems) {
-	if sound, problems := v.placement(p); !sound {
-		return nil, append(r.misplaced(p), problems...).Sort()
+// place applies the placement rules to a cluster.
+func (r *Repo) place(c *fleet.Cluster) (*place, *fleet.Problem) {
+	if known := r.places[c]; known != nil {
+		return known, nil
 	}
-	return &stack{placement: p, vetting: v, asked: map[string]bool{}, flat: map[string]string{}}, nil
+	var p fleet.Placement
+	for i := range r.spec.Rules {
+		rule := &r.spec.Rules[i]
+		if !rule.Matches(c.Labels) {
+			continue
+		}
+		if rule.Overlay != "" {
+			p.Overlay = rule.Overlay
+		}
+		p.Components = append(p.Components, rule.Components...)
+	}
+	if c.Overlay != "" {
+		p.Overlay = c.Overlay
+	}
+	p.Components = withoutRepetitions(append(p.Components, c.Components...))
+	if p.Overlay == "" {
+		return nil, &fleet.Problem{File: c.File, Line: c.Line, Field: "spec.overlay", Message: fmt.Sprintf(
+			"no rule of spec.placement in fleet.yaml gives cluster %q with labels %s an overlay; add a rule, a label, or an overlay here",
+			c.Name, labels.Set(c.Labels))}
+	}
+	return newPlace(p), nil
 }
 
-// raise builds a stack that has been vetted, or finds that it is as it was in an earlier
-// revision.
-func (r *Repo) raise(s *stack, known *knowledge, earlier *stack) (*stack, fleet.Problems) {
-	if earlier != nil && known.spec == r.spec && s.wouldBe(earlier) {
-		s.read, s.asked, s.flat, s.built = earlier.read, earlier.asked, earlier.flat, earlier.built
-		return s, nil
+// with returns the place with more components.
+func (p *place) with(components []part) *place {
+	if len(components) == 0 {
+		return p
 	}
-	s.read = newTrace(s.vetting.tree)
-	files := func() *filesystem {
-		f := s.kustomization()
-		f.tree, f.vetted = s.read, s.isSound
-		return f
+	more := fleet.Placement{Overlay: p.Overlay, Components: slices.Clone(p.Components)}
+	for _, c := range components {
+		more.Components = append(more.Components, c.component)
 	}
-	f, err := files(), error(nil)
-	f.flattened = s.flattened
-	if s.built, err = r.finish(f, known); err != nil {
-		f = files()
-		s.built, err = r.finish(f, known)
-	}
-	if err == nil {
-		for n, set := range r.sets {
-			s.answers = append(s.answers, r.answer(set, n, s))
+	more.Components = withoutRepetitions(more.Components)
+	return newPlace(more)
+}
+
+func withoutRepetitions(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
 		}
 	}
-	s.read.tree = nil
+	return out
+}
+
+// stack is the finished kustomize build of one overlay with a list of
+// components. It is built once and shared by all clusters placed on it. It is
+// immutable once it is built.
+type stack struct {
+	placement fleet.Placement
+	vetting   *kustomize.Vetting
+	*cache.BuildOutput
+	answers []*answer // what the objects give to each set
+	// What the build depends on: the files it read, and what the vetting said about
+	// each kustomization it asked for.
+	read      *cache.Recorder
+	valid     map[string]bool
+	flattened map[string]string
+
+	origins sync.Once
+	files   map[string]string // which file each object comes from, by ID
+}
+
+// stackBuild is a stack that is yet to be built.
+type stackBuild struct {
+	place    *place
+	stack    *stack // nil if it cannot be built
+	problems fleet.Problems
+}
+
+// do calls f. A panic becomes a problem of the stack alone.
+func (b *stackBuild) do(f func() (*stack, fleet.Problems)) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			b.stack, b.problems = nil, fleet.Problems{fleetrepo.PanicProblem(b.place.Overlay, reason)}
+		}
+	}()
+	b.stack, b.problems = f()
+}
+
+// buildStacks places all clusters and builds the stack of each place once.
+func (r *Repo) buildStacks(ctx context.Context, earlier *Repo) error {
+	r.builds = cache.NewBuildCache(r.complete)
+	earlierStacks := map[string]*stack{}
+	if earlier.spec == r.spec { // otherwise the inputs of all objects may differ
+		earlierStacks = earlier.stacks
+		for _, s := range earlierStacks {
+			if s != nil {
+				r.builds.Add(s.BuildOutput)
+			}
+		}
+	}
+	builds := r.placeClusters(earlier)
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0)) // kustomize builds one at a time, and results are read meanwhile
+	for key, b := range builds {
+		group.Go(func() error {
+			if len(b.problems) == 0 && ctx.Err() == nil {
+				b.do(func() (*stack, fleet.Problems) { return r.buildOrReuse(b.stack, earlierStacks[key]) })
+			}
+			return ctx.Err()
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for key, b := range builds {
+		r.stacks[key], r.stackProblems[key] = b.stack, b.problems
+		r.problems = append(r.problems, b.problems...)
+	}
+	r.problems = r.problems.Sort()
+	return nil
+}
+
+// placeClusters places all clusters and vets their stacks. Each kustomization is
+// vetted once for all stacks, and from then on the vetting is only read.
+// Clusters that have not changed keep their place as long as the rules are the
+// same.
+func (r *Repo) placeClusters(earlier *Repo) map[string]*stackBuild {
+	builds, v := map[string]*stackBuild{}, kustomize.NewVetting(r.tree)
+	r.places = make(map[*fleet.Cluster]*place, len(r.clusters))
+	for _, c := range r.clusters {
+		p, problem := earlier.places[c], (*fleet.Problem)(nil)
+		if p == nil || earlier.spec != r.spec {
+			p, problem = r.place(c)
+		}
+		if problem != nil {
+			r.problems = append(r.problems, *problem)
+			continue
+		}
+		b := builds[p.key]
+		if b == nil {
+			b = &stackBuild{place: p}
+			b.do(func() (*stack, fleet.Problems) { return r.vet(p.Placement, v) })
+			builds[p.key] = b
+		}
+		r.places[c] = b.place
+	}
+	return builds
+}
+
+// vet returns the stack of a placement before it is built; nil if it must not
+// be built.
+func (r *Repo) vet(p fleet.Placement, v *kustomize.Vetting) (*stack, fleet.Problems) {
+	valid, problems := v.Placement(p)
+	if valid {
+		return &stack{placement: p, vetting: v, valid: map[string]bool{}, flattened: map[string]string{}}, nil
+	}
+	for _, dir := range append([]string{p.Overlay}, p.Components...) {
+		if problem, ok := r.spec.Missing[dir]; ok {
+			problems = append(problems, problem)
+		}
+	}
+	return nil, problems.Sort()
+}
+
+// buildOrReuse builds a stack that has been vetted. If a build of the earlier
+// revision's stack would read the same, it takes that result.
+func (r *Repo) buildOrReuse(s, earlier *stack) (*stack, fleet.Problems) {
+	if earlier != nil && earlier.wouldBuildTheSame(s.vetting, r.tree) {
+		s.read, s.valid, s.flattened = earlier.read, earlier.valid, earlier.flattened
+		s.BuildOutput, s.answers = earlier.BuildOutput, earlier.answers
+		return s, nil
+	}
+	s.read = cache.NewRecorder(r.tree)
+	newFiles := func() *kustomize.Filesystem {
+		f := kustomize.StackFiles(s.vetting, s.placement)
+		f.Tree = s.read
+		f.IsValid = func(dir string) bool {
+			s.valid[dir] = s.vetting.IsValid(dir)
+			return s.valid[dir]
+		}
+		return f
+	}
+	f, err := newFiles(), error(nil)
+	f.Flattened = func(dir string) string {
+		s.flattened[dir] = s.vetting.Flattened(dir)
+		return s.flattened[dir]
+	}
+	if s.BuildOutput, err = r.builds.Build(f); err != nil {
+		f = newFiles()
+		s.BuildOutput, err = r.builds.Build(f)
+	}
+	if err == nil {
+		for i, set := range r.sets {
+			s.answers = append(s.answers, r.answer(set, i, s))
+		}
+	}
+	s.read.Release()
 	switch {
 	case err == nil:
 		return s, nil
-	case len(f.refused) > 0:
-		return nil, f.refused
+	case len(f.Refused()) > 0:
+		return nil, f.Refused()
 	}
-	return nil, fleet.Problems{{File: s.placement.Overlay, Message: buildMessage(s.placement, err)}}
+	message := "kustomize build: "
+	if len(s.placement.Components) > 0 {
+		message = "kustomize build with " + strings.Join(s.placement.Components, ", ") + ": "
+	}
+	return nil, fleet.Problems{{File: s.placement.Overlay, Message: message + kustomize.Message(err)}}
 }
 
-// isSound is the vetting's, and notes what it said.
-func (s *stack) isSound(dir string) bool {
-	s.asked[dir] = s.vetting.isSound(dir)
-	return s.asked[dir]
-}
-
-// flattened is the vetting's, and notes what it was.
-func (s *stack) flattened(dir string) string {
-	s.flat[dir] = s.vetting.flattened(dir)
-	return s.flat[dir]
-}
-
-// wouldBe tells whether a build of the stack would read what that of another one did.
-func (s *stack) wouldBe(earlier *stack) bool {
-	for dir, sound := range earlier.asked {
-		if s.vetting.isSound(dir) != sound {
+// wouldBuildTheSame reports whether a build in another tree, vetted by v, would
+// read what the build of this stack has read.
+func (s *stack) wouldBuildTheSame(v *kustomize.Vetting, tree fs.FS) bool {
+	for dir, valid := range s.valid {
+		if v.IsValid(dir) != valid {
 			return false
 		}
 	}
-	for dir, text := range earlier.flat {
-		if s.vetting.flattened(dir) != text {
+	for dir, text := range s.flattened {
+		if v.Flattened(dir) != text {
 			return false
 		}
 	}
-	return earlier.read.holds(s.vetting.tree)
+	return s.read.Matches(tree)
 }
 
-const stackDir = "/stack"
-
-// kustomization is what kustomize sees when it builds the stack.
-func (s *stack) kustomization(metadata ...string) *filesystem {
-	top := kustomization{Resources: []string{".." + path.Join(repoRoot, s.placement.Overlay)}, BuildMetadata: metadata}
-	for _, c := range s.placement.Components {
-		top.Components = append(top.Components, ".."+path.Join(repoRoot, c))
-	}
-	added := map[string][]byte{stackDir + "/kustomization.yaml": top.yaml()}
-	return &filesystem{tree: s.vetting.tree, vetted: s.vetting.isSound, added: added}
+// derivedStacks are stacks with components of deltas, which Compile cannot
+// know. Each is built when it is first needed, and shared from then on, and so
+// are the problems of one that cannot be built.
+type derivedStacks struct {
+	stacks *lru.Cache[string, derivedStack] // by place.key
+	mu     sync.Mutex                       // held while one is built, so that each is built once
 }
 
-func buildMessage(p fleet.Placement, err error) string {
-	if len(p.Components) == 0 {
-		return "kustomize build: " + plain(err)
-	}
-	return "kustomize build with " + strings.Join(p.Components, ", ") + ": " + plain(err)
+type derivedStack struct {
+	stack    *stack
+	problems fleet.Problems
 }
 
-const layerDir = "/cluster"
-
-// layer is the second step of what a cluster stands for: its own resources and
-// patches on top of the finished stack.
-func layer(stackYAML []byte, resources []string, patches []types.Patch) *filesystem {
-	k := kustomization{Patches: patches}
-	added := map[string][]byte{}
-	add := func(name string, data []byte) {
-		k.Resources = append(k.Resources, name)
-		added[path.Join(layerDir, name)] = data
+// stackOf returns the stack of a place, including the components of deltas. It
+// is nil if and only if there are problems.
+func (r *Repo) stackOf(p *place, c *fleet.Cluster, parts *clusterParts) (*stack, fleet.Problems) {
+	if s := r.stacks[p.key]; s != nil {
+		return s, nil
 	}
-	if len(stackYAML) > 0 {
-		add("stack.yaml", stackYAML)
+	d := r.derive(p)
+	if d.stack != nil {
+		return d.stack, nil
 	}
-	for i, text := range resources {
-		add("resource-"+strconv.Itoa(i)+".yaml", []byte(text))
+	var problems fleet.Problems
+	for i := range parts.components {
+		component := &parts.components[i]
+		if _, wrong := kustomize.Directory(r.tree, component.component); wrong != "" {
+			problems = append(problems, component.problem(c, errors.New(wrong)))
+		}
 	}
-	added[layerDir+"/kustomization.yaml"] = k.yaml()
-	return &filesystem{tree: noTree{}, added: added}
+	problems = append(problems, r.missingDirectories(c)...)
+	if problems = append(problems, d.problems...); len(problems) == 0 {
+		problems = fleet.Problems{clusterProblem(c, "spec", errors.New("its stack cannot be built for an unknown reason; please report this"))}
+	}
+	return nil, problems
 }
 
-// placement checks the kustomizations of a placement.
-func (v *vetting) placement(p fleet.Placement) (sound bool, problems fleet.Problems) {
-	sound, problems = v.top(p.Overlay, types.KustomizationKind)
-	for _, c := range p.Components {
-		well, more := v.top(c, types.ComponentKind)
-		sound, problems = sound && well, append(problems, more...)
+// derive builds a stack with its own vetting, because other clusters are being
+// rendered and may read Compile's.
+func (r *Repo) derive(p *place) derivedStack {
+	if known, ok := r.derived.stacks.Get(p.key); ok {
+		return known
 	}
-	return sound, problems
+	r.derived.mu.Lock()
+	defer r.derived.mu.Unlock()
+	if known, ok := r.derived.stacks.Get(p.key); ok {
+		return known
+	}
+	var d derivedStack
+	if d.stack, d.problems = r.vet(p.Placement, kustomize.NewVetting(r.tree)); d.stack != nil {
+		d.stack, d.problems = r.buildOrReuse(d.stack, nil)
+	}
+	r.derived.stacks.Add(p.key, d)
+	return d
 }
 
-func (v *vetting) top(dir, kind string) (sound bool, problems fleet.Problems) {
-	dir, err := followLinks(v.tree, dir)
-	if err != nil {
-		return false, nil // told where fleet.yaml, the cluster file or a delta names it
+// missingDirectories are problems of the directories that a cluster declared
+// through the API names and the tree does not have. Compile reports those that
+// files name.
+func (r *Repo) missingDirectories(c *fleet.Cluster) (problems fleet.Problems) {
+	if c.File != "" {
+		return nil
 	}
-	if info, err := fs.Stat(v.tree, dir); err != nil || !info.IsDir() {
-		return false, nil // told there as well
+	check := func(field, dir string) {
+		if _, wrong := kustomize.Directory(r.tree, dir); wrong != "" {
+			problems = append(problems, clusterProblem(c, field, errors.New(wrong)))
+		}
 	}
-	told := len(v.problems)
-	found := v.directory(dir, entry{file: dir}, kind)
-	return found.sound, slices.Concat(found.problems, v.problems[told:])
+	if c.Overlay != "" {
+		check("overlay", c.Overlay)
+	}
+	for i, dir := range c.Components {
+		check(fleetrepo.FieldIndex("components", i), dir)
+	}
+	return problems
 }
 
-func (v *vetting) isSound(dir string) bool {
-	known := v.dirs[dir]
-	return known != nil && known.sound
+// stackFaults says why the stack of a cluster is missing. There is always a
+// reason, because nobody could help a cluster that fails without one.
+func (r *Repo) stackFaults(c *fleet.Cluster, key string) fleet.Problems {
+	problems := r.stackProblems[key]
+	if len(problems) == 0 {
+		return fleet.Problems{clusterProblem(c, "", errors.New("its stack has a problem that is not listed, because there are too many; fix the others first"))}
+	}
+	return problems[:min(len(problems), maxRepeated)]
 }
 
-// find returns the place of the one object with an id.
-func find(objects []*object, id resid.ResId) (int, error) {
+// find returns the index of the one object with an ID.
+func find(objects []*cache.Object, id resid.ResId) (int, error) {
 	at := -1
 	for i, o := range objects {
-		if o != nil && o.id.Equals(id) {
+		if o != nil && o.ID.Equals(id) {
 			if at >= 0 {
-				return 0, errors.New("more than one object is " + title(id))
+				return 0, errors.New("more than one object is " + kustomize.Title(id))
 			}
 			at = i
 		}
 	}
 	if at < 0 {
-		return 0, errors.New("there is no " + id.ApiVersion() + " " + title(id) + " to patch; names are those after prefixes, suffixes and hashes of the stack")
+		return 0, errors.New("there is no " + id.ApiVersion() + " " + kustomize.Title(id) + " to patch; use the name with the prefixes, suffixes and hashes that the stack adds")
 	}
 	return at, nil
 }

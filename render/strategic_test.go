@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
 // TestStrategicMergeIsKustomizes compares with krusty's build of the one object
@@ -52,7 +53,7 @@ func TestStrategicMergeIsKustomizes(t *testing.T) {
 // a directive standing.
 func mergedByKrusty(t *testing.T, o fleet.Object, patch string) string {
 	t.Helper()
-	text, err := blockStyle(o.JSON)
+	text, err := kustomize.BlockStyle(o.JSON)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,11 +71,11 @@ func mergedByKrusty(t *testing.T, o fleet.Object, patch string) string {
 	if err != nil || strings.Contains(string(data), `"$patch"`) {
 		return ""
 	}
-	value, err := decodeJSON(data)
+	value, err := kustomize.DecodeJSON(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, _ = encode(value)
+	data, _ = kustomize.EncodeJSON(value)
 	return string(data)
 }
 
@@ -94,18 +95,18 @@ func TestStrategicMerge(t *testing.T) {
 			strings.Replace(deployment, "a:1", "a:2", 1)},
 		"lists of unknown kinds": {app, "spec: {l: [{name: a, y: 2}]}",
 			`{"apiVersion":"example.com/v1","kind":"App","metadata":{"name":"a","namespace":"edge"},"spec":{"l":[{"name":"a","y":2}]}}`},
-		"left over":   {app, "spec: {l: [{name: a, $patch: delete}]}", `spec.l[0].$patch: kustomize left this directive standing`},
-		"delete":      {web, "$patch: delete", "takes Deployment/web away; to do that, DELETE the object"},
+		"left over":   {app, "spec: {l: [{name: a, $patch: delete}]}", `spec.l[0].$patch: kustomize has left this directive in place`},
+		"delete":      {web, "$patch: delete", "deletes Deployment/web; to do that, DELETE the object"},
 		"other name":  {web, "metadata: {name: api}", `metadata.name: the object has "web" here`},
 		"other kind":  {web, "kind: StatefulSet", `kind: the object has "Deployment" here`},
 		"other place": {app, "metadata: {namespace: core}", `metadata.namespace: the object has "edge" here`},
 		"no place":    {web, "metadata: {namespace: core}", `metadata.namespace: the object has "" here`},
 		"no metadata": {web, "metadata: ~", "metadata: must be a mapping"},
 		"a list":      {web, "[]", "must be a mapping of keys to values, is a list"},
-		"nothing":     {web, "", "must hold one document, holds 0"},
+		"nothing":     {web, "", "must have one document, has 0"},
 		"mistyped":    {web, "spec: {template: text}", "wrong node kind"},
-		"deep":        {web, strings.Repeat("{a: ", 300) + "1" + strings.Repeat("}", 300), "lies more than 200 levels deep"},
-		"nul":         {web, `spec: {a: "\0"}`, "spec.a: holds a character that cannot be kept"},
+		"deep":        {web, strings.Repeat("{a: ", 300) + "1" + strings.Repeat("}", 300), "is nested more than 200 levels deep"},
+		"nul":         {web, `spec: {a: "\0"}`, "spec.a: has a character that cannot be stored"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := (&Repo{}).StrategicMerge(c.object, []byte(c.patch))

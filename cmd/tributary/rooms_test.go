@@ -57,7 +57,11 @@ var rooms = map[string][]string{
 
 	"sources":                {"fleet", "sources/gitsign"},
 	"sources/gitsign":        {},
-	"render":                 {"fleet"},
+	"render":                 {"fleet", "render/cache", "render/fleetrepo", "render/kustomize", "render/patch"},
+	"render/cache":           {"fleet", "render/kustomize"},
+	"render/fleetrepo":       {"fleet", "render/cache", "render/kustomize", "render/patch"},
+	"render/kustomize":       {"fleet"},
+	"render/patch":           {"fleet", "render/kustomize"},
 	"server":                 {"fleet", "server/api", "server/auth", "server/limit", "server/webhook"},
 	"server/api":             {"fleet"},
 	"server/auth":            {"fleet", "server/api"},

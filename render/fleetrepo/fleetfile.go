@@ -1,0 +1,419 @@
+package fleetrepo
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/cache"
+	"github.com/tributary-gitops/tributary/render/kustomize"
+)
+
+// FleetFile is the file at the root of a fleet repo that Spec is read from.
+const FleetFile = "fleet.yaml"
+
+const (
+	apiVersion = "tributary/v1alpha1"
+	// manualGate is the only kind of gate.
+	manualGate = "manual"
+	// maxWaves limits the waves of a rollout: every cluster is matched against all.
+	maxWaves = 100
+	dnsLabel = "%q must be a DNS-1123 label: lower case letters, digits and -, at most 63"
+)
+
+// Spec is fleet.yaml with the schemas that it names. It is immutable. Revisions
+// that read the same have the same Spec, so inputs that were made by it remain
+// valid.
+type Spec struct {
+	// Readable is false where fleet.yaml is missing or not YAML. Then everything but
+	// Problems is empty.
+	Readable bool
+	Sets     []*InputSet
+	Rules    []Rule
+	Guard    fleet.Guard
+	Waves    []fleet.WaveRule
+	Problems fleet.Problems
+	// FailsAll reports that a problem concerns the whole fleet. Directories that are
+	// missing concern only the clusters that are placed on them.
+	FailsAll bool
+	// Missing has the directories that rules name and the tree does not have.
+	Missing map[string]fleet.Problem
+
+	read *cache.Recorder
+}
+
+// InputSet is an entry of spec.inputs: which objects it selects, and how each
+// becomes an input.
+type InputSet struct {
+	Name         string            `json:"name"`
+	APIVersion   string            `json:"apiVersion"`
+	Kind         string            `json:"kind"`
+	Selector     *fleet.Selector   `json:"selector"`
+	ID           pathList          `json:"id"`
+	Fields       map[string]string `json:"fields"`
+	Defaults     anyValues         `json:"defaults"`
+	Schema       string            `json:"schema"`
+	AllowEmpty   bool              `json:"allowEmpty"`
+	AllowSecrets bool              `json:"allowSecrets"`
+
+	// Line is the line in fleet.yaml.
+	Line int
+	// IDPaths and FieldPaths are ID and Fields, parsed. FieldPaths is nil for a set
+	// that takes the whole spec of each object.
+	IDPaths    []FieldPath
+	FieldPaths map[string]FieldPath
+
+	selector labels.Selector
+	schema   *jsonschema.Schema // nil if the set has none
+}
+
+// Selects reports whether an object belongs to the set.
+func (s *InputSet) Selects(o *kustomize.Object) bool {
+	return (s.Kind == "" || s.Kind == o.Kind) &&
+		(s.APIVersion == "" || s.APIVersion == o.APIVersion) &&
+		(s.selector == nil || s.selector.Matches(o.Metadata("labels")))
+}
+
+// Rule is an entry of spec.placement.
+type Rule struct {
+	Selector   fleet.Selector `json:"selector"`
+	Overlay    string         `json:"overlay"`
+	Components []string       `json:"components"`
+
+	selector labels.Selector
+	missing  []missingDirectory
+}
+
+// Matches reports whether the rule is for clusters with those labels.
+func (r *Rule) Matches(set map[string]string) bool {
+	return r.selector != nil && r.selector.Matches(labels.Set(set))
+}
+
+type missingDirectory struct {
+	dir     string
+	problem fleet.Problem
+}
+
+// ReadSpec reads fleet.yaml. earlier is the Spec of another revision, which it
+// returns if that would read the same; nil for none.
+func ReadSpec(tree fs.FS, earlier *Spec) *Spec {
+	if earlier != nil && earlier.read.Matches(tree) {
+		return earlier
+	}
+	s := &Spec{read: cache.NewRecorder(tree), Guard: fleet.DefaultGuard(), FailsAll: true, Missing: map[string]fleet.Problem{}}
+	var doc *fleetDocument
+	if doc, s.Problems = readFleet(s.read); doc != nil {
+		s.fill(doc)
+	}
+	s.read.Release()
+	return s
+}
+
+func (s *Spec) fill(doc *fleetDocument) {
+	s.Readable, s.Rules, s.Guard = true, doc.Spec.Placement, fleet.Guard(doc.Spec.Guard)
+	for i := range doc.Spec.Inputs {
+		s.Sets = append(s.Sets, &doc.Spec.Inputs[i])
+	}
+	for i := range doc.Spec.Rollout.Waves {
+		s.Waves = append(s.Waves, doc.Spec.Rollout.Waves[i].rule())
+	}
+	faults := len(s.Problems.Faults())
+	for _, rule := range s.Rules {
+		for _, m := range rule.missing {
+			s.Missing[m.dir] = m.problem
+		}
+		faults -= len(rule.missing)
+	}
+	// Beyond the limit not all problems are known, so nothing is known about the rest.
+	s.FailsAll = faults > 0 || len(s.Problems) >= kustomize.MaxProblems
+}
+
+type fleetDocument struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Spec struct {
+		Inputs    []InputSet `json:"inputs"`
+		Placement []Rule     `json:"placement"`
+		Guard     guard      `json:"guard"`
+		Rollout   struct {
+			Waves []wave `json:"waves"`
+		} `json:"rollout"`
+	} `json:"spec"`
+}
+
+// guard is spec.guard, the document form of fleet.Guard.
+type guard struct {
+	RemovedPerCluster  fleet.Limit `json:"removedPerCluster"`
+	RemovedPerFleet    fleet.Limit `json:"removedPerFleet"`
+	FailingClusters    fleet.Limit `json:"failingClusters"`
+	AllowEmptySets     bool        `json:"allowEmptySets"`
+	AllowVanishedSets  bool        `json:"allowVanishedSets"`
+	AllowOrphanedParts bool        `json:"allowOrphanedParts"`
+}
+
+// wave is an entry of spec.rollout.waves, the document form of fleet.WaveRule.
+type wave struct {
+	Name     string          `json:"name"`
+	Selector *fleet.Selector `json:"selector"`
+	Soak     duration        `json:"soak"`
+	Gate     string          `json:"gate"`
+	Polled   percent         `json:"polled"`
+}
+
+// pathList is one field path or a list of them.
+type pathList []string
+
+func (p *pathList) decodeNode(d *document, path string, n *yaml.Node) {
+	var list []string
+	if n.Kind == yaml.ScalarNode {
+		list = []string{n.Value}
+	} else if err := n.Decode(&list); err != nil {
+		d.problem(path, "must be a field path or a list of field paths, is %s", describe(n))
+	}
+	*p = list
+}
+
+// anyValues are keys and values that the author chooses.
+type anyValues map[string]any
+
+func (v *anyValues) decodeNode(d *document, path string, n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		d.problem(path, "must be a mapping of keys to values, is %s", describe(n))
+		return
+	}
+	var err error
+	if *v, err = kustomize.ValueOf(n); err != nil {
+		d.problem(path, "%v", err)
+	}
+}
+
+// duration is a time span in Go's form.
+type duration time.Duration
+
+func (v *duration) decodeNode(d *document, path string, n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	span, err := time.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil || span < 0 {
+		d.problem(path, "must be a duration such as 10m or 1h30m, is %s", describe(n))
+	}
+	*v = duration(span)
+}
+
+// percent is a share from 1 to 100, with or without the sign; 0 if it is not
+// set.
+type percent int
+
+func (v *percent) decodeNode(d *document, path string, n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	share, err := strconv.Atoi(strings.TrimSuffix(n.Value, "%"))
+	if n.Kind != yaml.ScalarNode || err != nil || share < 1 || share > 100 {
+		d.problem(path, "must be a share from 1 to 100 per cent, such as 90 or 90%%, is %s", describe(n))
+	}
+	*v = percent(share)
+}
+
+// readFleet returns nil if nothing can be made of the file.
+func readFleet(tree fs.FS) (*fleetDocument, fleet.Problems) {
+	data, err := kustomize.ReadFile(tree, FleetFile)
+	if err != nil {
+		return nil, fleet.Problems{{File: FleetFile, Message: kustomize.Unreadable(err,
+			"a fleet repo has this file at its root, with apiVersion: "+apiVersion+" and kind: Fleet")}}
+	}
+	docs, problems := parseDocuments(FleetFile, data)
+	if problems != nil {
+		return nil, problems
+	}
+	if len(docs) != 1 {
+		return nil, fleet.Problems{{File: FleetFile, Message: fmt.Sprintf("must have one document, has %d", len(docs))}}
+	}
+	d, f := docs[0], &fleetDocument{}
+	f.Spec.Guard = guard(fleet.DefaultGuard()) // for fields that the file does not set
+	d.decode(f)
+	f.check(d, tree)
+	return f, d.problems
+}
+
+func (f *fleetDocument) check(d *document, tree fs.FS) {
+	d.checkType(f.APIVersion, f.Kind, "Fleet")
+	if f.Metadata.Name == "" {
+		d.problem("metadata.name", "must name the fleet")
+	}
+	if len(f.Spec.Inputs) == 0 {
+		d.problem("spec.inputs", "must have at least one input set, or there is nothing to serve")
+	}
+	seen := map[string]bool{}
+	for i := range f.Spec.Inputs {
+		set, path := &f.Spec.Inputs[i], FieldIndex("spec.inputs", i)
+		set.check(d, path, tree)
+		if seen[set.Name] {
+			d.problem(path+".name", "an input set named %q exists already; each needs its own name", set.Name)
+		}
+		seen[set.Name] = true
+	}
+	for i := range f.Spec.Placement {
+		r, path := &f.Spec.Placement[i], FieldIndex("spec.placement", i)
+		r.selector = compileSelector(d, path+".selector", r.Selector)
+		if r.Overlay == "" && len(r.Components) == 0 {
+			d.problem(path, "must name an overlay, components, or both")
+		}
+		r.missing = checkPlacement(d, path, tree, &r.Overlay, r.Components)
+	}
+	checkWaves(d, "spec.rollout.waves", f.Spec.Rollout.Waves)
+}
+
+// checkType notes where a document is not of a kind that Tributary defines.
+func (d *document) checkType(version, kind, want string) {
+	if version != apiVersion {
+		d.problem("apiVersion", "must be %s", apiVersion)
+	}
+	if kind != want {
+		d.problem("kind", "must be %s", want)
+	}
+}
+
+func (s *InputSet) check(d *document, path string, tree fs.FS) {
+	s.Line = d.line(path)
+	if !isDNSLabel(s.Name) {
+		d.problem(path+".name", "%q must be a DNS-1123 label, because it is part of the set's URL", s.Name)
+	}
+	if s.Kind == "" && s.Selector == nil {
+		d.problem(path+".kind", "must select objects by kind, by selector, or both")
+	}
+	if s.Kind == "" && len(s.ID) == 0 {
+		d.problem(path+".id", "is required for a set of several kinds, for example [kind, metadata.namespace, metadata.name]")
+	}
+	if s.Selector != nil {
+		s.selector = compileSelector(d, path+".selector", *s.Selector)
+	}
+	if len(s.ID) == 0 {
+		s.ID = pathList{"metadata.name"}
+	}
+	for i, text := range s.ID {
+		s.IDPaths = append(s.IDPaths, parsePath(d, FieldIndex(path+".id", i), text))
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Fields)) {
+		checkReserved(d, path+".fields", key)
+		if s.FieldPaths == nil {
+			s.FieldPaths = map[string]FieldPath{}
+		}
+		s.FieldPaths[key] = parsePath(d, path+".fields."+key, s.Fields[key])
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Defaults)) {
+		checkReserved(d, path+".defaults", key)
+	}
+	if s.Schema != "" {
+		var err error
+		if s.schema, err = loadSchema(tree, s.Schema); err != nil {
+			d.problem(path+".schema", "%v", err)
+		}
+	}
+}
+
+// ReservedKeys are the keys of an input that its author cannot set: Tributary
+// sets two of them, and Flux Operator overwrites the third.
+var ReservedKeys = []string{"cluster", "id", "provider"}
+
+func checkReserved(d *document, path, key string) {
+	if slices.Contains(ReservedKeys, key) {
+		d.problem(path+"."+key, "is reserved; give the field another name")
+	}
+}
+
+// checkPlacement cleans the directories of an overlay and components. It notes
+// and returns those that do not exist.
+func checkPlacement(d *document, path string, tree fs.FS, overlay *string, components []string) (missing []missingDirectory) {
+	check := func(field string, dir *string) {
+		before := len(d.problems)
+		clean, wrong := kustomize.Directory(tree, *dir)
+		if *dir = clean; wrong != "" {
+			d.problem(field, "%s", wrong)
+		}
+		for _, p := range d.problems[before:] {
+			missing = append(missing, missingDirectory{clean, p})
+		}
+	}
+	if *overlay != "" {
+		check(path+".overlay", overlay)
+	}
+	for i := range components {
+		check(FieldIndex(path+".components", i), &components[i])
+	}
+	return missing
+}
+
+func compileSelector(d *document, path string, s fleet.Selector) labels.Selector {
+	compiled, err := s.Compile()
+	if err != nil {
+		d.problem(path, "%v", err)
+		return labels.Nothing()
+	}
+	return compiled
+}
+
+func checkWaves(d *document, path string, waves []wave) {
+	if n := len(waves); n > maxWaves {
+		d.problem(path, "has %d waves; a rollout may have at most %d", n, maxWaves)
+		return
+	}
+	for i := range waves {
+		w, at := &waves[i], FieldIndex(path, i)
+		if !isDNSLabel(w.Name) {
+			d.problem(at+".name", dnsLabel, w.Name)
+		}
+		if w.Selector == nil { // an author who forgot it would not expect the canary to be the whole fleet
+			d.problem(at+".selector", "must say which clusters the wave has; {} means all that are left")
+		} else {
+			compileSelector(d, at+".selector", *w.Selector)
+		}
+		if w.Gate != "" && w.Gate != manualGate {
+			d.problem(at+".gate", "%q must be %s, or absent", w.Gate, manualGate)
+		}
+		if slices.ContainsFunc(waves[:i], func(earlier wave) bool { return earlier.Name == w.Name }) {
+			d.problem(at+".name", "a wave named %q exists already; each needs its own name", w.Name)
+		}
+		if first := slices.IndexFunc(waves[:i], w.isWithin); first >= 0 {
+			d.warning(at+".selector", "no cluster is left for this wave: %s takes all that it selects", FieldIndex(path, first))
+		}
+	}
+}
+
+// isWithin reports whether an earlier wave certainly takes all clusters of this
+// one.
+func (w *wave) isWithin(earlier wave) bool {
+	if w.Selector == nil || earlier.Selector == nil {
+		return false
+	}
+	everything := len(earlier.Selector.MatchLabels)+len(earlier.Selector.MatchExpressions) == 0
+	return everything || reflect.DeepEqual(w.Selector, earlier.Selector)
+}
+
+func (w *wave) rule() fleet.WaveRule {
+	out := fleet.WaveRule{Name: w.Name, Soak: time.Duration(w.Soak), Manual: w.Gate == manualGate, Polled: int(w.Polled)}
+	if w.Selector != nil {
+		out.Selector = *w.Selector
+	}
+	if out.Polled == 0 {
+		out.Polled = fleet.DefaultPolled
+	}
+	return out
+}
+
+func isDNSLabel(s string) bool { return len(validation.IsDNS1123Label(s)) == 0 }

@@ -1,0 +1,399 @@
+package kustomize
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/konfig"
+	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// maxSteps limits the work of one stack: its kustomizations, and everything in
+// them that makes kustomize go through all objects, repetitions included.
+// Twenty overlays that each name the next one twice would be a million.
+const maxSteps = 5_000
+
+// IsKustomization reports whether kustomize takes a file of that name for a
+// kustomization.
+func IsKustomization(base string) bool {
+	return slices.Contains(konfig.RecognizedKustomizationFileNames(), base)
+}
+
+// Vetting walks the kustomizations of a tree before kustomize does. It refuses
+// what would leave the tree or change later builds, and reports everything that
+// does not exist at once, with file and line. Each directory is vetted once.
+//
+// Placement adds to a Vetting and must not run concurrently. Its other methods
+// only read.
+type Vetting struct {
+	tree fs.FS
+	dirs map[string]*vettedDir
+	// path has the directories from the top down to the one that is being vetted.
+	path []string
+	// found counts all problems; problems has the first MaxProblems of them.
+	found    int
+	problems fleet.Problems
+}
+
+// NewVetting returns a Vetting of a tree.
+func NewVetting(tree fs.FS) *Vetting { return &Vetting{tree: tree, dirs: map[string]*vettedDir{}} }
+
+// vettedDir is the kustomization of a directory and all that it leads to.
+type vettedDir struct {
+	kind  string // Kustomization or Component
+	valid bool
+	steps int
+	// plain reports that the kustomization, like all that it leads to, does nothing
+	// but name resources. files are then all files it leads to, and flat reports that
+	// some of them are in directories that it names.
+	plain bool
+	files []string
+	flat  bool
+	// problems are its own and those of all that it leads to.
+	problems fleet.Problems
+}
+
+// Placement vets the overlay and the components of a placement. It reports
+// whether they may be built, with the problems of all kustomizations that they
+// lead to. The placement may be invalid without a problem: whoever names a
+// directory that does not exist has to report that.
+func (v *Vetting) Placement(p fleet.Placement) (valid bool, problems fleet.Problems) {
+	v.path = nil // a panic may have left something
+	valid, problems = v.top(p.Overlay, types.KustomizationKind)
+	for _, c := range p.Components {
+		ok, more := v.top(c, types.ComponentKind)
+		valid, problems = valid && ok, append(problems, more...)
+	}
+	return valid, problems
+}
+
+func (v *Vetting) top(dir, kind string) (valid bool, problems fleet.Problems) {
+	dir, err := followLinks(v.tree, dir)
+	if err != nil {
+		return false, nil
+	}
+	if info, err := fs.Stat(v.tree, dir); err != nil || !info.IsDir() {
+		return false, nil
+	}
+	before := len(v.problems)
+	found := v.directory(dir, reference{file: dir}, kind)
+	return found.valid, slices.Concat(found.problems, v.problems[before:])
+}
+
+// IsValid reports whether a directory was vetted without a problem.
+func (v *Vetting) IsValid(dir string) bool {
+	known := v.dirs[dir]
+	return known != nil && known.valid
+}
+
+// Flattened returns a kustomization that names all files that a directory leads
+// to; "" for a directory that must be read as it is written.
+//
+// A base is often a directory of directories, one for each component, whose
+// kustomizations do nothing but name files. kustomize treats each of them as a
+// target with a configuration to merge, which takes as long as reading the
+// objects. Without transformers, generators or anything else on the way, one
+// kustomization that names all files in the same order means the same. Where
+// such a build fails, repeat it unflattened, so that messages have the names
+// that the author knows.
+func (v *Vetting) Flattened(dir string) string {
+	known := v.dirs[dir]
+	if known == nil || !known.valid || !known.plain || !known.flat {
+		return ""
+	}
+	var k kustomization
+	for _, file := range known.files {
+		relative, err := filepath.Rel(dir, file)
+		if relative = filepath.ToSlash(relative); err != nil || isRemote(relative) {
+			return ""
+		}
+		k.Resources = append(k.Resources, relative)
+	}
+	return string(k.yaml())
+}
+
+// reference is an entry of a kustomization that names a file or a directory.
+type reference struct {
+	file, field, value string
+	line               int
+}
+
+// subject names the directory that the reference leads to, for messages that do
+// not show the reference itself.
+func (r reference) subject(dir string) string {
+	if r.value == "" {
+		return "the directory"
+	}
+	return dir
+}
+
+func (v *Vetting) problem(r reference, format string, args ...any) {
+	v.report(fleet.Problem{File: r.file, Line: r.line, Field: r.field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (v *Vetting) report(p fleet.Problem) {
+	v.found++
+	if len(v.problems) < MaxProblems {
+		v.problems = append(v.problems, p)
+	}
+}
+
+// directory vets the kustomization of a directory and all that it leads to.
+// from is the reference that leads here, and kind the kind that it needs.
+func (v *Vetting) directory(dir string, from reference, kind string) *vettedDir {
+	if slices.Contains(v.path, dir) {
+		v.problem(from, "includes itself: %s", strings.Join(append(v.path, dir), " → "))
+		return &vettedDir{kind: kind}
+	}
+	known, ok := v.dirs[dir]
+	if !ok {
+		v.path = append(v.path, dir)
+		known = v.visit(dir, from)
+		v.path = v.path[:len(v.path)-1]
+		v.dirs[dir] = known
+	}
+	if known.valid && known.kind != kind {
+		v.problem(from, "%s is a %s and must be a %s to be used here", from.subject(dir), known.kind, kind)
+		return &vettedDir{kind: kind}
+	}
+	return known
+}
+
+func (v *Vetting) visit(dir string, from reference) *vettedDir {
+	foundBefore, before := v.found, len(v.problems)
+	file, k, root := v.load(dir, from)
+	if k == nil {
+		return &vettedDir{problems: slices.Clone(v.problems[before:])}
+	}
+	out := &vettedDir{kind: k.Kind, valid: true, steps: countSteps(k), plain: onlyNamesResources(k)}
+	at := func(field, value string) reference {
+		return reference{file: file, field: field, value: value, line: lineOf(root, field, value)}
+	}
+	v.refuseFields(k, at)
+	for _, p := range k.Resources {
+		out.add(v.resource(dir, at("resources", p), types.KustomizationKind))
+	}
+	for _, p := range k.Components {
+		out.add(v.resource(dir, at("components", p), types.ComponentKind))
+	}
+	v.otherFiles(dir, k, at)
+	v.plugins(dir, k, at)
+	if out.valid && out.steps > maxSteps {
+		v.problem(reference{file: file}, "leads to more than %d builds, patches and generators; does it include the same base many times?", maxSteps)
+	}
+	out.valid = out.valid && v.found == foundBefore
+	out.problems = append(out.problems, v.problems[before:]...).Sort()
+	return out
+}
+
+// add counts what an entry leads to as part of the directory; nil for nothing.
+func (d *vettedDir) add(next *vettedDir) {
+	if next == nil {
+		return
+	}
+	d.steps += next.steps
+	d.valid = d.valid && next.valid
+	d.problems = append(d.problems, next.problems...)
+	d.plain = d.plain && next.plain && len(d.files)+len(next.files) <= maxObjects
+	if !d.plain {
+		d.files = nil // repetitions could make it millions
+		return
+	}
+	d.files = append(d.files, next.files...)
+	d.flat = d.flat || next.kind != ""
+}
+
+func countSteps(k *types.Kustomization) int {
+	return 1 + len(k.Patches) + len(k.PatchesStrategicMerge) + len(k.PatchesJson6902) + len(k.Replacements) +
+		len(k.ConfigMapGenerator) + len(k.SecretGenerator) + len(k.Generators) + len(k.Transformers) + len(k.Validators) +
+		len(k.Images) + len(k.Replicas) + len(k.Labels) + len(k.Vars) + len(k.Configurations) + len(k.Crds)
+}
+
+func onlyNamesResources(k *types.Kustomization) bool {
+	rest := *k
+	rest.TypeMeta, rest.Resources = types.TypeMeta{}, nil
+	return k.Kind == types.KustomizationKind && len(k.Resources) > 0 && reflect.DeepEqual(rest, types.Kustomization{})
+}
+
+// load reads the kustomization of a directory the way kustomize does.
+func (v *Vetting) load(dir string, from reference) (string, *types.Kustomization, *yaml.Node) {
+	var found []string
+	for _, name := range konfig.RecognizedKustomizationFileNames() {
+		if info, err := fs.Stat(v.tree, path.Join(dir, name)); err == nil && !info.IsDir() {
+			found = append(found, path.Join(dir, name))
+		}
+	}
+	if len(found) != 1 {
+		v.problem(from, "%s must have one kustomization.yaml, has %d", from.subject(dir), len(found))
+		return "", nil, nil
+	}
+	file := found[0]
+	data, err := ReadFile(v.tree, file)
+	if err != nil {
+		v.problem(reference{file: file}, "%s", Unreadable(err, "is it a link?"))
+		return "", nil, nil
+	}
+	if p := CheckYAML(file, data); p != nil {
+		v.report(*p)
+		return "", nil, nil
+	}
+	var root yaml.Node
+	var k types.Kustomization
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		v.report(SyntaxProblem(file, err))
+		return "", nil, nil
+	}
+	if err := k.Unmarshal(data); err != nil {
+		r := reference{file: file}
+		if _, field, ok := strings.Cut(err.Error(), "unknown field "); ok {
+			r.line = lineOf(&root, strings.Trim(field, `"`), "")
+		}
+		v.problem(r, "%s", err)
+		return "", nil, nil
+	}
+	k.FixKustomization()
+	return file, &k, &root
+}
+
+// refuseFields refuses fields that would leave the tree or outlive the build.
+func (v *Vetting) refuseFields(k *types.Kustomization, at func(field, value string) reference) {
+	if len(k.OpenAPI) > 0 {
+		v.problem(at("openapi", ""), "is not supported: kustomize would keep the schema for every later build")
+	}
+	if len(k.HelmCharts) > 0 || k.HelmGlobals != nil || len(k.HelmChartInflationGenerator) > 0 {
+		v.problem(at("helmCharts", ""), "Helm is not run here, because it would reach the network; describe the release in an object and let Flux install it")
+	}
+}
+
+// resource vets an entry of resources or components; nil for a file where a
+// component must be.
+func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
+	clean, info := v.locate(dir, r)
+	switch {
+	case info == nil:
+		return &vettedDir{}
+	case info.IsDir():
+		return v.directory(clean, r, kind)
+	case kind == types.ComponentKind:
+		v.problem(r, "%s is a file; a component is a directory with a kustomization.yaml", r.value)
+		return nil
+	}
+	// kustomize reads an empty file as no objects. But a file also looks like that when
+	// it is about to be written, or when a full disk has cut it off, and then its objects
+	// would be deleted.
+	if data, err := ReadFile(v.tree, clean); err == nil && len(bytes.TrimSpace(data)) == 0 {
+		v.problem(r, "%s is empty; if that is intended, remove the entry", r.value)
+	}
+	return &vettedDir{valid: true, plain: true, files: []string{clean}}
+}
+
+// locate returns the path in the tree that a reference leads to. If there is
+// none, it reports the problem and the info is nil.
+func (v *Vetting) locate(dir string, r reference) (string, fs.FileInfo) {
+	clean, inside := InTree(dir, r.value)
+	switch {
+	case isRemote(r.value):
+		v.problem(r, "%s is remote, and only files of the fleet repo are read; copy it there", redact(r.value))
+		return "", nil
+	case !inside:
+		v.problem(r, "%s leads out of the fleet repo", r.value)
+		return "", nil
+	}
+	clean, err := followLinks(v.tree, clean)
+	if err == nil {
+		var info fs.FileInfo
+		if info, err = fs.Stat(v.tree, clean); err == nil {
+			return clean, info
+		}
+	}
+	v.problem(r, "%s: %s", r.value, Unreadable(err, "the path is relative to "+dir))
+	return "", nil
+}
+
+// regularFile vets a reference that must lead to a file.
+func (v *Vetting) regularFile(dir string, r reference) (string, bool) {
+	clean, info := v.locate(dir, r)
+	if info != nil && info.IsDir() {
+		v.problem(r, "%s is a directory and must be a file", r.value)
+	}
+	return clean, info != nil && !info.IsDir()
+}
+
+// otherFiles vets every field except resources and components that names files.
+func (v *Vetting) otherFiles(dir string, k *types.Kustomization, at func(field, value string) reference) {
+	named := map[string][]string{"configurations": k.Configurations, "crds": k.Crds}
+	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
+		named["patches"] = append(named["patches"], p.Path)
+	}
+	for _, r := range k.Replacements {
+		named["replacements"] = append(named["replacements"], r.Path)
+	}
+	for _, p := range k.PatchesStrategicMerge {
+		if !strings.Contains(string(p), "\n") && !strings.HasPrefix(string(p), "{") { // otherwise it is the patch itself
+			named["patchesStrategicMerge"] = append(named["patchesStrategicMerge"], string(p))
+		}
+	}
+	for _, g := range k.ConfigMapGenerator {
+		named["configMapGenerator"] = append(named["configMapGenerator"], generatorFiles(g.KvPairSources)...)
+	}
+	for _, g := range k.SecretGenerator {
+		named["secretGenerator"] = append(named["secretGenerator"], generatorFiles(g.KvPairSources)...)
+	}
+	for field, paths := range named {
+		for _, p := range paths {
+			if p != "" {
+				v.regularFile(dir, at(field, p))
+			}
+		}
+	}
+}
+
+func generatorFiles(s types.KvPairSources) []string {
+	out := append(slices.Clone(s.EnvSources), s.EnvSource)
+	for _, file := range s.FileSources {
+		if _, value, named := strings.Cut(file, "="); named {
+			file = value
+		}
+		out = append(out, file)
+	}
+	return out
+}
+
+// lineOf returns the line of a value under a top-level key, or of the key if
+// the value is not found, or 0.
+func lineOf(root *yaml.Node, field, value string) int {
+	if root == nil || len(root.Content) == 0 {
+		return 0
+	}
+	top := root.Content[0]
+	for i := 0; i+1 < len(top.Content); i += 2 {
+		if strings.EqualFold(top.Content[i].Value, field) {
+			if line := lineWithin(top.Content[i+1], value); value != "" && line > 0 {
+				return line
+			}
+			return top.Content[i].Line
+		}
+	}
+	return 0
+}
+
+func lineWithin(n *yaml.Node, value string) int {
+	if n.Kind == yaml.ScalarNode && (n.Value == value || strings.HasSuffix(n.Value, "="+value)) {
+		return n.Line
+	}
+	for _, child := range n.Content {
+		if line := lineWithin(child, value); line > 0 {
+			return line
+		}
+	}
+	return 0
+}

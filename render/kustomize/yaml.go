@@ -1,0 +1,240 @@
+package kustomize
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// Limits on the shape of YAML. Code that reads it later needs time by the
+// square of some sizes: the keys of a mapping are compared with each other to
+// find duplicates, a list whose entries merge by name is searched for each
+// entry, and each level of nesting is copied. At these limits the worst file
+// takes seconds. Honest files stay far below.
+const (
+	maxKeys    = 10_000
+	maxEntries = 2_000 // of a list of mappings, except the items of a List
+	maxDepth   = 200
+	maxWork    = 4 * maxKeys * maxKeys // sum of the squares in one build
+	maxNodes   = 1_000_000             // values in one build
+	// smallFile is the size below which a file cannot pass a limit.
+	smallFile = 4 << 10
+	// maxExpansion limits the nodes that aliases add to a file. Honest files repeat
+	// a few dozen; nine short lines can stand for billions.
+	maxExpansion = 100_000
+	// MaxProblems limits the problems that are reported for one file.
+	MaxProblems = 1_000
+)
+
+// CheckYAML refuses a file whose aliases expand too far or into themselves, and
+// one whose shape would make reading it slow. It accepts text that is not YAML,
+// because the parser reports that better.
+func CheckYAML(file string, data []byte) *fleet.Problem {
+	_, p := readShape(file, data)
+	return p
+}
+
+// CheckShape says what is wrong with the shape of YAML text of any size; "" for
+// nothing, and for text that is not YAML.
+func CheckShape(text string) string {
+	dec := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var doc yaml.Node
+		if dec.Decode(&doc) != nil {
+			return ""
+		}
+		if _, wrong := CheckNode(&doc); wrong != "" {
+			return wrong
+		}
+	}
+}
+
+// CheckNode says what is wrong with the shape of a node, and where; nil for
+// nothing.
+func CheckNode(n *yaml.Node) (at *yaml.Node, wrong string) {
+	var s shape
+	return s.measure(n, 0)
+}
+
+// shape is what makes YAML slow to read.
+type shape struct{ nodes, work int }
+
+func (s *shape) add(other shape) {
+	s.nodes += other.nodes
+	s.work += other.work
+}
+
+// readShape returns the shape of all documents of a file together.
+func readShape(file string, data []byte) (shape, *fleet.Problem) {
+	var s shape
+	aliases := bytes.ContainsRune(data, '*') && bytes.ContainsRune(data, '&')
+	if len(data) < smallFile && !aliases {
+		return shape{nodes: len(data) / 4}, nil
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		if err := dec.Decode(&doc); err != nil {
+			return s, nil
+		}
+		if at, wrong := s.measure(&doc, 0); at != nil {
+			return s, &fleet.Problem{File: file, Line: at.Line, Message: wrong}
+		}
+		if aliases {
+			if p := checkAliases(file, &doc); p != nil {
+				return s, p
+			}
+		}
+	}
+}
+
+// measure adds the shape of a node and of all nodes below it. It returns what
+// is wrong, and at which node; nil for nothing.
+func (s *shape) measure(n *yaml.Node, depth int) (*yaml.Node, string) {
+	if depth > maxDepth {
+		return n, fmt.Sprintf("is nested more than %d levels deep; flatten it", maxDepth)
+	}
+	s.nodes++
+	switch n.Kind {
+	case yaml.MappingNode:
+		keys := len(n.Content) / 2
+		if keys > maxKeys {
+			return n, fmt.Sprintf("a mapping has more than %d keys; split it into several objects", maxKeys)
+		}
+		s.work += keys * keys
+	case yaml.SequenceNode:
+		s.work += len(n.Content)
+	}
+	for i, child := range n.Content {
+		list := n.Kind == yaml.SequenceNode && child.Kind == yaml.MappingNode
+		if list && i >= maxEntries && depth > 2 {
+			return child, fmt.Sprintf("a list has more than %d mappings; split it into several objects", maxEntries)
+		}
+		if at, wrong := s.measure(child, depth+1); at != nil {
+			return at, wrong
+		}
+	}
+	return nil, ""
+}
+
+// tooMuch says which limit a build exceeds; "" for none.
+func (s *shape) tooMuch() string {
+	switch {
+	case s.nodes > maxNodes:
+		return fmt.Sprintf("one build reads more than %d values, counting from this file; place clusters on smaller overlays", maxNodes)
+	case s.work > maxWork:
+		return "one build reads too many large mappings, counting from this file; split them, or place clusters on smaller overlays"
+	}
+	return ""
+}
+
+func checkAliases(file string, doc *yaml.Node) *fleet.Problem {
+	e := expansion{sizes: map[*yaml.Node]int{}}
+	switch size := e.size(doc); {
+	case e.cycle:
+		return &fleet.Problem{File: file, Line: doc.Line, Message: "an alias is inside its own anchor; write the value out"}
+	case size-len(e.sizes) > maxExpansion:
+		return &fleet.Problem{File: file, Line: doc.Line, Message: fmt.Sprintf(
+			"aliases expand to more than %d nodes; write the values out", maxExpansion)}
+	}
+	return nil
+}
+
+// expansion counts the nodes that a document has once its aliases are written
+// out, without writing them out.
+type expansion struct {
+	sizes map[*yaml.Node]int
+	cycle bool
+}
+
+const expanding = -1 // the size of a node that is being counted
+
+func (e *expansion) size(n *yaml.Node) int {
+	size, known := e.sizes[n]
+	switch {
+	case size == expanding:
+		e.cycle = true
+		return 0
+	case known:
+		return size
+	}
+	e.sizes[n] = expanding
+	size = 1
+	if n.Kind == yaml.AliasNode {
+		size = e.size(n.Alias)
+	}
+	for _, child := range n.Content {
+		size = min(size+e.size(child), 1<<30) // the true size may overflow
+	}
+	e.sizes[n] = size
+	return size
+}
+
+// countObjects counts the objects in a file, and those in lists as kustomize
+// does. For a file of few objects it returns an upper bound.
+func countObjects(data []byte) int {
+	if n := bytes.Count(data, []byte("kind")); n < 50 {
+		return n
+	}
+	n := 0
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		if err := dec.Decode(&doc); err != nil {
+			return n
+		}
+		n += objectsIn(doc.Content[0])
+	}
+}
+
+func objectsIn(n *yaml.Node) int {
+	kind, items := Child(n, "kind"), Child(n, "items")
+	if kind == nil {
+		return 0
+	}
+	if !strings.HasSuffix(kind.Value, "List") || items == nil {
+		return 1
+	}
+	count := 0
+	for _, item := range items.Content {
+		count += objectsIn(item)
+	}
+	return count
+}
+
+// Child returns the value of a key of a mapping, or nil.
+func Child(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// SyntaxProblem turns an error of the YAML library into a problem. The library
+// gives the line only in its text, and leaves out line 1.
+func SyntaxProblem(file string, err error) fleet.Problem {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fleet.Problem{File: file, Message: "ends in the middle of a value"}
+	}
+	text := err.Error()
+	p := fleet.Problem{File: file, Line: 1, Message: "not YAML: " + yamlLine.ReplaceAllString(text, "")}
+	if m := yamlLine.FindStringSubmatch(text); m != nil && m[1] != "" {
+		p.Line, _ = strconv.Atoi(m[1])
+	}
+	return p
+}
