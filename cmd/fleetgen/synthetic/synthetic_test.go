@@ -11,7 +11,6 @@ import (
 	"slices"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 	"github.com/tributary-gitops/tributary/fleet"
