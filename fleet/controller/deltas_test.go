@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 func TestDeltasApplyByPriorityThenNameAndTheOwnOneLast(t *testing.T) {
@@ -147,7 +148,7 @@ edits:
 		t.Errorf("tributary_orphaned_parts = %v, want 5", got)
 	}
 	usage := r.view().DeltaUsage()["delta/mixed"]
-	if usage.Clusters != 2 || len(usage.Orphaned) != 2 {
+	if usage.Clusters != 2 || len(usage.Stale) != 2 {
 		t.Errorf("usage = %+v, want 2 clusters, both without some parts", usage)
 	}
 	// A part that was an orphan before does not keep others from being written.
@@ -175,7 +176,7 @@ edits:
 		t.Errorf("orphans = %s once the base is back", got)
 	}
 	r.wantInput("cid", "db", `{"replicas":1,"tag":"own"}`)
-	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 3}); err != nil {
+	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: 3}); err != nil {
 		t.Fatal(err)
 	}
 	if got := bodies(t, r.view()); got != good {

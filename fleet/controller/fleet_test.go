@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -99,10 +100,10 @@ spec: {dns: one.example.com}
 	}
 }
 
-func run(t *testing.T, s *script) (*fleet.Fleet, *prometheus.Registry) {
+func run(t *testing.T, s *script) (*controller.Controller, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	f := fleet.New(fleet.Config{Source: s, Renderer: render.Renderer{}, Interval: time.Millisecond, Timeout: 50 * time.Millisecond, Registerer: registry})
+	f := controller.New(controller.Config{Source: s, Renderer: render.Renderer{}, Interval: time.Millisecond, Timeout: 50 * time.Millisecond, Registerer: registry})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
@@ -125,7 +126,7 @@ func await(t *testing.T, what string, happened func() bool) {
 	}
 }
 
-func served(f *fleet.Fleet) string {
+func served(f *controller.Controller) string {
 	v, err := f.View()
 	if err != nil {
 		return err.Error()
@@ -134,7 +135,7 @@ func served(f *fleet.Fleet) string {
 	if err != nil {
 		return err.Error()
 	}
-	body, err := m.Inputs("apps")
+	body, err := m.Body("apps")
 	if err != nil {
 		return err.Error()
 	}
@@ -303,7 +304,7 @@ func TestViewNamesWhatItDoesNotHave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Inputs("other"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `input set "other": not found` {
+	if _, err := m.Body("other"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `input set "other": not found` {
 		t.Errorf("Inputs(other) = %v", err)
 	}
 	if _, err := v.Object(m, fleet.ObjectName{Kind: "app", Name: "web"}); err != nil {

@@ -70,7 +70,7 @@ func TestPinThatOrphansPartsIsConfirmed(t *testing.T) {
 	r := startGuarded(t, "")
 	r.release("main@2", guarded("", "base/kustomization.yaml", "resources: [web.yaml, db.yaml, front.yaml, mail.yaml]\n", "base/mail.yaml", app("mail", "{tag: v1}")))
 	r.patch("ann", "App/mail", `{"spec":{"tag":"v9"}}`)
-	pin := fleet.Pin{Name: "old", Clusters: []string{"ann"}, Release: "main@1"}
+	pin := fleet.Pin{Name: "old", Scope: fleet.Scope{Clusters: []string{"ann"}}, Release: "main@1"}
 	_, err := r.Pin(t.Context(), ada, pin)
 	var guard *fleet.GuardError
 	if !errors.As(err, &guard) || !hasRule(guard.Violations, "allowOrphanedParts") {

@@ -29,7 +29,7 @@ func TestHungStoreKeepsNobodyWaitingForPollsAndUses(t *testing.T) {
 	s.put("main@1", acme())
 	r := start(t, s, hung{openStore(t, sqliteFile(t))})
 	r.awaitRevision("main@1")
-	r.member("ann").Polled("apps", time.Now(), 1, "")
+	r.recordPoll("ann", "apps", 1, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if polls := r.Polls(ctx, "ann"); len(polls["ann"]) != 1 {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // two are two processes on one store, of which the second was started last.
@@ -35,7 +36,7 @@ func TestNothingIsDecidedOnAnOldLog(t *testing.T) {
 	a, b := two(t)
 	before := bodies(t, a.view())
 	a.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
-	result, err := b.Rollback(t.Context(), fleet.Write{Actor: "bob"}, fleet.Rollback{Generation: 1})
+	result, err := b.Rollback(t.Context(), controller.WriteOptions{Actor: "bob"}, controller.Rollback{Generation: 1})
 	if err != nil || len(result.Changes) != 1 {
 		t.Fatalf("Rollback = %+v, %v, want it to take back what the other wrote", result, err)
 	}
@@ -76,7 +77,7 @@ func TestEditsAreReadAsTheyAreServed(t *testing.T) {
 	}
 	for _, bad := range []string{`{"spec": {"n": 1e400}}`, `{"spec": {"n": 9007199254740993.0}}`, `{"spec": {"t": "\ufeff"}}`, `{"spec": {"<<": {"a": 1}}}`} {
 		before := r.everything()
-		_, err := r.PatchObject(t.Context(), fleet.Write{}, "ann", fleet.ObjectName{Kind: "App", Name: "web"}, fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(bad)})
+		_, err := r.PatchObject(t.Context(), controller.WriteOptions{}, "ann", fleet.ObjectName{Kind: "App", Name: "web"}, fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(bad)})
 		if err == nil || r.everything() != before {
 			t.Errorf("%s is taken: %v", bad, err)
 		}
@@ -86,11 +87,11 @@ func TestEditsAreReadAsTheyAreServed(t *testing.T) {
 func TestReasonsAreThoseOfTheWrite(t *testing.T) {
 	r := startAcme(t)
 	d := r.document(`{cluster: ann, reason: INC-1, edits: [{kind: App, name: db, patch: {spec: {replicas: 3}}}]}`)
-	if _, err := r.PutDelta(t.Context(), fleet.Write{}, d); err != nil {
+	if _, err := r.PutDelta(t.Context(), controller.WriteOptions{}, d); err != nil {
 		t.Fatal(err)
 	}
 	patch := fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(`{"spec": {"tag": "v2"}}`)}
-	if _, err := r.PatchObject(t.Context(), fleet.Write{}, "ann", objectNamed("App/web"), patch); err != nil {
+	if _, err := r.PatchObject(t.Context(), controller.WriteOptions{}, "ann", objectNamed("App/web"), patch); err != nil {
 		t.Fatal(err)
 	}
 	history := r.history()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // guarded is acme with what fleet.yaml says after `spec:`, and other files.
@@ -25,7 +26,7 @@ func guarded(spec string, files ...string) fstest.MapFS {
 }
 
 // startGuarded runs acme with a guard of its own, or waves.
-func startGuarded(t *testing.T, spec string, mend ...func(*fleet.Config)) *rig {
+func startGuarded(t *testing.T, spec string, mend ...func(*controller.Config)) *rig {
 	t.Helper()
 	s := newScript()
 	s.put("main@1", guarded(spec))
@@ -51,7 +52,7 @@ func (r *rig) wantOn(want string) {
 }
 
 // propose moves the source and waits until its release is in a state.
-func (r *rig) propose(revision string, tree fstest.MapFS, state fleet.State) *fleet.Release {
+func (r *rig) propose(revision string, tree fstest.MapFS, state fleet.ReleaseState) *fleet.Release {
 	r.t.Helper()
 	r.source.put(revision, tree)
 	r.Look()
@@ -83,10 +84,13 @@ func (r *rig) awaitLook() {
 	r.awaitLog()
 }
 
-func (r *rig) stateOf(revision string) fleet.State {
+func (r *rig) stateOf(revision string) fleet.ReleaseState {
 	found, err := r.Release(r.t.Context(), revision)
 	if err != nil {
 		return ""
+	}
+	if found.State == fleet.RollingOut {
+		return fleet.Live // as the API shows it
 	}
 	return found.State
 }
@@ -110,7 +114,7 @@ func (r *rig) decide(verdict fleet.Verdict, revision, digest string) *fleet.Rele
 }
 
 // restart ends the fleet and starts another on its store, at the same source.
-func (r *rig) restart(mend ...func(*fleet.Config)) *rig {
+func (r *rig) restart(mend ...func(*controller.Config)) *rig {
 	r.t.Helper()
 	r.stop()
 	next := start(r.t, r.source, r.store, mend...)
@@ -317,7 +321,7 @@ const inWaves = `  rollout:
 func (r *rig) poll(now time.Time, clusters ...string) {
 	for _, name := range clusters {
 		for _, set := range r.view().Sets() {
-			r.member(name).Polled(set, now, r.view().Generation(), "flux-operator/v0.58.1")
+			r.recordPoll(name, set, r.view().Generation(), "flux-operator/v0.58.1")
 		}
 	}
 }
@@ -410,7 +414,7 @@ func TestAbortGivesWavesTheirPreviousRelease(t *testing.T) {
 	r = r.restart()
 	r.decide(fleet.Abort, "main@3", "")
 	r.wantOn("ann=main@1 bob=main@2 cid=main@2 eve=main@3")
-	r.wantState("eve", fleet.OrphanedState)
+	r.wantState("eve", fleet.ClusterOrphaned)
 	if got := bodies(t, r.view()); !strings.HasPrefix(got, served) {
 		t.Errorf("after the abort\n%s\nwant\n%s", got, served)
 	}
@@ -484,7 +488,7 @@ func TestPinKeepsClustersOnARelease(t *testing.T) {
 	}
 	dev := &fleet.Selector{MatchLabels: map[string]string{"environment": "dev"}}
 	until := c.Now().Add(time.Hour)
-	pin(fleet.Pin{Name: "incident", Selector: dev, Release: r.releaseOf("main@1").ID, ExpiresAt: &until, Reason: "INC-1"})
+	pin(fleet.Pin{Name: "incident", Scope: fleet.Scope{Selector: dev}, Release: r.releaseOf("main@1").ID, ExpiresAt: &until, Reason: "INC-1"})
 	r.wantOn("ann=main@1 bob=main@1 cid=main@2")
 	r.wantInput("ann", "db", `{"replicas":1,"tag":"v1"}`)
 	if why := r.view().Why(r.member("ann")); !strings.Contains(why, "INC-1") {
@@ -492,7 +496,7 @@ func TestPinKeepsClustersOnARelease(t *testing.T) {
 	}
 	r.release("main@3", guarded("", "base/db.yaml", app("db", "{tag: v3}"), "clusters/eve.yaml", clusterFile("eve", "dev")))
 	r.wantOn("ann=main@1 bob=main@1 cid=main@3 eve=main@1")
-	pin(fleet.Pin{Name: "one", Clusters: []string{"bob"}, Release: "main@2"})
+	pin(fleet.Pin{Name: "one", Scope: fleet.Scope{Clusters: []string{"bob"}}, Release: "main@2"})
 	r.wantOn("ann=main@1 bob=main@2 cid=main@3 eve=main@1")
 	r = r.restart(at(c))
 	r.wantOn("ann=main@1 bob=main@2 cid=main@3 eve=main@1")
@@ -503,14 +507,14 @@ func TestPinKeepsClustersOnARelease(t *testing.T) {
 	if _, err := r.Unpin(t.Context(), ada, "one"); err != nil {
 		t.Fatal(err)
 	}
-	pin(fleet.Pin{Name: "all", Selector: &fleet.Selector{}, Release: "main@1"})
+	pin(fleet.Pin{Name: "all", Scope: fleet.Scope{Selector: &fleet.Selector{}}, Release: "main@1"})
 	r.wantOn("ann=main@1 bob=main@1 cid=main@1 eve=main@1")
 }
 
 func TestGuardOfWhatClustersAreOnHoldsWhenTheyAreUnpinned(t *testing.T) {
 	const open = "  guard: {removedPerCluster: 100%, removedPerFleet: 100%}\n"
 	r := startGuarded(t, "  guard: {removedPerFleet: 0}\n")
-	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "all", Selector: &fleet.Selector{}, Release: "main@1"}); err != nil {
+	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "all", Scope: fleet.Scope{Selector: &fleet.Selector{}}, Release: "main@1"}); err != nil {
 		t.Fatal(err)
 	}
 	r.propose("main@2", guarded(open, "base/kustomization.yaml", noDB), fleet.Live) // of nobody, and so within the guard
@@ -540,7 +544,7 @@ func TestClusterWhoseFileHasAFaultIsNotPurged(t *testing.T) {
 func TestUnpinnedClusterThatTheLiveReleaseIsNotGoodForStays(t *testing.T) {
 	const open = "  guard: {failingClusters: 2}\n"
 	r := startGuarded(t, open)
-	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "p", Clusters: []string{"ann"}, Release: "main@1"}); err != nil {
+	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "p", Scope: fleet.Scope{Clusters: []string{"ann"}}, Release: "main@1"}); err != nil {
 		t.Fatal(err)
 	}
 	r.release("main@2", guarded(open, "clusters/ann.yaml", lost("ann")))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // worked is acme after some writes, and stopped; the URL is its store's.
@@ -53,7 +54,7 @@ func TestRestartServesTheSameBytesWhileTheSourceIsDown(t *testing.T) {
 func TestSourceThatHasTheLiveRevisionAgainTakesNoGeneration(t *testing.T) {
 	before, url := worked(t)
 	s := newScript()
-	r := start(t, s, openStore(t, url), func(c *fleet.Config) { c.Source = forgetful{s} })
+	r := start(t, s, openStore(t, url), func(c *controller.Config) { c.Source = forgetful{s} })
 	s.put("main@1", acme())
 	r.Look()
 	r.await("a look at the source", func() bool { return !r.Status().LookedAt.IsZero() })

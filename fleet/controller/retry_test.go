@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -33,7 +34,7 @@ func TestHostThatAsksToBeLeftAloneIs(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := &busy{after: c.after}
-			f := fleet.New(fleet.Config{Source: b, Renderer: render.Renderer{}, Interval: time.Second})
+			f := controller.New(controller.Config{Source: b, Renderer: render.Renderer{}, Interval: time.Second})
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- f.Run(ctx) }()

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // An operator who is limited to a selector reaches no other cluster, in whatever
@@ -49,10 +50,12 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 			_, result, err := r.Declare(t.Context(), eu, []byte(`{name: eve, labels: {environment: prod}}`))
 			return result, err
 		},
-		"decommissioning":  func() (*fleet.Result, error) { return r.Decommission(t.Context(), eu, "pia") },
-		"rolling all back": func() (*fleet.Result, error) { return r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start}) },
+		"decommissioning": func() (*fleet.Result, error) { return r.Decommission(t.Context(), eu, "pia") },
+		"rolling all back": func() (*fleet.Result, error) {
+			return r.Rollback(t.Context(), eu, controller.Rollback{Generation: start})
+		},
 		"rolling another's back": func() (*fleet.Result, error) {
-			return r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start, Delta: "cluster/pia"})
+			return r.Rollback(t.Context(), eu, controller.Rollback{Generation: start, Delta: "cluster/pia"})
 		},
 		"trying it out": func() (*fleet.Result, error) {
 			dry := eu
@@ -81,7 +84,7 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start, Delta: "delta/a"}); err != nil {
+	if _, err := r.Rollback(t.Context(), eu, controller.Rollback{Generation: start, Delta: "delta/a"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -98,7 +101,7 @@ func TestPurgedNameIsInNoDelta(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, end := range []func(context.Context, fleet.Write, string) (*fleet.Result, error){r.Decommission, r.Purge} {
+	for _, end := range []func(context.Context, controller.WriteOptions, string) (*fleet.Result, error){r.Decommission, r.Purge} {
 		if _, err := end(t.Context(), ada, "dot"); err != nil {
 			t.Fatal(err)
 		}

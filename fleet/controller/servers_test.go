@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
@@ -66,14 +68,14 @@ func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
 	var writing sync.WaitGroup
 	for i, r := range all {
 		writing.Go(func() {
-			boot, err := r.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: fmt.Sprint("boot", i), Role: fleet.RoleBootstrap})
+			boot, err := r.CreateToken(t.Context(), ada, credential.Request{Name: fmt.Sprint("boot", i), Role: fleet.RoleBootstrap})
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			for n := range 20 {
 				name := fmt.Sprintf("new-%d-%d", i, n)
-				if _, err := r.register(r.registrant(boot.Secret), fleet.Registration{Name: name}); err != nil {
+				if _, err := r.register(r.registrant(boot.Secret), credential.Registration{Name: name}); err != nil {
 					t.Error(err)
 				}
 				r.patch(name, "App/web", fmt.Sprintf(`{"spec":{"tag":"v%d"}}`, n))
@@ -169,7 +171,7 @@ func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reader.Close() })
-	follower := start(t, all[0].source, reader, func(c *fleet.Config) { c.ReadOnly, c.Source = true, nil })
+	follower := start(t, all[0].source, reader, func(c *controller.Config) { c.ReadOnly, c.Source = true, nil })
 	follower.awaitRevision("main@1")
 	all[0].patch("ann", "App/web", `{"spec":{"tag":"own"}}`)
 	agree(t, []*rig{all[0], follower})
@@ -182,7 +184,7 @@ func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
 	follower.refused(fleet.ErrReadOnly, func() (*fleet.Result, error) {
 		return follower.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db"))
 	})
-	if _, err := follower.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: "x", Role: fleet.RoleViewer}); !errors.Is(err, fleet.ErrReadOnly) {
+	if _, err := follower.CreateToken(t.Context(), ada, credential.Request{Name: "x", Role: fleet.RoleViewer}); !errors.Is(err, fleet.ErrReadOnly) {
 		t.Errorf("CreateToken: %v, want %v", err, fleet.ErrReadOnly)
 	}
 }
@@ -218,7 +220,7 @@ func TestLostDatabaseStopsWritesAlone(t *testing.T) {
 
 func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
 	all, _ := several(t, 2)
-	made, err := all[0].CreateToken(t.Context(), ada, fleet.TokenRequest{Name: "grace", Role: fleet.RoleViewer})
+	made, err := all[0].CreateToken(t.Context(), ada, credential.Request{Name: "grace", Role: fleet.RoleViewer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,16 +234,15 @@ func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
 
 func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
 	all, _ := several(t, 2)
-	now := time.Now()
-	all[0].member("ann").Polled("apps", now, 7, "flux-operator/v0.58.1")
-	want := fleet.Poll{Cluster: "ann", Set: "apps", At: now.UTC().Truncate(time.Microsecond), Generation: 7, Release: all[0].member("ann").Release().ID, Agent: "flux-operator/v0.58.1"}
+	all[0].recordPoll("ann", "apps", 7, "flux-operator/v0.58.1")
+	want := fleet.Poll{Cluster: "ann", Set: "apps", At: all[0].Polls(t.Context(), "ann")["ann"][0].At, Generation: 7, Release: all[0].member("ann").Release().ID(), Agent: "flux-operator/v0.58.1"}
 	for _, r := range all {
 		r.await("the poll", func() bool {
 			polls := r.Polls(t.Context(), "ann", "bob")
 			return len(polls["ann"]) == 1 && polls["ann"][0] == want && polls["bob"] == nil
 		})
 	}
-	all[0].member("bob").Polled("apps", now, 8, "")
+	all[0].recordPoll("bob", "apps", 8, "")
 	all[0].stop() // saves what is left
 	if polls := all[1].Polls(t.Context(), "bob")["bob"]; len(polls) != 1 || polls[0].Generation != 8 {
 		t.Errorf("after a stop the polls are %+v", polls)
@@ -251,12 +252,12 @@ func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
 func TestPurgedClusterLeavesNoPolls(t *testing.T) {
 	r := startAcme(t)
 	r.declare(`{name: dot}`)
-	r.member("dot").Polled("apps", time.Now(), 2, "")
+	r.recordPoll("dot", "apps", 2, "")
 	r.await("the poll in the store", func() bool {
 		polls, err := r.store.Polls(t.Context(), []string{"dot"})
 		return err == nil && len(polls) == 1
 	})
-	for _, end := range []func(context.Context, fleet.Write, string) (*fleet.Result, error){r.Decommission, r.Purge} {
+	for _, end := range []func(context.Context, controller.WriteOptions, string) (*fleet.Result, error){r.Decommission, r.Purge} {
 		if _, err := end(t.Context(), ada, "dot"); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // unreliable is a store whose Append fails when it is told to.
@@ -122,13 +123,13 @@ type hanging struct {
 }
 
 func (*hanging) Load(context.Context) (*fleet.LogState, error) {
-	return &fleet.LogState{Lineup: &fleet.Lineup{}}, nil
+	return &fleet.LogState{}, nil
 }
 func (*hanging) SaveSnapshot(context.Context, *fleet.Packed) error { return nil }
 func (*hanging) Prune(context.Context, time.Time) (int64, error)   { return 0, nil }
 func (h *hanging) Generation(context.Context) (int64, error)       { return h.generation.Load(), nil }
 func (*hanging) Since(context.Context, int64) (*fleet.LogChanges, error) {
-	return &fleet.LogChanges{Lineup: &fleet.Lineup{}}, nil
+	return &fleet.LogChanges{}, nil
 }
 func (*hanging) Releases(context.Context, fleet.ReleaseQuery) ([]fleet.Release, error) {
 	return nil, nil
@@ -180,7 +181,7 @@ func (*leaderless) Lead(context.Context, string, time.Duration) (bool, int64, er
 func TestServerThatCannotLeadSaysSoOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		f := fleet.New(fleet.Config{Store: &leaderless{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		f := controller.New(controller.Config{Store: &leaderless{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := f.Run(ctx); err != nil {

@@ -1,4 +1,4 @@
-package controller_test
+package view_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
 // TestAnswerIsItsText holds that an answer which is kept as its inputs is, in every form,
@@ -32,7 +33,7 @@ func TestAnswerIsItsText(t *testing.T) {
 			text = in.AppendTo(text, identity)
 		}
 		text = append(text, "]}"...)
-		lazy, eager := fleet.NewAnswer(inputs, identity), fleet.NewBody(text)
+		lazy, eager := view.NewBody(fleet.NewAnswer(inputs, identity)), view.TextBody(text)
 		if n%2 == 0 {
 			lazy.Gzip() // in whichever order they are asked for
 		}
@@ -62,7 +63,7 @@ func unpacked(t *testing.T, packed []byte) []byte {
 // and that nobody after them has them made again.
 func TestBodyIsPackedOnce(t *testing.T) {
 	text := []byte(`{"inputs":[` + strings.Repeat("1,", 5_000) + `1]}`)
-	body := fleet.NewBody(text)
+	body := view.TextBody(text)
 	packed := make([][]byte, 8)
 	var group sync.WaitGroup
 	for i := range packed {

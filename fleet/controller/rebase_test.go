@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // forFront is a delta whose patch selects the deployment that a later release has not.
@@ -63,7 +64,7 @@ func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
 			for _, path := range c.gone {
 				delete(tree, path)
 			}
-			quick, again, anew, err := r.Overtaken(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
+			quick, again, anew, err := r.Rebase(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,14 +72,14 @@ func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
 				t.Fatalf("it is rendered again for who was written to alone: %v, want %v", quick != nil, c.quick)
 			}
 			if quick != nil {
-				sameTrials(t, quick, anew)
+				sameCandidates(t, quick, anew)
 			}
-			sameTrials(t, again, anew)
+			sameCandidates(t, again, anew)
 		})
 	}
 }
 
-func sameTrials(t *testing.T, got, want *fleet.Trial) {
+func sameCandidates(t *testing.T, got, want *controller.Candidate) {
 	t.Helper()
 	if !reflect.DeepEqual(got.Impact, want.Impact) {
 		t.Errorf("impact is %+v, want %+v", got.Impact, want.Impact)
@@ -86,20 +87,20 @@ func sameTrials(t *testing.T, got, want *fleet.Trial) {
 	if !reflect.DeepEqual(got.Problems, want.Problems) {
 		t.Errorf("problems are %v, want %v", got.Problems, want.Problems)
 	}
-	if !reflect.DeepEqual(got.Violations, want.Violations) || !reflect.DeepEqual(got.Records, want.Records) || !reflect.DeepEqual(got.Deltas, want.Deltas) {
-		t.Errorf("violations, records or deltas are %v %+v %v, want %v %+v %v", got.Violations, got.Records, got.Deltas, want.Violations, want.Records, want.Deltas)
+	if !reflect.DeepEqual(got.Violations, want.Violations) || !reflect.DeepEqual(got.Change.Assignments, want.Change.Assignments) || !reflect.DeepEqual(got.Deltas, want.Deltas) {
+		t.Errorf("violations, assignments or deltas are %v %+v %v, want %v %+v %v", got.Violations, got.Change.Assignments, got.Deltas, want.Violations, want.Change.Assignments, want.Deltas)
 	}
 	if len(got.View.Members()) != len(want.View.Members()) {
 		t.Fatalf("%d members, want %d", len(got.View.Members()), len(want.View.Members()))
 	}
 	for i, m := range got.View.Members() {
 		other := want.View.Members()[i]
-		if !reflect.DeepEqual(m.Orphans, other.Orphans) {
-			t.Errorf("%s has orphans %v, want %v", m.Cluster.Name, m.Orphans, other.Orphans)
+		if !reflect.DeepEqual(m.Stale, other.Stale) {
+			t.Errorf("%s has stale parts %v, want %v", m.Cluster.Name, m.Stale, other.Stale)
 		}
 		for _, set := range want.View.Sets() {
-			a, _ := m.Inputs(set)
-			b, _ := other.Inputs(set)
+			a, _ := m.Body(set)
+			b, _ := other.Body(set)
 			if a == nil || b == nil || !bytes.Equal(a.JSON(), b.JSON()) {
 				t.Errorf("%s of %s differ", set, m.Cluster.Name)
 			}
