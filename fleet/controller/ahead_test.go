@@ -72,6 +72,7 @@ func followed(t *testing.T) (a, b *rig, h held, c counted) {
 // A server that follows has a release rendered before it is live, and meanwhile takes
 // writes; only for whom they were it renders again.
 func TestFollowerMakesReadyWhatIsComing(t *testing.T) {
+	t.Parallel()
 	a, b, h, c := followed(t)
 	let := sync.OnceFunc(func() { close(h.let) })
 	t.Cleanup(let) // else a would not end
@@ -103,6 +104,7 @@ func TestFollowerMakesReadyWhatIsComing(t *testing.T) {
 // What was made ready of a release that does not go live is served to nobody, and is in
 // the way of none that does.
 func TestWhatIsMadeReadyOfAFailedReleaseIsNotServed(t *testing.T) {
+	t.Parallel()
 	a, b, _, _ := followed(t)
 	before := bodies(t, b.view())
 	for range 2 {
@@ -122,6 +124,7 @@ func TestWhatIsMadeReadyOfAFailedReleaseIsNotServed(t *testing.T) {
 // A server that starts while others go on serves at first what they served last, and
 // not what they served when it began to render.
 func TestRestoreEndsWhereTheLogDoes(t *testing.T) {
+	t.Parallel()
 	a, _, _, _ := followed(t)
 	late := newCounted()
 	behind := disturbed{late, func() { a.patch("ann", "App/web", `{"spec":{"tag":"late"}}`) }}

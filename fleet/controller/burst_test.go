@@ -56,6 +56,7 @@ func (s *slow) looked(t *testing.T, want int32, why string) {
 }
 
 func TestFirstLookOfABurstIsAtOnceAndOneFollowsForTheRest(t *testing.T) {
+	t.Parallel()
 	follow(t, func(t *testing.T, s *slow, f *controller.Controller) {
 		time.Sleep(time.Minute)
 		f.Look()
@@ -72,6 +73,7 @@ func TestFirstLookOfABurstIsAtOnceAndOneFollowsForTheRest(t *testing.T) {
 }
 
 func TestLooksThatAreAskedForAreNotOnTheHeelsOfEachOther(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &quick{}
 		f := controller.New(controller.Config{Source: s, Renderer: render.Renderer{}, Interval: 24 * time.Hour})
@@ -111,6 +113,7 @@ func (s *quick) Fetch(context.Context, string) (*fleet.Snapshot, error) {
 }
 
 func TestLookThatIsAskedForDuringOneIsNotLost(t *testing.T) {
+	t.Parallel()
 	follow(t, func(t *testing.T, s *slow, f *controller.Controller) {
 		for range 9 {
 			time.Sleep(time.Second)
@@ -123,6 +126,7 @@ func TestLookThatIsAskedForDuringOneIsNotLost(t *testing.T) {
 }
 
 func TestBurstThatDoesNotEndHoldsNoLookUp(t *testing.T) {
+	t.Parallel()
 	follow(t, func(t *testing.T, s *slow, f *controller.Controller) {
 		time.Sleep(15 * time.Second)
 		for range 3000 {

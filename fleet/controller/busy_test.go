@@ -41,6 +41,7 @@ func (r heldRepo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet
 // A token that another server revokes ends here within a second, although it takes
 // longer than that to render what is being written for ten thousand clusters.
 func TestRevokedTokenEndsAtAServerThatRenders(t *testing.T) {
+	t.Parallel()
 	url, s := sqliteFile(t), newScript()
 	s.put("main@1", acme())
 	a := start(t, s, openStore(t, url))

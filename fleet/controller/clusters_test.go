@@ -61,6 +61,7 @@ func (r *rig) again(mend ...func(*controller.Config)) *rig {
 }
 
 func TestDeclaredClusterIsServedAndFollowsItsLabels(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	tree := acme("fleet.yaml", strings.Replace(string(acme()["fleet.yaml"].Data), "[{selector: {}, overlay: base}]",
 		"[{selector: {}, overlay: base}, {selector: {matchLabels: {tier: gold}}, components: [components/extra]}]", 1))
@@ -88,6 +89,7 @@ func TestDeclaredClusterIsServedAndFollowsItsLabels(t *testing.T) {
 }
 
 func TestClusterThatCannotBeDeclaredChangesNothing(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, dns: dot.example.com}`)
 	for document, want := range map[string]error{
@@ -125,6 +127,7 @@ func TestClusterThatCannotBeDeclaredChangesNothing(t *testing.T) {
 // A decommissioned cluster is answered [] until it is purged, whatever Git, a
 // registration or a restart say, and is then unknown.
 func TestDecommissionedClusterIsAnsweredEmptyUntilItIsPurged(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec":{"tag":"own"}}`)
 	result, err := r.Decommission(t.Context(), ada, "ann.example.com")
@@ -190,6 +193,7 @@ func TestDecommissionedClusterIsAnsweredEmptyUntilItIsPurged(t *testing.T) {
 // A cluster whose file vanishes is frozen on the release that had it, through
 // restarts and further releases, and deltas still apply.
 func TestClusterWhoseFileVanishesIsFrozen(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	was := r.sets("ann", "apps", "deployments")
 	tree := acme("base/web.yaml", app("web", "{tag: v2}"))
@@ -233,6 +237,7 @@ func TestClusterWhoseFileVanishesIsFrozen(t *testing.T) {
 }
 
 func TestOrphanedClusterMayBeDeclaredOrDecommissioned(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	tree := acme("base/web.yaml", app("web", "{tag: v2}"))
 	delete(tree, "clusters/ann.yaml")
@@ -254,6 +259,7 @@ func TestOrphanedClusterMayBeDeclaredOrDecommissioned(t *testing.T) {
 
 // One file that is renamed: the new cluster takes the dns, and the old one stays.
 func TestRenamedClusterTakesItsDNS(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	tree := acme("clusters/new.yaml", strings.Replace(clusterFile("new", "dev"), "new.example.com", "ann.example.com", 1))
 	delete(tree, "clusters/ann.yaml")
@@ -267,6 +273,7 @@ func TestRenamedClusterTakesItsDNS(t *testing.T) {
 // A file may say a dns that the API has given to another. Whoever may register must
 // not be able to hold up releases by that: the file's holds, and it is told.
 func TestFileTakesADeclaredDNS(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, dns: eve.example.com}`)
 	r.release("main@2", acme("clusters/eve.yaml", clusterFile("eve", "dev")))
@@ -284,6 +291,7 @@ func TestFileTakesADeclaredDNS(t *testing.T) {
 }
 
 func TestRollbackDoesNotReachAClusterThatHadTheName(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, labels: {environment: dev}}`)
 	before := r.patch("dot", "App/web", `{"spec":{"tag":"own"}}`).Generation
@@ -302,6 +310,7 @@ func TestRollbackDoesNotReachAClusterThatHadTheName(t *testing.T) {
 }
 
 func TestRollbackRestoresWhatTheAPIDeclares(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	at := r.declare(`{name: dot, labels: {environment: dev}}`).Generation
 	r.patch("dot", "App/web", `{"spec":{"tag":"own"}}`)

@@ -27,6 +27,7 @@ func manyClusters(n int) fstest.MapFS {
 }
 
 func TestConcurrentWritersLoseNoUpdate(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { concurrentWriters(t, sqliteFile(t)) })
 	t.Run("postgres", func(t *testing.T) { concurrentWriters(t, pgtest.Start(t).Database(t)) })
 }

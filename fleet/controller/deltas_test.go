@@ -12,6 +12,7 @@ import (
 )
 
 func TestDeltasApplyByPriorityThenNameAndTheOwnOneLast(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	for _, c := range []struct {
 		name     string
@@ -28,6 +29,7 @@ func TestDeltasApplyByPriorityThenNameAndTheOwnOneLast(t *testing.T) {
 }
 
 func TestEveryPartOfADeltaIsServedToWhomItIsFor(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	result := r.apply(`
 name: all
@@ -64,6 +66,7 @@ edits:
 }
 
 func TestDeltaThatBreaksOneOfItsClustersIsRefusedWhole(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("bob", "App/web", `{"spec": {"replicas": 9}}`)
 	r.patch("cid", "App/db", `{"spec": {"replicas": 5}}`)
@@ -99,6 +102,7 @@ func TestDeltaThatBreaksOneOfItsClustersIsRefusedWhole(t *testing.T) {
 }
 
 func TestWriteThatMakesAnotherDeltaStopApplyingIsRefused(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: new, selector: {}, resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: new}, spec: {tag: v1}}]}`)
 	r.patch("bob", "App/new", `{"spec": {"tag": "v2"}}`)
@@ -116,6 +120,7 @@ func TestWriteThatMakesAnotherDeltaStopApplyingIsRefused(t *testing.T) {
 }
 
 func TestPartsThatStopApplyingAreSkippedWholeAndComeBack(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`
 name: mixed
@@ -185,6 +190,7 @@ edits:
 }
 
 func TestResultThatDoesNotValidateOnANewBaseSkipsThePart(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"replicas": 8, "tag": "v2"}}`)
 	r.release("main@2", acme("schemas/app.json", `{"properties": {"replicas": {"maximum": 5}}}`))
@@ -195,6 +201,7 @@ func TestResultThatDoesNotValidateOnANewBaseSkipsThePart(t *testing.T) {
 }
 
 func TestPatchOnABaseThatNeedsItsEditFolds(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"zone": "eu"}}`)
 	r.patch("bob", "App/web", `{"spec": {"zone": "us"}}`)

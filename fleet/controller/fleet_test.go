@@ -143,6 +143,7 @@ func served(f *controller.Controller) string {
 }
 
 func TestFailedReleaseKeepsLastGood(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -166,6 +167,7 @@ func TestFailedReleaseKeepsLastGood(t *testing.T) {
 }
 
 func TestNothingIsServedBeforeTheFirstGoodRelease(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.fail(errors.New("connection refused"))
 	f, _ := run(t, s)
@@ -181,6 +183,7 @@ func TestNothingIsServedBeforeTheFirstGoodRelease(t *testing.T) {
 }
 
 func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -198,6 +201,7 @@ func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T)
 }
 
 func TestSourceThatPanicsIsASilentSource(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -221,6 +225,7 @@ func TestSourceThatPanicsIsASilentSource(t *testing.T) {
 }
 
 func TestRevisionThatIsNoTextIsReleased(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("caf\xe9@1", "v1")
 	f, _ := run(t, s)
@@ -228,6 +233,7 @@ func TestRevisionThatIsNoTextIsReleased(t *testing.T) {
 }
 
 func TestSourceThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	s.hangs = true
@@ -236,6 +242,7 @@ func TestSourceThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
 }
 
 func TestRevisionThatTheSourceRefusesIsAFailedRelease(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -271,6 +278,7 @@ func (silent) Render(*fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.R
 }
 
 func TestClusterThatIsRenderedToNothingIsAFault(t *testing.T) {
+	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
 	view, problems, err := controller.Prepare(context.Background(), nothing{}, snapshot, nil, nil)
 	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to nothing`) {
@@ -279,6 +287,7 @@ func TestClusterThatIsRenderedToNothingIsAFault(t *testing.T) {
 }
 
 func TestWatchThatFailsIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	run(t, s)
 	await(t, "a second Watch", func() bool {
@@ -289,6 +298,7 @@ func TestWatchThatFailsIsTriedAgain(t *testing.T) {
 }
 
 func TestViewNamesWhatItDoesNotHave(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -317,6 +327,7 @@ func TestViewNamesWhatItDoesNotHave(t *testing.T) {
 }
 
 func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, registry := run(t, s)
@@ -358,6 +369,7 @@ func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
 }
 
 func TestPrepareEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}

@@ -25,6 +25,7 @@ func (hung) Uses(ctx context.Context) (map[string]time.Time, error) {
 // Who asks for the fleet is shown what this server knows, and not kept waiting for
 // what others have saved.
 func TestHungStoreKeepsNobodyWaitingForPollsAndUses(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.put("main@1", acme())
 	r := start(t, s, hung{openStore(t, sqliteFile(t))})

@@ -27,6 +27,7 @@ func (r *rig) pinned(p fleet.Pin) {
 }
 
 func TestClusterThatIsPinnedToBeforeItsFileKeepsWhatTheFileSaid(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	const patched = `{"replicas":1,"tag":"v7"}`
 	r := startGuarded(t, open)
@@ -55,6 +56,7 @@ func TestClusterThatIsPinnedToBeforeItsFileKeepsWhatTheFileSaid(t *testing.T) {
 }
 
 func TestUnpinnedClusterThatNoOtherReleaseWasGoodForStays(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2, removedPerFleet: 100%}\n"
 	r := startGuarded(t, open)
 	r.release("main@2", guarded(open, "clusters/eve.yaml", patchedFile("eve"), "base/kustomization.yaml", noDB))
@@ -72,6 +74,7 @@ func TestUnpinnedClusterThatNoOtherReleaseWasGoodForStays(t *testing.T) {
 }
 
 func TestClusterThatComesToAPinThatIsNotGoodForItStays(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	const patched = `{"replicas":1,"tag":"v7"}`
 	s := newScript()
@@ -85,7 +88,7 @@ func TestClusterThatComesToAPinThatIsNotGoodForItStays(t *testing.T) {
 	for range 2 {
 		r.wantOn("ann=main@3 bob=main@3 cid=main@2 eve=main@2")
 		r.wantInput("eve", "db", patched)
-		if why := r.view().Why(r.member("eve")); !strings.Contains(why, "pin elder would have it on a release that is not good for it") {
+		if why := r.view().Why(r.member("eve")); !strings.Contains(why, "pin elder selects it, but its release is not valid for it") {
 			t.Errorf("Why(eve) = %q", why)
 		}
 		r = r.restart()

@@ -6,6 +6,7 @@ import (
 )
 
 func TestPauseGrowsToTheIntervalAndHasJitter(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		failures int
 		want     time.Duration

@@ -22,6 +22,7 @@ func two(t *testing.T) (a, b *rig) {
 }
 
 func TestWritesOfAnotherProcessAreFollowed(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	a.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
 	b.await("the other's write", func() bool { return b.view().Generation() == a.view().Generation() })
@@ -33,6 +34,7 @@ func TestWritesOfAnotherProcessAreFollowed(t *testing.T) {
 // TestNothingIsDecidedOnAnOldLog has the second process not yet heard of what the
 // first has written.
 func TestNothingIsDecidedOnAnOldLog(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	before := bodies(t, a.view())
 	a.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
@@ -46,6 +48,7 @@ func TestNothingIsDecidedOnAnOldLog(t *testing.T) {
 }
 
 func TestARevisionGoesLiveOnceForAllProcesses(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	a.source.put("main@2", acme())
 	a.Look()
@@ -61,6 +64,7 @@ func TestARevisionGoesLiveOnceForAllProcesses(t *testing.T) {
 // TestEditsAreReadAsTheyAreServed has numbers and texts that JSON and YAML spell
 // in several ways.
 func TestEditsAreReadAsTheyAreServed(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"env": {"a": "yes", "b": "2020-01-01"}, "n": {"x": 1.0, "y": -0, "z": 1e3, "w": 0.1000}}}`)
 	d, err := r.view().Delta(fleet.OwnID("ann"))
@@ -85,6 +89,7 @@ func TestEditsAreReadAsTheyAreServed(t *testing.T) {
 }
 
 func TestReasonsAreThoseOfTheWrite(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	d := r.document(`{cluster: ann, reason: INC-1, edits: [{kind: App, name: db, patch: {spec: {replicas: 3}}}]}`)
 	if _, err := r.PutDelta(t.Context(), controller.WriteOptions{}, d); err != nil {

@@ -17,6 +17,7 @@ const forFront = `{cluster: %s, patches: [{target: {kind: Deployment, name: fron
 // What is written while a release is rendered makes the same of it as if it had been
 // written before.
 func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		write func(r *rig)

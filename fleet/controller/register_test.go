@@ -54,6 +54,7 @@ func bootstrap(labels map[string]string) credential.Request {
 }
 
 func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(map[string]string{"environment": "dev"}))
 	got, err := r.register(boot, credential.Registration{Name: "dot", DNS: "dot.example.com", Labels: map[string]string{"tier": "gold"}})
@@ -84,6 +85,7 @@ func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
 }
 
 func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	dev := map[string]string{"environment": "dev"}
 	boot := r.token(bootstrap(dev))
@@ -131,6 +133,7 @@ func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
 
 // What a client repeats, because it heard no answer, gets the same answer.
 func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(nil))
 	boot.Key = "7e6d7be4-b454-4b1c-9f43-1d2c3b4a59aa"
@@ -179,6 +182,7 @@ func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
 // Who registers a name before Git declares it with other labels is not served what
 // Git says of it, nor does what was written to his cluster apply to that.
 func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(map[string]string{"environment": "dev"}))
 	got := map[string]string{}
@@ -210,6 +214,7 @@ func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
 
 // What is wrong with a delta is no reason to keep a cluster from booting.
 func TestDeltaThatDoesNotApplyKeepsNoClusterOut(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: gold, selector: {matchLabels: {tier: gold}}, edits: [{kind: App, name: nobody, patch: {spec: {tag: v2}}}]}`)
 	if _, err := r.register(r.token(bootstrap(nil)), credential.Registration{Name: "dot", Labels: map[string]string{"tier": "gold"}}); err != nil {
@@ -226,6 +231,7 @@ func TestDeltaThatDoesNotApplyKeepsNoClusterOut(t *testing.T) {
 }
 
 func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(nil))
 	got, err := r.register(boot, credential.Registration{Name: "dot"})
@@ -252,6 +258,7 @@ func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
 // A thousand clusters boot at once, and each asks three times, as one that heard
 // no answer does.
 func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(credential.Request{Name: "boot", Role: fleet.RoleBootstrap, Uses: 1000, Labels: map[string]string{"environment": "dev"}})
 	const clusters, times = 1000, 3

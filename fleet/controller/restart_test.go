@@ -27,6 +27,7 @@ func worked(t *testing.T) (r *rig, url string) {
 }
 
 func TestRestartServesTheSameBytesWhileTheSourceIsDown(t *testing.T) {
+	t.Parallel()
 	before, url := worked(t)
 	s := newScript()
 	s.fail(errors.New("no route to host"))
@@ -52,6 +53,7 @@ func TestRestartServesTheSameBytesWhileTheSourceIsDown(t *testing.T) {
 }
 
 func TestSourceThatHasTheLiveRevisionAgainTakesNoGeneration(t *testing.T) {
+	t.Parallel()
 	before, url := worked(t)
 	s := newScript()
 	r := start(t, s, openStore(t, url), func(c *controller.Config) { c.Source = forgetful{s} })
@@ -65,6 +67,7 @@ func TestSourceThatHasTheLiveRevisionAgainTakesNoGeneration(t *testing.T) {
 }
 
 func TestRestartServesTheLiveReleaseThatTheSourceHasNoMore(t *testing.T) {
+	t.Parallel()
 	before, url := worked(t)
 	s := newScript()
 	s.put("main@2", acme("base/web.yaml", app("web", "[no, mapping]")))
@@ -76,6 +79,7 @@ func TestRestartServesTheLiveReleaseThatTheSourceHasNoMore(t *testing.T) {
 }
 
 func TestDamagedSnapshotIsWaitedForFromTheSource(t *testing.T) {
+	t.Parallel()
 	before, url := worked(t)
 	db, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
 	if err != nil {

@@ -28,6 +28,7 @@ func (b *busy) Fetch(context.Context, string) (*fleet.Snapshot, error) {
 }
 
 func TestHostThatAsksToBeLeftAloneIs(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ after, quiet, again time.Duration }{
 		{30 * time.Second, 29 * time.Second, 34 * time.Second},
 		{1000 * time.Hour, 59 * time.Minute, 67 * time.Minute}, // nobody means that

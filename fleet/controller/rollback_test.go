@@ -38,6 +38,7 @@ func (r *rig) tags() string {
 }
 
 func TestRollbackPutsBackWhatItIsAskedTo(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		to   controller.Rollback
 		want string
@@ -71,6 +72,7 @@ func TestRollbackPutsBackWhatItIsAskedTo(t *testing.T) {
 }
 
 func TestRollbackOfAnExpiredDeltaDropsIt(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := rolled(t, at(c))
 	r.apply(fmt.Sprintf(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b8}}}], expiresAt: %s}`, c.Now().Add(time.Hour).Format(time.RFC3339)))
@@ -85,6 +87,7 @@ func TestRollbackOfAnExpiredDeltaDropsIt(t *testing.T) {
 }
 
 func TestRollbackThatTodaysBaseDoesNotTakeIsRefused(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: big, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {replicas: 8}}}]}`)
 	r.apply(`{name: big, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {replicas: 3}}}]}`)
@@ -98,6 +101,7 @@ func TestRollbackThatTodaysBaseDoesNotTakeIsRefused(t *testing.T) {
 }
 
 func TestRollbackToWhatIsNotKnownIsNotFound(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := rolled(t, at(c))
 	for _, rollback := range []controller.Rollback{{Generation: 8}, {Generation: -1}, {Generation: 2, Delta: "delta/nowhere"}, {Generation: 1 << 60}} {

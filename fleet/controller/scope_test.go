@@ -11,6 +11,7 @@ import (
 // An operator who is limited to a selector reaches no other cluster, in whatever
 // way, and does everything within it.
 func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, labels: {environment: dev, region: eu}}`)
 	r.declare(`{name: pia, labels: {environment: prod}}`)
@@ -91,6 +92,7 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 
 // Who could change a cluster by its name cannot change another that gets the name.
 func TestPurgedNameIsInNoDelta(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, labels: {environment: dev}}`)
 	eu := ada

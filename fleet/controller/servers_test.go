@@ -64,6 +64,7 @@ func leaders(all []*rig) (leading []*rig) {
 }
 
 func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
+	t.Parallel()
 	all, _ := several(t, 3)
 	var writing sync.WaitGroup
 	for i, r := range all {
@@ -108,6 +109,7 @@ func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
 }
 
 func TestOneServerLeadsAndAnotherTakesOver(t *testing.T) {
+	t.Parallel()
 	all, _ := several(t, 3)
 	for round := range 2 {
 		all[0].await("a leader", func() bool { return len(leaders(all)) == 1 })
@@ -130,6 +132,7 @@ func TestOneServerLeadsAndAnotherTakesOver(t *testing.T) {
 // A server that stops without a word leads no longer than its lease, and what it
 // does after that is not kept.
 func TestLeaseThatIsNotRenewedEnds(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t)
 	url := server.Database(t)
 	s := newScript()
@@ -165,6 +168,7 @@ func (p *paused) Lead(ctx context.Context, holder string, ttl time.Duration) (bo
 }
 
 func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
+	t.Parallel()
 	all, database := several(t, 1)
 	reader, err := sqlstore.OpenReadOnly(t.Context(), database.url)
 	if err != nil {
@@ -191,6 +195,7 @@ func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
 
 // Without the database nothing is written, and all else goes on; with it everything.
 func TestLostDatabaseStopsWritesAlone(t *testing.T) {
+	t.Parallel()
 	all, server := several(t, 2)
 	before := bodies(t, all[0].view())
 	server.Stop(t)
@@ -219,6 +224,7 @@ func TestLostDatabaseStopsWritesAlone(t *testing.T) {
 }
 
 func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
+	t.Parallel()
 	all, _ := several(t, 2)
 	made, err := all[0].CreateToken(t.Context(), ada, credential.Request{Name: "grace", Role: fleet.RoleViewer})
 	if err != nil {
@@ -233,6 +239,7 @@ func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
 }
 
 func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
+	t.Parallel()
 	all, _ := several(t, 2)
 	all[0].recordPoll("ann", "apps", 7, "flux-operator/v0.58.1")
 	want := fleet.Poll{Cluster: "ann", Set: "apps", At: all[0].Polls(t.Context(), "ann")["ann"][0].At, Generation: 7, Release: all[0].member("ann").Release().ID(), Agent: "flux-operator/v0.58.1"}
@@ -250,6 +257,7 @@ func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
 }
 
 func TestPurgedClusterLeavesNoPolls(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot}`)
 	r.recordPoll("dot", "apps", 2, "")

@@ -59,6 +59,7 @@ func startUnreliable(t *testing.T) (*rig, *unreliable) {
 }
 
 func TestWriteThatIsNotKeptChangesNothingServed(t *testing.T) {
+	t.Parallel()
 	for _, fail := range []error{errLost, fmt.Errorf("change: %w: disk full", fleet.ErrStoreFull)} {
 		r, u := startUnreliable(t)
 		r.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
@@ -80,6 +81,7 @@ func TestWriteThatIsNotKeptChangesNothingServed(t *testing.T) {
 }
 
 func TestWriteThatWasKeptAfterAllIsNotLost(t *testing.T) {
+	t.Parallel()
 	r, u := startUnreliable(t)
 	u.set(errLost, true)
 	if _, err := r.PutDelta(t.Context(), ada, r.document(`{name: dev, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]}`)); !errors.Is(err, fleet.ErrStore) {
@@ -98,6 +100,7 @@ func TestWriteThatWasKeptAfterAllIsNotLost(t *testing.T) {
 }
 
 func TestReleaseThatWasKeptAfterAllIsLiveOnce(t *testing.T) {
+	t.Parallel()
 	r, u := startUnreliable(t)
 	u.set(errLost, true)
 	r.source.put("main@2", acme("base/web.yaml", app("web", "{tag: v2}")))
@@ -143,7 +146,7 @@ func (*hanging) TokensSince(context.Context, int64) ([]*fleet.Token, int64, erro
 }
 func (*hanging) Listen(context.Context, func(fleet.Notice)) error      { return nil }
 func (*hanging) Announce(context.Context, string, *fleet.Packed) error { return nil }
-func (*hanging) Resign(context.Context, string) error                  { return nil }
+func (*hanging) ReleaseLease(context.Context, string) error            { return nil }
 func (*hanging) Lead(context.Context, string, time.Duration) (bool, int64, error) {
 	return true, 0, nil
 }
@@ -157,6 +160,7 @@ func (h *hanging) Append(ctx context.Context, c *fleet.Change) error {
 }
 
 func TestStoreThatDoesNotAnswerIsUnavailable(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
 		s.put("main@1", acme())
@@ -179,6 +183,7 @@ func (*leaderless) Lead(context.Context, string, time.Duration) (bool, int64, er
 }
 
 func TestServerThatCannotLeadSaysSoOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
 		f := controller.New(controller.Config{Store: &leaderless{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
@@ -194,6 +199,7 @@ func TestServerThatCannotLeadSaysSoOnce(t *testing.T) {
 }
 
 func TestReleaseAndWritesAtTheSameTimeAreBothServed(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	const writers, releases = 40, 5
 	var all sync.WaitGroup

@@ -91,6 +91,7 @@ func eachFault(t *testing.T, test func(t *testing.T, stack bool)) {
 }
 
 func TestOrphanThatAnUpgradeCannotRenderHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
 	eachFault(t, func(t *testing.T, stack bool) {
 		gone := acme()
 		delete(gone, "clusters/ann.yaml")
@@ -112,11 +113,12 @@ func TestOrphanThatAnUpgradeCannotRenderHoldsUpNobodyElse(t *testing.T) {
 }
 
 func TestLiveReleaseThatAnUpgradeCannotRenderForOneIsServedToTheOthers(t *testing.T) {
+	t.Parallel()
 	eachFault(t, func(t *testing.T, stack bool) {
 		r := upgrade(t, stack)
 		r.wantUnserved("ann")
 		r.wantInput("bob", "db", `{"replicas":1,"tag":"v1"}`)
-		if why := r.view().Why(r.member("ann")); !strings.Contains(why, "cannot be served by this version") {
+		if why := r.view().Why(r.member("ann")); !strings.Contains(why, "this version of Tributary cannot render") {
 			t.Errorf("Why(ann) = %q, want what is wrong", why)
 		}
 		next := acme()

@@ -37,6 +37,7 @@ func writes(r *rig) map[string]func(w controller.WriteOptions) (*fleet.Result, e
 const dev = `{name: dev, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]}`
 
 func TestDryRunChangesNothingAndAnswersWhatWould(t *testing.T) {
+	t.Parallel()
 	start := startAcme(t)
 	start.apply(dev)
 	start.stop()
@@ -73,6 +74,7 @@ func TestDryRunChangesNothingAndAnswersWhatWould(t *testing.T) {
 }
 
 func TestWriteOfAnotherVersionIsStale(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(dev)
 	object := func(kindAndName string) string {
@@ -102,6 +104,7 @@ func TestWriteOfAnotherVersionIsStale(t *testing.T) {
 }
 
 func TestWriteThatChangesNothingTakesNoGeneration(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(dev)
 	r.patch("ann", "App/web", `{"spec": {"replicas": 2}}`)
@@ -124,6 +127,7 @@ func TestWriteThatChangesNothingTakesNoGeneration(t *testing.T) {
 }
 
 func TestReasonIsThatOfTheDeltaWhereTheWriteHasNone(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	for _, c := range []struct{ write, want string }{{"", "INC-1"}, {"asked to", "asked to"}} {
 		d := r.document(`{name: ` + "x" + fmt.Sprint(len(c.write)) + `, selector: {}, reason: INC-1, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]}`)
