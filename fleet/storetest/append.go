@@ -89,6 +89,9 @@ func stateIsTheFoldOfTheLog(t *testing.T, open Database) {
 			wantLog(t, s, l[:n+1])
 		}
 	}
+	if n, err := s.Prune(t.Context(), time.Time{}); n != 0 || err != nil { // where entries are kept forever
+		t.Errorf("Prune = %d, %v, want 0", n, err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
