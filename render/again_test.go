@@ -93,7 +93,7 @@ func TestRenderingAgainIsRendering(t *testing.T) {
 				if got == nil {
 					continue
 				}
-				if !sameAnswers(got, want) || !reflect.DeepEqual(got.Objects(), want.Objects()) || !slices.Equal(got.Orphans, want.Orphans) || !reflect.DeepEqual(got.Placement, want.Placement) {
+				if !sameAnswers(got, want) || !reflect.DeepEqual(got.Objects(), want.Objects()) || !slices.Equal(got.Stale, want.Stale) || !reflect.DeepEqual(got.Placement, want.Placement) {
 					t.Fatalf("seed %d, %s: %s has\n%s\nwant\n%s", seed, did, c.Name, got.Inputs["all"].JSON(), want.Inputs["all"].JSON())
 				}
 				if rendered++; got == before {
@@ -136,7 +136,7 @@ func TestCommitKeepsWhatItDoesNotTouch(t *testing.T) {
 	}
 	files["base/all.yaml"] = strings.Replace(files["base/all.yaml"], "{name: c}\nspec: {n: 1}", "{name: c}\nspec: {n: 3}", 1)
 	after, _ := compileWith(t, renderer, files).Render(c, nil, before)
-	was, is := before.Inputs["apps"].Inputs(), after.Inputs["apps"].Inputs()
+	was, is := before.Inputs["apps"].Inputs, after.Inputs["apps"].Inputs
 	if was[0] != is[0] || was[1] != is[1] || was[2].Same(is[2]) {
 		t.Errorf("inputs = %v, then %v, want the first two kept and the third another", was, is)
 	}

@@ -19,13 +19,13 @@ import (
 // answers returns the answer to a poll of each set, and what keeps it from being
 // served. An answer that has not changed is the earlier one, with its compressed
 // form.
-func (j *renderJob) answers(objects []*cache.Object) (map[string]*fleet.Body, fleet.Problems) {
+func (j *renderJob) answers(objects []*cache.Object) (map[string]*fleet.Answer, fleet.Problems) {
 	identity, err := j.identity()
 	if err != nil {
 		return nil, fleet.Problems{clusterProblem(j.cluster, "metadata", err)}
 	}
 	var problems fleet.Problems
-	answers, unchanged := make(map[string]*fleet.Body, len(j.repo.sets)), true
+	answers, unchanged := make(map[string]*fleet.Answer, len(j.repo.sets)), true
 	for i, s := range j.repo.sets {
 		inputs, found := j.inputs(s, i, objects)
 		problems = append(problems, found...)

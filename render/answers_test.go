@@ -9,11 +9,12 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -62,9 +63,9 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func prepare(t *testing.T, tree fstest.MapFS) *fleet.View {
+func prepare(t *testing.T, tree fstest.MapFS) *view.View {
 	t.Helper()
-	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, time.Now(), nil)
+	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
 	if err != nil || view == nil {
 		t.Fatalf("Prepare: %v\n%v", err, problems)
 	}
@@ -77,7 +78,7 @@ func answers(t *testing.T, tree fstest.MapFS) []txtar.File {
 	view := prepare(t, tree)
 	for _, m := range view.Members() {
 		for _, set := range view.Sets() {
-			body, err := m.Inputs(set)
+			body, err := m.Body(set)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,14 +99,14 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: os.DirFS("../examples/fleet")}
 	var first map[string]string
 	for range 5 {
-		view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, snapshot, nil, time.Now(), nil)
+		view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, snapshot, nil, nil)
 		if err != nil || view == nil {
 			t.Fatalf("Prepare: %v\n%v", err, problems)
 		}
 		bodies := map[string]string{}
 		for _, m := range view.Members() {
 			for _, set := range view.Sets() {
-				body, err := m.Inputs(set)
+				body, err := m.Body(set)
 				if err != nil {
 					t.Fatal(err)
 				}

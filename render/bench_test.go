@@ -57,7 +57,7 @@ func BenchmarkEditAgainstPatch(b *testing.B) {
 	took := func(deltas []*fleet.Delta) time.Duration {
 		start := time.Now()
 		for range 20 {
-			if rendering, problems := repo.Render(c, deltas, nil); rendering == nil || rendering.Orphans != nil {
+			if rendering, problems := repo.Render(c, deltas, nil); rendering == nil || rendering.Stale != nil {
 				b.Fatal(problems)
 			}
 		}

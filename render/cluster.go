@@ -45,7 +45,7 @@ func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Re
 		out = s.isolateStale(parts)
 	}
 	if out.rendering != nil {
-		current := out.rendering.Made.(*renderCache)
+		current := out.rendering.Cache.(*renderCache)
 		current.deltas, current.problems = deltas, slices.Clip(out.problems)
 	}
 	return out.rendering, out.problems
@@ -76,7 +76,7 @@ func (r *Repo) renderWith(c *fleet.Cluster, p *place, ofDeltas []part, earlier *
 	if problems = append(problems, found...); len(problems.Faults()) > 0 {
 		return outcome{problems: problems}
 	}
-	return outcome{&fleet.Rendering{Placement: p.Placement, Inputs: answers, Made: j.current}, problems}
+	return outcome{&fleet.Rendering{Placement: p.Placement, Inputs: answers, Cache: j.current}, problems}
 }
 
 // renderJob is one rendering of one cluster while it runs.
@@ -466,7 +466,7 @@ type renderCache struct {
 	deltas    []*fleet.Delta
 	problems  fleet.Problems
 	identity  []byte // of the cluster, as JSON
-	answers   map[string]*fleet.Body
+	answers   map[string]*fleet.Answer
 	patches   []*patch.Patch
 	resources []ownResource
 	steps     []appliedStep
@@ -499,7 +499,7 @@ func (r *Repo) cacheOf(earlier *fleet.Rendering) *renderCache {
 	if earlier == nil {
 		return nil
 	}
-	c, _ := earlier.Made.(*renderCache)
+	c, _ := earlier.Cache.(*renderCache)
 	if c == nil || c.spec != r.spec {
 		return nil
 	}
@@ -546,7 +546,7 @@ func (c *renderCache) after(by any, o *cache.Object) (*cache.Object, bool) {
 	return nil, false
 }
 
-func (c *renderCache) answer(set string) *fleet.Body {
+func (c *renderCache) answer(set string) *fleet.Answer {
 	if c == nil {
 		return nil
 	}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -14,7 +14,7 @@ import (
 // warnings too.
 func TestExampleFleetHasNoProblems(t *testing.T) {
 	snapshot := &fleet.Snapshot{Revision: "local", Tree: os.DirFS("../examples/fleet")}
-	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, snapshot, nil, time.Now(), nil)
+	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, snapshot, nil, nil)
 	if err != nil || len(problems) > 0 {
 		t.Fatalf("Prepare(examples/fleet): %v\n%v", err, problems)
 	}

@@ -7,9 +7,9 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // sound is a fleet that the fuzz targets put one hostile file into.
@@ -50,7 +50,7 @@ func check(t *testing.T, files map[string]string) {
 
 func prepared(t *testing.T, files map[string]string) map[string][]byte {
 	t.Helper()
-	view, problems, err := fleet.Prepare(context.Background(), Renderer{}, &fleet.Snapshot{Revision: "r", Tree: mapFS(files)}, nil, time.Time{}, nil)
+	view, problems, err := controller.Prepare(context.Background(), Renderer{}, &fleet.Snapshot{Revision: "r", Tree: mapFS(files)}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func prepared(t *testing.T, files map[string]string) map[string][]byte {
 	}
 	for _, m := range view.Members() {
 		for _, set := range view.Sets() {
-			body, err := m.Inputs(set)
+			body, err := m.Body(set)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -128,15 +128,15 @@ type partSelection struct {
 func (s *partSelection) isolateStale(parts []part) outcome {
 	s.result = s.render(nil)
 	s.keepFitting(parts)
-	var stale []fleet.Orphan
+	var stale []fleet.StalePart
 	slices.SortFunc(s.rejected, func(a, b part) int { return cmp.Compare(a.order, b.order) })
 	for _, p := range s.rejected { // once more, now that all others are there
 		if faults := s.keepIfFits([]part{p}); len(faults) > 0 {
-			stale = append(stale, fleet.Orphan{Part: p.Part, Reason: staleReason(p, faults)})
+			stale = append(stale, fleet.StalePart{Part: p.Part, Reason: staleReason(p, faults)})
 		}
 	}
 	if s.result.rendering != nil {
-		s.result.rendering.Orphans = stale
+		s.result.rendering.Stale = stale
 	}
 	return s.result
 }

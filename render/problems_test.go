@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -56,7 +56,7 @@ func TestProblems(t *testing.T) {
 // served, one with a fault is not.
 func problemsOf(t *testing.T, tree fs.FS) string {
 	t.Helper()
-	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, time.Now(), nil)
+	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

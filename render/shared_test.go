@@ -28,7 +28,7 @@ func TestAnswerIsItsInputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, set := range rendering.Inputs {
-			if got := written(set.Inputs(), identity); !bytes.Equal(got, set.JSON()) || set.Size() != len(got) {
+			if got := written(set.Inputs, identity); !bytes.Equal(got, set.JSON()) || set.Size() != len(got) {
 				t.Fatalf("seed %d: inputs of set %q are\n%s\nwant\n%s", seed, name, got, set.JSON())
 			}
 			checkIDs(t, set)
@@ -50,15 +50,15 @@ func written(inputs []*fleet.Input, identity []byte) []byte {
 	return append(b, "]}"...)
 }
 
-func checkIDs(t *testing.T, set *fleet.Body) {
+func checkIDs(t *testing.T, set *fleet.Answer) {
 	t.Helper()
 	var answer struct{ Inputs []struct{ ID string } }
 	if err := json.Unmarshal(set.JSON(), &answer); err != nil {
 		t.Fatal(err)
 	}
 	for i, in := range answer.Inputs {
-		if in.ID != set.Inputs()[i].ID {
-			t.Errorf("input %d has the id %q and says %q", i, in.ID, set.Inputs()[i].ID)
+		if in.ID != set.Inputs[i].ID {
+			t.Errorf("input %d has the id %q and says %q", i, in.ID, set.Inputs[i].ID)
 		}
 	}
 }
@@ -87,7 +87,7 @@ spec:
 		if rendering == nil {
 			t.Fatal(problems)
 		}
-		inputs = append(inputs, rendering.Inputs["apps"].Inputs())
+		inputs = append(inputs, rendering.Inputs["apps"].Inputs)
 	}
 	if one, two := inputs[0], inputs[1]; one[0] != two[0] || one[1].Same(two[1]) || !one[0].Same(two[0]) {
 		t.Errorf("inputs = %v and %v, want the first shared and the second not", one, two)

@@ -46,7 +46,7 @@ func TestGuardKeepsDefaults(t *testing.T) {
 			RemovedPerCluster: fleet.Limit{N: 3}, RemovedPerFleet: byDefault.RemovedPerFleet, FailingClusters: byDefault.FailingClusters, AllowVanishedSets: true,
 		},
 		"  guard: {removedPerFleet: 0%, failingClusters: \"7%\", removedPerCluster: 0, allowEmptySets: true, allowOrphanedParts: true}\n": {
-			RemovedPerFleet: share(0), FailingClusters: share(7), AllowEmptySets: true, AllowOrphanedParts: true,
+			RemovedPerFleet: share(0), FailingClusters: share(7), AllowEmptySets: true, AllowStaleParts: true,
 		},
 	} {
 		if got := repoOf(t, map[string]string{"fleet.yaml": fleetWithoutRules + text}).Guard(); got != want {

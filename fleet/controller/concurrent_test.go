@@ -132,7 +132,7 @@ func folded(t *testing.T, history []fleet.Change) []*fleet.Delta {
 // force.
 func wantFreshRender(t *testing.T, v *fleet.View, s *fleet.Snapshot) {
 	t.Helper()
-	fresh, problems, err := fleet.Prepare(t.Context(), render.Renderer{}, s, v.Deltas(), time.Now(), nil)
+	fresh, problems, err := controller.Prepare(t.Context(), render.Renderer{}, s, v.Deltas(), time.Now(), nil)
 	if fresh == nil {
 		t.Fatal(problems, err)
 	}

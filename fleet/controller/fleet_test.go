@@ -271,7 +271,7 @@ func (silent) Render(*fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.R
 
 func TestClusterThatIsRenderedToNothingIsAFault(t *testing.T) {
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
-	view, problems, err := fleet.Prepare(context.Background(), nothing{}, snapshot, nil, time.Now(), nil)
+	view, problems, err := controller.Prepare(context.Background(), nothing{}, snapshot, nil, nil)
 	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to nothing`) {
 		t.Errorf("Prepare = %v, %v, %v, want a fault of the cluster", view, problems, err)
 	}
@@ -360,7 +360,7 @@ func TestPrepareEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
-	if view, _, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, nil, time.Now(), nil); view != nil || !errors.Is(err, context.Canceled) {
+	if view, _, err := controller.Prepare(ctx, render.Renderer{}, snapshot, nil, nil); view != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("Prepare = %v, %v, want context.Canceled", view, err)
 	}
 }

@@ -180,10 +180,9 @@ func keepIdentity(patch, current map[string]any) error {
 	keep(patch, current, "kind", "kind")
 	switch meta := patch["metadata"].(type) {
 	case map[string]any:
-		meta = maps.Clone(meta)
 		keep(meta, object(current["metadata"]), "name", "metadata.name")
 		keep(meta, object(current["metadata"]), "namespace", "metadata.namespace")
-		if patch["metadata"] = meta; len(meta) == 0 {
+		if len(meta) == 0 {
 			delete(patch, "metadata")
 		}
 	case nil:

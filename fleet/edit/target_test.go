@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -22,6 +23,25 @@ func TestPatchIsKeptWithAllThatItNames(t *testing.T) {
 		c.wantOwn(`{"cluster":"ann","edits":[{"group":"example.com","kind":"App","name":"web","patch":{"spec":{"env":{"c":null},"tag":"v1"}}}]}`)
 		if c.renders != 0 {
 			t.Errorf("the first patch rendered the cluster %d times, want 0", c.renders)
+		}
+	}
+}
+
+func TestTestsAndDirectivesAreNotKept(t *testing.T) {
+	t.Parallel()
+	for _, s := range []struct {
+		object string
+		kind   fleet.PatchType
+		body   string
+		want   string
+	}{
+		{"App/web", fleet.JSONPatch, `[{"op": "test", "path": "/spec/tag", "value": "v1"}, {"op": "add", "path": "/spec/a", "value": 1}]`, `{"spec":{"a":1}}`},
+		{"Deployment/front", fleet.StrategicMergePatch, `{"spec": {"template": {"$patch": "replace", "metadata": {"labels": {"a": "b"}}}}}`, `{"spec":{"template":{"metadata":{"labels":{"a":"b"}},"spec":null}}}`},
+	} {
+		c := newCluster(t, web, front)
+		c.must(c.patch(s.object, s.kind, s.body))
+		if got := string(c.own.Edits[0].Patch); got != s.want {
+			t.Errorf("the edit of %s is %s, want %s", s.body, got, s.want)
 		}
 	}
 }
@@ -199,6 +219,8 @@ func TestEditThatWouldMatchAnotherObjectConflicts(t *testing.T) {
 func TestPatchThatChangesIdentityOrIsMalformedIsInvalid(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, web)
+	copies := `[{"op": "add", "path": "/spec/a", "value": ["` + strings.Repeat("x", 1<<20) + `"]}` +
+		strings.Repeat(`, {"op": "copy", "from": "/spec/a", "path": "/spec/a/-"}`, 5) + `]`
 	for _, p := range []struct {
 		kind fleet.PatchType
 		body string
@@ -217,11 +239,13 @@ func TestPatchThatChangesIdentityOrIsMalformedIsInvalid(t *testing.T) {
 		{fleet.JSONPatch, `[{"op": "test", "path": "/spec/tag", "value": "v2"}]`},
 		{fleet.JSONPatch, `[{"op": "remove", "path": "/spec/ports/-1"}]`},
 		{fleet.JSONPatch, `{}`},
+		{fleet.JSONPatch, copies},
+		{fleet.MergePatch, `{"spec": ` + strings.Repeat("[", 120) + strings.Repeat("]", 120) + `}`},
 		{fleet.StrategicMergePatch, `[]`},
 		{"text/plain", `{}`},
 	} {
 		if err := c.patch("App/web", p.kind, p.body); !errors.Is(err, fleet.ErrInvalid) {
-			t.Errorf("patch %s %s = %v, want %v", p.kind, p.body, err, fleet.ErrInvalid)
+			t.Errorf("patch %s %.200s = %v, want %v", p.kind, p.body, err, fleet.ErrInvalid)
 		}
 	}
 	c.wantOwn("")

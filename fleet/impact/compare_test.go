@@ -87,9 +87,9 @@ func TestCompareFindsWhatBecomesOfEachInput(t *testing.T) {
 			`{"clusters":1,"groups":[{"changes":[{"effect":"moved","id":"x","set":"a","to":"c"},{"effect":"removed","id":"x","set":"b"}],"clusters":["ann"]}],"moved":1,"removed":1}`,
 		},
 		"set that vanishes or becomes empty": {
-			pair("ann", []string{"a: x=1", "b: x=1 y=1", "c:", "d:"}, []string{"a:", "c:"}),
+			pair("ann", []string{"a: x=1", "b: x=1 y=1", "c:", "d:", "e:", "f:", "g:", "h:"}, []string{"a:", "c:"}),
 			`{"clusters":1,"groups":[{"changes":[{"effect":"removed","id":"x","set":"a"},{"effect":"removed","id":"x","set":"b"},{"effect":"removed","id":"y","set":"b"}],` +
-				`"clusters":["ann"],"emptied":["a"],"vanished":["b","d"]}],"removed":3}`,
+				`"clusters":["ann"],"emptied":["a"],"vanished":["b","d","e","f","g","h"]}],"removed":3}`,
 		},
 		"set that vanishes without inputs": {
 			pair("ann", []string{"a: x=1", "b:"}, []string{"a: x=1"}),
@@ -205,6 +205,19 @@ func TestManyPairsAreComparedAsOneByOne(t *testing.T) {
 	}
 	if !reflect.DeepEqual(even, kept) {
 		t.Error("Replace modified its argument")
+	}
+}
+
+func TestOrderOfKeysAndSpellingOfNumbersAreNoDifference(t *testing.T) {
+	t.Parallel()
+	p := pair("ann", nil, nil)
+	for rendered, tail := range map[*fleet.Rendered]string{p.Before: `"id":"x","n":{"a":1,"b":[2.0,1]}`, p.After: `"n":{"b":[2,1e0],"a":3},"id":"x"`} {
+		rendered.Sets = []string{"s"}
+		rendered.Inputs = map[string]*fleet.Answer{"s": fleet.NewAnswer([]*fleet.Input{{ID: "x", Tail: []byte(tail)}}, nil)}
+	}
+	want := `{"changed":1,"clusters":1,"fields":1,"groups":[{"changes":[{"effect":"changed","fields":[{"after":3,"before":1,"path":"n.a"}],"id":"x","set":"s"}],"clusters":["ann"]}]}`
+	if got := sum(t, impact.Options{Fields: true, Values: true}, p); got != want {
+		t.Errorf("impact = %s, want %s", got, want)
 	}
 }
 

@@ -16,14 +16,14 @@ func TestClustersWithTheSameChangesAreOneGroup(t *testing.T) {
 		pair("b", []string{"apps: x=1"}, []string{"apps: x=3"}),
 		pair("c", []string{"apps: x=1"}, []string{"apps: x=2"}),
 		pair("d", []string{"apps: x=1 y=1"}, []string{"apps: x=1"}),
-		pair("e", []string{"apps: w=1"}, []string{"apps: w=2"}),
+		pair("0", []string{"jobs: x=1"}, []string{"jobs: x=2"}),
 		pair("f", []string{"apps: x=1 y=1"}, []string{"apps: x=1"}),
 		pair("g", []string{"apps: x=1", "jobs: y=1 z=1"}, []string{"apps: x=1 y=1", "jobs: z=1"}),
 		pair("h", []string{"apps: x=1 y=1 z=1"}, []string{"apps: x=1"}),
 	}
 	for want, o := range map[string]impact.Options{
-		"[[h] [d f] [g] [a b c] [e]]":   {Fields: true},
-		"[[h] [d f] [g] [a c] [b] [e]]": {Fields: true, Values: true},
+		"[[h] [d f] [g] [a b c] [0]]":   {Fields: true},
+		"[[h] [d f] [g] [a c] [0] [b]]": {Fields: true, Values: true},
 	} {
 		var groups [][]string
 		for _, g := range impact.Sum(compare(t, o, pairs...)).Groups {
@@ -32,6 +32,23 @@ func TestClustersWithTheSameChangesAreOneGroup(t *testing.T) {
 		if got := fmt.Sprint(groups); got != want {
 			t.Errorf("groups = %s, want %s: most removed first, then most clusters, then by name", got, want)
 		}
+	}
+}
+
+func TestGroupsDifferInWhatHappensToASet(t *testing.T) {
+	t.Parallel()
+	with := func(p impact.Pair, field string) impact.Pair {
+		p.After.Stale = []fleet.StalePart{{Part: fleet.Part{Delta: "delta/x", Field: field}}}
+		return p
+	}
+	pairs := []impact.Pair{
+		pair("a", []string{"apps: x=1"}, []string{"apps:"}),
+		pair("b", []string{"apps: x=1"}, nil),
+		with(pair("c", []string{"apps: x=1"}, nil), "edits[0]"),
+		with(pair("d", []string{"apps: x=1"}, nil), "edits[1]"),
+	}
+	if groups := impact.Sum(compare(t, impact.Options{}, pairs...)).Groups; len(groups) != len(pairs) {
+		t.Errorf("%d groups, want %d: %s", len(groups), len(pairs), fleet.EncodeJSON(groups))
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// TestBackupOfABusyLogIsTheLogAtOneMoment makes the backups that docs/how-to/back-up-and-restore.md
-// names while another process appends without pause. What is restored has all that
-// was acknowledged before, is whole, adds up to what the log did at that generation,
-// and takes the next change.
+// TestBackupOfABusyLogIsTheLogAtOneMoment makes the documented backups while another process appends
+// without pause. What is restored has everything that was acknowledged before, is whole, adds up to
+// what the log did at that generation, and accepts the next change.
 func TestBackupOfABusyLogIsTheLogAtOneMoment(t *testing.T) {
+	t.Parallel()
 	onBothBackedUp(t, func(t *testing.T, url string, backup func() string) {
 		const before, after = 20, 20
 		a := startAppender(t, url)
@@ -25,18 +25,18 @@ func TestBackupOfABusyLogIsTheLogAtOneMoment(t *testing.T) {
 		}
 		restored := backup()
 		if _, err := a.killAfter(after); err != nil {
-			t.Fatalf("the backup ends the writes: %v", err)
+			t.Fatalf("the backup stops the writes: %v", err)
 		}
 		wantWholeLog(t, restored, acknowledged)
 		wantPast(t, restored, url)
 		next := startAppender(t, restored)
 		if _, err := next.killAfter(1); err != nil {
-			t.Fatalf("what was restored takes no changes: %v", err)
+			t.Fatalf("what was restored accepts no changes: %v", err)
 		}
 	})
 }
 
-// wantPast wants a log that is what another was at its generation.
+// wantPast checks that a log is what another one was at its generation.
 func wantPast(t *testing.T, restored, of string) {
 	t.Helper()
 	past, whole := open(t, restored), open(t, of)
@@ -48,7 +48,7 @@ func wantPast(t *testing.T, restored, of string) {
 	if err != nil || !reflect.DeepEqual(state.Deltas, then.Deltas) {
 		t.Errorf("deltas restored at generation %d are %v, want those of %v, %v", state.Generation, state.Deltas, then, err)
 	}
-	all := fleet.ChangeQuery{Before: state.Generation + 1, Limit: int(state.Generation) + 1} // the other has gone on for as long as the backup took
+	all := fleet.ChangeQuery{Before: state.Generation + 1, Limit: int(state.Generation) + 1} // the other has gone on while the backup was made
 	got, err := past.Changes(t.Context(), all)
 	if err != nil {
 		t.Fatal(err)
@@ -62,14 +62,15 @@ func wantPast(t *testing.T, restored, of string) {
 	}
 }
 
-// onBothBackedUp runs a test on an empty database of each kind, with what makes a
-// backup of it and restores that beside it.
+// onBothBackedUp runs a test on an empty database of each kind, with a function that makes a backup
+// and restores it beside the database.
 func onBothBackedUp(t *testing.T, test func(t *testing.T, url string, backup func() string)) {
 	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
 		url := sqliteFile(t)
 		test(t, url, func() string {
 			copied := filepath.Join(t.TempDir(), "backup.db")
-			// Waits as the server does where the file is just being made.
+			// It waits, as the server does, while the file is being created.
 			vacuum := exec.Command("sqlite3", "-cmd", ".timeout 10000", strings.TrimPrefix(url, "sqlite:"), "VACUUM INTO '"+copied+"'")
 			if out, err := vacuum.CombinedOutput(); err != nil {
 				t.Fatalf("sqlite3: %v\n%s", err, out)
@@ -78,12 +79,14 @@ func onBothBackedUp(t *testing.T, test func(t *testing.T, url string, backup fun
 		})
 	})
 	t.Run("postgres", func(t *testing.T) {
-		server := pgtest.Start(t)
+		t.Parallel()
+		server := pgtest.Shared(t)
 		url := server.Database(t)
 		test(t, url, func() string {
-			server.Dump(t, url, "backup.dump")
+			const file = "backup.dump" // of this test alone
+			server.Dump(t, url, file)
 			copied := server.Database(t)
-			server.Restore(t, "backup.dump", copied)
+			server.Restore(t, file, copied)
 			return copied
 		})
 	})

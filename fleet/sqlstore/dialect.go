@@ -14,41 +14,42 @@ import (
 // dialect is all that differs between databases.
 type dialect struct {
 	name goose.Dialect
-	// write and read begin transactions that see the changes of others before a
-	// statement, and none at all.
+	// write begins a transaction in which each statement sees what others have committed before
+	// it; read begins one in which all see the same.
 	write, read *sql.TxOptions
-	// prepares tells that statements are to be prepared once, because the driver
-	// does not do that by itself.
+	// prepares reports that statements have to be prepared once, because the driver does not do
+	// that by itself.
 	prepares bool
-	// tables counts those of the name $1.
+	// tables counts the tables of the name $1.
 	tables string
-	// check tells why the database must not be used.
+	// pairs is the table of the names and values, key and value, of the JSON object $1.
+	pairs string
+	// check returns why the database must not be used.
 	check func(ctx context.Context, db *sql.DB) error
-	// present tells why what is written would not be found again.
+	// present returns why what is written would not be found again.
 	present func() error
-	// lock keeps all others from migrating until unlock.
+	// lock keeps all other processes from migrating until unlock.
 	lock func(ctx context.Context, db *sql.DB) (unlock func() error, err error)
-	// guard is the statement by which a transaction ends by itself that its client has
-	// left, be it frozen or cut off, before it keeps all others from writing; "" where
-	// none can.
-	guard string
+	// limitIdle is the statement after which the database ends a transaction whose client is
+	// frozen or cut off; empty where there is none.
+	limitIdle string
 	// now is the time in microseconds, as SQL.
 	now string
-	// tell is the statement that tells other servers of $1, "" where there is none,
-	// and listen calls heard for each until it cannot hear any more.
-	tell   string
+	// notify is the statement that sends $1 to other servers, empty where there is none. Listen
+	// calls heard for each until the connection is lost.
+	notify string
 	listen func(ctx context.Context, db *sql.DB, heard func(fleet.Notice)) error
-	// conflict and full tell that somebody else was first, and that there is no
-	// room. Whatever is neither means that the database cannot be used for now.
+	// conflict reports that another writer was first, and full that there is no space left. Any
+	// other error means that the database cannot be used at the moment.
 	conflict, full func(error) bool
 }
 
-// opener opens a database, with a pool for those who write and one for those who
-// only read; they may be the same.
+// opener opens a database, with one pool of connections for writers and one for readers, which
+// may be the same.
 type opener func(url string) (d *dialect, writer, reader *sql.DB, err error)
 
-// dialectOf chooses by the scheme. A URL that it does not know is not shown
-// beyond that, because it may hold a password.
+// dialectOf chooses by the URL's scheme. Of a URL that it does not know an error shows only the
+// scheme, because the rest may hold a password.
 func dialectOf(url string) (opener, error) {
 	scheme, _, ok := strings.Cut(url, ":")
 	switch {

@@ -8,67 +8,118 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// change is what became of one thing that a ledger keeps, before and after, as
-// JSON documents; nil stands for none.
-type change struct {
-	id          string
-	was, became *string
+// What is stored as documents is the domain's own JSON, except where that names a release: the
+// stored form then has the release's id in release_refs.
+
+// assignmentDocument is the stored form of an assignment without its cluster, which is beside it.
+type assignmentDocument struct {
+	Release  int64               `json:"release,omitempty"`
+	Reason   fleet.Reason        `json:"reason"`
+	Detail   string              `json:"detail,omitempty"`
+	Spec     *fleet.ClusterSpec  `json:"spec,omitempty"`
+	Since    int64               `json:"since"`
+	Previous *assignmentDocument `json:"previous,omitempty"`
 }
 
-// documents are what a change of the log holds: by ledger, and what is kept as it is
-// now and no other way.
-type documents struct {
-	deltas, records, tokens, pins []change
-	releases                      []releaseDocument
-	lineup                        *string
+func storedAssignment(a *fleet.Assignment, ids releaseIDs) *assignmentDocument {
+	if a == nil {
+		return nil
+	}
+	return &assignmentDocument{
+		Release: ids[a.Release], Reason: a.Reason, Detail: a.Detail, Spec: a.Spec, Since: a.Since,
+		Previous: storedAssignment(a.Previous, ids),
+	}
 }
 
-func documentsOf(c *fleet.Change) (d documents, err error) {
-	for _, x := range c.Deltas {
-		if d.deltas, err = add(d.deltas, x.Delta, x.Before, x.After); err != nil {
-			return d, err
-		}
+// of returns the assignment of a cluster. The document may be nil.
+func (d *assignmentDocument) of(cluster string, names refs) (*fleet.Assignment, error) {
+	if d == nil {
+		return nil, nil
 	}
-	for _, x := range c.Records {
-		if d.records, err = add(d.records, x.Cluster, x.Before, x.After); err != nil {
-			return d, err
-		}
+	a := &fleet.Assignment{Cluster: cluster, Reason: d.Reason, Detail: d.Detail, Spec: d.Spec, Since: d.Since}
+	var err error
+	if a.Release, err = names.get(d.Release); err != nil {
+		return nil, err
 	}
-	for _, x := range c.Tokens {
-		if d.tokens, err = add(d.tokens, x.Token, x.Before, x.After); err != nil {
-			return d, err
-		}
-	}
-	for _, x := range c.Pins {
-		if d.pins, err = add(d.pins, x.Pin, x.Before, x.After); err != nil {
-			return d, err
-		}
-	}
-	for _, r := range c.Releases {
-		kept, err := releaseDocumentOf(r)
-		if err != nil {
-			return d, err
-		}
-		d.releases = append(d.releases, kept)
-	}
-	d.lineup, err = document(c.Lineup)
-	return d, err
+	a.Previous, err = d.Previous.of(cluster, names)
+	return a, err
 }
 
-func add[T any](to []change, id string, before, after *T) ([]change, error) {
-	was, err := document(before)
+// previous returns the release of the assignment's Previous, 0 where there is none.
+func (d *assignmentDocument) previous() int64 {
+	if d.Previous == nil {
+		return 0
+	}
+	return d.Previous.Release
+}
+
+// recordDocument is the stored form of a record. Its outer Decommissioned hides that of the
+// domain, and the Row of a tombstone likewise.
+type recordDocument struct {
+	fleet.ClusterRecord
+	Decommissioned *tombstoneDocument `json:"decommissioned,omitempty"`
+}
+
+type tombstoneDocument struct {
+	fleet.Tombstone
+	Row *assignmentDocument `json:"row,omitempty"`
+}
+
+func storedRecord(r *fleet.ClusterRecord, ids releaseIDs) any {
+	d := recordDocument{ClusterRecord: *r}
+	if r.Decommissioned != nil {
+		d.Decommissioned = &tombstoneDocument{Tombstone: *r.Decommissioned, Row: storedAssignment(r.Decommissioned.Row, ids)}
+	}
+	return d
+}
+
+func readRecord(document []byte, names refs) (*fleet.ClusterRecord, error) {
+	d, err := decode[recordDocument](document)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", id, fleet.ErrInvalid, err)
+		return nil, err
 	}
-	became, err := document(after)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", id, fleet.ErrInvalid, err)
+	r := d.ClusterRecord
+	if d.Decommissioned != nil {
+		tombstone := d.Decommissioned.Tombstone
+		if tombstone.Row, err = d.Decommissioned.Row.of(r.Cluster, names); err != nil {
+			return nil, err
+		}
+		r.Decommissioned = &tombstone
 	}
-	return append(to, change{id, was, became}), nil
+	return &r, nil
 }
 
-// document writes JSON as it is, without escapes that are for HTML.
-func document[T any](v *T) (*string, error) {
+// pinDocument is the stored form of a pin. Its Release hides that of the domain.
+type pinDocument struct {
+	fleet.Pin
+	Release int64 `json:"release"`
+}
+
+func storedPin(p *fleet.Pin, ids releaseIDs) any {
+	d := pinDocument{Pin: *p, Release: ids[p.Ref()]}
+	d.Revision, d.Snapshot = "", ""
+	return d
+}
+
+func readPin(document []byte, names refs) (*fleet.Pin, error) {
+	d, err := decode[pinDocument](document)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := names.get(d.Release)
+	p := d.Pin
+	p.Release, p.Revision, p.Snapshot = ref.ID(), ref.Revision, ref.Snapshot
+	return &p, err
+}
+
+// rolloutDocument is what of a rollout stays the same while it is in progress.
+type rolloutDocument struct {
+	Waves []fleet.Wave `json:"waves"`
+	New   []string     `json:"new,omitempty"`
+}
+
+// encode writes JSON without the escapes that are meant for HTML; NULL for nil.
+func encode[T any](noun string, v *T) (*string, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -76,14 +127,14 @@ func document[T any](v *T) (*string, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w: %w", noun, fleet.ErrInvalid, err)
 	}
 	text := string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 	return &text, nil
 }
 
-// read reads a document; nil stands for none.
-func read[T any](document []byte) (*T, error) {
+// decode reads a document; NULL is nil.
+func decode[T any](document []byte) (*T, error) {
 	if document == nil {
 		return nil, nil
 	}

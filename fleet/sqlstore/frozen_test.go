@@ -10,33 +10,48 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// A server that is frozen, or cut off without a word, while it has taken the next
-// generation must not keep all others from writing until it is back.
+// TestFrozenWriterHoldsUpOthersForSecondsOnly: a server that is frozen or cut off when it has taken
+// the next generation must not keep all others from writing until it is back.
 func TestFrozenWriterHoldsUpOthersForSecondsOnly(t *testing.T) {
-	server := pgtest.Start(t)
+	t.Parallel()
+	server := pgtest.Shared(t)
 	direct := server.Database(t)
 	others := open(t, direct)
 	through, freeze := behindLine(t, direct)
 	frozen := open(t, through)
-	locked := make(chan struct{})
-	go func() {
-		defer close(locked)
-		server.Run(t, direct, `BEGIN; LOCK TABLE change_clusters; SELECT pg_sleep(2); COMMIT`)
-	}()
-	time.Sleep(500 * time.Millisecond)
 	state, err := others.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The lock stops the append when it has taken the generation. The line then freezes, and the
+	// end of the lock leaves a transaction that is idle.
+	blocker, err := pgx.Connect(t.Context(), direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer blocker.Close(context.Background()) //nolint:errcheck // the test is over
+	if _, err := blocker.Exec(t.Context(), `BEGIN; LOCK TABLE change_clusters`); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go func() { _ = frozen.Append(ctx, changeAfter(state)) }() // it comes as far as the lock
-	time.Sleep(500 * time.Millisecond)
+	go func() { _ = frozen.Append(ctx, changeAfter(state)) }() // its fate is not known
+	for waiting := 0; waiting == 0; {
+		err := blocker.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks
+			WHERE NOT granted AND relation = 'change_clusters'::regclass`).Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	freeze()
-	<-locked
+	if _, err := blocker.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
 	began := time.Now()
 	if err := others.Append(t.Context(), changeAfter(state)); err != nil {
 		t.Error(err)
@@ -46,8 +61,8 @@ func TestFrozenWriterHoldsUpOthersForSecondsOnly(t *testing.T) {
 	}
 }
 
-// behindLine is the URL of a database behind a line that can be frozen: it stays up,
-// and nothing comes out of it any more.
+// behindLine returns the URL of a database behind a connection that can be frozen: it stays up, and
+// nothing passes through it any more.
 func behindLine(t *testing.T, from string) (through string, freeze func()) {
 	t.Helper()
 	u, err := url.Parse(from)

@@ -9,8 +9,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Lead takes the lease or keeps it. One statement does it, so that of two servers
-// that find it free one gets it.
+// Lead takes or renews the lease. One statement does it, so that of two servers that find the
+// lease free one gets it.
 func (s *Store) Lead(ctx context.Context, holder string, ttl time.Duration) (held bool, looks int64, err error) {
 	now := s.dialect.now
 	err = s.write(ctx, "lease", func(ctx context.Context, tx *sql.Tx) error {
@@ -32,61 +32,65 @@ func (s *Store) Lead(ctx context.Context, holder string, ttl time.Duration) (hel
 	return held, looks, nil
 }
 
-// Resign gives the lease up, so that another need not wait for its end.
-func (s *Store) Resign(ctx context.Context, holder string) error {
+// ReleaseLease gives the lease up, so that another server need not wait for its end.
+func (s *Store) ReleaseLease(ctx context.Context, holder string) error {
 	return s.write(ctx, "lease", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := s.exec(ctx, tx, `UPDATE lease SET holder = '', until = 0 WHERE holder = $1`, holder); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, "look")
+		return s.notify(ctx, tx, lookNotice)
 	})
 }
 
-// AskLook asks whoever leads to look at the source.
-func (s *Store) AskLook(ctx context.Context) error {
+// RequestLook asks the leader to look at the source.
+func (s *Store) RequestLook(ctx context.Context) error {
 	return s.write(ctx, "lease", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := s.exec(ctx, tx, `UPDATE lease SET looks = looks + 1`); err != nil {
 			return err
 		}
-		return s.tell(ctx, tx, "look")
+		return s.notify(ctx, tx, lookNotice)
 	})
 }
 
-// tell tells those who Listen of a change or a look, once the transaction is kept.
-func (s *Store) tell(ctx context.Context, tx *sql.Tx, what string) error {
-	if s.dialect.tell == "" {
+// The texts of notices. That of an announced release goes on with its digest and revision.
+const (
+	changeNotice = "change"
+	lookNotice   = "look"
+	comingNotice = "coming "
+)
+
+// maxNotice is less than what PostgreSQL accepts, which is 8,000 bytes.
+const maxNotice = 7000
+
+// notify sends a notice to those who listen, once the transaction is committed.
+func (s *Store) notify(ctx context.Context, tx *sql.Tx, notice string) error {
+	if s.dialect.notify == "" {
 		return nil
 	}
-	_, err := s.exec(ctx, tx, s.dialect.tell, what)
+	_, err := s.exec(ctx, tx, s.dialect.notify, notice)
 	return err
 }
 
-// comingNotice is what the notice of a release begins with that may go live soon.
-const comingNotice = "coming "
-
-// longestNotice is less than what PostgreSQL takes, 8,000 bytes.
-const longestNotice = 7000
-
-// Announce keeps a snapshot, and tells those who Listen that its release is coming.
+// Announce stores a snapshot, and notifies those who listen that its release may come.
 func (s *Store) Announce(ctx context.Context, revision string, p *fleet.Packed) error {
 	notice := comingNotice + p.Digest + " " + revision
-	if s.dialect.tell == "" || len(notice) > longestNotice {
+	if s.dialect.notify == "" || len(notice) > maxNotice {
 		return nil
 	}
 	if err := s.SaveSnapshot(ctx, p); err != nil {
 		return err
 	}
-	return s.write(ctx, "notice", func(ctx context.Context, tx *sql.Tx) error { return s.tell(ctx, tx, notice) })
+	return s.write(ctx, "notice", func(ctx context.Context, tx *sql.Tx) error { return s.notify(ctx, tx, notice) })
 }
 
-// noticeOf is what a text tells. One that is not understood tells of a change: another
-// version may have more to say.
-func noticeOf(text string) fleet.Notice {
+// readNotice returns what a text says. One that is not understood is about a change: it comes
+// from another version.
+func readNotice(text string) fleet.Notice {
 	if rest, is := strings.CutPrefix(text, comingNotice); is {
 		digest, revision, _ := strings.Cut(rest, " ")
-		return fleet.Notice{Coming: revision, Snapshot: digest}
+		return fleet.Notice{Coming: fleet.ReleaseRef{Revision: revision, Snapshot: digest}}
 	}
-	return fleet.Notice{Look: text == "look"}
+	return fleet.Notice{Look: text == lookNotice}
 }
 
 // Listen calls heard for each notice, and first for those that were missed before.

@@ -31,27 +31,28 @@ func openPostgres(from string) (*dialect, *sql.DB, *sql.DB, error) {
 	db.SetMaxOpenConns(10)
 	db.SetMaxIdleConns(10)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	db.SetConnMaxLifetime(time.Hour) // so that servers behind one name come to be used alike
+	db.SetConnMaxLifetime(time.Hour) // so that the load spreads over the servers behind one name
 	return &dialect{
-		name:     goose.DialectPostgres,
-		write:    &sql.TxOptions{Isolation: sql.LevelReadCommitted},
-		read:     &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
-		guard:    `SET LOCAL idle_in_transaction_session_timeout = '10s'`,
-		now:      `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
-		tell:     `SELECT pg_notify('` + channel + `', $1)`,
-		listen:   listenPostgres,
-		tables:   `SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1`,
-		check:    checkPostgres,
-		present:  func() error { return nil },
-		lock:     lockPostgres,
-		conflict: func(err error) bool { return hasState(err, serializationFailure, deadlockDetected, uniqueViolation) },
-		full:     func(err error) bool { return hasState(err, diskFull) },
+		name:      goose.DialectPostgres,
+		write:     &sql.TxOptions{Isolation: sql.LevelReadCommitted},
+		read:      &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+		limitIdle: `SET LOCAL idle_in_transaction_session_timeout = '10s'`,
+		now:       `CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)`,
+		notify:    `SELECT pg_notify('` + channel + `', $1)`,
+		listen:    listenPostgres,
+		tables:    `SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1`,
+		pairs:     `json_each_text(CAST($1 AS json))`,
+		check:     checkPostgres,
+		present:   func() error { return nil },
+		lock:      lockPostgres,
+		conflict:  func(err error) bool { return hasState(err, serializationFailure, deadlockDetected, uniqueViolation) },
+		full:      func(err error) bool { return hasState(err, diskFull) },
 	}, db, db, nil
 }
 
-// whyNotPostgres tells what is wrong with a URL that pgx does not understand.
-// The driver's own words may hold a part of the password, so what it gets to
-// explain is the URL without; where that cannot be told apart, nothing is shown.
+// whyNotPostgres returns what is wrong with a URL that pgx does not understand. The driver's own
+// message may hold a part of the password, so it gets the URL without the password to explain.
+// Where the password cannot be told from the rest, the message is a general one.
 func whyNotPostgres(from string) string {
 	const general = "must be postgres://USER:PASSWORD@HOST/DATABASE, with special characters in the password percent-encoded"
 	u, err := url.Parse(from)
@@ -70,8 +71,8 @@ func whyNotPostgres(from string) string {
 	return general
 }
 
-// checkPostgres refuses a server that would acknowledge what it may lose, or
-// that cannot keep every text.
+// checkPostgres refuses a server that may lose what it acknowledges, or that cannot store every
+// text.
 func checkPostgres(ctx context.Context, db *sql.DB) error {
 	var commit, encoding string
 	err := db.QueryRowContext(ctx, `SELECT current_setting('synchronous_commit'), current_setting('server_encoding')`).
@@ -88,11 +89,11 @@ func checkPostgres(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// migrating is the advisory lock's key, any number that nobody else would take.
+// migrating is the key of the advisory lock, a number that no other program is likely to use.
 const migrating = 0x7472696275746172 // "tributar"
 
-// lockPostgres holds the lock by a transaction rather than a session, because
-// that works through a connection pooler, too, and ends with the connection.
+// lockPostgres holds the lock by a transaction rather than a session, because that also works
+// through a connection pooler, and ends with the connection.
 func lockPostgres(ctx context.Context, db *sql.DB) (func() error, error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
@@ -104,32 +105,31 @@ func lockPostgres(ctx context.Context, db *sql.DB) (func() error, error) {
 	return tx.Rollback, nil
 }
 
-// channel is what servers of one database tell each other on. Who hears looks at
-// the log: what has changed is not told.
+// channel is where the servers of one database notify each other. A notice says that something
+// has changed; what it is, its receiver reads from the log.
 const channel = "tributary"
 
-// listenPostgres takes a connection of its own out of the pool. Through a pooler
-// that lends connections by transaction nothing is heard; the log is looked at
-// now and then all the same.
+// listenPostgres takes a connection of its own out of the pool. Through a pooler that lends
+// connections by transaction it hears nothing; servers poll the log as well.
 func listenPostgres(ctx context.Context, db *sql.DB, heard func(fleet.Notice)) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close() }() // what was wrong with it is told already
+	defer func() { _ = conn.Close() }() // Raw has returned its error
 	return conn.Raw(func(driver any) error {
 		c := driver.(*stdlib.Conn).Conn()
-		defer func() { _ = c.Close(context.Background()) }() // it must not go back to the pool listening
+		defer func() { _ = c.Close(context.Background()) }() // it must not go back to the pool while it listens
 		if _, err := c.Exec(ctx, "LISTEN "+channel); err != nil {
 			return err
 		}
-		heard(fleet.Notice{Look: true}) // what was told before is not heard any more
+		heard(fleet.Notice{Look: true}) // notices that were sent before are lost
 		for {
-			told, err := c.WaitForNotification(ctx)
+			n, err := c.WaitForNotification(ctx)
 			if err != nil {
 				return err
 			}
-			heard(noticeOf(told.Payload))
+			heard(readNotice(n.Payload))
 		}
 	})
 }

@@ -14,21 +14,11 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
-	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
+	"github.com/tributary-gitops/tributary/fleet/storetest"
 )
 
-// TestMain makes the test binary a process that appends for ever where it is
-// told which log to append to.
-func TestMain(m *testing.M) {
-	if url := os.Getenv("TRIBUTARY_TEST_APPEND_TO"); url != "" {
-		fmt.Fprintln(os.Stderr, appendForEver(url))
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-// appendForEver prints the generation of each change that was acknowledged.
-func appendForEver(url string) error {
+// appendForever prints the generation of each change that was acknowledged, and its process.
+func appendForever(url string) error {
 	ctx := context.Background()
 	s, err := sqlstore.Open(ctx, url)
 	if err != nil {
@@ -49,7 +39,7 @@ func appendForEver(url string) error {
 	}
 }
 
-// changeAfter makes two deltas say its number, so that a torn one shows.
+// changeAfter returns a change that puts its generation into two deltas, so that half a change shows.
 func changeAfter(state *fleet.LogState) *fleet.Change {
 	c := &fleet.Change{
 		Generation: state.Generation + 1, Kind: fleet.Written, Actor: strconv.Itoa(os.Getpid()), Clusters: []string{"a", "b"},
@@ -64,7 +54,7 @@ func changeAfter(state *fleet.LogState) *fleet.Change {
 	return c
 }
 
-// appender is a process that appends for ever.
+// appender is a process that appends forever.
 type appender struct {
 	cmd   *exec.Cmd
 	lines *bufio.Scanner
@@ -88,8 +78,8 @@ func startAppender(t *testing.T, url string) *appender {
 	return a
 }
 
-// killAfter kills the process, in the middle of whatever it does, after so many
-// changes, and returns all generations that it was acknowledged.
+// killAfter kills the process after so many changes, in the middle of whatever it does, and returns
+// the lines of all changes that were acknowledged.
 func (a *appender) killAfter(changes int) (acknowledged []string, err error) {
 	for n := 0; a.lines.Scan(); n++ {
 		if n == changes {
@@ -105,6 +95,7 @@ func (a *appender) killAfter(changes int) (acknowledged []string, err error) {
 }
 
 func TestAcknowledgedChangesSurviveKill(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		var all []string
 		for round := range 5 {
@@ -119,6 +110,7 @@ func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 }
 
 func TestProcessesThatStartAtOnceShareALog(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, url string) {
 		var mu sync.Mutex
 		var all []string
@@ -140,8 +132,8 @@ func TestProcessesThatStartAtOnceShareALog(t *testing.T) {
 	})
 }
 
-// wantWholeLog wants a log without gaps whose entries are each whole, among them
-// all that were acknowledged, by whom they were.
+// wantWholeLog checks that a log has no gaps, that each entry is whole, and that the changes that
+// were acknowledged are in it.
 func wantWholeLog(t *testing.T, url string, acknowledged []string) {
 	t.Helper()
 	s := open(t, url)
@@ -170,15 +162,10 @@ func wantWholeLog(t *testing.T, url string, acknowledged []string) {
 			t.Errorf("change %q was acknowledged and is not in the log", line)
 		}
 	}
+	storetest.FoldEqualsState(t, s)
 	for _, d := range state.Deltas {
 		if want := fmt.Sprint(state.Generation); d.Reason != want {
 			t.Errorf("delta %s is of change %s, want %s", d.ID(), d.Reason, want)
 		}
 	}
-}
-
-// onBoth runs a test on an empty database of each kind.
-func onBoth(t *testing.T, test func(t *testing.T, url string)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, sqliteFile(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, pgtest.Start(t).Database(t)) })
 }

@@ -1,102 +1,154 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"strconv"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// releaseDocument is a release as it is kept: without the groups of its impact,
-// which are apart.
-type releaseDocument struct{ release, groups *string }
+// saveReleases stores releases as they are after the change, the groups of an impact apart.
+func (a *appending) saveReleases(ctx context.Context) error {
+	for _, r := range a.change.Releases {
+		if err := a.saveRelease(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
-func releaseDocumentOf(r *fleet.Release) (d releaseDocument, err error) {
+func (a *appending) saveRelease(ctx context.Context, r *fleet.Release) error {
+	noun := "release " + r.ID
 	short := *r
+	var impact, groups *string
+	var err error
 	if r.Impact != nil {
-		impact := *r.Impact
-		if short.Impact, impact.Groups = &impact, nil; len(r.Impact.Groups) > 0 {
-			if d.groups, err = document(&r.Impact.Groups); err != nil {
-				return d, fmt.Errorf("impact of release %s: %w: %w", r.ID, fleet.ErrInvalid, err)
+		without := *r.Impact
+		without.Groups = nil
+		short.Impact, impact = &without, &r.Impact.Digest
+		if len(r.Impact.Groups) > 0 {
+			if groups, err = encode(noun, &r.Impact.Groups); err != nil {
+				return err
 			}
 		}
 	}
-	if d.release, err = document(&short); err != nil {
-		err = fmt.Errorf("release %s: %w: %w", r.ID, fleet.ErrInvalid, err)
-	}
-	return d, err
-}
-
-// changeReleases keeps releases as they are after a change, which of them is live,
-// and where the fleet is going.
-func (s *Store) changeReleases(ctx context.Context, tx *sql.Tx, c *fleet.Change, d documents) error {
-	for i, r := range c.Releases {
-		if err := s.saveRelease(ctx, tx, r, c.Generation, d.releases[i]); err != nil {
-			return err
-		}
-	}
-	if goesLive(c) {
-		if err := s.goLive(ctx, tx, c); err != nil {
-			return err
-		}
-	}
-	if c.Lineup == nil {
-		return nil
-	}
-	return s.saveLineup(ctx, tx, c.Lineup, d.lineup)
-}
-
-func (s *Store) saveRelease(ctx context.Context, tx *sql.Tx, r *fleet.Release, generation int64, d releaseDocument) error {
-	var impact *string
-	if r.Impact != nil {
-		impact = &r.Impact.Digest
-	}
-	if r.Generation != 0 { // what only became known of it does not move it in the list
-		generation = r.Generation
-	}
-	_, err := s.exec(ctx, tx, `INSERT INTO releases (release, generation, changed_at, state, snapshot, document, impact)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (release) DO UPDATE SET generation = excluded.generation, changed_at = excluded.changed_at,
-			state = excluded.state, snapshot = excluded.snapshot, document = excluded.document, impact = excluded.impact`,
-		r.ID, generation, r.At.UnixMicro(), string(r.State), orNull(r.Digest), d.release, impact)
-	if err != nil || d.groups == nil {
-		return err
-	}
-	_, err = s.exec(ctx, tx, `INSERT INTO impacts (digest, document) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, impact, d.groups)
-	return err
-}
-
-// orNull is NULL for an empty text, which is no reference to anything.
-func orNull(text string) any {
-	if text == "" {
-		return nil
-	}
-	return text
-}
-
-// goesLive tells whether a change is of a release that every cluster gets.
-func goesLive(c *fleet.Change) bool { return c.Kind == fleet.WentLive && c.Release != nil }
-
-// goLive notes what is live. Its snapshot must be here, because nobody can go
-// back to a release without.
-func (s *Store) goLive(ctx context.Context, tx *sql.Tx, c *fleet.Change) error {
-	result, err := s.exec(ctx, tx, `UPDATE head SET live = $1, snapshot = $2
-		WHERE EXISTS (SELECT 1 FROM snapshots WHERE digest = $2)`, c.Generation, c.Release.Snapshot)
+	document, err := encode(noun, &short)
 	if err != nil {
 		return err
 	}
-	if err := wantOne(result, "snapshot "+c.Release.Snapshot); err != nil {
+	// A release of which only something became known keeps its place in the list.
+	generation := cmp.Or(r.Generation, a.change.Generation)
+	_, err = a.exec(ctx, a.tx, `INSERT INTO releases (release, ref, generation, changed_at, state, document, impact)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (release) DO UPDATE SET ref = excluded.ref, generation = excluded.generation, changed_at = excluded.changed_at,
+			state = excluded.state, document = excluded.document, impact = excluded.impact`,
+		r.ID, a.ids[r.Ref()], generation, r.At.UnixMicro(), string(r.State), document, impact)
+	if err != nil || groups == nil {
 		return err
 	}
-	_, err = s.exec(ctx, tx, `UPDATE releases SET went_live = $1 WHERE release = $2`, c.Generation, c.Release.ID())
+	_, err = a.exec(ctx, a.tx, `INSERT INTO impacts (digest, document) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, impact, groups)
 	return err
 }
 
-// wantOne makes it an ErrNotFound that a statement hit nothing.
-func wantOne(result sql.Result, noun string) error {
-	if n, err := result.RowsAffected(); err != nil || n == 1 {
-		return err
+// The columns that are read of a release: without the groups of its impact, with them, and with
+// them only while it is held.
+const (
+	releaseAlone  = `SELECT document, generation, NULL FROM releases`
+	releaseWhole  = `SELECT document, generation, (` + groups + `) FROM releases`
+	releaseListed = `SELECT document, generation, CASE state WHEN 'held' THEN (` + groups + `) END FROM releases`
+
+	groups = `SELECT i.document FROM impacts i WHERE i.digest = releases.impact`
+)
+
+// Releases returns those that match, newest first. Of one generation, the release that went live
+// comes before those that it superseded.
+func (s *Store) Releases(ctx context.Context, q fleet.ReleaseQuery) ([]fleet.Release, error) {
+	where, args := releasePage(q)
+	var found []fleet.Release
+	err := s.read(ctx, "releases", func(tx *sql.Tx) error {
+		return eachRelease(ctx, tx, func(r *fleet.Release) { found = append(found, *r) },
+			releaseListed+where+` ORDER BY generation DESC, CASE state WHEN 'superseded' THEN 1 ELSE 0 END, release`, args...)
+	})
+	return found, err
+}
+
+// releasePage returns the condition for a page. The page goes on to the end of its last
+// generation, so that the next page can begin after that.
+func releasePage(q fleet.ReleaseQuery) (where string, args []any) {
+	f := &filter{}
+	switch q.State {
+	case "":
+	case fleet.Live:
+		f.conditions = append(f.conditions, `state IN ('live', 'rolling out')`)
+	default:
+		f.add(`state = $%d`, string(q.State))
 	}
-	return fmt.Errorf("%s: %w", noun, fleet.ErrNotFound)
+	if q.Before != 0 {
+		f.add(`generation < $%d`, q.Before)
+	}
+	page := `SELECT generation FROM releases` + f.where() + ` ORDER BY generation DESC LIMIT ` + strconv.Itoa(cmp.Or(q.Limit, defaultLimit))
+	f.conditions = append(f.conditions, `generation >= (SELECT min(generation) FROM (`+page+`) page)`)
+	return f.where(), f.args
+}
+
+// Release returns one by its ID.
+func (s *Store) Release(ctx context.Context, id string) (*fleet.Release, error) {
+	var found *fleet.Release
+	noun := fmt.Sprintf("release %q", id)
+	err := s.read(ctx, noun, func(tx *sql.Tx) error {
+		return eachRelease(ctx, tx, func(r *fleet.Release) { found = r }, releaseWhole+` WHERE release = $1`, id)
+	})
+	if err == nil && found == nil {
+		err = fmt.Errorf("%s: %w", noun, fleet.ErrNotFound)
+	}
+	return found, err
+}
+
+// releasesByID reads a few releases, in the order of their IDs, each once.
+func releasesByID(ctx context.Context, tx *sql.Tx, ids []string) ([]*fleet.Release, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	byID := map[string]*fleet.Release{}
+	var args []any
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	err := eachRelease(ctx, tx, func(r *fleet.Release) { byID[r.ID] = r }, releaseAlone+` WHERE release IN `+placeholders(1, len(ids)), args...)
+	var found []*fleet.Release
+	for _, id := range ids {
+		if r := byID[id]; r != nil {
+			found = append(found, r)
+			delete(byID, id)
+		}
+	}
+	return found, err
+}
+
+// eachRelease calls found for each release of a query.
+func eachRelease(ctx context.Context, tx *sql.Tx, found func(*fleet.Release), text string, args ...any) error {
+	return each(ctx, tx, func(rows *sql.Rows) error {
+		var document, groups []byte
+		var generation int64
+		if err := rows.Scan(&document, &generation, &groups); err != nil {
+			return err
+		}
+		r, err := decode[fleet.Release](document)
+		if err != nil {
+			return err
+		}
+		r.Generation = generation
+		if r.Impact != nil && groups != nil {
+			all, err := decode[[]fleet.ImpactGroup](groups)
+			if err != nil {
+				return err
+			}
+			r.Impact.Groups = *all
+		}
+		found(r)
+		return nil
+	}, text, args...)
 }

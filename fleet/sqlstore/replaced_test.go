@@ -11,9 +11,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 )
 
-// TestSQLiteFileThatWasReplacedTakesNothing holds that nothing is acknowledged that
-// goes into a file without a name.
+// TestSQLiteFileThatWasReplacedTakesNothing: a change is not acknowledged where the file that it
+// is written to has lost its name.
 func TestSQLiteFileThatWasReplacedTakesNothing(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(path string) error{
 		"removed": os.Remove,
 		"replaced": func(path string) error {
@@ -21,6 +22,7 @@ func TestSQLiteFileThatWasReplacedTakesNothing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "log.db")
 			s, err := sqlstore.Open(t.Context(), "sqlite:"+path)
 			if err != nil {

@@ -6,9 +6,11 @@ import (
 	"testing"
 )
 
-// An acknowledged write survives a power cut only by these.
+// TestSQLiteIsSetToSurvivePowerLoss: an acknowledged write survives a loss of power only with these
+// settings.
 func TestSQLiteIsSetToSurvivePowerLoss(t *testing.T) {
-	s, err := Open(t.Context(), sqliteFile(t))
+	t.Parallel()
+	s, err := Open(t.Context(), newSQLiteFile(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,7 @@ func TestSQLiteIsSetToSurvivePowerLoss(t *testing.T) {
 	}
 }
 
-// loseConnection has the writer's one connection closed.
+// loseConnection makes the writer's one connection close.
 func (s *Store) loseConnection(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

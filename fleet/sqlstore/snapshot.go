@@ -5,16 +5,17 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// grace is how long a snapshot is kept before it need be of a live release.
+// grace is how long a snapshot is kept before anything has to name it.
 const grace = time.Hour
 
-// SaveSnapshot keeps a packed snapshot. One that is there is only kept for
-// longer: whoever saves it is about to put it live.
+// SaveSnapshot stores a packed snapshot. Where it is there already its hour begins anew: whoever
+// saves it is about to use it.
 func (s *Store) SaveSnapshot(ctx context.Context, p *fleet.Packed) error {
 	noun := "snapshot " + p.Digest
 	return s.write(ctx, noun, func(ctx context.Context, tx *sql.Tx) error {
@@ -26,8 +27,8 @@ func (s *Store) SaveSnapshot(ctx context.Context, p *fleet.Packed) error {
 		if n, err := result.RowsAffected(); err != nil || n == 1 {
 			return err
 		}
-		if len(p.Parts) > 0 { // which nobody may prune until they are of a snapshot
-			if err := s.still(ctx, tx); err != nil {
+		if len(p.Parts) > 0 { // Prune must not drop a part before the snapshot names it
+			if err := s.freezeLog(ctx, tx); err != nil {
 				return err
 			}
 		}
@@ -40,19 +41,19 @@ func (s *Store) SaveSnapshot(ctx context.Context, p *fleet.Packed) error {
 	})
 }
 
-// saveParts keeps the parts of a snapshot that are not there, and notes which it has.
+// saveParts stores the parts of a snapshot that are not there yet, and which parts it has.
 func (s *Store) saveParts(ctx context.Context, tx *sql.Tx, p *fleet.Packed) error {
-	there, err := partsThere(ctx, tx, p.Parts)
+	stored, err := storedParts(ctx, tx, p.Parts)
 	if err != nil {
 		return err
 	}
 	var links []any
 	for i, part := range p.Parts {
 		links = append(links, p.Digest, i, part.Digest)
-		if there[part.Digest] {
+		if stored[part.Digest] {
 			continue
 		}
-		there[part.Digest] = true
+		stored[part.Digest] = true
 		if _, err := s.exec(ctx, tx, `INSERT INTO parts (digest, data) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, part.Digest, part.Data); err != nil {
 			return err
 		}
@@ -60,27 +61,25 @@ func (s *Store) saveParts(ctx context.Context, tx *sql.Tx, p *fleet.Packed) erro
 	return s.insertRows(ctx, tx, "snapshot_parts (snapshot, place, part)", " ON CONFLICT (snapshot, place) DO NOTHING", 3, links)
 }
 
-// partsThere are those of some parts that are kept already, by digest.
-func partsThere(ctx context.Context, tx *sql.Tx, parts []fleet.PackedPart) (map[string]bool, error) {
-	there := map[string]bool{}
-	for len(parts) > 0 {
-		some := parts[:min(len(parts), mostRows)]
-		parts = parts[len(some):]
+// storedParts returns which of some parts are stored already, by digest.
+func storedParts(ctx context.Context, tx *sql.Tx, parts []fleet.PackedPart) (map[string]bool, error) {
+	stored := map[string]bool{}
+	for chunk := range slices.Chunk(parts, maxRows) {
 		var digests []any
-		for _, part := range some {
+		for _, part := range chunk {
 			digests = append(digests, part.Digest)
 		}
 		err := each(ctx, tx, func(rows *sql.Rows) error {
 			var digest string
 			err := rows.Scan(&digest)
-			there[digest] = true
+			stored[digest] = true
 			return err
 		}, `SELECT digest FROM parts WHERE digest IN `+placeholders(1, len(digests)), digests...)
 		if err != nil {
 			return nil, err
 		}
 	}
-	return there, nil
+	return stored, nil
 }
 
 // Snapshot returns a packed snapshot.

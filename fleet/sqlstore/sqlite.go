@@ -20,15 +20,14 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// SQLite's settings are those of each connection. A commit is on the disk when
-// it returns, which in WAL mode takes synchronous=FULL. Temporary files would
-// need room in yet another place.
+// sqliteSettings are those of each connection. With synchronous=FULL a commit in WAL mode is on
+// the disk when it returns. Temporary files in memory need no space in yet another place.
 const sqliteSettings = "?_busy_timeout=10000&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
 	"&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(67108864)"
 
-// openSQLite opens a file. All that follows sqlite: is its path. There is one
-// connection that writes, because SQLite has but one writer at a time and a
-// queue is fairer than its sleeping and trying again.
+// openSQLite opens a file. All that follows sqlite: is its path. There is one connection that
+// writes, because SQLite has one writer at a time, and waiting for the connection is fairer than
+// SQLite's sleeping and trying again.
 func openSQLite(from string) (*dialect, *sql.DB, *sql.DB, error) {
 	path := strings.TrimPrefix(from, "sqlite:")
 	if err := checkPath(path); err != nil {
@@ -51,6 +50,7 @@ func openSQLite(from string) (*dialect, *sql.DB, *sql.DB, error) {
 		prepares: true,
 		now:      `CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)`,
 		tables:   `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+		pairs:    `json_each($1)`,
 		check:    func(context.Context, *sql.DB) error { return nil },
 		present:  (&databaseFile{path: path}).present,
 		lock:     func(ctx context.Context, db *sql.DB) (func() error, error) { return lockSQLite(ctx, db, path) },
@@ -59,7 +59,7 @@ func openSQLite(from string) (*dialect, *sql.DB, *sql.DB, error) {
 	}, writer, reader, nil
 }
 
-// checkPath says more than "unable to open database file" would.
+// checkPath returns a better error than SQLite's "unable to open database file".
 func checkPath(path string) error {
 	switch {
 	case path == "", strings.HasPrefix(path, ":memory:"):
@@ -76,22 +76,22 @@ func checkPath(path string) error {
 	return nil
 }
 
-// databaseFile is the file as it was when it was first written to.
+// databaseFile is the file as it was at the first write.
 type databaseFile struct {
 	path string
 	mu   sync.Mutex
 	was  os.FileInfo
 }
 
-// present finds out whether the file is still the one that is open: in one that
-// was removed or replaced, what is written is gone with the process.
+// present returns an error where the path no longer leads to the file that is open. What is
+// written to a file that was removed or replaced is lost when the process ends.
 func (f *databaseFile) present() error {
 	now, err := os.Stat(f.path)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case err != nil && f.was == nil:
-		return nil // It is made when the schema is.
+		return nil // it is created with the schema
 	case err != nil, f.was != nil && !os.SameFile(f.was, now):
 		return fmt.Errorf("the file %s was removed or replaced while it was in use; put it back, or restart", f.path)
 	}
@@ -99,9 +99,9 @@ func (f *databaseFile) present() error {
 	return nil
 }
 
-// lockSQLite takes a lock on a file beside the database, because neither making
-// a database nor turning it to WAL waits for a lock of SQLite's own. The file
-// stays: who removed it could remove one that another holds.
+// lockSQLite locks a file beside the database, because neither the creation of a database nor
+// its change to WAL mode waits for SQLite's own locks. The file stays: removing it could remove
+// one that another process holds.
 func lockSQLite(ctx context.Context, db *sql.DB, path string) (func() error, error) {
 	lock := flock.New(path + ".lock")
 	if _, err := lock.TryLockContext(ctx, 10*time.Millisecond); err != nil {
@@ -113,10 +113,10 @@ func lockSQLite(ctx context.Context, db *sql.DB, path string) (func() error, err
 	return lock.Unlock, nil
 }
 
-// prepareSQLite makes a new database its owner's alone, as what is in it may be
-// confidential, and turns it to WAL, which it remembers. The mode is set by
-// name, because to open and close the file here would drop the locks that this
-// process has on it.
+// prepareSQLite makes a new database readable by its owner alone, because it may hold confidential
+// data, and changes it to WAL mode, which the file keeps. The permissions are set by the file's
+// name, because opening and closing the file here would drop the locks that this process has on
+// it.
 func prepareSQLite(ctx context.Context, db *sql.DB, path string) error {
 	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
 		if err := os.Chmod(path, 0o600); err != nil {
@@ -128,12 +128,12 @@ func prepareSQLite(ctx context.Context, db *sql.DB, path string) error {
 		return err
 	}
 	if mode != "wal" {
-		return fmt.Errorf("journal mode is %s, and WAL is not to be had on this file system", mode)
+		return fmt.Errorf("the journal mode is %s: this file system does not support WAL; use a local one", mode)
 	}
 	return nil
 }
 
-// sqliteFull knows, beside the plain error, that of growing the index of the WAL.
+// sqliteFull reports whether there is no space left, for the database or for the WAL's index.
 func sqliteFull(err error) bool {
 	var e *sqlite.Error
 	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_FULL || e.Code() == sqlite3.SQLITE_IOERR_SHMSIZE)

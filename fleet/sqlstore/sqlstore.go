@@ -9,32 +9,30 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Store is a change log in a database. Any number of processes may share one
-// database.
+// Store is a change log in a database. Its methods may be called from many goroutines.
 type Store struct {
-	// Now is the clock by which snapshots age; it is time.Now. It may be set
-	// before the store is used.
+	// Now is the clock by which snapshots age; it is time.Now. It may be set before the store is
+	// used.
 	Now func() time.Time
 
 	dialect    *dialect
 	writer     *sql.DB
 	reader     *sql.DB
 	statements statements // of writer
+	names      releaseNames
 }
 
 var _ fleet.Store = (*Store)(nil)
 
-// Open opens the change log at a URL, sqlite:PATH or postgres://…, and brings
-// its schema up to date; in an empty database it makes one. It is an ErrInvalid
-// where the URL is not one of these, and an ErrStore where the database cannot
-// be used. No error shows a password.
+// Open opens the change log at a URL, sqlite:PATH or postgres://…, and brings its schema up to
+// date; in an empty database it creates one. The error is an ErrInvalid where the URL is not one
+// of these, and an ErrStore where the database cannot be used. No error shows a password.
 func Open(ctx context.Context, url string) (*Store, error) { return open(ctx, url, migrate) }
 
-// OpenReadOnly opens a change log for who only follows it: the credentials in the
-// URL need read nothing but its tables, and write nothing. Its schema must be up to
-// date already.
+// OpenReadOnly opens a change log for a process that only follows it. The credentials in the URL
+// need no more than to read its tables. Its schema must be up to date already.
 func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
-	return open(ctx, url, upToDate)
+	return open(ctx, url, checkSchema)
 }
 
 func open(ctx context.Context, url string, schema func(context.Context, *sql.DB, *dialect) error) (*Store, error) {
@@ -55,13 +53,13 @@ func open(ctx context.Context, url string, schema func(context.Context, *sql.DB,
 	return s, s.wrap(ctx, "change log", s.dialect.present())
 }
 
-// Generation is that of the last change.
+// Generation returns that of the last change.
 func (s *Store) Generation(ctx context.Context) (generation int64, err error) {
 	err = s.reader.QueryRowContext(ctx, `SELECT generation FROM head`).Scan(&generation)
 	return generation, s.wrap(ctx, "change log", err)
 }
 
-// Close lets go of the database. What was acknowledged is durable without it.
+// Close releases the database. What was acknowledged is durable without it.
 func (s *Store) Close() error {
 	err := s.statements.Close()
 	if s.reader != s.writer {

@@ -15,21 +15,23 @@ import (
 )
 
 func TestSQLiteGoesOnAfterFullDisk(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, "2m")
 	fullDisk(t, "sqlite:"+filepath.Join(disk, "tributary.db"), disk)
 }
 
 func TestPostgresGoesOnAfterFullDisk(t *testing.T) {
+	t.Parallel()
 	server, disk := pgtest.Start(t), smallDisk(t, "16m")
 	server.Own(t, disk)
 	server.Run(t, server.URL("postgres"), fmt.Sprintf("CREATE TABLESPACE small LOCATION '%s'", disk))
 	url := server.Database(t, "--tablespace", "small")
-	// The server must let go of the disk before it is taken away.
+	// The server must stop before the disk is unmounted.
 	t.Cleanup(func() { server.Stop(t) })
 	fullDisk(t, url, disk)
 }
 
-// fullDisk fills the disk, appends until there is no room left, and makes room.
+// fullDisk fills the disk, appends until there is no space left, and makes space again.
 func fullDisk(t *testing.T, url, disk string) {
 	s := open(t, url)
 	appendOne := func(reason string) error {
@@ -41,7 +43,7 @@ func fullDisk(t *testing.T, url, disk string) {
 		c.Reason = reason
 		return s.Append(t.Context(), c)
 	}
-	if err := appendOne("there is room"); err != nil {
+	if err := appendOne("there is space"); err != nil {
 		t.Fatal(err)
 	}
 	ballast := filepath.Join(disk, "ballast")
@@ -51,7 +53,7 @@ func fullDisk(t *testing.T, url, disk string) {
 	kept := int64(1)
 	var err error
 	for ; err == nil; kept++ {
-		err = appendOne(strings.Repeat("there is no room ", 1000))
+		err = appendOne(strings.Repeat("there is no space ", 1000))
 	}
 	kept -= 1
 	for range 3 {
@@ -61,7 +63,7 @@ func fullDisk(t *testing.T, url, disk string) {
 		err = s.SaveSnapshot(t.Context(), &fleet.Packed{Digest: "sha256:large", Data: make([]byte, 1<<20)})
 	}
 	if _, err := s.Generation(t.Context()); err != nil {
-		t.Errorf("Ping on a full disk: %v", err)
+		t.Errorf("Generation on a full disk: %v", err)
 	}
 	state, err := s.Load(t.Context())
 	if err != nil || state.Generation != kept {
@@ -70,11 +72,11 @@ func fullDisk(t *testing.T, url, disk string) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	if err := appendOne("there is room again"); err != nil {
+	if err := appendOne("there is space again"); err != nil {
 		t.Fatal(err)
 	}
 	changes, err := s.Changes(t.Context(), fleet.ChangeQuery{Limit: int(kept) + 2})
-	if err != nil || int64(len(changes)) != kept+1 || changes[0].Reason != "there is room again" {
+	if err != nil || int64(len(changes)) != kept+1 || changes[0].Reason != "there is space again" {
 		t.Errorf("the log has %d entries, want %d (%v)", len(changes), kept+1, err)
 	}
 }
@@ -92,13 +94,13 @@ func fill(path string) error {
 	return nil
 }
 
-// smallDisk mounts a file system of a size.
+// smallDisk mounts a file system of the given size.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("this test mounts a small tmpfs to fill it, which only root may do: run it as root, in a container say")
+		t.Fatal("this test mounts a small tmpfs to fill it, which only root may do: run it as root, for example in a container")
 	}
-	dir, err := os.MkdirTemp("", "small") // t.TempDir is in one that other users cannot enter
+	dir, err := os.MkdirTemp("", "small") // other users cannot enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +117,7 @@ func smallDisk(t *testing.T, size string) string {
 }
 
 func TestPostgresIsUnavailableUntilItIsBack(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t)
 	url := server.Database(t)
 	s := open(t, url)
@@ -129,7 +132,7 @@ func TestPostgresIsUnavailableUntilItIsBack(t *testing.T) {
 				t.Errorf("Load without a server: error %v, want %v", err, fleet.ErrStore)
 			}
 			if _, err := s.Generation(t.Context()); !errors.Is(err, fleet.ErrStore) {
-				t.Errorf("Ping without a server: error %v, want %v", err, fleet.ErrStore)
+				t.Errorf("Generation without a server: error %v, want %v", err, fleet.ErrStore)
 			}
 		}
 		if _, err := sqlstore.Open(t.Context(), url); !errors.Is(err, fleet.ErrStore) {
@@ -147,7 +150,8 @@ func TestPostgresIsUnavailableUntilItIsBack(t *testing.T) {
 }
 
 func TestPostgresThatLosesOrGarblesIsRefused(t *testing.T) {
-	server := pgtest.Start(t)
+	t.Parallel()
+	server := pgtest.Shared(t)
 	for url, want := range map[string]string{
 		server.Database(t) + "&synchronous_commit=off":                                         "synchronous_commit is off",
 		server.Database(t, "--template", "template0", "--encoding", "LATIN1", "--locale", "C"): "must be UTF8",

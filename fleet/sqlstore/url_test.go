@@ -12,6 +12,7 @@ import (
 )
 
 func TestUnusableURLIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	text := filepath.Join(dir, "notes.txt")
 	if err := os.WriteFile(text, []byte(strings.Repeat("not a database\n", 100)), 0o600); err != nil {
@@ -71,8 +72,9 @@ func TestSQLitePathIsTakenAsItIs(t *testing.T) {
 	}
 }
 
-// Who gave others access to the file wants them to have it.
+// TestSQLiteLeavesPermissionsOfADatabaseAlone: an administrator may have given others access.
 func TestSQLiteLeavesPermissionsOfADatabaseAlone(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tributary.db")
 	if err := open(t, "sqlite:"+path).Close(); err != nil {
 		t.Fatal(err)

@@ -10,15 +10,11 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// strange is text that has gone wrong somewhere before: quotes, what looks like
-// a parameter, what is more than one UTF-16 unit, and a letter in two forms.
-const strange = "'\"\\`; DROP TABLE changes; -- $1 ? %s :x @x \u2028 🌊 é é <b>&amp;</b> \t\r\n \x01\x7f"
-
 func changeComesBackAsItWas(t *testing.T, open Database) {
 	expires := noon.Add(time.Hour).In(time.FixedZone("", 2*60*60))
 	full := &fleet.Delta{
 		Name:       strange,
-		Selector:   &fleet.Selector{MatchLabels: map[string]string{strange: strange}},
+		Scope:      fleet.Scope{Selector: &fleet.Selector{MatchLabels: map[string]string{strange: strange}}},
 		Priority:   -7,
 		Components: []string{"components/" + strange},
 		Resources:  []json.RawMessage{json.RawMessage(`{"n":1.0,"big":123456789012345678901234567890,"s":"<&>\u0000"}`)},
@@ -32,7 +28,7 @@ func changeComesBackAsItWas(t *testing.T, open Database) {
 		Reason:    strange,
 		ExpiresAt: &expires,
 	}
-	own := &fleet.Delta{Cluster: "eu-01", Selector: &fleet.Selector{}}
+	own := &fleet.Delta{Cluster: "eu-01", Scope: fleet.Scope{Selector: &fleet.Selector{}}}
 	s := open(t, time.Now)
 	l := log{
 		*written(1, fleet.DeltaChange{Delta: full.ID(), After: full}),
@@ -40,7 +36,7 @@ func changeComesBackAsItWas(t *testing.T, open Database) {
 	}
 	l[0].Actor, l[0].Reason, l[0].Clusters = strange, strange, []string{strange, "A", "a", "ä"}
 	l[0].At = noon.Add(999 * time.Nanosecond).In(time.FixedZone("", -3*60*60))
-	l.in(t, s)
+	l.appendTo(t, s)
 
 	l[0].At = noon // to the microsecond, and in UTC
 	wantLog(t, s, l)
@@ -51,7 +47,7 @@ func changeComesBackAsItWas(t *testing.T, open Database) {
 	wantLog(t, open(t, time.Now), l)
 }
 
-func deltaThatIsNoJSONIsRefused(t *testing.T, open Database) {
+func deltaThatIsNotJSONIsRefused(t *testing.T, open Database) {
 	s := open(t, time.Now)
 	c := written(1, set("a", "one"))
 	c.Deltas[0].After.Edits[0].Patch = json.RawMessage(`{`)
@@ -61,7 +57,8 @@ func deltaThatIsNoJSONIsRefused(t *testing.T, open Database) {
 	wantLog(t, s, nil)
 }
 
-func changeOfManyComesBackWhole(t *testing.T, open Database) {
+// largeChangeComesBackWhole appends changes of more rows than one statement writes.
+func largeChangeComesBackWhole(t *testing.T, open Database) {
 	s := open(t, time.Now)
 	c := written(1)
 	for n := range 2_345 {
@@ -69,23 +66,23 @@ func changeOfManyComesBackWhole(t *testing.T, open Database) {
 		c.Deltas = append(c.Deltas, set(fmt.Sprintf("delta-%04d", n), "many"))
 	}
 	l := log{*c}
-	l.in(t, s)
+	l.appendTo(t, s)
 	wantLog(t, s, l)
 	c = written(2)
 	for _, d := range l[0].Deltas[1:] {
 		c.Deltas = append(c.Deltas, fleet.DeltaChange{Delta: d.Delta, Before: d.After})
 	}
-	if err := s.Append(t.Context(), c); err != nil {
-		t.Fatal(err)
-	}
-	wantLog(t, s, append(l, *c))
+	l = append(l, *c)
+	l[1:].appendTo(t, s)
+	wantLog(t, s, l)
 }
 
-func logIsTheFoldOfItsChanges(t *testing.T, open Database) {
+func stateIsTheFoldOfTheLog(t *testing.T, open Database) {
 	s := open(t, time.Now)
 	l := random(seeded(t), 80)
 	for n := range l {
-		l[n:n+1].in(t, s)
+		l[n:n+1].appendTo(t, s)
+		FoldEqualsState(t, s)
 		if n%20 == 0 {
 			wantLog(t, s, l[:n+1])
 		}
@@ -99,17 +96,17 @@ func logIsTheFoldOfItsChanges(t *testing.T, open Database) {
 func onlyTheNextGenerationIsTaken(t *testing.T, open Database) {
 	s, other := open(t, time.Now), open(t, time.Now)
 	l := log{*written(1, set("a", "one")), *written(2, set("b", "two"))}
-	l.in(t, s)
+	l.appendTo(t, s)
 	for _, generation := range []int64{-1, 0, 1, 2, 4, 1 << 62} {
 		for _, handle := range []Store{s, other} {
 			err := handle.Append(t.Context(), written(generation, set("c", "lost")))
 			if !errors.Is(err, fleet.ErrConflict) || errors.Is(err, fleet.ErrStore) {
-				t.Errorf("Append of generation %d: error %v, want %v and no more", generation, err, fleet.ErrConflict)
+				t.Errorf("Append of generation %d: error %v, want %v alone", generation, err, fleet.ErrConflict)
 			}
 			wantLog(t, handle, l)
 		}
 	}
 	l = append(l, *written(3, set("c", "three")))
-	l[2:].in(t, other)
+	l[2:].appendTo(t, other)
 	wantLog(t, s, l)
 }

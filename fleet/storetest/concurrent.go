@@ -11,20 +11,23 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// concurrentChangesAreAllKept has a thousand appenders over two handles, each of
-// which takes the generation that its handle sees next until it has one. Two of
-// a handle try at a time: where all do, each change costs a thousand tries.
+// concurrentChangesAreAllKept runs many appenders on two handles. Each takes the generation that
+// its handle sees next until it gets one. Two of each handle try at a time: if all did, each
+// change would cost as many attempts as there are appenders.
 func concurrentChangesAreAllKept(t *testing.T, open Database) {
-	const appenders = 1_000
+	appenders := 1_000
+	if testing.Short() {
+		appenders = 300
+	}
 	handles := []Store{open(t, time.Now), open(t, time.Now)}
-	turns := []chan struct{}{make(chan struct{}, 2), make(chan struct{}, 2)}
+	slots := []chan struct{}{make(chan struct{}, 2), make(chan struct{}, 2)}
 	var all sync.WaitGroup
 	acknowledged := make([]int64, appenders)
 	for n := range appenders {
 		all.Go(func() {
-			s, turn := handles[n%2], turns[n%2]
-			turn <- struct{}{}
-			defer func() { <-turn }()
+			s, slot := handles[n%2], slots[n%2]
+			slot <- struct{}{}
+			defer func() { <-slot }()
 			var err error
 			if acknowledged[n], err = appendNext(t.Context(), s, fmt.Sprintf("delta-%03d", n)); err != nil {
 				t.Error(err)
@@ -45,7 +48,7 @@ func concurrentChangesAreAllKept(t *testing.T, open Database) {
 	}
 	for n, generation := range acknowledged {
 		if got, want := byGeneration[generation], fleet.DeltaID(fmt.Sprintf("delta-%03d", n)); got != want {
-			t.Errorf("change %d is of %q, want %q, whose it was acknowledged to be", generation, got, want)
+			t.Errorf("change %d is of %q, want %q, as which it was acknowledged", generation, got, want)
 		}
 	}
 	for _, s := range handles {
@@ -53,39 +56,35 @@ func concurrentChangesAreAllKept(t *testing.T, open Database) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if state.Generation != appenders || len(state.Deltas) != appenders || len(changes) != appenders {
+		if state.Generation != int64(appenders) || len(state.Deltas) != appenders || len(changes) != appenders {
 			t.Errorf("the log is at %d, has %d entries and %d deltas, want %d of each",
 				state.Generation, len(changes), len(state.Deltas), appenders)
 		}
 	}
+	FoldEqualsState(t, handles[0])
 }
 
-// appendNext appends a change as the next, whichever that is.
+// appendNext appends a change as the next one, and returns its generation.
 func appendNext(ctx context.Context, s Store, name string) (int64, error) {
 	for {
-		state, err := s.Changes(ctx, fleet.ChangeQuery{Limit: 1})
+		last, err := s.Generation(ctx)
 		if err != nil {
 			return 0, err
 		}
-		next := int64(1)
-		if len(state) > 0 {
-			next = state[0].Generation + 1
-		}
-		if err := s.Append(ctx, written(next, set(name, "mine"))); !errors.Is(err, fleet.ErrConflict) {
-			return next, err
+		if err := s.Append(ctx, written(last+1, set(name, "mine"))); !errors.Is(err, fleet.ErrConflict) {
+			return last + 1, err
 		}
 	}
 }
 
-// cancelledChangeIsKnown cancels changes wherever they are: what was answered is
-// what is kept.
+// cancelledChangeIsKnown cancels changes at any moment. A change is in the log if and only if it
+// was acknowledged.
 func cancelledChangeIsKnown(t *testing.T, open Database) {
 	s, r := open(t, time.Now), seeded(t)
 	var l log
 	for range 100 {
-		next := int64(len(l) + 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(3_000))*time.Microsecond)
-		c := written(next, set(fmt.Sprint("delta-", next), "whole"))
+		c := written(l.next(), set(fmt.Sprint("delta-", l.next()), "whole"))
 		err := s.Append(ctx, c)
 		cancel()
 		switch {
@@ -94,23 +93,34 @@ func cancelledChangeIsKnown(t *testing.T, open Database) {
 		case !errors.Is(err, context.DeadlineExceeded):
 			t.Fatalf("Append: error %v, want none or %v", err, context.DeadlineExceeded)
 		}
-		state, err := s.Load(t.Context())
+		generation, err := s.Generation(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if state.Generation != int64(len(l)) {
-			t.Fatalf("the log is at %d after %d changes that were acknowledged", state.Generation, len(l))
+		if generation != int64(len(l)) {
+			t.Fatalf("the log is at %d after %d changes that were acknowledged", generation, len(l))
 		}
 	}
 	wantLog(t, s, l)
 }
 
-// readersSeeOneGeneration has readers while a delta's reason is made each
-// generation's number, and while the log is pruned behind it.
+// readersSeeOneGeneration makes each change put its generation into a delta and an assignment
+// while others read, and while the log is pruned.
 func readersSeeOneGeneration(t *testing.T, open Database) {
 	const changes = 100
 	s, other := open(t, time.Now), open(t, time.Now)
-	(log{*written(1, set("a", "1"))}).in(t, s)
+	var before *fleet.Assignment
+	change := func(n int64) *fleet.Change {
+		c := written(n, set("a", fmt.Sprint(n)))
+		if n > 1 {
+			c.Deltas[0].Before = named("a", fmt.Sprint(n-1))
+		}
+		after := assigned("eu-01", fmt.Sprint("release-", n), fleet.ReasonPinned, n)
+		c.Assignments = []fleet.AssignmentChange{{Cluster: "eu-01", Before: before, After: after}}
+		before = after
+		return c
+	}
+	log{*change(1)}.appendTo(t, s)
 	done := make(chan struct{})
 	var all sync.WaitGroup
 	for _, handle := range []Store{s, other} {
@@ -118,9 +128,7 @@ func readersSeeOneGeneration(t *testing.T, open Database) {
 		all.Go(func() { pruneUntil(t, handle, done) })
 	}
 	for n := int64(2); n <= changes; n++ {
-		c := written(n, set("a", fmt.Sprint(n)))
-		c.Deltas[0].Before = named("a", fmt.Sprint(n-1))
-		if err := s.Append(t.Context(), c); err != nil {
+		if err := s.Append(t.Context(), change(n)); err != nil {
 			t.Error(err)
 			break
 		}
@@ -136,8 +144,10 @@ func readUntil(t *testing.T, s Store, done <-chan struct{}) {
 			t.Error(err)
 			return
 		}
-		wantSame(t, "Deltas", state.Deltas, []*fleet.Delta{named("a", fmt.Sprint(state.Generation))})
-		at, err := s.StateAt(t.Context(), state.Generation)
+		generation := state.Generation
+		wantSame(t, "Deltas", state.Deltas, []*fleet.Delta{named("a", fmt.Sprint(generation))})
+		wantSame(t, "Assignments", state.Assignments, []*fleet.Assignment{assigned("eu-01", fmt.Sprint("release-", generation), fleet.ReasonPinned, generation)})
+		at, err := s.StateAt(t.Context(), generation)
 		if errors.Is(err, fleet.ErrNotFound) {
 			continue // pruned meanwhile
 		}

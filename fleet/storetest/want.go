@@ -10,35 +10,59 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// wantLog holds all that a store says against the log.
+// wantLog compares everything that a store returns with the log: the state, the state at each
+// generation, the history, and the changes from which the state is folded.
 func wantLog(t testing.TB, s Store, want log) {
 	t.Helper()
 	state, err := s.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := int64(len(want))
-	if state.Generation != last {
+	if last := int64(len(want)); state.Generation != last {
 		t.Errorf("Generation = %d, want %d", state.Generation, last)
 	}
-	wantState(t, state, want)
+	wantState(t, state, want.loaded())
 	wantChanges(t, s, fleet.ChangeQuery{Limit: len(want) + 1}, want)
-	for generation := range last + 1 {
+	for generation := range int64(len(want)) + 1 {
 		wantStateAt(t, s, generation, want)
 	}
+	all, err := s.Since(t.Context(), 0)
+	if err != nil {
+		if len(want) <= 1000 {
+			t.Errorf("Since(0): %v", err)
+		}
+		return
+	}
+	wantSame(t, "Since(0)", append(log{}, all.Changes...), want.asChanges())
+	FoldEqualsState(t, s)
 }
 
-// wantState wants what a whole log adds up to.
-func wantState(t testing.TB, got *fleet.LogState, want log) {
+// asChanges returns the log as Since returns it: the documents of releases are not in the log,
+// and the holder of the lease matters to Append alone.
+func (l log) asChanges() log {
+	changes := append(log{}, l...)
+	for i := range changes {
+		changes[i].Releases, changes[i].Holder = nil, ""
+	}
+	return changes
+}
+
+// asHistory returns the log as Changes returns it.
+func (l log) asHistory() log {
+	changes := l.asChanges()
+	for i := range changes {
+		changes[i].Rollout, changes[i].Candidate = nil, nil
+	}
+	return changes
+}
+
+func wantState(t testing.TB, got, want *fleet.LogState) {
 	t.Helper()
-	whole := want.at(int64(len(want)))
-	whole.Tokens, whole.Live = want.tokens(), want.live()
-	whole.Pins, whole.Lineup, whole.Releases = want.pins(), want.lineup(), want.present()
-	wantSame(t, "Load", got, whole)
-	wantSecrets(t, got.Tokens, whole.Tokens)
+	wantSame(t, "Load", got, want)
+	wantSecrets(t, got.Tokens, want.Tokens)
 }
 
-// wantSecrets wants of each token what JSON does not show.
+// wantSecrets compares what JSON does not have of tokens.
 func wantSecrets(t testing.TB, got, want []*fleet.Token) {
 	t.Helper()
 	for i := range min(len(got), len(want)) {
@@ -49,7 +73,7 @@ func wantSecrets(t testing.TB, got, want []*fleet.Token) {
 	}
 }
 
-// wantChanges wants those changes, oldest first, of a query.
+// wantChanges compares the result of a query with changes, oldest first.
 func wantChanges(t testing.TB, s Store, q fleet.ChangeQuery, want log) {
 	t.Helper()
 	got, err := s.Changes(t.Context(), q)
@@ -57,7 +81,7 @@ func wantChanges(t testing.TB, s Store, q fleet.ChangeQuery, want log) {
 		t.Fatalf("Changes(%+v): %v", q, err)
 	}
 	slices.Reverse(got)
-	wantSame(t, "Changes("+text(q)+")", log(got), slices.Clone(want))
+	wantSame(t, "Changes("+text(q)+")", append(log{}, got...), want.asHistory())
 }
 
 func wantStateAt(t testing.TB, s Store, generation int64, want log) {
@@ -89,7 +113,25 @@ func wantNoSnapshot(t testing.TB, s Store, digest string) {
 	}
 }
 
-// wantSame compares as JSON, which has all that a log must keep.
+func wantReleases(t testing.TB, s Store, q fleet.ReleaseQuery, want ...*fleet.Release) {
+	t.Helper()
+	got, err := s.Releases(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "Releases("+text(q)+")", append([]fleet.Release{}, got...), append([]*fleet.Release{}, want...))
+}
+
+func wantRelease(t testing.TB, s Store, want *fleet.Release) {
+	t.Helper()
+	got, err := s.Release(t.Context(), want.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, "Release("+want.ID+")", got, want)
+}
+
+// wantSame compares as JSON, which has everything that a log must keep.
 func wantSame(t testing.TB, what string, got, want any) {
 	t.Helper()
 	if g, w := text(got), text(want); g != w {

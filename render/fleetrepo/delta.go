@@ -324,7 +324,7 @@ func (e *editDocument) check(d *document, path string) {
 // they do when they are stored.
 func (c *deltaDocument) delta() *fleet.Delta {
 	out := &fleet.Delta{
-		Name: c.Name, Cluster: c.Cluster, Selector: c.Selector, Clusters: c.Clusters, Priority: c.Priority,
+		Name: c.Name, Cluster: c.Cluster, Scope: fleet.Scope{Clusters: c.Clusters, Selector: c.Selector}, Priority: c.Priority,
 		Components: c.Components, Resources: rawObjects(c.Resources), Patches: patchesOf(c.Patches), Reason: c.Reason,
 	}
 	if s := out.Selector; s != nil && len(s.MatchLabels) == 0 {

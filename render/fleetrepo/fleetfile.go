@@ -157,12 +157,12 @@ type fleetDocument struct {
 
 // guard is spec.guard, the document form of fleet.Guard.
 type guard struct {
-	RemovedPerCluster  fleet.Limit `json:"removedPerCluster"`
-	RemovedPerFleet    fleet.Limit `json:"removedPerFleet"`
-	FailingClusters    fleet.Limit `json:"failingClusters"`
-	AllowEmptySets     bool        `json:"allowEmptySets"`
-	AllowVanishedSets  bool        `json:"allowVanishedSets"`
-	AllowOrphanedParts bool        `json:"allowOrphanedParts"`
+	RemovedPerCluster fleet.Limit `json:"removedPerCluster"`
+	RemovedPerFleet   fleet.Limit `json:"removedPerFleet"`
+	FailingClusters   fleet.Limit `json:"failingClusters"`
+	AllowEmptySets    bool        `json:"allowEmptySets"`
+	AllowVanishedSets bool        `json:"allowVanishedSets"`
+	AllowStaleParts   bool        `json:"allowOrphanedParts"`
 }
 
 // wave is an entry of spec.rollout.waves, the document form of fleet.WaveRule.

@@ -1,5 +1,9 @@
-// Package daemon runs a program beside a test that needs it as a server, such as
-// PostgreSQL. On Linux it ends with the process of the test, however that ends.
+// Package daemon runs a program beside a test that needs it as a server, such as PostgreSQL:
+//
+//	p := daemon.Start(t, exec.Command("registry", "serve"))
+//	t.Cleanup(func() { p.Stop(syscall.SIGTERM, time.Minute) })
+//
+// On Linux the program ends with the process of the test, however that ends.
 package daemon
 
 import (
@@ -22,7 +26,7 @@ type Process struct {
 	log bytes.Buffer
 }
 
-// Start starts a command, and collects what it prints.
+// Start starts a command and collects its output.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p := &Process{cmd: cmd, done: make(chan struct{})}
@@ -30,12 +34,12 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Setpgid = true // Ctrl-C is for the test to handle
+	cmd.SysProcAttr.Setpgid = true // so that Ctrl-C reaches only the test
 	endWithParent(cmd.SysProcAttr)
 	started := make(chan error)
 	go func() {
-		// The signal is sent when the thread that started the process ends, which
-		// thus must live as long.
+		// The kernel sends the signal when the thread that started the process ends, so the
+		// thread must live as long as the process.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -51,9 +55,9 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// Stop sends the signal, and tells whether the process has ended in time.
+// Stop sends the signal and reports whether the process ended in time. One that did not is killed.
 func (p *Process) Stop(signal os.Signal, patience time.Duration) bool {
-	_ = p.cmd.Process.Signal(signal) // it may have ended
+	_ = p.cmd.Process.Signal(signal) // it may have ended already
 	select {
 	case <-p.done:
 		return true
@@ -63,7 +67,7 @@ func (p *Process) Stop(signal os.Signal, patience time.Duration) bool {
 	}
 }
 
-// Ended tells whether the process has ended.
+// Ended reports whether the process has ended.
 func (p *Process) Ended() bool {
 	select {
 	case <-p.done:
@@ -73,14 +77,14 @@ func (p *Process) Ended() bool {
 	}
 }
 
-// Write takes what the process prints.
+// Write collects output of the process.
 func (p *Process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.log.Write(b)
 }
 
-// Output is what the process has printed.
+// Output returns what the process has printed so far.
 func (p *Process) Output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

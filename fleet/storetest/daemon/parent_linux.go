@@ -2,6 +2,5 @@ package daemon
 
 import "syscall"
 
-// endWithParent makes a process stop at once when the thread that started it
-// has ended.
+// endWithParent makes a process end when the thread that started it ends.
 func endWithParent(a *syscall.SysProcAttr) { a.Pdeathsig = syscall.SIGQUIT }

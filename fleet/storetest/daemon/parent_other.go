@@ -4,5 +4,5 @@ package daemon
 
 import "syscall"
 
-// endWithParent does nothing: a test that is killed leaves its server behind.
+// endWithParent does nothing: a test that is killed leaves its server running.
 func endWithParent(*syscall.SysProcAttr) {}

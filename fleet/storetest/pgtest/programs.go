@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// programs finds the directory of PostgreSQL's programs. Debian keeps them where
-// no PATH leads, by version.
+// programs finds the directory of PostgreSQL's programs. Debian keeps them outside of PATH, by
+// version.
 func programs(t testing.TB) string {
 	t.Helper()
 	if found, err := exec.LookPath("initdb"); err == nil {
@@ -20,7 +20,7 @@ func programs(t testing.TB) string {
 		}
 	}
 	newest, version := "", 0
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is a good one
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is valid
 	for _, f := range found {
 		bin := filepath.Dir(f)
 		if v, err := strconv.Atoi(filepath.Base(filepath.Dir(bin))); err == nil && v > version {
@@ -28,14 +28,14 @@ func programs(t testing.TB) string {
 		}
 	}
 	if newest == "" {
-		t.Fatal("PostgreSQL is missing, and this test runs against it: " +
+		t.Fatal("this test needs PostgreSQL, which is not installed: " +
 			"apt-get install postgresql, or put the directory of its initdb on PATH")
 	}
 	return newest
 }
 
-// serverUser is who the server runs as: who runs the test, unless that is root,
-// whom PostgreSQL refuses.
+// serverUser returns the user that the server runs as: the one that runs the test, unless that is
+// root, which PostgreSQL refuses.
 func serverUser(t testing.TB) *account {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -43,15 +43,15 @@ func serverUser(t testing.TB) *account {
 	}
 	found, err := user.Lookup("postgres")
 	if err != nil {
-		t.Fatalf("PostgreSQL refuses to run as root, and there is no user for it to run as: %v; "+
-			"apt-get install postgresql makes one", err)
+		t.Fatalf("PostgreSQL refuses to run as root, and the user postgres does not exist: %v; "+
+			"apt-get install postgresql creates it", err)
 	}
 	uid, _ := strconv.ParseUint(found.Uid, 10, 32)
 	gid, _ := strconv.ParseUint(found.Gid, 10, 32)
 	return &account{credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 }
 
-// account is a user; nil credentials are those of the test.
+// account is a user. A nil credential is that of the test.
 type account struct{ credential *syscall.Credential }
 
 // own gives a directory to the user.

@@ -4,29 +4,31 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-const pollColumns = `cluster, input_set, polled_at, generation, release, comes_every, gap, agent`
+const pollColumns = `cluster, input_set, polled_at, generation, release, polls_every, gap, agent`
 
-// SavePolls keeps polls and uses, unless what is there is later: several servers
-// answer one cluster.
+// SavePolls stores polls and uses of tokens, except where what is there is later: several servers
+// answer one cluster. Rows are written in a fixed order, so that two servers that save at the same
+// time do not deadlock.
 func (s *Store) SavePolls(ctx context.Context, polls []fleet.Poll, uses map[string]time.Time) error {
 	rows := make([]any, 0, 8*len(polls))
-	for _, p := range sorted(polls) {
+	for _, p := range sortedPolls(polls) {
 		rows = append(rows, p.Cluster, p.Set, p.At.UnixMicro(), p.Generation, p.Release, p.Every.Microseconds(), p.Gap.Microseconds(), p.Agent)
 	}
 	used := make([]any, 0, 2*len(uses))
-	for _, id := range sortedKeys(uses) {
+	for _, id := range slices.Sorted(maps.Keys(uses)) {
 		used = append(used, id, uses[id].UnixMicro())
 	}
 	return s.write(ctx, "polls", func(ctx context.Context, tx *sql.Tx) error {
 		err := s.insertRows(ctx, tx, "polls ("+pollColumns+")",
 			` ON CONFLICT (cluster, input_set) DO UPDATE SET polled_at = excluded.polled_at, generation = excluded.generation,
-				release = excluded.release, comes_every = excluded.comes_every, gap = excluded.gap, agent = excluded.agent
+				release = excluded.release, polls_every = excluded.polls_every, gap = excluded.gap, agent = excluded.agent
 			WHERE polls.polled_at < excluded.polled_at`, 8, rows)
 		if err != nil {
 			return err
@@ -36,48 +38,37 @@ func (s *Store) SavePolls(ctx context.Context, polls []fleet.Poll, uses map[stri
 	})
 }
 
-// sorted puts rows into an order, so that two servers that save at once do not
-// wait for each other in a circle.
-func sorted(polls []fleet.Poll) []fleet.Poll {
+func sortedPolls(polls []fleet.Poll) []fleet.Poll {
 	return slices.SortedFunc(slices.Values(polls), func(a, b fleet.Poll) int {
 		return cmp.Or(cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Set, b.Set))
 	})
 }
 
-func sortedKeys(uses map[string]time.Time) []string {
-	var ids []string
-	for id := range uses {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// Polls returns the last polls of clusters, sorted by cluster and set; of all where
-// they are nil.
+// Polls returns the last polls of clusters, sorted by cluster and set; of all where clusters is
+// nil.
 func (s *Store) Polls(ctx context.Context, clusters []string) ([]fleet.Poll, error) {
 	var found []fleet.Poll
 	err := s.read(ctx, "polls", func(tx *sql.Tx) (err error) {
 		if clusters == nil {
-			found, err = pollsIn(ctx, tx, found, "")
+			found, err = appendPolls(ctx, tx, found, "")
 			return err
 		}
-		for chunk := range slices.Chunk(clusters, mostRows) {
+		for chunk := range slices.Chunk(clusters, maxRows) {
 			var names []any
 			for _, name := range chunk {
 				names = append(names, name)
 			}
-			if found, err = pollsIn(ctx, tx, found, ` WHERE cluster IN `+placeholders(1, len(names)), names...); err != nil {
+			if found, err = appendPolls(ctx, tx, found, ` WHERE cluster IN `+placeholders(1, len(names)), names...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return sorted(found), err
+	return sortedPolls(found), err
 }
 
-// pollsIn adds those that a condition finds.
-func pollsIn(ctx context.Context, tx *sql.Tx, found []fleet.Poll, where string, args ...any) ([]fleet.Poll, error) {
+// appendPolls appends the polls that a condition finds.
+func appendPolls(ctx context.Context, tx *sql.Tx, found []fleet.Poll, where string, args ...any) ([]fleet.Poll, error) {
 	err := each(ctx, tx, func(rows *sql.Rows) error {
 		var p fleet.Poll
 		var at, every, gap int64
@@ -90,7 +81,7 @@ func pollsIn(ctx context.Context, tx *sql.Tx, found []fleet.Poll, where string, 
 	return found, err
 }
 
-// Uses returns when tokens were last used.
+// Uses returns when tokens were last used, by ID.
 func (s *Store) Uses(ctx context.Context) (map[string]time.Time, error) {
 	uses := map[string]time.Time{}
 	err := s.read(ctx, "tokens", func(tx *sql.Tx) error {

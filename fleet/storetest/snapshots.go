@@ -10,8 +10,9 @@ import (
 func snapshotComesBackAsItWas(t *testing.T, open Database) {
 	s, r := open(t, time.Now), seeded(t)
 	large := &fleet.Packed{Digest: digest("large"), Data: make([]byte, 16<<20)}
-	for i := range large.Data {
-		large.Data[i] = byte(r.Uint32())
+	for i := 0; i < len(large.Data); i += 4 {
+		n := r.Uint32()
+		large.Data[i], large.Data[i+1], large.Data[i+2], large.Data[i+3] = byte(n), byte(n>>8), byte(n>>16), byte(n>>24)
 	}
 	other := packed("other")
 	for _, p := range []*fleet.Packed{large, other} {
@@ -50,7 +51,7 @@ func snapshotIsKeptForItsHour(t *testing.T, open Database) {
 	save("again")
 	save("live")
 	l := log{*released(1, "live")}
-	l.in(t, s)
+	l.appendTo(t, s)
 	now = noon.Add(time.Hour)
 	prune()
 	wantSnapshot(t, s, packed("old"))
@@ -63,7 +64,7 @@ func snapshotIsKeptForItsHour(t *testing.T, open Database) {
 	wantSnapshot(t, s, packed("live"))
 
 	l = append(l, *released(2, "again"))
-	l[1:].in(t, s)
+	l[1:].appendTo(t, s)
 	now = now.Add(24 * time.Hour)
 	prune()
 	wantSnapshot(t, s, packed("again"))
