@@ -13,6 +13,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/kubesecret"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/retry"
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
