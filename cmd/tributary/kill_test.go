@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // TestAcknowledgedWritesSurviveKill kills the server 50 times, with -short 12, in the
@@ -50,7 +51,7 @@ type killLog struct {
 	p            *process
 	mu           sync.Mutex
 	acknowledged map[string]int64 // the generation of each, by what it wrote
-	whole        []fleet.Change
+	whole        []api.Change
 	seen         map[string]bool // what stands in whole
 	deltas       map[string]*fleet.Delta
 }

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // process is the binary as serve, which tests may kill. It is started again with
@@ -123,13 +123,13 @@ func (p *process) poll(cluster, set string) (generation, text string) {
 }
 
 // history is the change log after a generation, oldest first.
-func (p *process) history(after int64) []fleet.Change {
+func (p *process) history(after int64) []api.Change {
 	p.t.Helper()
-	var all []fleet.Change
+	var all []api.Change
 	for cursor := ""; ; {
 		status, _, text := p.try(http.MethodGet, "/api/v1/history?limit=500"+cursor, "")
 		var page struct {
-			Items []fleet.Change
+			Items []api.Change
 			Next  string
 		}
 		if err := json.Unmarshal(text, &page); err != nil || status != http.StatusOK {
@@ -139,7 +139,7 @@ func (p *process) history(after int64) []fleet.Change {
 			if c.Generation <= after {
 				return all
 			}
-			all = append([]fleet.Change{c}, all...)
+			all = append([]api.Change{c}, all...)
 		}
 		if page.Next == "" {
 			return all

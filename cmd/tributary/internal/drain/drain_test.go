@@ -17,7 +17,7 @@ import (
 // gone returns a cluster that was decommissioned at generation 7 and last polled its sets
 // a and b at these generations; 0 for never.
 func gone(a, b int64) api.Cluster {
-	c := api.Cluster{State: fleet.DecommissionedState, Decommissioned: &api.Decommission{Generation: 7}}
+	c := api.Cluster{State: fleet.ClusterDecommissioned, Decommissioned: &api.Decommission{Generation: 7}}
 	c.Name = "edge-7"
 	for set, generation := range map[string]int64{"a": a, "b": b} {
 		if generation > 0 {

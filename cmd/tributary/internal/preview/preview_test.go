@@ -30,7 +30,7 @@ func TestRemovalsAreListedFirst(t *testing.T) {
 			{Set: "apps", ID: "m", Effect: fleet.Moved, To: "tools"},
 			{Set: "apps", ID: "r\x1b[2J", Effect: fleet.Removed},
 		},
-		Vanished: []string{"users"}, Emptied: []string{"roles"}, Orphaned: []string{"delta/pin patches[0]"},
+		Vanished: []string{"users"}, Emptied: []string{"roles"}, StaleParts: []string{"delta/pin patches[0]"},
 	}}}
 	err := GuardError(&fleet.GuardError{Impact: impact, Violations: []fleet.Violation{{Rule: "allowEmptySets", Message: "roles is left empty"}}}, "it is not allowed", "--confirm")
 	want := `it is not allowed: inputs: 1 removed, 1 moved, 1 changed (3 fields), 1 added; clusters: 322
