@@ -34,6 +34,7 @@ export ORAS_CLI    := $(ORAS)
 export COSIGN_CLI  := $(COSIGN)
 export FLUXOCI_CLI := $(FLUXOCI)
 export KUSTOMIZE_CLI := $(KUSTOMIZE)
+export TRIBUTARY_CLI := $(CURDIR)/bin/tributary
 export ETCD KUBE_APISERVER CRDS FLUX_OPERATOR FLUX_OPERATOR_CLI
 
 # What the tests run against beside those.
@@ -69,15 +70,15 @@ TESTTIMEOUT ?= 30m
 SLOW := ./cmd/tributary ./sources ./server
 
 .PHONY: test
-test: $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
+test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
 	@.ci/need $(NEEDED)
 	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIMEOUT) $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
 
-# Those that ask testing.Short.
-LONG := TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
+# The tests that do less with -short.
+LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
 
 .PHONY: long
-long: ## run in full the tests of which `make test` does a part
+long: $(ORAS) $(FLUXOCI) ## run in full the tests of which `make test` does a part
 	@.ci/need $(NEEDED)
 	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render
 

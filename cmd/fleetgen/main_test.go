@@ -7,6 +7,7 @@ import (
 )
 
 func TestFleetIsWrittenIntoAnEmptyDirectoryOnly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	generate := func() error {
 		cmd := newGenerate()

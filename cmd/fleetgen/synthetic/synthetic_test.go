@@ -50,6 +50,7 @@ func prepared(t *testing.T, files map[string][]byte) *fleet.View {
 func same(a, b map[string][]byte) bool { return maps.EqualFunc(a, b, bytes.Equal) }
 
 func TestSameArgumentsGiveTheSameBytes(t *testing.T) {
+	t.Parallel()
 	if !same(made(t, small()).Files(), made(t, small()).Files()) {
 		t.Error("two fleets of the same options differ")
 	}
@@ -61,6 +62,7 @@ func TestSameArgumentsGiveTheSameBytes(t *testing.T) {
 }
 
 func TestWrittenIsWhatFilesHas(t *testing.T) {
+	t.Parallel()
 	f, dir := made(t, small()), filepath.Join(t.TempDir(), "fleet")
 	if err := f.Write(dir); err != nil {
 		t.Fatal(err)
@@ -78,6 +80,7 @@ func TestWrittenIsWhatFilesHas(t *testing.T) {
 }
 
 func TestFileOfAClusterIsTheSameInALargerFleet(t *testing.T) {
+	t.Parallel()
 	larger := small()
 	larger.Clusters *= 2
 	all := made(t, larger).Files()
@@ -91,6 +94,7 @@ func TestFileOfAClusterIsTheSameInALargerFleet(t *testing.T) {
 // Sizes that leave a region with some of its environments, names that run out, and
 // lists of one are where a generator goes wrong.
 func TestFleetHasWhatWasAskedFor(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*synthetic.Options){
 		"default": func(*synthetic.Options) {},
 		"one of each": func(o *synthetic.Options) {
@@ -135,6 +139,7 @@ func TestFleetHasWhatWasAskedFor(t *testing.T) {
 }
 
 func TestShareOfClustersHasAResourceInline(t *testing.T) {
+	t.Parallel()
 	o, n := small(), 0
 	o.Clusters, o.Stacks, o.Components, o.Inline = 400, 3, 5, 0.25
 	for _, m := range prepared(t, made(t, o).Files()).Members() {
@@ -146,6 +151,7 @@ func TestShareOfClustersHasAResourceInline(t *testing.T) {
 }
 
 func TestBaseChangeReachesEveryClusterAndClusterChangeOne(t *testing.T) {
+	t.Parallel()
 	for _, patches := range []int{0, 2} {
 		o := small()
 		o.Stacks, o.Patches = 4, patches
@@ -192,6 +198,7 @@ func answer(t *testing.T, v *fleet.View, cluster string) []byte {
 }
 
 func TestAnswerOfTheDefaultFleetIsOfTheSizeThatBenchmarksName(t *testing.T) {
+	t.Parallel()
 	f := made(t, small())
 	v := prepared(t, f.Files())
 	for i := range small().Clusters {
@@ -202,6 +209,7 @@ func TestAnswerOfTheDefaultFleetIsOfTheSizeThatBenchmarksName(t *testing.T) {
 }
 
 func TestOptionsThatMakeNoFleetAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*synthetic.Options){
 		"no clusters":             func(o *synthetic.Options) { o.Clusters = 0 },
 		"more stacks than needed": func(o *synthetic.Options) { o.Stacks = 21 },
