@@ -7,27 +7,27 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestOrphansAreWhatDoesNotFit holds that a delta never breaks a cluster: one
-// that is sound without deltas is rendered with any. What is left out is told,
-// does not fit in even now, and leaves no trace: the cluster stands for the same
-// without it.
-func TestOrphansAreWhatDoesNotFit(t *testing.T) {
+// TestStalePartsAreWhatDoesNotFit checks that a delta never breaks a cluster: one
+// that can be rendered without deltas can be rendered with any. The parts that
+// are left out are reported, do not fit even on top of the others, and have no
+// effect: the cluster is the same as without them.
+func TestStalePartsAreWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
 	const cases = 20
-	var orphaned, kept int
-	for seed := range uint64(cases) {
-		t.Logf("seed %d", seed)
+	var stale, kept atomic.Int64
+	forSeeds(t, cases, func(t *testing.T, seed uint64) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 9)), served: true}
 		files, c := g.fleet()
-		c.Resources = nil // time: what is the cluster's own is in the other property
-		c.Patches = nil
+		c.Resources, c.Patches = nil, nil // another property covers them
 		g.served = false
 		repo := compiled(t, files)
-		if sound, problems := repo.Render(c, nil, nil); sound == nil {
+		if rendering, problems := repo.Render(c, nil, nil); rendering == nil {
 			t.Fatal(problems)
 		}
 		deltas := []generated{g.delta("one"), g.delta("two"), g.delta("three")}
@@ -36,27 +36,27 @@ func TestOrphansAreWhatDoesNotFit(t *testing.T) {
 		if rendering == nil {
 			t.Fatalf("a delta broke the cluster: %v\n%s", problems, show(files, c, deltas))
 		}
-		orphaned += len(rendering.Orphans)
-		kept += len(deltaParts(read)) - len(rendering.Orphans)
-		checkOrphans(t, repo, c, read, rendering)
+		stale.Add(int64(len(rendering.Orphans)))
+		kept.Add(int64(len(deltaParts(read)) - len(rendering.Orphans)))
+		checkStaleParts(t, repo, c, read, rendering)
 		if t.Failed() {
 			t.Fatal(show(files, c, deltas))
 		}
 		if len(rendering.Orphans) > 0 {
 			checkAgainstKustomize(t, files, c, without(deltas, rendering.Orphans)...)
 		}
-	}
-	t.Logf("%d parts orphaned, %d kept", orphaned, kept)
-	if orphaned < cases/4 || kept < orphaned {
-		t.Errorf("%d parts orphaned and %d kept; the generated deltas no longer reach what they should", orphaned, kept)
+	})
+	t.Logf("%d parts are stale, %d kept", stale.Load(), kept.Load())
+	if stale.Load() < cases/4 || kept.Load() < stale.Load() {
+		t.Errorf("%d parts are stale and %d kept; the generated deltas no longer cover what they should", stale.Load(), kept.Load())
 	}
 }
 
-func checkOrphans(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta, with *fleet.Rendering) {
+func checkStaleParts(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta, with *fleet.Rendering) {
 	t.Helper()
 	again, _ := r.Render(c, deltas, nil)
 	if !sameAnswers(again, with) || !reflect.DeepEqual(again.Orphans, with.Orphans) {
-		t.Errorf("Render gives orphans %v, then %v", with.Orphans, again.Orphans)
+		t.Errorf("Render gives stale parts %v, then %v", with.Orphans, again.Orphans)
 	}
 	isOrphan := func(p part) bool {
 		return slices.ContainsFunc(with.Orphans, func(o fleet.Orphan) bool { return o.Part == p.Part })
@@ -73,22 +73,22 @@ func checkOrphans(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta
 		}
 		back := slices.DeleteFunc(deltaParts(deltas), func(p part) bool { return isOrphan(p) && p.order != i })
 		if out := r.renderWith(c, p, back, nil); out.rendering != nil {
-			t.Errorf("%v is an orphan, and fits", all.Part)
+			t.Errorf("%v is stale, and fits", all.Part)
 		}
 	}
 }
 
-// sameAnswers tells whether polls of two renderings are answered with the same bytes.
+// sameAnswers reports whether polls of two renderings get the same bytes.
 func sameAnswers(a, b *fleet.Rendering) bool {
 	return maps.EqualFunc(a.Inputs, b.Inputs, func(a, b *fleet.Body) bool { return bytes.Equal(a.JSON(), b.JSON()) })
 }
 
-// without leaves the orphans out of the deltas.
-func without(deltas []generated, orphans []fleet.Orphan) []generated {
+// without returns the deltas without their stale parts.
+func without(deltas []generated, stale []fleet.Orphan) []generated {
 	var out []generated
 	for _, d := range deltas {
 		gone := func(list string, i int) bool {
-			return slices.ContainsFunc(orphans, func(o fleet.Orphan) bool {
+			return slices.ContainsFunc(stale, func(o fleet.Orphan) bool {
 				return o.Part == fleet.Part{Delta: fleet.DeltaID(d.name), Field: fmt.Sprintf("%s[%d]", list, i)}
 			})
 		}
