@@ -33,7 +33,7 @@ func made(t *testing.T, o synthetic.Options) *synthetic.Fleet {
 	return f
 }
 
-// prepared is the fleet as a server would have it, which any problem keeps it from.
+// prepared returns the fleet as a server has it. It fails on any problem.
 func prepared(t *testing.T, files map[string][]byte) *fleet.View {
 	t.Helper()
 	tree := fstest.MapFS{}
@@ -61,7 +61,7 @@ func TestSameArgumentsGiveTheSameBytes(t *testing.T) {
 	}
 }
 
-func TestWrittenIsWhatFilesHas(t *testing.T) {
+func TestWriteWritesFiles(t *testing.T) {
 	t.Parallel()
 	f, dir := made(t, small()), filepath.Join(t.TempDir(), "fleet")
 	if err := f.Write(dir); err != nil {
@@ -75,7 +75,7 @@ func TestWrittenIsWhatFilesHas(t *testing.T) {
 		return err
 	})
 	if err != nil || !same(written, f.Files()) {
-		t.Errorf("what was written is not what Files has (%v)", err)
+		t.Errorf("the written files differ from Files (%v)", err)
 	}
 }
 
@@ -91,9 +91,9 @@ func TestFileOfAClusterIsTheSameInALargerFleet(t *testing.T) {
 	}
 }
 
-// Sizes that leave a region with some of its environments, names that run out, and
-// lists of one are where a generator goes wrong.
-func TestFleetHasWhatWasAskedFor(t *testing.T) {
+// TestFleetHasTheSizeOfItsOptions includes regions with some of the environments,
+// more names than the lists have, and lists of one.
+func TestFleetHasTheSizeOfItsOptions(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*synthetic.Options){
 		"default": func(*synthetic.Options) {},
@@ -110,6 +110,7 @@ func TestFleetHasWhatWasAskedFor(t *testing.T) {
 		"seven of seven": func(o *synthetic.Options) { o.Clusters, o.Stacks = 7, 7 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := small()
 			change(&o)
 			f := made(t, o)
@@ -172,7 +173,7 @@ func TestBaseChangeReachesEveryClusterAndClusterChangeOne(t *testing.T) {
 	}
 }
 
-// differ names the clusters that get something else from one view to the other.
+// differ returns the clusters whose answers differ between two views.
 func differ(t *testing.T, a, b *fleet.View) []string {
 	t.Helper()
 	var changed []string
@@ -197,7 +198,7 @@ func answer(t *testing.T, v *fleet.View, cluster string) []byte {
 	return body.JSON()
 }
 
-func TestAnswerOfTheDefaultFleetIsOfTheSizeThatBenchmarksName(t *testing.T) {
+func TestAnswerOfTheDefaultFleetHasTheDocumentedSize(t *testing.T) {
 	t.Parallel()
 	f := made(t, small())
 	v := prepared(t, f.Files())
@@ -208,7 +209,7 @@ func TestAnswerOfTheDefaultFleetIsOfTheSizeThatBenchmarksName(t *testing.T) {
 	}
 }
 
-func TestOptionsThatMakeNoFleetAreRefused(t *testing.T) {
+func TestInvalidOptionsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*synthetic.Options){
 		"no clusters":             func(o *synthetic.Options) { o.Clusters = 0 },
@@ -220,7 +221,7 @@ func TestOptionsThatMakeNoFleetAreRefused(t *testing.T) {
 		o := small()
 		change(&o)
 		if _, err := synthetic.New(o); err == nil {
-			t.Errorf("%s: New takes %+v", name, o)
+			t.Errorf("%s: New accepts %+v", name, o)
 		}
 	}
 }
