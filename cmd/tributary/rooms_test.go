@@ -92,6 +92,7 @@ var rooms = map[string][]string{
 var floor = []string{"bin", "cmd", "deploy", "docs", "examples", "fleet", "render", "server", "sources"}
 
 func TestRoomsImportOnlyWhatTheDrawingAllows(t *testing.T) {
+	t.Parallel()
 	packages := imports(t, "../..")
 	if len(packages) == 0 {
 		t.Fatal("no package found")
@@ -111,6 +112,7 @@ func TestRoomsImportOnlyWhatTheDrawingAllows(t *testing.T) {
 }
 
 func TestTopLevelHoldsOnlyRoomsAndDocuments(t *testing.T) {
+	t.Parallel()
 	entries, err := os.ReadDir("../..")
 	if err != nil {
 		t.Fatal(err)

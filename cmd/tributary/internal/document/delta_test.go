@@ -12,6 +12,7 @@ import (
 )
 
 func TestFileIsSplitAtDocumentMarkers(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string][]string{
 		"name: a\n---\nname: b\n":                  {"delta/a:1", "delta/b:3"},
 		"---\nname: a\n...\n---\n# nothing\n---\n": {"delta/a:2"},
@@ -41,6 +42,7 @@ func TestFileIsSplitAtDocumentMarkers(t *testing.T) {
 
 // A printed delta must be read back as the same delta, whatever it contains.
 func TestPrintedDeltasAreReadBack(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2199, 1, 2, 3, 4, 5, 0, time.UTC)
 	all := []*fleet.Delta{
 		{

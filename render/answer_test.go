@@ -18,16 +18,17 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// TestAnswers holds the bytes of answers. An archive of testdata/answers is a
-// fleet repo; want/<cluster>/<set>.json is what a poll is answered, indented
-// for people.
+// TestAnswers checks the bytes of answers. An archive of testdata/answers is a
+// fleet repo. Its want/<cluster>/<set>.json is the answer to a poll, indented.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	archives, err := filepath.Glob("testdata/answers/*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatalf("no archives: %v", err)
 	}
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			archive, err := txtar.ParseFile(name)
 			if err != nil {
 				t.Fatal(err)
@@ -93,9 +94,10 @@ func answers(t *testing.T, tree fstest.MapFS) []txtar.File {
 	return out
 }
 
-// TestSameSnapshotSameBytes is what promise 4 asks of rendering: no map order,
-// no goroutine and no earlier build shows in an answer.
+// TestSameSnapshotSameBytes checks promise 4 for rendering: the order of maps, the
+// timing of goroutines and earlier builds do not change an answer.
 func TestSameSnapshotSameBytes(t *testing.T) {
+	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: os.DirFS("../examples/fleet")}
 	var first map[string]string
 	for range 5 {
@@ -121,5 +123,19 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 				t.Errorf("%s differs between two renderings of one snapshot", name)
 			}
 		}
+	}
+}
+
+// TestExampleFleetHasNoProblems checks that the fleet that newcomers copy has no
+// warnings either.
+func TestExampleFleetHasNoProblems(t *testing.T) {
+	t.Parallel()
+	snapshot := &fleet.Snapshot{Revision: "local", Tree: os.DirFS("../examples/fleet")}
+	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, snapshot, nil, time.Now(), nil)
+	if err != nil || len(problems) > 0 {
+		t.Fatalf("Prepare(examples/fleet): %v\n%v", err, problems)
+	}
+	if got := len(view.Members()); got < 8 {
+		t.Errorf("examples/fleet has %d clusters, want at least 8", got)
 	}
 }

@@ -1,9 +1,11 @@
-package render_test
+package fleetrepo_test
 
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -13,37 +15,39 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/render"
+	"github.com/tributary-gitops/tributary/render/fleetrepo"
 )
 
-// TestReadDelta holds what is read of a delta, and every fault of one to its
-// exact words and place. An archive of testdata/deltas is a delta.yaml; want.txt
-// has the delta as JSON, indented for people, or its problems.
+var update = flag.Bool("update", false, "write the results into testdata")
+
+// TestReadDelta checks what is read of a delta, and the exact words and place of
+// every problem. An archive of testdata/deltas has a delta.yaml, and in want.txt
+// the delta as indented JSON, or its problems.
 func TestReadDelta(t *testing.T) {
+	t.Parallel()
 	archives, err := filepath.Glob("testdata/deltas/*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatalf("no archives: %v", err)
 	}
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			archive, err := txtar.ParseFile(name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			var document, want []byte
-			for _, f := range archive.Files {
-				switch f.Name {
-				case "delta.yaml":
-					document = f.Data
-				case wantFile:
-					want = f.Data
-				}
+			want := &archive.Files[len(archive.Files)-1]
+			if archive.Files[0].Name != "delta.yaml" || want.Name != "want.txt" {
+				t.Fatal("want delta.yaml and want.txt")
 			}
-			got := readDelta(t, document)
+			got := readDelta(t, archive.Files[0].Data)
 			if *update {
-				rewrite(t, name, archive, got)
-			} else if got != string(want) {
-				t.Errorf("ReadDelta gives\n%s\nwant\n%s", got, want)
+				want.Data = []byte(got)
+				if err := os.WriteFile(name, txtar.Format(archive), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			} else if got != string(want.Data) {
+				t.Errorf("ReadDelta gives\n%s\nwant\n%s", got, want.Data)
 			}
 		})
 	}
@@ -66,12 +70,12 @@ func readDelta(t *testing.T, document []byte) string {
 	return string(data) + "\n"
 }
 
-// checkDelta holds that a delta survives being kept: written as JSON, or as YAML
-// by another library, it is read as the same. The delta is nil for a document that
+// checkDelta checks that a delta can be stored: written as JSON, or as YAML by
+// another library, it is read as the same. The delta is nil for a document that
 // is refused, which has problems then.
 func checkDelta(t *testing.T, document []byte) (*fleet.Delta, fleet.Problems) {
 	t.Helper()
-	delta, err := render.Renderer{}.ReadDelta(document)
+	delta, err := fleetrepo.ReadDelta(document)
 	if err != nil {
 		var problems fleet.Problems
 		if !errors.As(err, &problems) || len(problems) == 0 {
@@ -79,27 +83,28 @@ func checkDelta(t *testing.T, document []byte) (*fleet.Delta, fleet.Problems) {
 		}
 		return nil, problems
 	}
-	kept, err := json.Marshal(delta)
+	stored, err := json.Marshal(delta)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var loaded fleet.Delta
-	if err := json.Unmarshal(kept, &loaded); err != nil {
+	if err := json.Unmarshal(stored, &loaded); err != nil {
 		t.Fatal(err)
 	}
-	exported, err := yaml.JSONToYAML(kept)
+	exported, err := yaml.JSONToYAML(stored)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range [][]byte{kept, exported} {
-		again, err := render.Renderer{}.ReadDelta(text)
+	for _, text := range [][]byte{stored, exported} {
+		again, err := fleetrepo.ReadDelta(text)
 		if err != nil || !reflect.DeepEqual(again, delta) {
-			t.Fatalf("delta = %+v, kept as\n%s\nit is %+v, %v", delta, text, again, err)
+			t.Fatalf("delta = %+v, stored as\n%s\nit is %+v, %v", delta, text, again, err)
 		}
 	}
 	return delta, nil
 }
 
+// FuzzDelta checks that any delta that is accepted can be stored.
 func FuzzDelta(f *testing.F) {
 	archives, _ := filepath.Glob("testdata/deltas/*.txtar")
 	for _, name := range archives {

@@ -9,10 +9,11 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestDerivedStackIsBuiltOnce asks for one from many goroutines, and then for so
-// many others that it is forgotten.
+// TestDerivedStackIsBuiltOnce derives a stack in many goroutines at once, and then
+// more stacks than are remembered.
 func TestDerivedStackIsBuiltOnce(t *testing.T) {
-	files := sound()
+	t.Parallel()
+	files := validFleet()
 	for name, text := range components {
 		files[name] = text
 	}

@@ -1,40 +1,30 @@
-package render_test
+package fleetrepo_test
 
 import (
-	"context"
 	"reflect"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/render"
+	"github.com/tributary-gitops/tributary/render/fleetrepo"
 )
 
-// repoOf compiles a tree, whatever is wrong with it.
-func repoOf(t *testing.T, files map[string]string) fleet.Repo {
-	t.Helper()
-	tree := fstest.MapFS{}
-	for name, text := range files {
-		tree[name] = &fstest.MapFile{Data: []byte(text)}
-	}
-	repo, err := render.Renderer{}.Compile(context.Background(), tree)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return repo
-}
-
-const fleetWithoutRules = `apiVersion: tributary/v1alpha1
+// readSpec reads a fleet.yaml with more lines, which may be wrong.
+func readSpec(more string) *fleetrepo.Spec {
+	const head = `apiVersion: tributary/v1alpha1
 kind: Fleet
 metadata: {name: acme}
 spec:
   inputs: [{name: apps, kind: App}]
 `
+	return fleetrepo.ReadSpec(fstest.MapFS{"fleet.yaml": {Data: []byte(head + more)}}, nil)
+}
 
-// TestGuardKeepsDefaults holds that a fleet.yaml loosens or tightens what it names, and
-// nothing else.
+// TestGuardKeepsDefaults checks that a fleet.yaml changes the limits that it
+// names, and no others.
 func TestGuardKeepsDefaults(t *testing.T) {
+	t.Parallel()
 	share := func(n int) fleet.Limit { return fleet.Limit{N: n, Percent: true} }
 	byDefault := fleet.DefaultGuard()
 	for text, want := range map[string]fleet.Guard{
@@ -49,21 +39,22 @@ func TestGuardKeepsDefaults(t *testing.T) {
 			RemovedPerFleet: share(0), FailingClusters: share(7), AllowEmptySets: true, AllowStaleParts: true,
 		},
 	} {
-		if got := repoOf(t, map[string]string{"fleet.yaml": fleetWithoutRules + text}).Guard(); got != want {
-			t.Errorf("Guard() of %q = %+v, want %+v", text, got, want)
+		if got := readSpec(text).Guard; got != want {
+			t.Errorf("Guard of %q = %+v, want %+v", text, got, want)
 		}
 	}
 }
 
 func TestWavesAreReadInOrder(t *testing.T) {
-	repo := repoOf(t, map[string]string{"fleet.yaml": fleetWithoutRules + `  rollout:
+	t.Parallel()
+	spec := readSpec(`  rollout:
     waves:
     - {name: canary, selector: {matchLabels: {ring: canary}}, soak: 10m, gate: manual, polled: 100}
     - {name: half, selector: {matchExpressions: [{key: ring, operator: In, values: [a]}]}, polled: 50%, soak: 1h30m}
     - {name: rest, selector: {}}
-`})
-	if problems := repo.Problems(); problems != nil {
-		t.Fatal(problems)
+`)
+	if spec.Problems != nil {
+		t.Fatal(spec.Problems)
 	}
 	want := []fleet.WaveRule{
 		{Name: "canary", Selector: fleet.Selector{MatchLabels: map[string]string{"ring": "canary"}}, Soak: 10 * time.Minute, Manual: true, Polled: 100},
@@ -71,7 +62,7 @@ func TestWavesAreReadInOrder(t *testing.T) {
 			Soak: 90 * time.Minute, Polled: 50},
 		{Name: "rest", Polled: fleet.DefaultPolled},
 	}
-	if got := repo.Waves(); !reflect.DeepEqual(got, want) {
-		t.Errorf("Waves() = %+v, want %+v", got, want)
+	if !reflect.DeepEqual(spec.Waves, want) {
+		t.Errorf("Waves = %+v, want %+v", spec.Waves, want)
 	}
 }

@@ -16,16 +16,18 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// TestOrphans holds what is told of deltas that do not fit, in its exact words.
-// An archive of testdata/orphans is a fleet repo and deltas/, in their order;
-// want.txt has the problems, orphans and objects of each cluster.
-func TestOrphans(t *testing.T) {
-	archives, err := filepath.Glob("testdata/orphans/*.txtar")
+// TestStaleParts checks the exact words that are reported about deltas that do
+// not fit. An archive of testdata/staleparts is a fleet repo and deltas/, in
+// order. Its want.txt has the problems, stale parts and objects of each cluster.
+func TestStaleParts(t *testing.T) {
+	t.Parallel()
+	archives, err := filepath.Glob("testdata/staleparts/*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatalf("no archives: %v", err)
 	}
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			archive, err := txtar.ParseFile(name)
 			if err != nil {
 				t.Fatal(err)
@@ -83,8 +85,8 @@ func rendered(t *testing.T, tree fstest.MapFS, deltas []*fleet.Delta) string {
 			fmt.Fprintf(&b, "%s: nothing\n", c.Name)
 			continue
 		}
-		for _, o := range rendering.Stale {
-			fmt.Fprintf(&b, "%s: orphan %s %s: %s\n", c.Name, o.Delta, o.Field, o.Reason)
+		for _, o := range rendering.Orphans {
+			fmt.Fprintf(&b, "%s: stale %s %s: %s\n", c.Name, o.Delta, o.Field, o.Reason)
 		}
 		fmt.Fprintf(&b, "%s: %v\n", c.Name, rendering.Placement)
 		for _, o := range rendering.Objects() {
@@ -94,9 +96,10 @@ func rendered(t *testing.T, tree fstest.MapFS, deltas []*fleet.Delta) string {
 	return b.String()
 }
 
-// TestClustersRenderAtOnce asks for the same and for other stacks from many
-// goroutines, for the race detector, and wants what one alone gets.
+// TestClustersRenderAtOnce renders on the same and on different stacks in many
+// goroutines, for the race detector, and compares with a single rendering.
 func TestClustersRenderAtOnce(t *testing.T) {
+	t.Parallel()
 	tree := small(apps(2, "a: b"))
 	for i := range 4 {
 		tree[fmt.Sprintf("c%d/kustomization.yaml", i)] = &fstest.MapFile{Data: []byte(
@@ -113,20 +116,41 @@ func TestClustersRenderAtOnce(t *testing.T) {
 	var want []string
 	for _, d := range deltas {
 		rendering, _ := compile(t, tree).Render(cluster, d, nil)
-		want = append(want, fmt.Sprintf("%v %s", rendering.Stale, rendering.Inputs["apps"].JSON()))
+		want = append(want, fmt.Sprintf("%v %s", rendering.Orphans, rendering.Inputs["apps"].JSON()))
 	}
 	repo := compile(t, tree)
 	var group sync.WaitGroup
 	for i := range 64 {
 		group.Go(func() {
 			rendering, problems := repo.Render(cluster, deltas[i%8], nil)
-			if got := fmt.Sprintf("%v %s", rendering.Stale, rendering.Inputs["apps"].JSON()); got != want[i%8] {
-				t.Errorf("beside others: %s, %v, want %s", got, problems, want[i%8])
+			if got := fmt.Sprintf("%v %s", rendering.Orphans, rendering.Inputs["apps"].JSON()); got != want[i%8] {
+				t.Errorf("rendered beside others: %s, %v, want %s", got, problems, want[i%8])
 			}
 		})
 	}
 	group.Wait()
 	if !slices.ContainsFunc(want, func(s string) bool { return strings.HasPrefix(s, "[{") }) {
-		t.Error("no delta has an orphan, so that nothing was tried beside others")
+		t.Error("no delta has a stale part")
+	}
+}
+
+// TestMissingDirectoryOfDeclaredClusterIsNamed has clusters that are declared
+// through the API. Compile does not see them, so Render reports which of their
+// directories are not in the fleet repo.
+func TestMissingDirectoryOfDeclaredClusterIsNamed(t *testing.T) {
+	t.Parallel()
+	repo := compile(t, small(apps(1, "a: b")))
+	for _, test := range []struct {
+		cluster *fleet.Cluster
+		want    string
+	}{
+		{&fleet.Cluster{Overlay: "overlays/gone"}, `overlay: "overlays/gone": does not exist`},
+		{&fleet.Cluster{Overlay: "base", Components: []string{"components/gone"}}, `components[0]: "components/gone": does not exist`},
+	} {
+		test.cluster.Name = "edge-1"
+		rendering, problems := repo.Render(test.cluster, nil, nil)
+		if rendering != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), test.want) {
+			t.Errorf("Render(%+v) = %v, %v, want the one problem %q", test.cluster, rendering, problems, test.want)
+		}
 	}
 }

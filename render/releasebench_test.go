@@ -13,10 +13,10 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// BenchmarkRelease prepares a release over 1,000 clusters of 30 inputs, on four
-// stacks, each cluster with two patches in its file: compiling the tree, and rendering
-// and checking every cluster. The first one is that of a server that has just started,
-// the next one that of a commit which changes every input.
+// BenchmarkRelease prepares a release for 1,000 clusters of 30 inputs on four
+// stacks, each cluster with two patches in its file: it compiles the tree, and
+// renders and checks every cluster. "first" is the release of a server that has
+// just started, and "next" is that of a commit that changes every input.
 func BenchmarkRelease(b *testing.B) {
 	trees := []fs.FS{releaseTree(1_000, 1), releaseTree(1_000, 2)}
 	b.Run("first", func(b *testing.B) {
@@ -36,7 +36,7 @@ func BenchmarkRelease(b *testing.B) {
 	})
 }
 
-// prepareRelease returns how much of it is compiling.
+// prepareRelease returns the time that compiling takes.
 func prepareRelease(b *testing.B, renderer render.Renderer, tree fs.FS) time.Duration {
 	b.Helper()
 	start := time.Now()
@@ -52,7 +52,7 @@ func prepareRelease(b *testing.B, renderer render.Renderer, tree fs.FS) time.Dur
 	return took
 }
 
-// alreadyCompiled answers with a repo that the benchmark has compiled itself.
+// alreadyCompiled returns a repo that the benchmark has compiled itself.
 type alreadyCompiled struct {
 	render.Renderer
 	repo fleet.Repo
@@ -60,7 +60,7 @@ type alreadyCompiled struct {
 
 func (a alreadyCompiled) Compile(context.Context, fs.FS) (fleet.Repo, error) { return a.repo, nil }
 
-// releaseTree is a fleet repo of that many clusters at a version of all components.
+// releaseTree returns a fleet repo at some version of all components.
 func releaseTree(clusters, version int) fstest.MapFS {
 	tree := fstest.MapFS{}
 	add := func(name, format string, args ...any) {

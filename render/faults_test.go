@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,8 +15,8 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// regions is a fleet of two clusters in the EU, which share a component, and two in
-// the US.
+// regions returns a fleet of two clusters in the EU, which share a component, and
+// two in the US.
 func regions() fstest.MapFS {
 	tree := fstest.MapFS{}
 	for name, text := range map[string]string{
@@ -49,12 +50,12 @@ func member(name, region string) string {
 	return fmt.Sprintf("apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: %s, labels: {region: %s}}\nspec:\n  dns: %[1]s.example.com\n", name, region)
 }
 
-// set returns a change of a tree: a file with that text.
+// set returns a change of a tree that writes a file.
 func set(name, text string) func(fstest.MapFS) {
 	return func(tree fstest.MapFS) { tree[name] = &fstest.MapFile{Data: []byte(text)} }
 }
 
-// replace returns one of a text in a file.
+// replace returns a change of a tree that replaces text in a file.
 func replace(name, before, after string) func(fstest.MapFS) {
 	return func(tree fstest.MapFS) {
 		text := strings.Replace(string(tree[name].Data), before, after, 1)
@@ -77,10 +78,11 @@ func all(changes ...func(fstest.MapFS)) func(fstest.MapFS) {
 	}
 }
 
-// TestFaultsStayWhereTheyAre holds that a fault keeps those clusters from the revision
-// that depend on what has it, with the reason, and that all others get the bytes that
-// they get without it.
-func TestFaultsStayWhereTheyAre(t *testing.T) {
+// TestFaultsConcernDependentClustersOnly checks that a fault keeps the clusters
+// that depend on what has it from the revision, with the reason, and that all
+// others get the same bytes as without it.
+func TestFaultsConcernDependentClustersOnly(t *testing.T) {
+	t.Parallel()
 	const eu1, eu2, us1, us2 = "eu-1", "eu-2", "us-1", "us-2"
 	const eu2File, component = "clusters/eu/eu-2.yaml", "components/eu/kustomization.yaml"
 	patch := func(text string) func(fstest.MapFS) {
@@ -88,15 +90,15 @@ func TestFaultsStayWhereTheyAre(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		change func(fstest.MapFS)
-		failed []string // who it keeps back
-		why    string   // is part of what is told to each
+		failed []string // the clusters that depend on it
+		why    string   // part of the reason of each
 	}{
 		"syntax of a cluster file":     {set(eu2File, "metadata: {name: eu-2\n"), []string{eu2}, eu2File},
 		"no cluster in a file":         {set(eu2File, "# soon\n"), []string{eu2}, "has no cluster"},
 		"bomb in a cluster file":       {set(eu2File, strings.Repeat("[", 300)+strings.Repeat("]", 300)), []string{eu2}, eu2File},
 		"one document of two":          {replace("clusters/us.yaml", "dns: us-2", "dsn: us-2"), []string{us2}, "spec.dsn: unknown field"},
 		"name of one document of two":  {replace("clusters/us.yaml", "name: us-2", "name: US_2"), []string{us2}, `"US_2" must be`},
-		"name that stands twice":       {replace("clusters/us.yaml", "name: us-2", "name: us-3, name: us-2"), []string{us2}, "repeats the key of line"},
+		"name that is repeated":        {replace("clusters/us.yaml", "name: us-2", "name: us-3, name: us-2"), []string{us2}, "repeats the key of line"},
 		"label that is none":           {replace(eu2File, "region: eu", "region: eu, size: -large-"), []string{eu2}, "metadata.labels.size"},
 		"no placement":                 {replace(eu2File, "region: eu", "area: eu"), []string{eu2}, "no rule of spec.placement"},
 		"link out of the tree":         {link(eu2File, "/etc/passwd"), []string{eu2}, eu2File},
@@ -108,18 +110,18 @@ func TestFaultsStayWhereTheyAre(t *testing.T) {
 		"patch against the schema":     {patch("patch: '{apiVersion: example.com/v1, kind: App, metadata: {name: eu}, spec: {replicas: 10}}'"), []string{eu2}, "schemas/app.json"},
 		"patch on which kustomize panics": {patch(`{target: {kind: App}, patch: '[{"op": "replace", "path": "/metadata/name", "value": "same"}]'}`),
 			[]string{eu2}, "panics"},
-		"patch that empties a set":       {patch("{target: {kind: App}, patch: '{$patch: delete, apiVersion: a/v1, kind: App, metadata: {name: any}}'}"), []string{eu2}, "is empty"},
-		"resource that is there already": {set(eu2File, member(eu2, "eu")+"  resources:\n  - {apiVersion: example.com/v1, kind: App, metadata: {name: eu}}\n"), []string{eu2}, "already"},
-		"name of another":                {set("clusters/new.yaml", member(us1, "eu")), []string{us1}, `"us-1" is already used`},
-		"name of a broken one":           {all(replace("clusters/us.yaml", "dns: us-1", "dsn: us-1"), set("clusters/new.yaml", member(us1, "eu"))), []string{us1}, "us-1"},
-		"dns of another":                 {replace(eu2File, "dns: eu-2", "dns: us-1"), []string{eu2, us1}, `"us-1.example.com" is already used`},
-		"dns of a nameless one":          {set("clusters/new.yaml", strings.ReplaceAll(member("us-1", "eu"), "name: us-1", "name: -")), []string{us1}, `"us-1.example.com" is already used`},
-		"syntax of a component":          {set("components/eu/eu.yaml", "spec: {replicas: 2\n"), []string{eu1, eu2}, "components/eu"},
-		"schema and a component":         {replace("components/eu/eu.yaml", "replicas: 2", "replicas: 20"), []string{eu1, eu2}, "components/eu/eu.yaml:4: spec.replicas: App/eu"},
-		"remote file of a component":     {replace(component, "eu.yaml", `"https://example.com/eu.yaml"`), []string{eu1, eu2}, component},
-		"openapi of a component":         {replace(component, "resources", "openapi: {path: eu.yaml}\nresources"), []string{eu1, eu2}, component},
-		"empty file of a component":      {set("components/eu/eu.yaml", "\n"), []string{eu1, eu2}, "is empty"},
-		"link of a component":            {link("components/eu/eu.yaml", "../../../etc/passwd"), []string{eu1, eu2}, component},
+		"patch that empties a set":     {patch("{target: {kind: App}, patch: '{$patch: delete, apiVersion: a/v1, kind: App, metadata: {name: any}}'}"), []string{eu2}, "is empty"},
+		"resource that exists already": {set(eu2File, member(eu2, "eu")+"  resources:\n  - {apiVersion: example.com/v1, kind: App, metadata: {name: eu}}\n"), []string{eu2}, "already"},
+		"name of another":              {set("clusters/new.yaml", member(us1, "eu")), []string{us1}, `"us-1" is already used`},
+		"name of a broken one":         {all(replace("clusters/us.yaml", "dns: us-1", "dsn: us-1"), set("clusters/new.yaml", member(us1, "eu"))), []string{us1}, "us-1"},
+		"dns of another":               {replace(eu2File, "dns: eu-2", "dns: us-1"), []string{eu2, us1}, `"us-1.example.com" is already used`},
+		"dns of one without a name":    {set("clusters/new.yaml", strings.ReplaceAll(member("us-1", "eu"), "name: us-1", "name: -")), []string{us1}, `"us-1.example.com" is already used`},
+		"syntax of a component":        {set("components/eu/eu.yaml", "spec: {replicas: 2\n"), []string{eu1, eu2}, "components/eu"},
+		"schema and a component":       {replace("components/eu/eu.yaml", "replicas: 2", "replicas: 20"), []string{eu1, eu2}, "components/eu/eu.yaml:4: spec.replicas: App/eu"},
+		"remote file of a component":   {replace(component, "eu.yaml", `"https://example.com/eu.yaml"`), []string{eu1, eu2}, component},
+		"openapi of a component":       {replace(component, "resources", "openapi: {path: eu.yaml}\nresources"), []string{eu1, eu2}, component},
+		"empty file of a component":    {set("components/eu/eu.yaml", "\n"), []string{eu1, eu2}, "is empty"},
+		"link of a component":          {link("components/eu/eu.yaml", "../../../etc/passwd"), []string{eu1, eu2}, component},
 		"component that is gone": {all(func(m fstest.MapFS) { delete(m, component); delete(m, "components/eu/eu.yaml") }),
 			[]string{eu1, eu2}, `fleet.yaml:9: spec.placement[1].components[0]: "components/eu": does not exist`},
 		"overlay that is gone":   {replace(eu2File, "region: eu", "region: eu, size: large"), []string{eu2}, "spec.placement[2].overlay"},
@@ -128,18 +130,19 @@ func TestFaultsStayWhereTheyAre(t *testing.T) {
 		"base of all":            {set("base/all.yaml", "no: [object\n"), []string{eu1, eu2, us1, us2}, "base"},
 		"base of two overlays": {all(overlayOfUS(""), set("base/kustomization.yaml", "resources: [absent.yaml]\n")),
 			[]string{eu1, eu2, us1, us2}, "base/kustomization.yaml:1: resources: absent.yaml: does not exist"},
-		"more faults than told": {all(overlayOfUS("helmGlobals: {chartHome: charts}\n"), set(component, "kind: Component\nresources:\n"+strings.Repeat("- https://example.com/a\n", 1_500))),
+		"more faults than reported": {all(overlayOfUS("helmGlobals: {chartHome: charts}\n"), set(component, "kind: Component\nresources:\n"+strings.Repeat("- https://example.com/a\n", 1_500))),
 			[]string{eu1, eu2, us1, us2}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			before, tree := compileTree(t, regions()), regions()
 			c.change(tree)
 			after := compileTree(t, tree)
 			checkUntouched(t, before, after, c.failed)
-			checkRemembered(t, regions(), tree)
+			checkReuse(t, regions(), tree)
 			for _, cluster := range c.failed {
 				if why := reason(after, before, cluster); !strings.Contains(why, c.why) {
-					t.Errorf("cluster %q is kept back by %q, want by %q", cluster, why, c.why)
+					t.Errorf("cluster %q fails because of %q, want %q", cluster, why, c.why)
 				}
 			}
 			if got := problemsOf(t, tree); !strings.Contains(got, c.why) {
@@ -149,7 +152,8 @@ func TestFaultsStayWhereTheyAre(t *testing.T) {
 	}
 }
 
-// overlayOfUS gives the clusters in the US an overlay of their own, with those lines more.
+// overlayOfUS gives the clusters in the US an overlay of their own, with some more
+// lines.
 func overlayOfUS(more string) func(fstest.MapFS) {
 	return all(replace("fleet.yaml", "{size: large}}, overlay: overlays/large", "{region: us}}, overlay: overlays/us"),
 		set("overlays/us/kustomization.yaml", "resources: [../../base]\n"+more))
@@ -164,8 +168,8 @@ func compileTree(t *testing.T, tree fs.FS) fleet.Repo {
 	return repo
 }
 
-// checkUntouched holds that a tree has no fault of the whole fleet, and the same
-// answers as before for every cluster but those that failed.
+// checkUntouched checks that a tree has no fault of the whole fleet, and the same
+// answers as before for every cluster except those that failed.
 func checkUntouched(t *testing.T, before, after fleet.Repo, failed []string) {
 	t.Helper()
 	if after.Failed() {
@@ -180,7 +184,8 @@ func checkUntouched(t *testing.T, before, after fleet.Repo, failed []string) {
 	}
 }
 
-// sets are the answers of all clusters that have some. Who has none must be told why.
+// sets returns the answers of all clusters that have some. The others must have a
+// fault.
 func sets(t *testing.T, repo fleet.Repo) map[string]map[string]string {
 	t.Helper()
 	all := map[string]map[string]string{}
@@ -200,7 +205,7 @@ func sets(t *testing.T, repo fleet.Repo) map[string]map[string]string {
 	return all
 }
 
-// reason is what keeps a cluster of an earlier tree from a later one.
+// reason returns why a cluster of an earlier tree fails in a later one.
 func reason(repo, earlier fleet.Repo, cluster string) string {
 	named := func(c *fleet.Cluster) bool { return c.Name == cluster }
 	if at := slices.IndexFunc(repo.Clusters(), named); at >= 0 {
@@ -218,8 +223,9 @@ func reason(repo, earlier fleet.Repo, cluster string) string {
 	return "nothing: it has vanished"
 }
 
-// TestFaultsOfTheWholeFleet are those of which nobody can tell whom they concern.
+// TestFaultsOfTheWholeFleet has faults that may concern every cluster.
 func TestFaultsOfTheWholeFleet(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(fstest.MapFS){
 		"no fleet.yaml":        func(m fstest.MapFS) { delete(m, "fleet.yaml") },
 		"syntax":               set("fleet.yaml", "spec: {a: [\n"),
@@ -230,7 +236,7 @@ func TestFaultsOfTheWholeFleet(t *testing.T) {
 		"guard":                replace("fleet.yaml", "  placement:", "  guard: {removedPerFleet: all}\n  placement:"),
 		"schema":               set("schemas/app.json", "{"),
 		"ResourceSet":          set("resourcesets/a.yaml", "kind: ResourceSet\n"),
-		"more faults than told": func(m fstest.MapFS) {
+		"more faults than reported": func(m fstest.MapFS) {
 			m["fleet.yaml"].Data = append(m["fleet.yaml"].Data, strings.Repeat("  - {selector: {matchLabels: {region: mars}}, overlay: absent}\n", 1_000)...)
 			m["fleet.yaml"].Data = append(m["fleet.yaml"].Data, "  - {selector: {matchLabels: {region: -eu-}}, overlay: base}\n"...)
 		},
@@ -246,30 +252,32 @@ func TestFaultsOfTheWholeFleet(t *testing.T) {
 	}
 }
 
-// TestHugeAndExplosiveFilesStayWhereTheyAre is TestFaultsStayWhereTheyAre for what
-// no text can say.
-func TestHugeAndExplosiveFilesStayWhereTheyAre(t *testing.T) {
+// TestHugeAndPanickingFilesConcernDependentClustersOnly is the same property for
+// files that are too large, and files on which the process panics.
+func TestHugeAndPanickingFilesConcernDependentClustersOnly(t *testing.T) {
+	t.Parallel()
 	for file, failed := range map[string][]string{
 		"clusters/eu/eu-2.yaml":            {"eu-2"},
 		"components/eu/eu.yaml":            {"eu-1", "eu-2"},
 		"components/eu/kustomization.yaml": {"eu-1", "eu-2"},
 	} {
 		before := compileTree(t, regions())
-		for want, tree := range map[string]fs.FS{"at most 16 MiB": huge{regions(), t, file}, "boom": explosive{regions(), file}} {
+		for want, tree := range map[string]fs.FS{"at most 16 MiB": huge{regions(), t, file}, "boom": panicking{regions(), file}} {
 			after := compileTree(t, tree)
 			checkUntouched(t, before, after, failed)
 			for _, cluster := range failed {
 				if why := reason(after, before, cluster); !strings.Contains(why, want) {
-					t.Errorf("cluster %q is kept back by %q where %s is so, want %q", cluster, why, file, want)
+					t.Errorf("cluster %q fails because of %q where %s is wrong, want %q", cluster, why, file, want)
 				}
 			}
 		}
 	}
 }
 
-// TestVanishedClusterIsNotBroken holds that a cluster whose document is gone is told
-// from one whose document cannot be read.
+// TestVanishedClusterIsNotBroken checks that a cluster whose document is gone is
+// distinguished from one whose document cannot be read.
 func TestVanishedClusterIsNotBroken(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(fstest.MapFS){
 		"file":                func(m fstest.MapFS) { delete(m, "clusters/us.yaml") },
 		"document":            set("clusters/us.yaml", member("us-2", "us")),
@@ -278,7 +286,82 @@ func TestVanishedClusterIsNotBroken(t *testing.T) {
 		before, tree := compileTree(t, regions()), regions()
 		change(tree)
 		if got := reason(compileTree(t, tree), before, "us-1"); got != "nothing: it has vanished" {
-			t.Errorf("%s: cluster us-1 is kept back by %q", name, got)
+			t.Errorf("%s: cluster us-1 fails because of %q", name, got)
+		}
+	}
+}
+
+// checkReuse compares a Renderer that has compiled an earlier tree with one that
+// has not.
+func checkReuse(t *testing.T, earlier, tree fstest.MapFS) {
+	t.Helper()
+	renderer, fresh := render.NewRenderer(), compileTree(t, tree)
+	for i, revision := range []fstest.MapFS{earlier, tree, tree} {
+		repo, err := renderer.Compile(context.Background(), revision)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := sets(t, repo) // Render reads files as well
+		if i == 0 {
+			continue
+		}
+		if want := sets(t, fresh); !maps.EqualFunc(got, want, maps.Equal) {
+			t.Errorf("answers after another revision = %v, want %v", got, want)
+		}
+		if !slices.Equal(repo.Problems(), fresh.Problems()) || !maps.Equal(repo.Broken(), fresh.Broken()) {
+			t.Errorf("problems after another revision = %v, want %v", repo.Problems(), fresh.Problems())
+		}
+		if !slices.EqualFunc(repo.Clusters(), fresh.Clusters(), func(a, b *fleet.Cluster) bool { return reflect.DeepEqual(a, b) }) {
+			t.Errorf("clusters after another revision = %v, want %v", repo.Clusters(), fresh.Clusters())
+		}
+	}
+}
+
+// TestUnchangedClusterFileLosesItsComponent removes what an unchanged cluster file
+// names.
+func TestUnchangedClusterFileLosesItsComponent(t *testing.T) {
+	t.Parallel()
+	earlier := regions()
+	all(replace("clusters/eu/eu-2.yaml", "spec:", "spec:\n  components: [components/own]"),
+		set("components/own/kustomization.yaml", "kind: Component\n"))(earlier)
+	tree := maps.Clone(earlier)
+	delete(tree, "components/own/kustomization.yaml")
+	checkReuse(t, earlier, tree)
+	if _, broken := compileTree(t, tree).Broken()["eu-2"]; !broken {
+		t.Error("a cluster without its component is not broken")
+	}
+}
+
+// TestClusterFileMoves renames a cluster file.
+func TestClusterFileMoves(t *testing.T) {
+	t.Parallel()
+	tree := regions()
+	tree["clusters/moved.yaml"] = tree["clusters/us.yaml"]
+	delete(tree, "clusters/us.yaml")
+	checkReuse(t, regions(), tree)
+}
+
+// panicking panics when a file is read, as a library may on its content.
+type panicking struct {
+	fstest.MapFS
+	name string
+}
+
+func (e panicking) ReadFile(name string) ([]byte, error) {
+	if name == e.name {
+		panic("boom")
+	}
+	return e.MapFS.ReadFile(name)
+}
+
+var _ fs.ReadFileFS = panicking{}
+
+func TestPanicIsAFault(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"fleet.yaml", "clusters/one.yaml", "base/kustomization.yaml", "base/all.yaml"} {
+		got := problemsOf(t, panicking{small(apps(1, "a: b")), name})
+		if !strings.Contains(got, "boom") {
+			t.Errorf("problems where reading %s panics = %q, want them to say so", name, got)
 		}
 	}
 }

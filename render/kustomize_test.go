@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 
@@ -20,37 +22,69 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// TestClusterGetsWhatKustomizeBuilds is promise 7: whatever the overlay does to
-// names and namespaces and whatever the cluster's resources and patches are,
-// a cluster's objects are those of `kustomize build` of what it stands for,
-// run here by krusty on a file system of kustomize's own.
+// TestClusterGetsWhatKustomizeBuilds checks promise 7: whatever the overlay does
+// to names and namespaces, and whatever the cluster's resources and patches are,
+// a cluster's objects are those of `kustomize build`. The build is run here by
+// krusty on a file system of kustomize's own.
 func TestClusterGetsWhatKustomizeBuilds(t *testing.T) {
+	t.Parallel()
 	cases := 250
 	if testing.Short() {
 		cases = 60
 	}
-	var quick, faults int
-	for seed := range uint64(cases) {
-		t.Logf("seed %d", seed) // shown where it fails
+	var fast, faults atomic.Int64
+	forSeeds(t, cases, func(t *testing.T, seed uint64) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 7))}
 		files, cluster := g.fleet()
-		repo := checkAgainstKustomize(t, files, cluster)
-		if repo == nil {
-			faults++
-			continue
+		switch repo := checkAgainstKustomize(t, files, cluster); {
+		case repo == nil:
+			faults.Add(1)
+		case isFast(t, repo, cluster):
+			fast.Add(1)
 		}
-		if isQuick(t, repo, cluster) {
-			quick++
-		}
-	}
-	t.Logf("%d of %d by shortcut, %d faults", quick, cases, faults)
-	if quick < cases/5 || faults < cases/50 || faults > cases/2 {
-		t.Errorf("the generated clusters no longer reach what they should: %d of %d by shortcut, %d faults", quick, cases, faults)
+	})
+	t.Logf("%d of %d rendered fast, %d faults", fast.Load(), cases, faults.Load())
+	if int(fast.Load()) < cases/5 || int(faults.Load()) < cases/50 || int(faults.Load()) > cases/2 {
+		t.Errorf("the generated clusters no longer cover what they should: %d of %d rendered fast, %d faults", fast.Load(), cases, faults.Load())
 	}
 }
 
-// objectsOf is what Render makes inputs from, before the client's contract is
-// checked: kustomize has no part in that.
+// TestDeltasAreWhatKustomizeBuilds checks promise 7 for deltas: their
+// components, resources and patches mean what they mean to kustomize, and their
+// edits are RFC 7386 on what kustomize has built.
+func TestDeltasAreWhatKustomizeBuilds(t *testing.T) {
+	t.Parallel()
+	const cases = 25
+	var faults atomic.Int64
+	forSeeds(t, cases, func(t *testing.T, seed uint64) {
+		g := &generator{Rand: rand.New(rand.NewPCG(seed, 8))}
+		files, cluster := g.fleet()
+		if checkAgainstKustomize(t, files, cluster, g.delta("one"), g.delta("two")) == nil {
+			faults.Add(1)
+		}
+	})
+	t.Logf("%d of %d have faults", faults.Load(), cases)
+	if faults.Load() < cases/10 || faults.Load() > cases*3/4 {
+		t.Errorf("%d of %d generated deltas have faults", faults.Load(), cases)
+	}
+}
+
+// forSeeds runs a property for each of n seeds, in parallel, and waits. The name
+// of a subtest is its seed.
+func forSeeds(t *testing.T, n int, property func(t *testing.T, seed uint64)) {
+	t.Helper()
+	t.Run("seed", func(t *testing.T) {
+		for seed := range uint64(n) {
+			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+				t.Parallel()
+				property(t, seed)
+			})
+		}
+	})
+}
+
+// objectsOf returns the objects that Render makes inputs from. The contract with
+// Flux Operator, which kustomize knows nothing about, is not checked yet.
 func objectsOf(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) ([]string, fleet.Problems) {
 	t.Helper()
 	if problems := r.Problems().Faults(); problems != nil {
@@ -74,7 +108,7 @@ func objectsOf(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) (
 // returns nil where both find a fault.
 func checkAgainstKustomize(t *testing.T, files map[string]string, c *fleet.Cluster, deltas ...generated) *Repo {
 	t.Helper()
-	want, wantErr := standsFor(files, c, deltas)
+	want, wantErr := expectedObjects(files, c, deltas)
 	repo := compiled(t, files)
 	got, problems := objectsOf(t, repo, c, readAll(t, deltas))
 	if (wantErr != nil) != (len(problems.Faults()) > 0) {
@@ -102,7 +136,7 @@ func newJob(r *Repo, s *stack, c *fleet.Cluster) *renderJob {
 	return &renderJob{repo: r, stack: s, cluster: c, current: &renderCache{}}
 }
 
-func isQuick(t *testing.T, r *Repo, c *fleet.Cluster) bool {
+func isFast(t *testing.T, r *Repo, c *fleet.Cluster) bool {
 	t.Helper()
 	p, _ := r.place(c)
 	j := newJob(r, r.stacks[p.key], c)
@@ -114,9 +148,9 @@ func isQuick(t *testing.T, r *Repo, c *fleet.Cluster) bool {
 	return err == nil
 }
 
-// standsFor is what fleet-repo.md says a cluster stands for, in two builds and
-// the edits.
-func standsFor(files map[string]string, c *fleet.Cluster, deltas []generated) ([]string, error) {
+// expectedObjects returns what the documentation of the fleet repo promises for
+// a cluster: two builds, and then the edits.
+func expectedObjects(files map[string]string, c *fleet.Cluster, deltas []generated) ([]string, error) {
 	fsys := filesys.MakeFsInMemory()
 	for name, text := range files {
 		if err := fsys.WriteFile("/repo/"+name, []byte(text)); err != nil {
@@ -152,7 +186,7 @@ func standsFor(files map[string]string, c *fleet.Cluster, deltas []generated) ([
 	return editAll(out, edits)
 }
 
-// editAll is RFC 7386 by another's hand.
+// editAll applies edits with another implementation of RFC 7386.
 func editAll(objects []string, edits []fleet.Edit) ([]string, error) {
 	for _, e := range edits {
 		at := -1
@@ -230,7 +264,7 @@ func krustyBuild(fsys filesys.FileSystem, dir string, k map[string]any) (m resma
 	if err := fsys.WriteFile(dir+"/kustomization.yaml", data); err != nil {
 		return nil, err
 	}
-	err = kustomize.WithLock(func() error { // krusty is not safe beside the code under test
+	err = kustomize.WithLock(func() error { // krusty must not run beside the code under test
 		options := krusty.MakeDefaultOptions()
 		options.LoadRestrictions = types.LoadRestrictionsNone
 		m, err = krusty.MakeKustomizer(options).Run(fsys, dir)
@@ -273,21 +307,24 @@ func show(files map[string]string, c *fleet.Cluster, deltas []generated) string 
 	return b.String()
 }
 
-// TestDeltasAreWhatKustomizeBuilds is promise 7 for deltas: their components,
-// resources and patches are kustomize's, their edits RFC 7386 on what it built.
-func TestDeltasAreWhatKustomizeBuilds(t *testing.T) {
-	const cases = 25
-	faults := 0
-	for seed := range uint64(cases) {
-		t.Logf("seed %d", seed)
-		g := &generator{Rand: rand.New(rand.NewPCG(seed, 8))}
-		files, cluster := g.fleet()
-		if checkAgainstKustomize(t, files, cluster, g.delta("one"), g.delta("two")) == nil {
-			faults++
+// TestTextIsFoldedAsKustomizeFoldsIt has texts that kustomize reads differently
+// once it has written them, in existing fields, new fields and lists.
+func TestTextIsFoldedAsKustomizeFoldsIt(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		">\n@intro\n@  indented\n@end\n", ">+\n@a\n\n@b\n\n", ">-\n@a\n@ b\n\n@c\n", "|\n@a\n@  b\n", "|+\n@a\n\n", "\"a\\n  b\\nc\"", "'a\n\n@b'", "!!binary aGk=",
+	} {
+		for _, spec := range []string{"  text: " + strings.ReplaceAll(text, "@", "    "), "  new: " + strings.ReplaceAll(text, "@", "    "), "  list:\n  - " + strings.ReplaceAll(text, "@", "    ")} {
+			files := map[string]string{
+				"fleet.yaml":                   generatedFleet,
+				"clusters/c.yaml":              "apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: c}\n",
+				"base/app.yaml":                "apiVersion: example.com/v1\nkind: App\nmetadata: {name: folded}\nspec:\n  tag: v1\n  text: before\n",
+				"overlay/kustomization.yaml":   "resources: [../base]\n",
+				"base/kustomization.yaml":      "resources: [app.yaml]\n",
+				"component/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nlabels: [{pairs: {a: b}}]\n",
+			}
+			patch := "apiVersion: example.com/v1\nkind: App\nmetadata: {name: folded}\nspec:\n" + spec
+			checkAgainstKustomize(t, files, &fleet.Cluster{Name: "c", Patches: []fleet.Patch{{Patch: patch}}})
 		}
-	}
-	t.Logf("%d of %d have faults", faults, cases)
-	if faults < cases/10 || faults > cases*3/4 {
-		t.Errorf("%d of %d generated deltas have faults", faults, cases)
 	}
 }
