@@ -131,7 +131,7 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 func TestExampleFleetHasNoProblems(t *testing.T) {
 	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "local", Tree: os.DirFS("../examples/fleet")}
-	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, snapshot, nil, time.Now(), nil)
+	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, snapshot, nil, nil)
 	if err != nil || len(problems) > 0 {
 		t.Fatalf("Prepare(examples/fleet): %v\n%v", err, problems)
 	}

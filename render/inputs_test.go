@@ -61,7 +61,7 @@ func TestAnswerIsItsInputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, set := range rendering.Inputs {
-			if got := written(set.Inputs(), identity); !bytes.Equal(got, set.JSON()) || set.Size() != len(got) {
+			if got := written(set.Inputs, identity); !bytes.Equal(got, set.JSON()) || set.Size() != len(got) {
 				t.Fatalf("inputs of set %q are\n%s\nwant\n%s", name, got, set.JSON())
 			}
 			checkIDs(t, set)
@@ -83,15 +83,15 @@ func written(inputs []*fleet.Input, identity []byte) []byte {
 	return append(b, "]}"...)
 }
 
-func checkIDs(t *testing.T, set *fleet.Body) {
+func checkIDs(t *testing.T, set *fleet.Answer) {
 	t.Helper()
 	var answer struct{ Inputs []struct{ ID string } }
 	if err := json.Unmarshal(set.JSON(), &answer); err != nil {
 		t.Fatal(err)
 	}
 	for i, in := range answer.Inputs {
-		if in.ID != set.Inputs()[i].ID {
-			t.Errorf("input %d has the id %q and says %q", i, in.ID, set.Inputs()[i].ID)
+		if in.ID != set.Inputs[i].ID {
+			t.Errorf("input %d has the id %q and says %q", i, in.ID, set.Inputs[i].ID)
 		}
 	}
 }

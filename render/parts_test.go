@@ -36,14 +36,14 @@ func TestStalePartsAreWhatDoesNotFit(t *testing.T) {
 		if rendering == nil {
 			t.Fatalf("a delta broke the cluster: %v\n%s", problems, show(files, c, deltas))
 		}
-		stale.Add(int64(len(rendering.Orphans)))
-		kept.Add(int64(len(deltaParts(read)) - len(rendering.Orphans)))
+		stale.Add(int64(len(rendering.Stale)))
+		kept.Add(int64(len(deltaParts(read)) - len(rendering.Stale)))
 		checkStaleParts(t, repo, c, read, rendering)
 		if t.Failed() {
 			t.Fatal(show(files, c, deltas))
 		}
-		if len(rendering.Orphans) > 0 {
-			checkAgainstKustomize(t, files, c, without(deltas, rendering.Orphans)...)
+		if len(rendering.Stale) > 0 {
+			checkAgainstKustomize(t, files, c, without(deltas, rendering.Stale)...)
 		}
 	})
 	t.Logf("%d parts are stale, %d kept", stale.Load(), kept.Load())
@@ -55,17 +55,17 @@ func TestStalePartsAreWhatDoesNotFit(t *testing.T) {
 func checkStaleParts(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta, with *fleet.Rendering) {
 	t.Helper()
 	again, _ := r.Render(c, deltas, nil)
-	if !sameAnswers(again, with) || !reflect.DeepEqual(again.Orphans, with.Orphans) {
-		t.Errorf("Render gives stale parts %v, then %v", with.Orphans, again.Orphans)
+	if !sameAnswers(again, with) || !reflect.DeepEqual(again.Stale, with.Stale) {
+		t.Errorf("Render gives stale parts %v, then %v", with.Stale, again.Stale)
 	}
 	isOrphan := func(p part) bool {
-		return slices.ContainsFunc(with.Orphans, func(o fleet.Orphan) bool { return o.Part == p.Part })
+		return slices.ContainsFunc(with.Stale, func(o fleet.StalePart) bool { return o.Part == p.Part })
 	}
 	p, _ := r.place(c)
 	rest := slices.DeleteFunc(deltaParts(deltas), isOrphan)
 	out := r.renderWith(c, p, rest, nil)
 	if out.rendering == nil || !sameAnswers(out.rendering, with) || !reflect.DeepEqual(out.rendering.Objects(), with.Objects()) {
-		t.Errorf("without the orphans %v the cluster gets something else: %v", with.Orphans, out.problems)
+		t.Errorf("without the orphans %v the cluster gets something else: %v", with.Stale, out.problems)
 	}
 	for i, all := range deltaParts(deltas) {
 		if !isOrphan(all) {
@@ -80,15 +80,15 @@ func checkStaleParts(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.De
 
 // sameAnswers reports whether polls of two renderings get the same bytes.
 func sameAnswers(a, b *fleet.Rendering) bool {
-	return maps.EqualFunc(a.Inputs, b.Inputs, func(a, b *fleet.Body) bool { return bytes.Equal(a.JSON(), b.JSON()) })
+	return maps.EqualFunc(a.Inputs, b.Inputs, func(a, b *fleet.Answer) bool { return bytes.Equal(a.JSON(), b.JSON()) })
 }
 
 // without returns the deltas without their stale parts.
-func without(deltas []generated, stale []fleet.Orphan) []generated {
+func without(deltas []generated, stale []fleet.StalePart) []generated {
 	var out []generated
 	for _, d := range deltas {
 		gone := func(list string, i int) bool {
-			return slices.ContainsFunc(stale, func(o fleet.Orphan) bool {
+			return slices.ContainsFunc(stale, func(o fleet.StalePart) bool {
 				return o.Part == fleet.Part{Delta: fleet.DeltaID(d.name), Field: fmt.Sprintf("%s[%d]", list, i)}
 			})
 		}

@@ -95,7 +95,7 @@ func TestReuseDoesNotChangeRenderings(t *testing.T) {
 				if got == nil {
 					continue
 				}
-				if !sameAnswers(got, want) || !reflect.DeepEqual(got.Objects(), want.Objects()) || !slices.Equal(got.Orphans, want.Orphans) || !reflect.DeepEqual(got.Placement, want.Placement) {
+				if !sameAnswers(got, want) || !reflect.DeepEqual(got.Objects(), want.Objects()) || !slices.Equal(got.Stale, want.Stale) || !reflect.DeepEqual(got.Placement, want.Placement) {
 					t.Fatalf("%s: %s has\n%s\nwant\n%s", did, c.Name, got.Inputs["all"].JSON(), want.Inputs["all"].JSON())
 				}
 				if rendered.Add(1); got == before {
@@ -139,7 +139,7 @@ func TestUnchangedObjectsKeepTheirInputs(t *testing.T) {
 	}
 	files["base/all.yaml"] = strings.Replace(files["base/all.yaml"], "{name: c}\nspec: {n: 1}", "{name: c}\nspec: {n: 3}", 1)
 	after, _ := compileWith(t, renderer, files).Render(c, nil, before)
-	was, is := before.Inputs["apps"].Inputs(), after.Inputs["apps"].Inputs()
+	was, is := before.Inputs["apps"].Inputs, after.Inputs["apps"].Inputs
 	if was[0] != is[0] || was[1] != is[1] || was[2].Same(is[2]) {
 		t.Errorf("inputs = %v, then %v, want the first two kept and the third changed", was, is)
 	}
@@ -170,7 +170,7 @@ spec:
 		if rendering == nil {
 			t.Fatal(problems)
 		}
-		inputs = append(inputs, rendering.Inputs["apps"].Inputs())
+		inputs = append(inputs, rendering.Inputs["apps"].Inputs)
 	}
 	if one, two := inputs[0], inputs[1]; one[0] != two[0] || one[1].Same(two[1]) || !one[0].Same(two[0]) {
 		t.Errorf("inputs = %v and %v, want the first shared and the second not", one, two)

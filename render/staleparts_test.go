@@ -85,7 +85,7 @@ func rendered(t *testing.T, tree fstest.MapFS, deltas []*fleet.Delta) string {
 			fmt.Fprintf(&b, "%s: nothing\n", c.Name)
 			continue
 		}
-		for _, o := range rendering.Orphans {
+		for _, o := range rendering.Stale {
 			fmt.Fprintf(&b, "%s: stale %s %s: %s\n", c.Name, o.Delta, o.Field, o.Reason)
 		}
 		fmt.Fprintf(&b, "%s: %v\n", c.Name, rendering.Placement)
@@ -116,14 +116,14 @@ func TestClustersRenderAtOnce(t *testing.T) {
 	var want []string
 	for _, d := range deltas {
 		rendering, _ := compile(t, tree).Render(cluster, d, nil)
-		want = append(want, fmt.Sprintf("%v %s", rendering.Orphans, rendering.Inputs["apps"].JSON()))
+		want = append(want, fmt.Sprintf("%v %s", rendering.Stale, rendering.Inputs["apps"].JSON()))
 	}
 	repo := compile(t, tree)
 	var group sync.WaitGroup
 	for i := range 64 {
 		group.Go(func() {
 			rendering, problems := repo.Render(cluster, deltas[i%8], nil)
-			if got := fmt.Sprintf("%v %s", rendering.Orphans, rendering.Inputs["apps"].JSON()); got != want[i%8] {
+			if got := fmt.Sprintf("%v %s", rendering.Stale, rendering.Inputs["apps"].JSON()); got != want[i%8] {
 				t.Errorf("rendered beside others: %s, %v, want %s", got, problems, want[i%8])
 			}
 		})

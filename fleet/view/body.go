@@ -114,6 +114,3 @@ func (c *compressor) compress() []byte {
 	_ = c.zip.Close()
 	return bytes.Clone(c.out.Bytes())
 }
-
-// TextBody returns the body of a text, which it keeps.
-func TextBody(text []byte) *Body { return &Body{text: text} }

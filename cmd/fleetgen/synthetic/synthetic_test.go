@@ -11,10 +11,11 @@ import (
 	"slices"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -34,13 +35,13 @@ func made(t *testing.T, o synthetic.Options) *synthetic.Fleet {
 }
 
 // prepared returns the fleet as a server has it. It fails on any problem.
-func prepared(t *testing.T, files map[string][]byte) *fleet.View {
+func prepared(t *testing.T, files map[string][]byte) *view.View {
 	t.Helper()
 	tree := fstest.MapFS{}
 	for name, content := range files {
 		tree[name] = &fstest.MapFile{Data: content}
 	}
-	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, time.Now(), nil)
+	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
 	if err != nil || len(problems) > 0 {
 		t.Fatalf("the fleet has problems: %v %v", err, problems)
 	}
@@ -121,8 +122,8 @@ func TestFleetHasTheSizeOfItsOptions(t *testing.T) {
 				text, _ := json.Marshal(m.Placement)
 				stacks[string(text)] = true
 				want := map[string]int{"platform-components": o.Components + int(o.Inline), "namespaces": o.Namespaces, "rolebindings": o.Bindings}
-				if !maps.Equal(m.Counts, want) || len(m.Cluster.Patches) != o.Patches || len(m.Cluster.Resources) != int(o.Inline) {
-					t.Errorf("%s has inputs %v, %d patches, %d resources", m.Cluster.Name, m.Counts, len(m.Cluster.Patches), len(m.Cluster.Resources))
+				if !maps.Equal(m.Counts(), want) || len(m.Cluster.Patches) != o.Patches || len(m.Cluster.Resources) != int(o.Inline) {
+					t.Errorf("%s has inputs %v, %d patches, %d resources", m.Cluster.Name, m.Counts(), len(m.Cluster.Patches), len(m.Cluster.Resources))
 				}
 			}
 			for i := range o.Clusters {
@@ -174,7 +175,7 @@ func TestBaseChangeReachesEveryClusterAndClusterChangeOne(t *testing.T) {
 }
 
 // differ returns the clusters whose answers differ between two views.
-func differ(t *testing.T, a, b *fleet.View) []string {
+func differ(t *testing.T, a, b *view.View) []string {
 	t.Helper()
 	var changed []string
 	for _, m := range a.Members() {
@@ -185,13 +186,13 @@ func differ(t *testing.T, a, b *fleet.View) []string {
 	return changed
 }
 
-func answer(t *testing.T, v *fleet.View, cluster string) []byte {
+func answer(t *testing.T, v *view.View, cluster string) []byte {
 	t.Helper()
 	m, err := v.Member(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := m.Inputs("platform-components")
+	body, err := m.Body("platform-components")
 	if err != nil {
 		t.Fatal(err)
 	}
