@@ -1,4 +1,4 @@
-# `make` lists the targets. Everything built lands in bin/.
+# `make` lists the targets. Everything that is built is in bin/.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -29,22 +29,23 @@ KUBE_APISERVER        := $(TOOLS)/kube-apiserver
 PROMETHEUS_OPERATOR   := v0.85.0
 CRDS                  := $(TOOLS)/crds-flux-operator-$(FLUX_OPERATOR_VERSION)-prometheus-operator-$(PROMETHEUS_OPERATOR)
 
-# Where tests find the programs that they run against; the rest is on PATH.
+# The programs that tests run, which are built here. Others are found on PATH.
 export ORAS_CLI    := $(ORAS)
 export COSIGN_CLI  := $(COSIGN)
 export FLUXOCI_CLI := $(FLUXOCI)
 export KUSTOMIZE_CLI := $(KUSTOMIZE)
+export TRIBUTARY_CLI := $(CURDIR)/bin/tributary
 export ETCD KUBE_APISERVER CRDS FLUX_OPERATOR FLUX_OPERATOR_CLI
 
-# What the tests run against beside those.
+# The other programs that tests run. .ci/need installs them.
 NEEDED := cc git gpg gpgsm ssh-keygen sshd docker-registry postgres sqlite3
 
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The version says which commit this is, so Go's own stamp is off: it would make
-# the bytes depend on how the sources were fetched, and needs a .git to read.
+# The version names the commit. Go's own stamp is off, because it needs a .git directory
+# and would make the binary depend on how the sources were fetched.
 .PHONY: build
 build: ## build bin/tributary, static and reproducible
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags timetzdata \
@@ -53,7 +54,7 @@ build: ## build bin/tributary, static and reproducible
 .PHONY: run
 run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 	@echo
-	@echo '  Serving examples/fleet; Ctrl-C stops it. From another terminal, try:'
+	@echo '  Serving examples/fleet until Ctrl-C. In another terminal, try:'
 	@echo
 	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/clusters'
 	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/flux/clusters/eu-prod-01/platform-components'
@@ -69,15 +70,15 @@ TESTTIMEOUT ?= 30m
 SLOW := ./cmd/tributary ./sources ./server
 
 .PHONY: test
-test: $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs what they need
+test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs the programs that they need
 	@.ci/need $(NEEDED)
 	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIMEOUT) $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
 
-# Those that ask testing.Short.
-LONG := TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
+# The tests that do less with -short.
+LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
 
 .PHONY: long
-long: ## run in full the tests of which `make test` does a part
+long: $(ORAS) $(FLUXOCI) ## run in full the tests that `make test` shortens
 	@.ci/need $(NEEDED)
 	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render
 
@@ -96,18 +97,18 @@ lint: $(GOLANGCI_LINT) ## check formatting, go vet, golangci-lint
 fuzz: ## run every fuzz target for a short time (FUZZTIME=20s)
 	@.ci/fuzz $(FUZZTIME)
 
-# First one fleet after another, each with other random steps, from a seed that nobody has
-# chosen. A failure names its own, and make soak SOAKTIME=0s TRIBUTARY_SOAK_SEED=… has it
-# again. Then two servers on one PostgreSQL, which are stopped and killed, for as long again.
+# First one fleet after another, each with other random steps. A failure prints its seed,
+# and make soak SOAKTIME=0s TRIBUTARY_SOAK_SEED=… repeats it. Then two servers on one
+# PostgreSQL, which are stopped and killed, for the same time.
 .PHONY: soak
-soak: ## inject faults into a fleet of 200 clusters, and into its servers, each for a long time (SOAKTIME=10m)
+soak: ## inject faults into a fleet of 200 clusters and into its servers (SOAKTIME=10m for each)
 	@.ci/need git postgres
 	TRIBUTARY_SOAK_TIME=$(SOAKTIME) TRIBUTARY_SOAK_STEPS=$${TRIBUTARY_SOAK_STEPS:-500} \
 		TRIBUTARY_SOAK_SEED=$${TRIBUTARY_SOAK_SEED:-$$RANDOM} \
 		go test -count=1 -timeout 0 -run NothingBreaks $(TESTFLAGS) ./fleet/soaktest
 	TRIBUTARY_SOAK_TIME=$(SOAKTIME) go test -count=1 -timeout 0 -run ServersComeAndGo -v $(TESTFLAGS) ./cmd/tributary
 
-# A run of some of them, BENCH=Poll, leaves what is recorded of the others as it is.
+# A run of some benchmarks, such as BENCH=Poll, keeps the recorded results of the others.
 .PHONY: bench
 bench: $(ORAS) $(KUSTOMIZE) ## run the benchmarks and record them in docs/benchmarks.md (BENCH=…)
 	@.ci/need git docker-registry nginx postgres
@@ -130,7 +131,7 @@ imagetest: ## build the image with buildah and check that it answers polls; need
 	@.ci/image
 
 .PHONY: clean
-clean: ## remove what was built, tools included
+clean: ## remove bin/, including the tools
 	rm -rf bin coverage.out
 
 $(GOLANGCI_LINT):
@@ -162,19 +163,18 @@ $(ETCD): $(wildcard .ci/kube-apiserver/*)
 $(KUBE_APISERVER): $(wildcard .ci/kube-apiserver/*)
 	cd .ci/kube-apiserver && CGO_ENABLED=0 go build -trimpath -buildvcs=false -o $@ k8s.io/kubernetes/cmd/kube-apiserver
 
-# Where the module proxy's copy of a module is.
+# The directory of a module in the module cache.
 module = "$$(go mod download -json $(1) | sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')"
 
-# The custom resources that ours meet in a cluster, from the operators' own sources.
+# The custom resource definitions that the manifests use, from the operators' sources.
 $(CRDS):
 	rm -rf $@.part && mkdir -p $@.part
 	cp $(call module,github.com/controlplaneio-fluxcd/flux-operator@$(FLUX_OPERATOR_VERSION))/config/crd/bases/*.yaml \
 		$(call module,github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR))/example/prometheus-operator-crd/*_servicemonitors.yaml $@.part
 	mv $@.part $@
 
-# Its web pages are built elsewhere and not in the module, and neither is one of its
-# dependencies at the version it asks for: it is built without the one, and with the
-# newest of the other.
+# The module lacks the built web pages, and one dependency does not exist at the version
+# that go.mod requires. The operator is built with an empty page and another version.
 REGISTRY_AUTH := github.com/google/go-containerregistry/pkg/authn/kubernetes
 $(FLUX_OPERATOR):
 	rm -rf $@.src && cp -r $(call module,github.com/controlplaneio-fluxcd/flux-operator@$(FLUX_OPERATOR_VERSION)) $@.src

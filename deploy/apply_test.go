@@ -12,9 +12,9 @@ import (
 	"github.com/tributary-gitops/tributary/deploy/kubetest"
 )
 
-// Every object is applied to a real API server, in namespaces that refuse what is
-// not of the restricted Pod Security Standard, as `kubectl apply --server-side
-// --dry-run=server --validate=strict` does.
+// TestConformanceOfManifests applies every object to a real API server, as `kubectl apply
+// --server-side --dry-run=server --validate=strict` does, in namespaces that enforce the
+// restricted Pod Security Standard.
 func TestConformanceOfManifests(t *testing.T) {
 	var warnings warnings
 	config := kubetest.Start(t).Config()
@@ -45,7 +45,7 @@ func TestConformanceOfManifests(t *testing.T) {
 	}
 }
 
-// warnings are what the server says beside its answers.
+// warnings collects the warnings of the API server.
 type warnings struct {
 	mu  sync.Mutex
 	all []string

@@ -11,8 +11,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 )
 
-// What servers are started with is what the binary knows: flags, and environment
-// variables that are flags.
+// TestConformanceOfFlags checks that the binary knows every flag of the Deployments, and
+// every environment variable as a flag.
 func TestConformanceOfFlags(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "tributary")
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "../cmd/tributary").CombinedOutput(); err != nil {
@@ -21,7 +21,7 @@ func TestConformanceOfFlags(t *testing.T) {
 	for source, objects := range rendered(t) {
 		for _, d := range ofKind[appsv1.Deployment](t, objects, "Deployment") {
 			server := d.Spec.Template.Spec.Containers[0]
-			args := append(server.Args, "--help") // which is seen once all others are understood
+			args := append(server.Args, "--help") // takes effect only if all other flags are valid
 			for _, env := range server.Env {
 				if name, ok := strings.CutPrefix(env.Name, "TRIBUTARY_"); ok {
 					args = append(args, "--"+strings.ReplaceAll(strings.ToLower(name), "_", "-")+"=x")

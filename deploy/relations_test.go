@@ -15,8 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// What the API server does not look at: that objects which name or select each
-// other do.
+// TestConformanceOfRelations checks what the API server does not: that references and
+// selectors match existing objects.
 func TestConformanceOfRelations(t *testing.T) {
 	for source, objects := range rendered(t) {
 		t.Run(source, func(t *testing.T) {
@@ -24,7 +24,7 @@ func TestConformanceOfRelations(t *testing.T) {
 			for _, service := range ofKind[corev1.Service](t, objects, "Service") {
 				selected := selects(t, deployments, &metav1.LabelSelector{MatchLabels: service.Spec.Selector})
 				if len(selected) != 1 || selected[0].Name != service.Name {
-					t.Errorf("service %s selects %d deployments, want the one of its name", service.Name, len(selected))
+					t.Errorf("service %s selects %d deployments, want the one with its name", service.Name, len(selected))
 				}
 			}
 			budgets := ofKind[policyv1.PodDisruptionBudget](t, objects, "PodDisruptionBudget")
@@ -36,7 +36,8 @@ func TestConformanceOfRelations(t *testing.T) {
 	}
 }
 
-// checkDeployment wants what pods use and nobody is told to bring.
+// checkDeployment checks that everything that pods use exists, except for the Secrets that
+// users create.
 func checkDeployment(t *testing.T, d appsv1.Deployment, objects []*unstructured.Unstructured) {
 	t.Helper()
 	has := func(kind, name string) {
@@ -46,11 +47,11 @@ func checkDeployment(t *testing.T, d appsv1.Deployment, objects []*unstructured.
 				return
 			}
 		}
-		t.Errorf("deployment %s uses %s %s, which is not there", d.Name, kind, name)
+		t.Errorf("deployment %s uses %s %s, which does not exist", d.Name, kind, name)
 	}
 	readOnly := d.Labels["app.kubernetes.io/component"] == "read-only"
 	if args := d.Spec.Template.Spec.Containers[0].Args; slices.Contains(args, "--read-only") != readOnly {
-		t.Errorf("deployment %s is started with %q, and read-only is %v of it", d.Name, args, readOnly)
+		t.Errorf("deployment %s has the arguments %q, but read-only is %v", d.Name, args, readOnly)
 	}
 	has("ServiceAccount", d.Spec.Template.Spec.ServiceAccountName)
 	for _, volume := range d.Spec.Template.Spec.Volumes {
@@ -68,8 +69,8 @@ func checkDeployment(t *testing.T, d appsv1.Deployment, objects []*unstructured.
 	}
 }
 
-// checkReplicas holds several servers to what makes them so: a database, a rollout
-// one by one, a budget. A file is written by one server at a time.
+// checkReplicas checks that several servers have a database, a rolling update and a
+// disruption budget, and that a single server has a volume.
 func checkReplicas(t *testing.T, d appsv1.Deployment, budgets []policyv1.PodDisruptionBudget) {
 	t.Helper()
 	budget := 0
@@ -87,12 +88,12 @@ func checkReplicas(t *testing.T, d appsv1.Deployment, budgets []policyv1.PodDisr
 	several := *d.Spec.Replicas > 1
 	rolling := d.Spec.Strategy.Type == appsv1.RollingUpdateDeploymentStrategyType
 	if rolling != several || volume == several || (budget == 1) != several || (len(spread) == 2) != several {
-		t.Errorf("deployment %s: replicas %d, strategy %s, volume %v, %d budgets, spread over %d topologies; these do not go together",
+		t.Errorf("deployment %s: replicas %d, strategy %s, volume %v, %d budgets, spread over %d topologies; these do not match",
 			d.Name, *d.Spec.Replicas, d.Spec.Strategy.Type, volume, budget, len(spread))
 	}
 }
 
-// selects are the deployments whose pods a selector matches.
+// selects returns the deployments whose pods match a selector.
 func selects(t *testing.T, from []appsv1.Deployment, by *metav1.LabelSelector) (found []appsv1.Deployment) {
 	t.Helper()
 	selector, err := metav1.LabelSelectorAsSelector(by)

@@ -26,12 +26,12 @@ import (
 
 const chartDir = "helm/tributary"
 
-// kustomizations are the directories that are meant to be applied as they are.
+// kustomizations are the directories that can be applied without changes.
 var kustomizations = []string{
 	"kubernetes/base", "kubernetes/read-only", "kubernetes/example", "kubernetes/example-several", "../examples/flux",
 }
 
-// rendered is everything here that is for a cluster, by what it is made of.
+// rendered returns the objects of every kustomization and of the chart, by source.
 func rendered(t *testing.T) map[string][]*unstructured.Unstructured {
 	t.Helper()
 	all := map[string][]*unstructured.Unstructured{}
@@ -52,7 +52,7 @@ func rendered(t *testing.T) map[string][]*unstructured.Unstructured {
 	return all
 }
 
-// kustomize is `kubectl kustomize`.
+// kustomize does what `kubectl kustomize` does.
 func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
 	t.Helper()
 	found, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), dir)
@@ -66,8 +66,8 @@ func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
 	return objects(t, text)
 }
 
-// template is `helm template` of a release acme in the namespace tributary, which
-// has values checked against the chart's schema.
+// template does what `helm template` does for a release acme in the namespace tributary. It
+// checks the values against the chart's schema.
 func template(t *testing.T, values map[string]any) ([]*unstructured.Unstructured, error) {
 	t.Helper()
 	chart, err := loader.Load(chartDir)
@@ -103,8 +103,8 @@ func readValues(t *testing.T, file string) map[string]any {
 	return values
 }
 
-// objects reads the documents of a text. A key that is there twice is an error,
-// which Helm and kubectl would not all notice.
+// objects reads the documents of a text. A duplicate key is an error, which not all of
+// Helm and kubectl would notice.
 func objects(t *testing.T, text []byte) []*unstructured.Unstructured {
 	t.Helper()
 	var all []*unstructured.Unstructured

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The chart refuses values that cannot be meant, and says which.
+// The chart rejects invalid values and names them.
 func TestConformanceOfChartValues(t *testing.T) {
 	for _, test := range []struct{ values, want string }{
 		{`{source: ""}`, "/source"},

@@ -12,8 +12,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
-// sound is a fleet that the fuzz targets put one hostile file into.
-func sound() map[string]string {
+// validFleet returns a fleet in which fuzz targets replace one file.
+func validFleet() map[string]string {
 	return map[string]string{
 		"fleet.yaml": `apiVersion: tributary/v1alpha1
 kind: Fleet
@@ -31,9 +31,9 @@ spec:
 	}
 }
 
-// check prepares a tree and holds it to what must be true whatever is in it: it
-// is served or has a fault, the same bytes come out twice, every answer is the
-// complete JSON that the client takes, and problems name files.
+// check prepares a tree and checks what must hold whatever is in it: it is served
+// or has a fault, two renderings give the same bytes, every answer is complete
+// JSON that Flux Operator accepts, and problems name files.
 func check(t *testing.T, files map[string]string) {
 	t.Helper()
 	first := prepared(t, files)
@@ -56,7 +56,7 @@ func prepared(t *testing.T, files map[string]string) map[string][]byte {
 	}
 	for _, p := range problems {
 		if p.File == "" || p.Message == "" || strings.Contains(p.File, "..") {
-			t.Fatalf("problem without a place in the tree: %+v", p)
+			t.Fatalf("problem without a file of the tree: %+v", p)
 		}
 	}
 	if (view == nil) != (len(problems.Faults()) > 0) {
@@ -79,7 +79,7 @@ func prepared(t *testing.T, files map[string]string) map[string][]byte {
 	return answers
 }
 
-// checkAnswer is the client's contract, as the operator reads it.
+// checkAnswer checks the contract with Flux Operator.
 func checkAnswer(t *testing.T, body []byte) {
 	t.Helper()
 	var answer struct {
@@ -107,19 +107,19 @@ func checkAnswer(t *testing.T, body []byte) {
 }
 
 func FuzzFleetFile(f *testing.F) {
-	f.Add(sound()["fleet.yaml"])
-	f.Add(strings.Replace(sound()["fleet.yaml"], "{name: apps,", "{name: apps, id: [spec.tag, 'metadata.labels.[a]'], fields: {x: spec.list.-.name, y: 'spec.list.[name=a]'}, allowEmpty: true,", 1))
+	f.Add(validFleet()["fleet.yaml"])
+	f.Add(strings.Replace(validFleet()["fleet.yaml"], "{name: apps,", "{name: apps, id: [spec.tag, 'metadata.labels.[a]'], fields: {x: spec.list.-.name, y: 'spec.list.[name=a]'}, allowEmpty: true,", 1))
 	f.Add("a: &a [*a]\nspec: {inputs: [{defaults: {id: ~}}]}\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		files := sound()
+		files := validFleet()
 		files["fleet.yaml"] = text
 		check(t, files)
 	})
 }
 
 func FuzzClusterFile(f *testing.F) {
-	f.Add(sound()["clusters/one.yaml"])
-	f.Add(sound()["clusters/one.yaml"] + `spec:
+	f.Add(validFleet()["clusters/one.yaml"])
+	f.Add(validFleet()["clusters/one.yaml"] + `spec:
   dns: one.example.com
   resources:
   - {apiVersion: v1, kind: Namespace, metadata: {name: extra}}
@@ -131,13 +131,13 @@ func FuzzClusterFile(f *testing.F) {
 `)
 	f.Add("apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: one}\n---\n---\nkind: Cluster\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		files := sound()
+		files := validFleet()
 		files["clusters/one.yaml"] = text
 		check(t, files)
 	})
 }
 
-// FuzzPatch holds any patch to what krusty makes of it.
+// FuzzPatch compares any patch with what krusty makes of it.
 func FuzzPatch(f *testing.F) {
 	for seed := range uint64(20) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 1))}
@@ -150,7 +150,7 @@ func FuzzPatch(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, kind string) {
 		files, _ := (&generator{Rand: rand.New(rand.NewPCG(1, 1))}).fleet()
-		// What comes from a cluster file is UTF-8: the YAML library refuses all else.
+		// Text from a cluster file is UTF-8, because the YAML library refuses all else.
 		text, kind = strings.ToValidUTF8(text, "?"), strings.ToValidUTF8(kind, "?")
 		p := fleet.Patch{Patch: text}
 		if kind != "" {

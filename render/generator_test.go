@@ -1,24 +1,28 @@
 package render
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// generator makes small fleets whose parts meet in as many ways as kustomize
-// knows: custom and built-in kinds, references between them, generated names,
-// prefixes, namespaces, and every form of patch, some of which do not apply.
+// generator makes small fleets that combine as much as possible of what
+// kustomize knows: custom and built-in kinds, references between them, generated
+// names, prefixes, namespaces, and every form of patch, some of which do not
+// apply.
 type generator struct {
 	*rand.Rand
-	served                    bool   // nothing of the base is beyond what the client takes
+	served                    bool   // the base has only values that Flux Operator accepts
 	prefix, suffix, namespace string // what the overlay adds
 }
 
-// name is what the overlay makes of one.
+// name returns what the overlay makes of a name.
 func (g *generator) name(of string) string { return g.prefix + of + g.suffix }
 
 func (g *generator) one(choices ...string) string { return choices[g.IntN(len(choices))] }
@@ -133,8 +137,8 @@ func (g *generator) annotations() string {
 	return g.one("", "  annotations: {note: x}\n", "  annotations: {}\n", "  annotations: {n: 5}\n")
 }
 
-// scalar is one that YAML libraries do not agree on, or that numbers do not
-// survive.
+// scalar returns one that YAML libraries read differently, or a number that a
+// float64 cannot hold.
 func (g *generator) scalar() string {
 	if g.served {
 		return g.one("3", "yes", "2026-01-01", "0x1f", "text", "-0.5")
@@ -172,7 +176,7 @@ func (g *generator) patch() fleet.Patch {
 	return fleet.Patch{Patch: g.mergeOf("PlatformComponent", g.name("keda")) + "\n---\n" + g.mergeOf("PlatformComponent", g.name("loki"))}
 }
 
-// named is the metadata that finds an object of the stack.
+// named returns the metadata that identifies an object of the stack.
 func (g *generator) named(of string) string {
 	if g.namespace == "" {
 		return "name: " + g.name(of)
@@ -258,4 +262,129 @@ func (g *generator) builtin() string {
 		"{apiVersion: v1, kind: Namespace, metadata: {TEAM}, status: {conditions: [{type: B, status: unknown}]}}",
 		"{apiVersion: v1, kind: Namespace, metadata: {TEAM}, status: {conditions: [{type: B, $patch: delete}]}}",
 	))
+}
+
+// generated is a delta as its author writes it. Its resources are YAML text,
+// which kustomize gets unchanged.
+type generated struct {
+	name       string
+	components []string
+	resources  []string
+	patches    []fleet.Patch
+	edits      []fleet.Edit
+}
+
+// components are those that generated deltas may name, in addition to the one
+// that all clusters have.
+var components = map[string]string{
+	"extra/kustomization.yaml":   "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [all.yaml]\n",
+	"extra/all.yaml":             "apiVersion: platform.example.com/v1\nkind: PlatformComponent\nmetadata: {name: gpu}\nspec: {values: {y: yes}}\n",
+	"tune/kustomization.yaml":    "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- target: {kind: PlatformComponent}\n  patch: '[{\"op\": \"add\", \"path\": \"/spec/tuned\", \"value\": 1.0}]'\n",
+	"clash/kustomization.yaml":   "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [../extra/all.yaml]\n",
+	"missing/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n- patch: '{apiVersion: v1, kind: Namespace, metadata: {name: absent}, spec: {a: b}}'\n",
+}
+
+// delta returns a delta whose parts mostly apply.
+func (g *generator) delta(name string) generated {
+	d := generated{name: name}
+	if g.chance(35) {
+		d.components = append(d.components, g.one("extra", "tune", "component"))
+	}
+	if g.chance(3) {
+		d.components = append(d.components, g.one("clash", "missing"))
+	}
+	if g.chance(25) {
+		d.resources = append(d.resources, g.deltaResource())
+	}
+	for range max(0, g.IntN(3)-1) {
+		d.patches = append(d.patches, g.patch())
+	}
+	for range g.IntN(3) {
+		d.edits = append(d.edits, g.edit())
+	}
+	return d
+}
+
+// deltaResource returns a resource that is not a list.
+func (g *generator) deltaResource() string {
+	for {
+		if text := g.resource(); !strings.Contains(text, "List") {
+			return text
+		}
+	}
+}
+
+func (g *generator) edit() fleet.Edit {
+	e := fleet.Edit{Kind: "PlatformComponent", Name: g.name(g.one("keda", "traefik", "loki"))}
+	switch g.IntN(40) {
+	case 0:
+		e.Kind, e.Name = "Deployment", g.name("web")
+	case 1:
+		e.Name = g.one("own", "gpu", "absent")
+	case 4, 5, 6:
+		e.Kind, e.Name = "PodDisruptionBudget", g.name("budget")
+	case 2:
+		e.Kind, e.Name = "ServiceAccount", g.one("robot", g.name("robot"))
+	case 3:
+		e.Kind, e.Name = "Namespace", g.one("extra", g.name("team"))
+	}
+	if e.Kind == "PlatformComponent" && g.chance(30) {
+		e.Namespace = g.namespace
+	}
+	if g.chance(4) {
+		e.Namespace = "elsewhere"
+	}
+	if e.Kind == "PlatformComponent" && g.chance(20) {
+		e.Group = "platform.example.com"
+	}
+	if g.chance(2) {
+		e.Group = "apps"
+	}
+	e.Patch = json.RawMessage(g.one(
+		`{"spec":{"values":{"replicaCount":7}}}`,
+		`{"spec":{"values":{"nested":null,"ports":[1,{"a":"b"}],"new":{"a":{"b":1}}}}}`,
+		`{"spec":{"values":{"nested":{"deep":"scalar now","gone":null}}}}`,
+		`{"spec":{"values":{"list":{"a":1}}}}`, `{"spec":{"values":"text"}}`,
+		`{"spec":{"template":{"spec":{"containers":[{"image":"app:9","name":"app"}]}}}}`,
+		`{"metadata":{"labels":{"edited":"yes","tier":null}}}`, `{"metadata":{"annotations":{"a":"b"}}}`,
+		`{"spec":{"values":{"big":9007199254740993}}}`, `{"spec":{"values":{"source":{}}}}`, `{}`,
+	))
+	if g.chance(5) {
+		e.Patch = json.RawMessage("null")
+	}
+	return e
+}
+
+// document returns the delta as YAML.
+func (d generated) document() string {
+	head := map[string]any{"name": d.name, "clusters": []string{"c"}, "components": d.components, "patches": d.patches, "edits": d.edits}
+	data, _ := json.Marshal(head)
+	var resources []string
+	for _, text := range d.resources {
+		text = "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+		resources = append(resources, "\n- "+strings.TrimPrefix(text, "  "))
+	}
+	var b strings.Builder
+	var fields map[string]json.RawMessage
+	_ = json.Unmarshal(data, &fields)
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		fmt.Fprintf(&b, "%s: %s\n", key, fields[key])
+	}
+	if len(resources) > 0 {
+		fmt.Fprintf(&b, "resources: %s\n", strings.Join(resources, ""))
+	}
+	return b.String()
+}
+
+func readAll(t *testing.T, deltas []generated) []*fleet.Delta {
+	t.Helper()
+	var out []*fleet.Delta
+	for _, d := range deltas {
+		read, err := Renderer{}.ReadDelta([]byte(d.document()))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, d.document())
+		}
+		out = append(out, read)
+	}
+	return out
 }

@@ -10,12 +10,13 @@ import (
 	"testing/fstest"
 )
 
-// TestNothingIsFetched is promise 5: whichever way a tree asks for a file of a
-// server, the tree has a fault and the server is never asked. kustomize itself
+// TestNothingIsFetched checks promise 5: whichever way a tree names a file of a
+// server, the tree has a fault and the server gets no request. kustomize itself
 // would fetch each of these.
 func TestNothingIsFetched(t *testing.T) {
-	var asked atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Parallel()
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
 	defer server.Close()
 	for name, k := range map[string]string{
 		"resource":              "resources: [all.yaml, URL/x.yaml]",
@@ -45,8 +46,7 @@ func TestNothingIsFetched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tree := small(apps(1, "a: b"))
 			k = strings.NewReplacer("UPPER", strings.Replace(server.URL, "http", "HTTP", 1), "URL", server.URL).Replace(k)
-			// What is asked for stands in the tree under that very name:
-			// kustomize asks the server all the same.
+			// The tree has files of the same names. kustomize would still ask the server.
 			for _, file := range []string{"x.yaml", "p.yaml", "f", "r.yaml", "c.yaml", "crd.json", "t.yaml", "v.yaml", "acme/base/kustomization.yaml"} {
 				tree[path.Join("base", server.URL, file)] = tree["base/all.yaml"]
 			}
@@ -54,8 +54,8 @@ func TestNothingIsFetched(t *testing.T) {
 			if got := problemsOf(t, tree); !strings.HasPrefix(got, "base/kustomization.yaml") {
 				t.Errorf("problems = %q, want one of base/kustomization.yaml", got)
 			}
-			if n := asked.Swap(0); n > 0 {
-				t.Errorf("the server was asked %d times", n)
+			if n := requests.Swap(0); n > 0 {
+				t.Errorf("the server got %d requests", n)
 			}
 		})
 	}

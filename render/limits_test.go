@@ -8,7 +8,7 @@ import (
 	"testing/fstest"
 )
 
-// small is a fleet of one cluster with what base holds.
+// small returns a fleet of one cluster with the objects in base.
 func small(base string) fstest.MapFS {
 	return fstest.MapFS{
 		"fleet.yaml": {Data: []byte(`apiVersion: tributary/v1alpha1
@@ -34,7 +34,7 @@ func apps(n int, spec string) string {
 	return b.String()
 }
 
-// doubling is a list of copy operations that each double the object.
+// doubling returns copy operations that each double the object.
 func doubling(n int) string {
 	ops := make([]string, n)
 	for i := range ops {
@@ -43,16 +43,17 @@ func doubling(n int) string {
 	return strings.Join(ops, ", ")
 }
 
-func TestAnswerBeyondTheClientsLimitsIsAFault(t *testing.T) {
+func TestTooLargeAnswerIsAFault(t *testing.T) {
+	t.Parallel()
 	const want = "has 958467 bytes, and Flux Operator accepts at most 921600"
 	if got := problemsOf(t, small(apps(95, "text: "+strings.Repeat("x", 10_000)))); !strings.Contains(got, want) {
 		t.Errorf("problems = %s, want one with %q", got, want)
 	}
 }
 
-// TestBuildsThatWouldTakeForeverAreRefused is about time: kustomize would take
-// minutes for each of these, and does not get to see them.
-func TestBuildsThatWouldTakeForeverAreRefused(t *testing.T) {
+// TestSlowBuildsAreRefused has builds that would take kustomize minutes.
+func TestSlowBuildsAreRefused(t *testing.T) {
+	t.Parallel()
 	list := "apiVersion: v1\nkind: AppList\nitems:\n" + strings.Repeat("- {apiVersion: example.com/v1, kind: App, metadata: {name: a}}\n", 5_000)
 	for name, base := range map[string]string{"documents": apps(5_000, "a: b"), "list": list} {
 		t.Run(name, func(t *testing.T) {
@@ -77,9 +78,9 @@ func TestBuildsThatWouldTakeForeverAreRefused(t *testing.T) {
 	})
 }
 
-// TestShapesThatAreSlowToReadAreRefused is about time as well: each of these took
-// minutes, and is refused before anything that takes so long reads it.
-func TestShapesThatAreSlowToReadAreRefused(t *testing.T) {
+// TestSlowShapesAreRefused has files that took minutes to read.
+func TestSlowShapesAreRefused(t *testing.T) {
+	t.Parallel()
 	keys := func(n int) string {
 		var b strings.Builder
 		for i := range n {
@@ -115,7 +116,7 @@ func TestShapesThatAreSlowToReadAreRefused(t *testing.T) {
 		files := small(app + "  a: 1\n")
 		files["clusters/one.yaml"].Data = append(files["clusters/one.yaml"].Data, ("spec:\n" + keys(5_000))...)
 		if got := strings.Count(problemsOf(t, files), "\n"); got != 1_000 {
-			t.Errorf("a file with 5,000 mistakes has %d problems, want 1,000 told", got)
+			t.Errorf("a file with 5,000 mistakes has %d problems, want 1,000 reported", got)
 		}
 	})
 }
@@ -125,6 +126,7 @@ func indent(text string) string {
 }
 
 func TestSetOverTheProvidersDefaultLimitIsAWarning(t *testing.T) {
+	t.Parallel()
 	const want = `warning: fleet.yaml: input set "apps" has up to 101 inputs (on cluster "one"), and a ResourceSetInputProvider ` +
 		`without spec.filter.limit silently drops those after 100, which deletes what they made: set it to 101 or more` + "\n"
 	if got := problemsOf(t, small(apps(101, "a: b"))); got != want {
@@ -135,8 +137,8 @@ func TestSetOverTheProvidersDefaultLimitIsAWarning(t *testing.T) {
 	}
 }
 
-// huge is a tree with a file that says it is larger than may be read, and
-// fails the test when it is read all the same.
+// huge is a tree with a file that claims to be too large, and fails the test if
+// the file is read.
 type huge struct {
 	fstest.MapFS
 	t    *testing.T
@@ -163,6 +165,7 @@ type hugeInfo struct{ fs.FileInfo }
 func (hugeInfo) Size() int64 { return 1 << 30 }
 
 func TestHugeFileIsNotRead(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"fleet.yaml", "clusters/one.yaml", "base/kustomization.yaml", "base/all.yaml"} {
 		t.Run(name, func(t *testing.T) {
 			tree := huge{small(apps(1, "a: b")), t, name}
@@ -175,6 +178,7 @@ func TestHugeFileIsNotRead(t *testing.T) {
 }
 
 func TestSymbolicLinksStayInTheTree(t *testing.T) {
+	t.Parallel()
 	link := func(target string) *fstest.MapFile {
 		return &fstest.MapFile{Data: []byte(target), Mode: fs.ModeSymlink}
 	}
@@ -198,8 +202,9 @@ func TestSymbolicLinksStayInTheTree(t *testing.T) {
 	}
 }
 
-// TestLinkedClustersAreNotMissed is about fs.WalkDir, which passes over links.
+// TestLinkedClustersAreNotMissed has links, which fs.WalkDir does not follow.
 func TestLinkedClustersAreNotMissed(t *testing.T) {
+	t.Parallel()
 	tree := small(apps(1, "a: b"))
 	tree["elsewhere/two.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: two}\n")}
 	tree["clusters/two.yaml"] = &fstest.MapFile{Data: []byte("../elsewhere/two.yaml"), Mode: fs.ModeSymlink}
@@ -213,9 +218,10 @@ func TestLinkedClustersAreNotMissed(t *testing.T) {
 	}
 }
 
-// TestLinkedDirectoryIsBuiltUnderItsOwnName keeps kustomize's search for cycles
-// working: under ever longer names it would not find this one.
+// TestLinkedDirectoryIsBuiltUnderItsOwnName has a link to the directory that it is
+// in. kustomize finds such a cycle only if the directory has one name.
 func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
+	t.Parallel()
 	tree := small(apps(1, "a: b"))
 	tree["base/self"] = &fstest.MapFile{Data: []byte("../base"), Mode: fs.ModeSymlink}
 	tree["base/kustomization.yaml"] = &fstest.MapFile{Data: []byte("resources: [all.yaml, self]\n")}
@@ -225,9 +231,10 @@ func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
 	}
 }
 
-// TestHostileFileDoesNotPoisonTheNextBuild renders a good fleet after every
-// bad one, in the same process, and wants the bytes of before.
+// TestHostileFileDoesNotPoisonTheNextBuild renders a good fleet after each bad
+// one, in the same process, and expects the same bytes as before.
 func TestHostileFileDoesNotPoisonTheNextBuild(t *testing.T) {
+	t.Parallel()
 	good := small(apps(3, "a: b"))
 	before := answers(t, good)
 	for name, patch := range map[string]string{

@@ -17,19 +17,21 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-var update = flag.Bool("update", false, "write what was found into testdata")
+var update = flag.Bool("update", false, "write the results into testdata")
 
 const wantFile = "want.txt"
 
-// TestProblems holds every fault and warning to its exact words and place. An
-// archive of testdata/problems is a fleet repo; want.txt has what is told of it.
+// TestProblems checks the exact words and place of every fault and warning. An
+// archive of testdata/problems is a fleet repo. Its want.txt has the problems.
 func TestProblems(t *testing.T) {
+	t.Parallel()
 	archives, err := filepath.Glob("testdata/problems/*.txtar")
 	if err != nil || len(archives) == 0 {
 		t.Fatalf("no archives: %v", err)
 	}
 	for _, name := range archives {
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
+			t.Parallel()
 			archive, err := txtar.ParseFile(name)
 			if err != nil {
 				t.Fatal(err)
@@ -52,8 +54,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// problemsOf is one line for each problem of a tree. A tree without a fault is
-// served, one with a fault is not.
+// problemsOf returns one line for each problem of a tree. It checks that a tree
+// is served if and only if it has no fault.
 func problemsOf(t *testing.T, tree fs.FS) string {
 	t.Helper()
 	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -27,7 +28,7 @@ var (
 
 // write sends body in the form that the client accepts, or 304 if the client has it
 // already, and returns the status.
-func write(w http.ResponseWriter, r *http.Request, contentType []string, body *fleet.Body, of stamp) int {
+func write(w http.ResponseWriter, r *http.Request, contentType []string, body *view.Body, of stamp) int {
 	var payload []byte
 	var tag string
 	compressed := acceptsGzip(r.Header["Accept-Encoding"])
@@ -66,7 +67,7 @@ func write(w http.ResponseWriter, r *http.Request, contentType []string, body *f
 // was not made of a view.
 type stamp struct{ revision, generation string }
 
-func stampOf(v *fleet.View) stamp {
+func stampOf(v *view.View) stamp {
 	return stamp{v.Release().Revision, strconv.FormatInt(v.Generation(), 10)}
 }
 
@@ -81,7 +82,7 @@ func answer(w http.ResponseWriter, r *http.Request, v any, of stamp) error {
 }
 
 // bodyOf returns the body of an answer; nil for nil.
-func bodyOf(v any) (*fleet.Body, error) {
+func bodyOf(v any) (*view.Body, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -91,12 +92,12 @@ func bodyOf(v any) (*fleet.Body, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return fleet.NewBody(b.Bytes()), nil
+	return view.TextBody(b.Bytes()), nil
 }
 
 // static always answers with the same bytes.
 func (s *Server) static(contentType string, bytes []byte) handler {
-	body, types := fleet.NewBody(bytes), []string{contentType}
+	body, types := view.TextBody(bytes), []string{contentType}
 	return func(w http.ResponseWriter, r *http.Request) error {
 		write(w, r, types, body, stamp{})
 		return nil
@@ -105,7 +106,7 @@ func (s *Server) static(contentType string, bytes []byte) handler {
 
 // plain answers with a text.
 func plain(w http.ResponseWriter, r *http.Request, text string) error {
-	write(w, r, plainType, fleet.NewBody([]byte(text)), stamp{})
+	write(w, r, plainType, view.TextBody([]byte(text)), stamp{})
 	return nil
 }
 
@@ -237,7 +238,7 @@ func quality(parameters string) float64 {
 // match parses If-None-Match (RFC 9110, 13.1.2). It reports whether the client has the
 // body in either form, and under which tag; for `*` that is own. The comparison is weak,
 // as the header requires.
-func match(header []string, own string, body *fleet.Body) (tag string, matches bool) {
+func match(header []string, own string, body *view.Body) (tag string, matches bool) {
 	for _, line := range header {
 		if strings.TrimSpace(line) == "*" {
 			return own, true

@@ -131,7 +131,7 @@ func TestObjectIsFoundByGroupAndNamespace(t *testing.T) {
 		}
 	}
 	detail := h.get(objects+"/Ingress/podinfo").problem(t, http.StatusConflict, "conflict")
-	for _, want := range []string{"networking.k8s.io/v1 web/podinfo", "traefik.io/v1 web/podinfo", "?group="} {
+	for _, want := range []string{"networking.k8s.io/v1 web/podinfo", "traefik.io/v1 web/podinfo", "by group or namespace"} {
 		if !strings.Contains(detail, want) {
 			t.Errorf("detail = %s, want %s in it", detail, want)
 		}

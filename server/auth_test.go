@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -179,7 +179,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 		{OIDCIssuer: "https://issuer.example.com", OIDCAudience: "tributary", OIDCRulesFile: "x", AllowAnonymous: true},
 		{TLSCertFile: "/does/not/exist", TLSKeyFile: "/does/not/exist"},
 	} {
-		cfg.Fleet = fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})
+		cfg.Fleet = controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}})
 		if _, err := server.New(cfg); err == nil {
 			t.Errorf("New(%+v) = nil, want an error", cfg)
 		}
@@ -188,7 +188,7 @@ func TestContradictionsAreRefused(t *testing.T) {
 
 func newServer(t *testing.T, cfg server.Config) *server.Server {
 	t.Helper()
-	cfg.Fleet = fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})
+	cfg.Fleet = controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}})
 	s, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)

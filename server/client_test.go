@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -30,7 +31,7 @@ var kedaObject = fleet.ObjectName{Kind: "PlatformComponent", Name: "keda"}
 func exampleServer(t *testing.T) *client.Client {
 	t.Helper()
 	h := start(t, func(c *server.Config) {
-		c.Fleet = fleet.New(fleet.Config{Source: example{&source{}}, Renderer: render.Renderer{}})
+		c.Fleet = controller.New(controller.Config{Source: example{&source{}}, Renderer: render.Renderer{}})
 	})
 	eventually(t, func() bool { return h.get("/readyz").status == http.StatusOK })
 	return newClient(t, h.url, "")

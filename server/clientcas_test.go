@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -255,7 +256,7 @@ func TestClientCAFileMustHoldCAs(t *testing.T) {
 	} {
 		file := writeFile(t, "ca.pem", content)
 		_, err := server.New(server.Config{
-			Fleet:       fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}}),
+			Fleet:       controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}}),
 			TLSCertFile: certFile, TLSKeyFile: keyFile, ClientCAFile: file,
 		})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) {

@@ -15,13 +15,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/credential"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/auth"
 	"github.com/tributary-gitops/tributary/server/limit"
 )
 
 // clusterAnswers returns the documents of members of a view.
-func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*fleet.Member) []api.Cluster {
+func (s *Server) clusterAnswers(ctx context.Context, v *view.View, members ...*view.Member) []api.Cluster {
 	names := make([]string, len(members))
 	for i, m := range members {
 		names[i] = m.Cluster.Name
@@ -31,17 +33,17 @@ func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*
 	for i, m := range members {
 		release, own := m.Release(), polls[m.Cluster.Name]
 		answers[i] = api.Cluster{
-			Cluster: *m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts,
-			Release: api.ReleaseRef{ID: release.ID, Revision: release.Revision}, Orphans: m.Orphans,
-			Why: v.Why(m), Polls: pollAnswers(own), Contact: contactOf(own, m.Counts, now), DeclaredBy: declaredBy(v, m),
+			Cluster: *m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts(),
+			Release: api.ReleaseRef{ID: release.ID(), Revision: release.Revision}, Orphans: m.Stale,
+			Why: v.Why(m), Polls: pollAnswers(own), Contact: contactOf(own, m.Counts(), now), DeclaredBy: declaredBy(v, m),
 		}
-		if p := v.Pinned(m); p != nil {
+		if p := v.Pin(m); p != nil {
 			answers[i].Pin = p.Name
 		}
 		if d := v.Declared(m); d != nil && answers[i].DeclaredBy == "api" {
 			answers[i].Resources, answers[i].Patches = d.Resources, d.Patches
 		}
-		if t := m.Decommissioned(); t != nil {
+		if t := m.Tombstone(); t != nil {
 			answers[i].Decommissioned = &api.Decommission{Generation: t.Generation, At: t.At}
 		}
 	}
@@ -50,7 +52,7 @@ func (s *Server) clusterAnswers(ctx context.Context, v *fleet.View, members ...*
 
 // declaredBy returns the origin of a member's fields: git, api, or "" if nothing declares
 // it any more.
-func declaredBy(v *fleet.View, m *fleet.Member) string {
+func declaredBy(v *view.View, m *view.Member) string {
 	switch {
 	case m.Cluster.File != "":
 		return "git"
@@ -133,9 +135,9 @@ const defaultClusters, maxClusters = 500, 1000
 // clusterPage returns the first limit clusters whose names come after a name. A cursor is
 // a name rather than a number, so that clusters that come and go between two pages make
 // no other cluster appear twice or never.
-func clusterPage(v *fleet.View, selector labels.Selector, limit int, after string) (page []*fleet.Member, next string) {
+func clusterPage(v *view.View, selector labels.Selector, limit int, after string) (page []*view.Member, next string) {
 	members := v.Members()
-	start, found := slices.BinarySearchFunc(members, after, func(m *fleet.Member, name string) int {
+	start, found := slices.BinarySearchFunc(members, after, func(m *view.Member, name string) int {
 		return strings.Compare(m.Cluster.Name, name)
 	})
 	if found {
@@ -165,7 +167,7 @@ func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) error {
 }
 
 // member returns the cluster that the path names, and the view that it is in.
-func (s *Server) member(r *http.Request) (*fleet.View, *fleet.Member, error) {
+func (s *Server) member(r *http.Request) (*view.View, *view.Member, error) {
 	view, err := s.view()
 	if err != nil {
 		return nil, nil, err
@@ -182,7 +184,7 @@ func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if write.Expect != nil {
+	if hasPrecondition(r.Header) {
 		return fmt.Errorf("%w: If-Match, If-None-Match: not needed, since a cluster that exists is a conflict", api.ErrBadRequest)
 	}
 	text, _, err := document(r, documentTypes...)
@@ -201,11 +203,13 @@ func (s *Server) patchCluster(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	text, _, err := document(r, string(fleet.MergePatch))
+	text, _, err := document(r, api.MergePatchType)
 	if err != nil {
 		return err
 	}
-	write.Expect = s.asAnswered(r, write.Expect)
+	if write.IfVersion, err = s.clusterVersion(r); err != nil {
+		return err
+	}
 	result, err := s.fleet.Redeclare(r.Context(), write, mux.Vars(r)["cluster"], text)
 	return written(w, result, withList(err, "/api/v1/clusters"))
 }
@@ -223,23 +227,24 @@ func (s *Server) deleteCluster(w http.ResponseWriter, r *http.Request) error {
 	if purge {
 		end = s.fleet.Purge
 	}
-	write.Expect = s.asAnswered(r, write.Expect)
+	if write.IfVersion, err = s.clusterVersion(r); err != nil {
+		return err
+	}
 	result, err := end(r.Context(), write, mux.Vars(r)["cluster"])
 	return written(w, result, withList(err, "/api/v1/clusters"))
 }
 
-// asAnswered applies a precondition to a cluster in the form in which a GET answers it,
-// since the client has the tag of that.
-func (s *Server) asAnswered(r *http.Request, expect func(any) error) func(any) error {
-	if expect == nil {
-		return nil
+// clusterVersion returns the version that a write of the cluster in the path requires. The
+// client has the tag of what a GET answers.
+func (s *Server) clusterVersion(r *http.Request) (*string, error) {
+	if !hasPrecondition(r.Header) {
+		return nil, nil
 	}
-	return func(present any) error {
-		if p, ok := present.(fleet.Present); ok {
-			present = s.clusterAnswers(r.Context(), p.View, p.Member)[0]
-		}
-		return expect(present)
+	view, member, err := s.member(r)
+	if err != nil {
+		return nil, err
 	}
+	return requiredVersion(r.Header, s.clusterAnswers(r.Context(), view, member)[0], view.ClusterVersion(member))
 }
 
 const minKey, maxKey = 20, 128 // characters of an idempotency key
@@ -257,11 +262,11 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
 	if key != "" && (len(key) < minKey || len(key) > maxKey || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' })) {
 		return fmt.Errorf("%w: %s: must be %d to %d printable characters that nobody can guess, such as a UUID", api.ErrBadRequest, api.IdempotencyKey, minKey, maxKey)
 	}
-	var request fleet.Registration
+	var request api.Registration
 	if err := jsonDocument(r, &request); err != nil {
 		return err
 	}
-	by := fleet.Registrant{Token: who.Token, Cluster: who.Cluster, Labels: who.Labels, Secret: api.BearerToken(r), Key: key}
+	by := credential.RegistrationCredential{Token: who.Token, Cluster: who.Cluster, Labels: who.Labels, Secret: api.BearerToken(r), Key: key}
 	switch who.Role {
 	case auth.Cluster:
 		by.Role = fleet.RoleCluster
@@ -270,11 +275,11 @@ func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
 	default:
 		by.Role = fleet.RoleAdmin
 	}
-	result, err := s.fleet.Register(r.Context(), write, by, request)
+	result, err := s.fleet.Register(r.Context(), write, by, credential.Registration(request))
 	if err != nil {
 		return err
 	}
-	return created(w, "/api/v1/clusters/"+result.Cluster, result, result.Generation)
+	return created(w, "/api/v1/clusters/"+result.Cluster, api.RegistrationResult(*result), result.Generation)
 }
 
 // How many clusters one credential registers. A thousand clusters that boot at once and

@@ -6,6 +6,8 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -22,10 +24,10 @@ func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 	usage := view.DeltaUsage()
 	for _, d := range view.Deltas() {
 		answer := api.Delta{Delta: d, Status: api.DeltaStatus{Clusters: usage[d.ID()].Clusters, Overdue: overdue[d.ID()]}}
-		for _, m := range usage[d.ID()].Orphaned {
-			for _, o := range m.Orphans {
+		for _, m := range usage[d.ID()].Stale {
+			for _, o := range m.Stale {
 				if o.Delta == d.ID() {
-					answer.Status.Orphans = append(answer.Status.Orphans, api.StalePart{Cluster: m.Cluster.Name, Orphan: o})
+					answer.Status.Orphans = append(answer.Status.Orphans, api.StalePart{Cluster: m.Cluster.Name, StalePart: o})
 				}
 			}
 		}
@@ -36,7 +38,7 @@ func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 
 // deltaID returns the ID of the delta that the path names: a named one, or a cluster's
 // own.
-func deltaID(r *http.Request, v *fleet.View) (string, error) {
+func deltaID(r *http.Request, v *view.View) (string, error) {
 	path := mux.Vars(r)
 	if name, named := path["name"]; named {
 		return fleet.DeltaID(name), nil
@@ -108,7 +110,7 @@ func (s *Server) deleteDelta(w http.ResponseWriter, r *http.Request) error {
 }
 
 // deltaWrite returns the options of a write, and the ID of the delta that it is for.
-func (s *Server) deltaWrite(w http.ResponseWriter, r *http.Request) (fleet.Write, string, error) {
+func (s *Server) deltaWrite(w http.ResponseWriter, r *http.Request) (controller.WriteOptions, string, error) {
 	write, err := writeOptions(w, r)
 	if err != nil {
 		return write, "", err
@@ -118,5 +120,14 @@ func (s *Server) deltaWrite(w http.ResponseWriter, r *http.Request) (fleet.Write
 		return write, "", err
 	}
 	id, err := deltaID(r, view)
+	if err != nil {
+		return write, "", err
+	}
+	var present any
+	delta, err := view.Delta(id)
+	if err == nil {
+		present = delta
+	}
+	write.IfVersion, err = requiredVersion(r.Header, present, controller.Version(delta))
 	return write, id, err
 }

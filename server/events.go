@@ -187,7 +187,7 @@ func (l *listener) sendChanges() error {
 }
 
 func (l *listener) sendChange(c *fleet.Change) error {
-	data, err := json.Marshal(c)
+	data, err := json.Marshal(api.NewChange(c))
 	if err != nil {
 		return err
 	}

@@ -12,9 +12,11 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/server"
+	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/sources"
 )
 
@@ -49,7 +51,7 @@ func (h *harness) listen(headers ...string) stream {
 }
 
 // next is the next event: its id, its kind and the change. ok is false at the end.
-func (s stream) next() (id, kind string, change fleet.Change, ok bool) {
+func (s stream) next() (id, kind string, change api.Change, ok bool) {
 	s.t.Helper()
 	for s.lines.Scan() {
 		name, value, _ := strings.Cut(s.lines.Text(), ": ")
@@ -123,7 +125,7 @@ func TestWhatAnEventTellsIsServed(t *testing.T) {
 	t.Cleanup(func() { _ = inner.Close() })
 	store := &lateStore{Store: inner, durable: make(chan bool), answer: make(chan bool)}
 	h := start(t, func(c *server.Config) {
-		c.Fleet = fleet.New(fleet.Config{Source: example{&source{}}, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{}})
+		c.Fleet = controller.New(controller.Config{Source: example{&source{}}, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{}})
 	})
 	answer := sync.OnceFunc(func() { close(store.answer) })
 	t.Cleanup(answer)

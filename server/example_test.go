@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/server"
 )
@@ -16,7 +17,7 @@ import (
 // fleet, through the real one, goes out as the document has it.
 func TestExampleFleetGoesOutAsDocumented(t *testing.T) {
 	h := start(t, func(c *server.Config) {
-		c.Fleet = fleet.New(fleet.Config{Source: example{&source{}}, Renderer: render.Renderer{}})
+		c.Fleet = controller.New(controller.Config{Source: example{&source{}}, Renderer: render.Renderer{}})
 	})
 	eventually(t, func() bool { return h.get("/readyz").status == http.StatusOK })
 	var all clusterList

@@ -136,7 +136,7 @@ func (r *repo) Render(c *fleet.Cluster, _ []*fleet.Delta, _ *fleet.Rendering) (*
 func (m member) render() *fleet.Rendering {
 	out := &fleet.Rendering{
 		Placement: fleet.Placement{Overlay: "overlays/" + m.Cluster.Labels["environment"], Components: m.Cluster.Components},
-		Inputs:    map[string]*fleet.Body{},
+		Inputs:    map[string]*fleet.Answer{},
 	}
 	identity, _ := json.Marshal(m.Cluster.Identity())
 	for set, inputs := range m.Inputs {
@@ -160,7 +160,7 @@ func (m member) render() *fleet.Rendering {
 			Namespace: namespace, Name: metadata["name"].(string), JSON: text,
 		})
 	}
-	out.Made = all
+	out.Cache = all
 	return out
 }
 

@@ -22,7 +22,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/server/api"
 )
@@ -33,7 +33,7 @@ type harness struct {
 	t        *testing.T
 	source   *source
 	renderer *renderer
-	fleet    *fleet.Fleet
+	fleet    *controller.Controller
 	server   *server.Server
 	addr     string // host:port
 	url      string
@@ -83,7 +83,7 @@ func start(t *testing.T, mend ...func(*server.Config)) *harness {
 	h := &harness{t: t, source: &source{}, renderer: &renderer{}, logs: &logbook{}, clock: &clock{}}
 	log := slog.New(slog.NewJSONHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	registry := prometheus.NewRegistry()
-	h.fleet = fleet.New(fleet.Config{Source: h.source, Renderer: h.renderer, Logger: log, Registerer: registry, Interval: time.Hour})
+	h.fleet = controller.New(controller.Config{Source: h.source, Renderer: h.renderer, Logger: log, Registerer: registry, Interval: time.Hour})
 	cfg := server.Config{Fleet: h.fleet, Logger: log, Registry: registry, Version: "v0.0.0-test", Now: h.clock.now}
 	cfg.Limits.FailureDelay = -1 // the delays have tests of their own
 	for _, m := range mend {

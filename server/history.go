@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -29,13 +30,13 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := api.List[fleet.Change]{Items: changes}
-	if page.Items == nil {
-		page.Items = []fleet.Change{}
-	}
+	page := api.List[api.Change]{Items: []api.Change{}}
 	if len(changes) > limit {
-		page.Items = changes[:limit]
+		changes = changes[:limit]
 		page.Next = strconv.FormatInt(changes[limit-1].Generation, 10)
+	}
+	for i := range changes {
+		page.Items = append(page.Items, api.NewChange(&changes[i]))
 	}
 	return answer(w, r, page, stamp{})
 }
@@ -72,7 +73,7 @@ func (s *Server) getChange(w http.ResponseWriter, r *http.Request) error {
 	if len(changes) == 0 {
 		return fmt.Errorf("generation %d: %w: it does not exist yet, or was dropped because of its age", generation, fleet.ErrNotFound)
 	}
-	return answer(w, r, changes[0], stamp{})
+	return answer(w, r, api.NewChange(&changes[0]), stamp{})
 }
 
 func (s *Server) postRollback(w http.ResponseWriter, r *http.Request) error {
@@ -80,14 +81,14 @@ func (s *Server) postRollback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if write.Expect != nil {
+	if hasPrecondition(r.Header) {
 		return fmt.Errorf("%w: If-Match: a rollback has nothing to compare with; see what it would do with ?dryRun=true", api.ErrBadRequest)
 	}
 	var request api.Rollback
 	if err := jsonDocument(r, &request); err != nil {
 		return err
 	}
-	back := fleet.Rollback{Generation: request.Generation}
+	back := controller.Rollback{Generation: request.Generation}
 	switch {
 	case request.Generation < 1:
 		return fleet.Problems{{Field: "generation", Message: "must be a number from 1; GET /api/v1/history lists them"}}

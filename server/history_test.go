@@ -18,7 +18,7 @@ import (
 // generations are those of the entries of a page of the history.
 func (h *harness) generations(query string, headers ...string) (found []int64, next string) {
 	h.t.Helper()
-	var page api.List[fleet.Change]
+	var page api.List[api.Change]
 	h.get("/api/v1/history?"+query, headers...).into(h.t, &page)
 	for _, c := range page.Items {
 		found = append(found, c.Generation)
@@ -38,7 +38,7 @@ func TestHistoryIsFilteredAndPaged(t *testing.T) {
 	h.setTag("two", "b", pipeline...) // 3
 	h.change("PUT", pin, yamlDoc, "selector: {matchLabels: {environment: dev}}\nedits: [{kind: App, name: web, patch: {spec: {replicas: 2}}}]\n", pipeline...).kept(t)
 	h.setTag("one", "c", ada...) // 5
-	var third fleet.Change
+	var third api.Change
 	h.get("/api/v1/history/3", ada...).into(t, &third)
 	at := func(d time.Duration) string { return url.QueryEscape(third.At.Add(d).Format(time.RFC3339Nano)) }
 	for query, want := range map[string][]int64{
@@ -124,7 +124,7 @@ func TestRollbackIsANewChange(t *testing.T) {
 	if r := back(`{"generation": 1}`); r.Generation != 8 || len(r.Changes) != 0 {
 		t.Errorf("rollback to what is = %+v, want no change", r)
 	}
-	var change fleet.Change
+	var change api.Change
 	h.get("/api/v1/history/8").into(t, &change)
 	if change.Kind != fleet.RolledBack || change.Reason != "INC-1" || len(change.Deltas) != 2 {
 		t.Errorf("the history has %+v, want a rollback of both clusters' deltas", change)
@@ -187,7 +187,7 @@ func TestOrphanedPartIsShown(t *testing.T) {
 	eventually(t, func() bool {
 		return h.fleet.Status().Failed == nil && h.get(oneWeb).header.Get("Tributary-Generation") == "5"
 	})
-	want := []api.StalePart{{Cluster: "one", Orphan: fleet.Orphan{Part: fleet.Part{Delta: "cluster/one", Field: "edits[0]"}}}}
+	want := []api.StalePart{{Cluster: "one", StalePart: fleet.StalePart{Part: fleet.Part{Delta: "cluster/one", Field: "edits[0]"}}}}
 	var deltas api.List[api.Delta]
 	h.get("/api/v1/deltas").into(t, &deltas)
 	if len(deltas.Items) != 1 || len(deltas.Items[0].Status.Orphans) != 1 {

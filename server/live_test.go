@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/server"
@@ -86,7 +87,7 @@ func startLive(t *testing.T, mend ...func(*server.Config)) *live {
 	t.Cleanup(func() { _ = store.Close() })
 	mended := func(c *server.Config) {
 		c.Registry = prometheus.NewRegistry()
-		c.Fleet = fleet.New(fleet.Config{
+		c.Fleet = controller.New(controller.Config{
 			Source: source, Renderer: render.Renderer{}, Logger: c.Logger, Registerer: c.Registry, Interval: time.Hour,
 			Store: store, Archive: sources.Archive{},
 		})

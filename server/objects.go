@@ -2,12 +2,15 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 
 	"github.com/gorilla/mux"
+	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -64,12 +67,16 @@ func (s *Server) patchObject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	body, mediaType, err := document(r, string(fleet.MergePatch), string(fleet.JSONPatch), string(fleet.StrategicMergePatch))
+	body, mediaType, err := document(r, api.MergePatchType, api.JSONPatchType, api.StrategicMergePatchType)
 	if err != nil {
 		return err
 	}
-	patch := fleet.ObjectPatch{Type: fleet.PatchType(mediaType), Body: body}
-	result, err := s.fleet.PatchObject(r.Context(), write, mux.Vars(r)["cluster"], objectName(r, r.URL.Query()), patch)
+	patch := fleet.ObjectPatch{Type: api.PatchTypes[mediaType], Body: body}
+	name := objectName(r, r.URL.Query())
+	if write.IfVersion, err = s.objectVersion(r, name); err != nil {
+		return err
+	}
+	result, err := s.fleet.PatchObject(r.Context(), write, mux.Vars(r)["cluster"], name, patch)
 	return written(w, result, err)
 }
 
@@ -82,7 +89,11 @@ func (s *Server) putObject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.fleet.PutObject(r.Context(), write, mux.Vars(r)["cluster"], objectName(r, nil), body)
+	name := objectName(r, nil)
+	if write.IfVersion, err = s.objectVersion(r, narrowedBy(name, body)); err != nil {
+		return err
+	}
+	result, err := s.fleet.PutObject(r.Context(), write, mux.Vars(r)["cluster"], name, body)
 	return written(w, result, err)
 }
 
@@ -91,6 +102,40 @@ func (s *Server) deleteObject(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.fleet.DeleteObject(r.Context(), write, mux.Vars(r)["cluster"], objectName(r, r.URL.Query()))
+	name := objectName(r, r.URL.Query())
+	if write.IfVersion, err = s.objectVersion(r, name); err != nil {
+		return err
+	}
+	result, err := s.fleet.DeleteObject(r.Context(), write, mux.Vars(r)["cluster"], name)
 	return written(w, result, err)
+}
+
+// objectVersion returns the version that a write of an object requires.
+func (s *Server) objectVersion(r *http.Request, name fleet.ObjectName) (*string, error) {
+	if !hasPrecondition(r.Header) {
+		return nil, nil
+	}
+	view, member, err := s.member(r)
+	if err != nil {
+		return nil, err
+	}
+	object, err := view.Object(member, name)
+	switch {
+	case errors.Is(err, fleet.ErrNotFound):
+		return requiredVersion(r.Header, nil, "")
+	case err != nil:
+		return nil, err
+	}
+	return requiredVersion(r.Header, json.RawMessage(object.JSON), controller.Version(json.RawMessage(object.JSON)))
+}
+
+// narrowedBy returns the name of the object that a document replaces: the path of a PUT says
+// neither group nor namespace. What is wrong with the document is found when it is written.
+func narrowedBy(name fleet.ObjectName, document []byte) fleet.ObjectName {
+	if text, err := yaml.YAMLToJSON(document); err == nil {
+		o := fleet.ObjectOf(text)
+		group := o.Group()
+		name.Group, name.Namespace = &group, &o.Namespace
+	}
+	return name
 }

@@ -21,7 +21,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -405,7 +405,7 @@ func TestIssuersAreHTTPSURLs(t *testing.T) {
 		"https://issuer.example.com#x", "ftp://issuer.example.com", "https://%zz",
 	} {
 		_, err := server.New(server.Config{
-			Fleet:      fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}}),
+			Fleet:      controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}}),
 			OIDCIssuer: issuer, OIDCAudience: "tributary", OIDCRulesFile: rules,
 		})
 		if err == nil || strings.Contains(err.Error(), "u:p") {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/server/auth"
 )
@@ -130,7 +131,7 @@ func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
 	} {
 		file := writeFile(t, "rules.yaml", content)
 		_, err := server.New(server.Config{
-			Fleet:      fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}}),
+			Fleet:      controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}}),
 			OIDCIssuer: "https://issuer.example.com", OIDCAudience: "tributary", OIDCRulesFile: file,
 		})
 		var problems fleet.Problems

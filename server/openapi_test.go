@@ -17,7 +17,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/server/api"
 )
@@ -199,7 +199,7 @@ func TestDocumentRefusesWhatItDoesNotSay(t *testing.T) {
 }
 
 func TestDocumentAndTableHaveTheSameRoutes(t *testing.T) {
-	s, err := server.New(server.Config{Fleet: fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})})
+	s, err := server.New(server.Config{Fleet: controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}})})
 	if err != nil {
 		t.Fatal(err)
 	}

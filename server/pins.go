@@ -7,6 +7,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -20,7 +21,7 @@ func (s *Server) getPins(w http.ResponseWriter, r *http.Request) error {
 	}
 	kept := map[string]int{}
 	for _, m := range view.Members() {
-		if p := view.Pinned(m); p != nil {
+		if p := view.Pin(m); p != nil {
 			kept[p.Name]++
 		}
 	}
@@ -66,6 +67,9 @@ func (s *Server) putPin(w http.ResponseWriter, r *http.Request) error {
 	if err := checkReason("reason", p.Reason); err != nil {
 		return err
 	}
+	if write.IfVersion, err = s.pinVersion(r); err != nil {
+		return err
+	}
 	result, err := s.fleet.Pin(r.Context(), write, p)
 	return written(w, result, err)
 }
@@ -75,6 +79,24 @@ func (s *Server) deletePin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if write.IfVersion, err = s.pinVersion(r); err != nil {
+		return err
+	}
 	result, err := s.fleet.Unpin(r.Context(), write, mux.Vars(r)["name"])
 	return written(w, result, withList(err, "/api/v1/pins"))
+}
+
+// pinVersion returns the version that a write of the pin in the path requires.
+func (s *Server) pinVersion(r *http.Request) (*string, error) {
+	if !hasPrecondition(r.Header) {
+		return nil, nil
+	}
+	view, err := s.view()
+	if err != nil {
+		return nil, err
+	}
+	if p := view.State().Pins.Get(mux.Vars(r)["name"]); p != nil {
+		return requiredVersion(r.Header, p, controller.Version(p))
+	}
+	return requiredVersion(r.Header, nil, "")
 }

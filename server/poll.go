@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/auth"
 	"github.com/tributary-gitops/tributary/server/limit"
@@ -81,16 +82,16 @@ func (s *Server) sendPoll(w http.ResponseWriter, r *http.Request, set string, p 
 	defer s.polls.Leave(slot)
 	w = limit.StallWriter(w, p.body.Size(), s.cfg.Limits.Stall, s.cfg.Limits.Write)
 	status := write(w, r, jsonType, p.body, p.stamp())
-	p.record(r, set)
+	s.record(p, r, set)
 	return status
 }
 
 // polled is what was found for a poll.
 type polled struct {
 	who    auth.Identity
-	view   *fleet.View
-	member *fleet.Member
-	body   *fleet.Body
+	view   *view.View
+	member *view.Member
+	body   *view.Body
 }
 
 // poll finds the answer to a poll: credential, view, bytes. What it returns without an
@@ -116,7 +117,7 @@ func (s *Server) poll(r *http.Request, cluster, set string) (p polled, err error
 	if err != nil {
 		return p, fmt.Errorf("%w: correct the name, or declare the cluster in the fleet repo or through the API", err)
 	}
-	p.body, err = p.member.Inputs(set)
+	p.body, err = p.member.Body(set)
 	if errors.Is(err, fleet.ErrNotFound) {
 		err = fmt.Errorf("%w: correct the name, or declare the set under spec.inputs of fleet.yaml", err)
 	}
@@ -126,7 +127,7 @@ func (s *Server) poll(r *http.Request, cluster, set string) (p polled, err error
 // mayPoll reports whether an identity may read the inputs of the cluster that was asked
 // for, by name or dns; m is nil if there is no such cluster. A cluster learns neither
 // what other clusters are served nor whether they exist.
-func mayPoll(who auth.Identity, asked string, m *fleet.Member) bool {
+func mayPoll(who auth.Identity, asked string, m *view.Member) bool {
 	if who.Role != auth.Cluster {
 		return who.Role >= auth.Viewer
 	}
@@ -156,15 +157,15 @@ const operatorAgent = "flux-operator/"
 
 // record keeps the poll as the cluster's last. A request that a person makes with a
 // credential of their own is not a poll of the cluster.
-func (p polled) record(r *http.Request, set string) {
+func (s *Server) record(p polled, r *http.Request, set string) {
 	agent := r.UserAgent()
 	if r.Method == http.MethodGet && (p.who.Role == auth.Cluster || strings.HasPrefix(agent, operatorAgent)) {
-		p.member.Polled(set, time.Now(), p.view.Generation(), agent)
+		s.fleet.RecordPoll(p.member, set, p.view.Generation(), agent)
 	}
 }
 
 // view returns what is served now. A request calls it once.
-func (s *Server) view() (*fleet.View, error) {
+func (s *Server) view() (*view.View, error) {
 	view, err := s.fleet.View()
 	if err != nil {
 		return nil, fmt.Errorf("%w; GET /api/v1/releases says more", err)

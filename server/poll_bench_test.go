@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -56,7 +56,7 @@ func benchServer(b *testing.B, mend ...func(*server.Config)) func(net.Listener) 
 	content.Members[1].Inputs["platform-components"] = set
 	from := &source{}
 	from.set("main@sha1:2f0c1a9e5b7d3f486a1c2e4b6d8f0a1b3c5d7e9f", content, nil)
-	live := fleet.New(fleet.Config{Source: from, Renderer: &renderer{}, Interval: time.Hour})
+	live := controller.New(controller.Config{Source: from, Renderer: &renderer{}, Interval: time.Hour})
 	tokens := filepath.Join(b.TempDir(), "tokens.yaml")
 	entry := fmt.Sprintf(`tokens: [{name: eu, role: cluster, cluster: eu-prod-01, hash: "%s"}]`, hash(clusterToken))
 	if err := os.WriteFile(tokens, []byte(entry), 0o600); err != nil {

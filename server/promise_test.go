@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -98,7 +100,7 @@ func TestAnswersAreOfOneReleaseWhileReleasesSwap(t *testing.T) {
 	from := &source{}
 	h := start(t, func(c *server.Config) {
 		// Looks that are asked for wait for others, and there would be fewer releases.
-		c.Fleet = fleet.New(fleet.Config{Source: from, Renderer: &renderer{}, Interval: time.Millisecond})
+		c.Fleet = controller.New(controller.Config{Source: from, Renderer: &renderer{}, Interval: time.Millisecond})
 		c.Limits.PollRate = -1
 	})
 	const polls, pollers = 10_000, 16
@@ -106,7 +108,7 @@ func TestAnswersAreOfOneReleaseWhileReleasesSwap(t *testing.T) {
 	var tags sync.Map // by revision and whether compressed; known before anyone can see it
 	release := func(r string) {
 		content := acme(r)
-		body := fleet.NewBody(content.Members[1].render().Inputs["platform-components"].JSON())
+		body := view.TextBody(content.Members[1].render().Inputs["platform-components"].JSON())
 		tags.Store(polled{r, false}, body.ETag())
 		tags.Store(polled{r, true}, body.GzipETag())
 		from.set(r, acme(r), nil)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/sources"
@@ -39,7 +39,7 @@ func TestServerIsReadyWithinASecondWhateverTheStoreDoes(t *testing.T) {
 	h := &hanging{Store: store}
 	from := &source{}
 	made := start(t, func(c *server.Config) {
-		c.Fleet = fleet.New(fleet.Config{Source: from, Renderer: &renderer{}, Store: h, Archive: sources.Archive{}, Logger: c.Logger, Interval: time.Hour})
+		c.Fleet = controller.New(controller.Config{Source: from, Renderer: &renderer{}, Store: h, Archive: sources.Archive{}, Logger: c.Logger, Interval: time.Hour})
 	})
 	made.source = from
 	made.release("main@sha1:1", acme("main@sha1:1"))

@@ -10,6 +10,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -30,10 +31,10 @@ func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, r, all, stamp{})
 }
 
-var states = []fleet.State{fleet.Live, fleet.Held, fleet.Failed, fleet.Superseded, fleet.Rejected}
+var states = []fleet.ReleaseState{fleet.Live, fleet.Held, fleet.Failed, fleet.Superseded, fleet.Rejected}
 
 func releaseQuery(query url.Values) (q fleet.ReleaseQuery, err error) {
-	q.State = fleet.State(query.Get("state"))
+	q.State = fleet.ReleaseState(query.Get("state"))
 	if query.Has("state") && !slices.Contains(states, q.State) {
 		return q, fmt.Errorf("%w: state: must be one of %v", api.ErrBadRequest, states)
 	}
@@ -53,7 +54,10 @@ func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page api.Li
 	if err != nil {
 		return page, err
 	}
-	page.Items = append([]fleet.Release{}, found...)
+	page.Items = []fleet.Release{}
+	for _, release := range found {
+		page.Items = append(page.Items, api.NewRelease(release))
+	}
 	for at := limit; at < len(found); at++ {
 		if last := found[at-1].Generation; found[at].Generation != last {
 			page.Items, page.Next = page.Items[:at], strconv.FormatInt(last, 10)
@@ -83,7 +87,7 @@ func (s *Server) getRelease(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return withList(err, "/api/v1/releases")
 	}
-	return answer(w, r, release, stamp{})
+	return answer(w, r, api.NewRelease(*release), stamp{})
 }
 
 // postDecision answers a decision on a release.
@@ -97,13 +101,13 @@ func (s *Server) postDecision(verdict fleet.Verdict) handler {
 		if err != nil {
 			return withList(err, "/api/v1/releases")
 		}
-		return changed(w, http.StatusOK, release, release.Generation)
+		return changed(w, http.StatusOK, api.NewRelease(*release), release.Generation)
 	}
 }
 
 // decision returns who decides and why, and the digest of the impact that the decision is
 // about.
-func decision(w http.ResponseWriter, r *http.Request) (write fleet.Write, digest string, err error) {
+func decision(w http.ResponseWriter, r *http.Request) (write controller.WriteOptions, digest string, err error) {
 	write, err = plainWriteOptions(w, r, "a decision (whose body takes the digest of an impact)")
 	if err != nil || r.ContentLength == 0 {
 		return write, "", err

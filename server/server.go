@@ -32,7 +32,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server/auth"
 	"github.com/tributary-gitops/tributary/server/limit"
 	"github.com/tributary-gitops/tributary/server/webhook"
@@ -41,7 +41,7 @@ import (
 // Config is what a Server is made of. Only Fleet is required.
 type Config struct {
 	// Fleet is what is served. The caller runs it.
-	Fleet *fleet.Fleet
+	Fleet *controller.Controller
 	// Logger is the log; nil discards it.
 	Logger *slog.Logger
 	// Registry takes the server's metrics, and /metrics shows it; nil is a new one.
@@ -148,7 +148,7 @@ func (l Limits) withDefaults() Limits {
 // Server is the HTTP side of a fleet. It is an http.Handler; Serve runs it.
 type Server struct {
 	cfg          Config
-	fleet        *fleet.Fleet
+	fleet        *controller.Controller
 	log          *slog.Logger
 	metrics      *metrics
 	auth         *auth.Authenticator
@@ -229,7 +229,7 @@ func (s *Server) newLimiters() {
 func (s *Server) newAuthenticator() (err error) {
 	cfg := s.cfg
 	s.auth, err = auth.New(auth.Config{
-		Tokens:     cfg.Fleet.Tokens,
+		Tokens: cfg.Fleet.Tokens, Used: cfg.Fleet.RecordUse,
 		TokensFile: cfg.TokensFile, AdminTokenFile: cfg.AdminTokenFile, ClientCAFile: cfg.ClientCAFile,
 		OIDCIssuer: cfg.OIDCIssuer, OIDCAudience: cfg.OIDCAudience, OIDCRulesFile: cfg.OIDCRulesFile, OIDCCAFile: cfg.OIDCCAFile,
 		IssuerWait: cfg.Limits.Issuer, FailureDelay: cfg.Limits.FailureDelay, AllowAnonymous: cfg.AllowAnonymous,

@@ -7,6 +7,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -43,12 +44,15 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) error {
 	if err := jsonDocument(r, &request); err != nil {
 		return err
 	}
+	wanted := credential.Request{
+		Name: request.Name, Role: request.Role, Cluster: request.Cluster, Labels: request.Labels, Uses: request.Uses, Selector: request.Selector,
+	}
 	if request.TTL != "" {
-		if request.TokenRequest.TTL, err = time.ParseDuration(request.TTL); err != nil || request.TokenRequest.TTL <= 0 {
+		if wanted.TTL, err = time.ParseDuration(request.TTL); err != nil || wanted.TTL <= 0 {
 			return fleet.Problems{{Field: "ttl", Message: "must be a positive duration such as 24h"}}
 		}
 	}
-	made, err := s.fleet.CreateToken(r.Context(), write, request.TokenRequest)
+	made, err := s.fleet.CreateToken(r.Context(), write, wanted)
 	if err != nil {
 		return err
 	}

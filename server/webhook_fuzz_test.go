@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -46,7 +46,7 @@ func FuzzWebhook(f *testing.F) {
 	}
 	s, err := server.New(server.Config{
 		WebhookSecretFile: file, Limits: server.Limits{HookBytes: 32 << 10},
-		Fleet: fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}}),
+		Fleet: controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}}),
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -17,7 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 )
 
@@ -247,7 +247,7 @@ func TestSecretFileTellsAllThatIsWrong(t *testing.T) {
 		strings.Repeat(hookSecret+"\n", 9):        {": contains 9 secrets: remove"},
 	} {
 		file := writeFile(t, "webhook-secret", content)
-		_, err := server.New(server.Config{WebhookSecretFile: file, Fleet: fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})})
+		_, err := server.New(server.Config{WebhookSecretFile: file, Fleet: controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}})})
 		if err == nil {
 			t.Errorf("%q is taken", content)
 			continue
@@ -377,7 +377,7 @@ func receive(t *testing.T, test func(t *testing.T, r *receiver)) {
 	document() // is made once, and not of a bubble
 	synctest.Test(t, func(t *testing.T) {
 		from := &source{gate: make(chan struct{})}
-		live := fleet.New(fleet.Config{Source: from, Renderer: &renderer{}, Interval: 1000 * time.Hour, Timeout: 1000 * time.Hour})
+		live := controller.New(controller.Config{Source: from, Renderer: &renderer{}, Interval: 1000 * time.Hour, Timeout: 1000 * time.Hour})
 		s, err := server.New(server.Config{Fleet: live, WebhookSecretFile: file})
 		if err != nil {
 			t.Fatal(err)

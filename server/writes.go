@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/auth"
 )
@@ -21,15 +23,15 @@ import (
 const maxReason = 1024
 
 // writeOptions returns the options that every write has: the actor, the reason, whether it
-// is a dry run, the impact that is confirmed, and the precondition.
-func writeOptions(w http.ResponseWriter, r *http.Request, known ...string) (fleet.Write, error) {
+// is a dry run, and the impact that is confirmed.
+func writeOptions(w http.ResponseWriter, r *http.Request, known ...string) (controller.WriteOptions, error) {
 	query, err := parameters(r, append(known, "dryRun", "confirm")...)
 	if err != nil {
-		return fleet.Write{}, err
+		return controller.WriteOptions{}, err
 	}
 	who := identityOf(w)
-	write := fleet.Write{
-		Actor: who.Name, Scope: who.Scope, Reason: r.Header.Get("Tributary-Reason"), Confirm: query.Get("confirm"), Expect: precondition(r.Header),
+	write := controller.WriteOptions{
+		Actor: who.Name, Scope: who.Scope, Reason: r.Header.Get("Tributary-Reason"), Confirm: query.Get("confirm"),
 	}
 	if write.DryRun, err = flag(query, "dryRun"); err != nil {
 		return write, err
@@ -42,9 +44,9 @@ func writeOptions(w http.ResponseWriter, r *http.Request, known ...string) (flee
 
 // plainWriteOptions is writeOptions for a write that has neither a dry run, an impact to
 // confirm nor a precondition.
-func plainWriteOptions(w http.ResponseWriter, r *http.Request, what string) (fleet.Write, error) {
+func plainWriteOptions(w http.ResponseWriter, r *http.Request, what string) (controller.WriteOptions, error) {
 	write, err := writeOptions(w, r)
-	if err == nil && (write.DryRun || write.Confirm != "" || write.Expect != nil) {
+	if err == nil && (write.DryRun || write.Confirm != "" || hasPrecondition(r.Header)) {
 		err = fmt.Errorf("%w: %s takes neither dryRun, confirm nor If-Match", api.ErrBadRequest, what)
 	}
 	return write, err
@@ -67,30 +69,38 @@ func identityOf(w http.ResponseWriter) auth.Identity {
 	return auth.Identity{}
 }
 
-// precondition returns what If-Match and If-None-Match require of the present state, or
-// nil if they are not given. Tags are those of a GET of the same path (RFC 9110, 13.1).
-func precondition(h http.Header) func(present any) error {
-	match, none := h.Values("If-Match"), h.Values("If-None-Match")
-	if len(match)+len(none) == 0 {
-		return nil
+// hasPrecondition reports whether a request has If-Match or If-None-Match.
+func hasPrecondition(h http.Header) bool {
+	return len(h.Values("If-Match"))+len(h.Values("If-None-Match")) > 0
+}
+
+// noVersion is the version of nothing, so that a write that requires it is refused.
+const noVersion = "none"
+
+// requiredVersion returns the version that a write requires of what it is about, by If-Match and
+// If-None-Match; nil if they are not given. Present is what a GET of the same path answers, nil
+// for nothing, and version is its version: the writer compares it again, while nobody else
+// writes. Tags are those of that answer (RFC 9110, 13.1). Where they do not allow the write, the
+// writer is left to refuse it, because it knows errors that come first.
+func requiredVersion(h http.Header, present any, version string) (*string, error) {
+	if !hasPrecondition(h) {
+		return nil, nil
 	}
-	return func(present any) error {
-		body, err := bodyOf(present)
-		if err != nil {
-			return err
-		}
-		if len(match) > 0 && !hasTag(match, body) {
-			return fmt.Errorf("%w: it is not what If-Match names; GET it again", fleet.ErrStale)
-		}
-		if len(none) > 0 && hasTag(none, body) {
-			return fmt.Errorf("%w: it exists, and If-None-Match requires that it does not", fleet.ErrStale)
-		}
-		return nil
+	body, err := bodyOf(present)
+	if err != nil {
+		return nil, err
 	}
+	if match := h.Values("If-Match"); len(match) > 0 && !hasTag(match, body) {
+		version = noVersion
+	}
+	if hasTag(h.Values("If-None-Match"), body) {
+		version = ""
+	}
+	return &version, nil
 }
 
 // hasTag reports whether a header has one of the tags of a body. A star matches any body.
-func hasTag(header []string, body *fleet.Body) bool {
+func hasTag(header []string, body *view.Body) bool {
 	if body == nil {
 		return false
 	}

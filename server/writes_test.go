@@ -31,8 +31,8 @@ var refusals = []struct {
 }{
 	{"patch for no cluster", "PATCH", "/api/v1/clusters/none/objects/App/web", mergePatch, `{}`, 404, "not-found", "", `cluster "none"`},
 	{"patch of no object", "PATCH", "/api/v1/clusters/one/objects/App/none", mergePatch, `{}`, 404, "not-found", "", "App/none"},
-	{"patch of several objects", "PATCH", "/api/v1/clusters/one/objects/ConfigMap/twice", mergePatch, `{"data": {}}`, 409, "conflict", "", "?namespace="},
-	{"deletion of several objects", "DELETE", "/api/v1/clusters/one/objects/ConfigMap/twice", "", ``, 409, "conflict", "", "?namespace="},
+	{"patch of several objects", "PATCH", "/api/v1/clusters/one/objects/ConfigMap/twice", mergePatch, `{"data": {}}`, 409, "conflict", "", "by group or namespace"},
+	{"deletion of several objects", "DELETE", "/api/v1/clusters/one/objects/ConfigMap/twice", "", ``, 409, "conflict", "", "by group or namespace"},
 	{"deletion of no object", "DELETE", "/api/v1/clusters/one/objects/App/none", "", ``, 404, "not-found", "", "App/none"},
 	{"deletion for no cluster", "DELETE", "/api/v1/clusters/none/objects/App/web", "", ``, 404, "not-found", "", `cluster "none"`},
 	{"deletion that leaves a set empty", "DELETE", oneWeb, "", ``, 422, "invalid", `cluster "one"`, "empty"},
@@ -58,7 +58,7 @@ var refusals = []struct {
 	{"dryRun without a value", "PATCH", oneWeb + "?dryRun", mergePatch, `{"spec": {"tag": "v2"}}`, 400, "bad-request", "", "dryRun"},
 	{"dryRun that is neither", "PATCH", oneWeb + "?dryRun=maybe", mergePatch, `{"spec": {"tag": "v2"}}`, 400, "bad-request", "", "dryRun"},
 
-	{"object that Git has", "PUT", oneWeb, jsonDoc, `{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "web"}}`, 409, "conflict", "", "PATCH"},
+	{"object that Git has", "PUT", oneWeb, jsonDoc, `{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "web"}}`, 409, "conflict", "", "patch it instead"},
 	{"object of another name", "PUT", oneWeb, jsonDoc, `{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "shop"}}`, 422, "invalid", "", "App/shop"},
 	{"object without a name", "PUT", oneWeb, jsonDoc, `{"apiVersion": "example.com/v1", "kind": "App"}`, 422, "invalid", "metadata.name", ""},
 	{"object for no cluster", "PUT", "/api/v1/clusters/none/objects/App/web", jsonDoc, `{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "web"}}`, 404, "not-found", "", `cluster "none"`},

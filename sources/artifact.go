@@ -78,13 +78,13 @@ func parseArtifact(reference string) (artifact, error) {
 	a := artifact{registry: host, repository: repository, tag: tag, digest: digest}
 	switch {
 	case (registry.Reference{Registry: host}).ValidateRegistry() != nil:
-		return artifact{}, invalidSource("has no registry that can be: write oci://host[:port]/repository:tag")
+		return artifact{}, invalidSource("has no valid registry: write oci://host[:port]/repository:tag")
 	case (registry.Reference{Repository: repository}).ValidateRepository() != nil:
-		return artifact{}, invalidSource("repository %s cannot be: it is of lower case letters, digits, and . _ - / between them", printable(repository))
+		return artifact{}, invalidSource("repository %s is not valid: use lower-case letters and digits, with . _ - / between them", printable(repository))
 	case tagged && (registry.Reference{Reference: tag}).ValidateReferenceAsTag() != nil:
-		return artifact{}, invalidSource("tag %s cannot be: write oci://registry/repository:tag", printable(tag))
+		return artifact{}, invalidSource("tag %s is not valid: write oci://registry/repository:tag", printable(tag))
 	case pinned && !sha256Digest.MatchString(digest):
-		return artifact{}, invalidSource("digest %s cannot be: write @sha256: and 64 hexadecimal digits", printable(digest))
+		return artifact{}, invalidSource("digest %s is not valid: write @sha256: and 64 hexadecimal digits", printable(digest))
 	}
 	return a, nil
 }
@@ -95,7 +95,7 @@ var sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 func (a *artifact) take(values map[string]string) error {
 	if versions, ok := values["semver"]; ok {
 		if a.tag != "" || a.digest != "" {
-			return invalidSource("has both a tag or digest and semver: leave one of them out")
+			return invalidSource("has both a tag or digest and semver: remove one of them")
 		}
 		a.semver = versions
 		if err := checkRange("semver", versions); err != nil {

@@ -96,7 +96,7 @@ func (b *builder) addLink(name, target string) error {
 
 func (b *builder) add(name string, read func(name string) (*node, error)) error {
 	if b.within != "" && (name == b.within || strings.HasPrefix(b.within, name+"/")) {
-		return wrongPath(name, "is no directory, but a file or a symbolic link; name the directory itself")
+		return wrongPath(name, "is a file or a symbolic link, not a directory; name the directory itself")
 	}
 	name, ok := b.relative(name)
 	if !ok || inGit(name) {
@@ -156,11 +156,11 @@ func (b *builder) directory(name string) (*dirBuilder, error) {
 func (b *builder) enter(parent *dirBuilder, base string) error {
 	name := path.Join(parent.path, base)
 	if there, ok := parent.children[base]; ok {
-		return &fault{name, "is in the artifact twice" + describeKind(there) + "; make it anew, with one of them"}
+		return &fault{name, "is in the artifact twice" + describeKind(there) + "; create it again with only one of them"}
 	}
 	key := fold(base)
 	if other, ok := parent.folded[key]; ok {
-		return &fault{name, fmt.Sprintf("cannot be told from %s where case or Unicode form do not count; rename one of them", printable(path.Join(parent.path, other)))}
+		return &fault{name, fmt.Sprintf("has the same name as %s on file systems that ignore case or Unicode form; rename one of them", printable(path.Join(parent.path, other)))}
 	}
 	if _, err := b.budget.enter(parent.path, base); err != nil {
 		return err

@@ -86,7 +86,7 @@ func (r *commitReader) root(at remoteRef, o readOptions) (*node, error) {
 	}
 	tree, ok := treeOf(raw)
 	if !ok {
-		return nil, &fault{"", fmt.Sprintf("commit %s: does not begin with its tree; make another", at.commit)}
+		return nil, &fault{"", fmt.Sprintf("commit %s does not begin with its tree; create another commit", at.commit)}
 	}
 	hash, err := r.descend(tree, o.path)
 	if err != nil {
@@ -143,7 +143,7 @@ func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree
 	}
 	listing := &gitobject.Tree{}
 	if err := listing.Decode(encodedObject(plumbing.TreeObject, data)); err != nil {
-		return nil, &fault{name, fmt.Sprintf("%v; make another commit", err)}
+		return nil, &fault{name, fmt.Sprintf("%v; create another commit", err)}
 	}
 	return listing, nil
 }
@@ -160,7 +160,7 @@ func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*node
 	case filemode.Dir:
 		return r.directory(name, entry.Hash)
 	case filemode.Submodule:
-		message := fmt.Sprintf("is a submodule, at commit %s, and submodules are not read; put its files in its place", entry.Hash)
+		message := fmt.Sprintf("is a submodule at commit %s, and submodules are not read; replace it with its files", entry.Hash)
 		return &node{name: entry.Name, mode: modeSubmodule, err: &fault{name, message}}, nil
 	case filemode.Symlink:
 		data, err := r.file(name, entry.Hash, r.budget.link)
@@ -231,7 +231,7 @@ func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]b
 	if o.kind != kind {
 		remedy := "rewrite the commit"
 		if kind == plumbing.CommitObject {
-			remedy = "let the ref lead to a commit"
+			remedy = "point the ref to a commit"
 		}
 		return nil, &fault{"", fmt.Sprintf("object %s is a %s where a %s is needed; %s", hash, o.kind, kind, remedy)}
 	}

@@ -58,7 +58,7 @@ func directoryEntry(listing *gitobject.Tree, at string) (plumbing.Hash, error) {
 	case filemode.Symlink:
 		return entry.Hash, wrongPath(at, "is a symbolic link; name the directory itself")
 	default:
-		return entry.Hash, wrongPath(at, "is a file; name the directory that holds fleet.yaml")
+		return entry.Hash, wrongPath(at, "is a file; name the directory that contains fleet.yaml")
 	}
 }
 

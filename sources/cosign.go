@@ -70,7 +70,7 @@ func anotherArtifact(named string) badSignature {
 const (
 	// maxSignatures is how many signatures of each layout are fetched.
 	maxSignatures = 100
-	tooMany       = badSignature("not looked at, because there are too many")
+	tooMany       = badSignature("not checked, because there are too many")
 	// maxSignatureSize is for each of their manifests and layers. Those of a key
 	// alone are of less than 1 KiB, those with certificates and entries of logs
 	// of some 10 KiB.
@@ -114,7 +114,7 @@ func (s *signatureSearch) fault() error {
 	name := s.repo.Reference.Registry + "/" + s.repo.Reference.Repository + "@" + s.manifest.Digest.String()
 	wrong := "the artifact is not signed"
 	if s.found > 0 {
-		wrong = fmt.Sprintf("none of the artifact's signatures is good (%d found: %s)", s.found, strings.Join(s.reasons[:min(3, len(s.reasons))], "; "))
+		wrong = fmt.Sprintf("none of the artifact's signatures is valid (%d found: %s)", s.found, strings.Join(s.reasons[:min(3, len(s.reasons))], "; "))
 	}
 	return &fault{"", wrong + ": sign it with cosign sign --key cosign.key " + name}
 }
@@ -145,7 +145,7 @@ func (s *signatureSearch) readListed(ctx context.Context, store registry.Referen
 	}
 	text, err := s.read(ctx, store, name.String())
 	if errors.Is(err, errdef.ErrNotFound) {
-		return nil, badSignature("the registry lists it and does not have it")
+		return nil, badSignature("the registry lists it but does not have it")
 	}
 	return text, err
 }

@@ -157,5 +157,5 @@ func (k cosignKey) rejectionReason(b *bundle.Bundle, otherwise badSignature) bad
 }
 
 func attestation(of string) badSignature {
-	return badSignature("an attestation of " + clean(of) + ", which is no signature")
+	return badSignature("an attestation of " + clean(of) + ", which is not a signature")
 }

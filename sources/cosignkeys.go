@@ -58,7 +58,7 @@ func readCosignKeys(files []string) (cosignKeys, error) {
 // what is in there, which may be a secret that was put into the wrong place.
 func pemBlocks(content []byte) ([]*pem.Block, error) {
 	if bytes.Contains(content, []byte("PRIVATE KEY-----")) {
-		return nil, errors.New("holds a private key, which must not be here: name the public one (cosign.pub; `cosign public-key --key cosign.key` prints it)")
+		return nil, errors.New("contains a private key, which must not be here: name the public key (cosign.pub; `cosign public-key --key cosign.key` prints it)")
 	}
 	var blocks []*pem.Block
 	for rest := content; ; {
@@ -70,9 +70,9 @@ func pemBlocks(content []byte) ([]*pem.Block, error) {
 	}
 	switch begun := bytes.Count(content, []byte("-----BEGIN ")); {
 	case begun != len(blocks):
-		return nil, errors.New("holds a PEM block that cannot be read: copy the public key again, with its first and last line")
+		return nil, errors.New("contains a PEM block that cannot be read: copy the public key again, with its first and last line")
 	case begun == 0:
-		return nil, errors.New("holds no public key in PEM form: name the cosign.pub of whoever signs")
+		return nil, errors.New("contains no public key in PEM format: name the signer's cosign.pub")
 	}
 	return blocks, nil
 }
@@ -108,12 +108,12 @@ func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
 	case "RSA PUBLIC KEY":
 		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
 	case "CERTIFICATE":
-		return nil, errors.New("holds a certificate: name its public key (`openssl x509 -pubkey -noout -in FILE` prints it)")
+		return nil, errors.New("contains a certificate: name its public key (`openssl x509 -pubkey -noout -in FILE` prints it)")
 	default:
-		return nil, fmt.Errorf("holds a PEM block of type %s: name a public key, such as cosign.pub", printable(block.Type))
+		return nil, fmt.Errorf("contains a PEM block of type %s: name a public key, such as cosign.pub", printable(block.Type))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("holds a public key that cannot be read: %w", err)
+		return nil, fmt.Errorf("contains a public key that cannot be read: %w", err)
 	}
 	return key, nil
 }
@@ -125,7 +125,7 @@ func loadOptions(public crypto.PublicKey) ([]signature.LoadOption, error) {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
 		if bits := key.N.BitLen(); bits < 2048 {
-			return nil, fmt.Errorf("holds an RSA key of %d bits, which can be forged: use one of 2048 or more", bits)
+			return nil, fmt.Errorf("contains an RSA key of %d bits, which is too weak: use one of 2048 or more", bits)
 		}
 		return ways, nil
 	case *ecdsa.PublicKey:
@@ -140,7 +140,7 @@ func loadOptions(public crypto.PublicKey) ([]signature.LoadOption, error) {
 	case ed25519.PublicKey:
 		return append(ways, options.WithED25519ph()), nil
 	}
-	return nil, errors.New("holds a key of a kind that Cosign does not sign with: use ECDSA P-256, P-384 or P-521, RSA or Ed25519")
+	return nil, errors.New("contains a key of a kind that Cosign does not sign with: use ECDSA P-256, P-384 or P-521, RSA or Ed25519")
 }
 
 // bundleVerifier verifies with a key as Flux does: without a transparency log or

@@ -127,14 +127,14 @@ func TestCosignKeyFilesThatAreNoneAreNamed(t *testing.T) {
 		content []byte
 		want    string
 	}{
-		"empty":                  {nil, "holds no public key in PEM form"},
-		"noise":                  {[]byte("noise"), "holds no public key in PEM form"},
-		"private key":            {private, "holds a private key, which must not be here"},
-		"private key cut short":  {private[:100], "holds a private key, which must not be here"},
-		"private key after good": {append(public[:len(public):len(public)], private...), "holds a private key, which must not be here"},
-		"plain private key":      {pemBlock("PRIVATE KEY", der), "holds a private key, which must not be here"},
-		"old private key":        {pemBlock("EC PRIVATE KEY", []byte("x")), "holds a private key, which must not be here"},
-		"certificate":            {certificate, "holds a certificate"},
+		"empty":                  {nil, "contains no public key in PEM format"},
+		"noise":                  {[]byte("noise"), "contains no public key in PEM format"},
+		"private key":            {private, "contains a private key, which must not be here"},
+		"private key cut short":  {private[:100], "contains a private key, which must not be here"},
+		"private key after good": {append(public[:len(public):len(public)], private...), "contains a private key, which must not be here"},
+		"plain private key":      {pemBlock("PRIVATE KEY", der), "contains a private key, which must not be here"},
+		"old private key":        {pemBlock("EC PRIVATE KEY", []byte("x")), "contains a private key, which must not be here"},
+		"certificate":            {certificate, "contains a certificate"},
 		"something else":         {pemBlock("PGP MESSAGE", []byte("x")), "a PEM block of type PGP MESSAGE"},
 		"cut short":              {public[:len(public)-10], "a PEM block that cannot be read"},
 		"cut short before good":  {append(public[:60:60], append([]byte("\n"), public...)...), "a PEM block that cannot be read"},

@@ -81,8 +81,8 @@ func TestCosignRefusesWhatWasTamperedWith(t *testing.T) {
 		want string
 	}{
 		"payload":      {func() { pushLayer(forged, layer.Annotations) }, "none of the keys"},
-		"no signature": {func() { pushLayer(forged, nil) }, "none of Cosign's"},
-		"not base64":   {func() { pushLayer(forged, map[string]string{cosignSignatureNote: "%"}) }, "none of Cosign's"},
+		"no signature": {func() { pushLayer(forged, nil) }, "that Cosign did not create"},
+		"not base64":   {func() { pushLayer(forged, map[string]string{cosignSignatureNote: "%"}) }, "that Cosign did not create"},
 		"noise":        {func() { pushLayer(forged, map[string]string{cosignSignatureNote: "bm9pc2U="}) }, "none of the keys"},
 		"statement":    {func() { pushEnvelope(forge) }, "none of the keys"},
 		"no signatures": {func() {
@@ -108,7 +108,7 @@ func TestCosignRefusesWhatWasTamperedWith(t *testing.T) {
 		m.Layers[i].MediaType = "text/plain"
 	}
 	server.pushManifest("fleet", sigTag(digest), m.MediaType, m)
-	wantRefused(t, server.openSigned("bad", key), "bad@"+digest, "none of Cosign's")
+	wantRefused(t, server.openSigned("bad", key), "bad@"+digest, "that Cosign did not create")
 }
 
 // TestCosignRefusesOtherSignedTexts has the key sign what no one meant as a
@@ -119,9 +119,9 @@ func TestCosignRefusesOtherSignedTexts(t *testing.T) {
 	key, _ := cosignKeys(t)
 	digest := server.pushSome("v1", "one")
 	for name, c := range map[string]struct{ text, want string }{
-		"another type":   {`{"critical":{"type":"atomic container signature","image":{"docker-manifest-digest":"` + digest + `"}}}`, "of something that is no artifact"},
-		"no type":        {`{"critical":{"image":{"docker-manifest-digest":"` + digest + `"}}}`, "of something that is no artifact"},
-		"no JSON":        {digest, "of something that is no artifact"},
+		"another type":   {`{"critical":{"type":"atomic container signature","image":{"docker-manifest-digest":"` + digest + `"}}}`, "of something that is not an artifact"},
+		"no type":        {`{"critical":{"image":{"docker-manifest-digest":"` + digest + `"}}}`, "of something that is not an artifact"},
+		"no JSON":        {digest, "of something that is not an artifact"},
 		"no digest":      {`{"critical":{"type":"cosign container image signature"}}`, "made for another artifact"},
 		"another digest": {`{"critical":{"type":"cosign container image signature","image":{"docker-manifest-digest":"sha256:12\n34"}}}`, "made for another artifact"},
 	} {
@@ -152,12 +152,12 @@ func TestCosignAttestationIsNoSignature(t *testing.T) {
 	for layout := range cosignLayouts {
 		t.Run(layout, func(t *testing.T) {
 			digest := server.pushSome(layout, layout)
-			want := []string{"1 found", "an attestation of https://slsa.dev/provenance/v1, which is no signature"}
+			want := []string{"1 found", "an attestation of https://slsa.dev/provenance/v1, which is not a signature"}
 			key.run("attest", layout, server.name(digest), "--predicate", predicate, "--type", "slsaprovenance1")
 			if layout == "tag" {
 				wantRefused(t, server.openSigned(layout, key), layout+"@"+digest, "is not signed")
 				server.oras("", "tag", server.host+"/fleet:"+bundleTag(digest)+".att", sigTag(digest))
-				want = []string{"1 found", "in a layer that is none of Cosign's"}
+				want = []string{"1 found", "in a layer that Cosign did not create"}
 			}
 			wantRefused(t, server.openSigned(layout, key), layout+"@"+digest, want...)
 			key.sign("bundle", server.name(digest))

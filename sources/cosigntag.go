@@ -70,7 +70,7 @@ func (s *signatureSearch) taggedLayers(ctx context.Context) ([]ocispec.Descripto
 func (s *signatureSearch) checkLayer(ctx context.Context, layer ocispec.Descriptor, from *payloads) error {
 	signed, err := base64.StdEncoding.DecodeString(layer.Annotations[signatureAnnotation])
 	if err != nil || len(signed) == 0 || layer.MediaType != payloadMediaType {
-		return badSignature("in a layer that is none of Cosign's")
+		return badSignature("in a layer that Cosign did not create")
 	}
 	text, err := from.payload(ctx, layer.Digest)
 	if err != nil {
@@ -101,7 +101,7 @@ func checkPayload(text []byte, manifest digest.Digest) error {
 	}
 	switch err := json.Unmarshal(text, &p); {
 	case err != nil, p.Critical.Type != payloadType:
-		return badSignature("of something that is no artifact")
+		return badSignature("of something that is not an artifact")
 	case p.Critical.Image.Digest != manifest.String():
 		return anotherArtifact(p.Critical.Image.Digest)
 	}

@@ -158,7 +158,7 @@ func TestCosignReadsNoReferrersWithoutEnd(t *testing.T) {
 				_, _ = w.Write(list)
 			}))
 			s := openSignedAt(server, proxy.host(), "v1", key)
-			wantRefused(t, s, "v1@"+digest, "not looked at, because there are too many")
+			wantRefused(t, s, "v1@"+digest, "not checked, because there are too many")
 			if requests := len(proxy.taken()); requests > 2*220 {
 				t.Errorf("%d requests were made", requests)
 			}
@@ -185,7 +185,7 @@ func TestCosignLooksAtSomeOfManySignatures(t *testing.T) {
 		return openSignedAt(server, proxy.host(), "v1", right)
 	}
 	fetch(t, list(99, good), "")
-	wantRefused(t, list(300, good), "v1@"+digest, "301 found", "none of the keys", "not looked at, because there are too many")
+	wantRefused(t, list(300, good), "v1@"+digest, "301 found", "none of the keys", "not checked, because there are too many")
 	if requests := len(proxy.taken()); requests > 2*210 {
 		t.Errorf("%d requests were made", requests)
 	}
@@ -240,7 +240,7 @@ func TestCosignReadsTextsOnce(t *testing.T) {
 		m.Layers = append(m.Layers, text.descriptor())
 	}
 	server.pushManifest("fleet", sigTag(digest), m.MediaType, m)
-	wantRefused(t, openSignedAt(server, proxy.host(), "v1", key), "v1@"+digest, "121 found", "not looked at, because there are too many")
+	wantRefused(t, openSignedAt(server, proxy.host(), "v1", key), "v1@"+digest, "121 found", "not checked, because there are too many")
 	if requests := len(proxy.taken()); requests > 2*110 {
 		t.Errorf("%d requests were made", requests)
 	}
@@ -299,7 +299,7 @@ func TestCosignBelievesNothingThatDoesNotMatch(t *testing.T) {
 			}))
 			wantRefused(t, openSignedAt(server, proxy.host(), "bad", key), "bad@"+digest, "1 found", "it does not match its digest")
 			proxy.interfere(answerAt(path, answerStatus(404)))
-			wantRefused(t, openSignedAt(server, proxy.host(), "bad", key), "bad@"+digest, "1 found", "the registry lists it and does not have it")
+			wantRefused(t, openSignedAt(server, proxy.host(), "bad", key), "bad@"+digest, "1 found", "the registry lists it but does not have it")
 		})
 	}
 }

@@ -29,11 +29,11 @@ var helperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 func runHelper(ctx context.Context, helper, server string) (auth.Credential, error) {
 	name := "docker-credential-" + helper
 	if !helperName.MatchString(helper) {
-		return auth.EmptyCredential, fmt.Errorf("credential helper %s cannot be: it is the end of the name of a program docker-credential-…", printable(helper))
+		return auth.EmptyCredential, fmt.Errorf("credential helper %s is not valid: it must be the part of a program's name after docker-credential-", printable(helper))
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return auth.EmptyCredential, fmt.Errorf("credential helper %s is not installed here; install it, or name another file with --registry-config", name)
+		return auth.EmptyCredential, fmt.Errorf("credential helper %s is not installed; install it, or name another file with --registry-config", name)
 	}
 	soon, cancel := context.WithTimeout(ctx, helperTimeout)
 	defer cancel()

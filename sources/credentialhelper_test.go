@@ -44,8 +44,8 @@ func TestOCIAsksCredentialHelpers(t *testing.T) {
 		"has none, file has": {map[string]any{"credsStore": "empty", "auths": inFile}, ""},
 		"has none":           {map[string]any{"credsStore": "empty"}, "there is none for " + server.host},
 		"fails":              {map[string]any{"credsStore": "broken"}, "credential helper docker-credential-broken failed for " + server.host},
-		"is missing":         {map[string]any{"credsStore": "absent"}, "docker-credential-absent is not installed here"},
-		"is a path":          {map[string]any{"credsStore": "../../evil"}, "credential helper ../../evil cannot be"},
+		"is missing":         {map[string]any{"credsStore": "absent"}, "docker-credential-absent is not installed"},
+		"is a path":          {map[string]any{"credsStore": "../../evil"}, "credential helper ../../evil is not valid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, err := json.Marshal(c.config)

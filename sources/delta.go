@@ -36,7 +36,7 @@ func (p *pack) readDelta(s *packfile.Scanner, header *packfile.ObjectHeader) err
 	}
 	size, ok := head.targetSize()
 	if !ok {
-		return fmt.Errorf("%w: a delta that says nothing of its size", errPack)
+		return fmt.Errorf("%w: a delta without a size", errPack)
 	}
 	if size > p.bounds.FileSize || header.Length > p.bounds.FileSize {
 		p.unresolved = true
@@ -101,7 +101,7 @@ func (p *pack) applyAll(deltas []delta, from object, depth int) error {
 	p.inMemory += int64(len(from.data))
 	defer func() { p.inMemory -= int64(len(from.data)) }()
 	if depth > maxChain || p.inMemory > p.bounds.TreeSize {
-		return fmt.Errorf("%w: too many deltas stand on one another", errPack)
+		return fmt.Errorf("%w: too many deltas depend on one another", errPack)
 	}
 	for _, d := range deltas {
 		if err := p.ctx.Err(); err != nil {

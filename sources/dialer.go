@@ -69,9 +69,9 @@ type cappedBody struct {
 }
 
 var (
-	errTooMuch  = errors.New("the server sends more than a fleet repo may hold; move what no cluster needs elsewhere")
-	errRefs     = fmt.Errorf("the server lists more than %s of branches and tags; delete those that nobody needs", bytesize(maxRefs))
-	errPreamble = errors.New("the server says too much before it sends what was asked for; it is no Git server, or out of order")
+	errTooMuch  = errors.New("the server sends more than a fleet repo may hold; move files that no cluster needs elsewhere")
+	errRefs     = fmt.Errorf("the server lists more than %s of branches and tags; delete the ones that are not needed", bytesize(maxRefs))
+	errPreamble = errors.New("the server sends too much before the requested objects; it is not a Git server, or it is broken")
 )
 
 func (b *cappedBody) Read(p []byte) (int, error) {

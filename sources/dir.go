@@ -66,7 +66,7 @@ func (d *directory) read(ctx context.Context) (*tree, error) {
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("cannot be read; give this process permission: %w", fleet.ErrForbidden)
 	case errors.Is(err, syscall.ENOTDIR):
-		return nil, fmt.Errorf("is not a directory; name the one that holds fleet.yaml: %w", fleet.ErrInvalid)
+		return nil, fmt.Errorf("is not a directory; name the one that contains fleet.yaml: %w", fleet.ErrInvalid)
 	case err != nil:
 		return nil, err
 	}

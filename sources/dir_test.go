@@ -163,7 +163,7 @@ func TestDirectoryNeverOpensWhatIsNoFile(t *testing.T) {
 	if got := read(t, tree, "fleet.yaml"); got != "one" {
 		t.Errorf("fleet.yaml = %q, want one", got)
 	}
-	wantUnreadable(t, tree, "fifo.yaml", "fifo.yaml: is no regular file")
+	wantUnreadable(t, tree, "fifo.yaml", "fifo.yaml: is not a regular file")
 	wantUnreadable(t, tree, "device", "device: symbolic link to /dev/zero leads out")
 }
 
@@ -216,7 +216,7 @@ func TestDirectoryLimits(t *testing.T) {
 		want   []string
 	}{
 		"large file": {map[string]string{"a": "x", "b/c": noise(1001)}, sources.Limits{FileSize: 1000}, []string{"b/c: is larger than 1000 bytes"}},
-		"large tree": {map[string]string{"a": noise(900), "b": noise(900)}, sources.Limits{TreeSize: 1000}, []string{": with it", "1000 bytes"}},
+		"large tree": {map[string]string{"a": noise(900), "b": noise(900)}, sources.Limits{TreeSize: 1000}, []string{": with this file", "1000 bytes"}},
 		"many files": {many(30), sources.Limits{Files: 20}, []string{"more than 20 files"}},
 		"deep":       {map[string]string{strings.Repeat("d/", 9) + "f": "x"}, sources.Limits{Depth: 5}, []string{"d/d/d", "5 directories deep"}},
 		"long path":  {map[string]string{strings.Repeat("d", 60) + "/" + strings.Repeat("f", 60): "x"}, sources.Limits{PathLength: 100}, []string{"ddd", "100 bytes"}},

@@ -106,7 +106,7 @@ func (r *dirReader) entry(directory, base string, last *node) (*node, error) {
 		return r.link(name)
 	default:
 		// Opening a FIFO or a device could block or do something.
-		return &node{name: base, mode: info.Mode().Type(), err: &fault{name, "is no regular file; remove it"}}, nil
+		return &node{name: base, mode: info.Mode().Type(), err: &fault{name, "is not a regular file; remove it"}}, nil
 	}
 }
 

@@ -59,7 +59,7 @@ func readDockerConfig(name string) (*dockerConfig, error) {
 		return c, nil
 	}
 	if json.Unmarshal(content, c) != nil {
-		return nil, fmt.Errorf("%s: is no Docker config.json; write one with docker login, or mount a secret of type kubernetes.io/dockerconfigjson", file)
+		return nil, fmt.Errorf("%s: is not a Docker config.json; write one with docker login, or mount a secret of type kubernetes.io/dockerconfigjson", file)
 	}
 	return c, nil
 }
@@ -79,7 +79,7 @@ func findDockerConfig(name string) (string, error) {
 			return file, nil
 		}
 	}
-	return "", fmt.Errorf("registry credentials: %s has neither .dockerconfigjson nor config.json in it", name)
+	return "", fmt.Errorf("registry credentials: %s contains neither .dockerconfigjson nor config.json", name)
 }
 
 func exists(file string) bool {

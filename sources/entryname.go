@@ -20,19 +20,19 @@ func entryName(name string, limits Limits) (string, error) {
 	}
 	switch {
 	case name == "":
-		return "", &fault{"", "the archive has an entry without a name; make it anew"}
+		return "", &fault{"", "the archive has an entry without a name; create it again"}
 	case !utf8.ValidString(name):
 		return "", &fault{name, "its name is not UTF-8; rename it"}
 	case strings.ContainsFunc(name, breaksLines):
-		return "", &fault{name, "its name holds control characters; rename it"}
+		return "", &fault{name, "its name contains control characters; rename it"}
 	case strings.Contains(name, `\`):
-		return "", &fault{name, `its name holds a \, which parts directories on some machines; rename it`}
+		return "", &fault{name, `its name contains a \, which separates directories on some systems; rename it`}
 	case path.IsAbs(name):
-		return "", &fault{name, "is an absolute name, which leads out of the artifact; make the archive anew, of relative names"}
+		return "", &fault{name, "is an absolute path, which leads out of the artifact; create the archive again with relative paths"}
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		if part == ".." {
-			return "", &fault{name, "leads out of the artifact with ..; make the archive anew, from within its directory"}
+			return "", &fault{name, "leads out of the artifact with ..; create the archive again from inside its directory"}
 		}
 	}
 	return path.Clean(name), nil

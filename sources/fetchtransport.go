@@ -102,16 +102,16 @@ func (x *fetchTransport) explain(err error) error {
 func (x *fetchTransport) unauthenticated() error {
 	switch host := x.redirectedHost(); {
 	case x.token && host != "":
-		return fmt.Errorf("the repository has moved to %s, which the token is not shown to; name it by its new URL", printable(host))
+		return fmt.Errorf("the repository has moved to %s, and the token is not sent there; use its new URL", printable(host))
 	case x.token:
-		return errors.New("the server does not take the token in --git-token-file; put a valid one there, and see whether the server needs --git-username")
+		return errors.New("the server does not accept the token in --git-token-file; put a valid token there, and check whether the server needs --git-username")
 	}
 	return errNoToken
 }
 
 func (x *fetchTransport) forbidden() error {
 	if x.token && x.redirectedHost() == "" {
-		return errors.New("the token in --git-token-file may not read the repository; give it leave, or use another")
+		return errors.New("the token in --git-token-file may not read the repository; grant it access, or use another token")
 	}
 	return errNoToken
 }

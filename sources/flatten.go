@@ -17,7 +17,7 @@ import (
 func flatten(ctx context.Context, t *tree, limits Limits) (*tree, error) {
 	f := &flattener{ctx: ctx, from: t, to: newBuilder(limits, "", t)}
 	if len(t.root.children) == 0 {
-		return nil, &fault{"", "holds no files; name the directory that holds fleet.yaml"}
+		return nil, &fault{"", "contains no files; name the directory that contains fleet.yaml"}
 	}
 	if err := f.directory("", t.root); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (f *flattener) follow(name string, link *node) (*node, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to nothing; remove it"}
 	case err == nil && slices.Contains(f.ancestors, target):
-		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to a directory that it lies in; remove it"}
+		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to a directory that contains it; remove it"}
 	}
 	return target, err
 }
@@ -84,7 +84,7 @@ func (f *flattener) checkName(name string) error {
 		return err
 	}
 	if strings.HasSuffix(name, "..") {
-		return &fault{name, "its name ends in .., and Flux reads no artifact that has such a directory; rename it"}
+		return &fault{name, "its name ends in .., and Flux does not read artifacts that have such a directory; rename it"}
 	}
 	return nil
 }

@@ -302,7 +302,7 @@ func TestGitFileNeedsGit(t *testing.T) {
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	t.Setenv("PATH", t.TempDir())
-	fetchError(t, open(t, repo.fileURL()), "git is not installed here", "git+file")
+	fetchError(t, open(t, repo.fileURL()), "git is not installed", "git+file")
 }
 
 func TestGitFetchesTakeTurns(t *testing.T) {

@@ -67,4 +67,4 @@ func readChallenge(h http.Header) (c challenge) {
 	return c
 }
 
-var errNoToken = errors.New("the repository cannot be read without credentials: put a token into a file, and name that with --git-token-file")
+var errNoToken = errors.New("the repository cannot be read without credentials: put a token into a file, and name the file with --git-token-file")

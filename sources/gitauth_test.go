@@ -112,7 +112,7 @@ func TestGitReadsTokenAnew(t *testing.T) {
 	revision := fetch(t, s, "").Revision
 
 	server.guard([]string{"Basic"}, basic("git", "new"))
-	if err := fetchError(t, s, "does not take the token in --git-token-file"); !errors.Is(err, fleet.ErrUnauthenticated) {
+	if err := fetchError(t, s, "does not accept the token in --git-token-file"); !errors.Is(err, fleet.ErrUnauthenticated) {
 		t.Errorf("error = %v, want a fleet.ErrUnauthenticated", err)
 	}
 	must(t, os.WriteFile(file, []byte("new\r\n"), 0o600))
@@ -145,10 +145,10 @@ func TestGitTellsWhatIsWrongWithCredentials(t *testing.T) {
 		is     error
 		want   string
 	}{
-		{none, 401, fleet.ErrUnauthenticated, "put a token into a file, and name that with --git-token-file"},
-		{none, 403, fleet.ErrForbidden, "put a token into a file, and name that with --git-token-file"},
+		{none, 401, fleet.ErrUnauthenticated, "put a token into a file, and name the file with --git-token-file"},
+		{none, 403, fleet.ErrForbidden, "put a token into a file, and name the file with --git-token-file"},
 		{none, 404, fleet.ErrNotFound, "or name some with --git-token-file"},
-		{some, 401, fleet.ErrUnauthenticated, "does not take the token in --git-token-file"},
+		{some, 401, fleet.ErrUnauthenticated, "does not accept the token in --git-token-file"},
 		{some, 403, fleet.ErrForbidden, "the token in --git-token-file may not read the repository"},
 		{some, 404, fleet.ErrNotFound, "check the URL, and that the token in --git-token-file may read"},
 	} {
@@ -175,12 +175,12 @@ func TestGitShowsNoTokenInTheClear(t *testing.T) {
 	t.Parallel()
 	o := withToken(tokenFile(t, secretToken))
 	_, err := sources.Open("http://git.example.com/repo.git", o)
-	wantText(t, err, "in the clear", "--plain-http")
+	wantText(t, err, "unencrypted", "--plain-http")
 	if !errors.Is(err, fleet.ErrInvalid) {
 		t.Errorf("error = %v, want a fleet.ErrInvalid", err)
 	}
 	_, err = sources.Open("http://127.0.0.1.example.com/repo.git", o)
-	wantText(t, err, "in the clear")
+	wantText(t, err, "unencrypted")
 	for _, ref := range []string{"https://git.example.com/r", "http://localhost/r", "http://127.0.0.2:80/r", "http://[::1]/r"} {
 		openAs(t, ref, o)
 	}
@@ -239,7 +239,7 @@ func TestGitShowsNoTokenToAnotherHost(t *testing.T) {
 		// And not even where the other one asks for it.
 		for _, scheme := range []string{"Basic", "Bearer"} {
 			backend.guard([]string{scheme})
-			fetchError(t, s, "has moved to "+strings.TrimPrefix(to, "http://"), "name it by its new URL")
+			fetchError(t, s, "has moved to "+strings.TrimPrefix(to, "http://"), "use its new URL")
 			if got, want := seen.taken(), []string{"GET "}; !slices.Equal(got, want) {
 				t.Errorf("the other server was shown %q, want %q", got, want)
 			}

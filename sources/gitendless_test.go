@@ -41,7 +41,7 @@ func TestGitStopsListeningBeforeAPack(t *testing.T) {
 					}
 				}
 			})
-			fetchError(t, open(t, server.url()), "says too much before it sends what was asked for")
+			fetchError(t, open(t, server.url()), "sends too much before the requested objects")
 			server.Close() // It waits for what it answers.
 			if n := sent.Load(); n > 32<<20 {
 				t.Errorf("%d bytes were taken, want at most what is on the way beside 1 MiB", n)

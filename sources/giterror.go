@@ -50,7 +50,7 @@ func explain(ctx context.Context, err error) error {
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return fmt.Errorf("%w; check the URL", fleet.ErrNotFound)
 	case errors.Is(err, exec.ErrNotFound):
-		return errors.New("git is not installed here, and git+file needs it; install it, or serve the repository over http")
+		return errors.New("git is not installed, and git+file needs it; install it, or serve the repository over http")
 	}
 	return rewordedError{clean(reason(err)), err}
 }
@@ -73,21 +73,21 @@ func reason(err error) string {
 	case errors.As(err, &told):
 		return "the server says: " + told.Text
 	case errors.As(err, &odd) && strings.Contains(string(odd.Data), "object-format=sha256"):
-		return "its objects are named by SHA-256, which is not supported; use a repository with SHA-1"
+		return "the repository's object format is SHA-256, which is not supported; use a repository with SHA-1"
 	case errors.As(err, &odd), errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen):
-		return "what answers is no Git server; check that the URL is the one to clone from"
+		return "the host that answered is not a Git server; check that the URL is the one to clone from"
 	case errors.As(err, &issuer):
 		return issuer.Error() + "; name the authority's certificate with --ca-file"
 	case strings.Contains(err.Error(), "tls: certificate required"): // The alert has no name in crypto/tls.
-		return "the server asks for a client certificate of an authority that it knows; name one with --client-cert-file and --client-key-file"
+		return "the server requires a client certificate from an authority that it trusts; name one with --client-cert-file and --client-key-file"
 	case strings.Contains(err.Error(), "dubious ownership"):
-		return "the repository belongs to another user, and git reads none of those unless it is told to; run git config --global --add safe.directory with its path, as the user that runs tributary"
+		return "the repository belongs to another user, and git does not read such repositories by default; run git config --global --add safe.directory with its path, as the user that runs tributary"
 	case answered:
-		return "the server answers the request for the commit with: " + answer
+		return "the server answered the request for the commit with: " + answer
 	case errors.As(err, &wait) && wait.Timeout():
 		return noAnswer
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the server ended its answer too early; try again, or see what its log says"
+		return "the server ended its answer too early; try again, or check its log"
 	case errors.As(err, &around):
 		return around.Err.Error()
 	}

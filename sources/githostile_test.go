@@ -33,7 +33,7 @@ func TestGitRefusesHostileTrees(t *testing.T) {
 		"deep":           {func(r *gitRepo) { r.commit(map[string]string{deep: "x"}) }, sources.Limits{}, []string{"d/d/d", "64 directories deep"}},
 		"long link":      {func(r *gitRepo) { r.commitTree("120000 a\x00" + r.blob(strings.Repeat("../", 1000))) }, sources.Limits{}, []string{"a: a symbolic link", "1024 bytes"}},
 		"large file":     {func(r *gitRepo) { r.commit(map[string]string{"a": "x", "b/c": noise(1001)}) }, sources.Limits{FileSize: 1000}, []string{"b/c: is larger than 1000 bytes"}},
-		"large tree":     {func(r *gitRepo) { r.commit(map[string]string{"a": noise(900), "b": noise(900)}) }, sources.Limits{TreeSize: 1000}, []string{"b: with it", "1000 bytes"}},
+		"large tree":     {func(r *gitRepo) { r.commit(map[string]string{"a": noise(900), "b": noise(900)}) }, sources.Limits{TreeSize: 1000}, []string{"b: with this file", "1000 bytes"}},
 		"many files":     {func(r *gitRepo) { r.commit(many(30)) }, sources.Limits{Files: 20}, []string{"more than 20 files"}},
 		"far too many":   {func(r *gitRepo) { r.fastImport(1100, 10, "fleet.yaml") }, sources.Limits{Files: 20}, []string{"more than 20 files"}},
 		"tree bomb":      {func(r *gitRepo) { r.pointMainAt(bomb(r)) }, sources.Limits{}, []string{"more than 150000 files"}},

@@ -29,7 +29,7 @@ type httpDialer struct {
 func newHTTPDialer(u *url.URL, o Options) (dialer, error) {
 	token := gitToken{o.Git.TokenFile, o.Git.Username}
 	if token.file != "" && u.Scheme == "http" && !o.PlainHTTP && !isLoopback(u.Hostname()) {
-		return nil, invalidOption("the token in --git-token-file would go over the network in the clear: use https, or allow it with --plain-http")
+		return nil, invalidOption("the token in --git-token-file would be sent over the network unencrypted: use https, or allow it with --plain-http")
 	}
 	return &httpDialer{url: u, pool: &pool{files: o.TLS}, token: token, most: boundsOf(o.Limits, true).transfer}, nil
 }

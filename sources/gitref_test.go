@@ -56,7 +56,7 @@ func TestGitRefusesTagsOfWhatIsNoCommit(t *testing.T) {
 			previous = tag
 		}
 		for tag, want := range map[string]string{
-			"light": "where a commit is needed", "of-tree": "is of a tree, where a commit is needed", "tower19": "more than 16 tags",
+			"light": "where a commit is needed", "of-tree": "points to a tree, where a commit is needed", "tower19": "more than 16 tags",
 		} {
 			if err := fetchError(t, open(t, url+"?ref="+tag), want); !errors.Is(err, fleet.ErrInvalid) {
 				t.Errorf("error = %v, want a fleet.ErrInvalid", err)
@@ -74,7 +74,7 @@ func TestGitBelievesNoServerAboutATag(t *testing.T) {
 	second := repo.commit(map[string]string{"fleet.yaml": "two"})
 	server := repo.serve()
 	server.replaceInRefs(first+" refs/tags/v1.0.0^{}", second+" refs/tags/v1.0.0^{}")
-	fetchError(t, open(t, server.url()+"?ref=v1.0.0"), "refs/tags/v1.0.0 is of another commit than the server says")
+	fetchError(t, open(t, server.url()+"?ref=v1.0.0"), "refs/tags/v1.0.0 points to another commit than the server says")
 }
 
 func TestGitRefusesAmbiguousRef(t *testing.T) {

@@ -106,7 +106,7 @@ func TestGitOverSSHAsksAgent(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", filepath.Join(t.TempDir(), "gone"))
 	fetchError(t, s, "the agent at SSH_AUTH_SOCK", "--git-ssh-key-file")
 	server.runAgent()
-	fetchError(t, s, "does not take the keys of the agent at SSH_AUTH_SOCK")
+	fetchError(t, s, "does not accept the keys of the agent at SSH_AUTH_SOCK")
 	server.runAgent(key)
 	fetch(t, s, "")
 }
@@ -124,15 +124,15 @@ func TestGitOverSSHRefusesKeyThatIsNone(t *testing.T) {
 		want            []string
 	}{
 		"missing":          {filepath.Join(server.dir, "gone"), "", []string{"--git-ssh-key-file", "no such file"}},
-		"public":           {filepath.Join(server.dir, "id.pub"), "", []string{"--git-ssh-key-file", "id.pub holds no private key"}},
-		"empty":            {server.write("nothing", ""), "", []string{"nothing holds no private key", "ssh-keygen"}},
+		"public":           {filepath.Join(server.dir, "id.pub"), "", []string{"--git-ssh-key-file", "id.pub contains no readable private key"}},
+		"empty":            {server.write("nothing", ""), "", []string{"nothing contains no readable private key", "ssh-keygen"}},
 		"no passphrase":    {locked, "", []string{"locked needs a passphrase", "--git-ssh-passphrase-file"}},
 		"no passphrase II": {lockedPEM, "", []string{"locked-pem needs a passphrase", "--git-ssh-passphrase-file"}},
-		"wrong passphrase": {locked, tokenFile(t, "hunter2hunter3"), []string{"--git-ssh-passphrase-file is not that of", "locked"}},
-		"wrong one II":     {lockedPEM, tokenFile(t, "hunter2hunter3"), []string{"--git-ssh-passphrase-file is not that of", "locked-pem"}},
+		"wrong passphrase": {locked, tokenFile(t, "hunter2hunter3"), []string{"--git-ssh-passphrase-file is not the passphrase of", "locked"}},
+		"wrong one II":     {lockedPEM, tokenFile(t, "hunter2hunter3"), []string{"--git-ssh-passphrase-file is not the passphrase of", "locked-pem"}},
 		"empty passphrase": {locked, tokenFile(t, ""), []string{"--git-ssh-passphrase-file", "is empty"}},
 		"gone passphrase":  {locked, filepath.Join(server.dir, "gone"), []string{"--git-ssh-passphrase-file", "no such file"}},
-		"not let in":       {server.keygen("stranger", "-t", "ed25519"), "", []string{"does not take the key in --git-ssh-key-file (SHA256:", "for user " + server.account()}},
+		"not let in":       {server.keygen("stranger", "-t", "ed25519"), "", []string{"does not accept the key in --git-ssh-key-file (SHA256:", "for user " + server.account()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := sources.Options{Git: sources.GitOptions{SSHKeyFile: c.key, SSHPassphraseFile: c.passphrase, KnownHostsFile: known}}
@@ -156,12 +156,12 @@ func TestGitOverSSHReadsKeysAnew(t *testing.T) {
 	revision := fetch(t, s, "").Revision
 
 	server.useHostKeys("ed25519")
-	fetchError(t, s, "the host key is another one")
+	fetchError(t, s, "the host key has changed")
 	server.knownHosts("ed25519")
 	fetchNothing(t, s, revision)
 
 	other := server.admit("other", "-t", "ed25519")
-	fetchError(t, s, "does not take the key")
+	fetchError(t, s, "does not accept the key")
 	copyFile(t, other, filepath.Join(server.dir, "id"))
 	fetchNothing(t, s, revision)
 }
@@ -181,11 +181,11 @@ func TestGitRefusesHostWithUnknownKey(t *testing.T) {
 		known string
 		want  []string
 	}{
-		"none":                      {"", []string{"the host key is not known", "has none for " + server.hostPattern(), "ssh-ed25519 " + fingerprint, "ssh-keyscan -p " + server.port() + " 127.0.0.1", "--git-known-hosts-file"}},
+		"none":                      {"", []string{"the host key is not known", "has no key for " + server.hostPattern(), "ssh-ed25519 " + fingerprint, "ssh-keyscan -p " + server.port() + " 127.0.0.1", "--git-known-hosts-file"}},
 		"of another port":           {"127.0.0.1 " + hostKey, []string{"is not known"}},
 		"of another host":           {"[127.0.0.2]:" + server.port() + " " + hostKey, []string{"is not known"}},
 		"negated":                   {"!" + server.hostPattern() + ",[127.0.0.*]:" + server.port() + " " + hostKey, []string{"is not known"}},
-		"another":                   {"# first\n" + server.hostPattern() + " " + strangerKey, []string{"the host key is another one", fingerprint, "in line 2", "somebody may stand between", "--git-known-hosts-file"}},
+		"another":                   {"# first\n" + server.hostPattern() + " " + strangerKey, []string{"the host key has changed", fingerprint, "in line 2", "someone may be intercepting the connection", "--git-known-hosts-file"}},
 		"another kind":              {server.hostPattern() + " " + strings.Replace(server.read("host-rsa.pub"), "AAAA", "AAAA", 1) + "\n@revoked * " + server.read("host-rsa.pub"), []string{"the host key is revoked", "line 2"}},
 		"revoked":                   {server.hostPattern() + " " + hostKey + "\n@revoked * " + hostKey, []string{"the host key is revoked", "line 2"}},
 		"broken":                    {server.hostPattern() + " ssh-ed25519 AAA!", []string{"--git-known-hosts-file", ":1:"}},
@@ -244,7 +244,7 @@ func TestGitKnowsHosts(t *testing.T) {
 	t.Run("certificate of another host", func(t *testing.T) {
 		server.ssh("ssh-keygen", "-q", "-s", authority, "-I", "host", "-h", "-n", "other", filepath.Join(server.dir, "host-ed25519.pub"))
 		server.write("known_hosts", lines["authority"]+"\n")
-		fetchError(t, s, "the host's certificate is not good", "@cert-authority")
+		fetchError(t, s, "the host's certificate is not valid", "@cert-authority")
 	})
 }
 
@@ -312,8 +312,8 @@ func TestGitOverSSHTellsWhatTheHostSays(t *testing.T) {
 		"echo 'Permission to a/b denied to c.' >&2; exit 1":                      {"forbidden; check the URL", fleet.ErrForbidden},
 		`printf 'odd \033[31m https://user:hunter2@host/?hunter2\n' >&2; exit 1`: {"the host says: odd [31m https://host/", nil},
 		"yes 'all work and no play' | head -c 10000000 >&2; exit 1":              {"the host says: all work", nil},
-		"exit 1":                        {"without a word", nil},
-		"echo 'Welcome to the machine'": {"no Git server", nil},
+		"exit 1":                        {"without a message", nil},
+		"echo 'Welcome to the machine'": {"not a Git server", nil},
 		"printf '0030ERR access denied or repository not exported'": {"access denied", nil},
 	} {
 		t.Run(command, func(t *testing.T) {

@@ -69,7 +69,7 @@ func TestGitShowsClientCertificate(t *testing.T) {
 	own, clients, others := newTestTLS(t), newTestTLS(t), newTestTLS(t)
 	server := serveTLS(t, repo.serve().Config.Handler, own, clients)
 	o := sources.Options{TLS: sources.TLSOptions{CAFile: own.caFile}}
-	fetchError(t, openAs(t, server.URL+"/repo.git", o), "asks for a client certificate", "--client-cert-file")
+	fetchError(t, openAs(t, server.URL+"/repo.git", o), "requires a client certificate", "--client-cert-file")
 
 	o.TLS.CertFile, o.TLS.KeyFile = others.certFile, others.keyFile
 	s := openAs(t, server.URL+"/repo.git", o)
@@ -88,7 +88,7 @@ func TestGitRefusesTLSFilesThatAreNone(t *testing.T) {
 		want string
 	}{
 		{sources.TLSOptions{CAFile: files.caFile + ".gone"}, "no such file"},
-		{sources.TLSOptions{CAFile: files.keyFile}, "holds no certificate in PEM form"},
+		{sources.TLSOptions{CAFile: files.keyFile}, "contains no certificate in PEM format"},
 		{sources.TLSOptions{CertFile: files.keyFile, KeyFile: files.keyFile}, files.keyFile},
 	} {
 		fetchError(t, openAs(t, "https://127.0.0.1:1/repo.git", sources.Options{TLS: c.tls}), c.want)

@@ -85,7 +85,7 @@ func TestGitRecovers(t *testing.T) {
 		"refs 404":       {"GET", status(404), "not found; check the URL"},
 		"refs 401":       {"GET", status(401), "--git-token-file"},
 		"refs 403":       {"GET", status(403), "--git-token-file"},
-		"refs are HTML":  {"GET", status(200), "no Git server"},
+		"refs are HTML":  {"GET", status(200), "not a Git server"},
 		"refs truncated": {"GET", truncated(70), ""},
 		"refs garbled":   {"GET", garbled(40), ""},
 		"pack 500":       {"POST", status(500), "the server answered 500 Internal Server Error"},

@@ -99,7 +99,7 @@ func (v verifier) tag(ref string, tag *gitobject.Tag, raw []byte) error {
 		return err
 	}
 	if name := strings.TrimPrefix(ref, tagPrefix); tag.Name != name {
-		return &fault{"", fmt.Sprintf("the tag %s was signed under another name, %s; make and sign a tag of that name", printable(name), printable(tag.Name))}
+		return &fault{"", fmt.Sprintf("the tag %s was signed under another name, %s; create and sign a tag with the right name", printable(name), printable(tag.Name))}
 	}
 	return nil
 }
@@ -110,9 +110,9 @@ func (v verifier) requireTag(at remoteRef) error {
 	case !v.needsTag() || !at.tag.IsZero():
 		return nil
 	case strings.HasPrefix(at.ref, tagPrefix):
-		return &fault{"", fmt.Sprintf("the tag %s is not annotated, so that it cannot be signed; make it with git tag --sign", printable(strings.TrimPrefix(at.ref, tagPrefix)))}
+		return &fault{"", fmt.Sprintf("the tag %s is not annotated and so cannot be signed; create it with git tag --sign", printable(strings.TrimPrefix(at.ref, tagPrefix)))}
 	}
-	return &fault{"", "it is not known by a tag, and the signature of a tag is asked for; name one with ?ref=, or verify the commit alone"}
+	return &fault{"", "the revision was not found by a tag, but a tag's signature is required; name a tag with ?ref=, or verify only the commit"}
 }
 
 // maxTagChain is how many tags may stand on one another.
@@ -140,14 +140,14 @@ func (r *commitReader) peel(at remoteRef, v verifier) error {
 		case plumbing.TagObject:
 		case plumbing.CommitObject:
 			if hash != at.commit {
-				return fmt.Errorf("%w: %s is of another commit than the server says", errPack, printable(at.ref))
+				return fmt.Errorf("%w: %s points to another commit than the server says", errPack, printable(at.ref))
 			}
 			return nil
 		default:
-			return &fault{"", fmt.Sprintf("%s: is of a %s, where a commit is needed; tag a commit", printable(at.ref), tag.TargetType)}
+			return &fault{"", fmt.Sprintf("%s: points to a %s, where a commit is needed; tag a commit", printable(at.ref), tag.TargetType)}
 		}
 	}
-	return &fault{"", fmt.Sprintf("%s: more than %d tags stand on one another; tag the commit", printable(at.ref), maxTagChain)}
+	return &fault{"", fmt.Sprintf("%s: more than %d tags point to one another; tag the commit", printable(at.ref), maxTagChain)}
 }
 
 func (r *commitReader) tag(hash plumbing.Hash) (*gitobject.Tag, []byte, error) {
@@ -162,7 +162,7 @@ func (r *commitReader) tag(hash plumbing.Hash) (*gitobject.Tag, []byte, error) {
 func decodeTag(hash plumbing.Hash, raw []byte) (*gitobject.Tag, error) {
 	tag := &gitobject.Tag{}
 	if err := tag.Decode(encodedObject(plumbing.TagObject, raw)); err != nil {
-		return nil, &fault{"", fmt.Sprintf("tag %s: %v; make another", hash, err)}
+		return nil, &fault{"", fmt.Sprintf("tag %s: %v; create another", hash, err)}
 	}
 	return tag, nil
 }

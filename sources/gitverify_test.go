@@ -120,8 +120,8 @@ func TestGitReadsOnlySignedTags(t *testing.T) {
 		}
 		const good = ""
 		for _, c := range []struct{ ref, tag, head, both string }{
-			{"main", "not known by a tag", good, "not known by a tag"},
-			{signed, "not known by a tag", good, "not known by a tag"},
+			{"main", "not found by a tag", good, "not found by a tag"},
+			{signed, "not found by a tag", good, "not found by a tag"},
 			{"signed-light", "is not annotated", good, "is not annotated"},
 			{"signed-annotated", "not signed", good, "not signed"},
 			{"signed-mallory", "not trusted", good, "not trusted"},

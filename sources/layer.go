@@ -55,7 +55,7 @@ func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder)
 	}
 	var broken *fault
 	if err != nil && !errors.As(err, &broken) {
-		return &fault{"", fmt.Sprintf("layer %s of media type %s is broken: %s; push the artifact anew", l.Digest, clean(l.MediaType), clean(err.Error()))}
+		return &fault{"", fmt.Sprintf("layer %s of media type %s is broken: %s; push the artifact again", l.Digest, clean(l.MediaType), clean(err.Error()))}
 	}
 	return err
 }
@@ -67,14 +67,14 @@ func explainSizeError(err error, d ocispec.Descriptor) error {
 	if !strings.HasSuffix(err.Error(), "mismatch Content-Length") { // It has no type.
 		return err
 	}
-	return fmt.Errorf("the registry has another number of bytes than the %d that it should be; push the artifact anew, or see what stands before the registry", d.Size)
+	return fmt.Errorf("the registry has a different number of bytes than the expected %d; push the artifact again, or check the proxy in front of the registry", d.Size)
 }
 
 // mismatch says what a VerifyReader found.
 func explainVerifyError(err error) error {
 	switch {
 	case errors.Is(err, content.ErrMismatchedDigest):
-		return fmt.Errorf("the registry sends what does not match the digest: %w", err)
+		return fmt.Errorf("the registry sends content that does not match the digest: %w", err)
 	case errors.Is(err, content.ErrTrailingData):
 		return fmt.Errorf("the registry sends more bytes than the manifest says: %w", err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
@@ -90,7 +90,7 @@ func (l layer) read(ctx context.Context, r *bufio.Reader, b *builder) error {
 	}
 	switch {
 	case l.mustUnpack() && !compressed(start) && !isArchive(start) && len(start) > 0:
-		return &fault{"", fmt.Sprintf("layer %s of media type %s is no tar archive and has no title to be a file under; what tributary push, flux push artifact and oras push make is understood, and tar with or without gzip or zstd. Name another layer with layer=, by its media type", l.Digest, clean(l.MediaType))}
+		return &fault{"", fmt.Sprintf("layer %s of media type %s is not a tar archive and has no title to use as a file name; what tributary push, flux push artifact and oras push create is supported, and tar with or without gzip or zstd; name another layer with layer= and its media type", l.Digest, clean(l.MediaType))}
 	case l.mustUnpack(), l.only && isArchive(start):
 		return l.unpack(ctx, start, r, b)
 	}
@@ -99,7 +99,7 @@ func (l layer) read(ctx context.Context, r *bufio.Reader, b *builder) error {
 		return err
 	}
 	if name == "." {
-		return &fault{"", fmt.Sprintf("layer %s: its title %s is not the name of a file; push the artifact anew", l.Digest, printable(l.title()))}
+		return &fault{"", fmt.Sprintf("layer %s: its title %s is not a file name; push the artifact again", l.Digest, printable(l.title()))}
 	}
 	return b.addFile(name, 0, l.Size, r)
 }

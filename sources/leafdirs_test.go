@@ -42,7 +42,7 @@ func TestFoldersThatACommitDoesNotTouchAreAsIfReadAnew(t *testing.T) {
 // TestFoldersThatAreKnownCountAgain brings more files by one folder after another.
 func TestFoldersThatAreKnownCountAgain(t *testing.T) {
 	t.Parallel()
-	for what, limits := range map[string]sources.Limits{"more than 20 files": {Files: 20}, "are larger than": {TreeSize: 150}} {
+	for what, limits := range map[string]sources.Limits{"more than 20 files": {Files: 20}, "is larger than": {TreeSize: 150}} {
 		repo := newGitRepo(t)
 		source := openWith(t, repo.fileURL(), limits)
 		for folder := range 3 {

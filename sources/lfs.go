@@ -14,7 +14,7 @@ func newFileNode(name string, executable bool, data []byte) *node {
 		n.mode = modeExecutable
 	}
 	if isLFSPointer(data) {
-		n.err = &fault{name, "is a Git LFS pointer, and what it points to is not read; commit the file itself"}
+		n.err = &fault{name, "is a Git LFS pointer, and the file that it points to is not read; commit the file itself"}
 	}
 	return n
 }

@@ -53,7 +53,7 @@ func (b *budget) enter(directory, base string) (string, error) {
 		return "", &fault{strings.ToValidUTF8(name[:min(len(name), 64)], "") + "…", fmt.Sprintf("its path is longer than %d bytes; shorten it", b.limits.PathLength)}
 	}
 	if strings.Count(name, "/") >= b.limits.Depth {
-		return "", &fault{name, fmt.Sprintf("lies more than %d directories deep; flatten the tree", b.limits.Depth)}
+		return "", &fault{name, fmt.Sprintf("is more than %d directories deep; flatten the tree", b.limits.Depth)}
 	}
 	if b.files++; b.files > b.limits.Files {
 		return "", tooManyFiles(b.limits)
@@ -96,7 +96,7 @@ func (b *budget) link(name string, size int64) error {
 func checkName(directory, base string) error {
 	switch {
 	case base == "", base == ".", base == "..", base == ".git", strings.ContainsAny(base, "/\x00"):
-		return &fault{directory, "lists " + strconv.Quote(base) + ", which no file can be called; rewrite the commit"}
+		return &fault{directory, "lists " + strconv.Quote(base) + ", which is not a valid file name; rewrite the commit"}
 	case !utf8.ValidString(base):
 		return &fault{directory + "/" + base, "its name is not UTF-8; rename it"}
 	}
@@ -108,11 +108,11 @@ func tooLarge(name string, l Limits) error {
 }
 
 func tooManyBytes(name string, l Limits) error {
-	return &fault{name, fmt.Sprintf("with it, the files are larger than %s together; move what no cluster needs out of the fleet repo", bytesize(l.TreeSize))}
+	return &fault{name, fmt.Sprintf("with this file, the tree is larger than %s; move files that no cluster needs out of the fleet repo", bytesize(l.TreeSize))}
 }
 
 func tooManyFiles(l Limits) error {
-	return &fault{"", fmt.Sprintf("more than %d files and directories; move what no cluster needs out of the fleet repo", l.Files)}
+	return &fault{"", fmt.Sprintf("more than %d files and directories; move files that no cluster needs out of the fleet repo", l.Files)}
 }
 
 func bytesize(n int64) string {

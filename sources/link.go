@@ -121,5 +121,5 @@ func (w *walker) path(name string) string {
 }
 
 func (l *link) leadsOut() error {
-	return &fault{l.path, "symbolic link to " + printable(l.target) + " leads out of the fleet repo; put a copy in its place"}
+	return &fault{l.path, "symbolic link to " + printable(l.target) + " leads out of the fleet repo; replace it with a copy"}
 }

@@ -99,7 +99,7 @@ func parseURL(ref string) (location, error) {
 		return location{}, err
 	}
 	if u.Fragment != "" {
-		return location{}, invalidSource("has a fragment (#…): say what is wanted with ?ref= or ?path=")
+		return location{}, invalidSource("has a fragment (#…): use ?ref= or ?path= instead")
 	}
 	if u.Scheme == "oci" {
 		return parseArtifactURL(u)
@@ -116,7 +116,7 @@ func checkCredentials(u *url.URL) error {
 	if _, password := u.User.Password(); u.Scheme == "ssh" && !password && sshUser.MatchString(u.User.Username()) {
 		return nil
 	}
-	return invalidSource("holds credentials: take them out, since command lines and logs are read by others, and put them into a file")
+	return invalidSource("contains credentials: remove them, because other people can read command lines and logs, and put them into a file")
 }
 
 // sshUser is what the name of an account looks like, which may be a mail address.
@@ -165,7 +165,7 @@ func checkPort(u *url.URL) error {
 		return nil
 	}
 	if port, err := strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
-		return invalidSource("has a port that cannot be: write %s://host:port/repo.git, with a number up to 65535", u.Scheme)
+		return invalidSource("has an invalid port: write %s://host:port/repo.git, with a number up to 65535", u.Scheme)
 	}
 	return nil
 }
@@ -208,13 +208,13 @@ func parseQuery(raw string, known ...string) (map[string]string, error) {
 		case err != nil:
 			return nil, invalidSource("has a query that cannot be read: write special characters as %%XX")
 		case again:
-			return nil, invalidSource("has %s more than once: leave one", name)
+			return nil, invalidSource("has %s more than once: keep one", name)
 		case slices.Contains(known, name):
 			values[name] = value
 		case parameterName.MatchString(name):
-			return nil, invalidSource("query parameter %s is not known here: %s are", name, strings.Join(known, ", "))
+			return nil, invalidSource("query parameter %s is not known here: use %s", name, strings.Join(known, ", "))
 		default:
-			return nil, invalidSource("has a query parameter that is not known here: %s are", strings.Join(known, ", "))
+			return nil, invalidSource("has a query parameter that is not known here: use %s", strings.Join(known, ", "))
 		}
 	}
 	return values, nil

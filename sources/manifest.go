@@ -27,15 +27,15 @@ type manifest struct {
 func parseManifest(content []byte) (manifest, error) {
 	var m manifest
 	if err := json.Unmarshal(content, &m); err != nil {
-		return m, &fault{"", "the manifest is not the JSON of an image; push the artifact anew"}
+		return m, &fault{"", "the manifest is not the JSON of an image; push the artifact again"}
 	}
 	switch {
 	case m.FSLayers != nil:
-		return m, &fault{"", "the manifest is of Docker's first schema, which says too little; push the artifact anew, with a tool of this decade"}
+		return m, &fault{"", "the manifest uses Docker's first schema, which is not supported; push the artifact again with a current tool"}
 	case m.Blobs != nil:
-		return m, &fault{"", "the manifest is an OCI artifact manifest, which was withdrawn; push the artifact anew, as an image manifest"}
+		return m, &fault{"", "the manifest is an OCI artifact manifest, which is obsolete; push the artifact again as an image manifest"}
 	case m.Layers != nil && m.Manifests != nil:
-		return m, &fault{"", "the manifest is an image and an index at once; push the artifact anew"}
+		return m, &fault{"", "the manifest is an image and an index at once; push the artifact again"}
 	}
 	return m, nil
 }
@@ -68,7 +68,7 @@ const titleAnnotation = ocispec.AnnotationTitle
 // read as oras pull does, all of them.
 func (m manifest) selectLayers(mediaType string) ([]ocispec.Descriptor, error) {
 	if len(m.Layers) > maxLayers {
-		return nil, &fault{"", fmt.Sprintf("the artifact has more than %d layers; push it anew, as one", maxLayers)}
+		return nil, &fault{"", fmt.Sprintf("the artifact has more than %d layers; push it again as one layer", maxLayers)}
 	}
 	layers := m.Layers
 	if mediaType != "" {
@@ -76,7 +76,7 @@ func (m manifest) selectLayers(mediaType string) ([]ocispec.Descriptor, error) {
 	}
 	switch {
 	case len(m.Layers) == 0:
-		return nil, &fault{"", "the artifact has no layers, hence no files; push it anew"}
+		return nil, &fault{"", "the artifact has no layers and so no files; push it again"}
 	case len(layers) == 0:
 		return nil, &fault{"", fmt.Sprintf("the artifact has no layer of media type %s; name one that it has with layer=: %s", mediaType, m.mediaTypes())}
 	case layers[0].Annotations[titleAnnotation] == "":
@@ -101,13 +101,13 @@ func checkLayers(layers []ocispec.Descriptor, limits Limits) error {
 	var size int64
 	for _, d := range layers {
 		if err := d.Digest.Validate(); err != nil {
-			return &fault{"", fmt.Sprintf("a layer has the digest %s, which cannot be; push the artifact anew", clean(printable(string(d.Digest))))}
+			return &fault{"", fmt.Sprintf("a layer has the digest %s, which is not possible; push the artifact again", clean(printable(string(d.Digest))))}
 		}
 		if d.Size < 0 {
-			return &fault{"", fmt.Sprintf("layer %s has a size of %d bytes, which cannot be; push the artifact anew", d.Digest, d.Size)}
+			return &fault{"", fmt.Sprintf("layer %s has a size of %d bytes, which is not possible; push the artifact again", d.Digest, d.Size)}
 		}
 		if d.Size > maxUnpacked(limits)-size {
-			return &fault{"", fmt.Sprintf("layer %s: with its %d bytes the artifact is much larger than %s; move what no cluster needs out of the fleet repo", d.Digest, d.Size, bytesize(limits.TreeSize))}
+			return &fault{"", fmt.Sprintf("layer %s: with its %d bytes the artifact is much larger than %s; move files that no cluster needs out of the fleet repo", d.Digest, d.Size, bytesize(limits.TreeSize))}
 		}
 		size += d.Size
 	}

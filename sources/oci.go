@@ -175,9 +175,9 @@ func readImage(ctx context.Context, from *ociremote.Repository, head ocispec.Des
 func readManifest(ctx context.Context, from *ociremote.Repository, d ocispec.Descriptor) (manifest, error) {
 	switch {
 	case d.Digest.Validate() != nil || d.Size < 0:
-		return manifest{}, &fault{"", "the index names an image that cannot be; push it anew"}
+		return manifest{}, &fault{"", "the index names an image with an invalid digest or size; push it again"}
 	case d.Size > maxManifest:
-		return manifest{}, &fault{"", fmt.Sprintf("the manifest is larger than %s; push the artifact anew, in fewer layers", bytesize(maxManifest))}
+		return manifest{}, &fault{"", fmt.Sprintf("the manifest is larger than %s; push the artifact again with fewer layers", bytesize(maxManifest))}
 	}
 	body, err := from.Manifests().Fetch(ctx, d)
 	if err != nil {

@@ -165,16 +165,16 @@ func TestOCIRefusesLayers(t *testing.T) {
 	}{
 		"none":            {nil, []string{"has no layers"}},
 		"many":            {many, []string{"more than 128 layers"}},
-		"text":            {[]blob{{"text/plain", []byte("x"), nil}}, []string{"of media type text/plain is no tar archive and has no title", "layer="}},
-		"flux, no tar":    {[]blob{{fluxContent, gzipped(t, []byte("hello")), nil}}, []string{"layer sha256:", "is broken", "push the artifact anew"}},
-		"flux, no gzip":   {[]blob{{fluxContent, []byte("hello"), nil}}, []string{"is no tar archive"}},
+		"text":            {[]blob{{"text/plain", []byte("x"), nil}}, []string{"of media type text/plain is not a tar archive and has no title", "layer="}},
+		"flux, no tar":    {[]blob{{fluxContent, gzipped(t, []byte("hello")), nil}}, []string{"layer sha256:", "is broken", "push the artifact again"}},
+		"flux, no gzip":   {[]blob{{fluxContent, []byte("hello"), nil}}, []string{"is not a tar archive"}},
 		"gzip cut short":  {[]blob{{fluxContent, archive[:len(archive)/2], nil}}, []string{"is broken", "EOF"}},
 		"tar cut short":   {[]blob{{fluxContent, gzipped(t, tarred(t, entryFile("a", strings.Repeat("a", 9000)))[:5000]), nil}}, []string{"is broken", "EOF"}},
 		"title with ..":   {[]blob{titled("../a.yaml", "text/plain", "a")}, []string{"../a.yaml: leads out of the artifact"}},
-		"absolute title":  {[]blob{titled("/etc/a.yaml", "text/plain", "a")}, []string{"/etc/a.yaml: is an absolute name"}},
-		"title of dots":   {[]blob{titled("././", "text/plain", "a")}, []string{"././ is not the name of a file"}},
+		"absolute title":  {[]blob{titled("/etc/a.yaml", "text/plain", "a")}, []string{"/etc/a.yaml: is an absolute path"}},
+		"title of dots":   {[]blob{titled("././", "text/plain", "a")}, []string{"././ is not a file name"}},
 		"one title twice": {[]blob{titled("a", "text/plain", "a"), titled("./a", "text/plain", "b")}, []string{"a: is in the artifact twice"}},
-		"titles in cases": {[]blob{titled("a", "text/plain", "a"), titled("A", "text/plain", "b")}, []string{"A: cannot be told from a"}},
+		"titles in cases": {[]blob{titled("a", "text/plain", "a"), titled("A", "text/plain", "b")}, []string{"A: has the same name as a"}},
 		"file and folder": {[]blob{titled("base", "text/plain", "a"), titled("base/a", "text/plain", "b")}, []string{"base: is in the artifact twice"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,10 +232,10 @@ func TestOCIReadsBelowPath(t *testing.T) {
 	for path, want := range map[string]string{
 		"nowhere":      "path nowhere is not in the artifact",
 		"apps/flee":    "path apps/flee is not in the artifact",
-		"file":         "path file is no directory",
-		"file/below":   "path file is no directory",
-		"current":      "path current is no directory, but a file or a symbolic link",
-		"current/base": "path current is no directory",
+		"file":         "path file is a file or a symbolic link",
+		"file/below":   "path file is a file or a symbolic link",
+		"current":      "path current is a file or a symbolic link, not a directory",
+		"current/base": "path current is a file or a symbolic link",
 	} {
 		wantRefused(t, server.open("fleet:v1?path="+path), "v1@"+digest, want)
 	}

@@ -84,7 +84,7 @@ func TestOCICredentialsAreRotatedInTheirFile(t *testing.T) {
 	o := server.options()
 	o.OCI.ConfigFile = dockerConfigFile(t, map[string]string{proxy.host(): "robot:wrongwrong"})
 	s := openAs(t, "oci://"+proxy.host()+"/fleet:v1", o)
-	err := fetchError(t, s, "the registry takes no credentials that are in "+o.OCI.ConfigFile+" for "+proxy.host(), "--registry-config")
+	err := fetchError(t, s, "the registry does not accept the credentials in "+o.OCI.ConfigFile+" for "+proxy.host(), "--registry-config")
 	if !errors.Is(err, fleet.ErrUnauthenticated) || strings.Contains(err.Error(), "wrongwrong") {
 		t.Errorf("error = %v, want a fleet.ErrUnauthenticated without the password", err)
 	}
@@ -96,7 +96,7 @@ func TestOCICredentialsAreRotatedInTheirFile(t *testing.T) {
 		t.Errorf("a look with a password that is known asks for %q, want one request", got)
 	}
 	writeDockerConfig(t, o.OCI.ConfigFile, nil)
-	fetchError(t, s, "asks for a user and password", "there is none for "+proxy.host()+" in "+o.OCI.ConfigFile)
+	fetchError(t, s, "requires a user and password", "there is none for "+proxy.host()+" in "+o.OCI.ConfigFile)
 }
 
 func TestOCIConfigThatCannotBeReadIsNamed(t *testing.T) {
@@ -109,11 +109,11 @@ func TestOCIConfigThatCannotBeReadIsNamed(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ file, want string }{
 		"absent":      {filepath.Join(dir, "absent.json"), "absent.json: no such file"},
-		"empty":       {file("empty", ""), "empty: is no Docker config.json"},
-		"no JSON":     {file("yaml", "auths: hunter2hunter2"), "yaml: is no Docker config.json"},
-		"cut short":   {file("cut", `{"auths":{"x":{"auth":"hunter2hunter2`), "cut: is no Docker config.json"},
-		"other types": {file("types", `{"auths":["hunter2hunter2"]}`), "types: is no Docker config.json"},
-		"directory":   {t.TempDir(), "has neither .dockerconfigjson nor config.json in it"},
+		"empty":       {file("empty", ""), "empty: is not a Docker config.json"},
+		"no JSON":     {file("yaml", "auths: hunter2hunter2"), "yaml: is not a Docker config.json"},
+		"cut short":   {file("cut", `{"auths":{"x":{"auth":"hunter2hunter2`), "cut: is not a Docker config.json"},
+		"other types": {file("types", `{"auths":["hunter2hunter2"]}`), "types: is not a Docker config.json"},
+		"directory":   {t.TempDir(), "contains neither .dockerconfigjson nor config.json"},
 	} {
 		o := server.options()
 		o.OCI.ConfigFile = c.file
@@ -122,7 +122,7 @@ func TestOCIConfigThatCannotBeReadIsNamed(t *testing.T) {
 		}
 	}
 	t.Setenv("DOCKER_CONFIG", filepath.Dir(file("config.json", "hunter2")))
-	fetchError(t, server.open("fleet:v1"), "config.json: is no Docker config.json")
+	fetchError(t, server.open("fleet:v1"), "config.json: is not a Docker config.json")
 }
 
 func TestOCICredentialThatIsNoneIsNamed(t *testing.T) {
@@ -211,7 +211,7 @@ func TestOCIKeepsBearerTokensWhileTheyAreValid(t *testing.T) {
 		newTokenService(t, proxy)
 		o := server.options()
 		o.OCI.ConfigFile = dockerConfigFile(t, map[string]string{proxy.host(): "robot:wrongwrong"})
-		fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", o), "the registry takes no credentials that are in", "--registry-config")
+		fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", o), "the registry does not accept the credentials in", "--registry-config")
 	})
 }
 

@@ -85,11 +85,11 @@ func (c *registryClient) credentialError(err error) error {
 	host := c.at.Registry
 	switch {
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return fmt.Errorf("%w: the registry asks for a user and password, and there is none for %s in %s; name a Docker config that has one with --registry-config", fleet.ErrUnauthenticated, host, c.configName())
+		return fmt.Errorf("%w: the registry requires a user and password, and there is none for %s in %s; name a Docker config that has one with --registry-config", fleet.ErrUnauthenticated, host, c.configName())
 	case status(err) == http.StatusUnauthorized:
-		return fmt.Errorf("%w: the registry takes no credentials that are in %s for %s; name a Docker config that has others with --registry-config%s", fleet.ErrUnauthenticated, c.configName(), host, registryMessage(err))
+		return fmt.Errorf("%w: the registry does not accept the credentials in %s for %s; name a Docker config with other credentials with --registry-config%s", fleet.ErrUnauthenticated, c.configName(), host, registryMessage(err))
 	}
-	return fmt.Errorf("%w: whoever asks with the credentials for %s in %s may not read %s, if it exists; name a Docker config with others with --registry-config%s", fleet.ErrForbidden, host, c.configName(), c.at.Repository, registryMessage(err))
+	return fmt.Errorf("%w: the credentials for %s in %s may not read %s, if it exists; name a Docker config with other credentials with --registry-config%s", fleet.ErrForbidden, host, c.configName(), c.at.Repository, registryMessage(err))
 }
 
 func (c *registryClient) configName() string {
@@ -99,7 +99,7 @@ func (c *registryClient) configName() string {
 	if file := defaultDockerConfig(); exists(file) {
 		return file
 	}
-	return "Docker's config.json, which is not there"
+	return "Docker's config.json, which does not exist"
 }
 
 // credentialTrouble is an error of the credentials' files and helpers, told as it
@@ -122,13 +122,13 @@ func (c *registryClient) reason(err error) string {
 	case errors.As(err, &answer):
 		return responseText(answer)
 	case errors.Is(err, errdef.ErrNotFound):
-		return err.Error() + " at the registry any more; push the artifact anew"
+		return err.Error() + " at the registry any more; push the artifact again"
 	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return "the registry speaks plain http; give it TLS, or allow what anyone can read and change on the way with --plain-http"
+		return "the registry uses plain http; configure TLS for it, or use --plain-http to allow traffic that anyone on the network can read and change"
 	case errors.As(err, &authority):
-		return "the registry's certificate is from an authority that is not known here; name that with --ca-file: " + authority.Error()
+		return "the registry's certificate is from an unknown authority; name the authority's certificate with --ca-file: " + authority.Error()
 	case around != nil && c.mayWantCertificate(around):
-		return "the registry hung up; if it wants a client certificate, name one with --client-cert-file and --client-key-file: " + around.Err.Error()
+		return "the registry closed the connection; if it requires a client certificate, name one with --client-cert-file and --client-key-file: " + around.Err.Error()
 	case around != nil:
 		return around.Err.Error()
 	}

@@ -103,10 +103,10 @@ func TestOCIBelievesNothingThatDoesNotMatch(t *testing.T) {
 		"layer cut short":           {"/blobs/", say(archive[:len(archive)-20], -1), "fewer bytes than the manifest says"},
 		"layer cut short, length":   {"/blobs/", say(archive[:len(archive)-20], len(archive)), "fewer bytes than the manifest says"},
 		"layer with more":           {"/blobs/", say(append(same[:len(same):len(same)], "more"...), -1), ""},
-		"layer with another length": {"/blobs/", say(archive[:10], 10), "has another number of bytes"},
+		"layer with another length": {"/blobs/", say(archive[:10], 10), "has a different number of bytes"},
 		"another manifest":          {"/manifests/sha256:", say([]byte(`{"schemaVersion":2,"layers":[]}`), -1), "fewer bytes"},
 		"manifest cut short":        {"/manifests/sha256:", say([]byte(`{`), -1), "fewer bytes"},
-		"manifest, other length":    {"/manifests/sha256:", say([]byte(`{`), 1), "has another number of bytes"},
+		"manifest, other length":    {"/manifests/sha256:", say([]byte(`{`), 1), "has a different number of bytes"},
 		"manifest, other type": {"/manifests/sha256:", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = w.Write([]byte("<html>"))
@@ -160,14 +160,14 @@ func TestOCIRefusesManifestsThatLie(t *testing.T) {
 		refused bool
 		want    string
 	}{
-		"size too small":    {sized(int64(len(archive)) - 1), false, "has another number of bytes"},
-		"size too large":    {sized(int64(len(archive)) + 1), false, "has another number of bytes"},
-		"size of zero":      {sized(0), false, "has another number of bytes"},
+		"size too small":    {sized(int64(len(archive)) - 1), false, "has a different number of bytes"},
+		"size too large":    {sized(int64(len(archive)) + 1), false, "has a different number of bytes"},
+		"size of zero":      {sized(0), false, "has a different number of bytes"},
 		"negative size":     {sized(-1), true, "-1 bytes"},
 		"largest size":      {sized(1<<63 - 1), true, "much larger than 256 MiB"},
 		"no digest":         {ocispec.Descriptor{MediaType: fluxContent, Size: 10}, true, "a layer has the digest"},
-		"digest is a path":  {ocispec.Descriptor{MediaType: fluxContent, Digest: "../../../v2/other/blobs/x", Size: 10}, true, "which cannot be"},
-		"unknown algorithm": {ocispec.Descriptor{MediaType: fluxContent, Digest: "md5:" + digest.Digest(strings.Repeat("ab", 16)), Size: 10}, true, "which cannot be"},
+		"digest is a path":  {ocispec.Descriptor{MediaType: fluxContent, Digest: "../../../v2/other/blobs/x", Size: 10}, true, "which is not possible"},
+		"unknown algorithm": {ocispec.Descriptor{MediaType: fluxContent, Digest: "md5:" + digest.Digest(strings.Repeat("ab", 16)), Size: 10}, true, "which is not possible"},
 		"layer is missing":  {layerOf([]byte("missing")), false, "not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,8 +206,8 @@ func TestOCIRefusesWhatIsNoManifest(t *testing.T) {
 		"artifact manifest": {`{"blobs":[]}`, "OCI artifact manifest"},
 		"image and index":   {fmt.Sprintf(`{"layers":[%s],"manifests":[%s]}`, layer, layer), "an image and an index at once"},
 		"index by type":     {fmt.Sprintf(`{"mediaType":%q}`, ocispec.MediaTypeImageIndex), "an index of 0 images in place of an image"},
-		"index, bad digest": {`{"manifests":[{"digest":"../../x","size":2}]}`, "the index names an image that cannot be"},
-		"index, bad size":   {fmt.Sprintf(`{"manifests":[{"digest":"sha256:%064d","size":-2}]}`, 1), "the index names an image that cannot be"},
+		"index, bad digest": {`{"manifests":[{"digest":"../../x","size":2}]}`, "the index names an image with an invalid digest or size"},
+		"index, bad size":   {fmt.Sprintf(`{"manifests":[{"digest":"sha256:%064d","size":-2}]}`, 1), "the index names an image with an invalid digest or size"},
 		"index, large":      {fmt.Sprintf(`{"manifests":[{"digest":"sha256:%064d","size":9999999}]}`, 1), "the manifest is larger than 4 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestOCIReadsNoManifestWithoutEnd(t *testing.T) {
 		}
 		return true
 	}
-	fetchError(t, l.source(t, ""), "has another number of bytes")
+	fetchError(t, l.source(t, ""), "has a different number of bytes")
 }
 
 // TestOCIListsNoTagsWithoutEnd has a registry whose list goes on for ever.

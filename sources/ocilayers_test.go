@@ -32,7 +32,7 @@ func TestOCIInflatesNoBombOfManyLayers(t *testing.T) {
 		if s := openAs(t, server.url("fleet:"+tag), o); layers == 1 {
 			wantContents(t, fetch(t, s, "").Tree, map[string]string{"fleet.yaml": "one"})
 		} else {
-			wantRefused(t, s, tag+"@"+digest, "much larger than 1 MiB together")
+			wantRefused(t, s, tag+"@"+digest, "much larger than 1 MiB in total")
 		}
 	}
 }

@@ -129,7 +129,7 @@ func allTags(ctx context.Context, from *ociremote.Repository) (all []string, err
 	return all, err
 }
 
-var errRepository = fmt.Errorf("%w; check the name of the repository, and that the credentials may read it", fleet.ErrNotFound)
+var errRepository = fmt.Errorf("%w; check the name of the repository, and that the credentials allow reading it", fleet.ErrNotFound)
 
 // withoutTag tells which tags there are instead, if the registry does.
 func tagNotFound(ctx context.Context, from *ociremote.Repository, tag string) error {

@@ -19,9 +19,9 @@ func TestOCIOverTLS(t *testing.T) {
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
 	wantContents(t, fetch(t, server.open("fleet:v1"), "").Tree, map[string]string{"fleet.yaml": "one"})
 
-	fetchError(t, openAs(t, server.url("fleet:v1"), sources.Options{}), "from an authority that is not known here", "--ca-file")
+	fetchError(t, openAs(t, server.url("fleet:v1"), sources.Options{}), "from an unknown authority", "--ca-file")
 	another := sources.Options{TLS: sources.TLSOptions{CAFile: newTestTLS(t).caFile}}
-	fetchError(t, openAs(t, server.url("fleet:v1"), another), "from an authority that is not known here", "--ca-file")
+	fetchError(t, openAs(t, server.url("fleet:v1"), another), "from an unknown authority", "--ca-file")
 	plain := sources.Options{PlainHTTP: true}
 	fetchError(t, openAs(t, server.url("fleet:v1"), plain), "400 Bad Request to plain http", "leave --plain-http out")
 }
@@ -30,7 +30,7 @@ func TestOCIShowsAClientCertificate(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t, withTLS(true))
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
-	fetchError(t, server.open("fleet:v1"), "the registry hung up; if it wants a client certificate", "--client-cert-file and --client-key-file")
+	fetchError(t, server.open("fleet:v1"), "the registry closed the connection; if it requires a client certificate", "--client-cert-file and --client-key-file")
 	o := server.options()
 	o.TLS.CertFile, o.TLS.KeyFile = server.tls.certFile, server.tls.keyFile
 	fetch(t, openAs(t, server.url("fleet:v1"), o), "")
@@ -42,7 +42,7 @@ func TestOCISpeaksPlainHTTPOnlyWhenAsked(t *testing.T) {
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	proxy := server.proxy()
-	fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", sources.Options{}), "speaks plain http", "--plain-http")
+	fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", sources.Options{}), "uses plain http", "--plain-http")
 	if got := proxy.taken(); len(got) > 0 {
 		t.Errorf("%q were asked for over http", got)
 	}

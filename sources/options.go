@@ -85,11 +85,11 @@ func (o Options) check(at location) error {
 	case (o.TLS.CertFile == "") != (o.TLS.KeyFile == ""):
 		return invalidOption("a client certificate needs both a certificate file and a key file: name the other one as well")
 	case len(o.Git.VerifyKeyFiles) > 0 && at.repository == nil:
-		return invalidOption("keys to verify commits with are of use for a Git repository alone, and the source is none")
+		return invalidOption("keys to verify commits apply only to a Git repository, and the source is not one")
 	case len(o.OCI.VerifyKeyFiles) > 0 && at.artifact == nil:
-		return invalidOption("keys to verify artifacts with are of use for an oci:// source alone, and the source is none")
+		return invalidOption("keys to verify artifacts apply only to an oci:// source, and the source is not one")
 	case slices.Contains(o.Git.VerifyKeyFiles, "") || slices.Contains(o.OCI.VerifyKeyFiles, ""):
-		return invalidOption("keys to verify with: a file without a name; name one that holds public keys")
+		return invalidOption("keys to verify with: a file name is empty; name a file that contains public keys")
 	case o.Git.Verify != "" && len(o.Git.VerifyKeyFiles) == 0:
 		return invalidOption("verify %s: name the public keys to verify with", o.Git.Verify)
 	case !o.Git.Verify.known():

@@ -130,7 +130,7 @@ func (p *pack) countInflated(size int64) error {
 func inflateAll(s *packfile.Scanner, w io.Writer, size int64) error {
 	n, _, err := s.NextObject(w)
 	if err == nil && n != size {
-		err = fmt.Errorf("%w: an object shorter than it says", errPack)
+		err = fmt.Errorf("%w: an object is shorter than its header says", errPack)
 	}
 	return err
 }
@@ -146,7 +146,7 @@ func packError(err error) error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: it ends too early", errPack)
 	case errors.As(err, &disk):
-		return fmt.Errorf("temporary file: %w; see that there is room, or set TMPDIR to a directory that has some", disk.Err)
+		return fmt.Errorf("temporary file: %w; free some space, or set TMPDIR to a directory with enough space", disk.Err)
 	case errors.Is(err, errStalled), errors.Is(err, errTooMuch), errors.Is(err, errPreamble):
 		return err
 	}

@@ -155,8 +155,8 @@ func TestPackIsReadInBoundedMemory(t *testing.T) {
 			objects = append(objects, deltaOf(hash, len(last), len(last)+1, "\xb0"+string([]byte{byte(len(last)), byte(len(last) >> 8)})+"\x01y"))
 			last += "y"
 		}
-		if _, err := takeIn(t, packOf(len(objects), objects...), nil); err == nil || !strings.Contains(err.Error(), "stand on one another") {
-			t.Errorf("error = %v, want one about deltas that stand on one another", err)
+		if _, err := takeIn(t, packOf(len(objects), objects...), nil); err == nil || !strings.Contains(err.Error(), "depend on one another") {
+			t.Errorf("error = %v, want one about deltas that depend on one another", err)
 		}
 	})
 	t.Run("count", func(t *testing.T) {

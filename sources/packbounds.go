@@ -46,5 +46,5 @@ func (b packBounds) tooManyBytes() error {
 	if b.wide {
 		return &fault{"", fmt.Sprintf("the repository around the fleet repo takes more than %s; keep the fleet repo in one of its own", bytesize(b.spooled))}
 	}
-	return &fault{"", fmt.Sprintf("its files are much larger than %s together; move what no cluster needs out of the fleet repo", bytesize(b.TreeSize))}
+	return &fault{"", fmt.Sprintf("its files are much larger than %s in total; move files that no cluster needs out of the fleet repo", bytesize(b.TreeSize))}
 }

@@ -72,7 +72,7 @@ func (u unpacker) packed(ctx context.Context, p *fleet.Packed) error {
 		return u.archive(ctx, fleet.PackedPart{Digest: p.Digest, Data: p.Data})
 	}
 	if found := digest.FromBytes(p.Data).String(); found != p.Digest {
-		return fmt.Errorf("holds %s; the store has been damaged", found)
+		return fmt.Errorf("contains %s; the store is damaged", found)
 	}
 	var listed []byte
 	for _, part := range p.Parts {
@@ -82,7 +82,7 @@ func (u unpacker) packed(ctx context.Context, p *fleet.Packed) error {
 		}
 	}
 	if !bytes.Equal(listed, list) {
-		return errors.New("has other parts than it says; the store has been damaged")
+		return errors.New("has other parts than it lists; the store is damaged")
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func (u unpacker) archive(ctx context.Context, part fleet.PackedPart) error {
 		return err
 	}
 	if found := digest.NewDigest(digest.SHA256, sum).String(); found != part.Digest {
-		return fmt.Errorf("holds %s; the store has been damaged", found)
+		return fmt.Errorf("contains %s; the store is damaged", found)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func TestPackedTreeThatWasDamagedIsRefused(t *testing.T) {
 		}
 	}
 	_, err := sources.Archive{}.Unpack(deadline(t), &fleet.Packed{Digest: packed.Digest, Data: packed.Data})
-	wantText(t, err, packed.Digest, "other parts than it says")
+	wantText(t, err, packed.Digest, "other parts than it lists")
 	other := &fleet.Packed{Digest: "sha256:" + strings.Repeat("0", 64), Data: packed.Data}
 	_, err = sources.Archive{}.Unpack(deadline(t), other)
 	wantText(t, err, other.Digest, packed.Digest)

@@ -100,7 +100,7 @@ func (c tlsContent) config(from TLSOptions) (*tls.Config, error) {
 			return nil, fmt.Errorf("the machine's certificates: %w", err)
 		}
 		if !roots.AppendCertsFromPEM(c.ca) {
-			return nil, fmt.Errorf("%s: holds no certificate in PEM form", from.CAFile)
+			return nil, fmt.Errorf("%s: contains no certificate in PEM format", from.CAFile)
 		}
 		config.RootCAs = roots
 	}

@@ -91,7 +91,7 @@ func Push(ctx context.Context, dir, reference string, o PushOptions) (Pushed, er
 func directoryFor(dir string, limits Limits) (*directory, error) {
 	at, err := parseLocation(dir)
 	if err != nil || at.directory == "" {
-		return nil, invalidOption("what is pushed must be a directory: name the one that holds fleet.yaml")
+		return nil, invalidOption("the source of a push must be a directory: name the one that contains fleet.yaml")
 	}
 	return newDirectory(at.directory, limits.orDefaults()), nil
 }
@@ -130,7 +130,7 @@ func (o PushOptions) describe(dir string, t *tree) (Pushed, error) {
 	c, err := readCheckout(dir, t)
 	switch {
 	case err != nil && (o.Source == "" || o.Revision == ""):
-		return Pushed{}, fmt.Errorf("git checkout of %s: %s; say what it cannot with --source and --revision", printable(dir), clean(err.Error()))
+		return Pushed{}, fmt.Errorf("git checkout of %s: %s; set --source and --revision instead", printable(dir), clean(err.Error()))
 	case err == nil && c != nil:
 		revision, committed := c.provenance()
 		about.Source, about.Revision = cmp.Or(about.Source, c.source), cmp.Or(about.Revision, revision)

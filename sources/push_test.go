@@ -192,7 +192,7 @@ func TestPushPutsTagsInTheirOrder(t *testing.T) {
 	o.PlainHTTP, o.Tags = true, []string{"v1", "main", "fixed", "latest"}
 	dir := writeTree(t, pushedFiles)
 	_, err := sources.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:v1", o)
-	wantText(t, err, "/fleet:fixed: ", "400 Bad Request", "(tags that were put before: v1, main)")
+	wantText(t, err, "/fleet:fixed: ", "400 Bad Request", "(tags pushed before: v1, main)")
 	if got := strings.Fields(r.oras(dir, "repo", "tags", r.host+"/fleet")); len(got) != 2 || !slices.Contains(got, "v1") || !slices.Contains(got, "main") {
 		t.Errorf("tags = %q, want main and v1", got)
 	}
@@ -322,7 +322,7 @@ func TestPushRefusedByTheRegistry(t *testing.T) {
 		t.Errorf("error = %v, want a fleet.ErrUnauthenticated", err)
 	}
 	o.OCI.ConfigFile = dockerConfigFile(t, map[string]string{r.host: "ci:guessed"})
-	if err := r.pushError(dir, "fleet:v1", o, "takes no credentials"); strings.Contains(err.Error(), "guessed") {
+	if err := r.pushError(dir, "fleet:v1", o, "does not accept the credentials"); strings.Contains(err.Error(), "guessed") {
 		t.Errorf("error = %v, which repeats the password", err)
 	}
 	open := newRegistryServer(t)
@@ -360,11 +360,11 @@ func TestPushTargetsThatCannotBe(t *testing.T) {
 		"oci://registry.example.com/fleet?semver=1.x":     "has parameters",
 		"oci://registry.example.com/fleet:v1?path=a":      "has parameters",
 		"oci://registry.example.com/fleet:v1?layer=a/b":   "has parameters",
-		"oci://registry.example.com/Fleet:v1":             "target repository Fleet cannot be",
-		"oci://registry.example.com/fleet:v 1":            "target tag v 1 cannot be",
-		"oci://user:pass@registry.example.com/fleet:v1":   "target holds credentials",
-		"registry.example.com/fleet:v1":                   "is no OCI artifact: write oci://",
-		"https://git.example.com/fleet.git":               "target https://git.example.com/fleet.git is no OCI artifact",
+		"oci://registry.example.com/Fleet:v1":             "target repository Fleet is not valid",
+		"oci://registry.example.com/fleet:v 1":            "target tag v 1 is not valid",
+		"oci://user:pass@registry.example.com/fleet:v1":   "target contains credentials",
+		"registry.example.com/fleet:v1":                   "is not an OCI artifact: write oci://",
+		"https://git.example.com/fleet.git":               "target https://git.example.com/fleet.git is not an OCI artifact",
 		"":                                                "target is empty",
 		"oci://registry.example.com/fleet:v1?ref=main":    "query parameter ref is not known",
 		"oci://registry.example.com/fleet:latest#sidecar": "fragment",
@@ -381,8 +381,8 @@ func TestPushOptionsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	dir := writeTree(t, pushedFiles)
 	for want, o := range map[string]sources.PushOptions{
-		"tag v:1 cannot be":                 {Tags: []string{"v2", "v:1"}},
-		"say it with --revision":            {Annotations: map[string]string{"org.opencontainers.image.revision": "x"}},
+		"tag v:1 is not valid":              {Tags: []string{"v2", "v:1"}},
+		"use --revision instead":            {Annotations: map[string]string{"org.opencontainers.image.revision": "x"}},
 		"an annotation has no name":         {Annotations: map[string]string{"": "x"}},
 		"both a certificate file and a key": {Options: sources.Options{TLS: sources.TLSOptions{CertFile: "x"}}},
 	} {
@@ -415,15 +415,15 @@ func TestPushRefusesTreesThatAreNotTheSameElsewhere(t *testing.T) {
 		"absolute":     {map[string]string{"a": "-> /etc/passwd"}, "a: symbolic link to /etc/passwd leads out"},
 		"dangling":     {map[string]string{"dir/a": "-> b"}, "dir/a: symbolic link to b leads to nothing"},
 		"circle":       {map[string]string{"a": "-> b", "b": "-> a"}, "in a circle"},
-		"around":       {map[string]string{"dir/a": "a", "dir/up": "-> .."}, "dir/up: symbolic link to .. leads to a directory that it lies in"},
-		"around twice": {map[string]string{"one/x": "-> ../two", "two/y": "-> ../one"}, "leads to a directory that it lies in"},
-		"case":         {map[string]string{"base/A.yaml": "a", "base/a.yaml": "a"}, "base/a.yaml: cannot be told from base/A.yaml"},
-		"case above":   {map[string]string{"Base/a": "a", "base/b": "b"}, "cannot be told from Base"},
-		"form":         {map[string]string{"\u00e9": "a", "e\u0301": "b"}, "cannot be told from"},
-		"backslash":    {map[string]string{`a\b`: "a"}, `its name holds a \`},
+		"around":       {map[string]string{"dir/a": "a", "dir/up": "-> .."}, "dir/up: symbolic link to .. leads to a directory that contains it"},
+		"around twice": {map[string]string{"one/x": "-> ../two", "two/y": "-> ../one"}, "leads to a directory that contains it"},
+		"case":         {map[string]string{"base/A.yaml": "a", "base/a.yaml": "a"}, "base/a.yaml: has the same name as base/A.yaml"},
+		"case above":   {map[string]string{"Base/a": "a", "base/b": "b"}, "has the same name as Base"},
+		"form":         {map[string]string{"\u00e9": "a", "e\u0301": "b"}, "has the same name as"},
+		"backslash":    {map[string]string{`a\b`: "a"}, `its name contains a \`},
 		"control":      {map[string]string{"a\nb": "a"}, "control characters"},
 		"dots":         {map[string]string{"a../b": "a"}, "a..: its name ends in .."},
-		"nothing":      {map[string]string{}, "holds no files"},
+		"nothing":      {map[string]string{}, "contains no files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := sources.Push(t.Context(), writeTree(t, test.files), "oci://registry.example.com/fleet:v1", sources.PushOptions{})
@@ -436,7 +436,7 @@ func TestPushRefusesTreesThatAreNotTheSameElsewhere(t *testing.T) {
 	dir := writeTree(t, pushedFiles)
 	must(t, syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
 	_, err := sources.Push(deadline(t), dir, "oci://registry.example.com/fleet:v1", sources.PushOptions{})
-	wantText(t, err, "fifo: is no regular file")
+	wantText(t, err, "fifo: is not a regular file")
 }
 
 func TestPushCopiesWhatLinksLeadTo(t *testing.T) {

@@ -271,7 +271,7 @@ func TestPushFromACheckoutThatCannotBeRead(t *testing.T) {
 	must(t, os.RemoveAll(filepath.Join(c.dir, ".git", "objects")))
 	must(t, os.Mkdir(filepath.Join(c.dir, ".git", "objects"), 0o755))
 	o := sources.PushOptions{Options: c.registry.options()}
-	c.registry.pushError(c.dir, "fleet:v1", o, "git checkout of "+c.dir+": ", "say what it cannot with --source and --revision")
+	c.registry.pushError(c.dir, "fleet:v1", o, "git checkout of "+c.dir+": ", "set --source and --revision instead")
 	o.Source, o.Revision = "https://git.example.com/fleet", "main@sha1:abc"
 	wantDescribed(t, c.registry.pushWith(c.dir, "fleet:v1", o), o.Source, o.Revision, "")
 }

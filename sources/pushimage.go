@@ -30,7 +30,7 @@ func pushImage(ctx context.Context, at artifact, i *image, tags []string, o Push
 	}
 	err = fmt.Errorf("oci artifact oci://%s:%s: %w", at.name(), tags[len(u.tagged)], explainPush(ctx, client, err))
 	if len(u.tagged) > 0 {
-		err = fmt.Errorf("%w (tags that were put before: %s)", err, strings.Join(u.tagged, ", "))
+		err = fmt.Errorf("%w (tags pushed before: %s)", err, strings.Join(u.tagged, ", "))
 	}
 	return err
 }
@@ -116,7 +116,7 @@ func (u *imagePusher) tryStoreBlob(ctx context.Context, b stored) error {
 
 func explainPush(ctx context.Context, client *registryClient, err error) error {
 	if status(err) == http.StatusForbidden && ctx.Err() == nil && client.answered(err) {
-		return fmt.Errorf("%w: whoever pushes with the credentials for %s in %s may not write to %s; name a Docker config with others with --registry-config%s",
+		return fmt.Errorf("%w: the credentials for %s in %s may not write to %s; name a Docker config with other credentials with --registry-config%s",
 			fleet.ErrForbidden, client.at.Registry, client.configName(), client.at.Repository, registryMessage(err))
 	}
 	return client.explain(ctx, err)

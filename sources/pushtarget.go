@@ -16,9 +16,9 @@ func parseTarget(reference string) (artifact, error) {
 	}
 	switch a := at.artifact; {
 	case a == nil:
-		return artifact{}, invalidOption("target %s is no OCI artifact: write oci://registry/repository:tag", printable(at.base()))
+		return artifact{}, invalidOption("target %s is not an OCI artifact: write oci://registry/repository:tag", printable(at.base()))
 	case a.digest != "":
-		return artifact{}, invalidOption("target oci://%s names a digest, which comes of what is pushed: write oci://%s:tag", a, a.name())
+		return artifact{}, invalidOption("target oci://%s names a digest, which follows from the content: write oci://%s:tag", a, a.name())
 	case a.semver != "" || a.layer != "" || at.path != "":
 		return artifact{}, invalidOption("target oci://%s has parameters (?…), which are for reading: write oci://%s:tag", a.name(), a.name())
 	case !strings.HasSuffix(reference, ":"+a.tag):
@@ -38,13 +38,13 @@ func (o PushOptions) check(at artifact) ([]string, error) {
 		case "":
 			return nil, invalidOption("an annotation has no name: write name=value")
 		case sourceAnnotation, revisionAnnotation, createdAnnotation:
-			return nil, invalidOption("annotation %s: say it with --%s", key, key[strings.LastIndex(key, ".")+1:])
+			return nil, invalidOption("annotation %s: use --%s instead", key, key[strings.LastIndex(key, ".")+1:])
 		}
 	}
 	tags := []string{at.tag}
 	for _, tag := range o.Tags {
 		if (registry.Reference{Reference: tag}).ValidateReferenceAsTag() != nil {
-			return nil, invalidOption("tag %s cannot be: it is of letters, digits, and . _ - between them, at most 128", printable(tag))
+			return nil, invalidOption("tag %s is not valid: use at most 128 letters, digits and . _ -", printable(tag))
 		}
 		if !slices.Contains(tags, tag) {
 			tags = append(tags, tag)

@@ -171,7 +171,7 @@ func TestGitReadsOtherRefsAsItsOwn(t *testing.T) {
 	repo.inBare("tag", "plain", "signed")
 	tagged := openAs(t, repo.fileURL()+"?path=fleet", trustingKeys(sources.VerifyTag, alice))
 	refusedAt(t, tagged, "plain", "plain@"+strings.TrimPrefix(signed, "signed@"), "is not annotated")
-	refusedAt(t, tagged, "signed", signed, "is not known by a tag")
+	refusedAt(t, tagged, "signed", signed, "was not found by a tag")
 
 	// What is refused there is held against its own ref alone.
 	repo.inBare("update-ref", "refs/heads/main", "unsigned")
@@ -344,7 +344,7 @@ func TestGitShowsTokenForOtherRefs(t *testing.T) {
 	all.Wait()
 
 	server.guard([]string{"Basic"}, basic("git", "another"))
-	notAt(t, s, "main", fleet.ErrUnauthenticated, "does not take the token in --git-token-file")
+	notAt(t, s, "main", fleet.ErrUnauthenticated, "does not accept the token in --git-token-file")
 }
 
 func TestGitOverSSHReadsOtherRefs(t *testing.T) {

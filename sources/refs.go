@@ -42,7 +42,7 @@ func (t remoteRef) revision() string {
 func (r *remote) resolve(want gitRef) (remoteRef, error) {
 	at, err := r.find(want)
 	if err == nil && printable(at.ref) != at.ref {
-		return remoteRef{}, fmt.Errorf("ref %s: %w: its name holds what cannot be printed; rename it", printable(at.ref), fleet.ErrInvalid)
+		return remoteRef{}, fmt.Errorf("ref %s: %w: its name contains characters that cannot be printed; rename it", printable(at.ref), fleet.ErrInvalid)
 	}
 	return at, err
 }

@@ -119,7 +119,7 @@ func (c *registryClient) clearTokens() {
 
 func (c *registryClient) close() { c.pool.close() }
 
-var errDowngrade = errors.New("it redirects from https to http, where anyone may listen in; have the registry redirect to https")
+var errDowngrade = errors.New("it redirects from https to http, which anyone on the network can read; configure the registry to redirect to https")
 
 // checkRedirect lets registries send blobs from elsewhere. oras-go takes the
 // credentials off before.

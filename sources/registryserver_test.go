@@ -208,7 +208,7 @@ type registryProxy struct {
 	meddle func(w http.ResponseWriter, r *http.Request) bool
 }
 
-// proxy speaks plain http.
+// proxy uses plain http.
 func (r *registryServer) proxy() *registryProxy {
 	r.t.Helper()
 	target := &url.URL{Scheme: "http", Host: r.host}

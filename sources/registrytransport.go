@@ -40,7 +40,7 @@ func throttled(response *http.Response, now time.Time) error {
 	after := retryAfter(response.Header.Get("Retry-After"), now)
 	switch {
 	case response.StatusCode == http.StatusTooManyRequests:
-		return &fleet.RetryError{Err: errors.New("it answered 429 Too Many Requests: ask less often, or with credentials"), After: after}
+		return &fleet.RetryError{Err: errors.New("it answered 429 Too Many Requests: poll less often, or use credentials"), After: after}
 	case response.StatusCode == http.StatusServiceUnavailable && after > 0:
 		return &fleet.RetryError{Err: errors.New("it answered 503 Service Unavailable"), After: after}
 	}

@@ -26,7 +26,7 @@ type uploadTransport struct {
 	stall time.Duration
 }
 
-var errSendStalled = errors.New("the registry takes nothing any more of what it is sent; try again")
+var errSendStalled = errors.New("the registry stopped accepting data; try again")
 
 func (t uploadTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Body == nil || request.Body == http.NoBody {

@@ -30,7 +30,7 @@ func readHostKeys(file string) (*hostKeys, error) {
 	}
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("--git-known-hosts-file: %w; make one with ssh-keyscan HOST, and check what it says", err)
+		return nil, fmt.Errorf("--git-known-hosts-file: %w; create one with ssh-keyscan HOST, and check its output", err)
 	}
 	known, err := knownhosts.New(file)
 	if err != nil {
@@ -124,15 +124,15 @@ func (h *hostKeys) check(address string, at net.Addr, key ssh.PublicKey) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &mismatch) && len(mismatch.Want) == 0:
-		return &hostKeyError{fmt.Sprintf("the host key is not known: %s has none for %s, which shows %s; if that is the right one, add what %s says to that file (--git-known-hosts-file)",
+		return &hostKeyError{fmt.Sprintf("the host key is not known: %s has no key for %s, which presents %s; if that key is right, add the output of %s to that file (--git-known-hosts-file)",
 			h.file, knownhosts.Normalize(address), shown, keyscan(address))}
 	case errors.As(err, &mismatch):
-		return &hostKeyError{fmt.Sprintf("the host key is another one: the host shows %s, and %s has %s; somebody may stand between, or the host has a new key, and then the old one must go from that file (--git-known-hosts-file)",
+		return &hostKeyError{fmt.Sprintf("the host key has changed: the host presents %s, and %s has %s; someone may be intercepting the connection, or the host has a new key, and then the old one must be removed from that file (--git-known-hosts-file)",
 			shown, h.file, describeKeys(mismatch.Want))}
 	case errors.As(err, &revoked):
-		return &hostKeyError{fmt.Sprintf("the host key is revoked: the host shows %s, and line %d of %s revokes it", shown, revoked.Revoked.Line, h.file)}
+		return &hostKeyError{fmt.Sprintf("the host key is revoked: the host presents %s, and line %d of %s revokes it", shown, revoked.Revoked.Line, h.file)}
 	}
-	return &hostKeyError{fmt.Sprintf("the host's certificate is not good: %s; see the @cert-authority lines of %s (--git-known-hosts-file)", strings.TrimPrefix(err.Error(), "ssh: "), h.file)}
+	return &hostKeyError{fmt.Sprintf("the host's certificate is not valid: %s; check the @cert-authority lines of %s (--git-known-hosts-file)", strings.TrimPrefix(err.Error(), "ssh: "), h.file)}
 }
 
 func describeKeys(keys []knownhosts.KnownKey) string {

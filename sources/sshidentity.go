@@ -47,13 +47,13 @@ func readSSHKey(o GitOptions) (ssh.Signer, error) {
 	case err == nil:
 		return signer, nil
 	case errors.As(err, &locked) && o.SSHPassphraseFile == "":
-		return nil, fmt.Errorf("%s needs a passphrase: put it into a file, and name that with --git-ssh-passphrase-file", printable(o.SSHKeyFile))
+		return nil, fmt.Errorf("%s needs a passphrase: put it into a file, and name the file with --git-ssh-passphrase-file", printable(o.SSHKeyFile))
 	case errors.As(err, &locked):
 		return parseLockedKey(content, o)
 	case strings.Contains(err.Error(), "ENCRYPTED PRIVATE KEY"): // PKCS#8, which the library does not unlock.
-		return nil, fmt.Errorf("%s is encrypted in a form that is not understood here; ssh-keygen -p -f with its name rewrites it in OpenSSH's own", printable(o.SSHKeyFile))
+		return nil, fmt.Errorf("%s is encrypted in a format that is not supported; convert it to OpenSSH's format with ssh-keygen -p -f", printable(o.SSHKeyFile))
 	}
-	return nil, fmt.Errorf("%s holds no private key that can be read: %s; make one with ssh-keygen -t ed25519", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
+	return nil, fmt.Errorf("%s contains no readable private key: %s; create one with ssh-keygen -t ed25519", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
 }
 
 func parseLockedKey(content []byte, o GitOptions) (ssh.Signer, error) {
@@ -63,7 +63,7 @@ func parseLockedKey(content []byte, o GitOptions) (ssh.Signer, error) {
 	}
 	signer, err := ssh.ParsePrivateKeyWithPassphrase(content, []byte(passphrase))
 	if errors.Is(err, x509.IncorrectPasswordError) {
-		return nil, fmt.Errorf("the passphrase in --git-ssh-passphrase-file is not that of %s", printable(o.SSHKeyFile))
+		return nil, fmt.Errorf("the passphrase in --git-ssh-passphrase-file is not the passphrase of %s", printable(o.SSHKeyFile))
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %s", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
 	}
@@ -76,7 +76,7 @@ const agentVariable = "SSH_AUTH_SOCK"
 func agentIdentity(ctx context.Context) (*identity, error) {
 	socket := os.Getenv(agentVariable)
 	if socket == "" {
-		return nil, fmt.Errorf("%w: there is no key to show to the host; name one with --git-ssh-key-file, or run an agent that %s leads to", fleet.ErrUnauthenticated, agentVariable)
+		return nil, fmt.Errorf("%w: there is no SSH key; name one with --git-ssh-key-file, or run an agent and set %s", fleet.ErrUnauthenticated, agentVariable)
 	}
 	conn, err := (&net.Dialer{Timeout: connectTimeout}).DialContext(ctx, "unix", socket)
 	if err != nil {
@@ -101,7 +101,7 @@ func explainHandshake(err error, user string, who *identity) error {
 		return host
 	// The library has no type for either.
 	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "Too many authentication failures"):
-		return fmt.Errorf("%w: the host does not take %s for user %s; add the public key there, or use another", fleet.ErrUnauthenticated, who.name, user)
+		return fmt.Errorf("%w: the host does not accept %s for user %s; add the public key there, or use another key", fleet.ErrUnauthenticated, who.name, user)
 	}
 	return err
 }

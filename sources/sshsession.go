@@ -148,7 +148,7 @@ func (s *sshSession) explain(ctx context.Context, err error) error {
 	if text := s.stderr.String(); text != "" {
 		return hostMessageError(text)
 	}
-	return errors.New("the host ended the connection without a word; is git installed there, and may the user run it?")
+	return errors.New("the host ended the connection without a message; is git installed there, and may the user run it?")
 }
 
 // absent is how hosts say that there is no such repository, or none for this user.

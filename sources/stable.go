@@ -44,7 +44,7 @@ func (e *unstableError) Error() string {
 	if errors.As(e.cause, &at) && !errors.Is(at, fs.ErrNotExist) {
 		return printable(e.name) + ": " + at.Err.Error()
 	}
-	return printable(e.name) + ": keeps changing while it is read; keep what changes all the time out of the fleet repo"
+	return printable(e.name) + ": keeps changing while it is read; keep files that change all the time out of the fleet repo"
 }
 
 var errChanged = errors.New("is not what it was")

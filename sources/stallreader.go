@@ -10,7 +10,7 @@ import (
 // stall is longer than any host needs to think about the next bytes.
 const stallTimeout = time.Minute
 
-var errStalled = errors.New("the host fell silent in the middle of an answer; is it overloaded, or the line broken?")
+var errStalled = errors.New("the host stopped sending in the middle of an answer; it may be overloaded, or the connection may be broken")
 
 // steadyBody is a body that ends in an error where nothing of it comes for long,
 // because what a fetch may take in all is for the largest of them.

@@ -53,15 +53,15 @@ func addEntry(b *builder, header *tar.Header, content io.Reader) error {
 		return b.addDirectory(name)
 	case tar.TypeReg:
 		if name == "." || strings.HasSuffix(header.Name, "/") {
-			return &fault{header.Name, "is a file under the name of a directory; make the archive anew"}
+			return &fault{header.Name, "is a file with the name of a directory; create the archive again"}
 		}
 		if sparse(header) {
-			return &fault{name, "is a sparse file; make the archive anew, without --sparse"}
+			return &fault{name, "is a sparse file; create the archive again without --sparse"}
 		}
 		return b.addFile(name, fs.FileMode(header.Mode), header.Size, content)
 	case tar.TypeSymlink:
 		if name == "." {
-			return &fault{header.Name, "is a symbolic link in place of the root; make the archive anew"}
+			return &fault{header.Name, "is a symbolic link in place of the root; create the archive again"}
 		}
 		return b.addLink(name, header.Linkname)
 	}
@@ -80,15 +80,15 @@ func sparse(header *tar.Header) bool {
 func refusedType(header *tar.Header) string {
 	switch header.Typeflag {
 	case tar.TypeLink:
-		return "is a hard link to " + printable(header.Linkname) + "; put a copy or a symbolic link in its place"
+		return "is a hard link to " + printable(header.Linkname) + "; replace it with a copy or a symbolic link"
 	case tar.TypeChar, tar.TypeBlock:
 		return "is a device; remove it"
 	case tar.TypeFifo:
 		return "is a FIFO; remove it"
 	case tar.TypeGNUSparse:
-		return "is a sparse file; make the archive anew, without --sparse"
+		return "is a sparse file; create the archive again without --sparse"
 	}
-	return fmt.Sprintf("is of type %q, which is no file, directory or symbolic link; remove it", header.Typeflag)
+	return fmt.Sprintf("has type %q, which is not a file, directory or symbolic link; remove it", header.Typeflag)
 }
 
 // inflated ends the streams of an artifact where they are longer together than
@@ -101,7 +101,7 @@ type inflateLimiter struct {
 
 func (r *inflateLimiter) Read(p []byte) (int, error) {
 	if r.into.unpacked <= 0 {
-		return 0, &fault{"", fmt.Sprintf("its files are much larger than %s together; move what no cluster needs out of the fleet repo", bytesize(r.into.budget.limits.TreeSize))}
+		return 0, &fault{"", fmt.Sprintf("its files are much larger than %s in total; move files that no cluster needs out of the fleet repo", bytesize(r.into.budget.limits.TreeSize))}
 	}
 	n, err := r.Reader.Read(p[:min(int64(len(p)), r.into.unpacked)])
 	r.into.unpacked -= int64(n)

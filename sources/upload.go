@@ -40,7 +40,7 @@ func ReadUpload(ctx context.Context, packed io.Reader, limits Limits) (fs.FS, er
 		return nil, err
 	}
 	if len(b.directories["."].children) == 0 {
-		return nil, &fault{"", "holds no file; send what tributary diff sends"}
+		return nil, &fault{"", "contains no file; send the archive that tributary diff sends"}
 	}
 	return b.tree()
 }

@@ -152,9 +152,9 @@ func (w *watcher) replaced() bool {
 func explainWatch(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("no inotify watches left; raise fs.inotify.max_user_watches, or have it polled: %w", err)
+		return fmt.Errorf("no inotify watches left; raise fs.inotify.max_user_watches, or rely on polling: %w", err)
 	case errors.Is(err, syscall.EMFILE):
-		return fmt.Errorf("no inotify instances or open files left; raise fs.inotify.max_user_instances or ulimit -n, or have it polled: %w", err)
+		return fmt.Errorf("no inotify instances or open files left; raise fs.inotify.max_user_instances or ulimit -n, or rely on polling: %w", err)
 	}
 	return err
 }

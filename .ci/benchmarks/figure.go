@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// figure is a row of the table: one metric of a benchmark, and what it must reach.
+// figure is a row of the table: one metric of a benchmark and its bounds, 0 for none.
 type figure struct {
-	what, peer        string
+	name, peer        string // what is measured, and what it is compared with
 	benchmark, metric string
 	shown             string // with %s for the value
 	least, most       float64
@@ -16,7 +16,7 @@ type figure struct {
 
 func (f figure) met(v float64) bool { return v >= f.least && (f.most == 0 || v <= f.most) }
 
-// target says what must be reached; empty for what only is told.
+// target returns the bound as text; "" for none.
 func (f figure) target() string {
 	switch {
 	case f.most != 0:
@@ -29,7 +29,7 @@ func (f figure) target() string {
 
 func (f figure) show(v float64) string { return fmt.Sprintf(f.shown, number(v)) }
 
-// number has three digits that say something, and commas.
+// number formats a number with three significant digits, and commas.
 func number(v float64) string {
 	if v >= 1_000 {
 		n := int64(math.Round(v))
@@ -44,7 +44,7 @@ func number(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// values are what the runs of the figure's benchmark measured, in order of size.
+// values returns the measurements of the figure's benchmark, sorted.
 func (f figure) values(all []result) (found []float64) {
 	for _, r := range all {
 		if v, ok := r.values[f.metric]; ok && r.name == f.benchmark {

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// size is what a fleet of so many clusters costs, by metric.
+// size holds the costs of a fleet of some number of clusters, by metric.
 type size struct {
 	clusters int
 	costs    map[string]float64
 }
 
 // cost is a metric of BenchmarkGrowth.
-type cost struct{ metric, what, unit, each string }
+type cost struct{ metric, name, unit, each string }
 
 var costs = []cost{
 	{"base-s", "commit to the base", "s", "µs"},
@@ -25,7 +25,7 @@ var costs = []cost{
 	{"MB", "resident memory", "MB", "bytes"},
 }
 
-// small is a cost in the unit of what each cluster adds.
+// small converts a cost to the unit of the cost of one cluster.
 func (c cost) small(v float64) float64 {
 	if c.unit == "ms" {
 		return v * 1e3
@@ -44,9 +44,9 @@ func growth(all []result) (sizes []size) {
 	return sizes
 }
 
-// growthTable shows the costs of each size, and what each cluster adds from one size to
-// the next. Growth is linear where that is the same each time: what a fleet costs
-// whatever its size is, such as building its stacks, is in none of these.
+// growthTable shows the costs of each size, and what each further cluster costs from one
+// size to the next. Growth is linear if that is the same each time. Costs that do not
+// depend on the size, such as building stacks, do not affect it.
 func growthTable(sizes []size) []byte {
 	if len(sizes) < 2 {
 		return nil
@@ -67,7 +67,7 @@ func growthTable(sizes []size) []byte {
 }
 
 func (c cost) row(sizes []size) string {
-	row := "| " + c.what + " |"
+	row := "| " + c.name + " |"
 	var slopes []float64
 	for i, s := range sizes {
 		row += fmt.Sprintf(" %s %s |", number(s.costs[c.metric]), c.unit)
@@ -82,13 +82,13 @@ func (c cost) row(sizes []size) string {
 	return row + " linear within 20 % | no |"
 }
 
-// slope is what each cluster adds from one size to a larger one.
+// slope returns the cost of each further cluster from one size to a larger one.
 func (c cost) slope(from, to size) float64 {
 	return c.small(to.costs[c.metric]-from.costs[c.metric]) / float64(to.clusters-from.clusters)
 }
 
-// linear tells whether the largest fleet costs at most a fifth more than a straight line
-// through the two before it says. Less is no harm.
+// linear reports whether the largest fleet costs at most a fifth more than a straight line
+// through the two smaller ones predicts. It may cost less.
 func (c cost) linear(sizes []size) bool {
 	if len(sizes) < 3 {
 		return true

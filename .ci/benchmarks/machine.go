@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// machine says what was measured on, and when.
+// machine describes the machine and the day of a measurement.
 func machine() ([]setting, error) {
 	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {

@@ -1,7 +1,7 @@
-// Command benchmarks takes what `go test -bench` printed into docs/: benchmarks.txt has
-// each benchmark's last run in Go's own format, with the machine and the day, and
-// benchmarks.md and growth.svg show what these come to. A run of some benchmarks leaves
-// the others as they are. It measures nothing itself.
+// Command benchmarks records the output of `go test -bench` in docs/. benchmarks.txt holds
+// the last run of each benchmark in Go's format, with the machine and the day.
+// benchmarks.md and growth.svg show the results. A run of some benchmarks keeps the
+// results of the others.
 //
 //	go test -run '^$' -bench . ./... | go run ./.ci/benchmarks docs
 package main
@@ -41,7 +41,7 @@ func run(args []string, in io.Reader) error {
 	return record(args[0], printed)
 }
 
-// record brings the files up to date with what was measured.
+// record updates the files with new results.
 func record(docs string, printed []result) error {
 	raw := filepath.Join(docs, "benchmarks.txt")
 	earlier, err := os.Open(raw)

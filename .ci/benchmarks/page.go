@@ -12,7 +12,7 @@ const (
 	end   = "<!-- made by make bench: end -->\n"
 )
 
-// rewrite replaces what is between the marks in a file.
+// rewrite replaces the text between the markers of a file.
 func rewrite(file string, with []byte) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -26,7 +26,7 @@ func rewrite(file string, with []byte) error {
 	return os.WriteFile(file, []byte(head+begin+string(with)+end+tail), 0o644)
 }
 
-// page is what is made of the results: the machines, and the tables.
+// page returns the generated part of the page: the machines and the tables.
 func page(all []result) []byte {
 	var out bytes.Buffer
 	for _, m := range machines(all) {
@@ -42,7 +42,7 @@ func page(all []result) []byte {
 	return out.Bytes()
 }
 
-// row shows the median, and the range where there is one.
+// row shows the median, and the range if there are several values.
 func (f figure) row(values []float64) string {
 	v := values[len(values)/2]
 	measured, met := f.show(v), ""
@@ -52,10 +52,10 @@ func (f figure) row(values []float64) string {
 	if f.target() != "" {
 		met = map[bool]string{true: "yes", false: "no"}[f.met(v)]
 	}
-	return fmt.Sprintf("| %s | %s | %s | %s | %s |", f.what, f.peer, measured, f.target(), met)
+	return fmt.Sprintf("| %s | %s | %s | %s | %s |", f.name, f.peer, measured, f.target(), met)
 }
 
-// machines says in a line for each of them what was measured on, and when.
+// machines returns a line for each machine and day.
 func machines(all []result) (lines []string) {
 	said := map[string]bool{}
 	for _, r := range all {

@@ -13,9 +13,9 @@ const (
 
 var colours = []string{"#1f77b4", "#d62728", "#2ca02c", "#9467bd"}
 
-// plot draws each cost as a share of what it is for the largest fleet, so that costs of
-// any unit fit into one picture, and what is linear is a straight line. Nil for less
-// than two sizes.
+// plot draws each cost relative to that of the largest fleet, so that costs with different
+// units fit into one picture and linear growth is a straight line. It returns nil for
+// fewer than two sizes.
 func plot(sizes []size) []byte {
 	if len(sizes) < 2 {
 		return nil
@@ -34,13 +34,13 @@ func plot(sizes []size) []byte {
 		}
 		fmt.Fprintf(&out, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"/>`+"\n", bytes.TrimSpace(points.Bytes()), colours[i])
 		fmt.Fprintf(&out, `<text x="%d" y="%d" fill="%s">%s (%s %s)</text>`+"\n", width-right+10, top+20+18*i, colours[i],
-			c.what, number(last.costs[c.metric]), c.unit)
+			c.name, number(last.costs[c.metric]), c.unit)
 	}
 	out.WriteString("</svg>\n")
 	return out.Bytes()
 }
 
-// at is where in the picture a place is whose coordinates go from 0 to 1.
+// at maps coordinates from 0 to 1 to the picture.
 func at(x, y float64) (float64, float64) {
 	return left + x*(width-left-right), height - bottom - y*(height-bottom-top)
 }

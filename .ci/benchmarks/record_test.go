@@ -17,7 +17,7 @@ BenchmarkGrowth/clusters=50000-2   1   500.0 MB   9.0000 base-s   64.00 one-ms  
 PASS
 `
 
-// docs is a directory with a page that has nothing measured yet.
+// docs returns a directory with a page without results.
 func docs(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

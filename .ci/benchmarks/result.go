@@ -12,8 +12,7 @@ import (
 	"strings"
 )
 
-// result is a line that a benchmark printed, with the configuration that it was printed
-// under: Go's benchmark format.
+// result is a line of a benchmark in Go's benchmark format, with its configuration.
 type result struct {
 	name   string // without Benchmark and the number of processors
 	line   string
@@ -29,7 +28,7 @@ var (
 	resultLine  = regexp.MustCompile(`^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.+)$`)
 )
 
-// parse reads results and leaves all else aside, such as what tests log.
+// parse reads results and skips everything else, such as the logs of tests.
 func parse(in io.Reader) ([]result, error) {
 	var all []result
 	var config []setting
@@ -50,8 +49,7 @@ func parse(in io.Reader) ([]result, error) {
 	return all, lines.Err()
 }
 
-// with is a configuration in which a key has another value. It is a new one, because
-// results keep theirs.
+// with returns a copy of a configuration in which a key has another value.
 func with(config []setting, s setting) []setting {
 	config = slices.Clone(config)
 	for i := range config {
@@ -78,8 +76,8 @@ func readValues(text string) (map[string]float64, error) {
 	return values, nil
 }
 
-// replaced is all results with the newer ones in place of those of the same names,
-// sorted by name, because a file that is kept in Git should change little.
+// replaced returns all results, with newer ones in place of those with the same name. It
+// sorts them by name, to keep diffs in Git small.
 func replaced(all, newer []result) []result {
 	ran := map[string]bool{}
 	for _, r := range newer {
@@ -90,7 +88,7 @@ func replaced(all, newer []result) []result {
 	return all
 }
 
-// format writes results so that parse, and benchstat, read them.
+// format writes results in the format that parse and benchstat read.
 func format(all []result) []byte {
 	var out bytes.Buffer
 	var config []setting

@@ -1,9 +1,9 @@
 // Command fluxoci pushes and pulls artifacts with Flux's own library, as
-// `flux push artifact` and `flux pull artifact` do, for the conformance test. It
-// is a module of its own, so that Flux's dependencies are not Tributary's.
+// `flux push artifact` and `flux pull artifact` do, for the tests. It is a separate module,
+// so that Flux's dependencies do not become Tributary's.
 //
-//	fluxoci push DIR registry/repository:tag    prints what was pushed, by digest
-//	fluxoci pull registry/repository:tag DIR    prints the source and revision that it tells
+//	fluxoci push DIR registry/repository:tag    prints the digest of the artifact
+//	fluxoci pull registry/repository:tag DIR    prints the artifact's source and revision
 package main
 
 import (

@@ -1,7 +1,6 @@
-// What the Kubernetes API server of the tests, and its etcd, are built from. A
-// module of its own, so that Kubernetes' dependencies are not Tributary's. The
-// replaced modules are those that Kubernetes' source tree holds copies of, at the
-// version that goes with it.
+// The Kubernetes API server and etcd for the tests. They are a separate module, so that
+// Kubernetes' dependencies do not become Tributary's. The replaced modules are those that
+// the source tree of Kubernetes contains, at the matching version.
 module kube-apiserver
 
 go 1.26.0

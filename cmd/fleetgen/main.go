@@ -1,6 +1,10 @@
-// Command fleetgen writes a synthetic fleet repo of any size, for benchmarks and for who
-// wants to see Tributary at the size of a fleet that is still to come. The same arguments
-// give the same bytes. It never touches a directory that has something in it.
+// Command fleetgen writes a synthetic fleet repo of any size, for benchmarks and
+// for trying Tributary at the size of a future fleet:
+//
+//	fleetgen ./fleet --clusters 500 --stacks 6
+//
+// The same arguments give the same bytes. It never writes into a directory that is
+// not empty.
 package main
 
 import (
@@ -29,31 +33,31 @@ func newGenerate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fleetgen DIR",
 		Short: "Write a synthetic fleet repo",
-		Long: `Writes a fleet repo into DIR, which is made where it is missing and must be empty
-where it is not. The same arguments give the same bytes, and a cluster's file does
-not depend on how many clusters there are.
+		Long: `Writes a fleet repo into DIR. DIR is created if it does not exist, and must be
+empty if it does. The same arguments give the same bytes, and the file of a cluster
+does not depend on how many clusters there are.
 
-A stack is an environment's overlay with a region's component; clusters are spread
-over them evenly.`,
+A stack is the overlay of an environment with the component of a region. Clusters
+are spread evenly over the stacks.`,
 		Example: `  fleetgen ./fleet
   fleetgen ./fleet --clusters 500 --stacks 6 --inline 0.1 --seed 7
   tributary validate ./fleet
 
-Exit status is 0 if the fleet repo is written, and 1 if not.`,
+The exit status is 0 if the fleet repo was written, and 1 otherwise.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ExactArgs(1),
 		RunE:          func(cmd *cobra.Command, args []string) error { return generate(args[0], o) },
 	}
 	f := cmd.Flags()
-	f.IntVar(&o.Clusters, "clusters", o.Clusters, "clusters of the fleet")
-	f.IntVar(&o.Stacks, "stacks", o.Stacks, "stacks that they are placed on")
+	f.IntVar(&o.Clusters, "clusters", o.Clusters, "number of clusters")
+	f.IntVar(&o.Stacks, "stacks", o.Stacks, "number of stacks that clusters are placed on")
 	f.IntVar(&o.Components, "components", o.Components, "platform components in each stack")
 	f.IntVar(&o.Namespaces, "namespaces", o.Namespaces, "namespaces in each stack")
 	f.IntVar(&o.Bindings, "bindings", o.Bindings, "cluster role bindings in each stack")
 	f.IntVar(&o.Patches, "patches", o.Patches, "patches in each cluster's file")
-	f.Float64Var(&o.Inline, "inline", o.Inline, "share of the clusters whose file has a resource inline, from 0 to 1")
-	f.Uint64Var(&o.Seed, "seed", o.Seed, "another seed gives another fleet of the same size")
+	f.Float64Var(&o.Inline, "inline", o.Inline, "share of the clusters with a resource in their file, from 0 to 1")
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed; each gives a different fleet of the same size")
 	return cmd
 }
 
@@ -68,8 +72,8 @@ func generate(dir string, o synthetic.Options) error {
 	return f.Write(dir)
 }
 
-// empty refuses a directory with something in it, because a cluster's file that stays
-// there from the last time would be part of the fleet.
+// empty returns an error for a directory that is not empty, because an old cluster
+// file in it would be part of the fleet.
 func empty(dir string) error {
 	d, err := os.Open(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -84,5 +88,5 @@ func empty(dir string) error {
 	case err != nil:
 		return err
 	}
-	return fmt.Errorf("%s: is not empty; name a directory that is, or is still to be made", dir)
+	return fmt.Errorf("%s: is not empty; name an empty directory, or one that does not exist", dir)
 }

@@ -7,6 +7,7 @@ import (
 )
 
 func TestFleetIsWrittenIntoAnEmptyDirectoryOnly(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	generate := func() error {
 		cmd := newGenerate()
@@ -24,9 +25,9 @@ func TestFleetIsWrittenIntoAnEmptyDirectoryOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := generate(); err == nil {
-		t.Error("a fleet is written over another")
+		t.Error("the directory of a fleet is written to again")
 	}
 	if text, err := os.ReadFile(kept); err != nil || len(text) > 0 {
-		t.Errorf("fleet.yaml was written over (%v)", err)
+		t.Errorf("fleet.yaml was overwritten (%v)", err)
 	}
 }

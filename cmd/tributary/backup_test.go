@@ -14,7 +14,9 @@ import (
 // was served when the backup was made, byte by byte, while the source is away, and
 // takes writes. The server that still runs on the log it had serves on.
 func TestRestoredBackupServesTheSame(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
 		file := filepath.Join(t.TempDir(), "tributary.db")
 		restoredServesTheSame(t, "sqlite:"+file, func() string {
 			copied := filepath.Join(t.TempDir(), "backup.db")
@@ -25,6 +27,7 @@ func TestRestoredBackupServesTheSame(t *testing.T) {
 		})
 	})
 	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
 		server := pgtest.Start(t)
 		url := server.Database(t)
 		restoredServesTheSame(t, url, func() string {
@@ -37,7 +40,7 @@ func TestRestoredBackupServesTheSame(t *testing.T) {
 }
 
 func restoredServesTheSame(t *testing.T, store string, backup func() string) {
-	repo := newExampleRepo(t)
+	repo := newSmallExampleRepo(t)
 	p := newProcess(t, repo.url, "--store", store)
 	writeSomeDeltas(p)
 	before := p.pollAll(repo)
@@ -55,8 +58,9 @@ func restoredServesTheSame(t *testing.T, store string, backup func() string) {
 // TestOlderBackupIsServedFromTheRestart puts a backup in the place of a log that a
 // server is ahead of. No generation goes back while it runs, and it takes no writes.
 func TestOlderBackupIsServedFromTheRestart(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t)
-	store, repo := server.Database(t), newExampleRepo(t)
+	store, repo := server.Database(t), newSmallExampleRepo(t)
 	p := newProcess(t, repo.url, "--store", store)
 	before := p.pollAll(repo)
 	server.Dump(t, store, "backup.dump")

@@ -90,10 +90,10 @@ func runBootstrap(cmd *cobra.Command, o *bootstrapOptions, name string) error {
 		return refused(err)
 	}
 	// The token comes last, so that an earlier error leaves no unused token behind.
-	token, err := client.CreateToken(cmd.Context(), api.TokenRequest{TTL: o.ttl.String(), TokenRequest: fleet.TokenRequest{
+	token, err := client.CreateToken(cmd.Context(), api.TokenRequest{
 		Name: "bootstrap-" + name + "-" + strings.ToLower(rand.Text()[:6]), // valid tokens must not share a name
-		Role: fleet.RoleBootstrap, Cluster: name, Labels: o.labels, Uses: 1,
-	}})
+		Role: fleet.RoleBootstrap, Cluster: name, Labels: o.labels, Uses: 1, TTL: o.ttl.String(),
+	})
 	if err != nil {
 		return refused(err)
 	}

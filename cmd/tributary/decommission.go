@@ -91,7 +91,7 @@ func (o *decommissionOptions) begin(cmd *cobra.Command, c *client.Client, name s
 	if err != nil {
 		return err
 	}
-	if cluster.State == fleet.DecommissionedState {
+	if cluster.State == fleet.ClusterDecommissioned {
 		fmt.Fprintf(cmd.ErrOrStderr(), "tributary: cluster %q is already decommissioned\n", name)
 		return nil
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
 )
@@ -179,5 +179,5 @@ func (o *diffOptions) compare(ctx context.Context, stdin io.Reader, from, to str
 		return refusal, err
 	}
 	defer func() { _ = second.Close() }()
-	return fleet.Foresee(ctx, render.Renderer{}, before, after, deltas, time.Now())
+	return controller.Compare(ctx, render.Renderer{}, before, after, deltas)
 }

@@ -7,6 +7,7 @@ import (
 )
 
 func TestDiffExitsWithTheWorstStatus(t *testing.T) {
+	t.Parallel()
 	for outcome, want := range map[string]int{
 		fleet.OutcomeNone: 0, fleet.OutcomeChanges: changes, fleet.OutcomeHeld: wouldBeHeld, fleet.OutcomeFailed: hasFaults,
 	} {

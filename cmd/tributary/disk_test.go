@@ -19,6 +19,7 @@ import (
 // are refused and change nothing, polls are answered as before, and once there is
 // room writes work, without a restart.
 func TestFullDiskRefusesWritesOnly(t *testing.T) {
+	t.Parallel()
 	disk := smallDisk(t, "2m")
 	p := newProcess(t, writeFleet(t, "one"), "--store", "sqlite:"+filepath.Join(disk, "tributary.db"))
 	write := func(n int) (int, []byte) {

@@ -19,7 +19,7 @@ import (
 func TestFleetRepoOfREADMEWorksAsTyped(t *testing.T) {
 	t.Parallel()
 	script, output := shellBlock(t, "../../README.md", "\n## A fleet repo\n")
-	got := runShell(t, script)
+	got := runShell(t, t.TempDir(), script)
 	want := strings.ReplaceAll(regexp.QuoteMeta(output), "…", ".*")
 	if !regexp.MustCompile("^" + want + "$").MatchString(got) {
 		t.Errorf("printed\n%s\nthe README shows\n%s", got, output)
@@ -31,7 +31,7 @@ func TestFleetRepoOfREADMEWorksAsTyped(t *testing.T) {
 func TestFleetRepoOfTutorialWorksAsTyped(t *testing.T) {
 	t.Parallel()
 	script, output := shellBlock(t, "../../docs/tutorial/first-change.md", "\n## 1. Write a fleet repo\n")
-	got := runShell(t, script+"tributary validate .\ntributary render . laptop\n")
+	got := runShell(t, t.TempDir(), script+"tributary validate .\ntributary render . laptop\n")
 	for line := range strings.Lines(output) {
 		if line = strings.TrimSpace(line); !strings.Contains(line, "…") && !strings.Contains(got, line) {
 			t.Errorf("the tutorial shows %q; printed\n%s", line, got)
@@ -51,11 +51,11 @@ func shellBlock(t *testing.T, file, heading string) (script, output string) {
 	return strings.TrimPrefix(blocks[1], "sh\n") + "\n", strings.TrimPrefix(blocks[3], "\n") + "\n"
 }
 
-// runShell runs a script in an empty directory and returns what it prints.
-func runShell(t *testing.T, script string) string {
+// runShell runs a script in a directory and returns what it prints.
+func runShell(t *testing.T, dir, script string) string {
 	t.Helper()
 	cmd := exec.Command("sh", "-e")
-	cmd.Dir = t.TempDir()
+	cmd.Dir = dir
 	cmd.Stdin = strings.NewReader(script)
 	got, err := cmd.CombinedOutput()
 	if err != nil {

@@ -82,7 +82,7 @@ func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOp
 		return err
 	}
 	if o.output != "" {
-		return o.print(w, api.List[fleet.Change]{Items: changes})
+		return o.print(w, api.List[api.Change]{Items: changes})
 	}
 	t := table.New(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
 	for _, c := range changes {
@@ -122,7 +122,7 @@ func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, 
 }
 
 // printChange prints a change as git show prints a commit.
-func printChange(w io.Writer, c fleet.Change) error {
+func printChange(w io.Writer, c api.Change) error {
 	fmt.Fprintf(w, "generation %d\n", c.Generation)
 	for _, line := range [][2]string{
 		{"time", textfmt.Time(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},

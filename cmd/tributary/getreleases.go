@@ -35,7 +35,7 @@ revision, it shows everything, including the decisions on it.
 Exit status is 0, or 1 if the release does not exist or the server does not answer.`,
 		Args: between(0, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			q.State = fleet.State(state)
+			q.State = fleet.ReleaseState(state)
 			switch {
 			case q.Limit < 0:
 				return errors.New("--limit: must not be negative")

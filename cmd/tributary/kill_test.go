@@ -13,19 +13,21 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// TestAcknowledgedWritesSurviveKill kills the server 50 times, with -short 12, in the
+// TestAcknowledgedWritesSurviveKill kills the server 50 times, with -short 6, in the
 // middle of a stream of writes. Three writers patch an object of a cluster each, and a fourth
 // changes all clusters at once.
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
+	t.Parallel()
 	clusters := []string{"c-0", "c-1", "c-2"}
 	log := &killLog{acknowledged: map[string]int64{}, seen: map[string]bool{}, deltas: map[string]*fleet.Delta{}}
 	p := newProcess(t, writeFleet(t, clusters...), "--store", "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
 	log.p = p
 	rounds := 50
 	if testing.Short() {
-		rounds = 12
+		rounds = 6
 	}
 	for round := range rounds {
 		log.writeUntilKilled(round, clusters)
@@ -50,7 +52,7 @@ type killLog struct {
 	p            *process
 	mu           sync.Mutex
 	acknowledged map[string]int64 // the generation of each, by what it wrote
-	whole        []fleet.Change
+	whole        []api.Change
 	seen         map[string]bool // what stands in whole
 	deltas       map[string]*fleet.Delta
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,8 @@ import (
 // it has been pushed over by something else that has a fault. Both serve every set
 // of every cluster as before, at once, and so does render with the deltas.
 func TestRestartNeedsNoSource(t *testing.T) {
-	repo := newExampleRepo(t)
+	t.Parallel()
+	repo := newSmallExampleRepo(t)
 	p := newProcess(t, repo.url, "--interval", "100ms", "--store", "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
 	writeSomeDeltas(p)
 	before := p.pollAll(repo)
@@ -113,17 +115,14 @@ func (p *process) await(path, text string) {
 	p.t.Fatalf("GET %s = %s, want %s in it", path, last, text)
 }
 
-// stdoutOf is what the command line prints.
+// stdoutOf returns the output of a command.
 func stdoutOf(t *testing.T, args ...string) []byte {
 	t.Helper()
-	var out bytes.Buffer
-	cmd := newRoot()
-	cmd.SetArgs(args)
-	cmd.SetOut(&out)
-	if err := cmd.ExecuteContext(t.Context()); err != nil {
+	out, err := command(t, args...).Output()
+	if err != nil {
 		t.Fatalf("tributary %s: %v", strings.Join(args, " "), err)
 	}
-	return out.Bytes()
+	return out
 }
 
 // exampleRepo is examples/fleet in a bare repository that has a work tree.
@@ -131,6 +130,27 @@ type exampleRepo struct {
 	t               testing.TB
 	work, bare, url string
 	clusters, sets  []string
+}
+
+// newSmallExampleRepo is newExampleRepo with the clusters that the tests change. Rendering
+// the others takes seconds with the race detector.
+func newSmallExampleRepo(t testing.TB) *exampleRepo {
+	t.Helper()
+	r := newExampleRepo(t)
+	r.clusters = []string{"eu-prod-01", "us-prod-01", "eu-dev-01"}
+	files, err := filepath.Glob(filepath.Join(r.work, "clusters", "*", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !slices.Contains(r.clusters, strings.TrimSuffix(filepath.Base(file), ".yaml")) {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r.commit("fewer clusters")
+	return r
 }
 
 func newExampleRepo(t testing.TB) *exampleRepo {

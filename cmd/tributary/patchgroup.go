@@ -12,6 +12,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/edit"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -59,12 +60,12 @@ func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fl
 	if err != nil {
 		return nil, err
 	}
-	edit := fleet.Edit{Kind: name.Kind, Name: name.Name, Patch: patch.Body}
+	one := fleet.Edit{Kind: name.Kind, Name: name.Name, Patch: patch.Body}
 	if name.Group != nil {
-		edit.Group = *name.Group
+		one.Group = *name.Group
 	}
 	if name.Namespace != nil {
-		edit.Namespace = *name.Namespace
+		one.Namespace = *name.Namespace
 	}
 	id := fleet.DeltaID(o.group.delta)
 	return retryStale(func() (*fleet.Result, error) {
@@ -78,7 +79,7 @@ func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fl
 		default:
 			options.IfMatch = tag
 		}
-		if d, err = d.AddEdit(edit); err != nil {
+		if d, err = edit.AddEdit(*d, one); err != nil {
 			return nil, err
 		}
 		if err := o.group.apply(d, time.Now()); err != nil {

@@ -6,6 +6,7 @@ import (
 )
 
 func TestPinNameIsDerivedFromItsClusters(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"environment=prod,region in (eu,us)": "environment-prod-region-in-eu-us",
 		"!example.com/gpu":                   "example-com-gpu",

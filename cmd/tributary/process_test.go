@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // process is the binary as serve, which tests may kill. It is started again with
@@ -50,7 +50,7 @@ func (p *process) start() {
 	p.t.Helper()
 	file := filepath.Join(p.t.TempDir(), "addr")
 	p.log.Reset()
-	p.cmd = binary(p.t, append([]string{"serve", "--listen", p.listen, "--addr-file", file}, p.args...)...)
+	p.cmd = command(p.t, append([]string{"serve", "--listen", p.listen, "--addr-file", file}, p.args...)...)
 	p.cmd.Args[0] = p.as
 	p.cmd.Stderr = &p.log
 	if err := p.cmd.Start(); err != nil {
@@ -79,16 +79,31 @@ func (p *process) kill() {
 	p.client.CloseIdleConnections()
 }
 
-// binary is the command line, as a process of its own.
-func binary(t testing.TB, args ...string) *exec.Cmd {
+// command returns a command of tributary as a process of its own. It is the test binary,
+// or for commands other than serve the binary of builtCommands.
+func command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	if built := builtCommands(); built != "" && args[0] != "serve" {
+		path = built
+	}
 	cmd := exec.Command(path, args...)
-	cmd.Args[0] = "tributary" // by which TestMain knows what it is to be
+	cmd.Args[0] = "tributary" // TestMain runs the command of this name
 	return cmd
+}
+
+// builtCommands returns the binary of `make build` if tests with -short are to use it: they
+// start hundreds of processes, and the race detector multiplies the time of each. Servers
+// always run with the race detector, and without -short all commands do. "" means that
+// the test binary is used.
+func builtCommands() string {
+	if !testing.Short() {
+		return ""
+	}
+	return os.Getenv("TRIBUTARY_CLI")
 }
 
 // try sends a request, whose headers are name, value, name, value, …. Without an
@@ -123,13 +138,13 @@ func (p *process) poll(cluster, set string) (generation, text string) {
 }
 
 // history is the change log after a generation, oldest first.
-func (p *process) history(after int64) []fleet.Change {
+func (p *process) history(after int64) []api.Change {
 	p.t.Helper()
-	var all []fleet.Change
+	var all []api.Change
 	for cursor := ""; ; {
 		status, _, text := p.try(http.MethodGet, "/api/v1/history?limit=500"+cursor, "")
 		var page struct {
-			Items []fleet.Change
+			Items []api.Change
 			Next  string
 		}
 		if err := json.Unmarshal(text, &page); err != nil || status != http.StatusOK {
@@ -139,7 +154,7 @@ func (p *process) history(after int64) []fleet.Change {
 			if c.Generation <= after {
 				return all
 			}
-			all = append([]fleet.Change{c}, all...)
+			all = append([]api.Change{c}, all...)
 		}
 		if page.Next == "" {
 			return all

@@ -16,6 +16,7 @@ import (
 // TestQuickStartOfREADME runs what the README tells a newcomer to run, but for
 // the clone and the port: this is the clone, and 8080 may be taken.
 func TestQuickStartOfREADME(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ var update = flag.Bool("update", false, "write the generated files")
 // TestReferenceOfCommandsIsCurrent compares the reference page with the commands. With
 // -update it writes the page.
 func TestReferenceOfCommandsIsCurrent(t *testing.T) {
+	t.Parallel()
 	const file = "../../docs/reference/cli.md"
 	page := reference.Page(newRoot())
 	if *update {

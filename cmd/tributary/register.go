@@ -13,12 +13,13 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/kubesecret"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/retry"
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type registerOptions struct {
 	server     serverFlags
-	request    fleet.Registration
+	request    api.Registration
 	key        string
 	timeout    time.Duration
 	secret     string
@@ -96,7 +97,7 @@ func register(cmd *cobra.Command, o *registerOptions) error {
 }
 
 // register registers the cluster and reports what it waits for.
-func (o *registerOptions) register(ctx context.Context, c *client.Client, key string, report func(string, ...any)) (answer fleet.Enrolled, err error) {
+func (o *registerOptions) register(ctx context.Context, c *client.Client, key string, report func(string, ...any)) (answer api.RegistrationResult, err error) {
 	if o.key != "" {
 		key = o.key
 	}
@@ -152,7 +153,7 @@ func (o *registerOptions) intoSecret(ctx context.Context, report func(string, ..
 
 // keep stores the token. It continues after the timeout and after a signal, because the
 // server shows the token only once.
-func (o *registerOptions) keep(ctx context.Context, secret *kubesecret.Secret, answer fleet.Enrolled, report func(string, ...any)) error {
+func (o *registerOptions) keep(ctx context.Context, secret *kubesecret.Secret, answer api.RegistrationResult, report func(string, ...any)) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
 	defer cancel()
 	err := retry.Do(ctx, kubesecret.Retryable, report, func() error { return secret.Write(ctx, answer.Token) })

@@ -97,8 +97,8 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 	for _, p := range problems {
 		_, _ = fmt.Fprintln(stderr, "tributary: warning:", p)
 	}
-	for _, orphan := range rendering.Orphans {
-		fmt.Fprintf(stderr, "tributary: warning: %s: %s: no longer applies: %s\n", orphan.Delta, orphan.Field, orphan.Reason)
+	for _, part := range rendering.Stale {
+		fmt.Fprintf(stderr, "tributary: warning: %s: %s: no longer applies: %s\n", part.Delta, part.Field, part.Reason)
 	}
 	if o.objects {
 		return output.Objects(w, rendering.Objects(), o.output)

@@ -5,13 +5,11 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/tributary-gitops/tributary/fleet"
 )
 
 func newRollback() *cobra.Command {
 	o := &writeFlags{}
-	var back fleet.Rollback
+	var generation int64
 	var cluster, delta string
 	cmd := &cobra.Command{
 		Use:   "rollback --to GENERATION",
@@ -29,22 +27,22 @@ tributary get history for generations.
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !cmd.Flags().Changed("to") || back.Generation < 1 {
+			if !cmd.Flags().Changed("to") || generation < 1 {
 				return errors.New("rollback: name a generation with --to, a number from 1; tributary get history lists them")
 			}
 			var args []string
 			if delta != "" {
 				args = []string{delta}
 			}
-			var err error
-			if back.Delta, err = chosenDelta(args, cluster); err != nil {
+			id, err := chosenDelta(args, cluster)
+			if err != nil {
 				return fmt.Errorf("rollback: %w", err)
 			}
 			client, err := o.client()
 			if err != nil {
 				return err
 			}
-			result, err := client.Rollback(cmd.Context(), o.options(), back)
+			result, err := client.Rollback(cmd.Context(), o.options(), generation, id)
 			if err != nil {
 				return refused(err)
 			}
@@ -53,7 +51,7 @@ Exit status is 0, or 1 if nothing was changed.`,
 	}
 	o.bind(cmd)
 	f := cmd.Flags()
-	f.Int64Var(&back.Generation, "to", 0, "generation to restore")
+	f.Int64Var(&generation, "to", 0, "generation to restore")
 	f.StringVar(&cluster, "cluster", "", "restore only the delta of this cluster")
 	f.StringVar(&delta, "delta", "", "restore only the delta of this name")
 	return cmd

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
@@ -19,7 +20,7 @@ import (
 
 // following is a live fleet in this process, wired as serve wires it.
 type following struct {
-	*fleet.Fleet
+	*controller.Controller
 	b      testing.TB
 	source *timed
 	url    string // of its store
@@ -41,7 +42,7 @@ func followed(b testing.TB, o *origin) *following {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f.Fleet = fleet.New(fleet.Config{
+	f.Controller = controller.New(controller.Config{
 		Source: f.source, Renderer: render.NewRenderer(), Store: store, Archive: sources.NewArchive(), Interval: time.Hour,
 	})
 	ctx, cancel := context.WithCancel(ctx)
@@ -87,7 +88,7 @@ func (f *following) eachAnswer(do func(set string, answer []byte)) {
 			var answer []byte
 			for i := w; i < len(members); i += workers {
 				for _, set := range sets {
-					body, err := members[i].Inputs(set)
+					body, err := members[i].Body(set)
 					if err != nil {
 						return err
 					}

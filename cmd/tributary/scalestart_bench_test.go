@@ -8,6 +8,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // BenchmarkColdStart asks how long the default fleet is without an answer when its server
@@ -43,7 +44,7 @@ func storeOfDeltas(b testing.TB, o *origin) string {
 	f.await(o.revision())
 	for i := range o.Clusters {
 		patch := fleet.ObjectPatch{Type: fleet.MergePatch, Body: fmt.Appendf(nil, `{"spec": {"values": {"replicaCount": %d}}}`, 2+i%5)}
-		_, err := f.PatchObject(context.Background(), fleet.Write{Actor: "ada"}, o.ClusterName(i), fleet.ObjectName{Kind: "PlatformComponent", Name: "keda"}, patch)
+		_, err := f.PatchObject(context.Background(), controller.WriteOptions{Actor: "ada"}, o.ClusterName(i), fleet.ObjectName{Kind: "PlatformComponent", Name: "keda"}, patch)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -45,6 +45,7 @@ func TestMain(m *testing.M) {
 //	postgres                      start PostgreSQL with an empty database, whose URL is then $DATABASE
 //	eventually PATH STATUS REGEXP ask until the answer is that; time is no part of what is tested
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	database := sync.OnceValue(func() string { return pgtest.Start(t).Database(t) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -53,6 +54,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GIT_CONFIG_GLOBAL", env.WorkDir+"/.gitconfig")
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			if err := linkTools(env, "oras", "fluxoci"); err != nil {
+				return err
+			}
+			if err := useBuiltCommands(env); err != nil {
 				return err
 			}
 			config := "[user]\n\tname = Test\n\temail = test@example.com\n[init]\n\tdefaultBranch = main\n"
@@ -84,6 +88,21 @@ func linkTools(env *testscript.Env, names ...string) error {
 		}
 	}
 	return nil
+}
+
+// useBuiltCommands makes the script run every command but serve with the binary of
+// builtCommands.
+func useBuiltCommands(env *testscript.Env) error {
+	built := builtCommands()
+	if built == "" {
+		return nil
+	}
+	self, err := exec.LookPath("tributary") // from testscript.Main
+	if err != nil {
+		return err
+	}
+	script := fmt.Sprintf("#!/bin/sh\ncase $1 in serve) exec '%s' \"$@\" ;; *) exec '%s' \"$@\" ;; esac\n", self, built)
+	return os.WriteFile(filepath.Join(env.WorkDir, ".bin", "tributary"), []byte(script), 0o755)
 }
 
 // patience is how long something may take that only must happen.

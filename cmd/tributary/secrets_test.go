@@ -16,6 +16,7 @@ import (
 // well and badly, with all that it logs, and looks for their credentials in whatever
 // anybody was told but the one who was given each.
 func TestNothingShowsACredential(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -30,7 +31,7 @@ func TestNothingShowsACredential(t *testing.T) {
 	p := newProcess(t, writeFleet(t, "ann", "bob"), "--store", database.Database(t), "--admin-token-file", adminFile, "--log-level", "debug")
 	told := &bytes.Buffer{}
 	run := func(tokenFile string, args ...string) string {
-		cmd := binary(t, append(args, "--server", p.url, "--token-file", tokenFile)...)
+		cmd := command(t, append(args, "--server", p.url, "--token-file", tokenFile)...)
 		var out, log bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &log
 		var exit *exec.ExitError

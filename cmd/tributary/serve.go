@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/sources"
@@ -147,7 +148,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	live := fleet.New(fleet.Config{
+	live := controller.New(controller.Config{
 		Source: source, Renderer: render.NewRenderer(), Interval: o.interval, Logger: logger, Registerer: registry,
 		Store: store, Archive: sources.NewArchive(), Retention: o.retention, ReadOnly: o.readOnly,
 	})

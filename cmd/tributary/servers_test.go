@@ -23,6 +23,7 @@ import (
 // depends on time, too: how soon a write on one server is seen on the other, and that
 // no cluster is served what is older than what it had at its last poll.
 func TestServersComeAndGo(t *testing.T) {
+	t.Parallel()
 	s := newServers(t, soakTime(t))
 	s.begin()
 	for round := 0; round < 2 || time.Since(s.start) < s.soak; round++ {

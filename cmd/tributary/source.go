@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/sources"
 )
 
@@ -54,7 +55,7 @@ func (s *sourceFlags) snapshot(ctx context.Context, ref string) (sources.Source,
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, fleet.DefaultTimeout)
+	ctx, cancel := context.WithTimeout(ctx, controller.DefaultTimeout)
 	defer cancel()
 	snapshot, err := source.Fetch(ctx, "")
 	if err != nil {

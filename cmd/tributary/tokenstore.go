@@ -6,7 +6,8 @@ import (
 	"os/user"
 	"time"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/server/api"
 )
@@ -14,8 +15,11 @@ import (
 // createInStore creates a token in a change log without a server. Servers that use the
 // change log accept the token.
 func createInStore(ctx context.Context, url string, request api.TokenRequest) (made api.CreatedToken, err error) {
+	wanted := credential.Request{
+		Name: request.Name, Role: request.Role, Cluster: request.Cluster, Labels: request.Labels, Uses: request.Uses, Selector: request.Selector,
+	}
 	if request.TTL != "" {
-		if request.TokenRequest.TTL, err = time.ParseDuration(request.TTL); err != nil {
+		if wanted.TTL, err = time.ParseDuration(request.TTL); err != nil {
 			return made, err
 		}
 	}
@@ -24,11 +28,11 @@ func createInStore(ctx context.Context, url string, request api.TokenRequest) (m
 		return made, err
 	}
 	defer func() { _ = store.Close() }()
-	f := fleet.New(fleet.Config{Store: store})
+	f := controller.New(controller.Config{Store: store})
 	if err := f.Restore(ctx); err != nil {
 		return made, err
 	}
-	token, err := f.CreateToken(ctx, fleet.Write{Actor: whoami(), Reason: "tributary token create --store"}, request.TokenRequest)
+	token, err := f.CreateToken(ctx, controller.WriteOptions{Actor: whoami(), Reason: "tributary token create --store"}, wanted)
 	if err != nil {
 		return made, err
 	}

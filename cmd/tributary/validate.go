@@ -15,6 +15,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -84,7 +85,7 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report, error) {
 	clusters := 0
 	line := &progress{start: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd()))}
-	view, problems, err := fleet.Prepare(ctx, render.Renderer{}, snapshot, nil, time.Now(), func(done, total int) {
+	view, problems, err := controller.Prepare(ctx, render.Renderer{}, snapshot, nil, func(done, total int) {
 		clusters = total
 		line.show(done, total)
 	})

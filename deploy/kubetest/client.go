@@ -28,7 +28,7 @@ type Client struct {
 	mapper  *restmapper.DeferredDiscoveryRESTMapper
 }
 
-// NewClient makes a client of a server of this package.
+// NewClient returns a client for a Server.
 func NewClient(config *rest.Config) *Client {
 	return &Client{
 		dynamic: dynamic.NewForConfigOrDie(config),
@@ -36,8 +36,8 @@ func NewClient(config *rest.Config) *Client {
 	}
 }
 
-// Apply is `kubectl apply --server-side --validate=strict`, and with
-// metav1.DryRunAll, with --dry-run=server.
+// Apply does what `kubectl apply --server-side --validate=strict` does. With
+// metav1.DryRunAll it does what --dry-run=server does.
 func (c *Client) Apply(ctx context.Context, object *unstructured.Unstructured, dryRun ...string) error {
 	of, err := c.of(object)
 	if err != nil {
@@ -53,7 +53,7 @@ func (c *Client) Apply(ctx context.Context, object *unstructured.Unstructured, d
 	return err
 }
 
-// Get reads the object of a kind, namespace and name as the server has it.
+// Get returns the stored object with the kind, namespace and name of like.
 func (c *Client) Get(ctx context.Context, like *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	of, err := c.of(like)
 	if err != nil {
@@ -62,8 +62,8 @@ func (c *Client) Get(ctx context.Context, like *unstructured.Unstructured) (*uns
 	return of.Get(ctx, like.GetName(), metav1.GetOptions{})
 }
 
-// of is the objects among which one is; without a namespace of its own it is in
-// the one called default.
+// of returns the resource of an object. An object without a namespace is in the namespace
+// default.
 func (c *Client) of(object *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
 	kind := object.GroupVersionKind()
 	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)
@@ -80,7 +80,7 @@ func (c *Client) of(object *unstructured.Unstructured) (dynamic.ResourceInterfac
 	return c.dynamic.Resource(mapping.Resource).Namespace(namespace), nil
 }
 
-// Namespace makes a namespace with labels.
+// Namespace creates a namespace with labels.
 func (c *Client) Namespace(t testing.TB, name string, labels map[string]string) {
 	t.Helper()
 	namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
@@ -91,13 +91,13 @@ func (c *Client) Namespace(t testing.TB, name string, labels map[string]string) 
 	}
 }
 
-// InstallCRDs makes the kinds of the Flux and Prometheus operators known, from the
+// InstallCRDs installs the custom resources of the Flux and Prometheus operators from the
 // directory CRDS, and returns when they can be used.
 func (c *Client) InstallCRDs(t testing.TB) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(os.Getenv("CRDS"), "*.yaml"))
 	if err != nil || len(files) == 0 {
-		t.Fatal("CRDS is not a directory with the operators' custom resources: run `make conformance`")
+		t.Fatal("CRDS does not name a directory of custom resources: run `make conformance`")
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -120,7 +120,7 @@ func (c *Client) await(t testing.TB, crd *unstructured.Unstructured) {
 	var kind schema.GroupKind
 	kind.Group, _, _ = unstructured.NestedString(crd.Object, "spec", "group")
 	kind.Kind, _, _ = unstructured.NestedString(crd.Object, "spec", "names", "kind")
-	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(20 * time.Millisecond) {
 		c.mapper.Reset()
 		if _, err := c.mapper.RESTMapping(kind); err == nil {
 			return

@@ -1,8 +1,12 @@
-// Package kubetest runs a Kubernetes API server for a test: the real one, on an
-// etcd of its own, for as long as the test takes. There are no nodes and no
-// controllers: objects are admitted, defaulted and kept, and nothing comes of
-// them. A test without the programs fails, since a test that is skipped proves
-// nothing; `make conformance` builds them and names them.
+// Package kubetest runs a real Kubernetes API server and its etcd for a test.
+//
+//	server := kubetest.Start(t)
+//	client := kubetest.NewClient(server.Config())
+//	err := client.Apply(t.Context(), object)
+//
+// There are no nodes and no controllers: objects are admitted, defaulted and stored, and
+// nothing acts on them. A test fails if a program is missing; `make conformance` builds
+// the programs and sets the environment variables that name them.
 package kubetest
 
 import (
@@ -27,11 +31,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/daemon"
 )
 
-// patience is how long a program may take to start or stop.
-const patience = 2 * time.Minute
+// timeout is how long a program may take to start or stop.
+const timeout = 2 * time.Minute
 
-// Server is an API server. Several tests are best had from one, which takes
-// seconds to start.
+// Server is an API server. It takes seconds to start, so share one between tests.
 type Server struct {
 	dir   string // of certificates, keys, credentials and the socket of etcd
 	url   string
@@ -41,12 +44,12 @@ type Server struct {
 // Start starts a server that runs until the test ends.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	// Not t.TempDir, which is too long for a socket's path.
+	// The path of t.TempDir is too long for a socket.
 	dir, err := os.MkdirTemp("", "kubetest")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // what is left is in the way of nobody
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // leftovers do no harm
 	s := &Server{dir: dir, token: rand.Text()}
 	s.run(t, program(t, "ETCD"), "--data-dir", s.file("etcd"), "--name", "etcd", "--unsafe-no-fsync", "--log-level", "warn",
 		"--listen-client-urls", s.etcd(), "--advertise-client-urls", s.etcd(),
@@ -70,15 +73,15 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Config is how to reach the server, as one who may do everything.
+// Config returns the configuration of a client with all rights.
 func (s *Server) Config() *rest.Config {
 	return &rest.Config{
-		Host: s.url, BearerToken: s.token, QPS: -1, // nobody else is waiting
+		Host: s.url, BearerToken: s.token, QPS: -1, // no rate limit
 		TLSClientConfig: rest.TLSClientConfig{CAFile: s.file("apiserver.crt")},
 	}
 }
 
-// Kubeconfig is the same as a file for KUBECONFIG, whose context has the namespace.
+// Kubeconfig writes Config to a kubeconfig file whose context has this namespace.
 func (s *Server) Kubeconfig(t testing.TB, namespace string) string {
 	t.Helper()
 	config := api.NewConfig()
@@ -93,10 +96,10 @@ func (s *Server) Kubeconfig(t testing.TB, namespace string) string {
 	return file
 }
 
-// await returns once the server is ready, which is when its own objects are made.
+// await returns when the server is ready and has created its own objects.
 func (s *Server) await(t testing.TB, server *daemon.Process) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
 		err := s.ready()
 		if err == nil {
 			return
@@ -107,7 +110,7 @@ func (s *Server) await(t testing.TB, server *daemon.Process) {
 	}
 }
 
-// ready asks anew each time, because the certificate is not there from the start.
+// ready loads the certificate on each call, because it does not exist at first.
 func (s *Server) ready() error {
 	client, err := rest.HTTPClientFor(s.Config())
 	if err != nil {
@@ -120,7 +123,7 @@ func (s *Server) ready() error {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(answer.Body) // the status says enough
+		body, _ := io.ReadAll(answer.Body) // an error leaves the status alone
 		return fmt.Errorf("%s: %s", answer.Status, body)
 	}
 	return nil
@@ -133,8 +136,8 @@ func (s *Server) run(t testing.TB, program string, args ...string) *daemon.Proce
 	cmd.Dir = s.dir
 	process := daemon.Start(t, cmd)
 	t.Cleanup(func() {
-		// Killed: nothing here outlives the test, and a shutdown takes its time.
-		if !process.Stop(syscall.SIGKILL, patience) {
+		// Kill it: nothing outlives the test, and a shutdown takes long.
+		if !process.Stop(syscall.SIGKILL, timeout) {
 			t.Errorf("%s does not stop", program)
 		}
 	})
@@ -153,18 +156,17 @@ func (s *Server) write(t testing.TB, name string, text []byte) {
 	}
 }
 
-// program is one that `make` built, and named in the environment.
+// program returns the path of a program from an environment variable of make.
 func program(t testing.TB, variable string) string {
 	t.Helper()
 	path := os.Getenv(variable)
 	if path == "" {
-		t.Fatalf("%s is not set, and this test runs against it: run `make conformance`", variable)
+		t.Fatalf("%s is not set: run `make conformance`", variable)
 	}
 	return path
 }
 
-// freePort is one that nobody listens on: the server cannot be given a listener,
-// nor choose a port itself.
+// freePort returns an unused port. The API server cannot choose one itself.
 func freePort(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
@@ -58,11 +59,11 @@ func followed(t *testing.T) (a, b *rig, h held, c counted) {
 	url, s := pgtest.Start(t).Database(t), newScript()
 	s.put("main@1", acme())
 	h = held{now: &atomic.Bool{}, entered: make(chan struct{}), let: make(chan struct{})}
-	a = start(t, s, openStore(t, url), func(c *fleet.Config) { c.Renderer = h })
+	a = start(t, s, openStore(t, url), func(c *controller.Config) { c.Renderer = h })
 	a.awaitRevision("main@1")
 	c = newCounted()
 	store := &hearing{Store: openStore(t, url), hears: make(chan struct{})}
-	b = start(t, s, store, func(f *fleet.Config) { f.Renderer = c })
+	b = start(t, s, store, func(f *controller.Config) { f.Renderer = c })
 	b.awaitRevision("main@1")
 	<-store.hears
 	return a, b, h, c
@@ -71,6 +72,7 @@ func followed(t *testing.T) (a, b *rig, h held, c counted) {
 // A server that follows has a release rendered before it is live, and meanwhile takes
 // writes; only for whom they were it renders again.
 func TestFollowerMakesReadyWhatIsComing(t *testing.T) {
+	t.Parallel()
 	a, b, h, c := followed(t)
 	let := sync.OnceFunc(func() { close(h.let) })
 	t.Cleanup(let) // else a would not end
@@ -102,6 +104,7 @@ func TestFollowerMakesReadyWhatIsComing(t *testing.T) {
 // What was made ready of a release that does not go live is served to nobody, and is in
 // the way of none that does.
 func TestWhatIsMadeReadyOfAFailedReleaseIsNotServed(t *testing.T) {
+	t.Parallel()
 	a, b, _, _ := followed(t)
 	before := bodies(t, b.view())
 	for range 2 {
@@ -121,10 +124,11 @@ func TestWhatIsMadeReadyOfAFailedReleaseIsNotServed(t *testing.T) {
 // A server that starts while others go on serves at first what they served last, and
 // not what they served when it began to render.
 func TestRestoreEndsWhereTheLogDoes(t *testing.T) {
+	t.Parallel()
 	a, _, _, _ := followed(t)
 	late := newCounted()
 	behind := disturbed{late, func() { a.patch("ann", "App/web", `{"spec":{"tag":"late"}}`) }}
-	f := fleet.New(fleet.Config{Source: newScript(), Renderer: behind, Store: a.store, Archive: sources.Archive{}})
+	f := controller.New(controller.Config{Source: newScript(), Renderer: behind, Store: a.store, Archive: sources.Archive{}})
 	if err := f.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}

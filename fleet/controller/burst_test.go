@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -28,11 +29,11 @@ func (s *slow) Fetch(ctx context.Context, _ string) (*fleet.Snapshot, error) {
 
 // follow runs a fleet of a slow source for as long as test does, which begins
 // with the first look.
-func follow(t *testing.T, test func(t *testing.T, s *slow, f *fleet.Fleet)) {
+func follow(t *testing.T, test func(t *testing.T, s *slow, f *controller.Controller)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := &slow{}
-		f := fleet.New(fleet.Config{Source: s, Renderer: render.Renderer{}, Interval: 24 * time.Hour})
+		f := controller.New(controller.Config{Source: s, Renderer: render.Renderer{}, Interval: 24 * time.Hour})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- f.Run(ctx) }()
@@ -55,7 +56,8 @@ func (s *slow) looked(t *testing.T, want int32, why string) {
 }
 
 func TestFirstLookOfABurstIsAtOnceAndOneFollowsForTheRest(t *testing.T) {
-	follow(t, func(t *testing.T, s *slow, f *fleet.Fleet) {
+	t.Parallel()
+	follow(t, func(t *testing.T, s *slow, f *controller.Controller) {
 		time.Sleep(time.Minute)
 		f.Look()
 		s.looked(t, 2, "the one at the start, and one at once")
@@ -71,9 +73,10 @@ func TestFirstLookOfABurstIsAtOnceAndOneFollowsForTheRest(t *testing.T) {
 }
 
 func TestLooksThatAreAskedForAreNotOnTheHeelsOfEachOther(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := &quick{}
-		f := fleet.New(fleet.Config{Source: s, Renderer: render.Renderer{}, Interval: 24 * time.Hour})
+		f := controller.New(controller.Config{Source: s, Renderer: render.Renderer{}, Interval: 24 * time.Hour})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- f.Run(ctx) }()
@@ -110,7 +113,8 @@ func (s *quick) Fetch(context.Context, string) (*fleet.Snapshot, error) {
 }
 
 func TestLookThatIsAskedForDuringOneIsNotLost(t *testing.T) {
-	follow(t, func(t *testing.T, s *slow, f *fleet.Fleet) {
+	t.Parallel()
+	follow(t, func(t *testing.T, s *slow, f *controller.Controller) {
 		for range 9 {
 			time.Sleep(time.Second)
 			f.Look()
@@ -122,7 +126,8 @@ func TestLookThatIsAskedForDuringOneIsNotLost(t *testing.T) {
 }
 
 func TestBurstThatDoesNotEndHoldsNoLookUp(t *testing.T) {
-	follow(t, func(t *testing.T, s *slow, f *fleet.Fleet) {
+	t.Parallel()
+	follow(t, func(t *testing.T, s *slow, f *controller.Controller) {
 		time.Sleep(15 * time.Second)
 		for range 3000 {
 			f.Look()

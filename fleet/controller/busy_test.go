@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -39,16 +41,17 @@ func (r heldRepo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet
 // A token that another server revokes ends here within a second, although it takes
 // longer than that to render what is being written for ten thousand clusters.
 func TestRevokedTokenEndsAtAServerThatRenders(t *testing.T) {
+	t.Parallel()
 	url, s := sqliteFile(t), newScript()
 	s.put("main@1", acme())
 	a := start(t, s, openStore(t, url))
 	a.awaitRevision("main@1")
-	made, err := a.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: "grace", Role: fleet.RoleViewer})
+	made, err := a.CreateToken(t.Context(), ada, credential.Request{Name: "grace", Role: fleet.RoleViewer})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := held{now: &atomic.Bool{}, entered: make(chan struct{}), let: make(chan struct{})}
-	b := start(t, s, openStore(t, url), func(c *fleet.Config) { c.Renderer = h })
+	b := start(t, s, openStore(t, url), func(c *controller.Config) { c.Renderer = h })
 	b.await("the token", func() bool { return b.valid(made.Secret) })
 	b.awaitRevision("main@1")
 	h.now.Store(true)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
 func (r *rig) declare(document string) *fleet.Result {
@@ -18,7 +20,7 @@ func (r *rig) declare(document string) *fleet.Result {
 	return result
 }
 
-func (r *rig) member(cluster string) *fleet.Member {
+func (r *rig) member(cluster string) *view.Member {
 	r.t.Helper()
 	m, err := r.view().Member(cluster)
 	if err != nil {
@@ -39,7 +41,7 @@ func (r *rig) sets(cluster string, sets ...string) string {
 	r.t.Helper()
 	var all []string
 	for _, set := range sets {
-		body, err := r.member(cluster).Inputs(set)
+		body, err := r.member(cluster).Body(set)
 		if err != nil {
 			all = append(all, err.Error())
 			continue
@@ -50,7 +52,7 @@ func (r *rig) sets(cluster string, sets ...string) string {
 }
 
 // again is the fleet after a restart, with the same source and store.
-func (r *rig) again(mend ...func(*fleet.Config)) *rig {
+func (r *rig) again(mend ...func(*controller.Config)) *rig {
 	r.t.Helper()
 	r.stop()
 	next := start(r.t, r.source, r.store, mend...)
@@ -59,6 +61,7 @@ func (r *rig) again(mend ...func(*fleet.Config)) *rig {
 }
 
 func TestDeclaredClusterIsServedAndFollowsItsLabels(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	tree := acme("fleet.yaml", strings.Replace(string(acme()["fleet.yaml"].Data), "[{selector: {}, overlay: base}]",
 		"[{selector: {}, overlay: base}, {selector: {matchLabels: {tier: gold}}, components: [components/extra]}]", 1))
@@ -86,6 +89,7 @@ func TestDeclaredClusterIsServedAndFollowsItsLabels(t *testing.T) {
 }
 
 func TestClusterThatCannotBeDeclaredChangesNothing(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, dns: dot.example.com}`)
 	for document, want := range map[string]error{
@@ -123,6 +127,7 @@ func TestClusterThatCannotBeDeclaredChangesNothing(t *testing.T) {
 // A decommissioned cluster is answered [] until it is purged, whatever Git, a
 // registration or a restart say, and is then unknown.
 func TestDecommissionedClusterIsAnsweredEmptyUntilItIsPurged(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec":{"tag":"own"}}`)
 	result, err := r.Decommission(t.Context(), ada, "ann.example.com")
@@ -140,8 +145,8 @@ func TestDecommissionedClusterIsAnsweredEmptyUntilItIsPurged(t *testing.T) {
 				t.Errorf("%s is answered %s", name, got)
 			}
 		}
-		r.wantState("ann", fleet.DecommissionedState)
-		if _, err := r.member("ann").Inputs("nothing"); !errors.Is(err, fleet.ErrNotFound) {
+		r.wantState("ann", fleet.ClusterDecommissioned)
+		if _, err := r.member("ann").Body("nothing"); !errors.Is(err, fleet.ErrNotFound) {
 			t.Errorf("a set that it never had: %v, want %v", err, fleet.ErrNotFound)
 		}
 	}
@@ -155,7 +160,7 @@ func TestDecommissionedClusterIsAnsweredEmptyUntilItIsPurged(t *testing.T) {
 	r.refused(fleet.ErrConflict, func() (*fleet.Result, error) {
 		return r.DeleteObject(t.Context(), ada, "ann", objectNamed("App/web"))
 	})
-	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 1}); err != nil {
+	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: 1}); err != nil {
 		t.Fatal(err)
 	}
 	check(r)
@@ -182,12 +187,13 @@ func TestDecommissionedClusterIsAnsweredEmptyUntilItIsPurged(t *testing.T) {
 		t.Errorf("a purged cluster after a restart: %v, want %v", err, fleet.ErrNotFound)
 	}
 	r.release("main@4", acme())
-	r.wantState("ann", fleet.Active)
+	r.wantState("ann", fleet.ClusterActive)
 }
 
 // A cluster whose file vanishes is frozen on the release that had it, through
 // restarts and further releases, and deltas still apply.
 func TestClusterWhoseFileVanishesIsFrozen(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	was := r.sets("ann", "apps", "deployments")
 	tree := acme("base/web.yaml", app("web", "{tag: v2}"))
@@ -195,7 +201,7 @@ func TestClusterWhoseFileVanishesIsFrozen(t *testing.T) {
 	r.release("main@2", tree)
 	check := func(r *rig) {
 		t.Helper()
-		r.wantState("ann", fleet.OrphanedState)
+		r.wantState("ann", fleet.ClusterOrphaned)
 		if got := r.sets("ann.example.com", "apps", "deployments"); got != was {
 			t.Errorf("ann is answered %s, want %s", got, was)
 		}
@@ -217,27 +223,28 @@ func TestClusterWhoseFileVanishesIsFrozen(t *testing.T) {
 	r.refused(fleet.ErrConflict, func() (*fleet.Result, error) { return r.Redeclare(t.Context(), ada, "ann", []byte(`{}`)) })
 
 	r.release("main@4", acme()) // the file is back
-	r.wantState("ann", fleet.Active)
+	r.wantState("ann", fleet.ClusterActive)
 	r.wantInput("ann", "web", `{"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2,"tag":"own"}`)
 	if got := r.member("ann").Release().Revision; got != "main@4" {
 		t.Errorf("ann is on %s, want main@4", got)
 	}
 	r.release("main@5", tree) // and gone again
 	r = r.again()
-	r.wantState("ann", fleet.OrphanedState)
+	r.wantState("ann", fleet.ClusterOrphaned)
 	if got := r.member("ann").Release().Revision; got != "main@4" {
 		t.Errorf("ann is on %s, want what it was on last, main@4", got)
 	}
 }
 
 func TestOrphanedClusterMayBeDeclaredOrDecommissioned(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	tree := acme("base/web.yaml", app("web", "{tag: v2}"))
 	delete(tree, "clusters/ann.yaml")
 	delete(tree, "clusters/bob.yaml")
 	r.release("main@2", tree)
 	r.declare(`{name: ann, dns: ann.example.com, labels: {environment: dev}}`)
-	r.wantState("ann", fleet.Active)
+	r.wantState("ann", fleet.ClusterActive)
 	r.wantInput("ann", "web", `{"tag":"v2"}`)
 	if _, err := r.Decommission(t.Context(), ada, "bob"); err != nil {
 		t.Fatal(err)
@@ -252,11 +259,12 @@ func TestOrphanedClusterMayBeDeclaredOrDecommissioned(t *testing.T) {
 
 // One file that is renamed: the new cluster takes the dns, and the old one stays.
 func TestRenamedClusterTakesItsDNS(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	tree := acme("clusters/new.yaml", strings.Replace(clusterFile("new", "dev"), "new.example.com", "ann.example.com", 1))
 	delete(tree, "clusters/ann.yaml")
 	r.release("main@2", tree)
-	r.wantState("ann", fleet.OrphanedState)
+	r.wantState("ann", fleet.ClusterOrphaned)
 	if got := r.member("ann.example.com").Cluster.Name; got != "new" {
 		t.Errorf("the dns is that of %s, want new", got)
 	}
@@ -265,13 +273,14 @@ func TestRenamedClusterTakesItsDNS(t *testing.T) {
 // A file may say a dns that the API has given to another. Whoever may register must
 // not be able to hold up releases by that: the file's holds, and it is told.
 func TestFileTakesADeclaredDNS(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, dns: eve.example.com}`)
 	r.release("main@2", acme("clusters/eve.yaml", clusterFile("eve", "dev")))
 	if got := r.member("eve.example.com").Cluster.Name; got != "eve" {
 		t.Errorf("the dns is that of %s, want eve", got)
 	}
-	r.wantState("dot", fleet.Active)
+	r.wantState("dot", fleet.ClusterActive)
 	if got := r.view().Release().Problems.Error(); !strings.Contains(got, `"eve"`) || !strings.Contains(got, `"dot"`) {
 		t.Errorf("the release has the problems %s", got)
 	}
@@ -282,16 +291,17 @@ func TestFileTakesADeclaredDNS(t *testing.T) {
 }
 
 func TestRollbackDoesNotReachAClusterThatHadTheName(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, labels: {environment: dev}}`)
 	before := r.patch("dot", "App/web", `{"spec":{"tag":"own"}}`).Generation
-	for _, end := range []func(context.Context, fleet.Write, string) (*fleet.Result, error){r.Decommission, r.Purge} {
+	for _, end := range []func(context.Context, controller.WriteOptions, string) (*fleet.Result, error){r.Decommission, r.Purge} {
 		if _, err := end(t.Context(), ada, "dot"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.declare(`{name: dot, labels: {environment: prod}}`)
-	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: before}); err != nil {
+	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: before}); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.member("dot").Cluster.Labels["environment"]; got != "prod" || r.own("dot") != "" {
@@ -300,6 +310,7 @@ func TestRollbackDoesNotReachAClusterThatHadTheName(t *testing.T) {
 }
 
 func TestRollbackRestoresWhatTheAPIDeclares(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	at := r.declare(`{name: dot, labels: {environment: dev}}`).Generation
 	r.patch("dot", "App/web", `{"spec":{"tag":"own"}}`)
@@ -307,18 +318,18 @@ func TestRollbackRestoresWhatTheAPIDeclares(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.declare(`{name: eve, labels: {environment: dev}}`) // did not exist then, and stays
-	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: at, Delta: fleet.OwnID("dot")}); err != nil {
+	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: at, Delta: fleet.OwnID("dot")}); err != nil {
 		t.Fatal(err)
 	}
 	if c := r.member("dot").Cluster; c.Labels["environment"] != "dev" || c.DNS != "" || r.own("dot") != "" {
 		t.Errorf("dot is %+v with %s", c, r.own("dot"))
 	}
-	r.wantState("eve", fleet.Active)
-	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 1}); err != nil {
+	r.wantState("eve", fleet.ClusterActive)
+	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: 1}); err != nil {
 		t.Fatal(err)
 	}
-	r.wantState("dot", fleet.Active)
-	r.wantState("eve", fleet.Active)
+	r.wantState("dot", fleet.ClusterActive)
+	r.wantState("eve", fleet.ClusterActive)
 
 	had := r.declare(`{name: gus, dns: gus.example.com}`).Generation
 	if _, err := r.Redeclare(t.Context(), ada, "gus", []byte(`{"dns":null}`)); err != nil {
@@ -326,7 +337,7 @@ func TestRollbackRestoresWhatTheAPIDeclares(t *testing.T) {
 	}
 	r.declare(`{name: hal, dns: gus.example.com}`)
 	r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) {
-		return r.Rollback(t.Context(), ada, fleet.Rollback{Generation: had, Delta: fleet.OwnID("gus")})
+		return r.Rollback(t.Context(), ada, controller.Rollback{Generation: had, Delta: fleet.OwnID("gus")})
 	})
 	now := r.declare(`{name: fay, labels: {environment: dev}}`).Generation
 	if _, err := r.Redeclare(t.Context(), ada, "fay", []byte(`{"labels":{"environment":"prod"}}`)); err != nil {
@@ -335,9 +346,9 @@ func TestRollbackRestoresWhatTheAPIDeclares(t *testing.T) {
 	if _, err := r.Decommission(t.Context(), ada, "fay"); err != nil {
 		t.Fatal(err)
 	}
-	result, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: now})
+	result, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: now})
 	if err != nil || len(result.Clusters) != 0 {
 		t.Errorf("a rollback touches a decommissioned cluster: %+v, %v", result, err)
 	}
-	r.wantState("fay", fleet.DecommissionedState)
+	r.wantState("fay", fleet.ClusterDecommissioned)
 }

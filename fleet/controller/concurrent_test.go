@@ -6,10 +6,11 @@ import (
 	"sync"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -26,6 +27,7 @@ func manyClusters(n int) fstest.MapFS {
 }
 
 func TestConcurrentWritersLoseNoUpdate(t *testing.T) {
+	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { concurrentWriters(t, sqliteFile(t)) })
 	t.Run("postgres", func(t *testing.T) { concurrentWriters(t, pgtest.Start(t).Database(t)) })
 }
@@ -41,7 +43,7 @@ func concurrentWriters(t *testing.T, url string) {
 	var all sync.WaitGroup
 	for n := range writers {
 		all.Go(func() {
-			w := fleet.Write{Actor: fmt.Sprintf("writer-%03d", n)}
+			w := controller.WriteOptions{Actor: fmt.Sprintf("writer-%03d", n)}
 			var result *fleet.Result
 			var err error
 			if n%50 == 0 {
@@ -130,9 +132,9 @@ func folded(t *testing.T, history []fleet.Change) []*fleet.Delta {
 
 // wantFreshRender holds what is served against a fresh render of the deltas in
 // force.
-func wantFreshRender(t *testing.T, v *fleet.View, s *fleet.Snapshot) {
+func wantFreshRender(t *testing.T, v *view.View, s *fleet.Snapshot) {
 	t.Helper()
-	fresh, problems, err := controller.Prepare(t.Context(), render.Renderer{}, s, v.Deltas(), time.Now(), nil)
+	fresh, problems, err := controller.Prepare(t.Context(), render.Renderer{}, s, v.Deltas(), nil)
 	if fresh == nil {
 		t.Fatal(problems, err)
 	}

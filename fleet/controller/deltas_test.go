@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 func TestDeltasApplyByPriorityThenNameAndTheOwnOneLast(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	for _, c := range []struct {
 		name     string
@@ -27,6 +29,7 @@ func TestDeltasApplyByPriorityThenNameAndTheOwnOneLast(t *testing.T) {
 }
 
 func TestEveryPartOfADeltaIsServedToWhomItIsFor(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	result := r.apply(`
 name: all
@@ -63,6 +66,7 @@ edits:
 }
 
 func TestDeltaThatBreaksOneOfItsClustersIsRefusedWhole(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("bob", "App/web", `{"spec": {"replicas": 9}}`)
 	r.patch("cid", "App/db", `{"spec": {"replicas": 5}}`)
@@ -98,6 +102,7 @@ func TestDeltaThatBreaksOneOfItsClustersIsRefusedWhole(t *testing.T) {
 }
 
 func TestWriteThatMakesAnotherDeltaStopApplyingIsRefused(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: new, selector: {}, resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: new}, spec: {tag: v1}}]}`)
 	r.patch("bob", "App/new", `{"spec": {"tag": "v2"}}`)
@@ -115,6 +120,7 @@ func TestWriteThatMakesAnotherDeltaStopApplyingIsRefused(t *testing.T) {
 }
 
 func TestPartsThatStopApplyingAreSkippedWholeAndComeBack(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`
 name: mixed
@@ -147,7 +153,7 @@ edits:
 		t.Errorf("tributary_orphaned_parts = %v, want 5", got)
 	}
 	usage := r.view().DeltaUsage()["delta/mixed"]
-	if usage.Clusters != 2 || len(usage.Orphaned) != 2 {
+	if usage.Clusters != 2 || len(usage.Stale) != 2 {
 		t.Errorf("usage = %+v, want 2 clusters, both without some parts", usage)
 	}
 	// A part that was an orphan before does not keep others from being written.
@@ -175,7 +181,7 @@ edits:
 		t.Errorf("orphans = %s once the base is back", got)
 	}
 	r.wantInput("cid", "db", `{"replicas":1,"tag":"own"}`)
-	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 3}); err != nil {
+	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: 3}); err != nil {
 		t.Fatal(err)
 	}
 	if got := bodies(t, r.view()); got != good {
@@ -184,6 +190,7 @@ edits:
 }
 
 func TestResultThatDoesNotValidateOnANewBaseSkipsThePart(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"replicas": 8, "tag": "v2"}}`)
 	r.release("main@2", acme("schemas/app.json", `{"properties": {"replicas": {"maximum": 5}}}`))
@@ -194,6 +201,7 @@ func TestResultThatDoesNotValidateOnANewBaseSkipsThePart(t *testing.T) {
 }
 
 func TestPatchOnABaseThatNeedsItsEditFolds(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"zone": "eu"}}`)
 	r.patch("bob", "App/web", `{"spec": {"zone": "us"}}`)

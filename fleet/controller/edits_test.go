@@ -13,6 +13,7 @@ import (
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -79,7 +80,7 @@ spec:
 	}
 	f.Fuzz(func(t *testing.T, base, text string, data []byte) {
 		for _, object := range []string{"App/web", "Deployment/front"} {
-			e := &editing{t: t, f: r.Fleet, repo: repo, object: objectNamed(object)}
+			e := &editing{t: t, f: r.Controller, repo: repo, object: objectNamed(object)}
 			if !e.begin(base) {
 				return
 			}
@@ -99,7 +100,7 @@ spec:
 // editing is a sequence of patches of one object of cluster ann.
 type editing struct {
 	t      *testing.T
-	f      *fleet.Fleet
+	f      *controller.Controller
 	repo   fleet.Repo
 	object fleet.ObjectName
 	base   any // the object without its edit

@@ -20,6 +20,7 @@ func expiring(now time.Time, d time.Duration, rest string) string {
 const tagged = `name: tagged, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]`
 
 func TestDeltaIsWithdrawnWhenItsTimeHasCome(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
 		s.put("main@1", acme())
@@ -42,6 +43,7 @@ func TestDeltaIsWithdrawnWhenItsTimeHasCome(t *testing.T) {
 }
 
 func TestWithdrawalIsAChangeOfItsOwn(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startAcme(t, at(c))
 	r.apply(expiring(c.Now(), time.Hour, tagged))
@@ -71,6 +73,7 @@ func TestWithdrawalIsAChangeOfItsOwn(t *testing.T) {
 }
 
 func TestDeltaThatExpiredWhileNoFleetRanIsWithdrawn(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	url := sqliteFile(t)
 	s := newScript()
@@ -93,6 +96,7 @@ func TestDeltaThatExpiredWhileNoFleetRanIsWithdrawn(t *testing.T) {
 }
 
 func TestExpiredDeltaThatIsNeededStaysUntilItIsNot(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startAcme(t, at(c))
 	r.apply(expiring(c.Now(), time.Hour, `name: zone, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {zone: eu}}}]`))

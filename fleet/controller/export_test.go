@@ -1,60 +1,64 @@
 package controller
 
-import "context"
+import (
+	"context"
 
-// Prepare does all that a release takes until it is decided on: it compiles a
-// snapshot, renders it for every cluster, and weighs what it changes of what is served.
-func (f *Fleet) Prepare(ctx context.Context, s *Snapshot) (*Impact, error) {
-	b, err := compile(ctx, f.cfg.Renderer, s, f.now())
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/view"
+)
+
+// Evaluate does everything that a release takes until it is decided on.
+func (c *Controller) Evaluate(ctx context.Context, s *fleet.Snapshot) (*fleet.Impact, error) {
+	compiled, err := fleet.Compile(ctx, c.cfg.Renderer, s, "", c.now())
 	if err != nil {
 		return nil, err
 	}
-	v := f.current.Load()
-	t, err := f.try(ctx, b, v, v.state, nil)
+	v := c.current.Load()
+	evaluated, err := c.releaser.evaluate(ctx, compiled, v, v.State(), nil)
 	if err != nil {
 		return nil, err
 	}
-	return t.impact, nil
+	return evaluated.Impact, nil
 }
 
-// Trial is what a release would make of the fleet.
-type Trial struct {
-	View       *View
-	Impact     *Impact
-	Problems   Problems
-	Violations []Violation
-	Records    []RecordChange
-	Deltas     []*Delta
+// Candidate is what a release would make of the fleet.
+type Candidate struct {
+	View       *view.View
+	Impact     *fleet.Impact
+	Problems   fleet.Problems
+	Violations []fleet.Violation
+	Change     *fleet.Change
+	Deltas     []*fleet.Delta
 }
 
-// Overtaken tries a snapshot, has something written, and tries it on that: with what was
-// written alone, where that can be done, with what the first trial found, and anew.
-func (f *Fleet) Overtaken(ctx context.Context, s *Snapshot, write func()) (quick, again, anew *Trial, err error) {
-	b, err := compile(ctx, f.cfg.Renderer, s, f.now())
+// Rebase evaluates a snapshot, writes something, and evaluates it again: with what was written alone,
+// where that can be done, with what the first evaluation found, and anew.
+func (c *Controller) Rebase(ctx context.Context, s *fleet.Snapshot, write func()) (rebased, reused, anew *Candidate, err error) {
+	compiled, err := fleet.Compile(ctx, c.cfg.Renderer, s, "", c.now())
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	t, err := f.try(ctx, b, f.current.Load(), f.head.state, nil)
+	first, err := c.releaser.evaluate(ctx, compiled, c.current.Load(), c.state(), nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	write()
-	v := f.current.Load()
-	once, err := f.try(ctx, b, v, f.head.state, nil)
+	v := c.current.Load()
+	once, err := c.releaser.evaluate(ctx, compiled, v, c.state(), nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	twice, err := f.try(ctx, b, v, f.head.state, t)
+	twice, err := c.releaser.evaluate(ctx, compiled, v, c.state(), first)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	t, err = t.overtaken(ctx, v, f.head.state)
-	return t.told(), twice.told(), once.told(), err
+	quick, err := c.releaser.rebase(ctx, first, v, c.state())
+	return quick.exported(), twice.exported(), once.exported(), err
 }
 
-func (t *trial) told() *Trial {
-	if t == nil {
+func (c *candidate) exported() *Candidate {
+	if c == nil {
 		return nil
 	}
-	return &Trial{t.next, t.impact, t.problems, t.violations, t.change.Records, t.next.deltas.list()}
+	return &Candidate{c.next, c.Impact, c.Problems, c.Violations, c.change, c.next.Deltas()}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -99,10 +100,10 @@ spec: {dns: one.example.com}
 	}
 }
 
-func run(t *testing.T, s *script) (*fleet.Fleet, *prometheus.Registry) {
+func run(t *testing.T, s *script) (*controller.Controller, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	f := fleet.New(fleet.Config{Source: s, Renderer: render.Renderer{}, Interval: time.Millisecond, Timeout: 50 * time.Millisecond, Registerer: registry})
+	f := controller.New(controller.Config{Source: s, Renderer: render.Renderer{}, Interval: time.Millisecond, Timeout: 50 * time.Millisecond, Registerer: registry})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
@@ -125,7 +126,7 @@ func await(t *testing.T, what string, happened func() bool) {
 	}
 }
 
-func served(f *fleet.Fleet) string {
+func served(f *controller.Controller) string {
 	v, err := f.View()
 	if err != nil {
 		return err.Error()
@@ -134,7 +135,7 @@ func served(f *fleet.Fleet) string {
 	if err != nil {
 		return err.Error()
 	}
-	body, err := m.Inputs("apps")
+	body, err := m.Body("apps")
 	if err != nil {
 		return err.Error()
 	}
@@ -142,6 +143,7 @@ func served(f *fleet.Fleet) string {
 }
 
 func TestFailedReleaseKeepsLastGood(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -165,6 +167,7 @@ func TestFailedReleaseKeepsLastGood(t *testing.T) {
 }
 
 func TestNothingIsServedBeforeTheFirstGoodRelease(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.fail(errors.New("connection refused"))
 	f, _ := run(t, s)
@@ -180,6 +183,7 @@ func TestNothingIsServedBeforeTheFirstGoodRelease(t *testing.T) {
 }
 
 func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -197,6 +201,7 @@ func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T)
 }
 
 func TestSourceThatPanicsIsASilentSource(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -220,6 +225,7 @@ func TestSourceThatPanicsIsASilentSource(t *testing.T) {
 }
 
 func TestRevisionThatIsNoTextIsReleased(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("caf\xe9@1", "v1")
 	f, _ := run(t, s)
@@ -227,6 +233,7 @@ func TestRevisionThatIsNoTextIsReleased(t *testing.T) {
 }
 
 func TestSourceThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	s.hangs = true
@@ -235,6 +242,7 @@ func TestSourceThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
 }
 
 func TestRevisionThatTheSourceRefusesIsAFailedRelease(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -270,6 +278,7 @@ func (silent) Render(*fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.R
 }
 
 func TestClusterThatIsRenderedToNothingIsAFault(t *testing.T) {
+	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
 	view, problems, err := controller.Prepare(context.Background(), nothing{}, snapshot, nil, nil)
 	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to nothing`) {
@@ -278,6 +287,7 @@ func TestClusterThatIsRenderedToNothingIsAFault(t *testing.T) {
 }
 
 func TestWatchThatFailsIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	run(t, s)
 	await(t, "a second Watch", func() bool {
@@ -288,6 +298,7 @@ func TestWatchThatFailsIsTriedAgain(t *testing.T) {
 }
 
 func TestViewNamesWhatItDoesNotHave(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
@@ -303,7 +314,7 @@ func TestViewNamesWhatItDoesNotHave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Inputs("other"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `input set "other": not found` {
+	if _, err := m.Body("other"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `input set "other": not found` {
 		t.Errorf("Inputs(other) = %v", err)
 	}
 	if _, err := v.Object(m, fleet.ObjectName{Kind: "app", Name: "web"}); err != nil {
@@ -316,6 +327,7 @@ func TestViewNamesWhatItDoesNotHave(t *testing.T) {
 }
 
 func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.set("main@1", "v1")
 	f, registry := run(t, s)
@@ -357,6 +369,7 @@ func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
 }
 
 func TestPrepareEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}

@@ -30,6 +30,7 @@ func (r *rig) goBack(rolling string) *fleet.RolloutStatus {
 }
 
 func TestGoingBackToTheLiveReleaseIsWeighed(t *testing.T) {
+	t.Parallel()
 	for verdict, want := range map[fleet.Verdict]string{
 		fleet.Abort:  "ann=main@1 bob=main@1 cid=main@1",
 		fleet.Resume: "ann=main@2 bob=main@2 cid=main@1",
@@ -53,6 +54,7 @@ func TestGoingBackToTheLiveReleaseIsWeighed(t *testing.T) {
 }
 
 func TestSourceThatGoesBackLeavesAPausedRollout(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, inWaves)
 	r.propose("main@2", guarded(inWaves, "base/db.yaml", app("db", "{tag: v2}")), fleet.Live)
 	r.decide(fleet.Pause, "main@2", "")
@@ -67,10 +69,11 @@ func TestSourceThatGoesBackLeavesAPausedRollout(t *testing.T) {
 }
 
 func TestPinThatOrphansPartsIsConfirmed(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "")
 	r.release("main@2", guarded("", "base/kustomization.yaml", "resources: [web.yaml, db.yaml, front.yaml, mail.yaml]\n", "base/mail.yaml", app("mail", "{tag: v1}")))
 	r.patch("ann", "App/mail", `{"spec":{"tag":"v9"}}`)
-	pin := fleet.Pin{Name: "old", Clusters: []string{"ann"}, Release: "main@1"}
+	pin := fleet.Pin{Name: "old", Scope: fleet.Scope{Clusters: []string{"ann"}}, Release: "main@1"}
 	_, err := r.Pin(t.Context(), ada, pin)
 	var guard *fleet.GuardError
 	if !errors.As(err, &guard) || !hasRule(guard.Violations, "allowOrphanedParts") {
@@ -85,6 +88,7 @@ func TestPinThatOrphansPartsIsConfirmed(t *testing.T) {
 }
 
 func TestHistoryOfAClusterTellsByWhichRolloutItCame(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, inWaves)
 	r.propose("main@2", guarded(inWaves, "clusters/eve.yaml", clusterFile("eve", "prod")), fleet.Live)
 	changes, err := r.History(t.Context(), fleet.ChangeQuery{Cluster: "eve"})

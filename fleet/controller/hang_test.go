@@ -25,11 +25,12 @@ func (hung) Uses(ctx context.Context) (map[string]time.Time, error) {
 // Who asks for the fleet is shown what this server knows, and not kept waiting for
 // what others have saved.
 func TestHungStoreKeepsNobodyWaitingForPollsAndUses(t *testing.T) {
+	t.Parallel()
 	s := newScript()
 	s.put("main@1", acme())
 	r := start(t, s, hung{openStore(t, sqliteFile(t))})
 	r.awaitRevision("main@1")
-	r.member("ann").Polled("apps", time.Now(), 1, "")
+	r.recordPoll("ann", "apps", 1, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if polls := r.Polls(ctx, "ann"); len(polls["ann"]) != 1 {

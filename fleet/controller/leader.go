@@ -2,14 +2,12 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/follow"
 	"github.com/tributary-gitops/tributary/fleet/polls"
 	"github.com/tributary-gitops/tributary/fleet/view"
 )
@@ -141,7 +139,6 @@ func (l *leader) renewLease(ctx context.Context) (until time.Time, looks int64, 
 func (l *leader) work(ctx context.Context) {
 	var all sync.WaitGroup
 	if l.cfg.Source != nil {
-		all.Go(func() { l.watch(ctx) })
 		all.Go(func() { l.followSource(ctx) })
 	}
 	all.Go(func() { l.withdrawExpired(ctx) })
@@ -243,7 +240,7 @@ func (l *leader) listen(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause(10*time.Second, failures)):
+		case <-time.After(follow.Pause(10*time.Second, failures)):
 		}
 	}
 }
@@ -296,142 +293,20 @@ func (w *writer) savePolls(ctx context.Context) {
 	}
 }
 
-// followSource looks at the source, and makes releases of what is new, until ctx ends.
+// followSource makes releases of what the source holds, until ctx ends.
 func (l *leader) followSource(ctx context.Context) {
-	known := l.lastSeen() // the revision that was looked at last, valid or not
-	for failures := 0; ctx.Err() == nil; {
-		begun := time.Now()
-		revision, err := l.lookAtSource(ctx, known)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			failures++
-			l.log.Error("source cannot be followed", "source", l.cfg.Source.String(), "err", err)
-		default:
-			known, failures = revision, 0
-		}
-		l.waitForLook(ctx, begun, pause(l.cfg.Interval, failures), fleet.RetryAfter(err))
+	f := &follow.Follower{
+		Source: l.cfg.Source, Interval: l.cfg.Interval, Timeout: l.cfg.Timeout, Log: l.log, Requests: l.look,
+		Take: l.controller.releaser.takeRevision, Refuse: l.controller.releaser.refuse, Fetched: l.metrics.observeFetch,
+		Looked: func(err error) {
+			l.status.update(func(s *Status) {
+				if s.SourceError = err; err == nil {
+					s.LookedAt = l.cfg.Now()
+				}
+			})
+		},
 	}
-}
-
-// waitForLook returns when it is time for the look after the one that began then: when somebody asks
-// for it, or after a pause. A host that asks for a pause gets it, whoever asks for a look.
-func (l *leader) waitForLook(ctx context.Context, begun time.Time, pause, retryAfter time.Duration) {
-	if retryAfter > 0 {
-		retryAfter += time.Duration(rand.Float64() * 0.1 * float64(retryAfter))
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(retryAfter):
-		}
-		pause -= retryAfter
-	}
-	select {
-	case <-ctx.Done():
-	case <-l.look:
-		l.gatherLooks(ctx, time.Until(begun.Add(burst)))
-	case <-time.After(pause):
-	}
-}
-
-// burst is how far apart looks begin that are asked for. One push can cause a webhook for each branch
-// and tag, and a registry sends one for each layer. The first of them causes a look at once, and all
-// others within that time cause one more.
-const burst = 100 * time.Millisecond
-
-// gatherLooks makes one look of the requests within some time.
-func (l *leader) gatherLooks(ctx context.Context, wait time.Duration) {
-	if wait <= 0 {
-		return
-	}
-	select {
-	case <-ctx.Done():
-	case <-time.After(wait):
-	}
-	select {
-	case <-l.look:
-	default: // there was only one
-	}
-}
-
-// watch lets the source notify of changes. Where it cannot, polling goes on, and watching is tried again.
-func (l *leader) watch(ctx context.Context) {
-	for failures := 1; ; failures++ {
-		err := l.cfg.Source.Watch(ctx, func() { signal(l.look) })
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		l.log.Warn("source is not watched, only polled", "err", err, "interval", l.cfg.Interval)
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause(l.cfg.Interval, failures)):
-		}
-	}
-}
-
-// pause returns the time until the next look: the interval, or after failures a second that doubles up
-// to it. It has a tenth of jitter either way, so that servers that were started together do not look
-// together.
-func pause(interval time.Duration, failures int) time.Duration {
-	wait := interval
-	if failures > 0 {
-		wait = min(interval, time.Second<<min(failures-1, 16))
-	}
-	return wait + time.Duration((rand.Float64()-0.5)*0.2*float64(wait))
-}
-
-// lookAtSource looks once and makes a release of what is new. It returns the revision that the source
-// is at.
-func (l *leader) lookAtSource(ctx context.Context, known string) (string, error) {
-	start := time.Now()
-	snapshot, err := l.fetch(ctx, known)
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	var refused *fleet.RefusedError
-	if errors.As(err, &refused) {
-		err = nil // the source answered; what it holds has the fault
-	}
-	l.metrics.observeFetch(time.Since(start), err)
-	l.recordLook(err)
-	switch {
-	case err != nil:
-		return "", err
-	case refused != nil:
-		return "", l.controller.releaser.refuse(ctx, refused) // there is no snapshot that the next look can be compared with
-	case snapshot == nil:
-		return known, nil
-	}
-	if err := l.controller.releaser.takeRevision(ctx, snapshot); err != nil {
-		l.recordLook(err)
-		return "", err
-	}
-	return snapshot.Revision, nil
-}
-
-// recordLook keeps how a look at the source went, for the status.
-func (l *leader) recordLook(err error) {
-	l.status.update(func(s *Status) {
-		s.SourceError = err
-		if err == nil {
-			s.LookedAt = l.cfg.Now()
-		}
-	})
-}
-
-// fetch asks the source. What it makes of hostile bytes must not end the process, and with it the polls
-// that are answered meanwhile.
-func (l *leader) fetch(ctx context.Context, known string) (s *fleet.Snapshot, err error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
-	defer cancel()
-	defer func() {
-		if reason := recover(); reason != nil {
-			l.log.Error("panic", "cause", reason, "stack", string(debug.Stack()))
-			s, err = nil, fmt.Errorf("Tributary panicked on what the source holds: %v; please report it, with the log", reason) //nolint:revive,staticcheck // a name
-		}
-	}()
-	return l.cfg.Source.Fetch(ctx, known)
+	f.Run(ctx, l.lastSeen())
 }
 
 // prefetcher has a release that this server rendered before it went live, because the leader announced

@@ -10,6 +10,7 @@ import (
 const web = `"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2`
 
 func TestPatchHoldsWhatItNamesWhenTheBaseMoves(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	if got := len(r.patch("ann", "App/web", `{"spec": {"tag": "v1", "env": {"c": null}}}`).Changes); got != 0 {
 		t.Errorf("%d inputs changed, want none yet", got)
@@ -24,6 +25,7 @@ func TestPatchHoldsWhatItNamesWhenTheBaseMoves(t *testing.T) {
 }
 
 func TestSecondPatchIsFoldedIntoTheFirst(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"env": null, "ports": [1]}}`)
 	r.wantInput("ann", "web", `{"ports":[1],"replicas":2,"tag":"v1"}`)
@@ -36,6 +38,7 @@ func TestSecondPatchIsFoldedIntoTheFirst(t *testing.T) {
 }
 
 func TestObjectThatIsTakenAwayComesBackWithTheDelta(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/db", `{"spec": {"tag": "v2"}}`)
 	if _, err := r.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db")); err != nil {
@@ -62,6 +65,7 @@ func TestObjectThatIsTakenAwayComesBackWithTheDelta(t *testing.T) {
 }
 
 func TestObjectIsPutReplacedAndTakenAway(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	put := func(spec string) (*fleet.Result, error) {
 		return r.PutObject(t.Context(), ada, "ann", objectNamed("App/new"), fmt.Appendf(nil, `{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "new"}, "spec": %s}`, spec))
@@ -92,6 +96,7 @@ func TestObjectIsPutReplacedAndTakenAway(t *testing.T) {
 }
 
 func TestPutOfAnObjectThatIsThereOtherwiseConflicts(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: new, selector: {}, resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: new}, spec: {tag: v1}}]}`)
 	for _, name := range []string{"web", "new"} {
@@ -102,6 +107,7 @@ func TestPutOfAnObjectThatIsThereOtherwiseConflicts(t *testing.T) {
 }
 
 func TestPatchThatMakesAnotherObjectIsRefused(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	for _, p := range []fleet.ObjectPatch{
 		{Type: fleet.MergePatch, Body: []byte(`{"metadata": {"name": "other"}}`)},
@@ -126,6 +132,7 @@ func TestPatchThatMakesAnotherObjectIsRefused(t *testing.T) {
 }
 
 func TestWriteForAClusterThatThereIsNotIsNotFound(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) {
 		return r.PutDelta(t.Context(), ada, r.document(`{cluster: nobody, edits: []}`))
@@ -146,6 +153,7 @@ func appJSON(name, tag string) []byte {
 }
 
 func TestObjectIsPutAsJSONOrYAML(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	for i, document := range []string{
 		`{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "new"}, "spec": {"tag": "v0"}}`,

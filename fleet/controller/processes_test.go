@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // two are two processes on one store, of which the second was started last.
@@ -21,6 +22,7 @@ func two(t *testing.T) (a, b *rig) {
 }
 
 func TestWritesOfAnotherProcessAreFollowed(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	a.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
 	b.await("the other's write", func() bool { return b.view().Generation() == a.view().Generation() })
@@ -32,10 +34,11 @@ func TestWritesOfAnotherProcessAreFollowed(t *testing.T) {
 // TestNothingIsDecidedOnAnOldLog has the second process not yet heard of what the
 // first has written.
 func TestNothingIsDecidedOnAnOldLog(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	before := bodies(t, a.view())
 	a.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
-	result, err := b.Rollback(t.Context(), fleet.Write{Actor: "bob"}, fleet.Rollback{Generation: 1})
+	result, err := b.Rollback(t.Context(), controller.WriteOptions{Actor: "bob"}, controller.Rollback{Generation: 1})
 	if err != nil || len(result.Changes) != 1 {
 		t.Fatalf("Rollback = %+v, %v, want it to take back what the other wrote", result, err)
 	}
@@ -45,6 +48,7 @@ func TestNothingIsDecidedOnAnOldLog(t *testing.T) {
 }
 
 func TestARevisionGoesLiveOnceForAllProcesses(t *testing.T) {
+	t.Parallel()
 	a, b := two(t)
 	a.source.put("main@2", acme())
 	a.Look()
@@ -60,6 +64,7 @@ func TestARevisionGoesLiveOnceForAllProcesses(t *testing.T) {
 // TestEditsAreReadAsTheyAreServed has numbers and texts that JSON and YAML spell
 // in several ways.
 func TestEditsAreReadAsTheyAreServed(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"env": {"a": "yes", "b": "2020-01-01"}, "n": {"x": 1.0, "y": -0, "z": 1e3, "w": 0.1000}}}`)
 	d, err := r.view().Delta(fleet.OwnID("ann"))
@@ -76,7 +81,7 @@ func TestEditsAreReadAsTheyAreServed(t *testing.T) {
 	}
 	for _, bad := range []string{`{"spec": {"n": 1e400}}`, `{"spec": {"n": 9007199254740993.0}}`, `{"spec": {"t": "\ufeff"}}`, `{"spec": {"<<": {"a": 1}}}`} {
 		before := r.everything()
-		_, err := r.PatchObject(t.Context(), fleet.Write{}, "ann", fleet.ObjectName{Kind: "App", Name: "web"}, fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(bad)})
+		_, err := r.PatchObject(t.Context(), controller.WriteOptions{}, "ann", fleet.ObjectName{Kind: "App", Name: "web"}, fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(bad)})
 		if err == nil || r.everything() != before {
 			t.Errorf("%s is taken: %v", bad, err)
 		}
@@ -84,13 +89,14 @@ func TestEditsAreReadAsTheyAreServed(t *testing.T) {
 }
 
 func TestReasonsAreThoseOfTheWrite(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	d := r.document(`{cluster: ann, reason: INC-1, edits: [{kind: App, name: db, patch: {spec: {replicas: 3}}}]}`)
-	if _, err := r.PutDelta(t.Context(), fleet.Write{}, d); err != nil {
+	if _, err := r.PutDelta(t.Context(), controller.WriteOptions{}, d); err != nil {
 		t.Fatal(err)
 	}
 	patch := fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(`{"spec": {"tag": "v2"}}`)}
-	if _, err := r.PatchObject(t.Context(), fleet.Write{}, "ann", objectNamed("App/web"), patch); err != nil {
+	if _, err := r.PatchObject(t.Context(), controller.WriteOptions{}, "ann", objectNamed("App/web"), patch); err != nil {
 		t.Fatal(err)
 	}
 	history := r.history()

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/credential"
 )
 
 // token makes one, and returns it as who registers brings it.
-func (r *rig) token(q fleet.TokenRequest) fleet.Registrant {
+func (r *rig) token(q credential.Request) credential.RegistrationCredential {
 	r.t.Helper()
 	made, err := r.CreateToken(r.t.Context(), ada, q)
 	if err != nil {
@@ -23,16 +24,16 @@ func (r *rig) token(q fleet.TokenRequest) fleet.Registrant {
 }
 
 // registrant is who brings a token, as it is by now.
-func (r *rig) registrant(secret string) fleet.Registrant {
+func (r *rig) registrant(secret string) credential.RegistrationCredential {
 	r.t.Helper()
 	t := r.Tokens().Find(fleet.HashToken(secret))
 	if t == nil {
 		r.t.Fatalf("the token %q is not known", secret)
 	}
-	return fleet.Registrant{Token: t, Role: t.Role, Cluster: t.Cluster, Labels: t.Labels, Secret: secret}
+	return credential.RegistrationCredential{Token: t, Role: t.Role, Cluster: t.Cluster, Labels: t.Labels, Secret: secret}
 }
 
-func (r *rig) register(by fleet.Registrant, q fleet.Registration) (*fleet.Enrolled, error) {
+func (r *rig) register(by credential.RegistrationCredential, q credential.Registration) (*credential.RegistrationResult, error) {
 	r.t.Helper()
 	if by.Token != nil {
 		key := by.Key
@@ -48,14 +49,15 @@ func (r *rig) valid(secret string) bool {
 	return t != nil && t.Valid(time.Now())
 }
 
-func bootstrap(labels map[string]string) fleet.TokenRequest {
-	return fleet.TokenRequest{Name: "boot", Role: fleet.RoleBootstrap, Labels: labels}
+func bootstrap(labels map[string]string) credential.Request {
+	return credential.Request{Name: "boot", Role: fleet.RoleBootstrap, Labels: labels}
 }
 
 func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(map[string]string{"environment": "dev"}))
-	got, err := r.register(boot, fleet.Registration{Name: "dot", DNS: "dot.example.com", Labels: map[string]string{"tier": "gold"}})
+	got, err := r.register(boot, credential.Registration{Name: "dot", DNS: "dot.example.com", Labels: map[string]string{"tier": "gold"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
 	if !r.valid(got.Token) {
 		t.Error("after a restart the token is not known")
 	}
-	r.wantState("dot", fleet.Active)
+	r.wantState("dot", fleet.ClusterActive)
 	history, err := json.Marshal(r.history())
 	if err != nil {
 		t.Fatal(err)
@@ -83,14 +85,15 @@ func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
 }
 
 func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	dev := map[string]string{"environment": "dev"}
 	boot := r.token(bootstrap(dev))
-	named := r.token(fleet.TokenRequest{Name: "for dot", Role: fleet.RoleBootstrap, Cluster: "dot"})
-	if _, err := r.register(boot, fleet.Registration{Name: "fay", DNS: "fay.example.com"}); err != nil {
+	named := r.token(credential.Request{Name: "for dot", Role: fleet.RoleBootstrap, Cluster: "dot"})
+	if _, err := r.register(boot, credential.Registration{Name: "fay", DNS: "fay.example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	own, err := r.register(boot, fleet.Registration{Name: "ann"})
+	own, err := r.register(boot, credential.Registration{Name: "ann"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,25 +101,25 @@ func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
-		by   fleet.Registrant
-		q    fleet.Registration
+		by   credential.RegistrationCredential
+		q    credential.Registration
 		want error
 	}{
-		{boot, fleet.Registration{Name: "eve", Labels: map[string]string{"environment": "prod"}}, fleet.ErrForbidden},
-		{boot, fleet.Registration{Name: "cid"}, fleet.ErrForbidden}, // Git says prod
-		{boot, fleet.Registration{Name: "ann"}, fleet.ErrConflict},  // it is registered
-		{boot, fleet.Registration{Name: "fay"}, fleet.ErrConflict},
-		{boot, fleet.Registration{Name: "bob"}, fleet.ErrConflict}, // it is decommissioned
-		{boot, fleet.Registration{Name: "eve", DNS: "ann.example.com"}, fleet.ErrConflict},
-		{boot, fleet.Registration{Name: "eve", DNS: "bob.example.com"}, fleet.ErrConflict},
-		{boot, fleet.Registration{Name: "eve", DNS: "eve"}, fleet.ErrInvalid},
-		{boot, fleet.Registration{Name: "eve.example.com"}, fleet.ErrInvalid},
-		{boot, fleet.Registration{Name: "eve", Labels: map[string]string{"a b": "c"}}, fleet.ErrInvalid},
-		{named, fleet.Registration{Name: "eve"}, fleet.ErrForbidden},
-		{named, fleet.Registration{Name: "cid"}, fleet.ErrForbidden},
-		{fleet.Registrant{Role: fleet.RoleAdmin}, fleet.Registration{Name: "cid", DNS: "other.example.com"}, fleet.ErrConflict},
-		{fleet.Registrant{Role: fleet.RoleAdmin}, fleet.Registration{Name: "cid", Labels: dev}, fleet.ErrConflict},
-		{r.registrant(own.Token), fleet.Registration{Name: "fay"}, fleet.ErrForbidden},
+		{boot, credential.Registration{Name: "eve", Labels: map[string]string{"environment": "prod"}}, fleet.ErrForbidden},
+		{boot, credential.Registration{Name: "cid"}, fleet.ErrForbidden}, // Git says prod
+		{boot, credential.Registration{Name: "ann"}, fleet.ErrConflict},  // it is registered
+		{boot, credential.Registration{Name: "fay"}, fleet.ErrConflict},
+		{boot, credential.Registration{Name: "bob"}, fleet.ErrConflict}, // it is decommissioned
+		{boot, credential.Registration{Name: "eve", DNS: "ann.example.com"}, fleet.ErrConflict},
+		{boot, credential.Registration{Name: "eve", DNS: "bob.example.com"}, fleet.ErrConflict},
+		{boot, credential.Registration{Name: "eve", DNS: "eve"}, fleet.ErrInvalid},
+		{boot, credential.Registration{Name: "eve.example.com"}, fleet.ErrInvalid},
+		{boot, credential.Registration{Name: "eve", Labels: map[string]string{"a b": "c"}}, fleet.ErrInvalid},
+		{named, credential.Registration{Name: "eve"}, fleet.ErrForbidden},
+		{named, credential.Registration{Name: "cid"}, fleet.ErrForbidden},
+		{credential.RegistrationCredential{Role: fleet.RoleAdmin}, credential.Registration{Name: "cid", DNS: "other.example.com"}, fleet.ErrConflict},
+		{credential.RegistrationCredential{Role: fleet.RoleAdmin}, credential.Registration{Name: "cid", Labels: dev}, fleet.ErrConflict},
+		{r.registrant(own.Token), credential.Registration{Name: "fay"}, fleet.ErrForbidden},
 	} {
 		r.refused(test.want, func() (*fleet.Result, error) {
 			_, err := r.register(test.by, test.q)
@@ -130,47 +133,48 @@ func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
 
 // What a client repeats, because it heard no answer, gets the same answer.
 func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(nil))
 	boot.Key = "7e6d7be4-b454-4b1c-9f43-1d2c3b4a59aa"
-	first, err := r.register(boot, fleet.Registration{Name: "dot"})
+	first, err := r.register(boot, credential.Registration{Name: "dot"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r = r.again()
-	second, err := r.register(boot, fleet.Registration{Name: "dot"})
+	second, err := r.register(boot, credential.Registration{Name: "dot"})
 	if err != nil || second.Token != first.Token || !r.valid(first.Token) {
 		t.Errorf("repeated: %+v, %v, want %+v", second, err, first)
 	}
 	other := boot
 	other.Key = "another key altogether"
-	if _, err := r.register(other, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
+	if _, err := r.register(other, credential.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
 		t.Errorf("with another key: %v, want %v", err, fleet.ErrConflict)
 	}
-	thief := r.token(fleet.TokenRequest{Name: "thief", Role: fleet.RoleBootstrap})
+	thief := r.token(credential.Request{Name: "thief", Role: fleet.RoleBootstrap})
 	thief.Key = boot.Key
-	if _, err := r.register(thief, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
+	if _, err := r.register(thief, credential.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
 		t.Errorf("with the key and another token: %v, want %v", err, fleet.ErrConflict)
 	}
 
 	own := r.registrant(first.Token)
 	own.Key = "a key for the rotation"
-	rotated, err := r.register(own, fleet.Registration{Name: "dot"})
+	rotated, err := r.register(own, credential.Registration{Name: "dot"})
 	if err != nil || r.valid(first.Token) || !r.valid(rotated.Token) {
 		t.Fatalf("rotated: %+v, %v; the old one is valid: %v", rotated, err, r.valid(first.Token))
 	}
 	if last := r.history()[len(r.history())-1]; last.Kind != fleet.Registered || len(last.Clusters) != 1 || last.Clusters[0] != "dot" || len(last.Tokens) != 2 {
 		t.Errorf("the history has %+v", last)
 	}
-	again, err := r.register(own, fleet.Registration{Name: "dot"}) // with the old token
+	again, err := r.register(own, credential.Registration{Name: "dot"}) // with the old token
 	if err != nil || again.Token != rotated.Token {
 		t.Errorf("a rotation repeated: %+v, %v, want %+v", again, err, rotated)
 	}
 	own.Key = ""
-	if _, err := r.register(own, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrUnauthenticated) {
+	if _, err := r.register(own, credential.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrUnauthenticated) {
 		t.Errorf("with a token that was replaced: %v, want %v", err, fleet.ErrUnauthenticated)
 	}
-	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
+	if _, err := r.register(boot, credential.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
 		t.Errorf("the first request once more, after the rotation: %v, want %v", err, fleet.ErrConflict)
 	}
 }
@@ -178,11 +182,12 @@ func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
 // Who registers a name before Git declares it with other labels is not served what
 // Git says of it, nor does what was written to his cluster apply to that.
 func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(map[string]string{"environment": "dev"}))
 	got := map[string]string{}
 	for _, name := range []string{"squat", "good"} {
-		one, err := r.register(boot, fleet.Registration{Name: name})
+		one, err := r.register(boot, credential.Registration{Name: name})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,9 +214,10 @@ func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
 
 // What is wrong with a delta is no reason to keep a cluster from booting.
 func TestDeltaThatDoesNotApplyKeepsNoClusterOut(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: gold, selector: {matchLabels: {tier: gold}}, edits: [{kind: App, name: nobody, patch: {spec: {tag: v2}}}]}`)
-	if _, err := r.register(r.token(bootstrap(nil)), fleet.Registration{Name: "dot", Labels: map[string]string{"tier": "gold"}}); err != nil {
+	if _, err := r.register(r.token(bootstrap(nil)), credential.Registration{Name: "dot", Labels: map[string]string{"tier": "gold"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := r.orphans("dot"), "delta/gold:edits[0]"; got != want {
@@ -225,9 +231,10 @@ func TestDeltaThatDoesNotApplyKeepsNoClusterOut(t *testing.T) {
 }
 
 func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(nil))
-	got, err := r.register(boot, fleet.Registration{Name: "dot"})
+	got, err := r.register(boot, credential.Registration{Name: "dot"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +250,7 @@ func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
 	if r.valid(got.Token) {
 		t.Error("the token of a purged cluster is valid")
 	}
-	if _, err := r.register(boot, fleet.Registration{Name: "dot"}); err != nil {
+	if _, err := r.register(boot, credential.Registration{Name: "dot"}); err != nil {
 		t.Errorf("a purged cluster registers again: %v", err)
 	}
 }
@@ -251,8 +258,9 @@ func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
 // A thousand clusters boot at once, and each asks three times, as one that heard
 // no answer does.
 func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
-	boot := r.token(fleet.TokenRequest{Name: "boot", Role: fleet.RoleBootstrap, Uses: 1000, Labels: map[string]string{"environment": "dev"}})
+	boot := r.token(credential.Request{Name: "boot", Role: fleet.RoleBootstrap, Uses: 1000, Labels: map[string]string{"environment": "dev"}})
 	const clusters, times = 1000, 3
 	var mu sync.Mutex
 	got := map[string]map[string]bool{} // by cluster: its tokens
@@ -261,7 +269,7 @@ func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
 		all.Go(func() {
 			by, name := boot, fmt.Sprintf("new-%d", n%clusters)
 			by.Key = "the key of the cluster " + name
-			one, err := r.register(by, fleet.Registration{Name: name})
+			one, err := r.register(by, credential.Registration{Name: name})
 			if err != nil {
 				t.Error(err)
 				return
@@ -283,7 +291,7 @@ func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
 		for token := range own {
 			tokens[token] = r.valid(token)
 		}
-		r.wantState(name, fleet.Active)
+		r.wantState(name, fleet.ClusterActive)
 	}
 	for token, valid := range tokens {
 		if !valid {

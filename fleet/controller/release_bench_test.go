@@ -6,6 +6,7 @@ import (
 	"testing/fstest"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -27,11 +28,11 @@ func BenchmarkPrepareRelease(b *testing.B) {
 			s := newScript()
 			s.put("main@1", benchTree(1, 1, 30))
 			renderer := render.NewRenderer()
-			r := start(b, s, openStore(b, sqliteFile(b)), func(cfg *fleet.Config) { cfg.Renderer = renderer })
+			r := start(b, s, openStore(b, sqliteFile(b)), func(cfg *controller.Config) { cfg.Renderer = renderer })
 			r.awaitRevision("main@1")
 			next := benchTree(c.version, c.one, c.components)
 			for b.Loop() {
-				impact, err := r.Prepare(b.Context(), &fleet.Snapshot{Revision: "main@2", Tree: next})
+				impact, err := r.Evaluate(b.Context(), &fleet.Snapshot{Revision: "main@2", Tree: next})
 				if err != nil || impact == nil || impact.Changed != c.changed || impact.Removed != c.removed || impact.Clusters != c.touched {
 					b.Fatalf("impact = %+v, %v", impact, err)
 				}

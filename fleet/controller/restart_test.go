@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // worked is acme after some writes, and stopped; the URL is its store's.
@@ -26,6 +27,7 @@ func worked(t *testing.T) (r *rig, url string) {
 }
 
 func TestRestartServesTheSameBytesWhileTheSourceIsDown(t *testing.T) {
+	t.Parallel()
 	before, url := worked(t)
 	s := newScript()
 	s.fail(errors.New("no route to host"))
@@ -51,9 +53,10 @@ func TestRestartServesTheSameBytesWhileTheSourceIsDown(t *testing.T) {
 }
 
 func TestSourceThatHasTheLiveRevisionAgainTakesNoGeneration(t *testing.T) {
+	t.Parallel()
 	before, url := worked(t)
 	s := newScript()
-	r := start(t, s, openStore(t, url), func(c *fleet.Config) { c.Source = forgetful{s} })
+	r := start(t, s, openStore(t, url), func(c *controller.Config) { c.Source = forgetful{s} })
 	s.put("main@1", acme())
 	r.Look()
 	r.await("a look at the source", func() bool { return !r.Status().LookedAt.IsZero() })
@@ -64,6 +67,7 @@ func TestSourceThatHasTheLiveRevisionAgainTakesNoGeneration(t *testing.T) {
 }
 
 func TestRestartServesTheLiveReleaseThatTheSourceHasNoMore(t *testing.T) {
+	t.Parallel()
 	before, url := worked(t)
 	s := newScript()
 	s.put("main@2", acme("base/web.yaml", app("web", "[no, mapping]")))
@@ -75,6 +79,7 @@ func TestRestartServesTheLiveReleaseThatTheSourceHasNoMore(t *testing.T) {
 }
 
 func TestDamagedSnapshotIsWaitedForFromTheSource(t *testing.T) {
+	t.Parallel()
 	before, url := worked(t)
 	db, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -27,13 +28,14 @@ func (b *busy) Fetch(context.Context, string) (*fleet.Snapshot, error) {
 }
 
 func TestHostThatAsksToBeLeftAloneIs(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ after, quiet, again time.Duration }{
 		{30 * time.Second, 29 * time.Second, 34 * time.Second},
 		{1000 * time.Hour, 59 * time.Minute, 67 * time.Minute}, // nobody means that
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := &busy{after: c.after}
-			f := fleet.New(fleet.Config{Source: b, Renderer: render.Renderer{}, Interval: time.Second})
+			f := controller.New(controller.Config{Source: b, Renderer: render.Renderer{}, Interval: time.Second})
 			ctx, cancel := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- f.Run(ctx) }()

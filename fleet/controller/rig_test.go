@@ -19,7 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
 )
@@ -87,7 +89,7 @@ func (s *script) put(revision string, tree fs.FS) {
 
 // rig is a running fleet with a change log.
 type rig struct {
-	*fleet.Fleet
+	*controller.Controller
 	t        testing.TB
 	source   *script
 	store    fleet.Store
@@ -96,17 +98,17 @@ type rig struct {
 }
 
 // start runs a fleet of a source and a store; mend changes its Config.
-func start(t testing.TB, s *script, store fleet.Store, mend ...func(*fleet.Config)) *rig {
+func start(t testing.TB, s *script, store fleet.Store, mend ...func(*controller.Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, source: s, store: store, registry: prometheus.NewRegistry()}
-	cfg := fleet.Config{
+	cfg := controller.Config{
 		Source: s, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{},
 		Interval: time.Hour, Registerer: r.registry,
 	}
 	for _, m := range mend {
 		m(&cfg)
 	}
-	r.Fleet = fleet.New(cfg)
+	r.Controller = controller.New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
@@ -121,7 +123,7 @@ func start(t testing.TB, s *script, store fleet.Store, mend ...func(*fleet.Confi
 }
 
 // startAcme runs acme on a new SQLite file, and returns when it is served.
-func startAcme(t testing.TB, mend ...func(*fleet.Config)) *rig {
+func startAcme(t testing.TB, mend ...func(*controller.Config)) *rig {
 	t.Helper()
 	s := newScript()
 	s.put("main@1", acme())
@@ -174,7 +176,17 @@ func (r *rig) await(what string, happened func() bool) {
 	}
 }
 
-func (r *rig) view() *fleet.View {
+// recordPoll records that a cluster polled one of its sets.
+func (r *rig) recordPoll(cluster, set string, generation int64, agent string) {
+	r.t.Helper()
+	m, err := r.view().Member(cluster)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.RecordPoll(m, set, generation, agent)
+}
+
+func (r *rig) view() *view.View {
 	r.t.Helper()
 	v, err := r.View()
 	if err != nil {
@@ -184,13 +196,13 @@ func (r *rig) view() *fleet.View {
 }
 
 // bodies is all that a view serves, as text.
-func bodies(t testing.TB, v *fleet.View) string {
+func bodies(t testing.TB, v *view.View) string {
 	t.Helper()
 	var b strings.Builder
 	for _, m := range v.Members() {
 		for _, set := range v.Sets() {
-			body, err := m.Inputs(set)
-			if errors.Is(err, fleet.ErrNotFound) && m.State == fleet.OrphanedState {
+			body, err := m.Body(set)
+			if errors.Is(err, fleet.ErrNotFound) && m.State == fleet.ClusterOrphaned {
 				continue // a set of a later release
 			}
 			if err != nil {
@@ -247,8 +259,8 @@ func (r *rig) input(cluster, id string) string {
 		r.t.Fatal(err)
 	}
 	for _, set := range v.Sets() {
-		body, err := m.Inputs(set)
-		if errors.Is(err, fleet.ErrNotFound) && m.State == fleet.OrphanedState {
+		body, err := m.Body(set)
+		if errors.Is(err, fleet.ErrNotFound) && m.State == fleet.ClusterOrphaned {
 			continue // a set of a later release
 		}
 		if err != nil {
@@ -288,7 +300,7 @@ func (r *rig) orphans(cluster string) string {
 		r.t.Fatal(err)
 	}
 	var all []string
-	for _, o := range m.Orphans {
+	for _, o := range m.Stale {
 		all = append(all, o.Delta+":"+o.Field)
 	}
 	return strings.Join(all, " ")
@@ -311,7 +323,7 @@ func (r *rig) metric(name string) float64 {
 	return 0
 }
 
-var ada = fleet.Write{Actor: "ada", Reason: "because"}
+var ada = controller.WriteOptions{Actor: "ada", Reason: "because"}
 
 // document reads a delta's, which says what it is called.
 func (r *rig) document(document string) *fleet.Delta {
@@ -393,7 +405,7 @@ func (c *clock) forward(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func at(c *clock) func(*fleet.Config) { return func(cfg *fleet.Config) { cfg.Now = c.Now } }
+func at(c *clock) func(*controller.Config) { return func(cfg *controller.Config) { cfg.Now = c.Now } }
 
 // sortedDeltas are the deltas of a map, sorted by ID.
 func sortedDeltas(byID map[string]*fleet.Delta) []*fleet.Delta {

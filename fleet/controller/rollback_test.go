@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // rolled is acme with a history: the generation of each is in its tag.
-func rolled(t *testing.T, mend ...func(*fleet.Config)) *rig {
+func rolled(t *testing.T, mend ...func(*controller.Config)) *rig {
 	t.Helper()
 	r := startAcme(t, mend...)
 	r.apply(`{name: a, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: a2}}}]}`)
@@ -37,18 +38,19 @@ func (r *rig) tags() string {
 }
 
 func TestRollbackPutsBackWhatItIsAskedTo(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
-		to   fleet.Rollback
+		to   controller.Rollback
 		want string
 	}{
-		{fleet.Rollback{Generation: 4}, "a2 own3 b4"},
-		{fleet.Rollback{Generation: 6}, "a5 own6 b4"},
-		{fleet.Rollback{Generation: 1}, "v1 v1 v1"},
-		{fleet.Rollback{Generation: 0}, "v1 v1 v1"},
-		{fleet.Rollback{Generation: 4, Delta: "delta/a"}, "a2 own6 v1"},
-		{fleet.Rollback{Generation: 4, Delta: "delta/b"}, "a5 own6 b4"},
-		{fleet.Rollback{Generation: 4, Delta: fleet.OwnID("ann")}, "a5 own3 v1"},
-		{fleet.Rollback{Generation: 2, Delta: fleet.OwnID("ann")}, "a5 v1 v1"},
+		{controller.Rollback{Generation: 4}, "a2 own3 b4"},
+		{controller.Rollback{Generation: 6}, "a5 own6 b4"},
+		{controller.Rollback{Generation: 1}, "v1 v1 v1"},
+		{controller.Rollback{Generation: 0}, "v1 v1 v1"},
+		{controller.Rollback{Generation: 4, Delta: "delta/a"}, "a2 own6 v1"},
+		{controller.Rollback{Generation: 4, Delta: "delta/b"}, "a5 own6 b4"},
+		{controller.Rollback{Generation: 4, Delta: fleet.OwnID("ann")}, "a5 own3 v1"},
+		{controller.Rollback{Generation: 2, Delta: fleet.OwnID("ann")}, "a5 v1 v1"},
 	} {
 		r := rolled(t)
 		result, err := r.Rollback(t.Context(), ada, c.to)
@@ -70,12 +72,13 @@ func TestRollbackPutsBackWhatItIsAskedTo(t *testing.T) {
 }
 
 func TestRollbackOfAnExpiredDeltaDropsIt(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := rolled(t, at(c))
 	r.apply(fmt.Sprintf(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b8}}}], expiresAt: %s}`, c.Now().Add(time.Hour).Format(time.RFC3339)))
 	r.apply(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b9}}}]}`)
 	c.forward(time.Hour)
-	if _, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 8}); err != nil {
+	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: 8}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := r.tags(), "a5 own6 v1"; got != want {
@@ -84,11 +87,12 @@ func TestRollbackOfAnExpiredDeltaDropsIt(t *testing.T) {
 }
 
 func TestRollbackThatTodaysBaseDoesNotTakeIsRefused(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: big, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {replicas: 8}}}]}`)
 	r.apply(`{name: big, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {replicas: 3}}}]}`)
 	r.release("main@2", acme("schemas/app.json", `{"properties": {"replicas": {"maximum": 5}}}`))
-	for _, rollback := range []fleet.Rollback{{Generation: 2}, {Generation: 2, Delta: "delta/big"}} {
+	for _, rollback := range []controller.Rollback{{Generation: 2}, {Generation: 2, Delta: "delta/big"}} {
 		err := r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
 		if !strings.Contains(err.Error(), `cluster "ann"`) || !strings.Contains(err.Error(), `cluster "bob"`) || !strings.Contains(err.Error(), "replicas") {
 			t.Errorf("error = %v, want it to say what of which cluster", err)
@@ -97,15 +101,16 @@ func TestRollbackThatTodaysBaseDoesNotTakeIsRefused(t *testing.T) {
 }
 
 func TestRollbackToWhatIsNotKnownIsNotFound(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	r := rolled(t, at(c))
-	for _, rollback := range []fleet.Rollback{{Generation: 8}, {Generation: -1}, {Generation: 2, Delta: "delta/nowhere"}, {Generation: 1 << 60}} {
+	for _, rollback := range []controller.Rollback{{Generation: 8}, {Generation: -1}, {Generation: 2, Delta: "delta/nowhere"}, {Generation: 1 << 60}} {
 		r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
 	}
 	if _, err := r.store.Prune(t.Context(), c.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) {
-		return r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 2})
+		return r.Rollback(t.Context(), ada, controller.Rollback{Generation: 2})
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"testing/fstest"
 
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -22,7 +22,7 @@ func scaleFleet(b *testing.B) (*rig, *synthetic.Fleet) {
 	}
 	s := newScript()
 	s.put("main@1", tree)
-	r := start(b, s, openStore(b, sqliteFile(b)), func(cfg *fleet.Config) { cfg.Renderer = render.NewRenderer() })
+	r := start(b, s, openStore(b, sqliteFile(b)), func(cfg *controller.Config) { cfg.Renderer = render.NewRenderer() })
 	r.awaitRevision("main@1")
 	return r, made
 }

@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // An operator who is limited to a selector reaches no other cluster, in whatever
 // way, and does everything within it.
 func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, labels: {environment: dev, region: eu}}`)
 	r.declare(`{name: pia, labels: {environment: prod}}`)
@@ -49,10 +51,12 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 			_, result, err := r.Declare(t.Context(), eu, []byte(`{name: eve, labels: {environment: prod}}`))
 			return result, err
 		},
-		"decommissioning":  func() (*fleet.Result, error) { return r.Decommission(t.Context(), eu, "pia") },
-		"rolling all back": func() (*fleet.Result, error) { return r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start}) },
+		"decommissioning": func() (*fleet.Result, error) { return r.Decommission(t.Context(), eu, "pia") },
+		"rolling all back": func() (*fleet.Result, error) {
+			return r.Rollback(t.Context(), eu, controller.Rollback{Generation: start})
+		},
 		"rolling another's back": func() (*fleet.Result, error) {
-			return r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start, Delta: "cluster/pia"})
+			return r.Rollback(t.Context(), eu, controller.Rollback{Generation: start, Delta: "cluster/pia"})
 		},
 		"trying it out": func() (*fleet.Result, error) {
 			dry := eu
@@ -81,13 +85,14 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := r.Rollback(t.Context(), eu, fleet.Rollback{Generation: start, Delta: "delta/a"}); err != nil {
+	if _, err := r.Rollback(t.Context(), eu, controller.Rollback{Generation: start, Delta: "delta/a"}); err != nil {
 		t.Error(err)
 	}
 }
 
 // Who could change a cluster by its name cannot change another that gets the name.
 func TestPurgedNameIsInNoDelta(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, labels: {environment: dev}}`)
 	eu := ada
@@ -98,7 +103,7 @@ func TestPurgedNameIsInNoDelta(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, end := range []func(context.Context, fleet.Write, string) (*fleet.Result, error){r.Decommission, r.Purge} {
+	for _, end := range []func(context.Context, controller.WriteOptions, string) (*fleet.Result, error){r.Decommission, r.Purge} {
 		if _, err := end(t.Context(), ada, "dot"); err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
@@ -62,18 +64,19 @@ func leaders(all []*rig) (leading []*rig) {
 }
 
 func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
+	t.Parallel()
 	all, _ := several(t, 3)
 	var writing sync.WaitGroup
 	for i, r := range all {
 		writing.Go(func() {
-			boot, err := r.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: fmt.Sprint("boot", i), Role: fleet.RoleBootstrap})
+			boot, err := r.CreateToken(t.Context(), ada, credential.Request{Name: fmt.Sprint("boot", i), Role: fleet.RoleBootstrap})
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			for n := range 20 {
 				name := fmt.Sprintf("new-%d-%d", i, n)
-				if _, err := r.register(r.registrant(boot.Secret), fleet.Registration{Name: name}); err != nil {
+				if _, err := r.register(r.registrant(boot.Secret), credential.Registration{Name: name}); err != nil {
 					t.Error(err)
 				}
 				r.patch(name, "App/web", fmt.Sprintf(`{"spec":{"tag":"v%d"}}`, n))
@@ -106,6 +109,7 @@ func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
 }
 
 func TestOneServerLeadsAndAnotherTakesOver(t *testing.T) {
+	t.Parallel()
 	all, _ := several(t, 3)
 	for round := range 2 {
 		all[0].await("a leader", func() bool { return len(leaders(all)) == 1 })
@@ -128,6 +132,7 @@ func TestOneServerLeadsAndAnotherTakesOver(t *testing.T) {
 // A server that stops without a word leads no longer than its lease, and what it
 // does after that is not kept.
 func TestLeaseThatIsNotRenewedEnds(t *testing.T) {
+	t.Parallel()
 	server := pgtest.Start(t)
 	url := server.Database(t)
 	s := newScript()
@@ -163,13 +168,14 @@ func (p *paused) Lead(ctx context.Context, holder string, ttl time.Duration) (bo
 }
 
 func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
+	t.Parallel()
 	all, database := several(t, 1)
 	reader, err := sqlstore.OpenReadOnly(t.Context(), database.url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = reader.Close() })
-	follower := start(t, all[0].source, reader, func(c *fleet.Config) { c.ReadOnly, c.Source = true, nil })
+	follower := start(t, all[0].source, reader, func(c *controller.Config) { c.ReadOnly, c.Source = true, nil })
 	follower.awaitRevision("main@1")
 	all[0].patch("ann", "App/web", `{"spec":{"tag":"own"}}`)
 	agree(t, []*rig{all[0], follower})
@@ -182,13 +188,14 @@ func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
 	follower.refused(fleet.ErrReadOnly, func() (*fleet.Result, error) {
 		return follower.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db"))
 	})
-	if _, err := follower.CreateToken(t.Context(), ada, fleet.TokenRequest{Name: "x", Role: fleet.RoleViewer}); !errors.Is(err, fleet.ErrReadOnly) {
+	if _, err := follower.CreateToken(t.Context(), ada, credential.Request{Name: "x", Role: fleet.RoleViewer}); !errors.Is(err, fleet.ErrReadOnly) {
 		t.Errorf("CreateToken: %v, want %v", err, fleet.ErrReadOnly)
 	}
 }
 
 // Without the database nothing is written, and all else goes on; with it everything.
 func TestLostDatabaseStopsWritesAlone(t *testing.T) {
+	t.Parallel()
 	all, server := several(t, 2)
 	before := bodies(t, all[0].view())
 	server.Stop(t)
@@ -217,8 +224,9 @@ func TestLostDatabaseStopsWritesAlone(t *testing.T) {
 }
 
 func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
+	t.Parallel()
 	all, _ := several(t, 2)
-	made, err := all[0].CreateToken(t.Context(), ada, fleet.TokenRequest{Name: "grace", Role: fleet.RoleViewer})
+	made, err := all[0].CreateToken(t.Context(), ada, credential.Request{Name: "grace", Role: fleet.RoleViewer})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,17 +239,17 @@ func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
 }
 
 func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
+	t.Parallel()
 	all, _ := several(t, 2)
-	now := time.Now()
-	all[0].member("ann").Polled("apps", now, 7, "flux-operator/v0.58.1")
-	want := fleet.Poll{Cluster: "ann", Set: "apps", At: now.UTC().Truncate(time.Microsecond), Generation: 7, Release: all[0].member("ann").Release().ID, Agent: "flux-operator/v0.58.1"}
+	all[0].recordPoll("ann", "apps", 7, "flux-operator/v0.58.1")
+	want := fleet.Poll{Cluster: "ann", Set: "apps", At: all[0].Polls(t.Context(), "ann")["ann"][0].At, Generation: 7, Release: all[0].member("ann").Release().ID(), Agent: "flux-operator/v0.58.1"}
 	for _, r := range all {
 		r.await("the poll", func() bool {
 			polls := r.Polls(t.Context(), "ann", "bob")
 			return len(polls["ann"]) == 1 && polls["ann"][0] == want && polls["bob"] == nil
 		})
 	}
-	all[0].member("bob").Polled("apps", now, 8, "")
+	all[0].recordPoll("bob", "apps", 8, "")
 	all[0].stop() // saves what is left
 	if polls := all[1].Polls(t.Context(), "bob")["bob"]; len(polls) != 1 || polls[0].Generation != 8 {
 		t.Errorf("after a stop the polls are %+v", polls)
@@ -249,14 +257,15 @@ func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
 }
 
 func TestPurgedClusterLeavesNoPolls(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot}`)
-	r.member("dot").Polled("apps", time.Now(), 2, "")
+	r.recordPoll("dot", "apps", 2, "")
 	r.await("the poll in the store", func() bool {
 		polls, err := r.store.Polls(t.Context(), []string{"dot"})
 		return err == nil && len(polls) == 1
 	})
-	for _, end := range []func(context.Context, fleet.Write, string) (*fleet.Result, error){r.Decommission, r.Purge} {
+	for _, end := range []func(context.Context, controller.WriteOptions, string) (*fleet.Result, error){r.Decommission, r.Purge} {
 		if _, err := end(t.Context(), ada, "dot"); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // unreliable is a store whose Append fails when it is told to.
@@ -58,6 +59,7 @@ func startUnreliable(t *testing.T) (*rig, *unreliable) {
 }
 
 func TestWriteThatIsNotKeptChangesNothingServed(t *testing.T) {
+	t.Parallel()
 	for _, fail := range []error{errLost, fmt.Errorf("change: %w: disk full", fleet.ErrStoreFull)} {
 		r, u := startUnreliable(t)
 		r.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
@@ -79,6 +81,7 @@ func TestWriteThatIsNotKeptChangesNothingServed(t *testing.T) {
 }
 
 func TestWriteThatWasKeptAfterAllIsNotLost(t *testing.T) {
+	t.Parallel()
 	r, u := startUnreliable(t)
 	u.set(errLost, true)
 	if _, err := r.PutDelta(t.Context(), ada, r.document(`{name: dev, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]}`)); !errors.Is(err, fleet.ErrStore) {
@@ -97,6 +100,7 @@ func TestWriteThatWasKeptAfterAllIsNotLost(t *testing.T) {
 }
 
 func TestReleaseThatWasKeptAfterAllIsLiveOnce(t *testing.T) {
+	t.Parallel()
 	r, u := startUnreliable(t)
 	u.set(errLost, true)
 	r.source.put("main@2", acme("base/web.yaml", app("web", "{tag: v2}")))
@@ -122,13 +126,13 @@ type hanging struct {
 }
 
 func (*hanging) Load(context.Context) (*fleet.LogState, error) {
-	return &fleet.LogState{Lineup: &fleet.Lineup{}}, nil
+	return &fleet.LogState{}, nil
 }
 func (*hanging) SaveSnapshot(context.Context, *fleet.Packed) error { return nil }
 func (*hanging) Prune(context.Context, time.Time) (int64, error)   { return 0, nil }
 func (h *hanging) Generation(context.Context) (int64, error)       { return h.generation.Load(), nil }
 func (*hanging) Since(context.Context, int64) (*fleet.LogChanges, error) {
-	return &fleet.LogChanges{Lineup: &fleet.Lineup{}}, nil
+	return &fleet.LogChanges{}, nil
 }
 func (*hanging) Releases(context.Context, fleet.ReleaseQuery) ([]fleet.Release, error) {
 	return nil, nil
@@ -142,7 +146,7 @@ func (*hanging) TokensSince(context.Context, int64) ([]*fleet.Token, int64, erro
 }
 func (*hanging) Listen(context.Context, func(fleet.Notice)) error      { return nil }
 func (*hanging) Announce(context.Context, string, *fleet.Packed) error { return nil }
-func (*hanging) Resign(context.Context, string) error                  { return nil }
+func (*hanging) ReleaseLease(context.Context, string) error            { return nil }
 func (*hanging) Lead(context.Context, string, time.Duration) (bool, int64, error) {
 	return true, 0, nil
 }
@@ -156,6 +160,7 @@ func (h *hanging) Append(ctx context.Context, c *fleet.Change) error {
 }
 
 func TestStoreThatDoesNotAnswerIsUnavailable(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newScript()
 		s.put("main@1", acme())
@@ -178,9 +183,10 @@ func (*leaderless) Lead(context.Context, string, time.Duration) (bool, int64, er
 }
 
 func TestServerThatCannotLeadSaysSoOnce(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		f := fleet.New(fleet.Config{Store: &leaderless{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		f := controller.New(controller.Config{Store: &leaderless{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := f.Run(ctx); err != nil {
@@ -193,6 +199,7 @@ func TestServerThatCannotLeadSaysSoOnce(t *testing.T) {
 }
 
 func TestReleaseAndWritesAtTheSameTimeAreBothServed(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	const writers, releases = 40, 5
 	var all sync.WaitGroup

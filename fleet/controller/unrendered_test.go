@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -55,7 +56,7 @@ func (s stricter) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet
 func upgrade(t *testing.T, stack bool, more ...fs.FS) *rig {
 	t.Helper()
 	u := upgraded{stack: stack, now: &atomic.Bool{}}
-	with := func(c *fleet.Config) { c.Renderer = u }
+	with := func(c *controller.Config) { c.Renderer = u }
 	url, s := sqliteFile(t), newScript()
 	s.put("main@1", acme("old", ""))
 	r := start(t, s, openStore(t, url), with)
@@ -79,7 +80,7 @@ func (r *rig) wantUnserved(cluster string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if body, err := m.Inputs("apps"); !errors.Is(err, fleet.ErrNotReady) {
+	if body, err := m.Body("apps"); !errors.Is(err, fleet.ErrNotReady) {
 		r.t.Errorf("inputs of %s = %v, %v, want %v", cluster, body, err, fleet.ErrNotReady)
 	}
 }
@@ -90,11 +91,12 @@ func eachFault(t *testing.T, test func(t *testing.T, stack bool)) {
 }
 
 func TestOrphanThatAnUpgradeCannotRenderHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
 	eachFault(t, func(t *testing.T, stack bool) {
 		gone := acme()
 		delete(gone, "clusters/ann.yaml")
 		r := upgrade(t, stack, gone)
-		r.wantState("ann", fleet.OrphanedState)
+		r.wantState("ann", fleet.ClusterOrphaned)
 		r.wantUnserved("ann")
 		r.patch("bob", "App/web", `{"spec": {"tag": "v3"}}`)
 		next := acme("base/db.yaml", app("db", "{tag: v2}"))
@@ -104,27 +106,28 @@ func TestOrphanThatAnUpgradeCannotRenderHoldsUpNobodyElse(t *testing.T) {
 		if _, err := r.Decommission(t.Context(), ada, "ann"); err != nil {
 			t.Fatal(err)
 		}
-		if body, err := r.member("ann").Inputs("apps"); err != nil || string(body.JSON()) != `{"inputs":[]}` {
+		if body, err := r.member("ann").Body("apps"); err != nil || string(body.JSON()) != `{"inputs":[]}` {
 			t.Errorf("after the decommission ann is answered %v, %v", body, err)
 		}
 	})
 }
 
 func TestLiveReleaseThatAnUpgradeCannotRenderForOneIsServedToTheOthers(t *testing.T) {
+	t.Parallel()
 	eachFault(t, func(t *testing.T, stack bool) {
 		r := upgrade(t, stack)
 		r.wantUnserved("ann")
 		r.wantInput("bob", "db", `{"replicas":1,"tag":"v1"}`)
-		if why := r.view().Why(r.member("ann")); !strings.Contains(why, "cannot be served by this version") {
+		if why := r.view().Why(r.member("ann")); !strings.Contains(why, "this version of Tributary cannot render") {
 			t.Errorf("Why(ann) = %q, want what is wrong", why)
 		}
 		next := acme()
 		delete(next, "clusters/ann.yaml")
 		delete(next, "clusters/bob.yaml")
 		r.release("main@2", next)
-		r.wantState("ann", fleet.OrphanedState)
+		r.wantState("ann", fleet.ClusterOrphaned)
 		r.wantUnserved("ann")
-		r.wantState("bob", fleet.OrphanedState)
+		r.wantState("bob", fleet.ClusterOrphaned)
 		r.wantInput("bob", "db", `{"replicas":1,"tag":"v1"}`)
 	})
 }

@@ -6,29 +6,30 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // writes are one of each kind, for a fleet that has the delta dev.
-func writes(r *rig) map[string]func(w fleet.Write) (*fleet.Result, error) {
+func writes(r *rig) map[string]func(w controller.WriteOptions) (*fleet.Result, error) {
 	ctx := r.t.Context()
-	return map[string]func(w fleet.Write) (*fleet.Result, error){
-		"PatchObject": func(w fleet.Write) (*fleet.Result, error) {
+	return map[string]func(w controller.WriteOptions) (*fleet.Result, error){
+		"PatchObject": func(w controller.WriteOptions) (*fleet.Result, error) {
 			return r.PatchObject(ctx, w, "ann", objectNamed("App/web"), fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(`{"spec": {"replicas": 4}}`)})
 		},
-		"PutObject": func(w fleet.Write) (*fleet.Result, error) {
+		"PutObject": func(w controller.WriteOptions) (*fleet.Result, error) {
 			return r.PutObject(ctx, w, "ann", objectNamed("App/new"), appJSON("new", "v1"))
 		},
-		"DeleteObject": func(w fleet.Write) (*fleet.Result, error) {
+		"DeleteObject": func(w controller.WriteOptions) (*fleet.Result, error) {
 			return r.DeleteObject(ctx, w, "ann", objectNamed("App/db"))
 		},
-		"PutDelta": func(w fleet.Write) (*fleet.Result, error) {
+		"PutDelta": func(w controller.WriteOptions) (*fleet.Result, error) {
 			return r.PutDelta(ctx, w, r.document(`{name: dev, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: v3}}}]}`))
 		},
-		"DeleteDelta": func(w fleet.Write) (*fleet.Result, error) {
+		"DeleteDelta": func(w controller.WriteOptions) (*fleet.Result, error) {
 			return r.DeleteDelta(ctx, w, fleet.DeltaID("dev"))
 		},
-		"Rollback": func(w fleet.Write) (*fleet.Result, error) {
-			return r.Rollback(ctx, w, fleet.Rollback{Generation: 1})
+		"Rollback": func(w controller.WriteOptions) (*fleet.Result, error) {
+			return r.Rollback(ctx, w, controller.Rollback{Generation: 1})
 		},
 	}
 }
@@ -36,6 +37,7 @@ func writes(r *rig) map[string]func(w fleet.Write) (*fleet.Result, error) {
 const dev = `{name: dev, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]}`
 
 func TestDryRunChangesNothingAndAnswersWhatWould(t *testing.T) {
+	t.Parallel()
 	start := startAcme(t)
 	start.apply(dev)
 	start.stop()
@@ -71,36 +73,38 @@ func TestDryRunChangesNothingAndAnswersWhatWould(t *testing.T) {
 	}
 }
 
-func TestExpectationThatIsNotMetIsStale(t *testing.T) {
+func TestWriteOfAnotherVersionIsStale(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(dev)
+	object := func(kindAndName string) string {
+		o, err := r.view().Object(r.member("ann"), objectNamed(kindAndName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return controller.Version(json.RawMessage(o.JSON))
+	}
+	delta := controller.Version(r.document(dev))
+	versions := map[string]string{
+		"PatchObject": object("App/web"), "PutObject": "", "DeleteObject": object("App/db"), "PutDelta": delta, "DeleteDelta": delta,
+	}
 	for name, write := range writes(r) {
-		if name == "Rollback" {
+		version, ok := versions[name]
+		if !ok {
 			continue // It is about more than one thing.
 		}
-		var seen any
-		w := ada
-		w.Expect = func(present any) error {
-			seen = present
-			return fmt.Errorf("it: %w", fleet.ErrStale)
-		}
+		w, other := ada, "0123"
+		w.IfVersion = &other
 		r.refused(fleet.ErrStale, func() (*fleet.Result, error) { return write(w) })
-		want := map[string]string{
-			"PatchObject":  `{"apiVersion":"example.com/v1","kind":"App","metadata":{"name":"web"},"spec":{"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2,"tag":"v2"}}`,
-			"PutObject":    `null`,
-			"DeleteObject": `{"apiVersion":"example.com/v1","kind":"App","metadata":{"name":"db"},"spec":{"replicas":1,"tag":"v1"}}`,
-			"PutDelta":     text(t, r.document(dev)), "DeleteDelta": text(t, r.document(dev)),
-		}[name]
-		if got := text(t, seen); got != want {
-			t.Errorf("%s expects something of %s, want %s", name, got, want)
-		}
-		if name == "PutObject" && seen != nil {
-			t.Errorf("PutObject expects something of %#v, want nil for nothing", seen)
+		w.IfVersion, w.DryRun = &version, true
+		if _, err := write(w); err != nil {
+			t.Errorf("%s at the version that there is = %v", name, err)
 		}
 	}
 }
 
 func TestWriteThatChangesNothingTakesNoGeneration(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	r.apply(dev)
 	r.patch("ann", "App/web", `{"spec": {"replicas": 2}}`)
@@ -114,7 +118,7 @@ func TestWriteThatChangesNothingTakesNoGeneration(t *testing.T) {
 			t.Errorf("a write of what is there answers %+v, want generation 3 and no changes", result)
 		}
 	}
-	if result, err := r.Rollback(t.Context(), ada, fleet.Rollback{Generation: 3}); err != nil || result.Generation != 3 {
+	if result, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: 3}); err != nil || result.Generation != 3 {
 		t.Errorf("Rollback to now = %+v, %v, want generation 3", result, err)
 	}
 	if r.everything() != before {
@@ -123,10 +127,11 @@ func TestWriteThatChangesNothingTakesNoGeneration(t *testing.T) {
 }
 
 func TestReasonIsThatOfTheDeltaWhereTheWriteHasNone(t *testing.T) {
+	t.Parallel()
 	r := startAcme(t)
 	for _, c := range []struct{ write, want string }{{"", "INC-1"}, {"asked to", "asked to"}} {
 		d := r.document(`{name: ` + "x" + fmt.Sprint(len(c.write)) + `, selector: {}, reason: INC-1, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]}`)
-		if _, err := r.PutDelta(t.Context(), fleet.Write{Actor: "ada", Reason: c.write}, d); err != nil {
+		if _, err := r.PutDelta(t.Context(), controller.WriteOptions{Actor: "ada", Reason: c.write}, d); err != nil {
 			t.Fatal(err)
 		}
 		if history := r.history(); history[len(history)-1].Reason != c.want {

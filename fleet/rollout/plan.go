@@ -139,6 +139,9 @@ func (p *Plan) Unreadable() []fleet.FailingCluster {
 	var failing []fleet.FailingCluster
 	for _, name := range p.touched {
 		t, ok := p.targets[name]
+		if !ok && p.before.exists(name) && !p.after.state.Records[name].IsDecommissioned() {
+			t, ok = Target{Release: p.after.state.LiveRef()}, true // Nothing readable declares it.
+		}
 		if row := p.rows[name]; !ok || t.Reason != "" && t.Reason != fleet.ReasonRollout || row != nil && row.Reason == fleet.ReasonFailing {
 			continue
 		}

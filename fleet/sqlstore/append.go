@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -149,12 +150,12 @@ func (a *appending) requireSnapshot(ctx context.Context, ref fleet.ReleaseRef) e
 	return err
 }
 
-const changeColumns = `generation, made_at, kind, actor, reason,
+const changeColumns = `generation, made_at, kind, actor, reason, for_assigned,
 	release, release_clusters, from_state, to_state, wave, pause, decision, rollout, waves, progress, candidate`
 
 func (a *appending) saveEntry(ctx context.Context) error {
 	c := a.change
-	values := []any{c.Generation, c.At.UnixMicro(), string(c.Kind), c.Actor, c.Reason}
+	values := []any{c.Generation, c.At.UnixMicro(), string(c.Kind), c.Actor, c.Reason, isForAssigned(c)}
 	if r := c.Release; r == nil {
 		values = append(values, nil, nil, nil, nil, nil, nil, nil)
 	} else {
@@ -199,11 +200,30 @@ func (a *appending) saveEntry(ctx context.Context) error {
 	return err
 }
 
-// saveClusters stores the clusters that the change was for.
+// isForAssigned reports whether a change was for every cluster whose assignment it changed.
+func isForAssigned(c *fleet.Change) bool {
+	if len(c.Assignments) == 0 || len(c.Assignments) > len(c.Clusters) {
+		return false
+	}
+	names := make(map[string]bool, len(c.Clusters))
+	for _, name := range c.Clusters {
+		names[name] = true
+	}
+	return !slices.ContainsFunc(c.Assignments, func(x fleet.AssignmentChange) bool { return !names[x.Cluster] })
+}
+
+// saveClusters stores the clusters that the change was for, except those whose assignments say so.
 func (a *appending) saveClusters(ctx context.Context) error {
 	clusters := a.change.Clusters
-	if goesLive(a.change) {
+	switch {
+	case goesLive(a.change):
 		clusters = []string{""} // all of them
+	case isForAssigned(a.change):
+		assigned := make(map[string]bool, len(a.change.Assignments))
+		for _, x := range a.change.Assignments {
+			assigned[x.Cluster] = true
+		}
+		clusters = slices.DeleteFunc(slices.Clone(clusters), func(name string) bool { return assigned[name] })
 	}
 	if len(clusters) == 0 {
 		return nil

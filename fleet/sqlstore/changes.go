@@ -56,7 +56,8 @@ func changeFilter(q fleet.ChangeQuery) *filter {
 		f.add(`generation = $%d`, q.Generation)
 	}
 	if q.Cluster != "" { // the empty name stands for all clusters
-		f.add(`generation IN (SELECT generation FROM change_clusters WHERE cluster IN ($%d, ''))`, q.Cluster)
+		f.add(`(generation IN (SELECT generation FROM change_clusters WHERE cluster IN ($%[1]d, ''))
+			OR for_assigned AND generation IN (SELECT generation FROM assignment_changes WHERE cluster = $%[1]d))`, q.Cluster)
 	}
 	if q.Actor != "" {
 		f.add(`actor = $%d`, q.Actor)
@@ -84,22 +85,23 @@ func changeFilter(q fleet.ChangeQuery) *filter {
 func readChanges(ctx context.Context, tx *sql.Tx, names refs, q fleet.ChangeQuery, whole bool) ([]fleet.Change, error) {
 	f := changeFilter(q)
 	var found []fleet.Change
-	started := map[int64]int{} // indexes into found by the ids of waves
+	var extras []extra
 	err := each(ctx, tx, func(rows *sql.Rows) error {
-		c, waves, err := scanChange(rows, names)
+		c, more, err := scanChange(rows, names)
 		if !whole {
-			c.Rollout, c.Candidate = nil, nil
-		} else if waves != 0 {
-			started[waves] = len(found)
+			c.Rollout, c.Candidate, more.waves = nil, nil, 0
 		}
-		found = append(found, c)
+		found, extras = append(found, c), append(extras, more)
 		return err
 	}, `SELECT `+changeColumns+` FROM changes`+f.where()+` ORDER BY generation DESC LIMIT `+strconv.Itoa(cmp.Or(q.Limit, defaultLimit)), f.args...)
 	if err != nil {
 		return nil, err
 	}
-	for id, i := range started {
-		if err := readStarted(ctx, tx, names, id, found[i].Rollout.Started); err != nil {
+	for i, more := range extras {
+		if more.waves == 0 {
+			continue
+		}
+		if err := readStarted(ctx, tx, names, more.waves, found[i].Rollout.Started); err != nil {
 			return nil, err
 		}
 	}
@@ -120,22 +122,36 @@ func readChanges(ctx context.Context, tx *sql.Tx, names refs, q fleet.ChangeQuer
 		}
 	}
 	for i := range found { // here, because each database has its own order of text
-		found[i].Sort()
-		slices.Sort(found[i].Clusters)
+		c := &found[i]
+		if extras[i].forAssigned {
+			for _, x := range c.Assignments {
+				c.Clusters = append(c.Clusters, x.Cluster)
+			}
+		}
+		c.Sort()
+		slices.Sort(c.Clusters)
 	}
 	return found, nil
 }
 
-// scanChange reads an entry. Waves is the id of the waves of a rollout that started, else 0.
-func scanChange(rows *sql.Rows, names refs) (c fleet.Change, waves int64, err error) {
+// extra is what an entry says of the rows that belong to it.
+type extra struct {
+	// waves is the id of the waves of a rollout that started, else 0.
+	waves int64
+	// forAssigned reports that the change was for every cluster whose assignment it changed.
+	forAssigned bool
+}
+
+// scanChange reads an entry.
+func scanChange(rows *sql.Rows, names refs) (c fleet.Change, more extra, err error) {
 	var at int64
 	var release, clusters, waveID, candidate sql.NullInt64
 	var from, to, wave, rollout sql.NullString
 	var pause, decision, progress []byte
-	err = rows.Scan(&c.Generation, &at, &c.Kind, &c.Actor, &c.Reason,
+	err = rows.Scan(&c.Generation, &at, &c.Kind, &c.Actor, &c.Reason, &more.forAssigned,
 		&release, &clusters, &from, &to, &wave, &pause, &decision, &rollout, &waveID, &progress, &candidate)
 	if err != nil {
-		return c, 0, err
+		return c, more, err
 	}
 	c.At = time.UnixMicro(at).UTC()
 	if release.Valid {
@@ -143,27 +159,28 @@ func scanChange(rows *sql.Rows, names refs) (c fleet.Change, waves int64, err er
 			Clusters: int(clusters.Int64), From: fleet.ReleaseState(from.String), To: fleet.ReleaseState(to.String), Wave: wave.String,
 		}
 		if event.Ref, err = names.get(release.Int64); err != nil {
-			return c, 0, err
+			return c, more, err
 		}
 		if event.Pause, err = decode[fleet.RolloutPause](pause); err != nil {
-			return c, 0, err
+			return c, more, err
 		}
 		if event.Decision, err = decode[fleet.Decision](decision); err != nil {
-			return c, 0, err
+			return c, more, err
 		}
 		c.Release = event
 	}
 	if candidate.Valid {
 		ref, err := names.get(candidate.Int64)
 		if err != nil {
-			return c, 0, err
+			return c, more, err
 		}
 		c.Candidate = &ref
 	}
 	if rollout.Valid {
 		c.Rollout, err = scanRollout(rollout.String, progress)
 	}
-	return c, waveID.Int64, err
+	more.waves = waveID.Int64
+	return c, more, err
 }
 
 // scanRollout returns what became of the rollout. Of one that started, the waves are still

@@ -114,7 +114,7 @@ func each(ctx context.Context, tx *sql.Tx, scan func(*sql.Rows) error, text stri
 
 // maxRows is the largest number of rows of one statement. Its parameters stay far below what
 // both databases allow.
-const maxRows = 256
+const maxRows = 64
 
 // insertRows inserts rows of as many columns each, in few statements. The numbers of rows are
 // powers of two, so that there are few texts for a driver to keep prepared.

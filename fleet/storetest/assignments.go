@@ -43,7 +43,7 @@ func assignmentComesBackAsItWas(t *testing.T, open Database) {
 // assignmentsOfAWholeFleetComeBack pins a fleet, takes over part of it, and unpins it. Its
 // clusters are on two releases, so that no two changes write the same.
 func assignmentsOfAWholeFleetComeBack(t *testing.T, open Database) {
-	const fleetSize = 2_345
+	fleetSize := size(2_345, 400)
 	s := open(t, time.Now)
 	var l log
 	change := func(after func(n int, name string) *fleet.Assignment) {

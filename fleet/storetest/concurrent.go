@@ -15,10 +15,7 @@ import (
 // its handle sees next until it gets one. Two of each handle try at a time: if all did, each
 // change would cost as many attempts as there are appenders.
 func concurrentChangesAreAllKept(t *testing.T, open Database) {
-	appenders := 1_000
-	if testing.Short() {
-		appenders = 300
-	}
+	appenders := size(1_000, 200)
 	handles := []Store{open(t, time.Now), open(t, time.Now)}
 	slots := []chan struct{}{make(chan struct{}, 2), make(chan struct{}, 2)}
 	var all sync.WaitGroup
@@ -82,7 +79,7 @@ func appendNext(ctx context.Context, s Store, name string) (int64, error) {
 func cancelledChangeIsKnown(t *testing.T, open Database) {
 	s, r := open(t, time.Now), seeded(t)
 	var l log
-	for range 100 {
+	for range size(100, 40) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(3_000))*time.Microsecond)
 		c := written(l.next(), set(fmt.Sprint("delta-", l.next()), "whole"))
 		err := s.Append(ctx, c)
@@ -107,7 +104,7 @@ func cancelledChangeIsKnown(t *testing.T, open Database) {
 // readersSeeOneGeneration makes each change put its generation into a delta and an assignment
 // while others read, and while the log is pruned.
 func readersSeeOneGeneration(t *testing.T, open Database) {
-	const changes = 100
+	changes := int64(size(100, 25))
 	s, other := open(t, time.Now), open(t, time.Now)
 	var before *fleet.Assignment
 	change := func(n int64) *fleet.Change {

@@ -16,7 +16,7 @@ import (
 func sinceIsWhatCameAfter(t *testing.T, open Database) {
 	s, l := open(t, time.Now), random(seeded(t), 60)
 	l.appendTo(t, s)
-	for after := range int64(len(l)) + 1 {
+	for after := int64(0); after <= int64(len(l)); after += int64(size(1, 4)) {
 		later, err := s.Since(t.Context(), after)
 		if err != nil {
 			t.Fatal(err)

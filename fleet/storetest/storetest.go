@@ -27,6 +27,14 @@ type Store interface {
 // closed when the test ends and whose clock is now.
 type Database func(t testing.TB, now func() time.Time) Store
 
+// size returns how much of something a test does: less with -short.
+func size(long, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return long
+}
+
 // Run runs the suite. Create makes an empty database. Subtests run in parallel.
 func Run(t *testing.T, create func(t *testing.T) Database) {
 	for _, test := range []struct {

@@ -27,6 +27,9 @@ type Body struct {
 // NewBody returns the body of an answer.
 func NewBody(a *fleet.Answer) *Body { return &Body{answer: a} }
 
+// TextBody returns a body of that text, which must not be modified afterwards.
+func TextBody(text []byte) *Body { return &Body{text: text} }
+
 // Size returns the length of the text in bytes.
 func (b *Body) Size() int {
 	if b.answer != nil {
@@ -111,3 +114,6 @@ func (c *compressor) compress() []byte {
 	_ = c.zip.Close()
 	return bytes.Clone(c.out.Bytes())
 }
+
+// TextBody returns the body of a text, which it keeps.
+func TextBody(text []byte) *Body { return &Body{text: text} }

@@ -208,7 +208,7 @@ func (m *Member) withFault(problems fleet.Problems) *Member {
 // asUnavailable returns the member with polls answered 503 because of its fault.
 func (m *Member) asUnavailable() *Member {
 	next := *m
-	next.unavailable = fmt.Errorf("cluster %q: %w: its release of %s: %w: %s", m.Cluster.Name, fleet.ErrNotReady, m.on.Revision, fleet.ErrUnavailable, m.fault)
+	next.unavailable = fmt.Errorf("cluster %q: %w: this version of Tributary cannot render its release of %s: %s", m.Cluster.Name, fleet.ErrNotReady, m.on.Revision, m.fault)
 	return &next
 }
 

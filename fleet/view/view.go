@@ -288,7 +288,7 @@ func (v *View) ClusterInputs(selector labels.Selector) (*Body, error) {
 		return nil, fmt.Errorf("%d clusters in %d bytes: %w for one answer (at most %d in %d bytes); narrow it with a selector",
 			len(inputs), b.Len(), fleet.ErrTooLarge, fleet.MaxInputs, fleet.MaxBody)
 	}
-	return &Body{text: b.Bytes()}, nil
+	return TextBody(b.Bytes()), nil
 }
 
 // ClusterVersion returns a text that changes whenever anything changes that the view says about a

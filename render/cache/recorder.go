@@ -17,18 +17,9 @@ type Recorder struct {
 }
 
 type question struct {
-	op   operation
-	name string
+	method string // Stat, Lstat, ReadLink or ReadFile
+	name   string
 }
-
-type operation int
-
-const (
-	opStat operation = iota
-	opLstat
-	opReadLink
-	opReadFile
-)
 
 // answer is what the tree returned, or the text of an error.
 type answer struct {
@@ -51,12 +42,12 @@ func (r *Recorder) Release() { r.tree = nil }
 func (r *Recorder) Matches(tree fs.FS) bool {
 	other := NewRecorder(tree)
 	for q, want := range r.answers {
-		switch q.op {
-		case opStat:
+		switch q.method {
+		case "Stat":
 			_, _ = other.Stat(q.name)
-		case opLstat:
+		case "Lstat":
 			_, _ = other.Lstat(q.name)
-		case opReadLink:
+		case "ReadLink":
 			_, _ = other.ReadLink(q.name)
 		default:
 			_, _ = other.ReadFile(q.name)
@@ -68,16 +59,16 @@ func (r *Recorder) Matches(tree fs.FS) bool {
 	return true
 }
 
-func (r *Recorder) record(op operation, name string, a answer, err error) {
+func (r *Recorder) record(method string, name string, a answer, err error) {
 	if err != nil {
 		a = answer{text: err.Error()}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.answers[question{op, name}] = a
+	r.answers[question{method, name}] = a
 }
 
-func (r *Recorder) recordInfo(op operation, name string, info fs.FileInfo, err error) (fs.FileInfo, error) {
+func (r *Recorder) recordInfo(method string, name string, info fs.FileInfo, err error) (fs.FileInfo, error) {
 	var a answer
 	if err == nil {
 		a = answer{mode: info.Mode(), size: info.Size()}
@@ -85,33 +76,33 @@ func (r *Recorder) recordInfo(op operation, name string, info fs.FileInfo, err e
 			a.size = 0 // the size of a directory means nothing
 		}
 	}
-	r.record(op, name, a, err)
+	r.record(method, name, a, err)
 	return info, err
 }
 
 // Stat implements fs.StatFS.
 func (r *Recorder) Stat(name string) (fs.FileInfo, error) {
 	info, err := fs.Stat(r.tree, name)
-	return r.recordInfo(opStat, name, info, err)
+	return r.recordInfo("Stat", name, info, err)
 }
 
 // Lstat implements fs.ReadLinkFS.
 func (r *Recorder) Lstat(name string) (fs.FileInfo, error) {
 	info, err := fs.Lstat(r.tree, name)
-	return r.recordInfo(opLstat, name, info, err)
+	return r.recordInfo("Lstat", name, info, err)
 }
 
 // ReadLink implements fs.ReadLinkFS.
 func (r *Recorder) ReadLink(name string) (string, error) {
 	target, err := fs.ReadLink(r.tree, name)
-	r.record(opReadLink, name, answer{text: target}, err)
+	r.record("ReadLink", name, answer{text: target}, err)
 	return target, err
 }
 
 // ReadFile implements fs.ReadFileFS.
 func (r *Recorder) ReadFile(name string) ([]byte, error) {
 	data, err := fs.ReadFile(r.tree, name)
-	r.record(opReadFile, name, answer{sum: sha256.Sum256(data)}, err)
+	r.record("ReadFile", name, answer{sum: sha256.Sum256(data)}, err)
 	return data, err
 }
 

@@ -37,6 +37,7 @@ type Filesystem struct {
 	// directory; "" for the kustomization as it is written. nil means "" for all.
 	Flattened func(dir string) string
 
+	readOnly
 	dir           string            // where the build starts
 	added         map[string][]byte // by absolute path
 	read, objects int
@@ -193,34 +194,18 @@ func (f *Filesystem) IsDir(name string) bool {
 	return err == nil && dir
 }
 
-// A build needs none of the following methods, so they must not seem to work.
+// readOnly refuses what a build does not need, so that it does not seem to work.
+type readOnly struct{}
 
-// Create refuses.
-func (*Filesystem) Create(string) (filesys.File, error) { return nil, errReadOnly }
-
-// Mkdir refuses.
-func (*Filesystem) Mkdir(string) error { return errReadOnly }
-
-// MkdirAll refuses.
-func (*Filesystem) MkdirAll(string) error { return errReadOnly }
-
-// RemoveAll refuses.
-func (*Filesystem) RemoveAll(string) error { return errReadOnly }
-
-// WriteFile refuses.
-func (*Filesystem) WriteFile(string, []byte) error { return errReadOnly }
-
-// Open refuses: kustomize reads whole files.
-func (*Filesystem) Open(string) (filesys.File, error) { return nil, errReadOnly }
-
-// ReadDir refuses: a build names what it reads.
-func (*Filesystem) ReadDir(string) ([]string, error) { return nil, errReadOnly }
-
-// Glob refuses, as ReadDir does.
-func (*Filesystem) Glob(string) ([]string, error) { return nil, errReadOnly }
-
-// Walk refuses, as ReadDir does.
-func (*Filesystem) Walk(string, filepath.WalkFunc) error { return errReadOnly }
+func (readOnly) Create(string) (filesys.File, error)  { return nil, errReadOnly }
+func (readOnly) Mkdir(string) error                   { return errReadOnly }
+func (readOnly) MkdirAll(string) error                { return errReadOnly }
+func (readOnly) RemoveAll(string) error               { return errReadOnly }
+func (readOnly) WriteFile(string, []byte) error       { return errReadOnly }
+func (readOnly) Open(string) (filesys.File, error)    { return nil, errReadOnly }
+func (readOnly) ReadDir(string) ([]string, error)     { return nil, errReadOnly }
+func (readOnly) Glob(string) ([]string, error)        { return nil, errReadOnly }
+func (readOnly) Walk(string, filepath.WalkFunc) error { return errReadOnly }
 
 // noTree is the empty tree of a build whose files are all added.
 type noTree struct{}

@@ -7,6 +7,7 @@ import (
 
 // TestMergePatchIsRFC7386 runs the examples of the RFC's appendix A.
 func TestMergePatchIsRFC7386(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ target, patch, want string }{
 		{`{"a":"b"}`, `{"a":"c"}`, `{"a":"c"}`},
 		{`{"a":"b"}`, `{"b":"c"}`, `{"a":"b","b":"c"}`},

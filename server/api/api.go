@@ -1,7 +1,7 @@
 // Package api has what the HTTP API's server and client share: the documents that
 // travel between them, and the one table of errors.
 //
-// Where a document is just a type of the domain, such as fleet.Change, that type is
+// Where a document is just a type of the domain, such as fleet.Result, that type is
 // used. The types here are those that say more, or say it in another form:
 //
 //	var page api.List[api.Cluster]

@@ -27,7 +27,7 @@ type Cluster struct {
 	// Pin is the name of the pin that keeps the cluster on Release.
 	Pin string `json:"pin,omitempty"`
 	// Orphans are the stale parts of deltas: those that do not apply to the cluster.
-	Orphans []fleet.Orphan `json:"orphans,omitempty"`
+	Orphans []fleet.StalePart `json:"orphans,omitempty"`
 	// Decommissioned is set for a cluster that was decommissioned.
 	Decommissioned *Decommission `json:"decommissioned,omitempty"`
 	// Polls are the last ones, by input set; Contact is the conclusion from them.
@@ -97,7 +97,7 @@ type DeltaStatus struct {
 // StalePart is a part of a delta that does not apply to a cluster.
 type StalePart struct {
 	Cluster string `json:"cluster"`
-	fleet.Orphan
+	fleet.StalePart
 }
 
 // Rollback asks for the deltas of an earlier generation: those of a cluster, one named
@@ -148,7 +148,12 @@ type Decision struct {
 
 // TokenRequest asks for a token.
 type TokenRequest struct {
-	fleet.TokenRequest
+	Name     string            `json:"name,omitempty"`
+	Role     fleet.Role        `json:"role"`
+	Cluster  string            `json:"cluster,omitempty"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Uses     int               `json:"uses,omitempty"`
+	Selector *fleet.Selector   `json:"selector,omitempty"`
 	// TTL is a duration such as 24h; empty for a token that does not expire.
 	TTL string `json:"ttl,omitempty"`
 }
@@ -163,6 +168,21 @@ type Token struct {
 type CreatedToken struct {
 	Token
 	Secret     string `json:"token"`
+	Generation int64  `json:"generation"`
+}
+
+// Registration is what a booting cluster says about itself.
+type Registration struct {
+	Name   string            `json:"name"`
+	Labels map[string]string `json:"labels,omitempty"`
+	DNS    string            `json:"dns,omitempty"`
+}
+
+// RegistrationResult is what a cluster gets for its registration: its own token, which is
+// shown this once.
+type RegistrationResult struct {
+	Cluster    string `json:"cluster"`
+	Token      string `json:"token"`
 	Generation int64  `json:"generation"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -63,6 +64,7 @@ var problems = []struct {
 	{fleet.ErrStore, http.StatusServiceUnavailable, "store-unavailable", "The change log cannot be used"},
 	{fleet.ErrSource, http.StatusServiceUnavailable, "source-unavailable", "The source cannot be read"},
 	{fleet.ErrNotReady, http.StatusServiceUnavailable, "not-ready", "No live release yet"},
+	{fleet.ErrUnavailable, http.StatusServiceUnavailable, "not-ready", "No live release yet"},
 	{fleet.ErrReadOnly, http.StatusForbidden, "read-only", "This server is read-only"},
 	{ErrIssuer, http.StatusServiceUnavailable, "issuer-unavailable", "The issuer of tokens does not answer"},
 	{ErrBusy, http.StatusServiceUnavailable, "busy", "Too many requests at one time"},
@@ -142,13 +144,14 @@ func (p *Problem) Err() error {
 	return nil
 }
 
-// ProblemTypes returns every type that a problem can have.
+// ProblemTypes returns every type that a problem can have, sorted.
 func ProblemTypes() []string {
 	types := []string{internal.Type}
 	for _, row := range problems {
 		types = append(types, ProblemType+row.name)
 	}
-	return types
+	slices.Sort(types)
+	return slices.Compact(types)
 }
 
 // BodyError returns the error for a request's body that could not be read to its end.

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -69,7 +70,9 @@ type Identity struct {
 // Config is what an Authenticator is made of.
 type Config struct {
 	// Tokens returns the tokens of the change log.
-	Tokens func() *fleet.TokenSet
+	Tokens func() *credential.Set
+	// Used is called for each use of a token of the change log.
+	Used func(*fleet.Token)
 	// TokensFile, AdminTokenFile and ClientCAFile are further credentials; empty for none.
 	TokensFile, AdminTokenFile, ClientCAFile string
 	// OIDCIssuer is the https URL of an OpenID Connect issuer, whose tokens are accepted
@@ -200,7 +203,7 @@ func (a *Authenticator) authenticate(r *http.Request, replaced bool) (Identity, 
 	who, err := a.identify(r)
 	if t := who.Token; t != nil {
 		if now := a.cfg.Now(); t.Valid(now) {
-			t.Touch(now)
+			a.cfg.Used(t)
 		} else if !replaced || who.Role != Cluster {
 			// The caller does not guess, and should learn at once that the token has ended.
 			a.cfg.Failed(failedEnded)

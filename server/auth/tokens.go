@@ -48,12 +48,12 @@ func (t *adminToken) matches(hash digest) bool {
 // guess them from it.
 type tokensFile struct {
 	file    string
-	current atomic.Pointer[map[digest]credential]
+	current atomic.Pointer[map[digest]listedToken]
 }
 
 type digest = [sha256.Size]byte
 
-type credential struct {
+type listedToken struct {
 	Identity
 	hash digest
 }
@@ -101,14 +101,14 @@ func (p *problems) add(field, format string, args ...any) {
 // tokenParser collects what a tokens file says, and everything that is wrong with it.
 type tokenParser struct {
 	problems
-	found map[digest]credential
+	found map[digest]listedToken
 	names map[string]bool
 }
 
 // parseTokens parses a tokens file strictly. It returns all mistakes at once, as
 // fleet.Problems that never quote a hash, which might be a token by mistake.
-func parseTokens(file string, content []byte) (map[digest]credential, error) {
-	t := tokenParser{problems: problems{file: file}, found: map[digest]credential{}, names: map[string]bool{}}
+func parseTokens(file string, content []byte) (map[digest]listedToken, error) {
+	t := tokenParser{problems: problems{file: file}, found: map[digest]listedToken{}, names: map[string]bool{}}
 	var document struct {
 		Tokens []json.RawMessage `json:"tokens"`
 	}
@@ -155,7 +155,7 @@ func (t *tokenParser) parse(field string, raw json.RawMessage) {
 		t.add(field+".hash", "of %q %s", e.Name, remedy)
 		return
 	}
-	t.names[e.Name], t.found[hash] = true, credential{Identity: who, hash: hash}
+	t.names[e.Name], t.found[hash] = true, listedToken{Identity: who, hash: hash}
 }
 
 // checkLimits checks the fields that narrow a role down.

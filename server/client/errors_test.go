@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -66,8 +66,8 @@ func TestRegisterSendsItsKey(t *testing.T) {
 		_, _ = w.Write([]byte(`{"cluster": "one", "token": "t", "generation": 3}`))
 	}))
 	defer s.Close()
-	got, err := newClient(t, s.URL, "").Register(t.Context(), fleet.Registration{Name: "one"}, "one-two-three-four-five")
-	if want := (fleet.Enrolled{Cluster: "one", Token: "t", Generation: 3}); err != nil || got != want {
+	got, err := newClient(t, s.URL, "").Register(t.Context(), api.Registration{Name: "one"}, "one-two-three-four-five")
+	if want := (api.RegistrationResult{Cluster: "one", Token: "t", Generation: 3}); err != nil || got != want {
 		t.Errorf("Register = %+v, %v, want %+v", got, err, want)
 	}
 }

@@ -36,7 +36,7 @@ func (c *Client) DeclareCluster(ctx context.Context, o WriteOptions, fields []by
 // PatchCluster changes a cluster that the API declares, by a merge patch of its fields.
 func (c *Client) PatchCluster(ctx context.Context, o WriteOptions, name string, patch []byte) (*fleet.Result, error) {
 	q := call{method: http.MethodPatch, path: []string{"clusters", name}, body: patch}
-	return c.write(ctx, o.apply(q, string(fleet.MergePatch)))
+	return c.write(ctx, o.apply(q, api.MergePatchType))
 }
 
 // Decommission empties every input set of a cluster. With purge it removes the record
@@ -52,7 +52,7 @@ func (c *Client) Decommission(ctx context.Context, o WriteOptions, name string, 
 // Register registers the calling cluster. With the cluster's own token it replaces that
 // token. A call that is repeated with the same idempotency key, of 20 to 128 printable
 // characters, returns the same token.
-func (c *Client) Register(ctx context.Context, r fleet.Registration, idempotencyKey string) (answer fleet.Enrolled, err error) {
+func (c *Client) Register(ctx context.Context, r api.Registration, idempotencyKey string) (answer api.RegistrationResult, err error) {
 	q, err := post(r, "register")
 	if err != nil {
 		return answer, err
@@ -92,7 +92,12 @@ func (c *Client) Object(ctx context.Context, cluster string, name fleet.ObjectNa
 // PatchObject changes an object for one cluster.
 func (c *Client) PatchObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, p fleet.ObjectPatch) (*fleet.Result, error) {
 	q := call{method: http.MethodPatch, path: []string{"clusters", cluster, "objects", name.Kind, name.Name}, query: objectQuery(name), body: p.Body}
-	return c.write(ctx, o.apply(q, string(p.Type)))
+	for mediaType, kind := range api.PatchTypes {
+		if kind == p.Type {
+			return c.write(ctx, o.apply(q, mediaType))
+		}
+	}
+	return nil, fmt.Errorf("patch of type %q: %w", p.Type, fleet.ErrInvalid)
 }
 
 // DeleteObject removes an object from one cluster.
@@ -149,14 +154,14 @@ func deltaPath(id string) []string {
 
 // History returns changes, newest first: q.Limit of them, or all if that is 0. The
 // fields Generation and Before of q are ignored.
-func (c *Client) History(ctx context.Context, q fleet.ChangeQuery) ([]fleet.Change, error) {
+func (c *Client) History(ctx context.Context, q fleet.ChangeQuery) ([]api.Change, error) {
 	limit := api.MaxChanges
 	if q.Limit > 0 {
 		limit = min(q.Limit, api.MaxChanges)
 	}
 	ask := get("history").with("cluster", q.Cluster).with("actor", q.Actor).with("delta", q.Delta).
 		with("since", timeText(q.Since)).with("until", timeText(q.Until)).with("limit", strconv.Itoa(limit))
-	changes, err := pages[fleet.Change](ctx, c, ask, q.Limit)
+	changes, err := pages[api.Change](ctx, c, ask, q.Limit)
 	if q.Limit > 0 && len(changes) > q.Limit {
 		changes = changes[:q.Limit]
 	}
@@ -171,17 +176,17 @@ func timeText(t time.Time) string {
 }
 
 // Change returns the change of a generation.
-func (c *Client) Change(ctx context.Context, generation int64) (change fleet.Change, err error) {
+func (c *Client) Change(ctx context.Context, generation int64) (change api.Change, err error) {
 	_, err = c.do(ctx, get("history", fmt.Sprint(generation)), &change)
 	return change, err
 }
 
 // Rollback restores deltas as they were at a generation: the delta of an ID, or all of
-// them if r names none.
-func (c *Client) Rollback(ctx context.Context, o WriteOptions, r fleet.Rollback) (*fleet.Result, error) {
-	ask := api.Rollback{Generation: r.Generation}
-	switch path := deltaPath(r.Delta); {
-	case r.Delta == "":
+// them if the ID is empty.
+func (c *Client) Rollback(ctx context.Context, o WriteOptions, generation int64, delta string) (*fleet.Result, error) {
+	ask := api.Rollback{Generation: generation}
+	switch path := deltaPath(delta); {
+	case delta == "":
 	case path[0] == "clusters":
 		ask.Cluster = path[1]
 	default:

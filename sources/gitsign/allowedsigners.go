@@ -19,7 +19,7 @@ type sshKey struct {
 	after, before time.Time
 }
 
-var errNoSSHKey = errors.New("is no SSH public key: write it as in authorized_keys (ssh-ed25519 AAAA…) or in allowed_signers (name@example.com ssh-ed25519 AAAA…)")
+var errNoSSHKey = errors.New("is not an SSH public key: write it as in authorized_keys (ssh-ed25519 AAAA…) or in allowed_signers (name@example.com ssh-ed25519 AAAA…)")
 
 // parseSSHLine reads a line of authorized_keys, or of the allowed_signers of
 // ssh-keygen. Whose key it is makes no difference to git, and so none here. ok is
@@ -31,7 +31,7 @@ func parseSSHLine(line string) (key sshKey, ok bool, err error) {
 		return key, true, err
 	}
 	if isKeyOption(first) {
-		return key, false, fmt.Errorf("the options %s before an SSH key are not understood: leave them out, or write the line as in allowed_signers", quoteForeign(first))
+		return key, false, fmt.Errorf("the options %s before an SSH key are not supported: remove them, or write the line as in allowed_signers", quoteForeign(first))
 	}
 	second, rest := nextField(rest)
 	options := ""
@@ -119,7 +119,7 @@ func (key *sshKey) setOptions(text string) (forGit bool, err error) {
 		name, value, _ := strings.Cut(option, "=")
 		name = strings.ToLower(name)
 		if slices.Contains(seen, name) {
-			return false, fmt.Errorf("the option %s stands there twice", quoteForeign(name))
+			return false, fmt.Errorf("the option %s is repeated", quoteForeign(name))
 		}
 		seen = append(seen, name)
 		switch name {
@@ -130,7 +130,7 @@ func (key *sshKey) setOptions(text string) (forGit bool, err error) {
 		case "valid-before":
 			key.before, err = parseSignerTime(name, value, time.Local)
 		default:
-			err = fmt.Errorf("the option %s of an SSH key is not supported: leave it out", quoteForeign(name))
+			err = fmt.Errorf("the option %s of an SSH key is not supported: remove it", quoteForeign(name))
 		}
 	}
 	return forGit, err
@@ -158,7 +158,7 @@ func unquote(value string) (string, bool) {
 func namespacesHaveGit(value string) (bool, error) {
 	inner, ok := unquote(value)
 	if !ok || inner == "" || strings.ContainsAny(inner, "*?! ") {
-		return false, errors.New(`the option namespaces is not understood: write namespaces="git"`)
+		return false, errors.New(`the option namespaces is not valid: write namespaces="git"`)
 	}
 	return slices.Contains(strings.Split(inner, ","), sshNamespace), nil
 }
@@ -176,5 +176,5 @@ func parseSignerTime(name, value string, zone *time.Location) (time.Time, error)
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("the option %s is not understood: write %s=\"20260131\" or %s=\"202601312359Z\"", name, name, name)
+	return time.Time{}, fmt.Errorf("the option %s is not valid: write %s=\"20260131\" or %s=\"202601312359Z\"", name, name, name)
 }

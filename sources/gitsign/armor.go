@@ -32,7 +32,7 @@ func dearmor(text []byte, begin string) ([]byte, error) {
 	case end < 0:
 		return nil, errors.New("its last line is missing")
 	case end < last:
-		return nil, errors.New("something follows it that is not signed")
+		return nil, errors.New("unsigned data follows it")
 	}
 	if begin == beginOpenPGP {
 		return dearmorOpenPGP(lines[1:last])
@@ -51,7 +51,7 @@ func dearmorOpenPGP(lines []string) ([]byte, error) {
 	}
 	for _, line := range lines[:blank] {
 		if key, _, ok := strings.Cut(line, ": "); !ok || !slices.Contains(armorKeys, key) {
-			return nil, errors.New("it has a header that OpenPGP does not know")
+			return nil, errors.New("it has an unknown header")
 		}
 	}
 	lines = lines[blank+1:]
@@ -65,7 +65,7 @@ func dearmorOpenPGP(lines []string) ([]byte, error) {
 	}
 	sum, err := decodeLines([]string{lines[last][1:]})
 	if err != nil || len(sum) != 3 || crc24(data) != binary.BigEndian.Uint32([]byte{0, sum[0], sum[1], sum[2]}) {
-		return nil, errors.New("its checksum is not that of its data")
+		return nil, errors.New("its checksum does not match its data")
 	}
 	return data, nil
 }

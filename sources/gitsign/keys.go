@@ -69,7 +69,7 @@ func readKeyFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	if len(content) > maxKeyFile {
-		return nil, fmt.Errorf("%s: is larger than %d MiB, which no file of public keys is", name, maxKeyFile>>20)
+		return nil, fmt.Errorf("%s: is larger than %d MiB, which is too large for a file of public keys", name, maxKeyFile>>20)
 	}
 	return content, nil
 }
@@ -81,7 +81,7 @@ const (
 
 var privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY`)
 
-var errPrivateKey = errors.New("holds a private key, which should never be where only public keys are needed: replace it by the public key")
+var errPrivateKey = errors.New("contains a private key, which should never be where only public keys are needed: replace it with the public key")
 
 // add takes the keys of a file, which must hold at least one.
 func (k *Keys) add(name string, content []byte) error {
@@ -101,9 +101,9 @@ func (k *Keys) add(name string, content []byte) error {
 	case len(k.openpgp)+len(k.ssh) > before:
 		return nil
 	case len(k.unusable) > 0:
-		return atLine(name, 0, fmt.Errorf("holds no OpenPGP key that can be used: %s", k.unusable[len(k.unusable)-1]))
+		return atLine(name, 0, fmt.Errorf("contains no usable OpenPGP key: %s", k.unusable[len(k.unusable)-1]))
 	}
-	return atLine(name, 0, errors.New("holds no public key for git, OpenPGP or SSH"))
+	return atLine(name, 0, errors.New("contains no OpenPGP or SSH public key for git"))
 }
 
 // in says where an error is; a file without lines has line 0.
@@ -147,7 +147,7 @@ func (k *Keys) addText(name, content string) error {
 		}
 	}
 	if block != nil {
-		return atLine(name, number, errors.New("the OpenPGP key is cut off: export it anew"))
+		return atLine(name, number, errors.New("the OpenPGP key is cut off: export it again"))
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (k *Keys) addKeyring(r io.Reader) error {
 	keys, unusable, err := readOpenPGP(r)
 	if err != nil {
 		if !errors.Is(err, errPrivateKey) && !errors.Is(err, errRevocation) {
-			err = fmt.Errorf("is no OpenPGP keyring: %s; export it anew with gpg --export --armor", quoteForeign(err.Error()))
+			err = fmt.Errorf("is not an OpenPGP keyring: %s; export it again with gpg --export --armor", quoteForeign(err.Error()))
 		}
 		return err
 	}

@@ -93,16 +93,16 @@ func TestGitKeyFilesThatAreRefused(t *testing.T) {
 	pgp := l.openPGPKey("anna", "ed25519", "never")
 	armored := string(l.gpg("--armor", "--export", pgp))
 	for _, c := range []struct{ name, content, want string }{
-		{"empty", "", ": holds no public key"},
-		{"only comments", "# none\n\n", ": holds no public key"},
-		{"prose", "# keys\nmy key\n", ":2: is no SSH public key"},
-		{"broken key", "# keys\n\nssh-ed25519 AAAA\n", ":3: is no SSH public key"},
-		{"no key", "ssh-ed25519\n", ":1: is no SSH public key"},
-		{"another kind than it says", strings.Replace(key, "ssh-ed25519", "ssh-rsa", 1), ":1: is no SSH public key"},
+		{"empty", "", ": contains no OpenPGP or SSH public key"},
+		{"only comments", "# none\n\n", ": contains no OpenPGP or SSH public key"},
+		{"prose", "# keys\nmy key\n", ":2: is not an SSH public key"},
+		{"broken key", "# keys\n\nssh-ed25519 AAAA\n", ":3: is not an SSH public key"},
+		{"no key", "ssh-ed25519\n", ":1: is not an SSH public key"},
+		{"another kind than it says", strings.Replace(key, "ssh-ed25519", "ssh-rsa", 1), ":1: is not an SSH public key"},
 		{"weak key", weak, ":1: an RSA key of 1024 bits is too weak"},
 		{"old kind", "ssh-dss AAAA", ":1: an SSH key of the kind ssh-dss is not supported"},
 		{"certificate", "ssh-ed25519-cert-v01@openssh.com AAAA", ":1: an SSH key of the kind ssh-ed25519-cert-v01@openssh.com is not supported"},
-		{"good and bad", key + "\nx@example.com " + key + "\nx y z\n", ":3: is no SSH public key"},
+		{"good and bad", key + "\nx@example.com " + key + "\nx y z\n", ":3: is not an SSH public key"},
 		{"cert-authority", "x@example.com cert-authority " + key, "the option cert-authority of an SSH key is not supported"},
 		{"cert-authority as in authorized_keys", "cert-authority " + key, "the options cert-authority before an SSH key"},
 		{"restricted", "restrict,pty " + key, "the options restrict,pty"},
@@ -110,21 +110,21 @@ func TestGitKeyFilesThatAreRefused(t *testing.T) {
 		{"command", `command="sh x" ` + key, "the options command="},
 		{"expiry", `expiry-time="20200101" ` + key, "the options expiry-time="},
 		{"verify-required", "x@example.com verify-required " + key, "the option verify-required"},
-		{"twice", `x@example.com valid-after="20200101",valid-after="20210101" ` + key, "valid-after stands there twice"},
-		{"time", `x@example.com valid-after="soon" ` + key, "the option valid-after is not understood"},
-		{"part of a second", `x@example.com valid-after="20200101000000.5" ` + key, "the option valid-after is not understood"},
-		{"half a time", `x@example.com valid-before="2020" ` + key, "the option valid-before is not understood"},
-		{"time without quotes", `x@example.com valid-before=20200101 ` + key, "the option valid-before is not understood"},
-		{"pattern", `x@example.com namespaces="g*" ` + key, "the option namespaces is not understood"},
-		{"negation", `x@example.com namespaces="!git,file" ` + key, "the option namespaces is not understood"},
-		{"only another namespace", `x@example.com namespaces="file" ` + key, ": holds no public key for git"},
-		{"private SSH key", string(l.read(filepath.Join(l.keys, "a"))), ": holds a private key"},
-		{"private OpenPGP key", string(l.gpg("--armor", "--export-secret-keys", pgp)), ": holds a private key"},
-		{"private binary OpenPGP key", string(l.gpg("--export-secret-keys", pgp)), ": holds a private key"},
+		{"twice", `x@example.com valid-after="20200101",valid-after="20210101" ` + key, "valid-after is repeated"},
+		{"time", `x@example.com valid-after="soon" ` + key, "the option valid-after is not valid"},
+		{"part of a second", `x@example.com valid-after="20200101000000.5" ` + key, "the option valid-after is not valid"},
+		{"half a time", `x@example.com valid-before="2020" ` + key, "the option valid-before is not valid"},
+		{"time without quotes", `x@example.com valid-before=20200101 ` + key, "the option valid-before is not valid"},
+		{"pattern", `x@example.com namespaces="g*" ` + key, "the option namespaces is not valid"},
+		{"negation", `x@example.com namespaces="!git,file" ` + key, "the option namespaces is not valid"},
+		{"only another namespace", `x@example.com namespaces="file" ` + key, ": contains no OpenPGP or SSH public key for git"},
+		{"private SSH key", string(l.read(filepath.Join(l.keys, "a"))), ": contains a private key"},
+		{"private OpenPGP key", string(l.gpg("--armor", "--export-secret-keys", pgp)), ": contains a private key"},
+		{"private binary OpenPGP key", string(l.gpg("--export-secret-keys", pgp)), ": contains a private key"},
 		{"cut off", armored[:len(armored)-20], "the OpenPGP key is cut off"},
 		{"no key in armor", strings.Join([]string{beginKeyring, "", "aGVsbG8=", endKeyring, ""}, "\n"), "OpenPGP"},
-		{"revocation certificate behind its key", armored + armoredRevocation(l, pgp), "holds a revocation certificate by itself"},
-		{"revocation certificate alone", armoredRevocation(l, pgp), "holds a revocation certificate by itself"},
+		{"revocation certificate behind its key", armored + armoredRevocation(l, pgp), "contains a revocation certificate without its key"},
+		{"revocation certificate alone", armoredRevocation(l, pgp), "contains a revocation certificate without its key"},
 		{"half a binary key", string(l.gpg("--export", pgp)[:40]), "OpenPGP"},
 		{"SSH key beside OpenPGP keys", armored + key + "\n", "move it to a file of its own"},
 		{"too large", strings.Repeat("# padding\n", maxKeyFile/10+1), ": is larger than 1 MiB"},
@@ -169,7 +169,7 @@ func TestGitLeavesOutKeysThatCannotBeUsed(t *testing.T) {
 	keys := believe(t, l.write("ring", string(ring)))
 	wantVerified(t, keys, "commit", l.commit(byOpenPGP(good), "good"))
 	wantUnverified(t, keys, "commit", l.commit(byOpenPGP(odd), "odd"), shortID(odd), "of the keys in the key files 1 cannot be used", "identities")
-	if _, err := ReadKeys([]string{l.write("nameless", string(nameless))}); err == nil || !strings.Contains(err.Error(), "no OpenPGP key that can be used") {
+	if _, err := ReadKeys([]string{l.write("nameless", string(nameless))}); err == nil || !strings.Contains(err.Error(), "no usable OpenPGP key") {
 		t.Errorf("ReadKeys of a key without names: %v", err)
 	}
 }
@@ -200,7 +200,7 @@ func TestGitLeavesOutKeysWithoutSelfSignature(t *testing.T) {
 	}
 	ring.Write(l.gpg("--export", good))
 	keys := believe(t, l.write("ring", ring.String()))
-	wantUnverified(t, keys, "commit", raw, "no signature of its own")
+	wantUnverified(t, keys, "commit", raw, "no self-signature")
 }
 
 // withoutNames is the first packet of a key alone.
@@ -281,7 +281,7 @@ func TestGitRefusesSSHSignaturesForOtherThings(t *testing.T) {
 	keys := believe(t, public)
 	base := l.commit(nil, "base")
 	for _, c := range []struct{ namespace, hash, want string }{
-		{"git", "sha256", ""}, {"git", "sha512", ""}, {"file", "sha512", "namespace file and not git"},
+		{"git", "sha256", ""}, {"git", "sha512", ""}, {"file", "sha512", "namespace file, not git"},
 	} {
 		signature := l.run(base, "ssh-keygen", "-q", "-Y", "sign", "-n", c.namespace, "-O", "hashalg="+c.hash, "-f", strings.TrimSuffix(public, ".pub"))
 		raw := replaced(t, base, "\n\n", "\n"+folded(signature)+"\n")
@@ -318,7 +318,7 @@ func TestGitBelievesSSHKeysInHardware(t *testing.T) {
 		}
 		if flags == 1 {
 			wantVerified(t, keys, "commit", raw)
-			wantUnverified(t, keys, "commit", replaced(t, raw, "base", "acid"), "not one of this content")
+			wantUnverified(t, keys, "commit", replaced(t, raw, "base", "acid"), "does not match this content")
 		} else {
 			wantUnverified(t, keys, "commit", raw)
 		}

@@ -41,7 +41,7 @@ func splitCommit(raw []byte) (*signedObject, error) {
 	}
 	committer, ok := findCommitter(raw, list)
 	if !ok {
-		return nil, errors.New("the commit does not begin with one tree, its parents, one author and one committer, so that its signature means nothing; make another")
+		return nil, errors.New("the commit does not begin with one tree, its parents, one author and one committer, so its signature has no meaning; create another")
 	}
 	o := &signedObject{}
 	if o.createdAt, err = parseTimestamp("commit", committer.text(raw)); err != nil {
@@ -74,7 +74,7 @@ func checkSignatureHeaders(raw []byte, cuts []objectHeader) error {
 		name := string(cut.name)
 		known := name == "gpgsig" || name == "gpgsig-sha256"
 		if !known || !bytes.HasPrefix(cut.text(raw)[len(name):], []byte(" ")) {
-			return fmt.Errorf("the commit has a header %s, which no signature covers; make another without", quoteForeign(name))
+			return fmt.Errorf("the commit has a header %s, which no signature covers; create a commit without it", quoteForeign(name))
 		}
 		if slices.ContainsFunc(cuts[:i], func(h objectHeader) bool { return bytes.Equal(h.name, cut.name) }) {
 			return errors.New("the commit has more than one signature; sign it once")
@@ -119,7 +119,7 @@ func splitTag(raw []byte) (*signedObject, error) {
 	}
 	tagger, ok := findTagger(raw, list)
 	if !ok {
-		return nil, errors.New("the tag does not begin with one object, its type, the tag's name and the tagger, so that its signature means nothing; make another")
+		return nil, errors.New("the tag does not begin with one object, its type, the tag's name and the tagger, so its signature has no meaning; create another")
 	}
 	o := &signedObject{payload: raw}
 	if o.createdAt, err = parseTimestamp("tag", tagger.text(raw)); err != nil {
@@ -159,7 +159,7 @@ func (h objectHeader) text(raw []byte) []byte { return raw[h.start:h.end] }
 // them.
 func objectHeaders(noun string, raw []byte) (list []objectHeader, body int, err error) {
 	if len(raw) > maxSignedObject {
-		return nil, 0, fmt.Errorf("the %s is larger than %d MiB; make a smaller one", noun, maxSignedObject>>20)
+		return nil, 0, fmt.Errorf("the %s is larger than %d MiB; create a smaller one", noun, maxSignedObject>>20)
 	}
 	for body < len(raw) && raw[body] != '\n' {
 		end := lineEnd(raw, body)
@@ -182,7 +182,7 @@ func objectHeaders(noun string, raw []byte) (list []objectHeader, body int, err 
 }
 
 func malformedHeaders(noun string) error {
-	return fmt.Errorf("the %s has headers that git would not write; make another", noun)
+	return fmt.Errorf("the %s has headers that git would not write; create another", noun)
 }
 
 // lineEnd is where the next line begins.
@@ -211,7 +211,7 @@ var personLine = regexp.MustCompile(`^(?:committer|tagger) [^<>\n]*<[^<>\n]*> ([
 func parseTimestamp(noun string, text []byte) (time.Time, error) {
 	match := personLine.FindSubmatch(text)
 	if match == nil {
-		return time.Time{}, fmt.Errorf("the %s does not say who made it and when in git's form; make another", noun)
+		return time.Time{}, fmt.Errorf("the %s does not say who made it and when in git's format; create another", noun)
 	}
 	seconds, err := strconv.ParseInt(string(match[1]), 10, 64)
 	return time.Unix(seconds, 0), err

@@ -49,7 +49,7 @@ func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err er
 			return nil, nil, errPrivateKey
 		default:
 			if self, _ := e.PrimarySelfSignature(); self == nil {
-				unusable = append(unusable, e.PrimaryKey.KeyIdString()+" has no signature of its own on its name")
+				unusable = append(unusable, e.PrimaryKey.KeyIdString()+" has no self-signature")
 				continue
 			}
 			keys = append(keys, e)
@@ -59,7 +59,7 @@ func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err er
 
 // errRevocation is for a certificate that gpg --gen-revoke made. By itself it
 // revokes nothing here, and to pass over it would leave the key trusted.
-var errRevocation = errors.New("holds a revocation certificate by itself, which says nothing without its key: import it with gpg --import, and export the key anew")
+var errRevocation = errors.New("contains a revocation certificate without its key: import it with gpg --import, and export the key again")
 
 func revokes(s *packet.Signature) bool {
 	return s.SigType == packet.SigTypeKeyRevocation || s.SigType == packet.SigTypeSubkeyRevocation
@@ -122,7 +122,7 @@ func parseSingleSignature(data []byte) (*packet.Signature, error) {
 		return nil, errors.New("it does not say which OpenPGP key made it")
 	case sig.SigType != packet.SigTypeBinary:
 		// A text's line ends may be changed without making its signature wrong.
-		return nil, errors.New("it is an OpenPGP signature of something else than bytes")
+		return nil, errors.New("it is an OpenPGP signature of text, not of bytes")
 	}
 	return sig, nil
 }
@@ -133,7 +133,7 @@ func (k *Keys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, key 
 	}
 	now := k.now()
 	if early := sig.CreationTime.Sub(now); early > clockSkew {
-		return notYetError(fmt.Sprintf("that was at %s, which is yet to come; set the clock of the signer or this one", rfc3339(sig.CreationTime)))
+		return notYetError(fmt.Sprintf("that was at %s, which is in the future; check the clocks of the signer and of this machine", rfc3339(sig.CreationTime)))
 	} else if early > 0 {
 		now = sig.CreationTime
 	}
@@ -143,15 +143,15 @@ func (k *Keys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, key 
 	case errors.Is(err, pgperrors.ErrKeyRevoked), err == nil && k.revoked(key):
 		return errors.New("the key is revoked; sign it with another")
 	case errors.Is(err, pgperrors.ErrKeyExpired):
-		return errors.New("the key has expired; give it a longer life and put it into the key file anew, or sign with another")
+		return errors.New("the key has expired; give it a longer life and add it to the key file again, or sign with another")
 	case errors.Is(err, pgperrors.ErrSignatureExpired):
-		return errors.New("the signature has expired; sign it anew")
+		return errors.New("the signature has expired; sign it again")
 	case errors.Is(err, pgperrors.ErrUnknownIssuer):
-		return errors.New("the key is not one for signing; sign it with another")
+		return errors.New("the key is not a signing key; sign it with another")
 	case err != nil:
-		return errors.New("the signature is not one of this content: it was made for another, or the content was changed; sign it anew")
+		return errors.New("the signature does not match this content: it was made for other content, or the content was changed; sign it again")
 	case sig.CreationTime.Before(key.PublicKey.CreationTime):
-		return errors.New("the signature is older than the key; set the clock of the signer and sign it anew")
+		return errors.New("the signature is older than the key; set the clock of the signer and sign it again")
 	}
 	return nil
 }
@@ -179,14 +179,14 @@ func (k *Keys) revoked(key openpgp.Key) bool {
 
 func checkStrength(sig *packet.Signature, key *packet.PublicKey) error {
 	if !slices.Contains(strongHashes, sig.Hash) {
-		return fmt.Errorf("with the hash %s, which is broken; sign it anew with SHA-256 or SHA-512", sig.Hash)
+		return fmt.Errorf("with the hash %s, which is broken; sign it again with SHA-256 or SHA-512", sig.Hash)
 	}
 	switch key.PubKeyAlgo {
 	case packet.PubKeyAlgoDSA:
-		return errors.New("it is a DSA key, which is no longer trusted; sign it with an Ed25519 or RSA key")
+		return errors.New("the key is a DSA key, which is no longer secure; sign it with an Ed25519 or RSA key")
 	case packet.PubKeyAlgoRSA, packet.PubKeyAlgoRSASignOnly:
 		if bits, err := key.BitLength(); err != nil || bits < minRSABits {
-			return fmt.Errorf("it is an RSA key of %d bits; sign it with one of %d or more, or an Ed25519 key", bits, minRSABits)
+			return fmt.Errorf("the key is an RSA key of %d bits; sign it with one of %d or more, or an Ed25519 key", bits, minRSABits)
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ func (k *Keys) checkSSH(o *signedObject) error {
 	case !bytes.Equal(sig.Marshal(), data), len(sig.Signature.Rest) > 0 && !hardware:
 		return damagedSignature(errors.New("it holds more than an SSH signature"))
 	case sig.Namespace != sshNamespace:
-		return fmt.Errorf("has an SSH signature for the namespace %s and not git; sign it anew", quoteForeign(sig.Namespace))
+		return fmt.Errorf("has an SSH signature for the namespace %s, not git; sign it again", quoteForeign(sig.Namespace))
 	}
 	signer := ssh.FingerprintSHA256(sig.PublicKey)
 	err = k.unknownSigner(sig.PublicKey.Type(), signer)
@@ -47,7 +47,7 @@ func (k *Keys) checkSSH(o *signedObject) error {
 
 func (k *Keys) checkSSHKey(o *signedObject, sig *sshsig.Signature, key sshKey) error {
 	if err := sshsig.Verify(bytes.NewReader(o.payload), sig, key, sig.HashAlgorithm, sshNamespace); err != nil {
-		return errors.New("the signature is not one of this content: it was made for another, or the content was changed; sign it anew")
+		return errors.New("the signature does not match this content: it was made for other content, or the content was changed; sign it again")
 	}
 	// Git asks for the time at which the signer says it was. Whoever finds an old
 	// key can say what he likes, so that the time must be right as well.

@@ -52,28 +52,28 @@ func (k *Keys) check(o *signedObject) error {
 	begins := func(line string) bool { return bytes.HasPrefix(o.signature, []byte(line)) }
 	switch {
 	case len(o.signature) == 0:
-		return fmt.Errorf("is not signed, and only what is signed is read; sign it with a key that is trusted (%s)", k.trusted())
+		return fmt.Errorf("is not signed, and only what is signed is read; sign it with a trusted key (%s)", k.trusted())
 	case len(o.signature) > maxSignatureBlock:
-		return fmt.Errorf("has a signature larger than %d bytes; sign it anew", maxSignatureBlock)
+		return fmt.Errorf("has a signature larger than %d bytes; sign it again", maxSignatureBlock)
 	case begins(beginOpenPGP):
 		return k.checkOpenPGP(o)
 	case begins(beginSSH):
 		return k.checkSSH(o)
 	case begins(beginX509):
-		return fmt.Errorf("has an X.509 signature, and OpenPGP and SSH signatures are understood; sign it with a key that is trusted (%s)", k.trusted())
+		return fmt.Errorf("has an X.509 signature, but only OpenPGP and SSH signatures are supported; sign it with a trusted key (%s)", k.trusted())
 	}
-	return fmt.Errorf("has a signature of an unknown kind, and OpenPGP and SSH signatures are understood; sign it with a key that is trusted (%s)", k.trusted())
+	return fmt.Errorf("has a signature of an unknown kind, but only OpenPGP and SSH signatures are supported; sign it with a trusted key (%s)", k.trusted())
 }
 
 // unknownSigner is for a signature by a key that is not trusted.
 func (k *Keys) unknownSigner(kind, signer string) error {
-	text := fmt.Sprintf("claims to be signed by the %s key %s, which is not trusted (%s are)", kind, signer, k.trusted())
+	text := fmt.Sprintf("claims to be signed by the %s key %s, which is not trusted (trusted: %s)", kind, signer, k.trusted())
 	if len(k.unusable) > 0 {
 		text += fmt.Sprintf("; of the keys in the key files %d cannot be used, one because: %s", len(k.unusable), k.unusable[0])
 	}
-	return fmt.Errorf("%s; sign it with a key that is, or add the public key to the key files", text)
+	return fmt.Errorf("%s; sign it with a trusted key, or add the public key to the key files", text)
 }
 
 func damagedSignature(err error) error {
-	return fmt.Errorf("has a damaged signature: %s; sign it anew", quoteForeign(err.Error()))
+	return fmt.Errorf("has a damaged signature: %s; sign it again", quoteForeign(err.Error()))
 }

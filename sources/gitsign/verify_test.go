@@ -66,7 +66,7 @@ func TestGitSignatureIsOfOneObject(t *testing.T) {
 			first := l.commit(by, "first of "+name)
 			second := l.commit(by, "second of "+name)
 			wantVerified(t, keys, "commit", first)
-			const wrong = "not one of this content"
+			const wrong = "does not match this content"
 			wantUnverified(t, keys, "commit", replaced(t, second, "second", "3rd"), wrong)
 			wantUnverified(t, keys, "commit", replaced(t, second, "author Test", "author Tess"), wrong)
 			wantUnverified(t, keys, "commit", append(append([]byte{}, second...), "more\n"...), wrong)
@@ -124,7 +124,7 @@ func TestGitSignatureWithOddCommits(t *testing.T) {
 				t.Fatalf("the merge has no mergetag:\n%s", merge)
 			}
 			wantVerified(t, keys, "commit", merge)
-			wantUnverified(t, keys, "commit", replaced(t, merge, "somebody else", "nobody else"), "not one of this content")
+			wantUnverified(t, keys, "commit", replaced(t, merge, "somebody else", "nobody else"), "does not match this content")
 			// What is not signed is not made so by the signed tag in it.
 			own := folded(signatureOf(t, "commit", merge))
 			wantUnverified(t, believe(t, l.export(stranger)), "commit", replaced(t, merge, own, ""), "the commit is not signed")
@@ -136,7 +136,7 @@ func TestGitSignatureWithOddCommits(t *testing.T) {
 				t.Fatalf("the commit has no encoding:\n%s", encoded)
 			}
 			wantVerified(t, keys, "commit", encoded)
-			wantUnverified(t, keys, "commit", replaced(t, encoded, "encoding ISO-8859-1\n", ""), "not one of this content")
+			wantUnverified(t, keys, "commit", replaced(t, encoded, "encoding ISO-8859-1\n", ""), "does not match this content")
 			wantVerified(t, keys, "commit", l.commit(by, "", "--allow-empty-message"))
 			wantVerified(t, keys, "commit", l.commit(by, "a\n\n\ngpgsig in a message\n gpgsig", "--cleanup=verbatim"))
 		})
@@ -147,8 +147,8 @@ func TestGitSignatureWithOddCommits(t *testing.T) {
 		payload = replaced(t, payload, "\n\n", "\nHG:extra source:abc\nchange-id kmnp\n two lines\nsvn-rev 1\n\n")
 		raw := signedByHand(l, pgp, payload)
 		wantVerified(t, keys, "commit", raw)
-		wantUnverified(t, keys, "commit", replaced(t, raw, "svn-rev 1\n", ""), "not one of this content")
-		wantUnverified(t, keys, "commit", replaced(t, raw, " two lines\n", " 2 lines\n"), "not one of this content")
+		wantUnverified(t, keys, "commit", replaced(t, raw, "svn-rev 1\n", ""), "does not match this content")
+		wantUnverified(t, keys, "commit", replaced(t, raw, " two lines\n", " 2 lines\n"), "does not match this content")
 	})
 }
 
@@ -173,13 +173,13 @@ func TestGitSignatureOfTagWithOthersInIt(t *testing.T) {
 	good := l.tag(byOpenPGP(anna), "good", "a version")
 	block := string(signatureOf(t, "tag", good))
 	wantUnverified(t, keys, "tag", append([]byte{}, string(good)+string(signatureOf(t, "tag", inner))...), shortID(stranger))
-	wantUnverified(t, keys, "tag", []byte(string(good)+block), "not one of this content")
+	wantUnverified(t, keys, "tag", []byte(string(good)+block), "does not match this content")
 	// gpg reads past what follows; nobody signed it.
 	tail := []byte(string(good) + "and more\n")
 	if !l.gitVerifies("tag", tail) {
 		t.Log("this git refuses a tag with something behind the signature")
 	}
-	wantUnverified(t, keys, "tag", tail, "something follows")
+	wantUnverified(t, keys, "tag", tail, "unsigned data follows")
 	wantUnverified(t, keys, "tag", replaced(t, good, "\n\n", "\ngpgsig "+strings.ReplaceAll(block, "\n", "\n ")+"\n\n"), "does not begin with")
 }
 
@@ -214,7 +214,7 @@ func TestGitRefusesOpenPGPKeysThatAreOver(t *testing.T) {
 		keys.now = func() time.Time { return now.Add(-time.Minute) }
 		wantVerified(t, keys, "commit", raw)
 		keys.now = func() time.Time { return now.Add(-time.Hour) }
-		wantUnverified(t, keys, "commit", raw, "yet to come")
+		wantUnverified(t, keys, "commit", raw, "in the future")
 		if err := keys.VerifyCommit(raw); !errors.Is(err, ErrNotYet) {
 			t.Errorf("VerifyCommit = %v, want an ErrNotYet, which is over by itself", err)
 		}
@@ -275,7 +275,7 @@ func TestGitRefusesOpenPGPKeysThatAreNotForSigning(t *testing.T) {
 		t.Fatal(err)
 	}
 	block := rearmored("tag", []byte("x"), []byte("x"), beginOpenPGP, data.Bytes())
-	wantUnverified(t, keys, "commit", replaced(t, base, "\n\n", "\n"+folded(block)+"\n"), "not one for signing")
+	wantUnverified(t, keys, "commit", replaced(t, base, "\n\n", "\n"+folded(block)+"\n"), "not a signing key")
 }
 
 // revoke makes use of the certificate that gpg made with the key.
@@ -314,7 +314,7 @@ func TestGitRefusesWeakOpenPGP(t *testing.T) {
 	if !l.gitVerifies("commit", replaced(t, text, "a text\n", "a text\r\n")) {
 		t.Fatal("git refuses a text's signature with other line ends, which this test is about")
 	}
-	wantUnverified(t, keys, "commit", text, "something else than bytes")
+	wantUnverified(t, keys, "commit", text, "of text, not of bytes")
 
 }
 

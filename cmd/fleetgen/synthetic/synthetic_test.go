@@ -11,11 +11,10 @@ import (
 	"slices"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
-	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -34,14 +33,14 @@ func made(t *testing.T, o synthetic.Options) *synthetic.Fleet {
 	return f
 }
 
-// prepared is the fleet as a server would have it, which any problem keeps it from.
-func prepared(t *testing.T, files map[string][]byte) *view.View {
+// prepared returns the fleet as a server has it. It fails on any problem.
+func prepared(t *testing.T, files map[string][]byte) *fleet.View {
 	t.Helper()
 	tree := fstest.MapFS{}
 	for name, content := range files {
 		tree[name] = &fstest.MapFile{Data: content}
 	}
-	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
+	view, problems, err := fleet.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, time.Now(), nil)
 	if err != nil || len(problems) > 0 {
 		t.Fatalf("the fleet has problems: %v %v", err, problems)
 	}
@@ -51,6 +50,7 @@ func prepared(t *testing.T, files map[string][]byte) *view.View {
 func same(a, b map[string][]byte) bool { return maps.EqualFunc(a, b, bytes.Equal) }
 
 func TestSameArgumentsGiveTheSameBytes(t *testing.T) {
+	t.Parallel()
 	if !same(made(t, small()).Files(), made(t, small()).Files()) {
 		t.Error("two fleets of the same options differ")
 	}
@@ -61,7 +61,8 @@ func TestSameArgumentsGiveTheSameBytes(t *testing.T) {
 	}
 }
 
-func TestWrittenIsWhatFilesHas(t *testing.T) {
+func TestWriteWritesFiles(t *testing.T) {
+	t.Parallel()
 	f, dir := made(t, small()), filepath.Join(t.TempDir(), "fleet")
 	if err := f.Write(dir); err != nil {
 		t.Fatal(err)
@@ -74,11 +75,12 @@ func TestWrittenIsWhatFilesHas(t *testing.T) {
 		return err
 	})
 	if err != nil || !same(written, f.Files()) {
-		t.Errorf("what was written is not what Files has (%v)", err)
+		t.Errorf("the written files differ from Files (%v)", err)
 	}
 }
 
 func TestFileOfAClusterIsTheSameInALargerFleet(t *testing.T) {
+	t.Parallel()
 	larger := small()
 	larger.Clusters *= 2
 	all := made(t, larger).Files()
@@ -89,9 +91,10 @@ func TestFileOfAClusterIsTheSameInALargerFleet(t *testing.T) {
 	}
 }
 
-// Sizes that leave a region with some of its environments, names that run out, and
-// lists of one are where a generator goes wrong.
-func TestFleetHasWhatWasAskedFor(t *testing.T) {
+// TestFleetHasTheSizeOfItsOptions includes regions with some of the environments,
+// more names than the lists have, and lists of one.
+func TestFleetHasTheSizeOfItsOptions(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*synthetic.Options){
 		"default": func(*synthetic.Options) {},
 		"one of each": func(o *synthetic.Options) {
@@ -107,6 +110,7 @@ func TestFleetHasWhatWasAskedFor(t *testing.T) {
 		"seven of seven": func(o *synthetic.Options) { o.Clusters, o.Stacks = 7, 7 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := small()
 			change(&o)
 			f := made(t, o)
@@ -117,8 +121,8 @@ func TestFleetHasWhatWasAskedFor(t *testing.T) {
 				text, _ := json.Marshal(m.Placement)
 				stacks[string(text)] = true
 				want := map[string]int{"platform-components": o.Components + int(o.Inline), "namespaces": o.Namespaces, "rolebindings": o.Bindings}
-				if !maps.Equal(m.Counts(), want) || len(m.Cluster.Patches) != o.Patches || len(m.Cluster.Resources) != int(o.Inline) {
-					t.Errorf("%s has inputs %v, %d patches, %d resources", m.Cluster.Name, m.Counts(), len(m.Cluster.Patches), len(m.Cluster.Resources))
+				if !maps.Equal(m.Counts, want) || len(m.Cluster.Patches) != o.Patches || len(m.Cluster.Resources) != int(o.Inline) {
+					t.Errorf("%s has inputs %v, %d patches, %d resources", m.Cluster.Name, m.Counts, len(m.Cluster.Patches), len(m.Cluster.Resources))
 				}
 			}
 			for i := range o.Clusters {
@@ -136,6 +140,7 @@ func TestFleetHasWhatWasAskedFor(t *testing.T) {
 }
 
 func TestShareOfClustersHasAResourceInline(t *testing.T) {
+	t.Parallel()
 	o, n := small(), 0
 	o.Clusters, o.Stacks, o.Components, o.Inline = 400, 3, 5, 0.25
 	for _, m := range prepared(t, made(t, o).Files()).Members() {
@@ -147,6 +152,7 @@ func TestShareOfClustersHasAResourceInline(t *testing.T) {
 }
 
 func TestBaseChangeReachesEveryClusterAndClusterChangeOne(t *testing.T) {
+	t.Parallel()
 	for _, patches := range []int{0, 2} {
 		o := small()
 		o.Stacks, o.Patches = 4, patches
@@ -167,8 +173,8 @@ func TestBaseChangeReachesEveryClusterAndClusterChangeOne(t *testing.T) {
 	}
 }
 
-// differ names the clusters that get something else from one view to the other.
-func differ(t *testing.T, a, b *view.View) []string {
+// differ returns the clusters whose answers differ between two views.
+func differ(t *testing.T, a, b *fleet.View) []string {
 	t.Helper()
 	var changed []string
 	for _, m := range a.Members() {
@@ -179,20 +185,21 @@ func differ(t *testing.T, a, b *view.View) []string {
 	return changed
 }
 
-func answer(t *testing.T, v *view.View, cluster string) []byte {
+func answer(t *testing.T, v *fleet.View, cluster string) []byte {
 	t.Helper()
 	m, err := v.Member(cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, err := m.Body("platform-components")
+	body, err := m.Inputs("platform-components")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return body.JSON()
 }
 
-func TestAnswerOfTheDefaultFleetIsOfTheSizeThatBenchmarksName(t *testing.T) {
+func TestAnswerOfTheDefaultFleetHasTheDocumentedSize(t *testing.T) {
+	t.Parallel()
 	f := made(t, small())
 	v := prepared(t, f.Files())
 	for i := range small().Clusters {
@@ -202,7 +209,8 @@ func TestAnswerOfTheDefaultFleetIsOfTheSizeThatBenchmarksName(t *testing.T) {
 	}
 }
 
-func TestOptionsThatMakeNoFleetAreRefused(t *testing.T) {
+func TestInvalidOptionsAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*synthetic.Options){
 		"no clusters":             func(o *synthetic.Options) { o.Clusters = 0 },
 		"more stacks than needed": func(o *synthetic.Options) { o.Stacks = 21 },
@@ -213,7 +221,7 @@ func TestOptionsThatMakeNoFleetAreRefused(t *testing.T) {
 		o := small()
 		change(&o)
 		if _, err := synthetic.New(o); err == nil {
-			t.Errorf("%s: New takes %+v", name, o)
+			t.Errorf("%s: New accepts %+v", name, o)
 		}
 	}
 }

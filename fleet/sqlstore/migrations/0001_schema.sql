@@ -48,6 +48,9 @@ CREATE TABLE changes (
     kind             TEXT NOT NULL,
     actor            TEXT NOT NULL,
     reason           TEXT NOT NULL,
+    -- Whether the change was for every cluster whose assignment it changed. change_clusters does
+    -- not repeat them then.
+    for_assigned     BOOLEAN NOT NULL,
     -- What happened to a release (fleet.ReleaseEvent); all are NULL where nothing did. The pause
     -- and the decision are documents.
     release          BIGINT,
@@ -66,7 +69,7 @@ CREATE TABLE changes (
     candidate        BIGINT
 );
 
--- The clusters that a change was for. A release that goes live is for all of them, which the
+-- The other clusters that a change was for. A release that goes live is for all of them, which the
 -- empty name stands for.
 CREATE TABLE change_clusters (
     generation BIGINT NOT NULL,
@@ -178,6 +181,7 @@ CREATE TABLE assignment_changes (
     became     BIGINT,
     PRIMARY KEY (generation, cluster)
 );
+CREATE INDEX assignment_changes_by_cluster ON assignment_changes (cluster, generation);
 
 CREATE TABLE assignments (
     cluster    TEXT PRIMARY KEY,

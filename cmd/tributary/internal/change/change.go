@@ -13,10 +13,11 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // Summary names what changed, up to limit things.
-func Summary(c fleet.Change, limit int) string {
+func Summary(c api.Change, limit int) string {
 	var all []string
 	if c.Release != nil {
 		all = append(all, "release "+c.Release.Revision)
@@ -51,9 +52,9 @@ func marked(title string, isNew, isGone bool) string {
 }
 
 // clusterSummary describes a change to a cluster's life beyond its fields.
-func clusterSummary(r fleet.RecordChange) string {
+func clusterSummary(r api.RecordChange) string {
 	title := document.ClusterPrefix + r.Cluster
-	before, after := cmp.Or(r.Before, &fleet.ClusterRecord{}), cmp.Or(r.After, &fleet.ClusterRecord{})
+	before, after := cmp.Or(r.Before, &api.Record{}), cmp.Or(r.After, &api.Record{})
 	switch {
 	case after.Decommissioned != nil:
 		return title + " (decommissioned)"
@@ -79,7 +80,7 @@ func tokenTitle(t fleet.TokenChange) string {
 type Part struct{ Title, Before, After string }
 
 // Parts returns the things that changed.
-func Parts(c fleet.Change) (all []Part, err error) {
+func Parts(c api.Change) (all []Part, err error) {
 	add := func(title, before, after string, errs ...error) {
 		all, err = append(all, Part{title, before, after}), cmp.Or(append([]error{err}, errs...)...)
 	}

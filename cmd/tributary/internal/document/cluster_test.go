@@ -7,6 +7,7 @@ import (
 )
 
 func TestClusterDocumentBecomesTheFieldsOfTheAPI(t *testing.T) {
+	t.Parallel()
 	fields, err := Cluster([]byte(`
 apiVersion: tributary/v1alpha1
 kind: Cluster
@@ -29,6 +30,7 @@ spec:
 
 // A document describes the whole cluster: fields that it leaves out are removed.
 func TestClusterPatchRemovesWhatTheDocumentLeavesOut(t *testing.T) {
+	t.Parallel()
 	fields := map[string]any{"name": "edge-7", "dns": "edge-7.example.com", "labels": map[string]any{"region": "eu"}}
 	got, err := ClusterPatch(fields, map[string]string{"region": "us", "gpu": "yes"})
 	want := `{"components":null,"dns":"edge-7.example.com","labels":{"gpu":null,"region":"eu"},"overlay":null,"patches":null,"resources":null}`
@@ -38,6 +40,7 @@ func TestClusterPatchRemovesWhatTheDocumentLeavesOut(t *testing.T) {
 }
 
 func TestClusterDocumentWithUnknownFieldsIsRejected(t *testing.T) {
+	t.Parallel()
 	for document, want := range map[string]string{
 		"metadata: {name: a, annotations: {b: c}}":    "metadata.annotations: unknown field",
 		"metadata: {name: a}\nstatus: {}":             "status: unknown field",

@@ -12,6 +12,7 @@ import (
 )
 
 func TestFileIsSplitAtDocumentMarkers(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string][]string{
 		"name: a\n---\nname: b\n":                  {"delta/a:1", "delta/b:3"},
 		"---\nname: a\n...\n---\n# nothing\n---\n": {"delta/a:2"},
@@ -41,15 +42,16 @@ func TestFileIsSplitAtDocumentMarkers(t *testing.T) {
 
 // A printed delta must be read back as the same delta, whatever it contains.
 func TestPrintedDeltasAreReadBack(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2199, 1, 2, 3, 4, 5, 0, time.UTC)
 	all := []*fleet.Delta{
 		{
-			Name: "yes", Selector: &fleet.Selector{MatchLabels: map[string]string{"on": "no", "n": "1e3"}}, Priority: -3, Reason: "a: b # c\n--- \nd", ExpiresAt: &at,
+			Name: "yes", Scope: fleet.Scope{Selector: &fleet.Selector{MatchLabels: map[string]string{"on": "no", "n": "1e3"}}}, Priority: -3, Reason: "a: b # c\n--- \nd", ExpiresAt: &at,
 			Components: []string{"components/x"}, Resources: []json.RawMessage{json.RawMessage(`{"apiVersion":"v1","data":{"a":"---\nyes","b":"0x1F"},"kind":"ConfigMap","metadata":{"name":"x"}}`)},
 			Patches: []fleet.Patch{{Patch: "- op: remove\n  path: /a\n", Target: &fleet.Target{Kind: "App"}}},
 			Edits:   []fleet.Edit{{Kind: "App", Name: "on", Patch: json.RawMessage(`{"spec":{"a":null,"b":1.5,"c":9007199254740991,"d":"2026-01-01","e":{},"f":[]}}`)}},
 		},
-		{Name: "2", Clusters: []string{"0x1"}}, {Cluster: "off", Edits: []fleet.Edit{{Kind: "App", Name: "x", Patch: json.RawMessage("null")}}},
+		{Name: "2", Scope: fleet.Scope{Clusters: []string{"0x1"}}}, {Cluster: "off", Edits: []fleet.Edit{{Kind: "App", Name: "x", Patch: json.RawMessage("null")}}},
 	}
 	var b strings.Builder
 	if err := PrintDeltas(&b, all); err != nil {

@@ -17,7 +17,7 @@ import (
 // gone returns a cluster that was decommissioned at generation 7 and last polled its sets
 // a and b at these generations; 0 for never.
 func gone(a, b int64) api.Cluster {
-	c := api.Cluster{State: fleet.DecommissionedState, Decommissioned: &api.Decommission{Generation: 7}}
+	c := api.Cluster{State: fleet.ClusterDecommissioned, Decommissioned: &api.Decommission{Generation: 7}}
 	c.Name = "edge-7"
 	for set, generation := range map[string]int64{"a": a, "b": b} {
 		if generation > 0 {
@@ -57,6 +57,7 @@ func failing(err error) func() (api.Cluster, error) {
 }
 
 func TestDrainWaitsForEverySetThatWasPolled(t *testing.T) {
+	t.Parallel()
 	busy := &client.Refusal{Problem: api.Problem{Status: 503, Detail: "not ready"}}
 	polled, looks, told, err := follow(t, time.Hour, always(gone(6, 6)), always(gone(6, 6)), failing(busy), always(gone(7, 6)), always(gone(7, 8)))
 	if err != nil || polled != 2 || looks != 5 {
@@ -68,6 +69,7 @@ func TestDrainWaitsForEverySetThatWasPolled(t *testing.T) {
 }
 
 func TestDrainDoesNotWaitForAClusterThatNeverPolled(t *testing.T) {
+	t.Parallel()
 	polled, looks, _, err := follow(t, time.Hour, always(gone(0, 0)))
 	if err != nil || polled != 0 || looks != 3 { // once other servers have told of their polls
 		t.Errorf("wait = %d after %d looks, %v, want 0 after 3", polled, looks, err)
@@ -78,6 +80,7 @@ func TestDrainDoesNotWaitForAClusterThatNeverPolled(t *testing.T) {
 }
 
 func TestDrainDoesNotWaitForASetThatIsNoLongerServed(t *testing.T) {
+	t.Parallel()
 	c := gone(7, 6)
 	delete(c.Inputs, "b")
 	if polled, looks, _, err := follow(t, time.Hour, always(c)); err != nil || polled != 1 || looks != 3 {
@@ -86,6 +89,7 @@ func TestDrainDoesNotWaitForASetThatIsNoLongerServed(t *testing.T) {
 }
 
 func TestDrainEndsAtTheTimeout(t *testing.T) {
+	t.Parallel()
 	start := time.Now()
 	_, looks, _, err := follow(t, 10*time.Minute, always(gone(7, 6)))
 	if err == nil || !strings.Contains(err.Error(), "not within 10m0s") || !strings.Contains(err.Error(), "to poll b") || looks < 200 {
@@ -97,6 +101,7 @@ func TestDrainEndsAtTheTimeout(t *testing.T) {
 }
 
 func TestDrainEndsWhereTheClusterIsNoLongerThere(t *testing.T) {
+	t.Parallel()
 	if _, _, _, err := follow(t, time.Hour, failing(fleet.ErrNotFound)); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("not found: %v", err)
 	}
@@ -109,6 +114,7 @@ func TestDrainEndsWhereTheClusterIsNoLongerThere(t *testing.T) {
 
 // The poll of another server becomes known a little later.
 func TestDrainWaitsForAPollThatIsNotYetKnown(t *testing.T) {
+	t.Parallel()
 	look := 0
 	polled, looks, _, err := follow(t, time.Hour, func() (api.Cluster, error) {
 		switch look++; {

@@ -53,7 +53,7 @@ func effectLines(g fleet.ImpactGroup) (all []effectLine) {
 	for _, set := range g.Emptied {
 		all = append(all, effectLine{'-', "set " + set + " becomes empty"})
 	}
-	for _, part := range g.Orphaned {
+	for _, part := range g.StaleParts {
 		all = append(all, effectLine{'-', part + " no longer applies"})
 	}
 	for _, effect := range []fleet.Effect{fleet.Removed, fleet.Moved, fleet.Changed, fleet.Added} {

@@ -18,6 +18,7 @@ func clusterNames(n int) (all []string) {
 }
 
 func TestRemovalsAreListedFirst(t *testing.T) {
+	t.Parallel()
 	impact := &fleet.Impact{Digest: "sha256:12", Clusters: 322, Added: 1, Changed: 1, Removed: 1, Moved: 1, Fields: 3, Groups: []fleet.ImpactGroup{{
 		Clusters: clusterNames(322),
 		Changes: []fleet.InputEffect{
@@ -30,7 +31,7 @@ func TestRemovalsAreListedFirst(t *testing.T) {
 			{Set: "apps", ID: "m", Effect: fleet.Moved, To: "tools"},
 			{Set: "apps", ID: "r\x1b[2J", Effect: fleet.Removed},
 		},
-		Vanished: []string{"users"}, Emptied: []string{"roles"}, Orphaned: []string{"delta/pin patches[0]"},
+		Vanished: []string{"users"}, Emptied: []string{"roles"}, StaleParts: []string{"delta/pin patches[0]"},
 	}}}
 	err := GuardError(&fleet.GuardError{Impact: impact, Violations: []fleet.Violation{{Rule: "allowEmptySets", Message: "roles is left empty"}}}, "it is not allowed", "--confirm")
 	want := `it is not allowed: inputs: 1 removed, 1 moved, 1 changed (3 fields), 1 added; clusters: 322
@@ -53,6 +54,7 @@ if this is intended, repeat the command with --confirm sha256:12`
 }
 
 func TestClustersThatFailForOneReasonAreGrouped(t *testing.T) {
+	t.Parallel()
 	p := &fleet.Preview{Revision: "main@sha1:1", Outcome: fleet.OutcomeFailed, Failing: []fleet.FailingCluster{
 		{Cluster: "a", Reason: "base: no such file"}, {Cluster: "b", Reason: "file: x"}, {Cluster: "c", Reason: "base: no such file"},
 	}, Problems: fleet.Problems{{File: "base", Message: "no such file"}, {File: "fleet.yaml", Message: "odd", Warning: true}}}
@@ -68,6 +70,7 @@ func TestClustersThatFailForOneReasonAreGrouped(t *testing.T) {
 
 // GitHub rejects a comment that is too long, and then nobody would see it at all.
 func TestLongCommentIsCutAndSaysSo(t *testing.T) {
+	t.Parallel()
 	p := &fleet.Preview{Revision: "main@sha1:1", Outcome: fleet.OutcomeHeld, Impact: &fleet.Impact{Clusters: 5000, Removed: 1}}
 	for i := range 500 {
 		g := fleet.ImpactGroup{Clusters: clusterNames(10)}
@@ -97,6 +100,7 @@ func TestLongCommentIsCutAndSaysSo(t *testing.T) {
 }
 
 func TestCommentShowsPartOfALargeGroup(t *testing.T) {
+	t.Parallel()
 	g := fleet.ImpactGroup{Clusters: clusterNames(2)}
 	for n := range 150 {
 		g.Changes = append(g.Changes, fleet.InputEffect{Set: "apps", ID: fmt.Sprint(n, strings.Repeat("長", 250)), Effect: fleet.Removed})
@@ -112,6 +116,7 @@ func TestCommentShowsPartOfALargeGroup(t *testing.T) {
 
 // The authors of a fleet repo must not be able to write the comment.
 func TestNamesCannotInjectMarkdown(t *testing.T) {
+	t.Parallel()
 	evil := "</code>**x**|`` ` ``<img src=x>@admin #1 [a](https://b.example) \n# title"
 	p := &fleet.Preview{Revision: evil, Outcome: fleet.OutcomeHeld,
 		Violations: []fleet.Violation{{Rule: "removedPerFleet", Message: evil}},

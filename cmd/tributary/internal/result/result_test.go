@@ -13,6 +13,7 @@ func inputChange(cluster, id, before, after string) fleet.InputChange {
 }
 
 func TestSharedDifferenceIsPrintedOnce(t *testing.T) {
+	t.Parallel()
 	groups, err := groupChanges([]fleet.InputChange{
 		inputChange("one", "web", `{"id":"web","size":1,"cluster":{"name":"one"}}`, `{"id":"web","size":2,"cluster":{"name":"one"}}`),
 		inputChange("one", "api", `{"id":"api","size":1,"cluster":{"name":"one"}}`, ``),

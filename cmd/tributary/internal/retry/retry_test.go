@@ -31,6 +31,7 @@ func tries(t *testing.T, patience, least time.Duration, outcome func(n int) erro
 }
 
 func TestDoTriesAtGrowingDistances(t *testing.T) {
+	t.Parallel()
 	at, told, err := tries(t, time.Hour, 0, func(n int) error {
 		if n < 12 {
 			return errBusy
@@ -49,6 +50,7 @@ func TestDoTriesAtGrowingDistances(t *testing.T) {
 }
 
 func TestDoLeavesTheServerAloneForAsLongAsItWants(t *testing.T) {
+	t.Parallel()
 	at, _, err := tries(t, time.Hour, 90*time.Second, func(n int) error { return map[bool]error{true: errBusy}[n < 3] })
 	if err != nil || len(at) != 3 || at[1] < 90*time.Second || at[2]-at[1] < 90*time.Second {
 		t.Errorf("tries at %v, %v, want them 90s apart at least", at, err)
@@ -56,6 +58,7 @@ func TestDoLeavesTheServerAloneForAsLongAsItWants(t *testing.T) {
 }
 
 func TestDoEndsWithTimeAndAtWhatDoesNotPass(t *testing.T) {
+	t.Parallel()
 	at, _, err := tries(t, 10*time.Minute, 0, func(int) error { return errBusy })
 	if !errors.Is(err, errBusy) || len(at) < 10 {
 		t.Errorf("%d tries, %v, want more, and the last reason", len(at), err)

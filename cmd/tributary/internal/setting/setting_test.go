@@ -42,6 +42,7 @@ func patchOf(object string, flags ...string) (string, error) {
 }
 
 func TestSetIsAMergePatch(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, flags, want string }{
 		{"number", `spec.replicas=3`, `{"spec":{"replicas":3}}`},
 		{"text", `spec.tag=v1`, `{"spec":{"tag":"v1"}}`},
@@ -75,6 +76,7 @@ func TestSetIsAMergePatch(t *testing.T) {
 }
 
 func TestSettingAListEntrySendsTheWholeList(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ flags, want string }{
 		{`spec.args[1]=z`, `{"spec":{"args":["a","z"]}}`},
 		{`spec.args[2]=z`, `{"spec":{"args":["a","b","z"]}}`},
@@ -94,6 +96,7 @@ func TestSettingAListEntrySendsTheWholeList(t *testing.T) {
 }
 
 func TestAmbiguousSettingIsRejected(t *testing.T) {
+	t.Parallel()
 	for flags, want := range map[string]string{
 		``:                        `must be key=value`,
 		`spec`:                    `spec has no value`,

@@ -6,6 +6,7 @@ import (
 )
 
 func TestDiffIsColouredForTerminalsOnly(t *testing.T) {
+	t.Parallel()
 	var plain, coloured bytes.Buffer
 	New(&plain).Print("apps/web\x1b[2J", "a: 1\n", "a: 2\n")
 	if got, want := plain.String(), "apps/web?[2J\n@@ -1,1 +1,1 @@\n-a: 1\n+a: 2\n"; got != want {

@@ -1,6 +1,7 @@
 {{- /*
-A Deployment of servers. root is the chart's own; name and component are its; what,
-args, replicas and store (the Secret of a database, or nothing) are those of its kind.
+A Deployment of servers. root is the root context of the chart. argument is the first
+argument of serve: a source or --read-only. store is the Secret of a database, or empty for
+SQLite.
 */ -}}
 {{- define "tributary.deployment" -}}
 {{- $v := .root.Values }}
@@ -19,8 +20,8 @@ spec:
     type: RollingUpdate
     rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
     {{- else }}
-    # The change log is one file, which one server writes. While none is up, Flux keeps
-    # what it has.
+    # The change log is a file that only one server can write. While the server is down,
+    # Flux keeps what it has.
     type: Recreate
     {{- end }}
   selector:
@@ -58,7 +59,7 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
       {{- if .store }}
-      # Apart where that can be had: two on one node are better than one.
+      # Spread the servers if possible. Two on one node are better than one.
       topologySpreadConstraints:
       {{- range $topology := list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
       - topologyKey: {{ $topology }}
@@ -76,7 +77,7 @@ spec:
         image: {{ printf "%s:%s" $v.image.repository (default .root.Chart.AppVersion $v.image.tag) | quote }}
         args:
         - serve
-        - {{ .what | quote }}
+        - {{ .argument | quote }}
         - --listen=:8080
         {{- range $files }}
         {{- with .arg }}
@@ -112,21 +113,21 @@ spec:
         ports:
         - name: http
           containerPort: 8080
-        # Before it listens, a server may have a change log to bring up to date. It does
-        # not wait for a release here: a restart would not bring one.
+        # A server may have to migrate the change log before it listens. This does not wait
+        # for a release, which a restart would not produce.
         startupProbe:
           {{- include "tributary.probe" (dict "root" .root "path" "/healthz") | nindent 10 }}
           periodSeconds: 2
           failureThreshold: 150
         livenessProbe:
           {{- include "tributary.probe" (dict "root" .root "path" "/healthz") | nindent 10 }}
-        # Not ready until the first good release: a server that has nothing to say is
-        # not asked.
+        # Not ready until there is a good release, so that no poll reaches a server without
+        # one.
         readinessProbe:
           {{- include "tributary.probe" (dict "root" .root "path" "/readyz") | nindent 10 }}
           periodSeconds: 5
         {{- if .store }}
-        # Until nobody is sent here any more: others answer meanwhile.
+        # Keep answering until no new connections are routed here.
         lifecycle:
           preStop:
             sleep:
@@ -153,7 +154,7 @@ spec:
         {{- toYaml .source | nindent 8 }}
       {{- end }}
       {{- if not .store }}
-      # The change log. It is not to be lost: back it up.
+      # The change log. Back it up.
       - name: data
         persistentVolumeClaim:
           claimName: {{ .name }}
@@ -163,7 +164,7 @@ spec:
           sizeLimit: 2Gi
 {{- end }}
 
-{{- /* A Service for the same, and where there may be several, a disruption budget. */ -}}
+{{- /* A Service for the Deployment, and a disruption budget if there can be several servers. */ -}}
 {{- define "tributary.service" -}}
 {{- $v := .root.Values }}
 apiVersion: v1
@@ -197,7 +198,7 @@ metadata:
     app.kubernetes.io/component: {{ .component }}
 spec:
   maxUnavailable: 1
-  # One that is not ready serves nobody, and must not keep a node from being drained.
+  # A server that is not ready serves nobody, and must not block the draining of a node.
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:

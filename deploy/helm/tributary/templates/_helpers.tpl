@@ -27,7 +27,7 @@ httpGet:
 timeoutSeconds: 3
 {{- end }}
 
-{{- /* The volumes that both kinds of servers have: name, mount path, Secret or ConfigMap. */ -}}
+{{- /* The volumes of all servers: name, mount path, Secret or ConfigMap, and flag. */ -}}
 {{- define "tributary.files" -}}
 {{- $v := .Values }}
 {{- with $v.auth.tokensSecret }}

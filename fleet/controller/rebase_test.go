@@ -1,0 +1,110 @@
+package controller_test
+
+import (
+	"bytes"
+	"fmt"
+	"reflect"
+	"testing"
+	"testing/fstest"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+)
+
+// forFront is a delta whose patch selects the deployment that a later release has not.
+const forFront = `{cluster: %s, patches: [{target: {kind: Deployment, name: front}, patch: '[{"op": "add", "path": "/spec/paused", "value": true}]'}]}`
+
+// What is written while a release is rendered makes the same of it as if it had been
+// written before.
+func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		write func(r *rig)
+		quick bool
+		files map[string]string
+		gone  []string
+	}{
+		{"nothing", func(*rig) {}, true, nil, nil},
+		{"a patch", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, nil, nil},
+		{"patches of several", func(r *rig) {
+			r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`)
+			r.patch("cid", "App/db", `{"spec": {"tag": "v7"}}`)
+		}, true, nil, nil},
+		{"a delta that goes", func(r *rig) {
+			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
+				t.Fatal(err)
+			}
+		}, true, nil, nil},
+		{"a patch that the release has no object for", func(r *rig) { r.patch("cid", "Deployment/front", `{"spec": {"paused": true}}`) }, true, nil, nil},
+		{"a patch that is not good with the release", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 9}}`) }, true, nil, nil},
+		{"a patch that selects nothing with the release", func(r *rig) { r.apply(fmt.Sprintf(forFront, "ann")) }, true, nil, nil},
+		{"a patch that selected nothing, and goes", func(r *rig) { r.apply(`{cluster: cid, edits: [{kind: App, name: web, patch: {spec: {tag: v9}}}]}`) }, true, nil, nil},
+		{"a delta of a group", func(r *rig) {
+			r.apply(`{name: dev, selector: {matchLabels: {environment: dev}}, components: [components/extra]}`)
+		}, false, nil, nil},
+		{"a patch, and a file is gone", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, false, nil, []string{"clusters/cid.yaml"}},
+		{"a patch, and a file has come", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, map[string]string{"clusters/dan.yaml": clusterFile("dan", "dev")}, nil},
+		{"a delta that had a set's inputs differ goes", func(r *rig) {
+			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
+				t.Fatal(err)
+			}
+		}, false, map[string]string{"base/db.yaml": app("db", `{tag: v1, more: 1}`)}, nil},
+		{"a cluster", func(r *rig) { r.declare(`{name: dan, labels: {environment: dev}}`) }, false, nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := startAcme(t)
+			r.patch("bob", "App/db", `{"spec": {"replicas": 3}}`)
+			r.apply(fmt.Sprintf(forFront, "cid"))
+			tree := acme("base/web.yaml", app("web", `{tag: v2, replicas: 2}`), "schemas/app.json",
+				`{"type": "object", "required": ["tag"], "properties": {"tag": {"type": "string"}, "replicas": {"type": "integer", "maximum": 8}}}`)
+			tree["base/front.yaml"] = &fstest.MapFile{Data: bytes.ReplaceAll(tree["base/front.yaml"].Data, []byte("name: front"), []byte("name: side"))}
+			for path, content := range c.files {
+				tree[path] = &fstest.MapFile{Data: []byte(content)}
+			}
+			for _, path := range c.gone {
+				delete(tree, path)
+			}
+			quick, again, anew, err := r.Rebase(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (quick != nil) != c.quick {
+				t.Fatalf("it is rendered again for who was written to alone: %v, want %v", quick != nil, c.quick)
+			}
+			if quick != nil {
+				sameCandidates(t, quick, anew)
+			}
+			sameCandidates(t, again, anew)
+		})
+	}
+}
+
+func sameCandidates(t *testing.T, got, want *controller.Candidate) {
+	t.Helper()
+	if !reflect.DeepEqual(got.Impact, want.Impact) {
+		t.Errorf("impact is %+v, want %+v", got.Impact, want.Impact)
+	}
+	if !reflect.DeepEqual(got.Problems, want.Problems) {
+		t.Errorf("problems are %v, want %v", got.Problems, want.Problems)
+	}
+	if !reflect.DeepEqual(got.Violations, want.Violations) || !reflect.DeepEqual(got.Change.Assignments, want.Change.Assignments) || !reflect.DeepEqual(got.Deltas, want.Deltas) {
+		t.Errorf("violations, assignments or deltas are %v %+v %v, want %v %+v %v", got.Violations, got.Change.Assignments, got.Deltas, want.Violations, want.Change.Assignments, want.Deltas)
+	}
+	if len(got.View.Members()) != len(want.View.Members()) {
+		t.Fatalf("%d members, want %d", len(got.View.Members()), len(want.View.Members()))
+	}
+	for i, m := range got.View.Members() {
+		other := want.View.Members()[i]
+		if !reflect.DeepEqual(m.Stale, other.Stale) {
+			t.Errorf("%s has stale parts %v, want %v", m.Cluster.Name, m.Stale, other.Stale)
+		}
+		for _, set := range want.View.Sets() {
+			a, _ := m.Body(set)
+			b, _ := other.Body(set)
+			if a == nil || b == nil || !bytes.Equal(a.JSON(), b.JSON()) {
+				t.Errorf("%s of %s differ", set, m.Cluster.Name)
+			}
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package render
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/tributary-gitops/tributary/fleet"
+)
+
+// TestStalePartsAreWhatDoesNotFit checks that a delta never breaks a cluster: one
+// that can be rendered without deltas can be rendered with any. The parts that
+// are left out are reported, do not fit even on top of the others, and have no
+// effect: the cluster is the same as without them.
+func TestStalePartsAreWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	const cases = 20
+	var stale, kept atomic.Int64
+	forSeeds(t, cases, func(t *testing.T, seed uint64) {
+		g := &generator{Rand: rand.New(rand.NewPCG(seed, 9)), served: true}
+		files, c := g.fleet()
+		c.Resources, c.Patches = nil, nil // another property covers them
+		g.served = false
+		repo := compiled(t, files)
+		if rendering, problems := repo.Render(c, nil, nil); rendering == nil {
+			t.Fatal(problems)
+		}
+		deltas := []generated{g.delta("one"), g.delta("two"), g.delta("three")}
+		read := readAll(t, deltas)
+		rendering, problems := repo.Render(c, read, nil)
+		if rendering == nil {
+			t.Fatalf("a delta broke the cluster: %v\n%s", problems, show(files, c, deltas))
+		}
+		stale.Add(int64(len(rendering.Orphans)))
+		kept.Add(int64(len(deltaParts(read)) - len(rendering.Orphans)))
+		checkStaleParts(t, repo, c, read, rendering)
+		if t.Failed() {
+			t.Fatal(show(files, c, deltas))
+		}
+		if len(rendering.Orphans) > 0 {
+			checkAgainstKustomize(t, files, c, without(deltas, rendering.Orphans)...)
+		}
+	})
+	t.Logf("%d parts are stale, %d kept", stale.Load(), kept.Load())
+	if stale.Load() < cases/4 || kept.Load() < stale.Load() {
+		t.Errorf("%d parts are stale and %d kept; the generated deltas no longer cover what they should", stale.Load(), kept.Load())
+	}
+}
+
+func checkStaleParts(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta, with *fleet.Rendering) {
+	t.Helper()
+	again, _ := r.Render(c, deltas, nil)
+	if !sameAnswers(again, with) || !reflect.DeepEqual(again.Orphans, with.Orphans) {
+		t.Errorf("Render gives stale parts %v, then %v", with.Orphans, again.Orphans)
+	}
+	isOrphan := func(p part) bool {
+		return slices.ContainsFunc(with.Orphans, func(o fleet.Orphan) bool { return o.Part == p.Part })
+	}
+	p, _ := r.place(c)
+	rest := slices.DeleteFunc(deltaParts(deltas), isOrphan)
+	out := r.renderWith(c, p, rest, nil)
+	if out.rendering == nil || !sameAnswers(out.rendering, with) || !reflect.DeepEqual(out.rendering.Objects(), with.Objects()) {
+		t.Errorf("without the orphans %v the cluster gets something else: %v", with.Orphans, out.problems)
+	}
+	for i, all := range deltaParts(deltas) {
+		if !isOrphan(all) {
+			continue
+		}
+		back := slices.DeleteFunc(deltaParts(deltas), func(p part) bool { return isOrphan(p) && p.order != i })
+		if out := r.renderWith(c, p, back, nil); out.rendering != nil {
+			t.Errorf("%v is stale, and fits", all.Part)
+		}
+	}
+}
+
+// sameAnswers reports whether polls of two renderings get the same bytes.
+func sameAnswers(a, b *fleet.Rendering) bool {
+	return maps.EqualFunc(a.Inputs, b.Inputs, func(a, b *fleet.Body) bool { return bytes.Equal(a.JSON(), b.JSON()) })
+}
+
+// without returns the deltas without their stale parts.
+func without(deltas []generated, stale []fleet.Orphan) []generated {
+	var out []generated
+	for _, d := range deltas {
+		gone := func(list string, i int) bool {
+			return slices.ContainsFunc(stale, func(o fleet.Orphan) bool {
+				return o.Part == fleet.Part{Delta: fleet.DeltaID(d.name), Field: fmt.Sprintf("%s[%d]", list, i)}
+			})
+		}
+		out = append(out, generated{
+			name:       d.name,
+			components: keep("components", d.components, gone),
+			resources:  keep("resources", d.resources, gone),
+			patches:    keep("patches", d.patches, gone),
+			edits:      keep("edits", d.edits, gone),
+		})
+	}
+	return out
+}
+
+func keep[T any](name string, list []T, gone func(list string, i int) bool) []T {
+	var out []T
+	for i, e := range list {
+		if !gone(name, i) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
