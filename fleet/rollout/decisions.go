@@ -88,16 +88,26 @@ func (r *Rules) Start(c *fleet.Change, release *fleet.Compiled) (*Plan, error) {
 		case row.Reason == fleet.ReasonOrphaned, row.Reason == fleet.ReasonSuperseded:
 			return row
 		case row.Reason == fleet.ReasonRollout, row.Reason == fleet.ReasonFailing && homeless && !row.Release.IsZero():
-			return &fleet.Assignment{Cluster: name, Release: row.Release, Reason: fleet.ReasonSuperseded, Spec: row.Spec, Since: row.Since}
+			return r.superseding(row, row.Release)
 		case row.Reason == fleet.ReasonFailing && homeless:
 			return nil // No release was ever valid for it.
 		case row.Reason == fleet.ReasonPinned && homeless && covered(row) == nil:
 			pinned := *row
-			pinned.Previous = &fleet.Assignment{Cluster: name, Release: r.state.Rollout.Release, Reason: fleet.ReasonSuperseded, Spec: row.Spec, Since: row.Since}
+			pinned.Previous = r.superseding(row, r.state.Rollout.Release)
 			return &pinned
 		}
 		return row
 	})
+}
+
+// superseding returns the Superseded row of a cluster that a row is for. It keeps what the file said
+// last only where neither the release nor the live one has the file.
+func (r *Rules) superseding(row *fleet.Assignment, release fleet.ReleaseRef) *fleet.Assignment {
+	next := &fleet.Assignment{Cluster: row.Cluster, Release: release, Reason: fleet.ReasonSuperseded, Since: row.Since}
+	if r.compiled(release).File(row.Cluster) == nil && r.compiled(r.state.LiveRef()).File(row.Cluster) == nil {
+		next.Spec = row.Spec
+	}
+	return next
 }
 
 // Step plans the next wave of the rollout in progress. The change's Rollout has its progress.

@@ -1,153 +1,276 @@
 package soaktest
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 )
-
-// apply has the model take up a change, and holds that the change may be.
-func (s *soak) apply(c *fleet.Change) {
-	s.t.Helper()
-	if c.Generation != int64(s.applied)+1 {
-		s.fail("generation %d comes after %d", c.Generation, s.applied)
-	}
-	before := s.state
-	s.state = before.with(c)
-	s.applied++
-	s.tally["log "+string(c.Kind)]++
-	was, now := before.clusters(), s.state.clusters()
-	s.past[c.Generation] = now
-	delete(s.past, c.Generation-kept)
-	for name, old := range was {
-		if old.served() && !now[name].served() && c.Kind != fleet.Purged {
-			s.fail("%s of generation %d leaves %s with nothing: %s, and was %s: %s", c.Kind, c.Generation, name, describe(now[name]), describe(old), encode(s.state.records[name]))
-		}
-	}
-	if r := s.state.rollout; r != nil && r.at == c.Generation {
-		s.checkTold(c, r.waves[r.entered-1].clusters, was, now)
-	}
-	if s.isGuarded(before, c) {
-		if t := weigh(s.state.history.commits[before.live].guard, was, now); len(t.violations) > 0 {
-			s.fail("%s of generation %d takes away %d inputs, against %s, and nobody said that it may", c.Kind, c.Generation, t.removed, slices.Sorted(maps.Keys(t.violations)))
-		}
-	}
-}
-
-// checkTold holds that the history of a cluster has the change: of a wave of clusters,
-// and of those that are on another release by it.
-func (s *soak) checkTold(c *fleet.Change, wave []string, was, now map[string]*cluster) {
-	s.t.Helper()
-	for name, is := range now {
-		old := was[name]
-		moved := old == nil || old.revision != is.revision || old.state != is.state
-		if (moved || slices.Contains(wave, name)) && !slices.Contains(c.Clusters, name) {
-			s.fail("generation %d reaches %s, and the history of %s does not tell: wave %s", c.Generation, c.Clusters, name, wave)
-		}
-	}
-}
 
 // kept is for how many generations back it is remembered what was served.
 const kept = 50
 
-// isGuarded tells whether a change must not take away more than the guard allows: one
-// that a commit makes by itself.
-func (s *soak) isGuarded(before state, c *fleet.Change) bool {
-	if before.live == "" || c.Actor == actor {
-		return false
+// fold takes up a change, and checks what the log promises about every change.
+func (s *soak) fold(c *fleet.Change) {
+	s.t.Helper()
+	before, was := s.model, s.past[s.model.generation]
+	next, wrong := before.with(c)
+	s.model = next
+	now := next.clusters()
+	s.past[c.Generation] = now
+	delete(s.past, c.Generation-kept)
+	s.tally["log "+string(c.Kind)]++
+	wrong = append(wrong, next.invariants(c)...)
+	wrong = append(wrong, movesAlone(c, before, was, now)...)
+	if isGuarded(before, c) {
+		if lost := before.loss(before.live, was, now); len(lost) > 0 {
+			wrong = append(wrong, fmt.Sprintf("the guard is exceeded, and nobody allowed that: %s", lost))
+		}
 	}
-	if c.Reason == wentBack {
-		return true
+	if len(wrong) > 0 {
+		s.fail("generation %d, %s: %d things are wrong: %s", c.Generation, c.Kind, len(wrong), wrong[0])
 	}
-	r := before.rollout
-	allowed := r != nil && (r.approved || r.confirmed) && c.Release != nil && r.revision == c.Release.Revision
-	return !allowed && (c.Kind == fleet.WentLive || c.Kind == fleet.ReleaseRolledOut)
 }
 
-// check holds what is served now, and what polls were answered, against the model.
+// invariants returns what the state after a change must not be.
+func (m model) invariants(c *fleet.Change) (wrong []string) {
+	is := func(broken bool, format string, args ...any) {
+		if broken {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	written := map[string]bool{}
+	for _, a := range c.Assignments {
+		written[a.Cluster] = true
+	}
+	if r := m.rollout; r != nil {
+		is(r.Step < 0 || r.Step >= len(r.Waves) || r.Step+r.Part <= 0, "step %d and part %d of %d waves", r.Step, r.Part, len(r.Waves))
+		is(r.Release == m.live, "the live release is rolling out")
+	}
+	for _, name := range m.names() {
+		row, told := m.rows[name], encode(m.rows[name])
+		want, somewhere := m.desired(name)
+		if !somewhere {
+			is(row != nil, "%s is decommissioned and has the row %s", name, told)
+			continue
+		}
+		if row == nil {
+			is(want.release != m.live || want.reason != "", "%s is on the live release, and should be on %+v", name, want)
+			is(m.file(m.live, name) == nil && m.declaration(name) == nil, "%s has neither a row, nor a file, nor a declaration", name)
+			continue
+		}
+		failing := row.Reason == fleet.ReasonFailing
+		is(failing && row.Release == want.release, "%s is Failing on the release that it should be on: %s", name, told)
+		is(failing && written[name] && m.isValid(want, name, row), "%s is Failing, and %+v is valid for it: %s", name, want, told)
+		is(!failing && (row.Release != want.release || row.Reason != want.reason || row.Detail != want.pin), "%s should be on %+v: %s", name, want, told)
+		is(row.Spec != nil && written[name] && (m.file(row.Release, name) != nil || m.file(m.live, name) != nil), "%s needs no Spec: %s", name, told)
+		is(row.Since > m.generation || row.Cluster != name, "%s has the row %s", name, told)
+		if p := row.Previous; p != nil {
+			is(p.Previous != nil || p.Reason != fleet.ReasonSuperseded && p.Reason != fleet.ReasonFailing, "%s covers more than one row: %s", name, told)
+		}
+	}
+	return wrong
+}
+
+// isValid reports whether a cluster can be served on a release.
+func (m model) isValid(t target, name string, row *fleet.Assignment) bool {
+	if m.commits[t.release.Revision].clusters[name].broken {
+		return false
+	}
+	return m.render(t.release, m.specOn(t, name, row.Spec)).sets != nil
+}
+
+// movesAlone returns the clusters that are left without an answer by a change, and those that it
+// moves although it is not in their history.
+func movesAlone(c *fleet.Change, m model, was, now map[string]*cluster) (wrong []string) {
+	for name, old := range was {
+		if is := now[name]; old.sets != nil && (is == nil || is.sets == nil) && c.Kind != fleet.Purged {
+			wrong = append(wrong, fmt.Sprintf("%s is left without an answer: it is %s, and was %s", name, describe(is), describe(old)))
+		}
+	}
+	for name, is := range now {
+		old := was[name]
+		moved := old == nil || old.release != is.release && is.state != fleet.ClusterDecommissioned || old.state != is.state
+		if moved && c.Kind != fleet.WentLive && !slices.Contains(c.Clusters, name) {
+			wrong = append(wrong, fmt.Sprintf("%s is moved, and the change is not in its history: it is %s, and was %s", name, describe(is), describe(old)))
+		}
+	}
+	return wrong
+}
+
+// isGuarded reports whether nobody allowed a change to exceed the guard.
+func isGuarded(before model, c *fleet.Change) bool {
+	if before.live.IsZero() || c.Actor == actor {
+		return false
+	}
+	r := before.rollout
+	allowed := r != nil && (r.Approved != "" || r.Confirmed != "") && c.Release != nil && r.Release == c.Release.Ref && c.Release.To != fleet.Superseded
+	return !allowed
+}
+
+// loss returns the rules of a release's guard that are exceeded between two states of the clusters.
+func (m model) loss(guard fleet.ReleaseRef, before, after map[string]*cluster) []string {
+	g, rules := m.commits[guard.Revision].guard, map[string]bool{}
+	total, removed := 0, 0
+	for name, was := range before {
+		now := after[name]
+		inputs := 0
+		for _, a := range was.sets {
+			inputs += len(a.ids)
+		}
+		total += inputs
+		if was.sets == nil || now == nil || now.sets == nil || was.state == fleet.ClusterDecommissioned || now.state == fleet.ClusterDecommissioned {
+			continue
+		}
+		lost := 0
+		for set, a := range was.sets {
+			left, there := now.sets[set]
+			for _, id := range a.ids {
+				if !slices.Contains(left.ids, id) {
+					lost++
+				}
+			}
+			rules["allowVanishedSets"] = rules["allowVanishedSets"] || !there && !g.AllowVanishedSets
+			rules["allowEmptySets"] = rules["allowEmptySets"] || there && len(left.ids) == 0 && len(a.ids) > 0 && !g.AllowEmptySets
+		}
+		removed += lost
+		rules["removedPerCluster"] = rules["removedPerCluster"] || lost > g.RemovedPerCluster.Of(inputs)
+		rules["allowOrphanedParts"] = rules["allowOrphanedParts"] || !g.AllowStaleParts && newlyStale(was, now) != ""
+	}
+	rules["removedPerFleet"] = removed > g.RemovedPerFleet.Of(total)
+	maps.DeleteFunc(rules, func(_ string, exceeded bool) bool { return !exceeded })
+	return slices.Sorted(maps.Keys(rules))
+}
+
+// newlyStale returns a part of a delta that a cluster goes without only now; "" for none.
+func newlyStale(was, now *cluster) string {
+	for _, part := range now.stale {
+		if was == nil || !slices.Contains(was.stale, part) {
+			return part.Delta + ":" + part.Field
+		}
+	}
+	return ""
+}
+
+// check compares what is stored, served and polled now with the model.
 func (s *soak) check() {
 	s.t.Helper()
-	v, err := s.server.View()
+	log, err := s.log.Load(s.t.Context())
+	if err != nil {
+		s.fail("change log: %v", err)
+	}
+	if differs := s.model.differs(log); differs != "" {
+		s.fail("%s", differs)
+	}
+	s.checkReleases()
+	s.checkView(s.server.Controller)
+	for _, c := range []*crowd{s.crowd, s.onlookers} {
+		heard, wrong := c.report()
+		if len(wrong) > 0 {
+			s.fail("poll: %s", wrong[0])
+		}
+		for q, text := range heard {
+			s.checkAnswer(q, text)
+		}
+	}
+}
+
+// checkReleases checks that one release is live and one at most rolls out, and that everything that
+// a row names is stored.
+func (s *soak) checkReleases() {
+	s.t.Helper()
+	running, err := s.log.Releases(s.t.Context(), fleet.ReleaseQuery{State: fleet.Live, Limit: 1 << 20})
+	if err != nil {
+		s.fail("releases: %v", err)
+	}
+	found := map[fleet.ReleaseState][]string{}
+	for _, r := range running {
+		found[r.State] = append(found[r.State], r.Revision)
+	}
+	want := map[fleet.ReleaseState][]string{}
+	if !s.model.live.IsZero() {
+		want[fleet.Live] = []string{s.model.live.Revision}
+	}
+	if s.model.rollout != nil {
+		want[fleet.RollingOut] = []string{s.model.rollout.Release.Revision}
+	}
+	if encode(found) != encode(want) {
+		s.fail("the releases are %s, want %s", encode(found), encode(want))
+	}
+	stored := map[string]bool{"": true}
+	for name, row := range s.model.rows {
+		for r := row; r != nil; r = r.Previous {
+			if stored[r.Release.Snapshot] {
+				continue
+			}
+			if stored[r.Release.Snapshot] = true; r.Release.Snapshot == "" && !r.Release.IsZero() {
+				s.fail("%s is on %s, which has no snapshot", name, r.Release.Revision)
+			}
+			if _, err := s.log.Snapshot(s.t.Context(), r.Release.Snapshot); err != nil {
+				s.fail("%s is on %s, which is not stored: %v", name, r.Release.Revision, err)
+			}
+		}
+	}
+}
+
+// checkView compares everything that a server serves with the model.
+func (s *soak) checkView(server *controller.Controller) {
+	s.t.Helper()
+	v, err := server.View()
 	if err != nil {
 		s.fail("View() = %v", err)
 	}
-	s.checkView(v)
-	for _, c := range []*crowd{s.crowd, s.onlookers} {
-		heard, wrong := c.tell()
-		if len(wrong) > 0 {
-			s.fail("who polled complains: %s", wrong[0])
-		}
-		for q, told := range heard {
-			s.checkAnswer(q, told)
-		}
+	want, names := s.past[v.Generation()], []string{}
+	for _, m := range v.Members() {
+		names = append(names, m.Cluster.Name)
 	}
-}
-
-// checkView holds all of a view against the model.
-func (s *soak) checkView(v *fleet.View) {
-	s.t.Helper()
-	want := s.past[v.Generation()]
-	if len(v.Members()) != len(want) {
-		s.fail("generation %d has %d clusters, want %d: %s", v.Generation(), len(v.Members()), len(want), differing(v, want))
+	if known := slices.Sorted(maps.Keys(want)); !slices.Equal(names, known) {
+		s.fail("generation %d has the clusters\n%s\nwant\n%s", v.Generation(), names, known)
 	}
 	for _, m := range v.Members() {
 		c := want[m.Cluster.Name]
-		if c == nil {
-			s.fail("generation %d has %s, which is none", v.Generation(), m.Cluster.Name)
-		}
-		if m.State != c.state || c.state != fleet.DecommissionedState && c.revision != "" && m.Release().Revision != c.revision {
-			s.fail("%s is %s on %s, want %s on %s", c.name, m.State, m.Release().Revision, c.state, c.revision)
+		if m.State != c.state || c.state != fleet.ClusterDecommissioned && m.Release() != c.release {
+			s.fail("%s is %s on %s, want %s", m.Cluster.Name, m.State, m.Release().Revision, describe(c))
 		}
 		for _, set := range everySet {
-			told, err := answerOf(m, set)
-			if err != nil {
-				s.fail("%s of %s: %v", set, c.name, err)
-			}
-			s.checkAnswer(question{v.Generation(), c.name, set}, told)
+			s.checkAnswer(question{v.Generation(), m.Cluster.Name, set}, s.answer(m, set))
 		}
 	}
 }
 
-// differing are the clusters that are on one side only.
-func differing(v *fleet.View, want map[string]*cluster) (names []string) {
-	there := map[string]bool{}
-	for _, m := range v.Members() {
-		if there[m.Cluster.Name] = true; want[m.Cluster.Name] == nil {
-			names = append(names, "+"+m.Cluster.Name)
-		}
+func (s *soak) answer(m *view.Member, set string) string {
+	s.t.Helper()
+	text, err := answerOf(m, set)
+	if err != nil {
+		s.fail("%s of %s: %v", set, m.Cluster.Name, err)
 	}
-	for name := range want {
-		if !there[name] {
-			names = append(names, "-"+name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	return text
 }
 
-// checkAnswer holds one answer against what history says that it was.
-func (s *soak) checkAnswer(q question, told string) {
+// checkAnswer compares one answer with what the model has for its generation.
+func (s *soak) checkAnswer(q question, text string) {
 	s.t.Helper()
 	all, known := s.past[q.generation]
 	if !known {
-		if q.generation > int64(s.applied) {
-			s.fail("%+v was answered at a generation that there is not", q)
+		if q.generation > s.model.generation {
+			s.fail("%+v was answered at a generation that does not exist", q)
 		}
 		return // so long ago that only a reader that lags behind can be there
 	}
-	c := all[q.cluster]
-	want := nothing
+	c, want := all[q.cluster], nothing
 	if c != nil {
-		want = cmp.Or(c.answer(q.set), nothing)
+		if a, there := c.sets[q.set]; there {
+			want = a.text
+		}
 	}
-	if told != want {
-		s.fail("%+v is answered\n%s\nwant, of %s,\n%s", q, told, describe(c), want)
+	if text != want {
+		s.fail("%+v is answered\n%s\nwant, of %s,\n%s", q, text, describe(c), want)
 	}
-	if told == `{"inputs":[]}` && c.state != fleet.DecommissionedState && q.set != "notes" && q.set != "memos" {
-		s.fail("%+v is answered with nothing, which deletes everything", q)
+	if text == `{"inputs":[]}` && c.state != fleet.ClusterDecommissioned && q.set != "notes" && q.set != "memos" {
+		s.fail("%+v is answered empty, which deletes everything", q)
 	}
 }
 
@@ -155,5 +278,5 @@ func describe(c *cluster) string {
 	if c == nil {
 		return "no cluster"
 	}
-	return fmt.Sprintf("%s %s on %s with faults %s", c.state, c.name, c.revision, c.faults)
+	return fmt.Sprintf("%s %s on %s with faults %v", c.state, c.spec.Name, c.release.Revision, c.problems)
 }

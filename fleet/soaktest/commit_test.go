@@ -114,3 +114,8 @@ func (s spec) with(key string, value any) spec {
 	s[key] = value
 	return s
 }
+
+// ofOverlay returns an environment's own objects.
+func ofOverlay(environment string) objects {
+	return objects{"App/" + environment + "-agent": {"tag": "v1", "replicas": 1}, "Job/" + environment + "-backup": {"tag": "v1"}}
+}

@@ -10,15 +10,14 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// script is a source at a revision that the test chooses. A real Git repository gives
-// the fleet nothing else, at the price of two processes a step; package sources has
-// its own tests, with real ones.
+// script is a source at a revision that the test chooses. A real Git repository would give the same,
+// at the price of two processes a step; package sources has tests with real ones.
 type script struct {
-	mu     sync.Mutex
-	next   *fleet.Snapshot
-	down   bool
-	known  string // what the fleet said it knew when it last asked
-	visits int
+	mu    sync.Mutex
+	next  *fleet.Snapshot
+	down  bool
+	known string // the revision that the server knew when it last looked
+	looks int
 }
 
 func (s *script) String() string { return "script" }
@@ -26,7 +25,7 @@ func (s *script) String() string { return "script" }
 func (s *script) Fetch(_ context.Context, known string) (*fleet.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.visits++
+	s.looks++
 	if s.down {
 		return nil, errors.New("no route to host")
 	}
@@ -51,17 +50,17 @@ func (s *script) set(down bool) {
 	s.down, s.known = down, ""
 }
 
-// seen tells whether the fleet has done with the revision.
+// seen reports whether the server is done with the revision.
 func (s *script) seen() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.known == s.next.Revision
 }
 
-func (s *script) visited() int {
+func (s *script) looked() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.visits
+	return s.looks
 }
 
 // outage is how a store fails.
@@ -69,15 +68,15 @@ type outage int
 
 const (
 	none outage = iota
-	// away is a store that nothing reaches.
+	// away is a store that cannot be reached.
 	away
-	// unkept is one that has lost the connection before a change came to it, and
-	// unheard one that has kept it, and lost the connection then.
+	// unkept is a store whose connection is lost before a change reaches it, and unheard one
+	// whose connection is lost after it has kept the change.
 	unkept
 	unheard
 )
 
-// flaky is a store that fails when it is told to.
+// flaky is a store that fails as the test chooses.
 type flaky struct {
 	fleet.Store
 	mu   sync.Mutex
@@ -111,40 +110,40 @@ func (f *flaky) Append(ctx context.Context, c *fleet.Change) error {
 	return f.Store.Append(ctx, c)
 }
 
-func asked[T any](f *flaky, ask func() (T, error)) (T, error) {
+func reach[T any](f *flaky, call func() (T, error)) (T, error) {
 	if f.is(away) {
 		var nothing T
 		return nothing, errAway
 	}
-	return ask()
+	return call()
 }
 
 func (f *flaky) Load(ctx context.Context) (*fleet.LogState, error) {
-	return asked(f, func() (*fleet.LogState, error) { return f.Store.Load(ctx) })
+	return reach(f, func() (*fleet.LogState, error) { return f.Store.Load(ctx) })
 }
 
 func (f *flaky) Since(ctx context.Context, generation int64) (*fleet.LogChanges, error) {
-	return asked(f, func() (*fleet.LogChanges, error) { return f.Store.Since(ctx, generation) })
+	return reach(f, func() (*fleet.LogChanges, error) { return f.Store.Since(ctx, generation) })
 }
 
 func (f *flaky) Generation(ctx context.Context) (int64, error) {
-	return asked(f, func() (int64, error) { return f.Store.Generation(ctx) })
+	return reach(f, func() (int64, error) { return f.Store.Generation(ctx) })
 }
 
 func (f *flaky) Snapshot(ctx context.Context, digest string) (*fleet.Packed, error) {
-	return asked(f, func() (*fleet.Packed, error) { return f.Store.Snapshot(ctx, digest) })
+	return reach(f, func() (*fleet.Packed, error) { return f.Store.Snapshot(ctx, digest) })
 }
 
 func (f *flaky) SaveSnapshot(ctx context.Context, p *fleet.Packed) error {
-	_, err := asked(f, func() (any, error) { return nil, f.Store.SaveSnapshot(ctx, p) })
+	_, err := reach(f, func() (any, error) { return nil, f.Store.SaveSnapshot(ctx, p) })
 	return err
 }
 
 func (f *flaky) Release(ctx context.Context, id string) (*fleet.Release, error) {
-	return asked(f, func() (*fleet.Release, error) { return f.Store.Release(ctx, id) })
+	return reach(f, func() (*fleet.Release, error) { return f.Store.Release(ctx, id) })
 }
 
-// clock is one that the test sets.
+// clock is a clock that the test sets.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -164,7 +163,7 @@ func (c *clock) forward(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// forget has the source wait for a fleet that has yet to ask.
+// forget makes seen wait for a server that has not looked yet.
 func (s *script) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
 // question is what was polled, and at which generation it was answered.
@@ -18,15 +20,13 @@ type question struct {
 	cluster, set string
 }
 
-// nothing stands for an answer that tells a cluster to keep what it has.
+// nothing stands for an answer that makes a cluster keep what it has.
 const nothing = "nothing"
 
-// crowd polls all the while, and remembers what it was told. Which clusters it
-// happens to poll must not matter to what comes next: it has only those noted that no
-// wave waits for.
+// crowd polls all the time, and keeps the answers. Which clusters it polls must not influence what
+// happens next: only polls of clusters that no wave waits for are recorded.
 type crowd struct {
-	clock  *clock
-	served atomic.Pointer[fleet.Fleet]
+	served atomic.Pointer[controller.Controller]
 	mu     sync.Mutex // guards the rest
 	heard  map[question]string
 	wrong  []string
@@ -35,16 +35,14 @@ type crowd struct {
 func (c *crowd) run(ctx context.Context, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	last := int64(0)
-	for ctx.Err() == nil {
-		f := c.served.Load()
-		if f == nil {
-			time.Sleep(time.Millisecond)
+	for ; ctx.Err() == nil; time.Sleep(time.Millisecond) { // leaves the processor to the servers
+		server := c.served.Load()
+		if server == nil {
 			continue
 		}
-		v, err := f.View()
+		v, err := server.View()
 		if err != nil {
 			c.complain(!errors.Is(err, fleet.ErrNotReady), "View() = %v", err)
-			time.Sleep(time.Millisecond)
 			continue
 		}
 		c.complain(v.Generation() < last, "generation %d after %d", v.Generation(), last)
@@ -52,30 +50,29 @@ func (c *crowd) run(ctx context.Context, seed uint64) {
 		for range 5 {
 			m := v.Members()[r.IntN(len(v.Members()))]
 			for _, set := range everySet {
-				c.poll(v, m, set)
+				c.poll(server, v, m, set)
 			}
 		}
-		time.Sleep(time.Millisecond) // leaves the processor to those who are polled
 	}
 }
 
-func (c *crowd) poll(v *fleet.View, m *fleet.Member, set string) {
-	told, err := answerOf(m, set)
+func (c *crowd) poll(server *controller.Controller, v *view.View, m *view.Member, set string) {
+	text, err := answerOf(m, set)
 	c.complain(err != nil, "%s of %s: %v", set, m.Cluster.Name, err)
 	q := question{v.Generation(), m.Cluster.Name, set}
 	c.mu.Lock()
 	before, again := c.heard[q]
-	c.heard[q] = told
+	c.heard[q] = text
 	c.mu.Unlock()
-	c.complain(again && before != told, "%+v is answered\n%s\nand was\n%s", q, told, before)
-	if told != nothing && isIdle(m.Cluster.Name) {
-		m.Polled(set, c.clock.Now(), v.Generation(), "soak")
+	c.complain(again && before != text, "%+v is answered\n%s\nand was\n%s", q, text, before)
+	if text != nothing && isIdle(m.Cluster.Name) {
+		server.RecordPoll(m, set, v.Generation(), "soak")
 	}
 }
 
-// answerOf is the answer to a poll; an error that no poll may be answered with is one.
-func answerOf(m *fleet.Member, set string) (string, error) {
-	body, err := m.Inputs(set)
+// answerOf returns the answer to a poll. The error is one that no poll may be answered with.
+func answerOf(m *view.Member, set string) (string, error) {
+	body, err := m.Body(set)
 	switch {
 	case err == nil:
 		return string(body.JSON()), nil
@@ -93,8 +90,8 @@ func (c *crowd) complain(is bool, format string, args ...any) {
 	}
 }
 
-// tell returns what was heard since the last time, and what was wrong.
-func (c *crowd) tell() (heard map[question]string, wrong []string) {
+// report returns the answers since the last report, and everything that was wrong.
+func (c *crowd) report() (heard map[question]string, wrong []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	heard, c.heard = c.heard, map[question]string{}

@@ -1,10 +1,8 @@
-// Package soaktest drives a live fleet of 200 clusters through random steps, with
-// everything in it that is real but the source and the clock, and holds after each of
-// them that what is served is what a model says. The model is written apart from the
-// code under test and is read from the top of these files: commit_test.go says what a
-// commit is, answer_test.go what a cluster gets from it, state_test.go which release a
-// cluster is on by what the change log says, and verdict_test.go what is to become of
-// commits and writes.
+// Package soaktest drives a fleet of 200 clusters through random steps, and checks after each of them
+// that what is served is what a model says. Everything is real but the source and the clock. The model
+// is in model_test.go: it folds the change log, says where each cluster should be, and renders each
+// cluster, all apart from the code under test. The promises are in checks_test.go. The rest makes
+// things happen: commits (commit_test.go, author_test.go), steps, writes and faults.
 package soaktest
 
 import (
@@ -18,9 +16,9 @@ import (
 	"time"
 )
 
-// The short run of `make test` takes few steps, always the same, so that it tells what
-// a change has broken. TRIBUTARY_SOAK_STEPS asks for more of them, TRIBUTARY_SOAK_SEED for
-// others, and TRIBUTARY_SOAK_TIME for one seed after another until so much time is over.
+// The run of `make test` takes few steps, always the same, so that a failure shows what a change has
+// broken. TRIBUTARY_SOAK_STEPS asks for more of them, TRIBUTARY_SOAK_SEED for others, and
+// TRIBUTARY_SOAK_TIME for one seed after another until that much time is over.
 const shortRun, shortSeed = 25, 1
 
 func TestNothingBreaksTheFleet(t *testing.T) {
@@ -53,8 +51,8 @@ func number(t *testing.T, name string, otherwise int64) int64 {
 	return n
 }
 
-// drive takes so many steps. Which they are depends on the seed alone: neither on time
-// nor on which goroutine comes first.
+// drive takes some steps, and returns them. They depend on the seed alone: neither on time nor on
+// which goroutine comes first.
 func drive(t *testing.T, seed uint64, steps int) []string {
 	t.Logf("TRIBUTARY_SOAK_SEED=%d TRIBUTARY_SOAK_STEPS=%d", seed, steps)
 	s := newSoak(t, seed)

@@ -3,15 +3,14 @@ package soaktest
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
-// step is one thing that may happen. It holds what comes of it against the model, and
-// tells what it did.
+// step is one thing that may happen. It checks what comes of it, and records what it did.
 type step struct {
 	weight int
 	do     func(s *soak)
@@ -20,8 +19,8 @@ type step struct {
 // steps are all, with how likely they are.
 var steps = []step{
 	{40, (*soak).commits}, {5, (*soak).forcePush},
-	{8, (*soak).putDelta}, {3, (*soak).deleteDelta}, {7, (*soak).patchObject}, {3, (*soak).dropOwn},
-	{3, (*soak).declare}, {2, (*soak).redeclare}, {3, (*soak).decommission}, {2, (*soak).purge},
+	{8, (*soak).putDelta}, {3, (*soak).deleteDelta}, {7, (*soak).patchObject}, {3, (*soak).deleteOwn}, {2, (*soak).rollBack}, {3, (*soak).expire},
+	{3, (*soak).declare}, {2, (*soak).register}, {3, (*soak).relabelDeclared}, {3, (*soak).decommission}, {2, (*soak).purge},
 	{14, (*soak).decide}, {12, (*soak).pollSome}, {6, (*soak).wait}, {4, (*soak).pin}, {3, (*soak).unpin},
 	{4, (*soak).restarts}, {3, (*soak).sourceOutage}, {4, (*soak).storeOutage}, {3, (*soak).follow},
 }
@@ -46,9 +45,12 @@ func (s *soak) step() {
 	s.check()
 }
 
+// actor makes all changes that somebody asks for.
 const actor = "ada"
 
-// commits has the source go on.
+func options() controller.WriteOptions { return controller.WriteOptions{Actor: actor} }
+
+// commits moves the source on.
 func (s *soak) commits() {
 	c, did := s.next(s.tip)
 	s.commit(c)
@@ -56,7 +58,7 @@ func (s *soak) commits() {
 	s.looked()
 }
 
-// forcePush has it go back.
+// forcePush moves the source back.
 func (s *soak) forcePush() {
 	last := s.made[max(0, len(s.made)-12):]
 	s.push(last[s.IntN(len(last))])
@@ -66,102 +68,136 @@ func (s *soak) forcePush() {
 
 func short(revision string) string { return revision[max(0, len(revision)-4):] }
 
-// looked holds what comes of where the source is.
+// looked checks what became of the revision that the source is at.
 func (s *soak) looked() {
 	s.t.Helper()
-	want, before, newest := s.state.look(s.at), s.applied, s.state.newest
+	before := s.model
 	s.await("a look at the source", s.source.seen)
 	s.followLog()
-	if want.kind == "" && newest.kind == fleet.ReleaseFailed && newest.revision == s.at.revision && s.applied > before {
-		want.kind = fleet.ReleaseFailed // It may have other faults, now that the fleet is another.
+	if s.model.generation > before.generation+1 {
+		s.fail("%d changes come of one look", s.model.generation-before.generation)
 	}
-	s.expect(want, before)
+	revision, became := s.at.revision, ""
+	switch m := s.model; {
+	case m.candidate.Revision == revision:
+		became = s.checkCandidate()
+	case m.rollout != nil && m.rollout.Release.Revision == revision:
+		became = "rolling out"
+	case m.live.Revision == revision && (m.rollout == nil || m.rollout.Reverted):
+		became = "live"
+	default:
+		s.fail("nothing became of %s", revision)
+	}
+	if wasGood := before.live.Revision == revision && before.rollout == nil; wasGood && s.model.live != before.live {
+		s.fail("the source is at the live release, and %s is live", s.model.live.Revision)
+	}
+	s.did("look: %s is %s", short(revision), became)
 }
 
-// expect holds what the log has come to say since a generation.
-func (s *soak) expect(want verdict, before int) {
-	s.t.Helper()
-	var got fleet.ChangeKind
-	changes, err := s.log.Changes(s.t.Context(), fleet.ChangeQuery{After: int64(before)})
-	if err != nil {
-		s.fail("change log: %v", err)
-	}
-	switch {
-	case len(changes) > 1:
-		s.fail("%d changes come of one look", len(changes))
-	case len(changes) == 1:
-		got = changes[0].Kind
-	}
-	s.did("look: %s %s", want, short(s.at.revision))
-	if got != want.kind {
-		s.fail("%q comes of %s, want %s: %s", got, s.at.revision, want, s.told(s.at.revision))
-	}
-	if got != fleet.ReleaseHeld && got != fleet.WentLive {
-		return
-	}
-	s.expectRelease(want)
-}
-
-// expectRelease holds what the log says of the release that the source is at.
-func (s *soak) expectRelease(want verdict) {
+// checkCandidate checks why the fleet does not go to the revision that the source is at.
+func (s *soak) checkCandidate() string {
 	s.t.Helper()
 	r, err := s.server.Release(s.t.Context(), s.at.revision)
 	if err != nil {
 		s.fail("Release(%q) = %v", s.at.revision, err)
 	}
-	rules := map[string]bool{}
-	for _, v := range r.Violations {
-		rules[v.Rule] = v.Rule != "rollout"
+	faults := r.Problems.Faults()
+	ok := map[fleet.ReleaseState]bool{
+		fleet.Failed: len(faults) > 0, fleet.Held: len(r.Violations) > 0 && !s.at.unreadable, fleet.Rejected: true,
+	}[r.State]
+	if !ok {
+		s.fail("%s is %s with the violations %v and the faults %v", r.Revision, r.State, r.Violations, faults)
 	}
-	maps.DeleteFunc(rules, func(_ string, is bool) bool { return !is })
-	if !maps.Equal(rules, want.violations) && len(rules)+len(want.violations) > 0 {
-		s.fail("release of %s goes beyond %s, want %s", s.at.revision, slices.Sorted(maps.Keys(rules)), want)
-	}
-	var failing []string
-	for _, f := range r.Failing {
-		failing = append(failing, f.Cluster)
-	}
-	if !slices.Equal(failing, want.failing) {
-		s.fail("release of %s is not good for %s, want %s: %s", s.at.revision, failing, want.failing, encode(r.Failing))
-	}
+	return string(r.State)
 }
 
-// pollSome has all clusters poll the server, or a third of them. Whom the crowd happens
-// to poll as well is in no wave that anybody waits for.
+// poll is the last one of a cluster.
+type poll struct {
+	release    fleet.ReleaseRef
+	generation int64
+}
+
+// pollSome lets all clusters poll the server, or a third of them. Clusters that the crowd polls as well
+// are in no wave that is waited for.
 func (s *soak) pollSome() {
 	v, err := s.server.View()
 	if err != nil {
 		s.fail("View() = %v", err)
 	}
 	all := s.IntN(3) > 0
-	now := s.state.clusters()
 	for i, m := range v.Members() {
 		if !all && i%3 > 0 || isIdle(m.Cluster.Name) {
 			continue
 		}
 		for _, set := range everySet {
-			if told, _ := answerOf(m, set); told != nothing {
-				m.Polled(set, s.clock.Now(), v.Generation(), "soak")
-				s.polled[m.Cluster.Name] = poll{now[m.Cluster.Name].revision, v.Generation()}
+			if s.answer(m, set) != nothing {
+				s.server.RecordPoll(m, set, v.Generation(), "soak")
+				s.polled[m.Cluster.Name] = poll{s.past[v.Generation()][m.Cluster.Name].release, v.Generation()}
 			}
 		}
 	}
 	s.did("poll: all %v", all)
 }
 
-// wait lets time go by.
+// waitsFor returns what the rollout waits for; "" where the next wave is due. A wave without a cluster
+// that has the release waits until somebody skips it.
+func (m model) waitsFor(now time.Time, polled map[string]poll) string {
+	r := m.rollout
+	wave := r.Waves[r.Step-1]
+	have, did := 0, 0
+	for _, name := range wave.Clusters {
+		c := m.cluster(name)
+		if c.state != fleet.ClusterActive || c.sets == nil || c.release != r.Release {
+			continue
+		}
+		have++
+		if p := polled[name]; p.release == r.Release && p.generation >= r.Generation {
+			did++
+		}
+	}
+	switch {
+	case r.Paused != nil:
+		return "resume"
+	case r.Passed:
+		return ""
+	case have == 0:
+		return "skip"
+	case did*100 < have*m.commits[m.live.Revision].polledOf(wave.Name):
+		return "polls"
+	case now.Before(r.Since.Add(wave.Soak)):
+		return "time"
+	case wave.Manual:
+		return "gate"
+	}
+	return ""
+}
+
+// polledOf returns the share of a wave that must have polled.
+func (c *commit) polledOf(wave string) int {
+	for _, w := range c.waves {
+		if w.Name == wave {
+			return w.Polled
+		}
+	}
+	return fleet.DefaultPolled
+}
+
+// wait lets time pass.
 func (s *soak) wait() {
 	s.clock.forward(time.Duration(1+s.IntN(25)) * time.Minute)
 	s.did("wait")
 }
 
-// decide has somebody decide what there is to be decided.
+// decide decides about a release, where there is something to decide.
 func (s *soak) decide() {
-	switch held := s.state.newest; {
-	case s.state.rollout != nil && (held.kind != fleet.ReleaseHeld || s.IntN(2) == 0):
+	held := s.model.candidate
+	r, err := s.log.Release(s.t.Context(), held.ID())
+	open := err == nil && (r.State == fleet.Held || r.State == fleet.Rejected)
+	switch {
+	case s.model.rollout != nil && (!open || s.IntN(2) == 0):
 		s.steer()
-	case held.kind == fleet.ReleaseHeld && s.state.rolling() != held.revision:
-		s.judge(held)
+	case open && (s.model.rollout == nil || s.model.rollout.Release != held):
+		s.judge(r)
 	default:
 		s.did("nothing to decide")
 	}
@@ -169,128 +205,114 @@ func (s *soak) decide() {
 
 func (s *soak) steer() {
 	verdict := []fleet.Verdict{fleet.Pause, fleet.Resume, fleet.Resume, fleet.Skip, fleet.Skip, fleet.Abort}[s.IntN(6)]
-	waits := s.state.wait(s.clock.Now(), s.polled)
-	_, err := s.server.Decide(s.t.Context(), s.write(), verdict, s.state.rolling(), "")
-	s.did("%s: %s, which waits for %s: %v", verdict, short(s.state.rolling()), waits, err)
+	waits := s.model.waitsFor(s.clock.Now(), s.polled)
+	revision := s.model.rollout.Release.Revision
+	_, err := s.server.Decide(s.t.Context(), options(), verdict, revision, "")
+	s.did("%s: %s, which waits for %s: %v", verdict, short(revision), waits, err)
 	may := verdict != fleet.Resume || slices.Contains([]string{"resume", "gate", "skip"}, waits)
 	if may != (err == nil) || err != nil && !errors.Is(err, fleet.ErrConflict) {
 		s.fail("Decide(%s) = %v while it waits for %q", verdict, err, waits)
 	}
 }
 
-// judge approves or rejects what is held. Where something has changed since it was,
-// an approval may have to be given anew.
-func (s *soak) judge(held candidate) {
-	if s.IntN(4) == 0 && !s.state.rejected[held.revision] {
-		_, err := s.server.Decide(s.t.Context(), s.write(), fleet.Reject, held.revision, "")
-		s.did("reject: %s", short(held.revision))
+// judge approves or rejects a held release. Where something has changed since it was held, an approval
+// may have to be given again.
+func (s *soak) judge(held *fleet.Release) {
+	if s.IntN(4) == 0 && held.State == fleet.Held {
+		_, err := s.server.Decide(s.t.Context(), options(), fleet.Reject, held.Revision, "")
+		s.did("reject: %s", short(held.Revision))
 		if err != nil {
 			s.fail("Decide(reject) = %v", err)
 		}
 		return
 	}
 	if s.IntN(3) == 0 {
-		_, err := s.server.Decide(s.t.Context(), s.write(), fleet.Approve, held.revision, "sha256:stale")
-		s.did("approve: another digest of %s: %v", short(held.revision), err)
-		if !errors.Is(err, fleet.ErrGuarded) {
+		_, err := s.server.Decide(s.t.Context(), options(), fleet.Approve, held.Revision, "sha256:stale")
+		s.did("approve: another digest of %s: %v", short(held.Revision), err)
+		if !errors.Is(err, fleet.ErrGuarded) && !errors.Is(err, fleet.ErrConflict) {
 			s.fail("Decide(approve) of another digest = %v, want %v", err, fleet.ErrGuarded)
 		}
 		return
 	}
-	want := s.state.try(s.state.history.commits[held.revision])
-	if want.kind == fleet.ReleaseFailed {
-		s.did("nothing to approve any more")
-		return
-	}
 	for tries := 0; ; tries++ {
-		before := s.applied
-		_, err := s.server.Decide(s.t.Context(), s.write(), fleet.Approve, held.revision, "")
-		s.did("approve: %s: %v", short(held.revision), err)
-		if err == nil {
+		before := s.model.generation
+		_, err := s.server.Decide(s.t.Context(), options(), fleet.Approve, held.Revision, "")
+		s.did("approve: %s: %v", short(held.Revision), err)
+		if err == nil || errors.Is(err, fleet.ErrConflict) { // it is valid for no cluster any more
 			return
 		}
 		s.followLog()
-		if !errors.Is(err, fleet.ErrGuarded) || tries > 0 || int64(before) == held.at {
+		if !errors.Is(err, fleet.ErrGuarded) || tries > 0 || before == held.Generation {
 			s.fail("Decide(approve) = %v", err)
 		}
 	}
 }
 
-func (s *soak) write() fleet.Write { return fleet.Write{Actor: actor} }
-
-// restarts has another server take over, from one that may have died in mid-write.
+// restarts replaces the server by another one, half of the time in the middle of a write.
 func (s *soak) restarts() {
 	if s.IntN(2) == 0 {
 		s.server.store.set(unheard)
-		s.writeBlindly()
+		s.writeInVain()
 	}
 	s.restart()
 	s.did("restart")
-	s.awaitServed()
+	s.awaitServed(s.server)
 	s.looked()
 }
 
-// sourceOutage has the source be away for some looks, and move meanwhile.
+// sourceOutage makes the source unreachable for some looks.
 func (s *soak) sourceOutage() {
 	s.source.set(true)
-	visits := s.source.visited()
-	s.await("two looks in vain", func() bool { return s.source.visited() > visits+2 })
+	looks := s.source.looked()
+	s.await("two looks in vain", func() bool { return s.source.looked() > looks+2 })
 	s.check()
 	s.source.set(false)
 	s.did("source outage")
 	s.looked()
 }
 
-// storeOutage has a write and a commit meet a store that fails.
+// storeOutage lets a write or a commit meet a store that fails.
 func (s *soak) storeOutage() {
 	how := []outage{away, unkept, unheard}[s.IntN(3)]
 	s.server.store.set(how)
 	s.did("store outage: %d", how)
 	if s.IntN(2) == 0 {
-		s.writeBlindly()
+		s.writeInVain()
 	} else {
 		c, did := s.next(s.tip)
 		s.commit(c)
-		want := s.state.look(c)
-		visits := s.source.visited()
-		s.did("commit: %s: %s", did, want)
-		s.await("two looks", func() bool { return s.source.visited() > visits+2 })
+		s.did("commit: %s", did)
+		looks := s.source.looked()
+		s.await("two looks", func() bool { return s.source.looked() > looks+2 })
 	}
 	v, err := s.server.View()
 	if err != nil {
 		s.fail("View() = %v while the store is away", err)
 	}
-	if how != unheard && v.Generation() > int64(s.applied) {
-		s.fail("generation %d is served, which nobody knows to be kept", v.Generation())
+	if how != unheard && v.Generation() > s.model.generation {
+		s.fail("generation %d is served, and it is not known whether it was kept", v.Generation())
 	}
 	s.server.store.set(none)
 	s.await("a look at the source", s.source.seen)
 	s.followLog()
 }
 
-// writeBlindly writes to a store that fails.
-func (s *soak) writeBlindly() {
-	name := pick(s.Rand, s.state.clusters())
-	d := &fleet.Delta{Name: s.fresh("blind"), Clusters: []string{name}, Edits: []fleet.Edit{{Kind: "App", Name: "web", Patch: []byte(`{"spec": {"blind": true}}`)}}}
-	_, err := s.server.PutDelta(s.t.Context(), s.write(), d)
-	s.did("write blindly for %s: %v", name, err)
+// writeInVain writes to a store that fails.
+func (s *soak) writeInVain() {
+	name := pick(s.Rand, s.past[s.model.generation])
+	d := &fleet.Delta{Name: s.fresh("vain"), Scope: fleet.Scope{Clusters: []string{name}}, Edits: []fleet.Edit{{Kind: "App", Name: "web", Patch: []byte(`{"spec": {"vain": true}}`)}}}
+	_, err := s.server.PutDelta(s.t.Context(), options(), d)
+	s.did("write in vain for %s: %v", name, err)
 	if err == nil {
 		s.fail("PutDelta() = nil on a store that fails")
 	}
 }
 
-// follow holds a server that only follows the log against the model, and now and then
-// starts another one, which has not seen how it came to be.
+// follow compares a server that only follows the log with the model, and now and then starts another
+// one, which has not seen the changes one by one.
 func (s *soak) follow() {
-	s.await("the reader", func() bool {
-		v, err := s.reader.View()
-		return err == nil && v.Generation() == int64(s.applied)
-	})
-	v, err := s.reader.View()
-	if err != nil {
-		s.fail("reader: View() = %v", err)
-	}
-	s.checkView(v)
+	s.awaitServed(s.reader)
+	s.checkView(s.reader.Controller)
 	s.did("follow")
 	if s.IntN(3) == 0 {
 		s.reader.stop()

@@ -76,7 +76,7 @@ func (c *commit) fleetFile() string {
 	}
 	s := map[string]any{"inputs": inputs, "placement": placement, "guard": map[string]any{
 		"removedPerCluster": c.guard.RemovedPerCluster, "removedPerFleet": c.guard.RemovedPerFleet, "failingClusters": c.guard.FailingClusters,
-		"allowEmptySets": c.guard.AllowEmptySets, "allowVanishedSets": c.guard.AllowVanishedSets, "allowOrphanedParts": c.guard.AllowOrphanedParts,
+		"allowEmptySets": c.guard.AllowEmptySets, "allowVanishedSets": c.guard.AllowVanishedSets, "allowOrphanedParts": c.guard.AllowStaleParts,
 	}}
 	if len(waves) > 0 {
 		s["rollout"] = map[string]any{"waves": waves}

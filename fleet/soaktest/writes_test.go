@@ -8,8 +8,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/credential"
 )
 
 // outcome is what comes of a write.
@@ -36,91 +39,88 @@ func outcomeOf(err error) outcome {
 	return outcome(err.Error())
 }
 
-// written says what is to come of a write that makes one state of another: it must not
-// leave a cluster with nothing, nor a part of a delta without effect, be it of the
-// delta that is written, whose ID that is, or of another. Of pins the guard asks.
-func (s state) written(next state, delta string) outcome {
-	before, after := s.clusters(), next.clusters()
-	for name, now := range after {
-		was := before[name]
-		if now.state == fleet.DecommissionedState || was != nil && !was.served() {
+// try makes a write, and checks what comes of it: what is kept is in the log, what is refused has
+// changed nothing, and only what exceeds a guard has to be confirmed, which is done half of the time.
+// Want is the outcome, or empty where each is possible.
+func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions) error) outcome {
+	s.t.Helper()
+	before, was := s.model, s.past[s.model.generation]
+	o := options()
+	err := do(o)
+	got := outcomeOf(err)
+	s.did("%s: %s", what, got)
+	s.tally[string(got)]++
+	s.followLog()
+	if !slices.Contains([]outcome{isKept, invalid, guarded, conflict}, got) || want != "" && want != got {
+		s.fail("%s is %s: %v, want %s", what, got, err, want)
+	}
+	if got != isKept && s.model.generation != before.generation {
+		s.fail("%s is %s, and changed something", what, got)
+	}
+	if lost := before.loss(before.live, was, s.past[s.model.generation]); got == isKept && len(lost) > 0 && !strings.HasPrefix(what, "decommission") {
+		s.fail("%s exceeds %s, and was not confirmed", what, lost)
+	}
+	var refused *fleet.GuardError
+	if !errors.As(err, &refused) {
+		return got
+	}
+	o.Confirm = "sha256:stale"
+	if err := do(o); outcomeOf(err) != guarded {
+		s.fail("%s with another digest = %v, want %v", what, err, fleet.ErrGuarded)
+	}
+	if s.IntN(2) > 0 {
+		return got
+	}
+	o.Confirm = refused.Impact.Digest
+	s.did("confirm")
+	if err := do(o); err != nil {
+		s.fail("%s as confirmed = %v", what, err)
+	}
+	s.followLog()
+	now, exceeded := s.past[s.model.generation], false
+	for _, c := range was {
+		exceeded = exceeded || !c.release.IsZero() && len(before.loss(c.release, was, now)) > 0
+	}
+	if !exceeded && len(before.loss(before.live, was, now)) == 0 {
+		s.fail("%s exceeds no guard, and had to be confirmed: %v", what, refused.Violations)
+	}
+	return isKept
+}
+
+// wantDelta returns the outcome of a write that replaces a delta, or deletes it: it is refused where
+// a cluster could not be served then, or would go without a part of a delta.
+func (s *soak) wantDelta(id string, d *fleet.Delta) outcome {
+	next := s.model
+	next.deltas = maps.Clone(s.model.deltas)
+	if delete(next.deltas, id); d != nil {
+		next.deltas[id] = d
+	}
+	was, now := s.past[s.model.generation], next.clusters()
+	guards := map[fleet.ReleaseRef]bool{s.model.live: true}
+	for name, is := range now {
+		old := was[name]
+		if old.sets == nil || old.state == fleet.ClusterDecommissioned {
 			continue
 		}
-		if !now.served() {
+		if part := newlyStale(old, is); is.sets == nil || part != "" {
 			return invalid
 		}
-		for _, part := range now.orphans {
-			if delta == pins {
-				break
-			}
-			ofThis := delta != "" && strings.HasPrefix(part, delta+":")
-			if ofThis || was != nil && !slices.Contains(was.orphans, part) {
-				return invalid
-			}
+		if d != nil && slices.ContainsFunc(is.stale, func(p fleet.Part) bool { return p.Delta == id }) {
+			return invalid
+		}
+		if !reflect.DeepEqual(old.sets, is.sets) {
+			guards[old.release] = true
 		}
 	}
-	for _, revision := range s.guards(before, after) {
-		if len(weigh(s.history.commits[revision].guard, before, after).violations) > 0 {
+	for guard := range guards {
+		if len(s.model.loss(guard, was, now)) > 0 {
 			return guarded
 		}
 	}
 	return isKept
 }
 
-// pins stands for the ID of a delta where there is none, but pins are written.
-const pins = "pins"
-
-// guards are the releases whose guards hold for a write: the live one, and those that
-// clusters are on that it changes something for.
-func (s state) guards(before, after map[string]*cluster) []string {
-	guards := []string{s.live}
-	for name, was := range before {
-		now := after[name]
-		if was.served() && was.revision != s.live && (now == nil || now.revision != was.revision || !reflect.DeepEqual(now.sets, was.sets) || !reflect.DeepEqual(now.labels, was.labels)) {
-			guards = append(guards, was.revision)
-		}
-	}
-	return guards
-}
-
-// hold has something written, and holds what comes of it. Half of what the guard
-// refuses is confirmed.
-func (s *soak) hold(want outcome, what string, do func(w fleet.Write) error) {
-	s.t.Helper()
-	w := s.write()
-	err := do(w)
-	s.did("%s: %s", what, want)
-	s.tally[string(want)]++
-	if got := outcomeOf(err); got != want {
-		s.fail("%s is %s: %v, want %s", what, got, err, want)
-	}
-	var refused *fleet.GuardError
-	if !errors.As(err, &refused) {
-		return
-	}
-	w.Confirm = "sha256:stale"
-	if err := do(w); outcomeOf(err) != guarded {
-		s.fail("%s with another digest = %v, want %v", what, err, fleet.ErrGuarded)
-	}
-	if s.IntN(2) == 0 {
-		w.Confirm = refused.Impact.Digest
-		s.did("confirm")
-		if err := do(w); err != nil {
-			s.fail("%s as confirmed = %v", what, err)
-		}
-	}
-}
-
-// planned is the state with other deltas, that are not in the log yet.
-func (s state) planned(id string, d *fleet.Delta) state {
-	s.deltas = maps.Clone(s.deltas)
-	if delete(s.deltas, id); d != nil {
-		s.deltas[id] = inForce{d, 0}
-	}
-	return s
-}
-
-// putDelta writes one that is for a group, or for some clusters.
+// putDelta writes a delta for a group, or for some clusters.
 func (s *soak) putDelta() {
 	d := &fleet.Delta{Name: fmt.Sprintf("delta%d", s.IntN(6)), Priority: s.IntN(3)}
 	if s.IntN(2) == 0 {
@@ -129,29 +129,31 @@ func (s *soak) putDelta() {
 			d.Selector.MatchLabels["tier"] = "gold"
 		}
 	} else {
-		for range 1 + s.IntN(3) {
-			d.Clusters = append(d.Clusters, pick(s.Rand, s.state.clusters()))
-		}
+		d.Clusters = s.some(3)
 	}
 	for range 1 + s.IntN(2) {
-		e := s.edit()
-		same := func(other fleet.Edit) bool { return other.Kind == e.Kind && other.Name == e.Name }
-		if !slices.ContainsFunc(d.Edits, same) { // Two of one object are one, which this model does not know.
-			d.Edits = append(d.Edits, e)
-		}
+		d.Edits = append(d.Edits, s.edit())
 	}
 	if s.IntN(3) == 0 {
 		d.Resources = []json.RawMessage{json.RawMessage(objectDocument("App/"+s.fresh("more"), spec{"tag": "v1"}))}
 	}
-	want := s.state.written(s.state.planned(d.ID(), d), d.ID())
-	s.hold(want, "put "+encode(d), func(w fleet.Write) error {
-		_, err := s.server.PutDelta(s.t.Context(), w, d)
+	s.try(s.wantDelta(d.ID(), d), "put "+encode(d), func(o controller.WriteOptions) error {
+		_, err := s.server.PutDelta(s.t.Context(), o, d)
 		return err
 	})
 }
 
-// edit changes an object that most clusters have, or takes it away. Every other time it
-// is the same one, so that edits meet.
+// some returns the names of a few clusters.
+func (s *soak) some(most int) (names []string) {
+	for range 1 + s.IntN(most) {
+		names = append(names, pick(s.Rand, s.past[s.model.generation]))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// edit changes an object that most clusters have, or removes it. Half of the time it is the same
+// object, so that edits meet.
 func (s *soak) edit() fleet.Edit {
 	object := slices.Sorted(maps.Keys(s.at.base))[0]
 	if s.IntN(2) == 0 {
@@ -168,139 +170,169 @@ func (s *soak) edit() fleet.Edit {
 	return fleet.Edit{Kind: kind, Name: name, Patch: patch}
 }
 
-func (s *soak) deleteDelta() {
-	named := maps.Clone(s.state.deltas)
-	maps.DeleteFunc(named, func(_ string, d inForce) bool { return d.Cluster != "" })
-	s.drop(pick(s.Rand, named))
-}
+func (s *soak) deleteDelta() { s.drop(func(d *fleet.Delta) bool { return d.Cluster == "" }) }
 
-// dropOwn lets go of all that was changed of a cluster by name.
-func (s *soak) dropOwn() {
-	own := maps.Clone(s.state.deltas)
-	maps.DeleteFunc(own, func(_ string, d inForce) bool { return d.Cluster == "" })
-	s.drop(pick(s.Rand, own))
-}
+// deleteOwn drops everything that was changed of one cluster by name.
+func (s *soak) deleteOwn() { s.drop(func(d *fleet.Delta) bool { return d.Cluster != "" }) }
 
-func (s *soak) drop(id string) {
+func (s *soak) drop(which func(*fleet.Delta) bool) {
+	deltas := maps.Clone(s.model.deltas)
+	maps.DeleteFunc(deltas, func(_ string, d *fleet.Delta) bool { return !which(d) })
+	id := pick(s.Rand, deltas)
 	if id == "" {
 		s.did("no delta to drop")
 		return
 	}
-	s.hold(s.state.written(s.state.planned(id, nil), id), "drop "+id, func(w fleet.Write) error {
-		_, err := s.server.DeleteDelta(s.t.Context(), w, id)
+	s.try(s.wantDelta(id, nil), "drop "+id, func(o controller.WriteOptions) error {
+		_, err := s.server.DeleteDelta(s.t.Context(), o, id)
 		return err
 	})
 }
 
-// patchObject changes one object of one cluster. What the cluster gets then is what it
-// was served with the patch on top, whatever the delta is that says so.
+// patchObject changes one object of one cluster.
 func (s *soak) patchObject() {
-	clusters := s.state.clusters()
-	maps.DeleteFunc(clusters, func(_ string, c *cluster) bool { return !c.served() || c.state == fleet.DecommissionedState })
-	c := clusters[pick(s.Rand, clusters)]
-	e := s.edit()
-	own := fleet.Delta{Cluster: c.name}
-	if was, there := s.state.deltas[fleet.OwnID(c.name)]; there {
-		own = *was.Delta
-	}
-	object := fleet.ObjectName{Kind: e.Kind, Name: e.Name}
-	if !s.has(c, e) {
-		s.did("no %s/%s to patch on %s", e.Kind, e.Name, c.name)
+	clusters := maps.Clone(s.past[s.model.generation])
+	maps.DeleteFunc(clusters, func(_ string, c *cluster) bool { return c.sets == nil || c.state == fleet.ClusterDecommissioned })
+	name, e := pick(s.Rand, clusters), s.edit()
+	if !slices.Contains(clusters[name].sets[s.model.commits[clusters[name].release.Revision].sets[e.Kind]].ids, e.Name) {
+		s.did("no %s/%s to patch on %s", e.Kind, e.Name, name)
 		return
 	}
-	own.Edits = append(slices.Clone(own.Edits), e)
-	want := s.state.written(s.state.planned(own.ID(), &own), "")
-	s.hold(want, fmt.Sprintf("patch %s/%s of %s with %s", e.Kind, e.Name, c.name, e.Patch), func(w fleet.Write) (err error) {
+	object := fleet.ObjectName{Kind: e.Kind, Name: e.Name}
+	s.try("", fmt.Sprintf("patch %s/%s of %s with %s", e.Kind, e.Name, name, e.Patch), func(o controller.WriteOptions) (err error) {
 		if string(e.Patch) == "null" {
-			_, err = s.server.DeleteObject(s.t.Context(), w, c.name, object)
+			_, err = s.server.DeleteObject(s.t.Context(), o, name, object)
 		} else {
-			_, err = s.server.PatchObject(s.t.Context(), w, c.name, object, fleet.ObjectPatch{Type: fleet.MergePatch, Body: e.Patch})
+			_, err = s.server.PatchObject(s.t.Context(), o, name, object, fleet.ObjectPatch{Type: fleet.MergePatch, Body: e.Patch})
 		}
 		return err
 	})
 }
 
-// has tells whether a cluster has the object of an edit, in a set.
-func (s *soak) has(c *cluster, e fleet.Edit) bool {
-	_, there := c.sets[s.state.history.commits[c.revision].sets[e.Kind]][e.Name]
-	return there
-}
-
-// declare has the API declare a cluster.
-func (s *soak) declare() {
-	name := s.fresh("a")
-	labels := s.labels(name)
-	next := s.state
-	next.records = maps.Clone(s.state.records)
-	next.records[name] = &fleet.ClusterRecord{Cluster: name, Declared: &fleet.Declaration{Labels: labels, DNS: dnsOf(name)}}
-	document := encode(map[string]any{"name": name, "dns": dnsOf(name), "labels": labels})
-	s.hold(s.state.written(next, ""), "declare "+document, func(w fleet.Write) error {
-		_, _, err := s.server.Declare(s.t.Context(), w, []byte(document))
+// rollBack restores deltas and declarations of a few generations ago.
+func (s *soak) rollBack() {
+	generation := max(1, s.model.generation-int64(s.IntN(10)))
+	s.try("", fmt.Sprintf("roll back to %d", generation), func(o controller.WriteOptions) error {
+		_, err := s.server.Rollback(s.t.Context(), o, controller.Rollback{Generation: generation})
 		return err
 	})
 }
 
-// redeclare has it move a cluster to another environment.
-func (s *soak) redeclare() {
-	declared := s.state.clusters()
-	maps.DeleteFunc(declared, func(_ string, c *cluster) bool { return c.state != fleet.Active || c.inGit })
-	c := declared[pick(s.Rand, declared)]
-	if c == nil || s.state.records[c.name] == nil || s.state.records[c.name].Declared == nil {
-		s.did("nothing to redeclare")
+// expire lets a pin expire that was just set, and looks until it is withdrawn, or known to be overdue.
+// One that is overdue is made to last.
+func (s *soak) expire() {
+	until := s.clock.Now().Add(time.Minute)
+	p := fleet.Pin{Name: "short", Release: s.at.revision, Scope: fleet.Scope{Clusters: s.some(20)}, ExpiresAt: &until}
+	if s.IntN(2) == 0 {
+		p.Release = s.model.live.Revision
+	}
+	s.setPin(p)
+	if pinned := s.model.pins["short"]; pinned == nil || pinned.ExpiresAt == nil {
 		return
 	}
-	labels := maps.Clone(c.labels)
-	labels["environment"] = environments[s.IntN(3)]
-	next := s.state
-	next.records = maps.Clone(s.state.records)
-	record := *s.state.records[c.name]
-	record.Declared = &fleet.Declaration{Labels: labels, DNS: dnsOf(c.name)}
-	next.records[c.name] = &record
-	s.hold(s.state.written(next, ""), fmt.Sprintf("redeclare %s as %s", c.name, labels), func(w fleet.Write) error {
-		_, err := s.server.Redeclare(s.t.Context(), w, c.name, []byte(encode(map[string]any{"labels": labels})))
+	s.clock.forward(2 * time.Minute)
+	s.createToken()
+	overdue := func() bool { return s.server.Status().Overdue["pin/short"] != "" }
+	s.await("withdrawal", func() bool {
+		v, err := s.server.View()
+		return overdue() || err == nil && v.State().Pins.Get("short") == nil
+	})
+	s.followLog()
+	if late := s.model.pins["short"]; late != nil {
+		p.Release, p.ExpiresAt = late.Revision, nil
+		s.setPin(p)
+	}
+	s.did("expire: withdrawn %v", s.model.pins["short"] == nil)
+}
+
+// createToken makes a change that bears on no cluster.
+func (s *soak) createToken() {
+	if _, err := s.server.CreateToken(s.t.Context(), options(), credential.Request{Name: s.fresh("token"), Role: fleet.RoleViewer}); err != nil {
+		s.fail("CreateToken() = %v", err)
+	}
+	s.followLog()
+}
+
+// declare declares a cluster through the API: a new one, or one whose file has vanished.
+func (s *soak) declare() {
+	name := s.fresh("a")
+	if orphan := pick(s.Rand, s.inState(fleet.ClusterOrphaned)); orphan != "" && s.IntN(2) == 0 {
+		name = orphan
+	}
+	document := encode(map[string]any{"name": name, "dns": dnsOf(name), "labels": s.labels(name)})
+	s.try("", "declare "+document, func(o controller.WriteOptions) error {
+		_, _, err := s.server.Declare(s.t.Context(), o, []byte(document))
 		return err
 	})
 }
 
-// decommission is its own confirmation.
-func (s *soak) decommission() {
-	all := s.state.clusters()
-	orphaned := maps.Clone(all)
-	maps.DeleteFunc(orphaned, func(_ string, c *cluster) bool { return c.state != fleet.OrphanedState })
-	name := pick(s.Rand, orphaned)
-	if name == "" || s.IntN(3) == 0 {
-		name = pick(s.Rand, all)
+// register lets a new cluster register itself.
+func (s *soak) register() {
+	name := s.fresh("r")
+	r := credential.Registration{Name: name, DNS: dnsOf(name), Labels: s.labels(name)}
+	s.try("", "register "+encode(r), func(o controller.WriteOptions) error {
+		_, err := s.server.Register(s.t.Context(), o, credential.RegistrationCredential{Role: fleet.RoleAdmin}, r)
+		return err
+	})
+}
+
+func (s *soak) inState(state fleet.ClusterState) map[string]*cluster {
+	some := maps.Clone(s.past[s.model.generation])
+	maps.DeleteFunc(some, func(_ string, c *cluster) bool { return c.state != state })
+	return some
+}
+
+// relabelDeclared moves a cluster that the API declares to another environment.
+func (s *soak) relabelDeclared() {
+	declared := s.inState(fleet.ClusterActive)
+	maps.DeleteFunc(declared, func(name string, c *cluster) bool { return s.model.declaration(name) == nil || c.spec.File != "" })
+	name := pick(s.Rand, declared)
+	if name == "" {
+		s.did("nothing to relabel")
+		return
 	}
-	s.hold(isKept, "decommission "+name, func(w fleet.Write) error {
-		_, err := s.server.Decommission(s.t.Context(), w, name)
+	labels := s.labels(name)
+	s.try("", fmt.Sprintf("relabel %s as %s", name, labels), func(o controller.WriteOptions) error {
+		_, err := s.server.Redeclare(s.t.Context(), o, name, []byte(encode(map[string]any{"labels": labels})))
+		return err
+	})
+}
+
+// decommission needs no confirmation.
+func (s *soak) decommission() {
+	name := pick(s.Rand, s.inState(fleet.ClusterOrphaned))
+	if name == "" || s.IntN(3) == 0 {
+		name = pick(s.Rand, s.past[s.model.generation])
+	}
+	s.try(isKept, "decommission "+name, func(o controller.WriteOptions) error {
+		_, err := s.server.Decommission(s.t.Context(), o, name)
 		return err
 	})
 }
 
 // purge forgets a cluster, unless a file would bring it back.
 func (s *soak) purge() {
-	gone := s.state.clusters()
-	maps.DeleteFunc(gone, func(_ string, c *cluster) bool { return c.state != fleet.DecommissionedState })
-	name := pick(s.Rand, gone)
+	name := pick(s.Rand, s.inState(fleet.ClusterDecommissioned))
 	if name == "" {
 		s.did("nothing to purge")
 		return
 	}
-	want := isKept
-	for _, revision := range []string{s.state.live, s.state.rolling()} {
-		if c := s.state.history.commits[revision]; c != nil && !c.unreadable {
-			if _, there := c.clusters[name]; there { // also with a fault: it would come back when that is mended
-				want = conflict
-			}
+	releases, want := []fleet.ReleaseRef{s.model.live}, isKept
+	if s.model.rollout != nil {
+		releases = append(releases, s.model.rollout.Release)
+	}
+	for _, r := range releases {
+		if _, there := s.model.commits[r.Revision].clusters[name]; there { // also with a fault: it would come back once that is mended
+			want = conflict
 		}
 	}
-	s.hold(want, "purge "+name, func(w fleet.Write) error {
-		_, err := s.server.Purge(s.t.Context(), w, name)
+	s.try(want, "purge "+name, func(o controller.WriteOptions) error {
+		_, err := s.server.Purge(s.t.Context(), o, name)
 		return err
 	})
 }
 
-// pin keeps some clusters, or a group, or all, on a release that was live or may be.
+// pin keeps some clusters, or a group, or all, on one of the last releases.
 func (s *soak) pin() {
 	p := fleet.Pin{Name: fmt.Sprintf("pin%d", s.IntN(3)), Release: s.made[len(s.made)-1-s.IntN(min(8, len(s.made)))].revision}
 	switch s.IntN(4) {
@@ -309,56 +341,30 @@ func (s *soak) pin() {
 	case 1:
 		p.Selector = &fleet.Selector{MatchLabels: map[string]string{"environment": environments[s.IntN(3)]}}
 	default:
-		for range 1 + s.IntN(4) {
-			p.Clusters = append(p.Clusters, pick(s.Rand, s.state.clusters()))
-		}
+		p.Clusters = s.some(4)
 	}
+	s.setPin(p)
+}
+
+func (s *soak) setPin(p fleet.Pin) {
 	if r, err := s.server.Release(s.t.Context(), p.Release); err != nil || r.Digest == "" {
 		s.did("nothing to pin: %v", err)
 		return
 	}
-	pinned := p
-	pinned.Revision = p.Release
-	next := s.state
-	next.pins = maps.Clone(s.state.pins)
-	next.pins[p.Name] = &pinned
-	s.hold(s.state.repinned(next), "pin "+encode(p), func(w fleet.Write) error {
-		_, err := s.server.Pin(s.t.Context(), w, p)
+	s.try("", "pin "+encode(p), func(o controller.WriteOptions) error {
+		_, err := s.server.Pin(s.t.Context(), o, p)
 		return err
 	})
 }
 
 func (s *soak) unpin() {
-	name := pick(s.Rand, s.state.pins)
+	name := pick(s.Rand, s.model.pins)
 	if name == "" {
 		s.did("nothing to unpin")
 		return
 	}
-	next := s.state
-	next.pins = maps.Clone(s.state.pins)
-	delete(next.pins, name)
-	s.hold(s.state.repinned(next), "unpin "+name, func(w fleet.Write) error {
-		_, err := s.server.Unpin(s.t.Context(), w, name)
+	s.try("", "unpin "+name, func(o controller.WriteOptions) error {
+		_, err := s.server.Unpin(s.t.Context(), o, name)
 		return err
 	})
-}
-
-// repinned says what is to come of other pins. Whom the release that he goes to without
-// one is not good for stays where he is.
-func (s state) repinned(next state) outcome {
-	before := s.clusters()
-	next.records = maps.Clone(next.records)
-	for name, now := range next.clusters() {
-		if was := before[name]; now.served() || !was.served() || next.pinOf(&now.subject) != nil {
-			continue
-		}
-		r := fleet.ClusterRecord{Cluster: name}
-		if had := s.records[name]; had != nil {
-			r = *had
-		}
-		r.Stays = &fleet.Stay{Release: before[name].release()}
-		next.records[name] = &r
-	}
-	next.welcome(s)
-	return s.written(next, pins)
 }

@@ -337,7 +337,7 @@ func (a *author) moveGuard(c *commit) string {
 	c.guard = fleet.Guard{
 		RemovedPerCluster: limit("50%", "50%", "10%", "2", "100%"), RemovedPerFleet: limit("10%", "10%", "3%", "100", "100%"),
 		FailingClusters: limit("10%", "10%", "2", "50%"),
-		AllowEmptySets:  a.IntN(4) == 0, AllowVanishedSets: a.IntN(4) == 0, AllowOrphanedParts: a.IntN(2) == 0,
+		AllowEmptySets:  a.IntN(4) == 0, AllowVanishedSets: a.IntN(4) == 0, AllowStaleParts: a.IntN(2) == 0,
 	}
 	return fmt.Sprintf("guard %+v", c.guard)
 }
