@@ -60,9 +60,13 @@ type ClusterSpec struct {
 
 // SpecOf returns the spec of a cluster that was read from a file.
 func SpecOf(c *Cluster) *ClusterSpec {
-	s := &ClusterSpec{File: c.File, DNS: c.DNS, Labels: c.Labels, Overlay: c.Overlay, Components: c.Components, Patches: c.Patches}
+	s := &ClusterSpec{File: c.File, DNS: c.DNS, Labels: c.Labels, Overlay: c.Overlay, Components: c.Components}
 	for _, r := range c.Resources {
 		s.Resources = append(s.Resources, r.YAML)
+	}
+	for _, p := range c.Patches {
+		p.Line = 0 // of a file that is gone; the store does not have it either
+		s.Patches = append(s.Patches, p)
 	}
 	return s
 }

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -75,7 +76,8 @@ func (s *Store) nameRelease(ctx context.Context, tx *sql.Tx, ref fleet.ReleaseRe
 		return 0, nil
 	}
 	const find = `SELECT id FROM release_refs WHERE revision = $1 AND snapshot = $2`
-	if err = tx.QueryRowContext(ctx, find, ref.Revision, ref.Snapshot).Scan(&id); err != sql.ErrNoRows { //nolint:errorlint // Scan does not wrap it
+	err = tx.QueryRowContext(ctx, find, ref.Revision, ref.Snapshot).Scan(&id)
+	if !errors.Is(err, sql.ErrNoRows) {
 		return id, err
 	}
 	_, err = s.exec(ctx, tx, `INSERT INTO release_refs (id, revision, snapshot)

@@ -14,8 +14,8 @@ import (
 // grace is how long a snapshot is kept before anything has to name it.
 const grace = time.Hour
 
-// SaveSnapshot stores a packed snapshot. Where it is there already its hour begins anew: whoever
-// saves it is about to use it.
+// SaveSnapshot stores a packed snapshot. Where it is there already its hour begins anew: the
+// caller is about to use it.
 func (s *Store) SaveSnapshot(ctx context.Context, p *fleet.Packed) error {
 	noun := "snapshot " + p.Digest
 	return s.write(ctx, noun, func(ctx context.Context, tx *sql.Tx) error {

@@ -23,7 +23,7 @@ func releaseGoesLive(t *testing.T, open Database) {
 	wantSnapshot(t, s, packed("two"))
 }
 
-// releaseWithoutSnapshotIsRefused, be it live or pinned.
+// releaseWithoutSnapshotIsRefused, whether it goes live or is pinned.
 func releaseWithoutSnapshotIsRefused(t *testing.T, open Database) {
 	s := open(t, time.Now)
 	l := log{*released(1, "one")}
