@@ -78,10 +78,11 @@ var rooms = map[string][]string{
 	"fleet/credential": {"fleet"},
 	"fleet/edit":       {"fleet"},
 	"fleet/impact":     {"fleet"},
+	"fleet/follow":     {"fleet"},
 	"fleet/polls":      {"fleet"},
 	"fleet/rollout":    {"fleet"},
 	"fleet/view":       {"fleet"},
-	"fleet/controller": {"fleet", "fleet/credential", "fleet/edit", "fleet/impact", "fleet/polls", "fleet/rollout", "fleet/view"},
+	"fleet/controller": {"fleet", "fleet/credential", "fleet/edit", "fleet/follow", "fleet/impact", "fleet/polls", "fleet/rollout", "fleet/view"},
 
 	"cmd/fleetgen":           {"cmd/fleetgen/synthetic"},
 	"cmd/fleetgen/synthetic": {}, // it makes files up, and knows nobody
