@@ -26,13 +26,13 @@ import (
 	"github.com/tributary-gitops/tributary/deploy/kubetest"
 )
 
-// registrar is what a server does with registrations, as far as a client can tell.
+// registrar imitates the registrations of a server.
 type registrar struct {
 	mu     sync.Mutex
-	asked  []string // credential and idempotency key of each
+	asked  []string // credential and idempotency key of each request
 	tokens int
-	ended  bool // whether the tokens that there were are none any more
-	down   int  // answers that are 503 before any that is not
+	ended  bool // whether earlier tokens are invalid
+	down   int  // number of 503 answers before others
 	*httptest.Server
 }
 
@@ -46,7 +46,7 @@ func newRegistrar(t *testing.T) *registrar {
 func (s *registrar) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Method == http.MethodGet { // is the token any good?
+	if r.Method == http.MethodGet { // checks whether the token is valid
 		status, name := http.StatusNotFound, "not-found"
 		if s.ended {
 			status, name = http.StatusUnauthorized, "unauthenticated"
@@ -71,8 +71,8 @@ func (s *registrar) answer(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{"cluster": %q, "token": "own-token-%d", "generation": 3}`, asked.Name, s.tokens)
 }
 
-// kube is a namespace of a Kubernetes API server, as a service account that has the
-// rights of a Role sees it, and as an admin does.
+// kube is a namespace of a Kubernetes API server, seen by a service account with the rights
+// of a Role and by an admin.
 type kube struct {
 	t          *testing.T
 	admin      *kubernetes.Clientset
@@ -99,7 +99,7 @@ func newKube(t *testing.T, s *kubetest.Server, namespace string, rules ...rbacv1
 	return k
 }
 
-// configOf is a kubeconfig of a service account.
+// configOf returns the path of a kubeconfig for a service account.
 func (k *kube) configOf(s *kubetest.Server, account string) string {
 	k.t.Helper()
 	token, err := k.admin.CoreV1().ServiceAccounts(k.namespace).CreateToken(k.t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
@@ -121,7 +121,7 @@ func (k *kube) check(err error) {
 	}
 }
 
-// secret is the one that has the token, nil for none.
+// secret returns the Secret with the token, or nil.
 func (k *kube) secret() *corev1.Secret {
 	k.t.Helper()
 	all, err := k.admin.CoreV1().Secrets(k.namespace).List(k.t.Context(), metav1.ListOptions{})
@@ -147,7 +147,7 @@ func (k *kube) register(s *registrar, args ...string) (stdout, stderr string, er
 	return out.String(), errs.String(), err
 }
 
-// enough is what the Role of tributary bootstrap allows.
+// enough is the rule of the Role that tributary bootstrap prints.
 var enough = rbacv1.PolicyRule{
 	APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"tributary-token"}, Verbs: []string{"get", "create", "patch"},
 }
@@ -170,15 +170,15 @@ func TestConformanceOfRegister(t *testing.T) {
 			t.Errorf("asked with %q, want the same key both times", r.asked)
 		}
 		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "already") || len(r.asked) != 2 {
-			t.Errorf("again: %v, %q, asked %d times; want it to be done already", err, stderr, len(r.asked))
+			t.Errorf("again: %v, %q, asked %d times; want nothing to be done", err, stderr, len(r.asked))
 		}
-		r.ended = true // revoked, say
-		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "has ended") || len(r.asked) != 3 {
-			t.Errorf("with a token that has ended: %v, %q, asked %d times; want another", err, stderr, len(r.asked))
+		r.ended = true // such as by revoking them
+		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "has expired") || len(r.asked) != 3 {
+			t.Errorf("with an expired token: %v, %q, asked %d times; want a new one", err, stderr, len(r.asked))
 		}
 	})
 
-	t.Run("rotation uses the token that is there, and leaves other keys alone", func(t *testing.T) {
+	t.Run("rotation uses the current token and leaves other keys alone", func(t *testing.T) {
 		k, r := newKube(t, s, "rotation", enough), newRegistrar(t)
 		_, err := k.admin.CoreV1().Secrets(k.namespace).Create(t.Context(), &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: "tributary-token", Labels: map[string]string{"team": "a"}}, StringData: map[string]string{"token": "own-token-0\n", "ca.crt": "ca"},
@@ -195,11 +195,11 @@ func TestConformanceOfRegister(t *testing.T) {
 			t.Errorf("again: %v %s, token %q", err, stderr, k.secret().Data["token"])
 		}
 		if !strings.HasPrefix(r.asked[0], "own-token-0 ") || !strings.HasPrefix(r.asked[1], "own-token-1 ") {
-			t.Errorf("asked as %q, want as the token that is there", r.asked)
+			t.Errorf("asked as %q, want the current token", r.asked)
 		}
 	})
 
-	t.Run("nothing is registered where the token could not be kept", func(t *testing.T) {
+	t.Run("nothing is registered if the token could not be stored", func(t *testing.T) {
 		for name, rule := range map[string]*rbacv1.PolicyRule{
 			"no-patch":   {Verbs: []string{"get", "create"}},
 			"no-create":  {Verbs: []string{"get", "patch"}},
@@ -237,7 +237,7 @@ func TestConformanceOfRegister(t *testing.T) {
 		}
 	})
 
-	t.Run("there is nothing to rotate in a Secret without a token", func(t *testing.T) {
+	t.Run("rotation fails for a Secret without a token", func(t *testing.T) {
 		k, r := newKube(t, s, "nothing", enough), newRegistrar(t)
 		if _, stderr, err := k.register(r, "--rotate"); err == nil || !strings.Contains(stderr, "holds no token") || len(r.asked) > 0 {
 			t.Errorf("rotate: %v, %q", err, stderr)
