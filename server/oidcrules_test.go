@@ -16,6 +16,7 @@ import (
 )
 
 func TestRulesGiveRolesByClaims(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
@@ -79,6 +80,7 @@ rules:
 }
 
 func TestRulesSayWhoAndHowFar(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
@@ -107,6 +109,7 @@ rules: [{claims: {sub: ada}, role: operator, selector: {matchLabels: {region: eu
 }
 
 func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
+	t.Parallel()
 	for content, want := range map[string][]string{
 		"":                                {"rules: is missing"},
 		"rule: []":                        {`unknown field "rule"`},
@@ -150,6 +153,7 @@ func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
 }
 
 func TestRulesOfTheDocumentationAreGood(t *testing.T) {
+	t.Parallel()
 	reference, err := os.ReadFile("../docs/reference/credentials.md")
 	must(t, err)
 	howTo, err := os.ReadFile("../docs/how-to/control-access.md")
@@ -171,6 +175,7 @@ func TestRulesOfTheDocumentationAreGood(t *testing.T) {
 }
 
 func TestRulesAreReadAnewWhenTheirFileChanges(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
