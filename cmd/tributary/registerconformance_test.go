@@ -29,7 +29,7 @@ import (
 // registrar imitates the registrations of a server.
 type registrar struct {
 	mu     sync.Mutex
-	asked  []string // credential and idempotency key of each request
+	requests  []string // credential and idempotency key of each request
 	tokens int
 	ended  bool // whether earlier tokens are invalid
 	down   int  // number of 503 answers before others
@@ -56,19 +56,19 @@ func (s *registrar) answer(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"type": "urn:tributary:problem:%s", "title": "no", "status": %d, "detail": "no"}`, name, status)
 		return
 	}
-	s.asked = append(s.asked, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")+" "+r.Header.Get("Idempotency-Key"))
+	s.requests = append(s.requests, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")+" "+r.Header.Get("Idempotency-Key"))
 	if s.down > 0 {
 		s.down--
 		w.Header().Set("Retry-After", "0")
 		http.Error(w, "down", http.StatusServiceUnavailable)
 		return
 	}
-	var asked struct{ Name string }
-	_ = json.NewDecoder(r.Body).Decode(&asked)
+	var request struct{ Name string }
+	_ = json.NewDecoder(r.Body).Decode(&request)
 	s.tokens++
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
-	fmt.Fprintf(w, `{"cluster": %q, "token": "own-token-%d", "generation": 3}`, asked.Name, s.tokens)
+	fmt.Fprintf(w, `{"cluster": %q, "token": "own-token-%d", "generation": 3}`, request.Name, s.tokens)
 }
 
 // kube is a namespace of a Kubernetes API server, seen by a service account with the rights
@@ -166,15 +166,15 @@ func TestConformanceOfRegister(t *testing.T) {
 		if string(got.Data["token"]) != "own-token-1" || got.Labels["app.kubernetes.io/managed-by"] != "tributary" || got.Labels["tributary/cluster"] != "edge-7" {
 			t.Errorf("secret = %v with labels %v", got.Data, got.Labels)
 		}
-		if r.asked[0] != r.asked[1] || len(strings.Fields(r.asked[0])[1]) < 20 {
-			t.Errorf("asked with %q, want the same key both times", r.asked)
+		if r.requests[0] != r.requests[1] || len(strings.Fields(r.requests[0])[1]) < 20 {
+			t.Errorf("got requests with %q, want the same key both times", r.requests)
 		}
-		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "already") || len(r.asked) != 2 {
-			t.Errorf("again: %v, %q, asked %d times; want nothing to be done", err, stderr, len(r.asked))
+		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "already") || len(r.requests) != 2 {
+			t.Errorf("again: %v, %q, %d requests; want nothing to be done", err, stderr, len(r.requests))
 		}
 		r.ended = true // such as by revoking them
-		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "has expired") || len(r.asked) != 3 {
-			t.Errorf("with an expired token: %v, %q, asked %d times; want a new one", err, stderr, len(r.asked))
+		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "has expired") || len(r.requests) != 3 {
+			t.Errorf("with an expired token: %v, %q, %d requests; want a new one", err, stderr, len(r.requests))
 		}
 	})
 
@@ -194,8 +194,8 @@ func TestConformanceOfRegister(t *testing.T) {
 		if _, stderr, err := k.register(r, "--rotate"); err != nil || string(k.secret().Data["token"]) != "own-token-2" {
 			t.Errorf("again: %v %s, token %q", err, stderr, k.secret().Data["token"])
 		}
-		if !strings.HasPrefix(r.asked[0], "own-token-0 ") || !strings.HasPrefix(r.asked[1], "own-token-1 ") {
-			t.Errorf("asked as %q, want the current token", r.asked)
+		if !strings.HasPrefix(r.requests[0], "own-token-0 ") || !strings.HasPrefix(r.requests[1], "own-token-1 ") {
+			t.Errorf("requests with %q, want the current token", r.requests)
 		}
 	})
 
@@ -210,8 +210,8 @@ func TestConformanceOfRegister(t *testing.T) {
 				rule.ResourceNames = enough.ResourceNames
 			}
 			k, r := newKube(t, s, name, *rule), newRegistrar(t)
-			if _, stderr, err := k.register(r); err == nil || !strings.Contains(stderr, "forbidden") || len(r.asked) > 0 || k.secret() != nil {
-				t.Errorf("%s: %v, %q, asked %q", name, err, stderr, r.asked)
+			if _, stderr, err := k.register(r); err == nil || !strings.Contains(stderr, "forbidden") || len(r.requests) > 0 || k.secret() != nil {
+				t.Errorf("%s: %v, %q, requests %q", name, err, stderr, r.requests)
 			}
 		}
 		k, r := newKube(t, s, "immutable", enough), newRegistrar(t)
@@ -220,8 +220,8 @@ func TestConformanceOfRegister(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Name: "tributary-token"}, Immutable: &yes,
 		}, metav1.CreateOptions{})
 		k.check(err)
-		if _, stderr, err := k.register(r); err == nil || !strings.Contains(stderr, "immutable") || len(r.asked) > 0 {
-			t.Errorf("immutable: %v, %q, asked %q", err, stderr, r.asked)
+		if _, stderr, err := k.register(r); err == nil || !strings.Contains(stderr, "immutable") || len(r.requests) > 0 {
+			t.Errorf("immutable: %v, %q, requests %q", err, stderr, r.requests)
 		}
 	})
 
@@ -231,7 +231,7 @@ func TestConformanceOfRegister(t *testing.T) {
 			t.Fatal(err, stderr)
 		}
 		for _, args := range [][]string{nil, {"--rotate"}} {
-			if _, stderr, err := k.register(r, args...); err == nil || !strings.Contains(stderr, `holds the token of cluster "edge-8"`) || len(r.asked) != 1 {
+			if _, stderr, err := k.register(r, args...); err == nil || !strings.Contains(stderr, `holds the token of cluster "edge-8"`) || len(r.requests) != 1 {
 				t.Errorf("register %q: %v, %q", args, err, stderr)
 			}
 		}
@@ -239,7 +239,7 @@ func TestConformanceOfRegister(t *testing.T) {
 
 	t.Run("rotation fails for a Secret without a token", func(t *testing.T) {
 		k, r := newKube(t, s, "nothing", enough), newRegistrar(t)
-		if _, stderr, err := k.register(r, "--rotate"); err == nil || !strings.Contains(stderr, "holds no token") || len(r.asked) > 0 {
+		if _, stderr, err := k.register(r, "--rotate"); err == nil || !strings.Contains(stderr, "holds no token") || len(r.requests) > 0 {
 			t.Errorf("rotate: %v, %q", err, stderr)
 		}
 	})

@@ -69,10 +69,10 @@ var routes = regexp.MustCompile(`\bGET /api/v1/(clusters|deltas|history|pins|rel
 // commands, and several problems stand one a line.
 func refused(err error) error {
 	var r *client.Refusal
-	var beyond *fleet.GuardError
+	var guardErr *fleet.GuardError
 	switch {
-	case errors.As(err, &beyond):
-		return preview.GuardError(beyond, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
+	case errors.As(err, &guardErr):
+		return preview.GuardError(guardErr, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
 	case !errors.As(err, &r):
 		return err
 	}

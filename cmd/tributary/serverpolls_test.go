@@ -160,19 +160,19 @@ const longAgo = 2 * time.Second
 
 // order records how old an answer through the balancer is, and whether the cluster had a
 // newer one before.
-func (h *pollLog) order(cluster string, generation int64, asked time.Time) {
+func (h *pollLog) order(cluster string, generation int64, start time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	newer := sort.Search(len(h.known), func(i int) bool { return h.known[i].generation > generation })
 	late := time.Duration(0)
 	if newer < len(h.known) {
-		late = max(0, asked.Sub(h.known[newer].at))
+		late = max(0, start.Sub(h.known[newer].at))
 	}
 	h.late = append(h.late, late)
 	last := h.clusters[cluster]
 	if generation < last.generation {
 		h.back++
-		if asked.Sub(last.at) > longAgo {
+		if start.Sub(last.at) > longAgo {
 			h.backLate++
 		}
 	}
