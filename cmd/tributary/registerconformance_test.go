@@ -28,11 +28,11 @@ import (
 
 // registrar imitates the registrations of a server.
 type registrar struct {
-	mu     sync.Mutex
-	requests  []string // credential and idempotency key of each request
-	tokens int
-	ended  bool // whether earlier tokens are invalid
-	down   int  // number of 503 answers before others
+	mu       sync.Mutex
+	requests []string // credential and idempotency key of each request
+	tokens   int
+	ended    bool // whether earlier tokens are invalid
+	down     int  // number of 503 answers before others
 	*httptest.Server
 }
 

@@ -66,7 +66,7 @@ func (s *serverFlags) clientWith(token string) (*client.Client, error) {
 var routes = regexp.MustCompile(`\bGET /api/v1/(clusters|deltas|history|pins|releases|tokens)\b`)
 
 // refused rewrites an error of the server for a user of the command line: routes become
-// commands, and several problems stand one a line.
+// commands, and several problems are listed, one on each line.
 func refused(err error) error {
 	var r *client.Refusal
 	var guardErr *fleet.GuardError
