@@ -70,7 +70,7 @@ type cappedBody struct {
 }
 
 var (
-	errTooMuch  = errors.New("the server sends more than a fleet repo may hold; move files that no cluster needs elsewhere")
+	errTooMuch  = errors.New("the server sends more than a fleet repo may contain; move files that no cluster needs elsewhere")
 	errRefs     = fmt.Errorf("the server lists more than %s of branches and tags; delete the ones that are not needed", bytesize(maxRefs))
 	errPreamble = errors.New("the server sends too much before the requested objects; it is not a Git server, or it is broken")
 )

@@ -28,7 +28,7 @@ type repository struct {
 
 	fetching fetchMutex
 	// last is the result that was read last; nil at first. Only a Fetch that
-	// holds fetching stores it; At loads it at any time.
+	// holds the fetching mutex stores it; At loads it at any time.
 	last atomic.Pointer[readResult]
 	// missingIn is the digest of the server's refs when the whole history was
 	// searched for a commit in vain; zero at first. While the refs stay the

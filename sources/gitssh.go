@@ -45,16 +45,16 @@ func (d *sshDialer) dial(ctx context.Context) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	who, err := readIdentity(ctx, d.git)
+	id, err := readIdentity(ctx, d.git)
 	if err != nil {
 		return nil, err
 	}
-	defer who.close()
+	defer id.close()
 	conn, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client, err := d.handshake(conn, keys, who)
+	client, err := d.handshake(conn, keys, id)
 	if err != nil {
 		conn.close()
 		return nil, err
@@ -104,19 +104,19 @@ func (d *sshDialer) checkProxy() error {
 	return nil
 }
 
-func (d *sshDialer) handshake(conn *sshConn, keys *hostKeys, who *identity) (*ssh.Client, error) {
+func (d *sshDialer) handshake(conn *sshConn, keys *hostKeys, id *identity) (*ssh.Client, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return nil, err
 	}
 	address := d.address()
 	client, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
 		User:              d.user(),
-		Auth:              []ssh.AuthMethod{who.method},
+		Auth:              []ssh.AuthMethod{id.method},
 		HostKeyCallback:   keys.check,
 		HostKeyAlgorithms: keys.algorithms(address),
 	})
 	if err != nil {
-		return nil, explainHandshake(err, d.user(), who)
+		return nil, explainHandshake(err, d.user(), id)
 	}
 	return ssh.NewClient(client, channels, requests), conn.SetDeadline(time.Time{})
 }

@@ -25,7 +25,7 @@ type registryArtifact struct {
 
 	fetching fetchMutex
 	// last is the artifact that was read last; its digest is empty at first.
-	// Only a Fetch that holds fetching stores it; At loads it at any time.
+	// Only a Fetch that holds the fetching mutex stores it; At loads it at any time.
 	last atomic.Pointer[pulled]
 	// tag is the tag under which the artifact was found last.
 	tag string

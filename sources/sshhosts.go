@@ -77,12 +77,12 @@ func (h *hostKeys) algorithms(address string) []string {
 // entries returns the known keys of a host. The library lists them in the error
 // for a key that does not match any.
 func (h *hostKeys) entries(address string) []knownhosts.KnownKey {
-	nobody, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
+	dummy, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
 	if err != nil {
 		return nil
 	}
 	var mismatch *knownhosts.KeyError
-	if !errors.As(h.known(address, &net.TCPAddr{}, nobody), &mismatch) {
+	if !errors.As(h.known(address, &net.TCPAddr{}, dummy), &mismatch) {
 		return nil
 	}
 	return mismatch.Want

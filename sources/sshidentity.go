@@ -95,14 +95,14 @@ func agentIdentity(ctx context.Context) (*identity, error) {
 
 // explainHandshake distinguishes a host that rejects the client from a host
 // that the client rejects.
-func explainHandshake(err error, user string, who *identity) error {
+func explainHandshake(err error, user string, id *identity) error {
 	var host *hostKeyError
 	switch {
 	case errors.As(err, &host):
 		return host
 	// The library has no type for either error.
 	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "Too many authentication failures"):
-		return fmt.Errorf("%w: the host does not accept %s for user %s; add the public key there, or use another key", fleet.ErrUnauthenticated, who.name, user)
+		return fmt.Errorf("%w: the host does not accept %s for user %s; add the public key there, or use another key", fleet.ErrUnauthenticated, id.name, user)
 	}
 	return err
 }

@@ -46,7 +46,7 @@ func (e *unstableError) Error() string {
 	return printable(e.name) + ": keeps changing while it is read; keep files that change all the time out of the fleet repo"
 }
 
-var errChanged = errors.New("is not what it was")
+var errChanged = errors.New("has changed")
 
 // entryState is the state of an entry before it was read.
 type entryState struct {

@@ -49,7 +49,7 @@ func ReadKeys(files []string) (*Keys, error) {
 		}
 	}
 	if len(k.openpgp)+len(k.ssh) == 0 {
-		return nil, errors.New("there are no public keys to verify signatures with; name files that hold some")
+		return nil, errors.New("there are no public keys to verify signatures with; name files that contain some")
 	}
 	k.sum = [sha256.Size]byte(sum.Sum(nil))
 	return k, nil

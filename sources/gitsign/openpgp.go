@@ -115,9 +115,9 @@ func parseSingleSignature(data []byte) (*packet.Signature, error) {
 	sig, ok := p.(*packet.Signature)
 	switch {
 	case !ok:
-		return nil, errors.New("it holds no OpenPGP signature")
+		return nil, errors.New("it contains no OpenPGP signature")
 	case rest.Len() > 0:
-		return nil, errors.New("it holds more than one OpenPGP signature")
+		return nil, errors.New("it contains more than one OpenPGP signature")
 	case sig.IssuerKeyId == nil:
 		return nil, errors.New("it does not say which OpenPGP key made it")
 	case sig.SigType != packet.SigTypeBinary:

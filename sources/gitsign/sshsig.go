@@ -27,7 +27,7 @@ func (k *Keys) checkSSH(o *signedObject) error {
 	hardware := strings.HasPrefix(sig.PublicKey.Type(), "sk-")
 	switch {
 	case !bytes.Equal(sig.Marshal(), data), len(sig.Signature.Rest) > 0 && !hardware:
-		return damagedSignature(errors.New("it holds more than an SSH signature"))
+		return damagedSignature(errors.New("it contains more than an SSH signature"))
 	case sig.Namespace != sshNamespace:
 		return fmt.Errorf("has an SSH signature for the namespace %s, not git; sign it again", quoteForeign(sig.Namespace))
 	}
