@@ -75,12 +75,12 @@ test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector
 	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIMEOUT) $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
 
 # The tests that do less with -short.
-LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds
+LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds|TestAHerdBehindOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
 
 .PHONY: long
 long: $(ORAS) $(FLUXOCI) ## run in full the tests that `make test` shortens
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render
+	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render ./server
 
 .PHONY: reference
 reference: ## write docs/reference/cli.md from the commands

@@ -17,7 +17,7 @@ func TestConformanceOfChartValues(t *testing.T) {
 		{`{source: ./fleet}`, "/source"},
 		{`{replicaCount: 2}`, "replicaCount"},
 		{`{auth: {tokenSecret: a}}`, "tokenSecret"},
-		{`{auth: {tokensSecret: ""}}`, "nobody could be let in"},
+		{`{auth: {tokensSecret: ""}}`, "nobody could authenticate"},
 		{`{args: [interval=5m]}`, "/args/0"},
 		{`{replicas: 2}`, "/replicas"},
 		{`{readOnly: {replicas: 1}}`, "/readOnly/replicas"},

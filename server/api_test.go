@@ -33,6 +33,7 @@ func (l clusterList) names() []string {
 }
 
 func TestClustersTellWhatIsDeclaredPlacedAndServed(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	reply := h.get("/api/v1/clusters/eu-prod-01.k8s.example.com")
@@ -56,6 +57,7 @@ func TestClustersTellWhatIsDeclaredPlacedAndServed(t *testing.T) {
 }
 
 func TestPagesHoldEachClusterOnce(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	many := repo{InputSets: []string{"s"}}
 	var want []string
@@ -95,6 +97,7 @@ func TestPagesHoldEachClusterOnce(t *testing.T) {
 }
 
 func TestObjectsAreWhole(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	var all struct{ Items []map[string]any }
@@ -110,6 +113,7 @@ func TestObjectsAreWhole(t *testing.T) {
 }
 
 func TestObjectIsFoundByGroupAndNamespace(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	const objects = "/api/v1/clusters/eu-prod-01/objects"
@@ -150,6 +154,7 @@ type releaseList struct {
 }
 
 func TestReleasesTellWhatIsServedAndWhatFailed(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	var got releaseList
 	h.get("/api/v1/releases").into(t, &got)
@@ -194,6 +199,7 @@ func TestReleasesTellWhatIsServedAndWhatFailed(t *testing.T) {
 }
 
 func TestOperations(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	if got := h.get("/healthz"); got.status != 200 || string(got.body) != "ok\n" {
 		t.Errorf("healthz = %d %q", got.status, got.body)
@@ -218,6 +224,7 @@ func TestOperations(t *testing.T) {
 }
 
 func TestUnknownRoutesAndMethodsAreProblems(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	for _, path := range []string{"/nothing", "/api/v1/clusters/", "//healthz", "/healthz/", "/api/v1/../v1/clusters", "/%00", "/api/v1/clusters/a/b"} {
 		h.get(path).problem(t, http.StatusNotFound, "not-found")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestCredentialsAreBearerOrBasic(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	basic := func(pair string) string { return base64.StdEncoding.EncodeToString([]byte(pair)) }
@@ -53,6 +54,7 @@ func TestCredentialsAreBearerOrBasic(t *testing.T) {
 }
 
 func TestFailedAttemptsAreCounted(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.get(kedaPath, bearer("wrong")...)
 	h.get("/api/v1/clusters", bearer("wrong")...)
@@ -68,6 +70,7 @@ func TestFailedAttemptsAreCounted(t *testing.T) {
 }
 
 func TestWithoutTokensOnlyALoopbackHostIsAnswered(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	_, port, err := net.SplitHostPort(h.addr)
@@ -106,6 +109,7 @@ func TestWithoutTokensOnlyALoopbackHostIsAnswered(t *testing.T) {
 }
 
 func TestWithTokensAnyHostIsAnswered(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	if got := h.get(kedaPath, append(bearer(clusterToken), "Host", "tributary.example.com")...); got.status != http.StatusOK {
@@ -114,6 +118,7 @@ func TestWithTokensAnyHostIsAnswered(t *testing.T) {
 }
 
 func TestAnonymousAccessWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
 	h := start(t, func(c *server.Config) { c.AllowAnonymous = true })
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for _, path := range []string{kedaPath, "/api/v1/clusters"} {
@@ -127,6 +132,7 @@ func TestAnonymousAccessWhereItIsAskedFor(t *testing.T) {
 }
 
 func TestCheckAddressAdmitsAnonymousServersOnLoopbackOnly(t *testing.T) {
+	t.Parallel()
 	file := tokensFile(t)
 	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080} }
 	for _, c := range []struct {
@@ -152,6 +158,7 @@ func TestCheckAddressAdmitsAnonymousServersOnLoopbackOnly(t *testing.T) {
 
 // The check must not rest on the command's memory.
 func TestServeRefusesAnOpenAddressWithoutTokens(t *testing.T) {
+	t.Parallel()
 	ln, err := net.Listen("tcp", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +171,7 @@ func TestServeRefusesAnOpenAddressWithoutTokens(t *testing.T) {
 }
 
 func TestContradictionsAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, cfg := range []server.Config{
 		{TokensFile: tokensFile(t), AllowAnonymous: true},
 		{TLSCertFile: "x"},

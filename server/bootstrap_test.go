@@ -8,6 +8,7 @@ import (
 )
 
 func TestBootstrapHasEverySetAtTheHighestLimitAndTheResourceSets(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.get("/api/v1/bootstrap", bearer(viewerToken)...).problem(t, http.StatusServiceUnavailable, "not-ready")
 	content := acme("main@sha1:1")
@@ -32,6 +33,7 @@ func TestBootstrapHasEverySetAtTheHighestLimitAndTheResourceSets(t *testing.T) {
 }
 
 func TestBootstrapOfAFleetWithoutResourceSetsHasAnEmptyList(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	if got, err := newClient(t, h.url, "").Bootstrap(t.Context()); err != nil || got.ResourceSets == nil {

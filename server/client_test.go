@@ -3,14 +3,10 @@ package server_test
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
-	"github.com/tributary-gitops/tributary/render"
-	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -24,24 +20,17 @@ func newClient(t *testing.T, url, token string) *client.Client {
 	return c
 }
 
-var kedaObject = fleet.ObjectName{Kind: "PlatformComponent", Name: "keda"}
-
-// exampleServer serves the example fleet, whose objects can be patched, and returns
-// a client of it.
-func exampleServer(t *testing.T) *client.Client {
-	t.Helper()
-	h := start(t, func(c *server.Config) {
-		c.Fleet = controller.New(controller.Config{Source: example{&source{}}, Renderer: render.Renderer{}})
-	})
-	eventually(t, func() bool { return h.get("/readyz").status == http.StatusOK })
-	return newClient(t, h.url, "")
-}
+var (
+	kedaObject = fleet.ObjectName{Kind: "PlatformComponent", Name: "keda"}
+	webApp     = fleet.ObjectName{Kind: "App", Name: "web"}
+)
 
 func mergeOf(text string) fleet.ObjectPatch {
 	return fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(text)}
 }
 
 func TestClientFindsTheErrorsThatTheServerFound(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	viewer := newClient(t, h.url, viewerToken)
 	if _, err := viewer.Clusters(t.Context(), ""); !errors.Is(err, fleet.ErrNotReady) {
@@ -78,6 +67,7 @@ func TestClientFindsTheErrorsThatTheServerFound(t *testing.T) {
 }
 
 func TestClientFollowsPages(t *testing.T) {
+	t.Parallel()
 	many := repo{InputSets: []string{"s"}}
 	for i := range 1203 {
 		many.Members = append(many.Members, member{
@@ -97,27 +87,28 @@ func TestClientFollowsPages(t *testing.T) {
 }
 
 func TestClientWritesWhatIsReadAgain(t *testing.T) {
-	c := exampleServer(t)
-	before, tag, err := c.Object(t.Context(), "eu-prod-01", kedaObject)
+	t.Parallel()
+	c := newClient(t, startLive(t).url, "")
+	before, tag, err := c.Object(t.Context(), "one", webApp)
 	if err != nil {
 		t.Fatal(err)
 	}
-	patch := mergeOf(`{"spec": {"values": {"operator": {"replicaCount": 7}}}}`)
-	dry, err := c.PatchObject(t.Context(), client.WriteOptions{DryRun: true, IfMatch: tag}, "eu-prod-01", kedaObject, patch)
+	patch := mergeOf(`{"spec": {"replicas": 7}}`)
+	dry, err := c.PatchObject(t.Context(), client.WriteOptions{DryRun: true, IfMatch: tag}, "one", webApp, patch)
 	if err != nil || !dry.DryRun || len(dry.Changes) != 1 {
 		t.Fatalf("dry run = %+v, %v, want one change", dry, err)
 	}
-	if again, _, err := c.Object(t.Context(), "eu-prod-01", kedaObject); err != nil || string(again) != string(before) {
+	if again, _, err := c.Object(t.Context(), "one", webApp); err != nil || string(again) != string(before) {
 		t.Errorf("after the dry run: %s, %v, want %s", again, err, before)
 	}
-	result, err := c.PatchObject(t.Context(), client.WriteOptions{IfMatch: tag, Reason: "wegen Größe"}, "eu-prod-01", kedaObject, patch)
+	result, err := c.PatchObject(t.Context(), client.WriteOptions{IfMatch: tag, Reason: "wegen Größe"}, "one", webApp, patch)
 	if err != nil || string(result.Changes[0].After) != string(dry.Changes[0].After) {
 		t.Fatalf("PatchObject = %+v, %v, want what the dry run said", result, err)
 	}
-	if _, err := c.PatchObject(t.Context(), client.WriteOptions{IfMatch: tag}, "eu-prod-01", kedaObject, patch); !errors.Is(err, fleet.ErrStale) {
+	if _, err := c.PatchObject(t.Context(), client.WriteOptions{IfMatch: tag}, "one", webApp, patch); !errors.Is(err, fleet.ErrStale) {
 		t.Errorf("with the tag from before: %v, want %v", err, fleet.ErrStale)
 	}
-	own, tag, err := c.Delta(t.Context(), fleet.OwnID("eu-prod-01"))
+	own, tag, err := c.Delta(t.Context(), fleet.OwnID("one"))
 	if err != nil || len(own.Edits) != 1 {
 		t.Fatalf("Delta = %+v, %v, want one edit", own, err)
 	}

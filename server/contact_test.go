@@ -10,6 +10,7 @@ import (
 )
 
 func TestContactIsToldByTheClustersOwnRhythm(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	poll := func(set string, ago, every time.Duration) fleet.Poll {
 		return fleet.Poll{Set: set, At: now.Add(-ago), Every: every}

@@ -21,6 +21,7 @@ func listenOn(t *testing.T, address string) net.Listener {
 
 // A heap may hold credentials.
 func TestProfilesAreForThisMachineOnly(t *testing.T) {
+	t.Parallel()
 	public := listenOn(t, "0.0.0.0:0")
 	if err := server.ServeDebug(t.Context(), public); err == nil || !strings.Contains(err.Error(), "loopback") {
 		t.Errorf("on %s = %v, want that it needs a loopback address", public.Addr(), err)
@@ -52,6 +53,7 @@ func TestProfilesAreForThisMachineOnly(t *testing.T) {
 }
 
 func TestTheServerHasNoProfiles(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.get("/debug/pprof/").problem(t, http.StatusNotFound, "not-found")
 }

@@ -5,19 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
-	"github.com/tributary-gitops/tributary/fleet/sqlstore"
-	"github.com/tributary-gitops/tributary/render"
-	"github.com/tributary-gitops/tributary/server"
-	"github.com/tributary-gitops/tributary/server/api"
-	"github.com/tributary-gitops/tributary/sources"
 )
 
 // stream is somebody who listens.
@@ -86,6 +79,7 @@ func (h *live) tag(tag string) {
 }
 
 func TestEventsTellEachGenerationOnce(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	s := h.listen()
 	for _, tag := range []string{"v2", "v3", "v4"} {
@@ -118,19 +112,12 @@ func (s *lateStore) Append(ctx context.Context, c *fleet.Change) error {
 
 // Who is told of a generation must find it when he looks.
 func TestWhatAnEventTellsIsServed(t *testing.T) {
-	inner, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = inner.Close() })
-	store := &lateStore{Store: inner, durable: make(chan bool), answer: make(chan bool)}
-	h := start(t, func(c *server.Config) {
-		c.Fleet = controller.New(controller.Config{Source: example{&source{}}, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{}})
-	})
+	t.Parallel()
+	store := &lateStore{durable: make(chan bool), answer: make(chan bool)}
+	h := startLiveWith(t, func(inner fleet.Store) fleet.Store { store.Store = inner; return store })
 	answer := sync.OnceFunc(func() { close(store.answer) })
 	t.Cleanup(answer)
-	eventually(t, func() bool { return h.get("/readyz").status == http.StatusOK })
-	go h.change("PATCH", "/api/v1/clusters/eu-prod-01/objects/PlatformComponent/keda", mergePatch, `{"spec": {"source": {"oci_tag": "2.99.0"}}}`)
+	go h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "v2"}}`)
 	<-store.durable
 	s := h.listen("Last-Event-ID", "1")
 	go func() {
@@ -147,6 +134,7 @@ func TestWhatAnEventTellsIsServed(t *testing.T) {
 }
 
 func TestEventsEndWithTheServer(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	s := h.listen()
 	if err := h.stop(); err != nil {
@@ -159,6 +147,7 @@ func TestEventsEndWithTheServer(t *testing.T) {
 
 // A revoked token is none, also where a connection was made with it before.
 func TestEventsEndWithTheToken(t *testing.T) {
+	t.Parallel()
 	h := startLive(t, withAdminToken(t))
 	viewer := h.newToken(`{"name":"screen","role":"viewer"}`)
 	s := h.listen(bearer(viewer.Secret)...)
@@ -169,6 +158,7 @@ func TestEventsEndWithTheToken(t *testing.T) {
 }
 
 func TestListenersAreBounded(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	for range 100 {
 		h.listen()

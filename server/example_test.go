@@ -16,6 +16,7 @@ import (
 // What real objects and inputs look like is the renderer's to say: the example
 // fleet, through the real one, goes out as the document has it.
 func TestExampleFleetGoesOutAsDocumented(t *testing.T) {
+	t.Parallel()
 	h := start(t, func(c *server.Config) {
 		c.Fleet = controller.New(controller.Config{Source: example{&source{}}, Renderer: render.Renderer{}})
 	})

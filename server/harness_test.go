@@ -80,7 +80,7 @@ func writeFile(t testing.TB, name, content string) string {
 // start runs a server that has no release yet; mend changes its Config.
 func start(t *testing.T, mend ...func(*server.Config)) *harness {
 	t.Helper()
-	h := &harness{t: t, source: &source{}, renderer: &renderer{}, logs: &logbook{}, clock: &clock{}}
+	h := &harness{t: t, source: &source{}, renderer: &renderer{}, logs: &logbook{}, clock: &clock{start: time.Now()}}
 	log := slog.New(slog.NewJSONHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	registry := prometheus.NewRegistry()
 	h.fleet = controller.New(controller.Config{Source: h.source, Renderer: h.renderer, Logger: log, Registerer: registry, Interval: time.Hour})
@@ -238,10 +238,13 @@ func (h *harness) metricAs(token, line string) string {
 	return ""
 }
 
-// clock is the machine's clock, which a test can put forward.
-type clock struct{ ahead atomic.Int64 }
+// clock stands still until a test puts it forward.
+type clock struct {
+	start time.Time
+	ahead atomic.Int64
+}
 
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time { return c.start.Add(time.Duration(c.ahead.Load())) }
 
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 

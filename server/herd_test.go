@@ -15,16 +15,24 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-const (
-	herdClusters = 2_000
-	herdPolls    = 10_000
-	herdConns    = 200
-)
+// The size of a herd: ten thousand polls of two thousand clusters, and a fifth of that in
+// short tests.
+func herdClusters() int { return herdSize(2_000) }
+func herdPolls() int    { return herdSize(10_000) }
+
+const herdConns = 200
+
+func herdSize(full int) int {
+	if testing.Short() {
+		return full / 5
+	}
+	return full
+}
 
 // herd is a fleet of many clusters whose polls come all at once, with one credential.
 func herd() repo {
 	r := repo{InputSets: []string{"platform-components"}}
-	for n := range herdClusters {
+	for n := range herdClusters() {
 		r.Members = append(r.Members, member{
 			Cluster: &fleet.Cluster{Name: fmt.Sprintf("c%04d", n)},
 			Inputs:  map[string][]map[string]any{"platform-components": {{"id": "keda", "padding": strings.Repeat("x", 2_000)}}},
@@ -45,7 +53,7 @@ func (h *harness) pollAll(polls int, look func(n int, r reply)) *[600]atomic.Int
 	for range herdConns {
 		all.Go(func() {
 			for n := int(next.Add(1)); n <= polls; n = int(next.Add(1)) {
-				r := h.pollOf(client, n%herdClusters)
+				r := h.pollOf(client, n%herdClusters())
 				counts[r.status].Add(1)
 				look(n, r)
 			}
@@ -93,9 +101,9 @@ func TestAHerdBehindOneCredentialIsAnswered(t *testing.T) {
 	h.release("main@sha1:1", herd())
 	once := func() {
 		t.Helper()
-		counts := h.pollAll(herdPolls, h.whole)
-		if got := counts[http.StatusOK].Load(); got != herdPolls {
-			t.Errorf("%d of %d polls were answered 200", got, herdPolls)
+		counts := h.pollAll(herdPolls(), h.whole)
+		if got := int(counts[http.StatusOK].Load()); got != herdPolls() {
+			t.Errorf("%d of %d polls were answered 200", got, herdPolls())
 		}
 	}
 	once() // what is made once is made
@@ -103,7 +111,7 @@ func TestAHerdBehindOneCredentialIsAnswered(t *testing.T) {
 	once()
 	eventually(t, func() bool { return h.metric("tributary_connections") == "1" }) // its own
 	if grown := heap() - before; grown > 4<<20 {
-		t.Errorf("the heap has grown by %d bytes over 10,000 polls", grown)
+		t.Errorf("the heap has grown by %d bytes over %d polls", grown, herdPolls())
 	}
 	if shed := h.metric(`tributary_polls_shed_total{reason="rate"}`); shed != "0" {
 		t.Errorf("%s polls were shed for their rate", shed)
@@ -119,22 +127,23 @@ func heap() int64 {
 }
 
 func TestPollsBeyondCapacityAreShedUntilThereIsRoom(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t), func(c *server.Config) { c.Limits.Polls = 5 * herdConns })
 	h.release("main@sha1:1", herd())
 	leave := sync.OnceFunc(h.server.Occupy())
-	counts := h.pollAll(herdPolls, func(n int, r reply) {
+	counts := h.pollAll(herdPolls(), func(n int, r reply) {
 		h.whole(n, r)
-		if n == herdPolls/2 {
+		if n == herdPolls()/2 {
 			leave()
 		}
 	})
 	good, shed := counts[http.StatusOK].Load(), counts[http.StatusServiceUnavailable].Load()
-	if good == 0 || shed == 0 || good+shed != herdPolls {
-		t.Errorf("%d polls = 200 and %d = 503 of %d, want some of both and nothing else", good, shed, herdPolls)
+	if good == 0 || shed == 0 || int(good+shed) != herdPolls() {
+		t.Errorf("%d polls = 200 and %d = 503 of %d, want some of both and nothing else", good, shed, herdPolls())
 	}
-	after := h.pollAll(herdClusters, h.whole)
-	if got := after[http.StatusOK].Load(); got != herdClusters {
-		t.Errorf("with room again, %d of %d polls were answered 200", got, herdClusters)
+	after := h.pollAll(herdClusters(), h.whole)
+	if got := int(after[http.StatusOK].Load()); got != herdClusters() {
+		t.Errorf("with room again, %d of %d polls were answered 200", got, herdClusters())
 	}
 	if got := h.metric(`tributary_polls_shed_total{reason="slow"}`); got != fmt.Sprint(shed) {
 		t.Errorf("polls that were shed = %s, want %d", got, shed)
@@ -143,6 +152,7 @@ func TestPollsBeyondCapacityAreShedUntilThereIsRoom(t *testing.T) {
 
 // Who looks after the server must be able to see what is wrong with it.
 func TestProbesAreAnsweredWhilePollsAreShed(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	leave := h.server.Occupy()

@@ -32,6 +32,7 @@ func (h *harness) setTag(cluster, tag string, headers ...string) fleet.Result {
 }
 
 func TestHistoryIsFilteredAndPaged(t *testing.T) {
+	t.Parallel()
 	h := startLive(t, withTokens(t))
 	ada, pipeline := bearer(adminToken), bearer(operatorToken)
 	h.setTag("one", "a", ada...)      // 2
@@ -79,6 +80,7 @@ func TestHistoryIsFilteredAndPaged(t *testing.T) {
 }
 
 func TestReadsOfWhatIsNotThereAreProblems(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	for path, status := range map[string]int{
 		pin: 404, ownOne: 404, "/api/v1/clusters/none/delta": 404, pin + "?x=1": 400, "/api/v1/deltas?x=1": 400,
@@ -101,6 +103,7 @@ func TestReadsOfWhatIsNotThereAreProblems(t *testing.T) {
 }
 
 func TestRollbackIsANewChange(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	poll := func(cluster string) string { return string(h.get("/api/v1/flux/clusters/" + cluster + "/apps").body) }
 	before := poll("one") + poll("two")
@@ -133,6 +136,7 @@ func TestRollbackIsANewChange(t *testing.T) {
 
 // What was acknowledged is in the next poll, whoever else writes.
 func TestWriterReadsWhatItWrote(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	var writing sync.WaitGroup
 	for w := range 6 {
@@ -175,6 +179,7 @@ func TestWriterReadsWhatItWrote(t *testing.T) {
 // A part that cannot be applied any more is shown wherever one looks for it, and
 // holds nothing up where the guard lets it.
 func TestOrphanedPartIsShown(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	h.write(t, "fleet.yaml", strings.Replace(liveFleet["fleet.yaml"], "spec:\n", "spec:\n  guard: {allowOrphanedParts: true}\n", 1))
 	h.fleet.Look()
@@ -214,6 +219,7 @@ func TestOrphanedPartIsShown(t *testing.T) {
 
 // What a delta does not reach is a warning, of the write and of each release.
 func TestTargetThatSelectsNothingIsAWarning(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	result := h.change("PUT", pin, yamlDoc, `selector: {}
 patches: [{target: {kind: App, name: gone}, patch: "- {op: add, path: /spec/a, value: 1}"}]`).kept(t)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestRequestsAreLoggedAndMeasured(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	reply := h.get("/api/v1/clusters/eu-prod-01?x=secret-in-query", append(bearer(viewerToken), "X-Request-Id", "proxy-42")...)
@@ -51,6 +52,7 @@ func TestRequestsAreLoggedAndMeasured(t *testing.T) {
 }
 
 func TestRequestIDsOfClientsAreKeptOnlyWhereWellFormed(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	for _, id := range []string{"", "a b", strings.Repeat("x", 65), "é", `"`} {
 		if got := h.get("/healthz", "X-Request-Id", id).header.Get("X-Request-Id"); got == id || got == "" {
@@ -60,6 +62,7 @@ func TestRequestIDsOfClientsAreKeptOnlyWhereWellFormed(t *testing.T) {
 }
 
 func TestProbesAreLoggedQuietly(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.get("/healthz")
 	eventually(t, func() bool { return len(h.logs.lines(t, "request")) == 1 })
@@ -69,6 +72,7 @@ func TestProbesAreLoggedQuietly(t *testing.T) {
 }
 
 func TestTokensNeverReachALog(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	secrets := []string{viewerToken, clusterToken, "wrong-6b1f5d", "query-9c2e7a"}
@@ -98,6 +102,7 @@ func TestTokensNeverReachALog(t *testing.T) {
 }
 
 func TestPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	h.renderer.panics.Store(true)
@@ -121,6 +126,7 @@ func TestPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
 
 // Whoever wants to be rid of a token may put it where its name belongs.
 func TestATokenInAPathReachesNoLog(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	const token = "trb_7PDC3FLMCSBK2NSQUNVJIAZ6IR6CND2S7T4PRFHNVQFH5WPPHSPL"
 	h.do(http.MethodDelete, "/api/v1/tokens/"+token, append(bearer(adminToken), "X-Request-Id", token)...)

@@ -148,6 +148,7 @@ func (p *identityProvider) trusting(rules string, mend ...func(*server.Config)) 
 }
 
 func TestTokensOfAnIssuer(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	must(t, err)
@@ -223,6 +224,7 @@ func selfSigned(t *testing.T, p *identityProvider, s signer) string {
 }
 
 func TestAJWTInTheTokensFileIsATokenOfTheFile(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	token := "eyJ.eyJ.eyJ"
 	h := p.trusting(everybodyViews, func(c *server.Config) {
@@ -234,6 +236,7 @@ func TestAJWTInTheTokensFileIsATokenOfTheFile(t *testing.T) {
 }
 
 func TestKeysOfAnIssuerMayChange(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	first, second := newSigner(t, "first"), newSigner(t, "second")
 	p.publish(first)
@@ -258,6 +261,7 @@ func TestKeysOfAnIssuerMayChange(t *testing.T) {
 }
 
 func TestAFloodOfTokensIsNoFloodOfRequests(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	known := newSigner(t, "known")
 	p.publish(known)
@@ -283,6 +287,7 @@ func TestAFloodOfTokensIsNoFloodOfRequests(t *testing.T) {
 }
 
 func TestAnIssuerThatIsDownHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
@@ -319,6 +324,7 @@ func TestAnIssuerThatIsDownHoldsNothingUp(t *testing.T) {
 }
 
 func TestAnIssuerThatHangsHoldsNothingUp(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key, next := newSigner(t, "key"), newSigner(t, "next")
 	p.publish(key)
@@ -352,6 +358,7 @@ func TestAnIssuerThatHangsHoldsNothingUp(t *testing.T) {
 }
 
 func TestARequestWaitsForAnIssuerForAWhile(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	p.hung.Store(true)
 	h := p.trusting(everybodyViews, func(c *server.Config) { c.Limits.Issuer = time.Millisecond })
@@ -359,6 +366,7 @@ func TestARequestWaitsForAnIssuerForAWhile(t *testing.T) {
 }
 
 func TestAnIssuerIsVerified(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
@@ -385,6 +393,7 @@ func TestAnIssuerIsVerified(t *testing.T) {
 }
 
 func TestTheCAOfAnIssuerIsReadAnew(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
@@ -399,6 +408,7 @@ func TestTheCAOfAnIssuerIsReadAnew(t *testing.T) {
 }
 
 func TestIssuersAreHTTPSURLs(t *testing.T) {
+	t.Parallel()
 	rules := writeFile(t, "rules.yaml", everybodyViews)
 	for _, issuer := range []string{
 		"issuer.example.com", "http://issuer.example.com", "https://", "https://u:p@issuer.example.com", "https://issuer.example.com?x=y",

@@ -17,6 +17,7 @@ import (
 )
 
 func TestRulesGiveRolesByClaims(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
@@ -80,6 +81,7 @@ rules:
 }
 
 func TestRulesSayWhoAndHowFar(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
@@ -108,6 +110,7 @@ rules: [{claims: {sub: ada}, role: operator, selector: {matchLabels: {region: eu
 }
 
 func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
+	t.Parallel()
 	for content, want := range map[string][]string{
 		"":                                {"rules: is missing"},
 		"rule: []":                        {`unknown field "rule"`},
@@ -151,6 +154,7 @@ func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
 }
 
 func TestRulesOfTheDocumentationAreGood(t *testing.T) {
+	t.Parallel()
 	reference, err := os.ReadFile("../docs/reference/credentials.md")
 	must(t, err)
 	howTo, err := os.ReadFile("../docs/how-to/control-access.md")
@@ -172,6 +176,7 @@ func TestRulesOfTheDocumentationAreGood(t *testing.T) {
 }
 
 func TestRulesAreReadAnewWhenTheirFileChanges(t *testing.T) {
+	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)

@@ -19,6 +19,7 @@ type inputs struct {
 }
 
 func TestPollAnswersTheSetByNameAndDNSUnderBothPaths(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for _, path := range []string{
@@ -41,6 +42,7 @@ func TestPollAnswersTheSetByNameAndDNSUnderBothPaths(t *testing.T) {
 }
 
 func TestPollRefusesPathsThatAreNone(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for _, path := range []string{
@@ -61,6 +63,7 @@ func TestPollRefusesPathsThatAreNone(t *testing.T) {
 }
 
 func TestPollRefusesOtherMethods(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"} {
@@ -73,6 +76,7 @@ func TestPollRefusesOtherMethods(t *testing.T) {
 }
 
 func TestHeadIsGetWithoutTheBody(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for _, path := range []string{kedaPath, "/api/v1/clusters", "/healthz", "/openapi.yaml", "/"} {
@@ -91,6 +95,7 @@ func TestHeadIsGetWithoutTheBody(t *testing.T) {
 }
 
 func TestFormsFollowAcceptEncoding(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	plain := h.get(kedaPath, "Accept-Encoding", "identity")
@@ -141,6 +146,7 @@ func TestFormsFollowAcceptEncoding(t *testing.T) {
 }
 
 func TestIfNoneMatchSavesTheBody(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for _, path := range []string{
@@ -184,6 +190,7 @@ func TestIfNoneMatchSavesTheBody(t *testing.T) {
 }
 
 func TestClusterInputs(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for path, want := range map[string]string{
@@ -216,6 +223,7 @@ func TestClusterInputs(t *testing.T) {
 }
 
 func TestPollsAreCountedAndNotLogged(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.get(kedaPath, bearer(clusterToken)...) // 503
 	h.release("main@sha1:1", acme("main@sha1:1"))

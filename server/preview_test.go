@@ -16,6 +16,7 @@ const sendPreview = "/api/v1/preview?revision=main@sha1:1234"
 
 // A preview costs as much as a release, and whoever may read can ask for it.
 func TestPreviewsAreMadeOneByOne(t *testing.T) {
+	t.Parallel()
 	begun, end := make(chan bool), make(chan bool)
 	h := startLive(t, func(c *server.Config) {
 		c.ReadTree = func(_ context.Context, r io.Reader) (fs.FS, error) {
@@ -39,6 +40,7 @@ func TestPreviewsAreMadeOneByOne(t *testing.T) {
 }
 
 func TestWhatIsSentForAPreviewIsBounded(t *testing.T) {
+	t.Parallel()
 	h := startLive(t, func(c *server.Config) {
 		c.Limits.SnapshotBytes = 2 << 20
 		c.ReadTree = func(_ context.Context, r io.Reader) (fs.FS, error) {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestDecisionsAreReadStrictly(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	const approve = "/api/v1/releases/none/approve"
 	for name, c := range map[string]struct {
@@ -39,6 +40,7 @@ func TestDecisionsAreReadStrictly(t *testing.T) {
 
 // A revision is told as it is, with its slashes, and must be found by what is told.
 func TestReleaseIsFoundByARevisionWithASlash(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("feature/new@sha1:1234", acme("feature/new@sha1:1234"))
 	for _, name := range []string{"feature%2Fnew@sha1:1234", "feature%2fnew%40sha1%3a1234", h.liveID()} {
@@ -52,6 +54,7 @@ func TestReleaseIsFoundByARevisionWithASlash(t *testing.T) {
 }
 
 func TestPinsAreReadStrictly(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	const path = "/api/v1/pins/calm"
 	h.change("PUT", path, jsonDoc, `{"release": "x", "selector": {}, "more": 1}`).problem(t, 400, "bad-request")

@@ -69,6 +69,7 @@ var who = map[string]string{
 
 // TestWhoMayDoWhat walks every route with every role.
 func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	tokens := map[string]string{

@@ -20,7 +20,7 @@ func (s *Server) getTokens(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	uses, now := s.fleet.TokenUses(r.Context()), time.Now()
+	uses, now := s.fleet.TokenUses(r.Context()), s.cfg.Now()
 	list := api.List[api.Token]{Items: []api.Token{}}
 	for _, t := range s.fleet.Tokens().List() {
 		if !all && !t.Valid(now) {

@@ -1,184 +1,300 @@
 package server_test
 
 import (
-	"crypto/sha256"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
-	"github.com/tributary-gitops/tributary/server/auth"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
-	for content, want := range map[string][]string{
-		"":                             {"tokens: is missing"},
-		"tokens:":                      {"tokens: is missing"},
-		"token: []":                    {`unknown field "token"`},
-		"tokens: {}":                   {"cannot unmarshal"},
-		"tokens: []\ntokens: []":       {`"tokens" already set`},
-		"tokens: [\n":                  {"yaml: line"},
-		"tokens: [x]":                  {"tokens[0]: ", "must have name"},
-		"tokens:\n- {nam: ada}":        {"tokens[0]: ", `unknown field "nam"`},
-		"tokens:\n- {}":                {"tokens[0].name: is missing", `tokens[0].role: of ""`, `tokens[0].hash: of ""`},
-		"tokens: [{name: a, name: b}]": {`"name" already set`},
-		`tokens:
-- {name: ada, role: root, hash: "sha256:0"}
-- {name: bob, role: viewer, cluster: x, hash: "` + hash("b") + `"}
-- {name: bob, role: cluster, hash: "` + hash("b") + `"}
-- {name: eve, role: cluster, cluster: eu.example.com, hash: md5:` + strings.Repeat("0", 64) + `}
-- {name: sam, role: viewer, hash: "` + fmt.Sprintf("sha256:%x", sha256.Sum256(nil)) + `"}
-- {name: tim, role: viewer, hash: "sha256:` + strings.Repeat("0", 66) + `"}
-- {name: una, role: viewer, hash: ` + viewerToken + `}`: {
-			`tokens[0].role: of "ada" must be`, `tokens[0].hash: of "ada" must be`,
-			`tokens[1].cluster: of "bob" is for`,
-			`tokens[2].name: "bob" is the name of`, `tokens[2].cluster: of "bob" must be`, `tokens[2].hash: of "bob" is that of an entry above`,
-			`tokens[3].cluster: of "eve" must be`, `tokens[3].hash: of "eve" must be`,
-			`tokens[4].hash: of "sam" is that of an empty token`,
-			`tokens[5].hash: of "tim" must be`, `tokens[6].hash: of "una" must be`,
-		},
-		`tokens:
-- {name: ada, role: operator, selector: {matchLabels: {"-": eu}}, hash: "` + hash("a") + `"}
-- {name: bob, role: operator, selector: {}, hash: "` + hash("b") + `"}
-- {name: eve, role: admin, selector: {matchLabels: {region: eu}}, hash: "` + hash("e") + `"}
-- {name: joe, role: viewer, labels: {region: eu}, hash: "` + hash("j") + `"}
-- {name: sam, role: bootstrap, cluster: EU, labels: {region: "e u", "a/b/c": x}, hash: "` + hash("s") + `"}
-- {name: tim, role: operator, cluster: eu-prod-01, hash: "` + hash("t") + `"}
-- {name: una, role: operator, selector: {matchLabel: {region: eu}}, hash: "` + hash("u") + `"}`: {
-			`tokens[0].selector: of "ada" cannot be used`, `tokens[1].selector: of "bob" matches every cluster`,
-			`tokens[2].selector: of "eve" is for`, `tokens[3].labels: of "joe" is for`,
-			`tokens[4].cluster: of "sam" must be`, `tokens[4].labels.region: of "sam"`, `tokens[4].labels.a/b/c: of "sam"`,
-			`tokens[5].cluster: of "tim" is for`, `tokens[6]: json: unknown field "matchLabel"`,
-		},
-	} {
-		file := writeFile(t, "tokens.yaml", content)
-		_, err := server.New(server.Config{TokensFile: file, Fleet: controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}})})
-		var problems fleet.Problems
-		if !errors.As(err, &problems) {
-			t.Errorf("%s\n= %v, want problems", content, err)
-			continue
-		}
-		for _, w := range want {
-			if !strings.Contains(err.Error(), w) {
-				t.Errorf("%s\n= %v\nwant %s in it", content, err, w)
-			}
-		}
-		if strings.Contains(err.Error(), viewerToken) || !strings.Contains(err.Error(), file) {
-			t.Errorf("%s\n= %v\nmust name the file and quote no hash", content, err)
-		}
-		if len(want) > 3 && len(problems) != len(want) {
-			t.Errorf("%d problems, want %d:\n%v", len(problems), len(want), err)
-		}
-	}
-}
+const rootToken = "root-4f1b2c3d4e5f60718293"
 
-func TestTokensCarryWhatNarrowsThemDown(t *testing.T) {
-	s := newServer(t, server.Config{TokensFile: writeFile(t, "tokens.yaml", `tokens:
-- {name: eu, role: operator, selector: {matchLabels: {region: eu}}, hash: "`+hash("eu")+`"}
-- {name: boot, role: bootstrap, cluster: eu-1, labels: {region: eu}, hash: "`+hash("boot")+`"}`)})
-	region := map[string]string{"region": "eu"}
-	for token, want := range map[string]auth.Identity{
-		"eu":   {Name: "eu", Role: auth.Operator, Scope: &fleet.Selector{MatchLabels: region}},
-		"boot": {Name: "boot", Role: auth.Bootstrap, Cluster: "eu-1", Labels: region},
-	} {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-		r.Header.Set("Authorization", "Bearer "+token)
-		if got, err := s.Who(r); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s = %+v, %v, want %+v", token, got, err, want)
-		}
-	}
-}
-
-func TestAFileWithoutTokensAdmitsNobody(t *testing.T) {
-	file := writeFile(t, "tokens.yaml", "tokens: []")
-	h := start(t, func(c *server.Config) { c.TokensFile = file })
-	h.get("/api/v1/releases", bearer("x")...).problem(t, http.StatusUnauthorized, "unauthenticated")
-}
-
-// replaced has file become content in one of the ways in which that is done.
-var replaced = map[string]func(t *testing.T, file, content string){
-	"written in place": func(t *testing.T, file, content string) {
-		t.Helper()
-		must(t, os.WriteFile(file, []byte(content), 0o600))
-	},
-	"renamed over": func(t *testing.T, file, content string) {
-		t.Helper()
-		must(t, os.WriteFile(file+".new", []byte(content), 0o600))
-		must(t, os.Rename(file+".new", file))
-	},
-	// As the kubelet does with a mounted Secret: file -> ..data/file, ..data -> ..<time>.
-	"linked anew": func(t *testing.T, file, content string) {
-		t.Helper()
-		dir, name := filepath.Split(file)
-		version := fmt.Sprintf("..%d", time.Now().UnixNano())
-		must(t, os.Mkdir(filepath.Join(dir, version), 0o700))
-		must(t, os.WriteFile(filepath.Join(dir, version, name), []byte(content), 0o600))
-		must(t, os.Symlink(version, filepath.Join(dir, "..data_tmp")))
-		must(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
-		if _, err := os.Readlink(file); err != nil {
-			_ = os.Remove(file)
-			must(t, os.Symlink(filepath.Join("..data", name), file))
-		}
-	},
-}
-
-func must(t testing.TB, err error) {
+func withAdminToken(t *testing.T) func(*server.Config) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
+	file := writeFile(t, "admin-token", rootToken+"\n")
+	return func(c *server.Config) { c.AdminTokenFile = file }
+}
+
+// asToken sends a request with a token, and JSON as its body unless that is empty.
+func (h *harness) asToken(token, method, path, body string, headers ...string) reply {
+	h.t.Helper()
+	kind := ""
+	if body != "" {
+		kind = "application/json"
+	}
+	if method == http.MethodPatch {
+		kind = "application/merge-patch+json"
+	}
+	return h.change(method, path, kind, body, append(bearer(token), headers...)...)
+}
+
+// made decodes a 201.
+func (r reply) made(t *testing.T) api.CreatedToken {
+	t.Helper()
+	var made api.CreatedToken
+	if err := json.Unmarshal(r.body, &made); err != nil || r.status != http.StatusCreated {
+		t.Fatalf("status %d: %s, want 201", r.status, r.body)
+	}
+	return made
+}
+
+func (h *harness) newToken(request string) api.CreatedToken {
+	h.t.Helper()
+	return h.asToken(rootToken, http.MethodPost, "/api/v1/tokens", request).made(h.t)
+}
+
+func (h *harness) register(token, request string, headers ...string) reply {
+	h.t.Helper()
+	return h.asToken(token, http.MethodPost, "/api/v1/register", request, headers...)
+}
+
+func (h *harness) wantStatus(what string, got reply, want int) {
+	h.t.Helper()
+	if got.status != want {
+		h.t.Errorf("%s = %d %s, want %d", what, got.status, got.body, want)
 	}
 }
 
-func TestTokensAreReadAnewWhenTheirFileChanges(t *testing.T) {
-	for way, replace := range replaced {
-		t.Run(way, func(t *testing.T) {
-			content := func(token string) string {
-				return `tokens: [{name: grafana, role: viewer, hash: "` + hash(token) + `"}]`
-			}
-			file := filepath.Join(t.TempDir(), "tokens.yaml")
-			replace(t, file, content("first"))
-			h := start(t, func(c *server.Config) { c.TokensFile, c.Reload = file, time.Millisecond })
-			status := func(token string) int { return h.get("/api/v1/releases", bearer(token)...).status }
-			if got := status("first"); got != http.StatusOK {
-				t.Fatalf("first = %d, want 200", got)
-			}
-			replace(t, file, content("second"))
-			eventually(t, func() bool { return status("second") == http.StatusOK })
-			if got := status("first"); got != http.StatusUnauthorized {
-				t.Errorf("revoked = %d, want 401", got)
-			}
+// From nothing to a cluster that polls, and back to nothing.
+func TestClusterComesAndGoes(t *testing.T) {
+	t.Parallel()
+	h := startLive(t, withAdminToken(t))
+	boot := h.newToken(`{"name":"boot","role":"bootstrap","labels":{"environment":"dev"},"uses":1,"ttl":"1h"}`)
+	own := h.register(boot.Secret, `{"name":"new","dns":"new.example.com","labels":{"tier":"gold"}}`).made(t).Secret
 
-			replace(t, file, `tokens: [{name: grafana, role: viewr, hash: "`+hash("third")+`"}]`)
-			const complaint = "file cannot be used, its last good content is kept"
-			eventually(t, func() bool { return strings.Contains(h.logs.String(), "must be cluster, viewer") })
-			if status("second") != http.StatusOK || status("third") != http.StatusUnauthorized {
-				t.Error("a bad file must keep the tokens that were read before")
-			}
-			failing := func() string {
-				for line := range strings.Lines(string(h.get("/metrics", bearer("second")...).body)) {
-					if value, is := strings.CutPrefix(line, `tributary_reload_failing{file="tokens"} `); is {
-						return strings.TrimSpace(value)
-					}
+	poll := func(cluster, set string) reply {
+		return h.get("/api/v1/flux/clusters/"+cluster+"/"+set, bearer(own)...)
+	}
+	h.wantStatus("its poll", poll("new", "apps"), http.StatusOK)
+	h.wantStatus("its poll by dns", poll("new.example.com", "namespaces"), http.StatusOK)
+	h.wantStatus("another's poll", poll("one", "apps"), http.StatusForbidden)
+	h.wantStatus("its history", h.get("/api/v1/history?cluster=new", bearer(own)...), http.StatusForbidden)
+	h.wantStatus("registering with what is used up", h.register(boot.Secret, `{"name":"more"}`), http.StatusForbidden)
+
+	h.asToken(rootToken, http.MethodPatch, "/api/v1/clusters/new", `{"labels":{"tier":"silver"}}`).kept(t)
+	if got := poll("new", "apps"); !strings.Contains(string(got.body), `"tier":"silver"`) {
+		t.Errorf("after relabelling it is answered %s", got.body)
+	}
+	gone := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new", "").kept(t)
+	if len(gone.Changes) != 2 {
+		t.Errorf("decommissioning changes %+v, want two inputs removed", gone.Changes)
+	}
+	for _, set := range []string{"apps", "namespaces"} {
+		if got := poll("new", set); got.status != http.StatusOK || string(got.body) != `{"inputs":[]}` {
+			t.Errorf("a decommissioned cluster is answered %d %s", got.status, got.body)
+		}
+	}
+	var c api.Cluster
+	h.get("/api/v1/clusters/new", bearer(rootToken)...).into(t, &c)
+	if c.State != fleet.DecommissionedState || c.Decommissioned.Generation != gone.Generation || len(c.Polls) != 2 || c.Polls[0].Generation < gone.Generation {
+		t.Errorf("it is shown as %+v", c)
+	}
+	h.wantStatus("a management cluster", h.get("/api/v1/flux/clusters?selector=tier", bearer(rootToken)...), http.StatusNotFound)
+
+	if got := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?purge=true", "").kept(t); len(got.Warnings) != 0 {
+		t.Errorf("a purge after its polls warns of %q", got.Warnings)
+	}
+	h.wantStatus("a poll after the purge", poll("new", "apps"), http.StatusUnauthorized)
+	h.wantStatus("the cluster after the purge", h.get("/api/v1/clusters/new", bearer(rootToken)...), http.StatusNotFound)
+}
+
+func TestRegistrationMayBeRepeatedAndRotated(t *testing.T) {
+	t.Parallel()
+	h := startLive(t, withAdminToken(t))
+	boot := h.newToken(`{"name":"boot","role":"bootstrap"}`).Secret
+	key := []string{api.IdempotencyKey, "2b1a7e7c-3f5d-4d0f-8c66-1f0c5a1d2e3f"}
+	first := h.register(boot, `{"name":"new"}`, key...).made(t).Secret
+	if again := h.register(boot, `{"name":"new"}`, key...).made(t).Secret; again != first {
+		t.Error("the same request has another answer")
+	}
+	h.register(boot, `{"name":"new"}`).problem(t, http.StatusConflict, "conflict")
+	h.register(boot, `{"name":"new"}`, api.IdempotencyKey, "short").problem(t, http.StatusBadRequest, "bad-request")
+	second := h.register(first, `{"name":"new"}`, key...).made(t).Secret
+	if second == first {
+		t.Error("the token is not rotated")
+	}
+	poll := func(token string) reply { return h.get("/api/v1/flux/clusters/new/apps", bearer(token)...) }
+	h.wantStatus("a poll with the old token", poll(first), http.StatusUnauthorized)
+	h.wantStatus("a poll with the new one", poll(second), http.StatusOK)
+	if again := h.register(first, `{"name":"new"}`, key...).made(t).Secret; again != second {
+		t.Error("the rotation, repeated, has another answer")
+	}
+	h.register(first, `{"name":"new"}`).problem(t, http.StatusUnauthorized, "unauthenticated")
+	h.register(second, `{"name":"other"}`).problem(t, http.StatusForbidden, "forbidden")
+}
+
+func TestTokensAreShownOnceAndRevoked(t *testing.T) {
+	t.Parallel()
+	h := startLive(t, withAdminToken(t))
+	made := h.newToken(`{"name":"grace","role":"operator","selector":{"matchLabels":{"environment":"dev"}}}`)
+	h.wantStatus("what it may", h.get("/api/v1/clusters", bearer(made.Secret)...), http.StatusOK)
+	var list api.List[api.Token]
+	h.get("/api/v1/tokens", bearer(rootToken)...).into(t, &list)
+	if len(list.Items) != 1 || list.Items[0].LastUsedAt == nil || list.Items[0].CreatedBy != "admin" {
+		t.Errorf("the tokens are %+v", list.Items)
+	}
+	h.asToken(rootToken, http.MethodPost, "/api/v1/tokens", `{"name":"grace","role":"viewer"}`).problem(t, http.StatusConflict, "conflict")
+	patch := func(cluster string) reply {
+		return h.asToken(made.Secret, http.MethodPatch, "/api/v1/clusters/"+cluster+"/objects/App/web", `{"spec":{"tag":"v2"}}`)
+	}
+	h.wantStatus("a patch within its selector", patch("one"), http.StatusOK)
+	patch("two").problem(t, http.StatusForbidden, "forbidden")
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
+	h.wantStatus("a revoked token", patch("one"), http.StatusUnauthorized)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").problem(t, http.StatusNotFound, "not-found")
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/"+made.ID, "").kept(t) // as it is
+	h.get("/api/v1/tokens?all=true", bearer(rootToken)...).into(t, &list)
+	if len(list.Items) != 1 || list.Items[0].RevokedAt == nil {
+		t.Errorf("the tokens are %+v", list.Items)
+	}
+	for _, wrong := range []string{
+		`{"name":"a/b","role":"viewer"}`, `{"name":"x","role":"root"}`, `{"name":"x","role":"cluster"}`,
+		`{"name":"x","role":"viewer","cluster":"one"}`, `{"name":"x","role":"viewer","uses":1}`, `{"name":"x","role":"viewer","selector":{}}`,
+		`{"name":"x","role":"bootstrap","uses":-1}`, `{"name":"x","role":"viewer","ttl":"soon"}`, `{"name":"x","role":"viewer","ttl":"-1h"}`,
+		`{"name":"x","role":"operator","selector":{"matchExpressions":[{"key":"a","operator":"Is"}]}}`,
+	} {
+		h.asToken(rootToken, http.MethodPost, "/api/v1/tokens", wrong).problem(t, http.StatusUnprocessableEntity, "invalid")
+	}
+}
+
+func TestExpiredTokenIsNoneAnyMore(t *testing.T) {
+	t.Parallel()
+	h := startLive(t, withAdminToken(t))
+	made := h.newToken(`{"name":"brief","role":"viewer","ttl":"1h"}`)
+	h.wantStatus("in time", h.get("/api/v1/clusters", bearer(made.Secret)...), http.StatusOK)
+	h.clock.advance(2 * time.Hour)
+	h.wantStatus("an hour late", h.get("/api/v1/clusters", bearer(made.Secret)...), http.StatusUnauthorized)
+}
+
+// Where everybody is admin a token still says who somebody is, until the first
+// token for people closes the door for good.
+func TestFirstTokenForPeopleClosesTheDoor(t *testing.T) {
+	t.Parallel()
+	h := startLive(t)
+	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).made(t).Secret
+	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", bearer(own)...), http.StatusOK)
+	h.wantStatus("another's poll", h.get("/api/v1/flux/clusters/one/apps", bearer(own)...), http.StatusForbidden)
+	h.wantStatus("nobody", h.get("/api/v1/tokens"), http.StatusOK)
+	made := h.change(http.MethodPost, "/api/v1/tokens", "application/json", `{"name":"ada","role":"admin"}`).made(t)
+	h.wantStatus("nobody, once there is a token", h.get("/api/v1/tokens"), http.StatusUnauthorized)
+	h.asToken(made.Secret, http.MethodPost, "/api/v1/tokens", `{"name":"boot","role":"bootstrap"}`).made(t)
+	h.wantStatus("nobody, once there is one of no person, too", h.get("/api/v1/tokens"), http.StatusUnauthorized)
+	h.asToken(made.Secret, http.MethodDelete, "/api/v1/tokens/ada", "").kept(t)
+	h.wantStatus("nobody, once it is revoked", h.get("/api/v1/tokens"), http.StatusUnauthorized)
+}
+
+func TestIfMatchOfAClusterHolds(t *testing.T) {
+	t.Parallel()
+	h := startLive(t)
+	h.change(http.MethodPost, "/api/v1/clusters", "application/yaml", "name: new\nlabels: {tier: gold}\n").made(t)
+	tag := h.get("/api/v1/clusters/new").header.Get("ETag")
+	patch := func(match string) reply {
+		return h.change(http.MethodPatch, "/api/v1/clusters/new", "application/merge-patch+json", `{"labels":{"tier":"silver"}}`, "If-Match", match)
+	}
+	patch(`"other"`).problem(t, http.StatusPreconditionFailed, "stale")
+	patch(tag).kept(t)
+	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "", "If-Match", tag).problem(t, http.StatusPreconditionFailed, "stale")
+}
+
+func TestPollsOfPeopleAreNotTheClusters(t *testing.T) {
+	t.Parallel()
+	h := startLive(t, withAdminToken(t))
+	polls := func() []api.Poll {
+		var c api.Cluster
+		h.get("/api/v1/clusters/one", bearer(rootToken)...).into(t, &c)
+		return c.Polls
+	}
+	h.get("/api/v1/flux/clusters/one/apps", bearer(rootToken)...)
+	if got := polls(); got != nil {
+		t.Errorf("a look of an admin counts as %+v", got)
+	}
+	h.get("/api/v1/flux/clusters/one/apps", append(bearer(rootToken), "User-Agent", "flux-operator/v0.58.1")...)
+	if got := polls(); len(got) != 1 || got[0].Agent != "flux-operator/v0.58.1" || time.Since(got[0].At) > time.Minute {
+		t.Errorf("a poll of the operator counts as %+v", got)
+	}
+}
+
+func TestRegistrationsAreBounded(t *testing.T) {
+	t.Parallel()
+	h := startLive(t, withAdminToken(t))
+	boot := h.newToken(`{"name":"boot","role":"bootstrap"}`).Secret
+	var mu sync.Mutex
+	seen := map[int]int{}
+	var all sync.WaitGroup
+	start := time.Now()
+	for worker := range 8 {
+		all.Go(func() {
+			for n := range 500 {
+				// Without a connection, which would take most of the time. The name is invalid.
+				r := httptest.NewRequest(http.MethodPost, "http://localhost/api/v1/register", strings.NewReader(fmt.Sprintf(`{"name":"%d-%d.x"}`, worker, n)))
+				r.Header.Set("Authorization", "Bearer "+boot)
+				r.Header.Set("Content-Type", "application/json")
+				got := httptest.NewRecorder()
+				h.server.ServeHTTP(got, r)
+				mu.Lock()
+				seen[got.Code]++
+				mu.Unlock()
+				if got.Code == http.StatusTooManyRequests && got.Header().Get("Retry-After") == "" {
+					t.Error("429 without Retry-After")
 				}
-				return ""
 			}
-			if got := failing(); got != "1" {
-				t.Errorf("tributary_reload_failing = %q, want 1", got)
-			}
-			if got := len(h.logs.lines(t, complaint)); way != "written in place" && got != 1 {
-				t.Errorf("complained %d times, want once", got)
-			}
-			replace(t, file, content("second"))
-			eventually(t, func() bool { return failing() == "0" })
 		})
+	}
+	all.Wait()
+	most := 2500 + 100*int(time.Since(start).Seconds()+1) // on a slow machine that may be all
+	if heard := seen[http.StatusUnprocessableEntity]; heard < 2500 || heard > most {
+		t.Errorf("the answers were %v, want 2,500 to be heard and at most %d", seen, most)
+	}
+}
+
+// A token that ended is known; only what nobody ever gave out is taken for a guess.
+func TestEndedTokenIsNotSlowedByGuesses(t *testing.T) {
+	t.Parallel()
+	h := startLive(t, withAdminToken(t), func(c *server.Config) { c.Limits.FailureDelay = time.Hour })
+	made := h.newToken(`{"name":"grace","role":"viewer"}`)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
+	h.client.Timeout = time.Minute // a delayed answer would take an hour
+	for range 20 {
+		h.get("/api/v1/clusters", bearer(made.Secret)...).problem(t, http.StatusUnauthorized, "unauthenticated")
+	}
+	if got := h.metricAs(rootToken, `tributary_authentication_failures_total{kind="ended"}`); got != "20" {
+		t.Errorf("%s ended tokens were counted, want 20", got)
+	}
+}
+
+func TestPurgeOfAClusterThatHasNotPolledItsEmptySetsWarns(t *testing.T) {
+	t.Parallel()
+	h := startLive(t)
+	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).made(t).Secret
+	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", bearer(own)...), http.StatusOK)
+	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "").kept(t)
+	for _, dry := range []string{"&dryRun=true", ""} {
+		got := h.change(http.MethodDelete, "/api/v1/clusters/new?purge=true"+dry, "", "").kept(t)
+		if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], `"apps"`) {
+			t.Errorf("the purge warns of %q", got.Warnings)
+		}
+	}
+}
+
+func TestDeclaredClusterIsShownWhole(t *testing.T) {
+	t.Parallel()
+	h := startLive(t)
+	h.change(http.MethodPost, "/api/v1/clusters", "application/yaml", `name: new
+resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: mine}, spec: {tag: v1}}]
+patches: [{target: {kind: App, name: web}, patch: '[{"op": "replace", "path": "/spec/tag", "value": "v9"}]'}]
+`).made(t)
+	var c api.Cluster
+	h.get("/api/v1/clusters/new").into(t, &c)
+	if c.DeclaredBy != "api" || len(c.Resources) != 1 || len(c.Patches) != 1 {
+		t.Errorf("it is shown as %+v", c)
 	}
 }

@@ -47,6 +47,7 @@ func (r reply) heard(t *testing.T, what, want string) {
 }
 
 func TestWebhooksOfEveryKindAskForALookOrAreIgnored(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t), withSecrets(t, hookSecret))
 	results := map[string]int{}
 	for _, s := range samples(t) {
@@ -65,6 +66,7 @@ func TestWebhooksOfEveryKindAskForALookOrAreIgnored(t *testing.T) {
 }
 
 func TestWebhookHasTheSourceServedAsItIsNow(t *testing.T) {
+	t.Parallel()
 	h := start(t, withSecrets(t, hookSecret))
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	h.source.set("main@sha1:2", acme("main@sha1:2"), nil)
@@ -74,6 +76,7 @@ func TestWebhookHasTheSourceServedAsItIsNow(t *testing.T) {
 }
 
 func TestWebhooksAreProvenInEveryWayThatTheirSendersKnow(t *testing.T) {
+	t.Parallel()
 	h := start(t, withSecrets(t, signingToken, hookSecret))
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("zot:"+hookSecret))
 	wide := hmac.New(sha512.New, []byte(hookSecret))
@@ -102,6 +105,7 @@ func TestWebhooksAreProvenInEveryWayThatTheirSendersKnow(t *testing.T) {
 }
 
 func TestWebhooksThatProveNothingAreRefused(t *testing.T) {
+	t.Parallel()
 	const other = "other-secret-0123456789"
 	now := time.Now()
 	weak := hmac.New(sha1.New, []byte(hookSecret))
@@ -165,6 +169,7 @@ func TestWebhooksThatProveNothingAreRefused(t *testing.T) {
 }
 
 func TestWithoutASecretOnlyThisMachineMaySendWebhooks(t *testing.T) {
+	t.Parallel()
 	open, tokens, anonymous := start(t), start(t, withTokens(t)), start(t, func(c *server.Config) { c.AllowAnonymous = true })
 	for _, provider := range []string{"github", "gitlab", "gitea", "generic"} {
 		s := push(t, provider)
@@ -183,6 +188,7 @@ func TestWithoutASecretOnlyThisMachineMaySendWebhooks(t *testing.T) {
 
 // A page that somebody looks at must not reach the server on his own machine.
 func TestPagesOfOtherSitesAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, h := range []*harness{start(t), start(t, withSecrets(t, hookSecret))} {
 		for _, c := range []struct {
 			headers []string
@@ -210,6 +216,7 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 }
 
 func TestSecretsAreReadAnewWhenTheirFileChanges(t *testing.T) {
+	t.Parallel()
 	const second, third = "second-0123456789abcdef", "third-0123456789abcdef"
 	file := filepath.Join(t.TempDir(), "webhook-secret")
 	replace := func(content string) { replaced["renamed over"](t, file, content) }
@@ -237,6 +244,7 @@ func TestSecretsAreReadAnewWhenTheirFileChanges(t *testing.T) {
 }
 
 func TestSecretFileTellsAllThatIsWrong(t *testing.T) {
+	t.Parallel()
 	for content, want := range map[string][]string{
 		"":         {": contains no secret: write one"},
 		" \n\n":    {": contains no secret: write one"},
@@ -269,6 +277,7 @@ func TestSecretFileTellsAllThatIsWrong(t *testing.T) {
 }
 
 func TestSecretsOfWebhooksNeverReachALog(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t), withSecrets(t, hookSecret, signingToken))
 	for _, s := range samples(t) {
 		for _, headers := range [][]string{proof(s.provider, hookSecret, s.body), proof(s.provider, "wrong-6b1f5d-0123456789", s.body), bearer(hookSecret)} {
@@ -288,6 +297,7 @@ func TestSecretsOfWebhooksNeverReachALog(t *testing.T) {
 }
 
 func TestBodiesOfWebhooksAreBounded(t *testing.T) {
+	t.Parallel()
 	limit := func(c *server.Config) { c.Limits.HookBytes = 100_000 }
 	h, open := start(t, withSecrets(t, hookSecret), limit), start(t, limit)
 	for _, size := range []int{100_000, 100_001, 5_000_000} {
@@ -310,6 +320,7 @@ func TestBodiesOfWebhooksAreBounded(t *testing.T) {
 
 // What decides stands at the front. Where it does not, there is a look.
 func TestNoticeThatIsTooLongToBeReadAsksForALook(t *testing.T) {
+	t.Parallel()
 	h := start(t, withSecrets(t, hookSecret))
 	for padding, want := range map[int]string{10 << 10: ignored, 20 << 10: look} {
 		body := `{"type":"PULL_ARTIFACT","event_data":{"padding":"` + strings.Repeat("x", padding) + `"}}`
@@ -342,6 +353,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestBodyThatBreaksOffIsABadRequest(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, server.Config{WebhookSecretFile: writeFile(t, "webhook-secret", hookSecret)})
 	for _, headers := range [][]string{proof("github", hookSecret, "{}"), proof("gitlab", hookSecret, "{}")} {
 		for _, provider := range []string{"github", "gitlab"} {
@@ -424,6 +436,7 @@ func (r *receiver) looked(want int, why string) {
 }
 
 func TestBurstOfWebhooksIsALookAtOnceAndOneMore(t *testing.T) {
+	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		close(r.source.gate)
 		r.looked(1, "the one at the start")
@@ -438,6 +451,7 @@ func TestBurstOfWebhooksIsALookAtOnceAndOneMore(t *testing.T) {
 }
 
 func TestWebhookDuringALookLeadsToAnother(t *testing.T) {
+	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		r.looked(1, "the one at the start, which hangs")
 		for n := range 20 {
@@ -451,6 +465,7 @@ func TestWebhookDuringALookLeadsToAnother(t *testing.T) {
 }
 
 func TestWhatAsksForNoLookCausesNone(t *testing.T) {
+	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		close(r.source.gate)
 		r.looked(1, "the one at the start")
@@ -464,6 +479,7 @@ func TestWhatAsksForNoLookCausesNone(t *testing.T) {
 }
 
 func TestReplayedWebhooksHaveNoEffect(t *testing.T) {
+	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		close(r.source.gate)
 		r.push("one", look)

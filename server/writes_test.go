@@ -102,6 +102,7 @@ var refusals = []struct {
 }
 
 func TestBadWriteIsRefusedAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	for _, r := range refusals {
 		t.Run(r.name, func(t *testing.T) {
@@ -132,6 +133,7 @@ func TestBadWriteIsRefusedAndChangesNothing(t *testing.T) {
 }
 
 func TestWritesNeedAnOperator(t *testing.T) {
+	t.Parallel()
 	h := startLive(t, withTokens(t))
 	patch := func(token, tag string) reply {
 		return h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "`+tag+`"}}`, bearer(token)...)
@@ -157,6 +159,7 @@ func TestWritesNeedAnOperator(t *testing.T) {
 }
 
 func TestDryRunKeepsNothing(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	for _, w := range []struct{ method, path, contentType, body string }{
 		{"PATCH", oneWeb, mergePatch, `{"spec": {"tag": "v2"}}`},
@@ -176,6 +179,7 @@ func TestDryRunKeepsNothing(t *testing.T) {
 }
 
 func TestObjectIsReadAsADocumentOfItsOwn(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	path := "/api/v1/clusters/one/objects/Namespace/n"
 	h.change("PUT", path, yamlDoc, "# A team's.\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: n\n  labels:\n    team: yes # not true\n# end").kept(t)
@@ -191,6 +195,7 @@ func TestObjectIsReadAsADocumentOfItsOwn(t *testing.T) {
 }
 
 func TestDeltaForNoClusterSaysSo(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	result := h.change("PUT", pin, yamlDoc, "selector: {matchLabels: {environment: none}}\nedits: [{kind: App, name: none, patch: {}}]\n").kept(t)
 	if len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0], "for no cluster") || result.Generation != 2 {
@@ -199,6 +204,7 @@ func TestDeltaForNoClusterSaysSo(t *testing.T) {
 }
 
 func TestPreconditionsDecideWhetherAWriteIsKept(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	tagOf := func(path string) string { return h.get(path).header.Get("ETag") }
 	put := func(tag, header, value string) reply {
@@ -236,6 +242,7 @@ func TestPreconditionsDecideWhetherAWriteIsKept(t *testing.T) {
 }
 
 func TestReasonIsOneLineOfText(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	patch := func(tag, reason string) reply {
 		return h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "`+tag+`"}}`, "Tributary-Reason", reason)

@@ -13,28 +13,29 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// archive is a tree as a gzipped tar, which is the same bytes for the same tree:
-// sorted, without owners, times and permissions beyond what a tree knows.
+// archive is a tree as a gzipped tar. The same tree always gives the same
+// bytes: entries are sorted and have no owners, times or permissions other than
+// the executable bit.
 type archive struct {
 	data []byte
-	// content is the digest of the tar within.
+	// content is the digest of the uncompressed tar.
 	content digest.Digest
 	files   int
 }
 
-// archiveLevel is fixed, and the library is another than Go's own, because a
-// digest must change neither with the machine nor with the Go that tributary was
-// built with. A library that compresses otherwise fails a test.
+// archiveLevel is fixed, and the compression library is not Go's own, because a
+// digest must not depend on the machine or on the version of Go. A test fails
+// if an update of the library changes its output.
 const archiveLevel = 6
 
-// newArchive takes a tree without symbolic links.
+// newArchive archives a tree, which must not contain symbolic links.
 func newArchive(ctx context.Context, t *tree) (*archive, error) {
 	var data bytes.Buffer
 	zip, err := gzip.NewWriterLevel(&data, archiveLevel)
 	if err != nil {
 		return nil, err
 	}
-	zip.ModTime = time.Unix(0, 0) // What stands for none; the zero Time does not.
+	zip.ModTime = time.Unix(0, 0) // This means no time; the zero Time does not.
 	content := sha256.New()
 	w := &archiver{ctx: ctx, tar: tar.NewWriter(io.MultiWriter(content, zip))}
 	if err := w.writeChildren("", t.root); err != nil {
@@ -55,8 +56,8 @@ type archiver struct {
 	files int
 }
 
-// children writes what is in a directory, each directory before what it holds:
-// oras makes none by itself.
+// writeChildren writes the content of a directory. Each directory comes before
+// its files, because oras does not create missing directories.
 func (w *archiver) writeChildren(directory string, n *node) error {
 	for _, child := range n.children {
 		name := path.Join(directory, child.name)

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// archived is what every archive must be able to hold.
+// archived contains the files that every archive must be able to contain.
 var archived = []struct {
 	name    string
 	mode    fs.FileMode
@@ -28,7 +28,8 @@ var archived = []struct {
 	{"empty", 0o644, ""},
 }
 
-// long is text of several windows of compression, which repeats itself a little.
+// long returns a text that spans several compression windows and repeats itself
+// a little.
 func long() string {
 	var b strings.Builder
 	for i := range uint64(20_000) {
@@ -56,10 +57,10 @@ func archiveOf(t *testing.T) *archive {
 	return a
 }
 
-// TestArchiveIsTheSameBytesForEver fails where a new version of Go or of the
-// compression makes others. Then every artifact gets another digest, of which
-// those who push must be told in the changelog.
-func TestArchiveIsTheSameBytesForEver(t *testing.T) {
+// TestArchiveBytesNeverChange fails if a new version of Go or of the
+// compression library changes the output. Then every artifact gets a new
+// digest, and the changelog must say so.
+func TestArchiveBytesNeverChange(t *testing.T) {
 	t.Parallel()
 	i, err := newImage(archiveOf(t), map[string]string{"b": "<2>", "a": "1"})
 	if err != nil {
@@ -81,7 +82,7 @@ func TestArchiveIsTheSameBytesForEver(t *testing.T) {
 	}
 }
 
-func TestArchiveSaysNothingOfTheMachine(t *testing.T) {
+func TestArchiveContainsNothingOfTheMachine(t *testing.T) {
 	t.Parallel()
 	zip, err := gzip.NewReader(bytes.NewReader(archiveOf(t).data))
 	if err != nil {

@@ -9,26 +9,26 @@ import (
 	"oras.land/oras-go/v2/registry"
 )
 
-// artifact is what an oci:// URL asks for. One of tag, digest and semver is
-// set; a digest may have a tag beside it, which then only names it.
+// artifact is a parsed oci:// URL. One of tag, digest and semver is set. If
+// digest is set, tag may be set too, but only as a name.
 type artifact struct {
-	// registry is host[:port], and repository the path there.
+	// registry is host[:port], and repository is the path in it.
 	registry, repository string
 	tag                  string
 	digest               string // sha256:<64 hex>
-	// semver is a range; the highest tag in it is wanted.
+	// semver is a range of versions; the highest tag in it is read.
 	semver string
-	// layer is the media type of the one layer that is wanted; empty for all
-	// that hold files.
+	// layer is the media type of the layer to read; empty for the default
+	// choice of layers.
 	layer string
 }
 
 const defaultTag = "latest"
 
-// name is the repository, without what is wanted from there.
+// name returns the registry and the repository.
 func (a artifact) name() string { return a.registry + "/" + a.repository }
 
-// String is the reference as container tools write it.
+// String returns the reference as container tools write it.
 func (a artifact) String() string {
 	s := a.name()
 	if a.tag != "" {
@@ -40,8 +40,8 @@ func (a artifact) String() string {
 	return s
 }
 
-// revisionName is what Flux puts before the digest in a revision: the tag; a
-// digest that was asked for stands alone.
+// revisionName returns the revision as Flux writes it: tag@digest, or only the
+// digest if the SOURCE names one.
 func revisionName(tag, digest string) string {
 	if tag == "" {
 		return digest
@@ -70,7 +70,7 @@ func parseArtifactURL(u *url.URL) (location, error) {
 	return location{artifact: &a, path: path}, err
 }
 
-// parseArtifact reads registry/repository[:tag][@digest].
+// parseArtifact parses registry/repository[:tag][@digest].
 func parseArtifact(reference string) (artifact, error) {
 	name, digest, pinned := strings.Cut(reference, "@")
 	host, path, _ := strings.Cut(name, "/")
@@ -91,7 +91,7 @@ func parseArtifact(reference string) (artifact, error) {
 
 var sha256Digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
-// take takes over the parameters, and the default tag where nothing is named.
+// take sets the URL's parameters, and the default tag if nothing is named.
 func (a *artifact) take(values map[string]string) error {
 	if versions, ok := values["semver"]; ok {
 		if a.tag != "" || a.digest != "" {

@@ -42,7 +42,7 @@ func titled(title, mediaType, content string) blob {
 	return blob{mediaType, []byte(content), map[string]string{titleKey: title}}
 }
 
-// repository is one of the registry, to push to without a tool in between.
+// repository returns a client for one of the registry's repositories.
 func (r *registryServer) repository(name string) *remote.Repository {
 	r.t.Helper()
 	repo, err := remote.NewRepository(r.host + "/" + name)
@@ -56,7 +56,7 @@ func (r *registryServer) pushBlob(name string, b blob) {
 	must(r.t, r.repository(name).Blobs().Push(r.t.Context(), b.descriptor(), bytes.NewReader(b.content)))
 }
 
-// pushManifest pushes any text, and returns its digest.
+// pushManifest pushes any document, and returns its digest.
 func (r *registryServer) pushManifest(name, tag, mediaType string, document any) string {
 	r.t.Helper()
 	text, ok := document.([]byte)
@@ -95,16 +95,17 @@ const (
 	dockerLayer      = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 )
 
-// pushFlux pushes what flux push artifact does of a directory with these files.
+// pushFlux pushes the same as flux push artifact does for a directory with
+// these files.
 func (r *registryServer) pushFlux(reference string, files map[string]string) string {
 	r.t.Helper()
 	name, tag, _ := strings.Cut(reference, ":")
 	return r.pushImage(name, tag, fluxConfig, blob{fluxContent, fluxArchive(r.t, files), nil})
 }
 
-// fluxArchive is as fluxcd/pkg/tar makes it: entries in the order of a walk, with
-// one for the root and each directory, names without a slash at their end, and
-// neither owner nor times.
+// fluxArchive returns an archive as fluxcd/pkg/tar writes it: entries in the
+// order of a walk, with an entry for the root and each directory, names without
+// a trailing slash, and no owners or times.
 func fluxArchive(t testing.TB, files map[string]string) []byte {
 	t.Helper()
 	entries := map[string]*tar.Header{".": {Typeflag: tar.TypeDir, Name: ".", Mode: 0o755}}

@@ -9,32 +9,33 @@ import (
 	"strings"
 )
 
-// builder makes a tree of entries that come in any order, as those of archives
-// do. What it is given has gone through entryName.
+// builder builds a tree from entries in any order, such as the entries of an
+// archive. Their names have been checked by entryName.
 type builder struct {
 	budget budget
-	// unpacked is how many bytes may come out of archives yet, and entries how
-	// many files, kept or not.
+	// unpacked is the number of bytes that may still be unpacked, and entries
+	// the number of entries that may still be read, whether kept or not.
 	unpacked int64
 	entries  int
-	// within is the directory that becomes the root; empty for all of it. What
-	// lies elsewhere is left out.
+	// within is the directory that becomes the root; empty for the whole tree.
+	// Entries elsewhere are left out.
 	within string
-	// found tells whether there is such a directory.
+	// found is true if there is such a directory.
 	found bool
-	// last is a tree to share the bytes of unchanged files with.
+	// last is a tree whose memory unchanged files share.
 	last *tree
-	// directories are by their path below within; the root is ".".
+	// directories are keyed by their path below within; the root is ".".
 	directories map[string]*dirBuilder
 	buffer      []byte
 }
 
-// branch is a directory in the making.
+// dirBuilder is a directory that is being built.
 type dirBuilder struct {
 	name, path string
-	// children that are directories have nodes without children, for now.
+	// children that are directories have incomplete nodes until the tree is
+	// built.
 	children map[string]*node
-	// folded finds the children by what fold makes of their names.
+	// folded maps the folded names of the children to their names.
 	folded map[string]string
 }
 
@@ -54,7 +55,7 @@ func newDirBuilder(name, path string) *dirBuilder {
 	return &dirBuilder{name: name, path: path, children: map[string]*node{}, folded: map[string]string{}}
 }
 
-// relative is the path below within, and whether it lies there at all.
+// relative returns the path below within, and whether the name is within it.
 func (b *builder) relative(name string) (string, bool) {
 	if b.within == "" || name == b.within {
 		b.found = true
@@ -65,8 +66,9 @@ func (b *builder) relative(name string) (string, bool) {
 	return rest, ok
 }
 
-// addDirectory takes a directory any number of times, since several layers may
-// have it. Those of .git are left out, as a checkout has them and no tree does.
+// addDirectory adds a directory, which may exist already, because several
+// layers may contain it. Directories of .git are left out: a checkout has them,
+// but a tree does not.
 func (b *builder) addDirectory(name string) error {
 	name, ok := b.relative(name)
 	if !ok || inGit(name) {
@@ -76,7 +78,7 @@ func (b *builder) addDirectory(name string) error {
 	return err
 }
 
-// addFile reads the content of a regular file.
+// addFile adds a regular file and reads its content.
 func (b *builder) addFile(name string, mode fs.FileMode, size int64, content io.Reader) error {
 	return b.add(name, func(name string) (*node, error) {
 		if err := b.budget.file(name, size); err != nil {
@@ -87,7 +89,8 @@ func (b *builder) addFile(name string, mode fs.FileMode, size int64, content io.
 	})
 }
 
-// addLink takes any target: one that leads out hurts nobody before it is opened.
+// addLink adds a symbolic link with any target. A target outside of the tree is
+// an error only when the link is opened.
 func (b *builder) addLink(name, target string) error {
 	return b.add(name, func(name string) (*node, error) {
 		return &node{name: path.Base(name), mode: modeLink, data: []byte(target)}, b.budget.link(name, int64(len(target)))
@@ -117,7 +120,8 @@ func (b *builder) add(name string, read func(name string) (*node, error)) error 
 	return nil
 }
 
-// content is of a slice of its own, or the one that the last tree has.
+// content returns the file's content in a new slice, or the last tree's slice
+// if the content is the same.
 func (b *builder) content(name string, size int64, content io.Reader) ([]byte, error) {
 	if int64(cap(b.buffer)) < size {
 		b.buffer = make([]byte, size)
@@ -132,7 +136,8 @@ func (b *builder) content(name string, size int64, content io.Reader) ([]byte, e
 	return bytes.Clone(data), nil
 }
 
-// directory is the one at that path, made with those above it if need be.
+// directory returns the directory at that path and creates it, and those above
+// it, if necessary.
 func (b *builder) directory(name string) (*dirBuilder, error) {
 	if d, ok := b.directories[name]; ok {
 		return d, nil
@@ -151,8 +156,8 @@ func (b *builder) directory(name string) (*dirBuilder, error) {
 	return d, nil
 }
 
-// enter refuses a second entry of one name, and one of a name that other
-// machines take for the same.
+// enter refuses a second entry with the same name, or with a name that is the
+// same on some file systems.
 func (b *builder) enter(parent *dirBuilder, base string) error {
 	name := path.Join(parent.path, base)
 	if there, ok := parent.children[base]; ok {
@@ -179,12 +184,12 @@ func describeKind(there *node) string {
 	return ""
 }
 
-// inGit tells what a checkout has beside its files.
+// inGit reports whether a path is in a .git directory.
 func inGit(name string) bool {
 	return name == ".git" || strings.HasPrefix(name, ".git/") || strings.Contains(name, "/.git/") || strings.HasSuffix(name, "/.git")
 }
 
-// tree ends the work.
+// tree returns the finished tree.
 func (b *builder) tree() (*tree, error) {
 	if !b.found {
 		return nil, wrongPath(b.within, "is not in the artifact; name a directory that is")
@@ -205,7 +210,7 @@ func (b *builder) node(d *dirBuilder) (*node, error) {
 				return nil, err
 			}
 			if len(child.children) == 0 {
-				continue // Git has no empty directories, so none are kept.
+				continue // Git has no empty directories, so they are left out.
 			}
 		}
 		children = append(children, child)

@@ -16,24 +16,25 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
-// checkout is what the Git checkout that a directory stands in tells of it.
+// checkout describes the Git checkout that contains a directory.
 type checkout struct {
-	// source is where it was cloned from, without credentials; empty where that
-	// means nothing on another machine.
+	// source is the URL that it was cloned from, without credentials; empty if
+	// it is meaningless on other machines.
 	source string
-	// revision is as Flux writes it, of the commit that is checked out.
+	// revision is the revision of the commit that is checked out, as Flux
+	// writes it.
 	revision string
-	// created is when that was committed.
+	// created is the time of the commit.
 	created time.Time
-	// differ are the files that are not as in the commit.
+	// differing lists the files that differ from the commit.
 	differing []string
 }
 
-// readCheckout looks from the directory upward. It is nil where there is no
-// checkout, or one whose commit knows nothing of the directory. The tree is what
-// was read from it, with its links.
+// readCheckout looks for a checkout in the directory and its parents. It
+// returns nil if there is none, or if its commit does not contain the
+// directory. t is the tree that was read from the directory, with its links.
 func readCheckout(directory string, t *tree) (*checkout, error) {
-	directory, err := filepath.EvalSymlinks(directory) // As Git does: what is above a link is not above the directory.
+	directory, err := filepath.EvalSymlinks(directory) // As in Git, the parents of a link are not the parents of its target.
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func readCheckout(directory string, t *tree) (*checkout, error) {
 		return nil, err
 	}
 	head, err := repository.Head()
-	if errors.Is(err, plumbing.ErrReferenceNotFound) { // Nothing is committed yet.
+	if errors.Is(err, plumbing.ErrReferenceNotFound) { // There is no commit yet.
 		return nil, nil
 	} else if err != nil {
 		return nil, err
@@ -68,8 +69,8 @@ func readCheckout(directory string, t *tree) (*checkout, error) {
 	return c, err
 }
 
-// openCheckout opens the repository of a working copy, or of one that the
-// directory lies in.
+// openCheckout opens the repository of a working copy, or of one that contains
+// the directory.
 func openCheckout(directory string, above bool) (*git.Repository, error) {
 	repository, err := git.PlainOpenWithOptions(directory, &git.PlainOpenOptions{DetectDotGit: above, EnableDotGitCommonDir: true})
 	if err != nil {
@@ -80,12 +81,14 @@ func openCheckout(directory string, above bool) (*git.Repository, error) {
 	if err != nil || !ok {
 		return repository, err
 	}
-	// Else objects that it borrows from another repository are not found.
+	// Without this, objects that are borrowed from another repository are not
+	// found.
 	options := filesystem.Options{AlternatesFS: osfs.New("/")}
 	return git.Open(filesystem.NewStorageWithOptions(storage.Filesystem(), cache.NewObjectLRUDefault(), options), worktree.Filesystem)
 }
 
-// committedTree is what the commit has in place of the directory; nil for nothing.
+// committedTree returns the directory's tree in the commit; nil if there is
+// none.
 func committedTree(repository *git.Repository, commit *gitobject.Commit, directory string) (*gitobject.Tree, error) {
 	root, err := commit.Tree()
 	if err != nil {
@@ -106,8 +109,8 @@ func committedTree(repository *git.Repository, commit *gitobject.Commit, directo
 	return tree, err
 }
 
-// checkedOut names the revision by the branch that is checked out. Without one,
-// as CI has it, it is named by the tag that points there, if that is just one.
+// headRevision names the revision by the branch that is checked out. Without a
+// branch, as in CI, it uses the tag of the commit if there is exactly one.
 func headRevision(repository *git.Repository, head *plumbing.Reference) (string, error) {
 	if head.Name().IsBranch() {
 		return remoteRef{ref: head.Name().String(), commit: head.Hash()}.revision(), nil
@@ -151,11 +154,11 @@ func origin(repository *git.Repository) (string, error) {
 	return publicURL(remote.Config().URLs[0]), nil
 }
 
-// scpRemote is Git's short form of ssh://, where the user may be left out.
+// scpRemote matches Git's short form of ssh://, in which the user is optional.
 var scpRemote = regexp.MustCompile(`^(?:([^/@:]+)@)?([^/@:]+:[^@]*)$`)
 
-// publicURL takes from a remote's URL what is nobody else's business. A path on
-// this machine is empty.
+// publicURL removes private parts from a remote's URL. It returns an empty
+// string for a local path.
 func publicURL(remote string) string {
 	if !strings.Contains(remote, "://") {
 		short := scpRemote.FindStringSubmatch(remote)
@@ -178,9 +181,9 @@ func publicURL(remote string) string {
 	return public.String()
 }
 
-// vouch is what the commit's name and time are for the tree. They are its own
-// only where nothing differs: a tree that was changed after has a time that
-// nobody knows.
+// provenance returns the revision and time to record for the tree. If files
+// differ from the commit, the revision is marked as dirty and the time is
+// unknown.
 func (c *checkout) provenance() (revision string, created time.Time) {
 	if len(c.differing) > 0 {
 		return c.revision + "-dirty", time.Time{}

@@ -13,24 +13,25 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// A child is this test binary again, for what is the whole process's: proxies,
-// which are read from the environment once, and how much memory it ever used.
+// A child is another process of this test binary. It is used for what applies
+// to the whole process: proxies, which are read from the environment once, and
+// peak memory.
 const childVariable = "TRIBUTARY_TEST_CHILD"
 
-// childFetch is what a child is told to fetch, and how often.
+// childFetch says what a child fetches.
 type childFetch struct {
 	Source  string
 	Options sources.Options
 }
 
-// childReport is what it found.
+// childReport is a child's result.
 type childReport struct {
 	Revision, Err string
-	// Peak is the most bytes of memory that the process ever had.
+	// Peak is the peak memory of the process in bytes.
 	Peak int64
 }
 
-// runChild does a child's work, and tells whether there was any.
+// runChild does the work of a child, and reports whether this process is one.
 func runChild() bool {
 	work := os.Getenv(childVariable)
 	if work == "" {
@@ -47,7 +48,7 @@ func runChild() bool {
 }
 
 func (c childFetch) run() (r childReport) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	s, err := sources.Open(c.Source, c.Options)
 	if err != nil {
@@ -61,7 +62,7 @@ func (c childFetch) run() (r childReport) {
 	return childReport{Revision: snapshot.Revision, Peak: peakMemory()}
 }
 
-// peakMemory is what Linux has counted.
+// peakMemory returns the peak memory that Linux has recorded.
 func peakMemory() int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// readCommit reads a commit's tree from the server. Of have, which may be nil,
-// nothing is sent again, and the bytes of its files are shared.
+// readCommit reads a commit's tree from the server. If have is not nil, the
+// server does not send its objects again, and unchanged files share its memory.
 func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit, o readOptions) (*commit, error) {
 	want, err := remote.want(at, have, o)
 	if err != nil {
@@ -47,29 +47,30 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 	return &commit{at.commit, &tree{root}, r.used, r.leafDirs}, nil
 }
 
-// readOptions say what of a commit is read.
+// readOptions say which part of a commit is read.
 type readOptions struct {
 	limits Limits
-	// path is the directory that becomes the root; empty for all.
+	// path is the directory that becomes the root; empty for the whole tree.
 	path string
-	// verify is asked before anything of the tree is read.
+	// verify checks signatures before anything of the tree is read.
 	verify verifier
 }
 
-// commitReader makes a tree of a commit's objects.
+// commitReader builds a tree from a commit's objects.
 type commitReader struct {
 	ctx    context.Context
 	budget budget
 	pack   *pack
 	have   objects
-	// used become the new commit's.
+	// used collects the objects of the new commit.
 	used objects
-	// known are the folders of the commit before, and folders those of this one.
+	// known are the leaf directories of the previous commit, and leafDirs those
+	// of this one.
 	known, leafDirs leafDirs
-	// filtered is true where the server leaves out files that are too large.
+	// filtered is true if the server leaves out files that are too large.
 	filtered bool
-	// doubtful is a file that is lost because another one is too large. It is
-	// blamed only where that other one is not found.
+	// suspect is a missing file that may be too large. It is blamed only if no
+	// other file is found to be too large.
 	suspect string
 }
 
@@ -99,8 +100,9 @@ func (r *commitReader) root(at remoteRef, o readOptions) (*node, error) {
 	return root, err
 }
 
-// treeOf reads the first line of a commit, which names its tree. Nothing else of
-// it is of use, and go-git takes time by the square of a long signature to read it.
+// treeOf returns the tree that the first line of a commit names. The rest is
+// not needed, and go-git needs time quadratic in the length of a signature to
+// parse it.
 func treeOf(commit []byte) (plumbing.Hash, bool) {
 	line, _, _ := bytes.Cut(commit, []byte("\n"))
 	hash, ok := strings.CutPrefix(string(line), "tree ")
@@ -171,7 +173,7 @@ func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*node
 	}
 }
 
-// file returns the content of a file or link, if allow gives leave for its size.
+// file returns the content of a file or link if allow accepts its size.
 func (r *commitReader) file(name string, hash plumbing.Hash, allow func(name string, size int64) error) ([]byte, error) {
 	size, ok := r.size(hash)
 	if !ok {
@@ -194,8 +196,8 @@ func (r *commitReader) size(hash plumbing.Hash) (int64, bool) {
 	return at.size, ok
 }
 
-// missing says why an object is not there: as a rule it is too large, so that
-// the server left it out or the pack passed over it.
+// missing explains why an object is missing. Usually it is too large, so the
+// server left it out or the pack reader skipped it.
 func (r *commitReader) missing(name string, hash plumbing.Hash) error {
 	switch {
 	case r.pack.tooLarge[hash]:
@@ -205,7 +207,7 @@ func (r *commitReader) missing(name string, hash plumbing.Hash) error {
 	case r.pack.unresolved:
 		r.suspect = cmp.Or(r.suspect, name)
 		return nil
-	case r.filtered && r.have == nil: // Else the server may have thought that it is known here.
+	case r.filtered && r.have == nil: // Otherwise the server may assume that it is here already.
 		return tooLarge(name, r.budget.limits)
 	}
 	return fmt.Errorf("%w: %s is missing", errPack, printable(name))
@@ -239,10 +241,10 @@ func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]b
 	return o.data, nil
 }
 
-// decodable is an object in the form that go-git decodes.
+// encodedObject returns an object in the form that go-git decodes.
 func encodedObject(kind plumbing.ObjectType, data []byte) plumbing.EncodedObject {
 	encoded := &plumbing.MemoryObject{}
 	encoded.SetType(kind)
-	_, _ = encoded.Write(data) // It is memory, and takes everything.
+	_, _ = encoded.Write(data) // Writing to memory does not fail.
 	return encoded
 }

@@ -12,8 +12,8 @@ import (
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// descend goes from the tree of a commit to the one at a path, and reads no
-// other than those on the way.
+// descend returns the tree at a path below a commit's tree. It reads only the
+// trees on the way.
 func (r *commitReader) descend(tree plumbing.Hash, to string) (plumbing.Hash, error) {
 	if to == "" {
 		return tree, nil
@@ -43,8 +43,8 @@ func (r *commitReader) intermediateTree(name string, hash plumbing.Hash) (*gitob
 	return r.listing(name, hash)
 }
 
-// directoryEntry is the tree at a path whose last name the listing should have.
-// Links are not followed, as Flux does not: what they lead to has a name of its own.
+// directoryEntry returns the tree at a path whose last element should be in the
+// listing. Symbolic links are not followed, as in Flux.
 func directoryEntry(listing *gitobject.Tree, at string) (plumbing.Hash, error) {
 	i := slices.IndexFunc(listing.Entries, func(e gitobject.TreeEntry) bool { return e.Name == path.Base(at) })
 	if i < 0 {
@@ -62,8 +62,8 @@ func directoryEntry(listing *gitobject.Tree, at string) (plumbing.Hash, error) {
 	}
 }
 
-// wrongPath is a fault without a file: the path is not relative to the root, as
-// those of files are.
+// wrongPath returns a fault for a path in the source. It has no file, because
+// the paths of files are relative to the fleet repo's root.
 func wrongPath(at, message string) error {
 	return &fault{"", "path " + printable(at) + " " + message}
 }

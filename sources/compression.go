@@ -14,15 +14,15 @@ var (
 	zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 )
 
-// compressed tells whether the first bytes of a stream are of one that decompress
-// makes larger.
+// compressed reports whether a stream that begins with start is compressed in a
+// format that decompress supports.
 func compressed(start []byte) bool {
 	return bytes.HasPrefix(start, gzipMagic) || bytes.HasPrefix(start, zstdMagic)
 }
 
-// decompress goes by the first bytes of what it reads rather than by a media
-// type, because that is what tools put there without looking. It returns r itself
-// where it is not compressed.
+// decompress returns a reader of the decompressed stream. It decides by the
+// first bytes, because many tools set a wrong media type. It returns r itself
+// if the stream is not compressed.
 func decompress(start []byte, r io.Reader) (io.ReadCloser, error) {
 	switch {
 	case bytes.HasPrefix(start, gzipMagic):
@@ -37,12 +37,12 @@ func decompress(start []byte, r io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(r), nil
 }
 
-// sniffed is how much of a layer must be there to tell what it is: a whole block
-// of zstd.
+// sniffLength is how many bytes of a layer are needed to detect its format: a
+// whole block of zstd.
 const sniffLength = 256 << 10
 
-// isArchive tells whether the first bytes of a stream are of a tar archive, be it
-// compressed.
+// isArchive reports whether a stream that begins with start is a tar archive,
+// compressed or not.
 func isArchive(start []byte) bool {
 	r, err := decompress(start, bytes.NewReader(start))
 	if err != nil {
@@ -53,7 +53,8 @@ func isArchive(start []byte) bool {
 	if _, err := io.ReadFull(r, block); err != nil {
 		return false
 	}
-	// A first header may go on behind its block, as that of a long name does.
+	// The first header may continue after its block, as that of a long name
+	// does.
 	_, err = tar.NewReader(io.MultiReader(bytes.NewReader(block), r)).Next()
 	return err == nil
 }

@@ -17,16 +17,16 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// verify holds that one of the keys signed the manifest, which Cosign keeps in
-// the repository beside it: as a Sigstore bundle that refers to it, or under a
-// tag made of its digest. One good signature is enough, whatever else is there.
-// Nobody is asked but the registry.
+// verify returns nil if one of the keys signed the manifest. Cosign stores
+// signatures in the same repository: as a Sigstore bundle that refers to the
+// manifest, or under a tag made of its digest. One valid signature is enough,
+// whatever else is there. verify asks only the registry.
 //
-// Where there is none it returns a fault, which unlike others must not be
-// remembered for the digest: an artifact is signed after it was pushed, and may
-// be signed again. Where that could not be found out, the error is no fault. It
-// costs four small requests as a rule, and some 300 at most; ctx bounds their
-// time.
+// If there is no valid signature, the error is a fault. Unlike other faults, it
+// must not be remembered for the digest, because an artifact is signed after it
+// was pushed, and may be signed again. If the answer is unknown, the error is
+// not a fault. verify usually sends four small requests, and some 300 at most;
+// ctx bounds their time.
 func (k cosignKeys) verify(ctx context.Context, repo *ociremote.Repository, manifest ocispec.Descriptor) error {
 	if err := manifest.Digest.Validate(); err != nil {
 		return err
@@ -36,8 +36,8 @@ func (k cosignKeys) verify(ctx context.Context, repo *ociremote.Repository, mani
 	if good || mustStop(ctx, err) {
 		return err
 	}
-	// What goes wrong with bundles must not hide a good signature under the tag:
-	// a registry may be too old for the one and right for the other.
+	// An error with bundles must not hide a valid signature under the tag: an
+	// old registry may support only tags.
 	good, other := s.tagged(ctx)
 	switch {
 	case good:
@@ -50,13 +50,13 @@ func (k cosignKeys) verify(ctx context.Context, repo *ociremote.Repository, mani
 	return s.fault()
 }
 
-// final tells whether the registry is not to be asked again for now.
+// mustStop reports whether the registry must not be asked again for now.
 func mustStop(ctx context.Context, err error) bool {
 	var retry *fleet.RetryError
 	return err != nil && (ctx.Err() != nil || errors.As(err, &retry))
 }
 
-// badSignature says why what was found is no good signature.
+// badSignature says why a signature that was found is not valid.
 type badSignature string
 
 func (b badSignature) Error() string { return string(b) }
@@ -68,27 +68,29 @@ func anotherArtifact(named string) badSignature {
 }
 
 const (
-	// maxSignatures is how many signatures of each layout are fetched.
+	// maxSignatures is the maximum number of signatures to fetch for each
+	// layout.
 	maxSignatures = 100
 	tooMany       = badSignature("not checked, because there are too many")
-	// maxSignatureSize is for each of their manifests and layers. Those of a key
-	// alone are of less than 1 KiB, those with certificates and entries of logs
-	// of some 10 KiB.
+	// maxSignatureSize is the maximum size of a signature's manifest and of its
+	// layer. Signatures with a key have less than 1 KiB, those with
+	// certificates and log entries about 10 KiB.
 	maxSignatureSize = 1 << 20
 )
 
-// signatureSearch looks for a good signature of one manifest.
+// signatureSearch looks for a valid signature of one manifest.
 type signatureSearch struct {
 	keys     cosignKeys
 	repo     *ociremote.Repository
 	manifest ocispec.Descriptor
-	// found counts signatures that are not good, and reasons says why, each once.
+	// found counts the signatures that are not valid, and reasons says why,
+	// each reason once.
 	found   int
 	reasons []string
 }
 
-// newSignatureSearch takes but the address and the client from repo, because
-// what it learns of the registry's abilities may be a slip of this moment.
+// newSignatureSearch copies only the address and the client from repo. What
+// repo has learned about the registry's abilities may be temporary.
 func newSignatureSearch(k cosignKeys, repo *ociremote.Repository, manifest ocispec.Descriptor) *signatureSearch {
 	return &signatureSearch{keys: k, manifest: manifest, repo: &ociremote.Repository{
 		Client: repo.Client, Reference: repo.Reference, PlainHTTP: repo.PlainHTTP,
@@ -96,7 +98,8 @@ func newSignatureSearch(k cosignKeys, repo *ociremote.Repository, manifest ocisp
 	}}
 }
 
-// note takes down why a signature is not good; false for any other error.
+// record records why a signature is not valid. It returns false for any other
+// error.
 func (s *signatureSearch) record(err error) bool {
 	var bad badSignature
 	if !errors.As(err, &bad) {
@@ -109,7 +112,7 @@ func (s *signatureSearch) record(err error) bool {
 	return true
 }
 
-// fault says that the search was in vain.
+// fault returns the fault for a search without a valid signature.
 func (s *signatureSearch) fault() error {
 	name := s.repo.Reference.Registry + "/" + s.repo.Reference.Repository + "@" + s.manifest.Digest.String()
 	wrong := "the artifact is not signed"
@@ -119,9 +122,9 @@ func (s *signatureSearch) fault() error {
 	return &fault{"", wrong + ": sign it with cosign sign --key cosign.key " + name}
 }
 
-// read gives what the registry holds under a tag or digest, whole, small and
-// true to its digest. What descriptors say of its size is of no use, since a
-// digest is enough to tell.
+// read returns the content of a tag or digest, bounded in size and verified
+// against the digest. It does not use descriptors, because a digest is enough
+// to verify.
 func (s *signatureSearch) read(ctx context.Context, store registry.ReferenceFetcher, name string) ([]byte, error) {
 	held, body, err := store.FetchReference(ctx, name)
 	if err != nil {
@@ -138,7 +141,8 @@ func (s *signatureSearch) read(ctx context.Context, store registry.ReferenceFetc
 	return text, err
 }
 
-// readListed is read of what a manifest lists, and so has to be there.
+// readListed reads content that a manifest lists, and that must therefore
+// exist.
 func (s *signatureSearch) readListed(ctx context.Context, store registry.ReferenceFetcher, name digest.Digest) ([]byte, error) {
 	if name.Validate() != nil {
 		return nil, badSignature("it has no digest")

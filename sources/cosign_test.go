@@ -19,11 +19,10 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// cosignLayouts are the flags with which Cosign keeps signatures in one place or
-// the other.
+// cosignLayouts are the flags that choose where Cosign stores signatures.
 var cosignLayouts = map[string]string{"bundle": "--new-bundle-format=true", "tag": "--new-bundle-format=false"}
 
-// cosignKey is a pair of files that Cosign made.
+// cosignKey is a key pair in files that Cosign created.
 type cosignKey struct {
 	t               *testing.T
 	private, public string
@@ -40,7 +39,8 @@ func cosignKeys(t *testing.T) (one, other cosignKey) {
 	return keys[0], keys[1]
 }
 
-// cosign runs without a transparency log and whatever else takes more than a registry.
+// cosign runs Cosign without a transparency log or any other service besides
+// the registry.
 func cosign(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(tool(t, "cosign"), args...)
@@ -75,7 +75,7 @@ func (r *registryServer) pushSome(tag, content string) string {
 
 func (r *registryServer) name(digest string) string { return r.host + "/fleet@" + digest }
 
-// openSigned opens an artifact that one of these keys must have signed.
+// openSigned opens an artifact that one of the keys must have signed.
 func (r *registryServer) openSigned(tag string, keys ...cosignKey) sources.Source {
 	r.t.Helper()
 	return openSignedAt(r, r.host, tag, keys...)
@@ -90,8 +90,8 @@ func openSignedAt(r *registryServer, host, tag string, keys ...cosignKey) source
 	return openAs(r.t, "oci://"+host+"/fleet:"+tag, o)
 }
 
-// sigTag is where Cosign keeps signatures in the tag layout, and bundleTag where
-// bundles are listed at a registry without an API for it.
+// sigTag is the tag of signatures in the tag layout, and bundleTag the tag that
+// lists bundles in a registry without the referrers API.
 func sigTag(digest string) string    { return bundleTag(digest) + ".sig" }
 func bundleTag(digest string) string { return strings.Replace(digest, ":", "-", 1) }
 
@@ -107,8 +107,8 @@ func (r *registryServer) blobAt(d ocispec.Descriptor) string {
 	return r.oras("", "blob", "fetch", "--output", "-", r.name(d.Digest.String()))
 }
 
-// listBundles makes these the referrers of a digest, as registries without an
-// API for it have them.
+// listBundles sets the referrers of a digest, as in a registry without the
+// referrers API.
 func (r *registryServer) listBundles(of string, referrers ...ocispec.Descriptor) {
 	r.t.Helper()
 	r.pushManifest("fleet", bundleTag(of), ocispec.MediaTypeImageIndex, map[string]any{
@@ -116,8 +116,8 @@ func (r *registryServer) listBundles(of string, referrers ...ocispec.Descriptor)
 	})
 }
 
-// pushBundle pushes a manifest with that bundle, which says that it refers to a
-// digest, and returns what lists it.
+// pushBundle pushes a manifest with a bundle that refers to a digest, and
+// returns its descriptor.
 func (r *registryServer) pushBundle(of string, bundle []byte) ocispec.Descriptor {
 	r.t.Helper()
 	layer := blob{cosignBundle, bundle, nil}
@@ -143,7 +143,7 @@ const (
 	cosignSignatureNote = "dev.cosignproject.cosign/signature"
 )
 
-// bundleOf is the bundle that was listed last for a digest.
+// bundleOf returns the bundle that was listed last for a digest.
 func (r *registryServer) bundleOf(digest string) []byte {
 	r.t.Helper()
 	listed := manifestAt[ocispec.Index](r, ":"+bundleTag(digest)).Manifests
@@ -186,8 +186,8 @@ func TestCosignReadsKeysFromOneFile(t *testing.T) {
 	fetch(t, server.openSigned("v1", both), "")
 }
 
-// TestCosignAcceptsAnArtifactOnceItIsSigned has one source follow an artifact
-// from its push on.
+// TestCosignAcceptsAnArtifactOnceItIsSigned uses one source before and after
+// the artifact is signed.
 func TestCosignAcceptsAnArtifactOnceItIsSigned(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -205,7 +205,8 @@ func TestCosignAcceptsAnArtifactOnceItIsSigned(t *testing.T) {
 	}
 }
 
-// TestCosignKeysAreReplacedInTheirFiles has the file of one source changed.
+// TestCosignKeysAreReplacedInTheirFiles replaces the key file of an open
+// source.
 func TestCosignKeysAreReplacedInTheirFiles(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -228,9 +229,9 @@ func TestCosignKeysAreReplacedInTheirFiles(t *testing.T) {
 	wantContents(t, fetch(t, s, "").Tree, map[string]string{"fleet.yaml": "two"})
 }
 
-// TestCosignPassesByEntriesOfLogs has a signature that is also in a transparency
-// log, as Cosign has it unless told otherwise. Which log is not known here.
-func TestCosignPassesByEntriesOfLogs(t *testing.T) {
+// TestCosignIgnoresLogEntries uses a signature that is also in a
+// transparency log, which is Cosign's default. The log is unknown here.
+func TestCosignIgnoresLogEntries(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -245,7 +246,7 @@ func TestCosignPassesByEntriesOfLogs(t *testing.T) {
 	fetch(t, server.openSigned("v1", key), "")
 }
 
-// logEntry is what a log says of the signature of an envelope.
+// logEntry returns a log's entry for the signature of an envelope.
 func logEntry(key cosignKey, envelope map[string]any) map[string]any {
 	key.t.Helper()
 	public, err := os.ReadFile(key.public)
@@ -266,8 +267,8 @@ func logEntry(key cosignKey, envelope map[string]any) map[string]any {
 	}
 }
 
-// TestCosignAsksOnlyTheRegistry holds of whatever uses the default client. What
-// goes to the registry has its own.
+// TestCosignAsksOnlyTheRegistry checks everything that uses the default client.
+// Requests to the registry use another client.
 func TestCosignAsksOnlyTheRegistry(t *testing.T) {
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -280,7 +281,7 @@ func TestCosignAsksOnlyTheRegistry(t *testing.T) {
 		t.Errorf("%s %s was asked for", r.Method, r.URL)
 		return nil, http.ErrAbortHandler
 	})
-	t.Setenv("HOME", t.TempDir()) // Where a trusted root would be kept.
+	t.Setenv("HOME", t.TempDir()) // A trusted root would be stored here.
 	for layout := range cosignLayouts {
 		fetch(t, server.openSigned(layout, key), "")
 	}

@@ -16,15 +16,15 @@ import (
 	"oras.land/oras-go/v2/errdef"
 )
 
-// What Cosign 3 makes: a manifest that refers to the artifact, with one layer,
-// a Sigstore bundle. That holds a statement about the artifact, and a signature
-// of the statement.
+// Cosign 3 creates a manifest that refers to the artifact, with one layer, a
+// Sigstore bundle. The bundle contains a statement about the artifact and a
+// signature of the statement.
 const (
 	bundleMediaType    = "application/vnd.dev.sigstore.bundle.v0.3+json"
 	signaturePredicate = "https://sigstore.dev/cosign/sign/v1"
 )
 
-// bundles looks at the bundles that refer to the manifest.
+// bundles checks the bundles that refer to the manifest.
 func (s *signatureSearch) bundles(ctx context.Context) (good bool, err error) {
 	referrers, err := s.referrers(ctx)
 	if err != nil {
@@ -43,9 +43,10 @@ func (s *signatureSearch) bundles(ctx context.Context) (good bool, err error) {
 	return false, nil
 }
 
-// referrers lists what may be bundles, by the registry's API or, where it has
-// none, by the tag that takes its place. The newest come first where it is told
-// when they were made, since keys are replaced and artifacts signed again.
+// referrers lists the manifests that may be bundles, with the registry's API
+// or, if there is none, with the tag that replaces it. If their creation times
+// are known, the newest come first, because keys are replaced and artifacts are
+// signed again.
 func (s *signatureSearch) referrers(ctx context.Context) ([]ocispec.Descriptor, error) {
 	var all []ocispec.Descriptor
 	collect := func(page []ocispec.Descriptor) error {
@@ -68,15 +69,15 @@ func (s *signatureSearch) referrers(ctx context.Context) ([]ocispec.Descriptor, 
 	return all, err
 }
 
-// noBundle tells what is something else for certain. Some registries tell the
-// type of the manifest's configuration in place of its own, which is that of
-// nothing.
+// isOtherType reports whether a manifest is certainly not a bundle. Some
+// registries return the type of the manifest's configuration, which is the
+// empty type.
 func isOtherType(d ocispec.Descriptor) bool {
 	return d.ArtifactType != bundleMediaType && d.ArtifactType != ocispec.MediaTypeEmptyJSON && d.ArtifactType != ""
 }
 
-// noSuchAPI knows what registries say, beside 404, to a request they were not
-// made for.
+// noSuchAPI reports whether err is one of the answers of registries to an API
+// that they do not support.
 func noSuchAPI(err error) bool {
 	switch status(err) {
 	case http.StatusBadRequest, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
@@ -85,8 +86,8 @@ func noSuchAPI(err error) bool {
 	return false
 }
 
-// checkReferrer returns nil for a good signature. It takes one from left where
-// it fetches.
+// checkReferrer returns nil for a valid signature. It decrements left if it
+// fetches one.
 func (s *signatureSearch) checkReferrer(ctx context.Context, referrer ocispec.Descriptor, left *int) error {
 	if said := referrer.Annotations["dev.sigstore.bundle.predicateType"]; said != "" && said != signaturePredicate {
 		return attestation(said)
@@ -109,9 +110,9 @@ func (s *signatureSearch) checkReferrer(ctx context.Context, referrer ocispec.De
 }
 
 // checkBundle returns nil for a bundle in which one of the keys signed the
-// statement that this is the artifact. Statements of other things about it, such
-// as how it was built, are signed with the same keys by other tools, and say
-// nothing of who may be served it.
+// statement that this is the artifact. Other tools sign other statements about
+// an artifact, such as how it was built, with the same keys; those are not
+// signatures of the artifact.
 func (k cosignKeys) checkBundle(text []byte, artifact digest.Digest) error {
 	var b bundle.Bundle
 	switch err := b.UnmarshalJSON(text); {
@@ -141,8 +142,8 @@ func (k cosignKeys) checkBundle(text []byte, artifact digest.Digest) error {
 	return why
 }
 
-// whyNot finds out whether it was for the artifact that a bundle was turned
-// down; otherwise is the reason if not.
+// rejectionReason reports whether a bundle was rejected because it is for
+// another artifact; otherwise it returns the given reason.
 func (k cosignKey) rejectionReason(b *bundle.Bundle, otherwise badSignature) badSignature {
 	signed, err := k.bundles.Verify(b, verify.NewPolicy(verify.WithoutArtifactUnsafe(), verify.WithKey()))
 	if err != nil {

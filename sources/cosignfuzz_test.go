@@ -17,11 +17,12 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 )
 
-// FuzzCosignBundle holds that no text makes the reader of bundles panic, or is
-// taken for a signature without the one statement that the key has signed of the
-// artifact. It has also signed one of another artifact, and an attestation.
+// FuzzCosignBundle checks that no text makes the reader of bundles panic, and
+// that none is accepted as a signature except the one statement that the key
+// has signed for the artifact. The key has also signed a statement for another
+// artifact, and an attestation.
 func FuzzCosignBundle(f *testing.F) {
-	// The same key each time, because what a worker finds is tried by others.
+	// The key is always the same, because the workers share what they find.
 	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		f.Fatal(err)
@@ -59,7 +60,7 @@ func statement(of digest.Digest, predicate string) string {
 	return fmt.Sprintf(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":%q}}],"predicateType":%q,"predicate":{}}`, of.Encoded(), predicate)
 }
 
-// signedBundle is what Cosign makes of a statement.
+// signedBundle returns Cosign's bundle for a statement.
 func signedBundle(f *testing.F, key crypto.Signer, payload string) []byte {
 	f.Helper()
 	const payloadType = "application/vnd.in-toto+json"

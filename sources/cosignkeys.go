@@ -19,19 +19,19 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/options"
 )
 
-// cosignKeys are public keys, any of which may have signed an artifact.
+// cosignKeys are public keys. A signature of any of them is valid.
 type cosignKeys []cosignKey
 
-// cosignKey is a public key with one way to sign with it.
+// cosignKey is a public key with one signature algorithm.
 type cosignKey struct {
 	signature.Verifier
 	// bundles verifies Sigstore bundles.
 	bundles *verify.Verifier
 }
 
-// readCosignKeys reads public keys in PEM form, such as cosign.pub; a file may
-// hold several. A file that holds anything else is an error, because a key that
-// is passed over is missed only when it is needed.
+// readCosignKeys reads public keys in PEM format, such as cosign.pub. A file
+// may contain several. A file that contains anything else is an error, because
+// a key that is silently skipped is noticed only when it is needed.
 func readCosignKeys(files []string) (cosignKeys, error) {
 	var all cosignKeys
 	for _, file := range files {
@@ -54,8 +54,8 @@ func readCosignKeys(files []string) (cosignKeys, error) {
 	return all, nil
 }
 
-// publicBlocks takes the PEM blocks out of a file. Its errors show nothing of
-// what is in there, which may be a secret that was put into the wrong place.
+// pemBlocks returns the PEM blocks of a file. Its errors show nothing of the
+// content, which may be a secret in the wrong place.
 func pemBlocks(content []byte) ([]*pem.Block, error) {
 	if bytes.Contains(content, []byte("PRIVATE KEY-----")) {
 		return nil, errors.New("contains a private key, which must not be here: name the public key (cosign.pub; `cosign public-key --key cosign.key` prints it)")
@@ -77,7 +77,8 @@ func pemBlocks(content []byte) ([]*pem.Block, error) {
 	return blocks, nil
 }
 
-// parseCosignKey gives a key in all ways in which Cosign signs with its kind.
+// parseCosignKey returns a key once for each algorithm that Cosign uses with
+// its kind.
 func parseCosignKey(block *pem.Block) ([]cosignKey, error) {
 	public, err := parsePublic(block)
 	if err != nil {
@@ -118,7 +119,7 @@ func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
 	return key, nil
 }
 
-// signingWays are the ways to sign that go with a kind of key: the ones of
+// loadOptions returns the signature algorithms for a kind of key: the ones of
 // Cosign 1 and 2, which Flux verifies, and those of Cosign 3 where they differ.
 func loadOptions(public crypto.PublicKey) ([]signature.LoadOption, error) {
 	ways := []signature.LoadOption{options.WithHash(crypto.SHA256)}
@@ -143,9 +144,9 @@ func loadOptions(public crypto.PublicKey) ([]signature.LoadOption, error) {
 	return nil, errors.New("contains a key of a kind that Cosign does not sign with: use ECDSA P-256, P-384 or P-521, RSA or Ed25519")
 }
 
-// bundleVerifier verifies with a key as Flux does: without a transparency log or
-// a timestamp, which would take services beside the registry. A key is good for
-// as long as it is named.
+// bundleVerifier returns a verifier for a key that verifies as Flux does:
+// without a transparency log or timestamps, which would need services other
+// than the registry. A key does not expire.
 func bundleVerifier(key signature.Verifier) (*verify.Verifier, error) {
 	always := root.NewExpiringKey(key, time.Time{}, time.Time{})
 	trusted := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) { return always, nil })

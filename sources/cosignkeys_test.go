@@ -40,7 +40,7 @@ var makeSigners = sync.OnceValues(func() (map[string]crypto.Signer, error) {
 	return keys, errors.Join(errs...)
 })
 
-// importKey gives a key to Cosign.
+// importKey imports a key into Cosign's format.
 func importKey(t *testing.T, key crypto.Signer) cosignKey {
 	t.Helper()
 	dir := t.TempDir()
@@ -80,9 +80,9 @@ func TestCosignAcceptsEachKindOfKey(t *testing.T) {
 	}
 }
 
-// TestCosignAcceptsSignaturesAsTheyWere has the hashes of Cosign 1 and 2, which
-// are those that Flux knows.
-func TestCosignAcceptsSignaturesAsTheyWere(t *testing.T) {
+// TestCosignAcceptsSignaturesOfOlderVersions uses the hash algorithms of Cosign 1
+// and 2, which Flux supports.
+func TestCosignAcceptsSignaturesOfOlderVersions(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	for kind, signer := range signers(t) {
@@ -105,7 +105,7 @@ func TestCosignAcceptsSignaturesAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestCosignKeyFilesThatAreNoneAreNamed(t *testing.T) {
+func TestCosignInvalidKeyFileIsNamed(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	good, _ := cosignKeys(t)

@@ -12,8 +12,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// TestCosignRefusesSignaturesOfOtherArtifacts has whoever may push put good
-// signatures where they do not belong.
+// TestCosignRefusesSignaturesOfOtherArtifacts copies valid signatures to other
+// artifacts, as anyone who may push can.
 func TestCosignRefusesSignaturesOfOtherArtifacts(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -43,9 +43,9 @@ func TestCosignRefusesSignaturesOfOtherArtifacts(t *testing.T) {
 	fetch(t, server.openSigned("signed", key), "")
 }
 
-// TestCosignRefusesWhatWasTamperedWith has texts that name the right artifact,
+// TestCosignRefusesForgedSignatures uses texts that name the right artifact,
 // with signatures of other texts.
-func TestCosignRefusesWhatWasTamperedWith(t *testing.T) {
+func TestCosignRefusesForgedSignatures(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -101,7 +101,7 @@ func TestCosignRefusesWhatWasTamperedWith(t *testing.T) {
 	}
 	server.listBundles(digest, server.pushBundle(digest, []byte(`{}`)))
 	key.sign("tag", server.name(digest))
-	fetch(t, server.openSigned("bad", key), "") // One good one is enough.
+	fetch(t, server.openSigned("bad", key), "") // One valid signature is enough.
 
 	m := manifestAt[ocispec.Manifest](server, ":"+sigTag(digest))
 	for i := range m.Layers {
@@ -111,8 +111,8 @@ func TestCosignRefusesWhatWasTamperedWith(t *testing.T) {
 	wantRefused(t, server.openSigned("bad", key), "bad@"+digest, "that Cosign did not create")
 }
 
-// TestCosignRefusesOtherSignedTexts has the key sign what no one meant as a
-// signature of the artifact.
+// TestCosignRefusesOtherSignedTexts signs texts that are not signatures of the
+// artifact with the trusted key.
 func TestCosignRefusesOtherSignedTexts(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -132,7 +132,7 @@ func TestCosignRefusesOtherSignedTexts(t *testing.T) {
 	}
 }
 
-// signBlob gives the signature of a text in base64.
+// signBlob returns the signature of a text in base64.
 func (k cosignKey) signBlob(text string) string {
 	k.t.Helper()
 	dir := writeTree(k.t, map[string]string{"text": text})
@@ -142,9 +142,9 @@ func (k cosignKey) signBlob(text string) string {
 	return strings.TrimSpace(string(signature))
 }
 
-// TestCosignAttestationIsNoSignature has a tool describe an artifact with the
-// key that would sign it.
-func TestCosignAttestationIsNoSignature(t *testing.T) {
+// TestCosignAttestationIsNotASignature signs a description of the artifact with
+// the trusted key.
+func TestCosignAttestationIsNotASignature(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -166,8 +166,8 @@ func TestCosignAttestationIsNoSignature(t *testing.T) {
 	}
 }
 
-// TestCosignRefusesMessageSignatures has cosign verify, which wants a statement
-// that names the artifact, as its measure.
+// TestCosignRefusesMessageSignatures expects the same as cosign verify, which
+// requires a statement that names the artifact.
 func TestCosignRefusesMessageSignatures(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)

@@ -13,17 +13,17 @@ import (
 	"oras.land/oras-go/v2/errdef"
 )
 
-// What Cosign 1 and 2 make: under a tag of its own a manifest with a layer for
-// each signature, which is the text that was signed. The signature of it is an
-// annotation.
+// Cosign 1 and 2 create a manifest under a tag of its own, with a layer for
+// each signature. The layer is the text that was signed, and its annotation is
+// the signature.
 const (
 	payloadMediaType    = "application/vnd.dev.cosign.simplesigning.v1+json"
 	payloadType         = "cosign container image signature"
 	signatureAnnotation = "dev.cosignproject.cosign/signature"
 )
 
-// tagged looks at the signatures under the tag, the newest first: Cosign adds
-// them at the end.
+// tagged checks the signatures under the tag. The newest come first, because
+// Cosign appends them.
 func (s *signatureSearch) tagged(ctx context.Context) (good bool, err error) {
 	layers, err := s.taggedLayers(ctx)
 	if err != nil {
@@ -49,7 +49,8 @@ func unlessRecorded(noted bool, err error) error {
 	return err
 }
 
-// taggedLayers are the layers of the tag's manifest; none without the tag.
+// taggedLayers returns the layers of the tag's manifest; none if there is no
+// such tag.
 func (s *signatureSearch) taggedLayers(ctx context.Context) ([]ocispec.Descriptor, error) {
 	of := s.manifest.Digest
 	text, err := s.read(ctx, s.repo.Manifests(), of.Algorithm().String()+"-"+of.Encoded()+".sig")
@@ -66,7 +67,7 @@ func (s *signatureSearch) taggedLayers(ctx context.Context) ([]ocispec.Descripto
 	return manifest.Layers, nil
 }
 
-// checkLayer returns nil for a good signature.
+// checkLayer returns nil for a valid signature.
 func (s *signatureSearch) checkLayer(ctx context.Context, layer ocispec.Descriptor, from *payloads) error {
 	signed, err := base64.StdEncoding.DecodeString(layer.Annotations[signatureAnnotation])
 	if err != nil || len(signed) == 0 || layer.MediaType != payloadMediaType {
@@ -88,8 +89,8 @@ func (k cosignKeys) verifies(text, by []byte) bool {
 	})
 }
 
-// checkPayload reads a text that was signed with a good key, for whoever pushes
-// may put the signature of one artifact beside another.
+// checkPayload checks the content of a signed text, because anyone who can push
+// may copy the signature of one artifact to another.
 func checkPayload(text []byte, manifest digest.Digest) error {
 	var p struct {
 		Critical struct {
@@ -108,8 +109,8 @@ func checkPayload(text []byte, manifest digest.Digest) error {
 	return nil
 }
 
-// payloads reads each text once, because an artifact that is signed again and
-// again has the same one each time.
+// payloads reads each text once, because signing an artifact again produces the
+// same text.
 type payloads struct {
 	search *signatureSearch
 	read   map[digest.Digest]payload

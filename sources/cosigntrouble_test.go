@@ -18,7 +18,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// answerAt answers requests whose path holds a text.
+// answerAt answers requests whose path contains a text.
 func answerAt(path string, answer http.HandlerFunc) func(http.ResponseWriter, *http.Request) bool {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, path) {
@@ -33,8 +33,8 @@ func answerStatus(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "as told", code) }
 }
 
-// TestCosignTroubleIsNoFault has each of the requests for a signature fail.
-func TestCosignTroubleIsNoFault(t *testing.T) {
+// TestCosignRequestErrorIsNotAFault lets each of the requests for a signature fail.
+func TestCosignRequestErrorIsNotAFault(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -42,13 +42,13 @@ func TestCosignTroubleIsNoFault(t *testing.T) {
 	for layout := range cosignLayouts {
 		digest := server.pushSome(layout, layout)
 		key.sign(layout, server.name(digest))
-		proxy.interfere(nil)
-		proxy.taken()
+		proxy.intercept(nil)
+		proxy.takeRequests()
 		fetch(t, openSignedAt(server, proxy.host(), layout, key), "")
-		for _, request := range proxy.taken() {
+		for _, request := range proxy.takeRequests() {
 			path := strings.TrimPrefix(request, "GET ")
 			if path == request || layout == "tag" && (strings.Contains(path, "/referrers/") || strings.HasSuffix(path, bundleTag(digest))) {
-				continue // One without which the signature is found.
+				continue // The signature is found without this request.
 			}
 			for name, answer := range map[string]http.HandlerFunc{
 				"500": answerStatus(500), "401": answerStatus(401), "403": answerStatus(403), "429": answerStatus(429), "410": answerStatus(410),
@@ -61,13 +61,13 @@ func TestCosignTroubleIsNoFault(t *testing.T) {
 			} {
 				kind, _, _ := strings.Cut(strings.TrimPrefix(path, "/v2/fleet/"), ":")
 				t.Run(layout+", "+kind+", "+name, func(t *testing.T) {
-					proxy.interfere(answerAt(path, answer))
+					proxy.intercept(answerAt(path, answer))
 					s := openSignedAt(server, proxy.host(), layout, key)
 					err := fetchError(t, s)
 					if _, ok := refusedRevision(err); ok || errors.Is(err, fleet.ErrInvalid) {
 						t.Errorf("error = %v, want none of the artifact", err)
 					}
-					proxy.interfere(nil)
+					proxy.intercept(nil)
 					fetch(t, s, "")
 				})
 			}
@@ -75,9 +75,9 @@ func TestCosignTroubleIsNoFault(t *testing.T) {
 	}
 }
 
-// TestCosignLooksUnderTagsWhateverReferrersSay has registries that know nothing
-// of referrers, and say so in their own ways.
-func TestCosignLooksUnderTagsWhateverReferrersSay(t *testing.T) {
+// TestCosignChecksTagsWithoutReferrersAPI uses registries without the
+// referrers API, which say so in different ways.
+func TestCosignChecksTagsWithoutReferrersAPI(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -91,20 +91,20 @@ func TestCosignLooksUnderTagsWhateverReferrersSay(t *testing.T) {
 		for _, layout := range layouts {
 			t.Run(fmt.Sprint(status, " ", layout), func(t *testing.T) {
 				proxy := server.proxy()
-				proxy.interfere(answerAt("/referrers/", answerStatus(status)))
+				proxy.intercept(answerAt("/referrers/", answerStatus(status)))
 				fetch(t, openSignedAt(server, proxy.host(), layout, key), "")
 			})
 		}
 	}
 }
 
-func TestCosignLeavesTheRegistryAloneWhenAsked(t *testing.T) {
+func TestCosignStopsWhenTheRegistryAsksToWait(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
 	key.sign("tag", server.name(server.pushSome("v1", "one")))
 	proxy := server.proxy()
-	proxy.interfere(answerAt("/referrers/", func(w http.ResponseWriter, _ *http.Request) {
+	proxy.intercept(answerAt("/referrers/", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "120")
 		w.WriteHeader(http.StatusTooManyRequests)
 	}))
@@ -112,14 +112,14 @@ func TestCosignLeavesTheRegistryAloneWhenAsked(t *testing.T) {
 	if err := fetchError(t, openSignedAt(server, proxy.host(), "v1", key)); !errors.As(err, &retry) {
 		t.Errorf("error = %v, want a fleet.RetryError", err)
 	}
-	requests := proxy.taken()
+	requests := proxy.takeRequests()
 	if last := requests[len(requests)-1]; !strings.Contains(last, "/referrers/") {
 		t.Errorf("%s was asked for after that", last)
 	}
 }
 
-// TestCosignFindsBundlesByReferrersAPI has a registry with the API, which
-// Debian's is too old for.
+// TestCosignFindsBundlesByReferrersAPI uses a registry with the API. Debian's
+// is too old for it.
 func TestCosignFindsBundlesByReferrersAPI(t *testing.T) {
 	t.Parallel()
 	modern := httptest.NewServer(registry.New(registry.WithReferrersSupport(true), registry.Logger(log.New(io.Discard, "", 0))))
@@ -133,15 +133,16 @@ func TestCosignFindsBundlesByReferrersAPI(t *testing.T) {
 	wrong.sign("bundle", server.name(digest))
 	wantRefused(t, s, "v1@"+digest, "1 found", "none of the keys")
 	key.sign("bundle", server.name(digest))
-	proxy.taken()
+	proxy.takeRequests()
 	fetch(t, s, "")
-	if requests := proxy.taken(); slices.ContainsFunc(requests, func(r string) bool { return strings.Contains(r, bundleTag(digest)) }) {
+	if requests := proxy.takeRequests(); slices.ContainsFunc(requests, func(r string) bool { return strings.Contains(r, bundleTag(digest)) }) {
 		t.Errorf("requests = %q, want none for a tag", requests)
 	}
 }
 
-// TestCosignReadsNoReferrersWithoutEnd has each page lead to another.
-func TestCosignReadsNoReferrersWithoutEnd(t *testing.T) {
+// TestCosignBoundsReferrers uses a list in which each page leads to
+// another.
+func TestCosignBoundsReferrers(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -152,23 +153,23 @@ func TestCosignReadsNoReferrersWithoutEnd(t *testing.T) {
 			list, err := json.Marshal(map[string]any{"schemaVersion": 2, "manifests": page})
 			must(t, err)
 			proxy := server.proxy()
-			proxy.interfere(answerAt("/referrers/", func(w http.ResponseWriter, r *http.Request) {
+			proxy.intercept(answerAt("/referrers/", func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
 				w.Header().Set("Link", "<"+r.URL.Path+`?more>; rel="next"`)
 				_, _ = w.Write(list)
 			}))
 			s := openSignedAt(server, proxy.host(), "v1", key)
 			wantRefused(t, s, "v1@"+digest, "not checked, because there are too many")
-			if requests := len(proxy.taken()); requests > 2*220 {
+			if requests := len(proxy.takeRequests()); requests > 2*220 {
 				t.Errorf("%d requests were made", requests)
 			}
 		})
 	}
 }
 
-// TestCosignLooksAtSomeOfManySignatures has more than are looked at, of the
-// wrong key but for the last of the list.
-func TestCosignLooksAtSomeOfManySignatures(t *testing.T) {
+// TestCosignBoundsSignatures lists more signatures than are checked.
+// All but the last are of the wrong key.
+func TestCosignBoundsSignatures(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	right, wrong := cosignKeys(t)
@@ -181,24 +182,24 @@ func TestCosignLooksAtSomeOfManySignatures(t *testing.T) {
 	proxy := server.proxy()
 	list := func(wrong int, good ocispec.Descriptor) fleet.Source {
 		server.listBundles(digest, append(slices.Repeat([]ocispec.Descriptor{bad}, wrong), good)...)
-		proxy.taken()
+		proxy.takeRequests()
 		return openSignedAt(server, proxy.host(), "v1", right)
 	}
 	fetch(t, list(99, good), "")
 	wantRefused(t, list(300, good), "v1@"+digest, "301 found", "none of the keys", "not checked, because there are too many")
-	if requests := len(proxy.taken()); requests > 2*210 {
+	if requests := len(proxy.takeRequests()); requests > 2*210 {
 		t.Errorf("%d requests were made", requests)
 	}
 	good.Annotations = map[string]string{ocispec.AnnotationCreated: "2026-01-02T03:04:05Z"}
 	fetch(t, list(300, good), "")
-	if requests := len(proxy.taken()); requests > 10 {
+	if requests := len(proxy.takeRequests()); requests > 10 {
 		t.Errorf("%d requests were made, want the newest looked at first", requests)
 	}
 }
 
-// TestCosignPassesByWhatIsNoSignature has more of it than is looked at, told
-// apart by the list.
-func TestCosignPassesByWhatIsNoSignature(t *testing.T) {
+// TestCosignIgnoresOtherReferrers lists more other manifests than are
+// checked, which the list itself shows to be something else.
+func TestCosignIgnoresOtherReferrers(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -213,9 +214,9 @@ func TestCosignPassesByWhatIsNoSignature(t *testing.T) {
 	fetch(t, server.openSigned("v1", key), "")
 }
 
-// TestCosignReadsTextsOnce has an artifact signed again and again, which is the
-// same text each time, and texts that are all different.
-func TestCosignReadsTextsOnce(t *testing.T) {
+// TestCosignReadsEachTextOnce uses an artifact that was signed many times, which
+// gives the same text each time, and texts that all differ.
+func TestCosignReadsEachTextOnce(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -229,7 +230,7 @@ func TestCosignReadsTextsOnce(t *testing.T) {
 	server.pushManifest("fleet", sigTag(digest), m.MediaType, m)
 	proxy := server.proxy()
 	fetch(t, openSignedAt(server, proxy.host(), "v1", key), "")
-	if requests := len(proxy.taken()); requests > 12 {
+	if requests := len(proxy.takeRequests()); requests > 12 {
 		t.Errorf("%d requests were made, want one for the text", requests)
 	}
 
@@ -241,14 +242,14 @@ func TestCosignReadsTextsOnce(t *testing.T) {
 	}
 	server.pushManifest("fleet", sigTag(digest), m.MediaType, m)
 	wantRefused(t, openSignedAt(server, proxy.host(), "v1", key), "v1@"+digest, "121 found", "not checked, because there are too many")
-	if requests := len(proxy.taken()); requests > 2*110 {
+	if requests := len(proxy.takeRequests()); requests > 2*110 {
 		t.Errorf("%d requests were made", requests)
 	}
 }
 
-// TestCosignRefusesWhatIsTooLarge is of signatures that would take more memory
-// than any is worth.
-func TestCosignRefusesWhatIsTooLarge(t *testing.T) {
+// TestCosignRefusesLargeSignatures uses signatures that are larger than any real
+// one.
+func TestCosignRefusesLargeSignatures(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -273,9 +274,9 @@ func TestCosignRefusesWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// TestCosignBelievesNothingThatDoesNotMatch has a registry hand out other bytes
-// than it was asked for, or none.
-func TestCosignBelievesNothingThatDoesNotMatch(t *testing.T) {
+// TestCosignRefusesContentWithAnotherDigest uses a registry that sends other
+// bytes than requested, or none.
+func TestCosignRefusesContentWithAnotherDigest(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, wrong := cosignKeys(t)
@@ -294,11 +295,11 @@ func TestCosignBelievesNothingThatDoesNotMatch(t *testing.T) {
 			}
 			path := layer[0].Digest.String()
 			proxy := server.proxy()
-			proxy.interfere(answerAt(path, func(w http.ResponseWriter, _ *http.Request) {
+			proxy.intercept(answerAt(path, func(w http.ResponseWriter, _ *http.Request) {
 				fmt.Fprint(w, strings.Repeat("x", int(layer[0].Size)))
 			}))
 			wantRefused(t, openSignedAt(server, proxy.host(), "bad", key), "bad@"+digest, "1 found", "it does not match its digest")
-			proxy.interfere(answerAt(path, answerStatus(404)))
+			proxy.intercept(answerAt(path, answerStatus(404)))
 			wantRefused(t, openSignedAt(server, proxy.host(), "bad", key), "bad@"+digest, "1 found", "the registry lists it but does not have it")
 		})
 	}

@@ -16,16 +16,18 @@ import (
 )
 
 const (
-	// helperTime is what a helper may take, which as a rule asks a service.
+	// helperTimeout is the time limit for a helper, which usually queries a
+	// service.
 	helperTimeout = 30 * time.Second
-	// maxCredential is more bytes than any helper needs to tell.
+	// maxCredential is the maximum size of a helper's answer in bytes.
 	maxCredential = 64 << 10
 )
 
-// helperName is all that becomes the name of a program.
+// helperName matches what may become part of the name of a program.
 var helperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// askHelper runs a credential helper; empty is for one that has nothing.
+// runHelper runs a credential helper. The credential is empty if the helper has
+// none.
 func runHelper(ctx context.Context, helper, server string) (auth.Credential, error) {
 	name := "docker-credential-" + helper
 	if !helperName.MatchString(helper) {
@@ -48,11 +50,12 @@ func runHelper(ctx context.Context, helper, server string) (auth.Credential, err
 	case soon.Err() != nil:
 		return auth.EmptyCredential, fmt.Errorf("credential helper %s did not answer for %s within %s; run it by hand to see why", name, server, helperTimeout)
 	}
-	// What a helper says may hold what it was to keep.
+	// The helper's message is not repeated, because it may contain the secret.
 	return auth.EmptyCredential, fmt.Errorf("credential helper %s failed for %s; run it by hand to see why", name, server)
 }
 
-// credentialOf knows the name by which helpers mark an identity token.
+// credentialOf converts a helper's answer. Helpers mark an identity token with
+// a special user name.
 func credentialOf(c *credentials.Credentials) auth.Credential {
 	if c.Username == "<token>" {
 		return auth.Credential{RefreshToken: c.Secret}
@@ -60,9 +63,9 @@ func credentialOf(c *credentials.Credentials) auth.Credential {
 	return auth.Credential{Username: c.Username, Password: c.Secret}
 }
 
-// helperProgram is a client.Program that ends with its context, and whatever it
-// started with it, that is not heard where it may tell a secret to a log, and that
-// may not say too much.
+// helperProgram is a client.Program that is killed with all its child processes
+// when its context ends. Its stderr is discarded, because it may contain a
+// secret, and its output is bounded.
 type helperProgram struct {
 	ctx   context.Context
 	path  string
@@ -83,7 +86,7 @@ func (p *helperProgram) Output() ([]byte, error) {
 	return output.text, err
 }
 
-// credentialText is what a helper says, up to a bound.
+// credentialText collects a helper's output up to a limit.
 type credentialText struct{ text []byte }
 
 func (t *credentialText) Write(p []byte) (int, error) {

@@ -17,7 +17,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// credentialHelper puts a program on PATH that answers for a server.
+// credentialHelper puts a credential helper on PATH.
 func credentialHelper(t *testing.T, name, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -28,7 +28,8 @@ func credentialHelper(t *testing.T, name, script string) {
 func TestOCIAsksCredentialHelpers(t *testing.T) {
 	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
-	// It answers for the one server that it is told on standard input.
+	// The helper answers for one server, whose name it reads from standard
+	// input.
 	answer := fmt.Sprintf(`read server; test "$1 $server" = "get %s" && echo '{"ServerURL":"x","Username":"robot","Secret":"hunter2hunter2"}'`, server.host)
 	credentialHelper(t, "good", answer)
 	credentialHelper(t, "empty", `echo "credentials not found in native keychain"; exit 1`)
@@ -88,7 +89,7 @@ func TestOCICredentialHelpersAreBounded(t *testing.T) {
 		processes, err := os.Open(alive) // Waits for the helper to open it.
 		must(t, err)
 		defer processes.Close()
-		must(t, processes.SetReadDeadline(time.Now().Add(patience)))
+		must(t, processes.SetReadDeadline(time.Now().Add(testTimeout)))
 		_, err = io.ReadFull(processes, make([]byte, len("started\n")))
 		must(t, err)
 		cancel()
@@ -115,7 +116,8 @@ func TestOCICredentialHelpersAreBounded(t *testing.T) {
 	})
 }
 
-// standardError is what is written there meanwhile.
+// standardError returns what is written to standard error while a function
+// runs.
 func standardError(t *testing.T, while func()) string {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))

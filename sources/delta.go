@@ -9,18 +9,19 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// maxChain is how many deltas may stand on one another; Git's own ceiling.
+// maxChain is the maximum length of a chain of deltas. It is Git's own limit.
 const maxChain = 4095
 
-// delta is how to make an object from another one.
+// delta describes how to make an object from another one.
 type delta struct {
-	// at is where in the pack it stood, by which later ones refer to it.
+	// offset is the delta's position in the pack, by which later deltas refer
+	// to it.
 	offset int64
-	// lies is where in the spool its instructions are.
+	// instructions is the delta's position in the spool.
 	instructions spooled
 }
 
-// delta reads a delta, and leaves it to wait for its base.
+// readDelta reads a delta and records it until its base is known.
 func (p *pack) readDelta(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 	if err := p.countInflated(header.Length); err != nil {
 		return err
@@ -71,7 +72,7 @@ func (p *pack) applyDeltas() error {
 		}
 	}
 	for hash := range p.byHash {
-		// Offsets start at 12, after the header: nothing waits for 0.
+		// Offsets start at 12, after the header, so no delta has a base at 0.
 		if from, ok := p.have[hash]; ok {
 			if err := p.applyAll(p.takeWaiting(0, hash), from, 1); err != nil {
 				return err
@@ -87,7 +88,7 @@ func (p *pack) applyDeltas() error {
 	return nil
 }
 
-// waiting takes the deltas that wait for an object.
+// takeWaiting removes and returns the deltas that have an object as their base.
 func (p *pack) takeWaiting(at int64, hash plumbing.Hash) []delta {
 	list := append(p.byOffset[at], p.byHash[hash]...)
 	delete(p.byOffset, at)
@@ -95,8 +96,7 @@ func (p *pack) takeWaiting(at int64, hash plumbing.Hash) []delta {
 	return list
 }
 
-// applyAll makes all objects that stand on one, each before those that stand on
-// it in turn.
+// applyAll makes all objects that depend on one, in depth-first order.
 func (p *pack) applyAll(deltas []delta, from object, depth int) error {
 	p.inMemory += int64(len(from.data))
 	defer func() { p.inMemory -= int64(len(from.data)) }()
@@ -137,8 +137,8 @@ func (p *pack) apply(d delta, from object) (object, error) {
 	return object{from.kind, data}, nil
 }
 
-// deltaHead keeps the first bytes of a delta: the sizes of its base and of what
-// it makes.
+// deltaHeader keeps the first bytes of a delta: the sizes of its base and of
+// its result.
 type deltaHeader struct {
 	bytes [2 * binary.MaxVarintLen64]byte
 	n     int
@@ -149,7 +149,7 @@ func (h *deltaHeader) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// targetSize is the size of what the delta makes.
+// targetSize returns the size of the delta's result.
 func (h *deltaHeader) targetSize() (int64, bool) {
 	_, n := binary.Uvarint(h.bytes[:h.n])
 	if n <= 0 {

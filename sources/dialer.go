@@ -11,8 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport/file"
 )
 
-// dialer opens connections to one repository. What it needs from files it reads
-// anew for each.
+// dialer opens connections to one repository. It reads keys and other files
+// again for each connection.
 type dialer interface {
 	// dial connects and lists the refs of the repository.
 	dial(ctx context.Context) (*remote, error)
@@ -29,7 +29,7 @@ func newDialer(u *url.URL, o Options) (dialer, error) {
 	return newHTTPDialer(u, o)
 }
 
-// fileDialer runs git itself, for a repository on this machine.
+// fileDialer runs git, for a repository on this machine.
 type fileDialer struct{ path string }
 
 func (fileDialer) close() {}
@@ -42,26 +42,27 @@ func (d fileDialer) dial(ctx context.Context) (*remote, error) {
 	return listRefs(ctx, s)
 }
 
-// listRefs takes over the session.
+// listRefs takes ownership of the session.
 func listRefs(ctx context.Context, s transport.UploadPackSession) (*remote, error) {
 	refs, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
-		_ = s.Close() // It has failed already.
+		_ = s.Close() // The session has failed already.
 		return nil, err
 	}
 	return &remote{s, refs}, nil
 }
 
 const (
-	// maxRefs is the most bytes of a list of refs, or of the text of an error:
-	// both are read into memory.
+	// maxRefs is the maximum size of a list of refs, or of the text of an
+	// error, in bytes. Both are read into memory.
 	maxRefs = 64 << 20
-	// maxPreamble is the most bytes of what a server says before a pack, which
-	// go-git keeps. One commit without history is two lines.
+	// maxPreamble is the maximum number of bytes that a server may send before
+	// a pack. go-git keeps them in memory. A commit without history needs two
+	// lines.
 	maxPreamble = 1 << 20
 )
 
-// cappedBody ends in an error where a server sends more than it may.
+// cappedBody returns an error once a server has sent more than it may.
 type cappedBody struct {
 	io.ReadCloser
 	left int64
@@ -69,7 +70,7 @@ type cappedBody struct {
 }
 
 var (
-	errTooMuch  = errors.New("the server sends more than a fleet repo may hold; move files that no cluster needs elsewhere")
+	errTooMuch  = errors.New("the server sends more than a fleet repo may contain; move files that no cluster needs elsewhere")
 	errRefs     = fmt.Errorf("the server lists more than %s of branches and tags; delete the ones that are not needed", bytesize(maxRefs))
 	errPreamble = errors.New("the server sends too much before the requested objects; it is not a Git server, or it is broken")
 )

@@ -14,10 +14,10 @@ import (
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// differences are the names in which a directory's tree is not what was
-// committed, sorted. It compares hashes of what was read, unlike git status,
-// which believes times of files and leaves out what .gitignore names: all of
-// that is pushed.
+// differences returns the sorted names of the files of a directory's tree that
+// differ from the committed tree. It compares content hashes. Unlike git
+// status, it does not rely on file times and includes ignored files, because
+// these are pushed too.
 func differences(directory string, t *tree, committed *gitobject.Tree) ([]string, error) {
 	d := differ{directory: directory}
 	err := d.compare(".", t.root, committed)
@@ -69,8 +69,8 @@ func (d *differ) entry(name string, n *node, entry gitobject.TreeEntry, in *gito
 	return nil
 }
 
-// submodule compares with the commit that is wanted of it. One that was not
-// checked out is not there, as in most clones.
+// submodule compares a submodule with the commit that is recorded for it. A
+// submodule that was not checked out, as in most clones, is not a difference.
 func (d *differ) submodule(name string, n *node, commit plumbing.Hash) error {
 	if n == nil {
 		return nil
@@ -95,7 +95,7 @@ func submoduleTree(directory string, hash plumbing.Hash) (*gitobject.Tree, error
 	return commit.Tree()
 }
 
-// isLFSContent tells whether content is what the pointer that was committed
+// isLFSContent reports whether content is the file that a committed LFS pointer
 // stands for.
 func isLFSContent(content []byte, entry gitobject.TreeEntry, in *gitobject.Tree) bool {
 	file, err := in.TreeEntryFile(&entry)

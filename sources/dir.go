@@ -18,7 +18,7 @@ import (
 )
 
 // directory is a local directory as a source. It never follows a symbolic link
-// out of the directory, though SOURCE itself may be one.
+// out of the directory, but the SOURCE itself may be a link.
 type directory struct {
 	path   string
 	limits Limits
@@ -32,14 +32,14 @@ func newDirectory(path string, limits Limits) *directory {
 	return &directory{path: path, limits: limits, fetching: newFetchMutex(), now: time.Now}
 }
 
-// String is the absolute path.
+// String returns the absolute path.
 func (d *directory) String() string { return d.path }
 
-// Close has nothing to let go of.
+// Close does nothing.
 func (d *directory) Close() error { return nil }
 
-// Fetch reads all files, because a time or a size does not tell that a file is
-// the same, and compares the revision that they have together.
+// Fetch reads all files and compares the resulting revision with known. Times
+// and sizes are not enough to tell that a file is unchanged.
 func (d *directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	if err := d.fetching.lock(ctx); err != nil {
 		return nil, err
@@ -58,7 +58,8 @@ func (d *directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, e
 }
 
 func (d *directory) read(ctx context.Context) (*tree, error) {
-	// The slash makes it an error, rather than a wait for a writer, if it is a FIFO.
+	// With the slash, a FIFO is an error instead of blocking until there is a
+	// writer.
 	root, err := os.OpenRoot(d.path + "/")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -74,16 +75,16 @@ func (d *directory) read(ctx context.Context) (*tree, error) {
 	return readDirectory(ctx, root, d.limits, d.last, d.now)
 }
 
-// localRevision is a hash over what the tree holds, and nothing else: not the
-// times of files, nor the order in which they were listed.
+// localRevision returns a hash of the tree's content. It does not depend on the
+// times of files or the order in which they were listed.
 func localRevision(t *tree) string {
 	h := sha256.New()
 	hashNode(h, "", t.root)
 	return "local@sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// hashNode writes each part with its length, so that two trees cannot be
-// written the same.
+// hashNode writes each part with its length, so different trees never write the
+// same bytes.
 func hashNode(h hash.Hash, name string, n *node) {
 	hashPart(h, []byte(name))
 	hashPart(h, []byte(n.mode.String()))

@@ -21,7 +21,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// write makes a file with all its directories.
+// write writes a file and creates its directories.
 func write(t *testing.T, dir, name, content string) {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -29,8 +29,8 @@ func write(t *testing.T, dir, name, content string) {
 	must(t, os.WriteFile(path, []byte(content), 0o644))
 }
 
-// settled makes everything in a directory look old, so that it is not waited for
-// as something that was written just now.
+// settled gives everything in a directory old modification times, so that
+// readers do not wait for it to settle.
 func settled(t testing.TB, dir string) {
 	t.Helper()
 	old := time.Now().Add(-time.Hour)
@@ -57,9 +57,9 @@ func TestDirectoryHasRevision(t *testing.T) {
 	fetchNothing(t, open(t, dir), snapshot.Revision)
 }
 
-// TestDirectoryRevisionIsOfWhatItHolds makes the same tree in another order, at
-// another time and place, and then one change after the other.
-func TestDirectoryRevisionIsOfWhatItHolds(t *testing.T) {
+// TestDirectoryRevisionDependsOnContentOnly writes the same tree in another order,
+// at another time and place, and then makes one change after another.
+func TestDirectoryRevisionDependsOnContentOnly(t *testing.T) {
 	t.Parallel()
 	a, b := t.TempDir(), t.TempDir()
 	write(t, a, "fleet.yaml", "one")
@@ -99,7 +99,7 @@ func TestDirectorySharesWhatDidNotChange(t *testing.T) {
 	write(t, dir, "b", "content")
 	s := open(t, dir)
 	before := fetch(t, s, "")
-	write(t, dir, "a/same", "content") // Written again, so that only its content tells.
+	write(t, dir, "a/same", "content") // Written again, so only its content shows that it is the same.
 	write(t, dir, "b", "CONTENT")
 	after := fetch(t, s, before.Revision)
 	wantShared(t, before.Tree, after.Tree, "a/same", true)
@@ -132,14 +132,14 @@ func TestDirectoryMayBeALink(t *testing.T) {
 	wantContents(t, fetch(t, s, before.Revision).Tree, map[string]string{"fleet.yaml": "two"})
 }
 
-// point re-points a link in one step, as git-sync and Kubernetes do.
+// point replaces a link atomically, as git-sync and Kubernetes do.
 func point(t *testing.T, link, target string) {
 	t.Helper()
 	must(t, os.Symlink(target, link+".new"))
 	must(t, os.Rename(link+".new", link))
 }
 
-func TestDirectoryThatIsNone(t *testing.T) {
+func TestDirectoryThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "file", "")
@@ -152,8 +152,8 @@ func TestDirectoryThatIsNone(t *testing.T) {
 	}
 }
 
-// TestDirectoryNeverOpensWhatIsNoFile would hang on the FIFO otherwise.
-func TestDirectoryNeverOpensWhatIsNoFile(t *testing.T) {
+// TestDirectoryOpensOnlyRegularFiles would hang if the FIFO were opened.
+func TestDirectoryOpensOnlyRegularFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
@@ -167,7 +167,7 @@ func TestDirectoryNeverOpensWhatIsNoFile(t *testing.T) {
 	wantUnreadable(t, tree, "device", "device: symbolic link to /dev/zero leads out")
 }
 
-func TestDirectoryTellsWhatCannotBeRead(t *testing.T) {
+func TestDirectoryReportsUnreadableFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	must(t, os.Chmod(filepath.Dir(dir), 0o755))
@@ -188,7 +188,7 @@ func TestDirectoryTellsWhatCannotBeRead(t *testing.T) {
 	must(t, os.Chmod(filepath.Join(dir, "lost+found"), 0o755))
 }
 
-// asNobody runs f without root's right to read everything, where it has it.
+// asNobody runs f without root's permission to read everything.
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -307,22 +307,22 @@ func TestDirectorySnapshotIsNeverTorn(t *testing.T) {
 	}
 }
 
-// meddler is a context that does something once, the nth time it is asked
-// whether it has ended; a directory's reader asks between any two files.
-type meddler struct {
+// hookContext is a context that calls a function the nth time it is asked for its
+// error. The reader of a directory asks between any two files.
+type hookContext struct {
 	context.Context
 	n  int
 	do func()
 }
 
-func (m *meddler) Err() error {
+func (m *hookContext) Err() error {
 	if m.n--; m.n == 0 {
 		m.do()
 	}
 	return m.Context.Err()
 }
 
-// TestDirectoryIsReadAgainIfItChanges has one change at each moment of reading.
+// TestDirectoryIsReadAgainIfItChanges makes a change at each step of a read.
 func TestDirectoryIsReadAgainIfItChanges(t *testing.T) {
 	t.Parallel()
 	for what, change := range map[string]func(dir string){
@@ -331,7 +331,7 @@ func TestDirectoryIsReadAgainIfItChanges(t *testing.T) {
 				write(t, dir, name, "two!")
 			}
 		},
-		"rename": func(dir string) { // Of the same size, and to the same names.
+		"rename": func(dir string) { // The size and the names stay the same.
 			for _, name := range []string{"a", "d/b", "d/c"} {
 				write(t, dir, name+".new", "TWO")
 				must(t, os.Rename(filepath.Join(dir, name+".new"), filepath.Join(dir, name)))
@@ -363,13 +363,13 @@ func TestDirectoryIsReadAgainIfItChanges(t *testing.T) {
 				}
 				settled(t, dir)
 				before := fetch(t, open(t, dir), "").Revision
-				ctx := &meddler{deadline(t), n, func() { change(dir) }}
+				ctx := &hookContext{deadline(t), n, func() { change(dir) }}
 				snapshot, err := open(t, dir).Fetch(ctx, "")
 				must(t, err)
 				if ctx.n > 0 {
-					break // Read to the end before it could change.
+					break // The read ended before the change.
 				}
-				// What was already read to the end when it changed may be the old state.
+				// A read that ended before the change may return the old state.
 				if got := snapshot.Revision; got != before {
 					fetchNothing(t, open(t, dir), got)
 				}
@@ -378,25 +378,25 @@ func TestDirectoryIsReadAgainIfItChanges(t *testing.T) {
 	}
 }
 
-func TestDirectoryThatNeverRests(t *testing.T) {
+func TestDirectoryThatChangesAllTheTime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "log", "")
 	s := open(t, dir)
-	busy := &writing{Context: deadline(t), file: filepath.Join(dir, "log")}
+	busy := &writingContext{Context: deadline(t), file: filepath.Join(dir, "log")}
 	_, err := s.Fetch(busy, "")
 	wantText(t, err, "log: keeps changing while it is read")
 	fetch(t, s, "")
 }
 
-// writing is a context that appends to a file whenever it is asked whether it
-// has ended.
-type writing struct {
+// writingContext is a context that appends to a file each time it is asked for its
+// error.
+type writingContext struct {
 	context.Context
 	file string
 }
 
-func (w *writing) Err() error {
+func (w *writingContext) Err() error {
 	f, err := os.OpenFile(w.file, os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
 		_, err = f.WriteString("x")

@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// listed is how many entries of a directory are read at a time, so that one of
-// millions costs no more memory than the limit.
+// readDirBatch is the number of directory entries that are read at a time, so a
+// directory of millions costs no more memory than the limit allows.
 const readDirBatch = 512
 
-// dirReader reads a directory into a tree. All of its access goes through root,
-// by names from there: a link that is swapped in while it reads cannot lead it
-// outside, nor a FIFO hold it up.
+// dirReader reads a directory into a tree. It accesses everything by names
+// relative to root, so a link that is swapped in meanwhile cannot lead it
+// outside, and a FIFO cannot block it.
 type dirReader struct {
 	ctx    context.Context
 	root   *os.Root
 	budget budget
 	now    func() time.Time
-	// looks are what each entry looked like before it was read.
+	// seen is the state of each entry before it was read.
 	seen   []entryState
 	buffer []byte
 }
 
-// readDirectory reads root. Files that are the same as in last, which may be
+// readDirectory reads root. Files that are unchanged since last, which may be
 // nil, share its memory.
 func readDirectory(ctx context.Context, root *os.Root, limits Limits, last *tree, now func() time.Time) (*tree, error) {
 	r := &dirReader{ctx: ctx, root: root, now: now, budget: budget{limits: limits}}
@@ -49,7 +49,7 @@ func readDirectory(ctx context.Context, root *os.Root, limits Limits, last *tree
 	return &tree{n}, r.verifyUnchanged()
 }
 
-// directory reads a directory; last is what was there before, or nil.
+// directory reads a directory. last is its previous node, or nil.
 func (r *dirReader) directory(name string, last *node) (*node, error) {
 	f, err := r.open(name)
 	if errors.Is(err, fs.ErrPermission) {
@@ -69,7 +69,7 @@ func (r *dirReader) directory(name string, last *node) (*node, error) {
 			if err != nil {
 				return nil, err
 			}
-			// Git has no empty directories, so none are kept.
+			// Git has no empty directories, so they are left out.
 			if child.mode != modeDirectory || child.err != nil || len(child.children) > 0 {
 				children = append(children, child)
 			}
@@ -105,7 +105,7 @@ func (r *dirReader) entry(directory, base string, last *node) (*node, error) {
 	case fs.ModeSymlink:
 		return r.link(name)
 	default:
-		// Opening a FIFO or a device could block or do something.
+		// Opening a FIFO or a device could block or have side effects.
 		return &node{name: base, mode: info.Mode().Type(), err: &fault{name, "is not a regular file; remove it"}}, nil
 	}
 }
@@ -140,7 +140,7 @@ func (r *dirReader) file(name string, info fs.FileInfo, last *node) (*node, erro
 	return newFileNode(name, executable, bytes.Clone(content)), nil
 }
 
-// content is valid until the next call.
+// content returns a file's content, which is valid until the next call.
 func (r *dirReader) content(name string, info fs.FileInfo) ([]byte, error) {
 	f, err := r.open(name)
 	if err != nil {
@@ -158,8 +158,8 @@ func (r *dirReader) content(name string, info fs.FileInfo) ([]byte, error) {
 	return content, err
 }
 
-// open asks not to block, because what was a file or directory a moment ago may
-// be a FIFO now.
+// open does not block, because what was a file or directory a moment ago may be
+// a FIFO now.
 func (r *dirReader) open(name string) (*os.File, error) {
 	return r.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }

@@ -1,9 +1,20 @@
-// Package sources reads fleet repos from where they live: a Git repository or
-// a local directory. Each source gives the tree of files at a revision, in
-// memory and immutable, so that everything after it is pure and what is being
-// served cannot be taken away by a force-push or a lost disk.
+// Package sources reads fleet repos from a Git repository, an OCI artifact or a
+// local directory, and pushes a directory as an OCI artifact.
 //
-// What it reads is untrusted: sizes and counts are bounded, nothing outside the
-// tree can be reached through it, and nothing in it is ever executed. It never
-// looks at what the files say, and never writes to a source.
+// Open parses a SOURCE, the reference that users write, and returns a Source.
+// Fetch returns the tree of files at the newest revision, or nil if the caller
+// already has it:
+//
+//	source, err := sources.Open("https://host/repo.git?ref=main", sources.Options{})
+//	defer source.Close()
+//	snapshot, err := source.Fetch(ctx, known)
+//	data, err := fs.ReadFile(snapshot.Tree, "fleet.yaml")
+//
+// A snapshot is an immutable fs.FS in memory. It stays readable after a
+// force-push, an outage or the end of its source.
+//
+// What the package reads is untrusted: Limits bound its size and number of
+// files, no path leads out of the tree, and nothing in it is executed. The
+// package never interprets the content of files, and Fetch never writes to a
+// source.
 package sources

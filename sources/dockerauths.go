@@ -8,15 +8,14 @@ import (
 	"oras.land/oras-go/v2/registry"
 )
 
-// match finds the key of auths that is closest to a repository. Keys are as
-// Docker and kubelet have them: a registry, with a path below which it holds,
-// with a scheme and a version of the API that mean nothing, and with * in a part
-// of the host's name.
+// match returns the key of auths that matches a repository best. As in Docker
+// and kubelet, a key is a registry, optionally with a path, with a scheme and
+// API version that are ignored, and with * in parts of the host name.
 func (c *dockerConfig) match(at registry.Reference) (string, bool) {
 	best, found, longest := "", false, -1
 	for key := range c.Auths {
 		length := matchKey(key, at)
-		// Of two that are as close, the same one each time.
+		// For two equally good matches, always choose the same one.
 		if length > longest || length >= 0 && length == longest && key < best {
 			best, found, longest = key, true, length
 		}
@@ -24,8 +23,8 @@ func (c *dockerConfig) match(at registry.Reference) (string, bool) {
 	return best, found
 }
 
-// matchKey is how close a key comes, -1 for not at all. An exact host is closer
-// than a pattern, and a path closer than none.
+// matchKey returns how well a key matches, -1 for not at all. An exact host is
+// better than a pattern, and a path is better than none.
 func matchKey(key string, at registry.Reference) int {
 	host, prefix := splitKey(key)
 	if prefix != "" && prefix != at.Repository && !strings.HasPrefix(at.Repository, prefix+"/") {
@@ -53,7 +52,8 @@ func splitKey(key string) (host, prefix string) {
 	return host, prefix
 }
 
-// sameRegistry knows that Docker's own goes by several names.
+// sameRegistry reports whether two hosts are the same registry. Docker Hub has
+// several names.
 func sameRegistry(a, b string) bool { return dockerHub(a) == dockerHub(b) }
 
 func dockerHub(host string) string {
@@ -64,8 +64,8 @@ func dockerHub(host string) string {
 	return host
 }
 
-// matchHost has * stand for part of one name between dots, and the port be the
-// same.
+// matchHost reports whether a pattern matches a host. A * matches within one
+// part of the name, and the ports must be equal.
 func matchHost(pattern, host string) bool {
 	if !strings.Contains(pattern, "*") {
 		return false

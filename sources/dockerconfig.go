@@ -19,7 +19,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/credentials"
 )
 
-// dockerConfig is the part of a Docker config.json that says how to log in.
+// dockerConfig is the part of a Docker config.json that contains credentials.
 type dockerConfig struct {
 	Auths       map[string]dockerAuth `json:"auths"`
 	CredHelpers map[string]string     `json:"credHelpers"`
@@ -30,19 +30,20 @@ type dockerConfig struct {
 }
 
 type dockerAuth struct {
-	// Auth is base64 of user:password, and what there is of it goes before
-	// Username and Password.
+	// Auth is the base64 of user:password. It takes precedence over Username
+	// and Password.
 	Auth     string `json:"auth"`
 	Username string `json:"username"`
 	Password string `json:"password"`
-	// IdentityToken is exchanged for others, RegistryToken shown as it is.
+	// IdentityToken is exchanged for other tokens; RegistryToken is sent as it
+	// is.
 	IdentityToken string `json:"identitytoken"`
 	RegistryToken string `json:"registrytoken"`
 }
 
-// readDockerConfig reads the file of that name, or Docker's own if it is empty.
-// Only the latter may be missing. No error repeats any of the content, since all
-// of it may be secret.
+// readDockerConfig reads the named file, or Docker's default file if the name
+// is empty. Only the default file may be missing. Its errors repeat none of the
+// content, because all of it may be secret.
 func readDockerConfig(name string) (*dockerConfig, error) {
 	file, err := findDockerConfig(name)
 	if err != nil {
@@ -64,7 +65,8 @@ func readDockerConfig(name string) (*dockerConfig, error) {
 	return c, nil
 }
 
-// findDockerConfig also takes the directory where a secret is mounted.
+// findDockerConfig returns the file to read. The name may also be the directory
+// of a mounted secret.
 func findDockerConfig(name string) (string, error) {
 	if name == "" {
 		return defaultDockerConfig(), nil
@@ -87,7 +89,8 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// defaultDockerConfig is empty, hence missing, where there is no home.
+// defaultDockerConfig returns Docker's default file; an empty name, which never
+// exists, if there is no home directory.
 func defaultDockerConfig() string {
 	if dir := os.Getenv("DOCKER_CONFIG"); dir != "" {
 		return filepath.Join(dir, "config.json")
@@ -99,8 +102,8 @@ func defaultDockerConfig() string {
 	return filepath.Join(home, ".docker", "config.json")
 }
 
-// credential is what is there for a repository; empty for nothing. A helper is
-// asked before the file is.
+// credential returns the credential for a repository; empty for none. A helper
+// takes precedence over the file.
 func (c *dockerConfig) credential(ctx context.Context, at registry.Reference) (auth.Credential, error) {
 	server := credentials.ServerAddressFromRegistry(at.Registry)
 	if helper := cmp.Or(c.CredHelpers[server], c.CredHelpers[at.Registry], c.CredsStore); helper != "" {

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// entryName is the path that an archive's entry, or a layer's title, stands for;
-// "." for the root. It refuses what would land elsewhere, and what some machine
-// that unpacks the artifact could not name.
+// entryName returns the path for the name of an archive entry or the title of a
+// layer; "." is the root. It refuses names that lead elsewhere, and names that
+// some system which unpacks the artifact does not support.
 func entryName(name string, limits Limits) (string, error) {
 	if len(name) > limits.PathLength {
 		return "", &fault{strings.ToValidUTF8(name[:64], "") + "…", fmt.Sprintf("its path is longer than %d bytes; shorten it", limits.PathLength)}
@@ -40,8 +40,8 @@ func entryName(name string, limits Limits) (string, error) {
 
 func breaksLines(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
 
-// fold is the same for names that are one name to a file system which does not
-// tell cases or Unicode forms apart.
+// fold returns the same text for names that are equal on file systems which
+// ignore case or Unicode form.
 func fold(name string) string {
 	for i := range len(name) {
 		if name[i] >= utf8.RuneSelf {

@@ -9,10 +9,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// fault is something wrong with the fleet repo itself, as opposed to the way to
-// it: fetching the same revision again would find it again.
+// fault is an error in the content of the fleet repo, as opposed to an error in
+// reaching it. Fetching the same revision again gives the same fault.
 type fault struct {
-	// file is relative to the root; empty where no one file is to blame.
+	// file is the path from the root; empty if no single file is at fault.
 	file    string
 	message string
 }
@@ -27,14 +27,14 @@ func (f *fault) Error() string {
 // Unwrap makes a fault a fleet.ErrInvalid.
 func (*fault) Unwrap() error { return fleet.ErrInvalid }
 
-// passingFault is a fault that may be over without anything being fetched anew:
-// what it says is of this moment.
+// transientFault is a fault that may disappear by itself, without a new
+// revision.
 type transientFault struct{ *fault }
 
-// Unwrap makes it the fault that it is.
+// Unwrap returns the fault.
 func (f transientFault) Unwrap() error { return f.fault }
 
-// isLasting tells whether err is a fault that would be found again at any time.
+// isPermanent reports whether err is a fault that the same revision always has.
 func isPermanent(err error) bool {
 	var (
 		broken *fault
@@ -43,7 +43,8 @@ func isPermanent(err error) bool {
 	return errors.As(err, &broken) && !errors.As(err, &passes)
 }
 
-// refused is err as one of that revision, where it is a fault of the tree.
+// asRefused returns err as a fleet.RefusedError of the revision if err is a
+// fault. Any other error is returned unchanged.
 func asRefused(revision string, err error) error {
 	var broken *fault
 	if !errors.As(err, &broken) {
@@ -56,7 +57,8 @@ func asRefused(revision string, err error) error {
 	return &fleet.RefusedError{Revision: revision, Problem: p}
 }
 
-// printable quotes a name that could break out of its line in a log.
+// printable quotes a name if it contains characters that could break out of a
+// log line.
 func printable(name string) string {
 	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
 		return strconv.Quote(name)

@@ -15,20 +15,20 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// exchange is the requests of one fetch. It bounds what is answered, and keeps
-// of a refusal what go-git drops.
+// fetchTransport sends the requests of one fetch. It bounds the answers, and
+// keeps the last error response, of which go-git drops the details.
 type fetchTransport struct {
 	next http.RoundTripper
-	// stall is how long an answer may come to a stop.
+	// stallTimeout is how long an answer may pause.
 	stall time.Duration
-	// most is how many bytes a pack may have.
+	// most is the maximum size of a pack in bytes.
 	most int64
-	// body is that of the last answer.
+	// body is the body of the last answer.
 	body   *cappedBody
 	origin *url.URL
-	// token is true where there is one to be shown to the origin.
+	// token is true if there is a token for the origin.
 	token bool
-	// refusal is the last answer that was none.
+	// refusal is the last answer if it was an error, else nil.
 	refusal *http.Response
 }
 
@@ -51,16 +51,17 @@ func (x *fetchTransport) RoundTrip(request *http.Request) (*http.Response, error
 	return response, nil
 }
 
-// drainedBody is read to its end, as far as that is near, since go-git stops at
-// the last ref, and a connection with something left in it is not used again.
+// drainedBody reads the last few bytes before it closes. go-git stops at the
+// last ref, and a connection with unread data is not reused.
 type drainedBody struct{ *cappedBody }
 
 func (b drainedBody) Close() error {
-	_, _ = io.CopyN(io.Discard, b.cappedBody, 4<<10) // What it says does not matter any more.
+	_, _ = io.CopyN(io.Discard, b.cappedBody, 4<<10) // The content no longer matters.
 	return b.cappedBody.Close()
 }
 
-// wantsOther tells whether the server would take the token in the other way.
+// wantsOtherScheme reports whether the server would accept the token under the
+// other authentication scheme.
 func (x *fetchTransport) wantsOtherScheme(bearer bool) bool {
 	if x.refusal == nil || x.refusal.StatusCode != http.StatusUnauthorized || !x.token || x.redirectedHost() != "" {
 		return false
@@ -72,7 +73,8 @@ func (x *fetchTransport) wantsOtherScheme(bearer bool) bool {
 	return c.bearer && !c.basic
 }
 
-// moved is the host that a redirect led to, where it is another one.
+// redirectedHost returns the host of the last redirect if it differs from the
+// origin.
 func (x *fetchTransport) redirectedHost() string {
 	if at := x.refusal.Request.URL; !strings.EqualFold(at.Host, x.origin.Host) {
 		return at.Host
@@ -80,7 +82,8 @@ func (x *fetchTransport) redirectedHost() string {
 	return ""
 }
 
-// explain says what to do about a refusal, in words that are not the server's.
+// explain says what to do about an error response. It does not repeat the
+// server's text.
 func (x *fetchTransport) explain(err error) error {
 	if x.refusal == nil {
 		return err

@@ -16,7 +16,7 @@ var (
 	errNotDirectory = errors.New("not a directory")
 )
 
-// Name, IsDir, Type and Info make a node an fs.DirEntry.
+// Name, IsDir, Type and Info implement fs.DirEntry.
 func (n *node) Name() string               { return n.name }
 func (n *node) IsDir() bool                { return n.mode.IsDir() }
 func (n *node) Type() fs.FileMode          { return n.mode.Type() }
@@ -30,8 +30,8 @@ func entries(nodes []*node) []fs.DirEntry {
 	return list
 }
 
-// info describes a node under the name it was asked for, which differs from the
-// node's own where a link was followed.
+// info describes a node under the name that was opened, which differs from the
+// node's own name if a link was followed.
 type info struct {
 	name string
 	node *node
@@ -44,10 +44,11 @@ func (i info) Size() int64       { return int64(len(i.node.data)) }
 func (i info) Mode() fs.FileMode { return i.node.mode }
 func (i info) IsDir() bool       { return i.node.mode.IsDir() }
 
-// Sys stands for the content, which trees share where it is the same.
+// Sys returns a fleet.Content, which is equal for files that share their
+// memory.
 func (i info) Sys() any { return fleet.ContentOf(i.node.data) }
 
-// ModTime is zero, because a revision must not depend on when it was fetched.
+// ModTime is zero, because a snapshot does not depend on when it was fetched.
 func (i info) ModTime() time.Time { return time.Time{} }
 
 type openFile struct {

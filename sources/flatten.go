@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// flatten gives the tree with a copy in place of each symbolic link, because
-// Flux leaves links in an archive out without a word, and what is missing from a
-// rendering is deleted. What cannot be read here is refused, whether anything
-// needs it or not: there would be nobody to tell of it at the other end.
+// flatten returns the tree with each symbolic link replaced by a copy of its
+// target. Flux silently drops links from archives, and what is missing from a
+// rendering is deleted. A file that cannot be read is refused even if nothing
+// uses it, because no error could be reported later.
 func flatten(ctx context.Context, t *tree, limits Limits) (*tree, error) {
 	f := &flattener{ctx: ctx, from: t, to: newBuilder(limits, "", t)}
 	if len(t.root.children) == 0 {
@@ -28,9 +28,10 @@ func flatten(ctx context.Context, t *tree, limits Limits) (*tree, error) {
 type flattener struct {
 	ctx  context.Context
 	from *tree
-	// to refuses what the reader of artifacts would.
+	// to refuses the same entries as the reader of artifacts.
 	to *builder
-	// within are the directories from the root to where it is, as they were read.
+	// ancestors are the directories from the root to the current one, as they
+	// were read.
 	ancestors []*node
 }
 
@@ -56,7 +57,7 @@ func (f *flattener) entry(name string, n *node) error {
 		}
 	}
 	switch {
-	case n.err != nil && !isLFSPointer(n.data): // A pointer stays one, and is refused where it is needed.
+	case n.err != nil && !isLFSPointer(n.data): // A pointer stays a pointer and is refused where it is used.
 		return n.err
 	case !n.IsDir():
 		return f.to.addFile(name, n.mode, int64(len(n.data)), bytes.NewReader(n.data))
@@ -78,7 +79,8 @@ func (f *flattener) follow(name string, link *node) (*node, error) {
 	return target, err
 }
 
-// checkName also refuses what Flux does: it takes ../ anywhere for a way out.
+// checkName also refuses names that Flux refuses: it rejects ../ anywhere in a
+// path.
 func (f *flattener) checkName(name string) error {
 	if _, err := entryName(name, f.to.budget.limits); err != nil {
 		return err

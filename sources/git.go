@@ -17,24 +17,26 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// repository is a Git repository as a source. What it keeps between fetches is
-// the last commit, in memory and without its history: the server is told of it
-// and sends only what is new. There is no clone on disk, so none can grow, go
-// stale or be corrupted.
+// repository is a Git repository as a source. Between fetches it keeps the last
+// commit that was read, in memory and without history. A fetch names that
+// commit to the server, which sends only what is new. There is no clone on disk
+// that could grow, become stale or be corrupted.
 type repository struct {
 	at      location
 	options Options
 	dialer  dialer
 
 	fetching fetchMutex
-	// last is what was read last; nil at first. Whoever has the turn sets it, and
-	// At reads it at any time.
+	// last is the result that was read last; nil at first. Only a Fetch that
+	// holds the fetching mutex stores it; At loads it at any time.
 	last atomic.Pointer[readResult]
-	// absent is what the refs were when a commit that no ref points to was looked for
-	// in all of the history, in vain; empty at first.
+	// missingIn is the digest of the server's refs when the whole history was
+	// searched for a commit in vain; zero at first. While the refs stay the
+	// same, the search is not repeated.
 	missingIn [sha256.Size]byte
-	// refused is one that breaks the rules, and why. It would break them again,
-	// and reading it may cost as much as the limits allow.
+	// refused is the last revision with a permanent fault. It is remembered
+	// because reading it again would fail in the same way and may cost as much
+	// as the limits allow.
 	refused refusedRevision
 }
 
@@ -46,13 +48,14 @@ type commit struct {
 	leafDirs leafDirs
 }
 
-// reading is a commit, and what it was read for. Neither ever changes.
+// readResult is a commit and the subject that it was verified for. It is
+// immutable.
 type readResult struct {
 	commit  *commit
 	subject subject
 }
 
-// refusal is the fault of a revision.
+// refusedRevision is a revision and its fault.
 type refusedRevision struct {
 	revision string
 	subject  subject
@@ -67,20 +70,20 @@ func newRepository(at location, o Options) (*repository, error) {
 	return &repository{at: at, options: o, dialer: d, fetching: newFetchMutex()}, nil
 }
 
-// String is the URL with the branch, if one was named.
+// String returns the URL, with the ref if one was given.
 func (r *repository) String() string { return r.at.String() }
 
-// Watch returns at once: Git servers do not call.
+// Watch returns immediately, because Git servers send no notifications.
 func (r *repository) Watch(context.Context, func()) error { return nil }
 
-// Close lets go of idle connections.
+// Close closes idle connections.
 func (r *repository) Close() error {
 	r.dialer.close()
 	return nil
 }
 
-// Fetch asks the server where the ref is, and for what is new only if that is
-// elsewhere than known. It takes as long as the server does; ctx bounds it.
+// Fetch asks the server for its refs, and downloads a pack only if the ref has
+// moved away from known. It takes as long as the server does; ctx bounds it.
 func (r *repository) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	if err := r.fetching.lock(ctx); err != nil {
 		return nil, err
@@ -99,7 +102,8 @@ func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 		return nil, err
 	}
 	if commit := r.at.ref.commit; commit != "" {
-		// What a hash stands for never moves, so that nobody needs to be asked.
+		// The content of a commit hash never changes, so the server need not be
+		// asked.
 		if answer, ok := r.cachedOutcome(pinnedCommit(commit), verify, known); ok {
 			return answer.snapshot, answer.err
 		}
@@ -117,7 +121,7 @@ func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 		return answer.snapshot, answer.err
 	}
 	if at.ref == "" && r.missingIn == remote.digest() {
-		return nil, commitNotFound(at.commit) // All of the history would have to be read to find out again.
+		return nil, commitNotFound(at.commit) // Finding out again would mean reading the whole history.
 	}
 	if err := r.advance(ctx, remote, at, verify); err != nil {
 		if at.ref == "" && errors.Is(err, fleet.ErrNotFound) {
@@ -137,16 +141,17 @@ type fetchOutcome struct {
 	err      error
 }
 
-// settled is what becomes of a tip, where no pack is needed to tell.
+// cachedOutcome returns the outcome for a ref that can be answered without
+// downloading a pack.
 func (r *repository) cachedOutcome(at remoteRef, verify verifier, known string) (fetchOutcome, bool) {
 	s, revision, last := verify.subject(at), at.revision(), r.last.Load()
-	again := r.refused.revision == revision && r.refused.subject != s // There are other keys now, or another tag.
+	again := r.refused.revision == revision && r.refused.subject != s // The keys or the tag have changed.
 	switch {
 	case revision == known && !again:
 		return fetchOutcome{err: r.reverify(at, verify)}, true
 	case last != nil && last.subject == s:
 		if again {
-			r.refused = refusedRevision{} // The keys are back.
+			r.refused = refusedRevision{} // The keys are the same again.
 		}
 		return fetchOutcome{snapshot: r.snapshot(at)}, true
 	case r.refused.err != nil && r.refused.subject == s:
@@ -155,9 +160,9 @@ func (r *repository) cachedOutcome(at remoteRef, verify verifier, known string) 
 	return fetchOutcome{}, false
 }
 
-// verifyAgain holds the commit that is known against the keys, where these have
-// become others: who takes a key away must see what it signed. That takes nothing
-// from the server.
+// reverify verifies the commit that the caller already has if the keys have
+// changed since: after a key is removed, what it signed must be refused. It
+// uses only what is in memory.
 func (r *repository) reverify(at remoteRef, verify verifier) error {
 	s, last := verify.subject(at), r.last.Load()
 	if last == nil || last.subject == s {
@@ -176,7 +181,7 @@ func (r *repository) reverify(at remoteRef, verify verifier) error {
 	return nil
 }
 
-// advance makes the commit of a tip the last one.
+// advance reads the commit of a ref and stores it as the last one.
 func (r *repository) advance(ctx context.Context, remote *remote, at remoteRef, verify verifier) error {
 	o := readOptions{limits: r.options.Limits, path: r.at.path, verify: verify}
 	have := r.have()
@@ -197,7 +202,7 @@ func (r *repository) advance(ctx context.Context, remote *remote, at remoteRef, 
 	return nil
 }
 
-// have is the commit that was read last; nil at first.
+// have returns the commit that was read last; nil at first.
 func (r *repository) have() *commit {
 	if last := r.last.Load(); last != nil {
 		return last.commit
@@ -205,9 +210,10 @@ func (r *repository) have() *commit {
 	return nil
 }
 
-// blamesClaim tells whether what went wrong may be that the server was told of a
-// commit that is had: it sent a pack that does not fit, or refused. Where the way
-// to it is broken or it wants to be left alone, asking again at once does harm.
+// blamesHave reports whether an error may be caused by naming a commit that is
+// already here: the server sent a pack that does not fit, or refused the
+// request. Other errors, such as a broken connection or a request to slow down,
+// must not be followed by an immediate retry.
 func blamesHave(err error) bool {
 	var (
 		status  *githttp.Err
@@ -224,7 +230,8 @@ func blamesHave(err error) bool {
 	return errors.Is(err, errPack) && !errors.As(err, &network)
 }
 
-// startOver reads the commit as if nothing were known, over a connection of its own.
+// refetch reads the commit without naming an earlier one, over a new
+// connection.
 func (r *repository) refetch(ctx context.Context, at remoteRef, o readOptions) (*commit, error) {
 	remote, err := r.dialer.dial(ctx)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// largeRepository has 10,000 manifests of 4 KB, packed as hosts do, and a server.
+// largeRepository returns a repository of 10,000 manifests of 4 KB, packed as
+// on hosts, and its server.
 func largeRepository(b *testing.B) (*gitRepo, *gitServer) {
 	b.Helper()
 	repo := newGitRepo(b)
@@ -21,7 +22,7 @@ func largeRepository(b *testing.B) (*gitRepo, *gitServer) {
 	return repo, repo.serve()
 }
 
-// clone is what others do for a first fetch.
+// clone clones a repository with git and returns how long that took.
 func (r *gitRepo) clone(url string) (dir string, took time.Duration) {
 	r.t.Helper()
 	dir = filepath.Join(r.t.TempDir(), "clone.git")
@@ -30,8 +31,8 @@ func (r *gitRepo) clone(url string) (dir string, took time.Duration) {
 	return dir, time.Since(start)
 }
 
-// BenchmarkGitFetch is a first fetch of 10,000 files; x/git is its time over that
-// of git clone --depth 1 --bare, which must not be more than 1.5.
+// BenchmarkGitFetch measures a first fetch of 10,000 files. x/git is its time
+// divided by that of git clone --depth 1 --bare, which must not exceed 1.5.
 func BenchmarkGitFetch(b *testing.B) {
 	repo, server := largeRepository(b)
 	var ours, theirs time.Duration
@@ -50,8 +51,9 @@ func BenchmarkGitFetch(b *testing.B) {
 	report(b, ours, theirs)
 }
 
-// BenchmarkGitFetchChange is a commit of one file in 10,000; x/git is its time
-// over that of git fetch --depth 1, which must not be more than 2.
+// BenchmarkGitFetchChange measures the fetch of a commit that changes one file
+// in 10,000. x/git is its time divided by that of git fetch --depth 1, which
+// must not exceed 2.
 func BenchmarkGitFetchChange(b *testing.B) {
 	repo, server := largeRepository(b)
 	dir, _ := repo.clone(server.url())
@@ -76,11 +78,11 @@ func BenchmarkGitFetchChange(b *testing.B) {
 func report(b *testing.B, ours, theirs time.Duration) {
 	b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "ms/fetch")
 	b.ReportMetric(float64(ours)/float64(theirs), "x/git")
-	b.ReportMetric(0, "ns/op") // It has git's time in it.
+	b.ReportMetric(0, "ns/op") // It includes git's time.
 }
 
-// BenchmarkGitLook is a look when nothing has moved, which must not be more than
-// one round trip.
+// BenchmarkGitLook measures a fetch when nothing has changed, which must take
+// only one round trip.
 func BenchmarkGitLook(b *testing.B) {
 	repo := newGitRepo(b)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -88,7 +90,7 @@ func BenchmarkGitLook(b *testing.B) {
 	s := openAs(b, server.url(), sources.Options{})
 	snapshot, err := s.Fetch(b.Context(), "")
 	must(b, err)
-	server.taken()
+	server.takeRequests()
 	n := 0
 	for b.Loop() {
 		n++
@@ -97,13 +99,12 @@ func BenchmarkGitLook(b *testing.B) {
 			b.Fatalf("Fetch = %s, want nothing", again.Revision)
 		}
 	}
-	requests, _ := server.taken()
+	requests, _ := server.takeRequests()
 	b.ReportMetric(float64(len(requests))/float64(n), "requests/look")
 }
 
-// BenchmarkGitFetchPeakMemory fetches in a process of its own; peak/tree is the
-// most memory that it ever had over the size of the tree, which must not be more
-// than 4.
+// BenchmarkGitFetchPeakMemory fetches in a process of its own. peak/tree is its
+// peak memory divided by the size of the tree, which must not exceed 4.
 func BenchmarkGitFetchPeakMemory(b *testing.B) {
 	repo, server := largeRepository(b)
 	size := 0

@@ -22,7 +22,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// overEach runs a test over each transport that needs no more than git.
+// overEach runs a test over each transport that needs only git.
 func overEach(t *testing.T, test func(t *testing.T, repo *gitRepo, url string)) {
 	t.Run("http", func(t *testing.T) {
 		repo := newGitRepo(t)
@@ -58,7 +58,8 @@ func TestGitFollowsBranch(t *testing.T) {
 		wantContents(t, after.Tree, map[string]string{"fleet.yaml": "two", "base/a.yaml": "a", "new/c.yaml": "c"})
 		wantShared(t, before.Tree, after.Tree, "base/a.yaml", true)
 
-		// The caller may know something else than what was fetched last.
+		// The caller may know another revision than the one that was fetched
+		// last.
 		again := fetch(t, s, before.Revision)
 		wantShared(t, after.Tree, again.Tree, "fleet.yaml", true)
 		wantContents(t, before.Tree, map[string]string{"fleet.yaml": "one", "base/a.yaml": "a", "base/b.yaml": "b"})
@@ -72,19 +73,19 @@ func TestGitAsksOnlyForRefsWhenNothingMoved(t *testing.T) {
 	server := repo.serve()
 	s := open(t, server.url())
 	revision := fetch(t, s, "").Revision
-	if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs", "POST git-upload-pack"}) {
+	if got, _ := server.takeRequests(); !slices.Equal(got, []string{"GET refs", "POST git-upload-pack"}) {
 		t.Errorf("first fetch made requests %q, want one for the refs and one for the pack", got)
 	}
 	for range 3 {
 		fetchNothing(t, s, revision)
-		if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs"}) {
+		if got, _ := server.takeRequests(); !slices.Equal(got, []string{"GET refs"}) {
 			t.Errorf("a look made requests %q, want one for the refs alone", got)
 		}
 	}
 }
 
-// TestGitKeepsItsConnection has a look cost one round trip also where a new
-// connection would take three more.
+// TestGitKeepsItsConnection checks that a fetch costs one round trip. A new
+// connection would cost three more.
 func TestGitKeepsItsConnection(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
@@ -126,7 +127,7 @@ func TestGitFetchesOnlyWhatChanged(t *testing.T) {
 	server := repo.serve()
 	s := open(t, server.url())
 	revision := fetch(t, s, "").Revision
-	if _, bytes := server.taken(); bytes < 200<<10 {
+	if _, bytes := server.takeRequests(); bytes < 200<<10 {
 		t.Fatalf("the first fetch took %d bytes, too few for this test to tell anything", bytes)
 	}
 	for range 3 {
@@ -135,13 +136,13 @@ func TestGitFetchesOnlyWhatChanged(t *testing.T) {
 		snapshot := fetch(t, s, revision)
 		revision = snapshot.Revision
 		wantContents(t, snapshot.Tree, files)
-		if _, bytes := server.taken(); bytes > 20<<10 {
+		if _, bytes := server.takeRequests(); bytes > 20<<10 {
 			t.Errorf("a change of one file took %d bytes, want little more than the file", bytes)
 		}
 	}
 }
 
-// noise is text that does not compress to nothing.
+// noise returns random text, which compresses little.
 func noise(n int) string {
 	random := make([]byte, n*3/4+3)
 	for i := 0; i < len(random); i += 8 {
@@ -219,7 +220,8 @@ func TestGitFollowsDefaultBranch(t *testing.T) {
 		if want := "release/2@sha1:" + next; snapshot.Revision != want {
 			t.Errorf("Revision = %q, want %q", snapshot.Revision, want)
 		}
-		// The same commit under another name is another revision, with no need to ask.
+		// The same commit under another name is another revision, and needs no
+		// pack.
 		repo.inBare("symbolic-ref", "HEAD", "refs/heads/main")
 		repo.inBare("update-ref", "refs/heads/main", next)
 		if got, want := fetch(t, s, snapshot.Revision).Revision, "main@sha1:"+next; got != want {
@@ -266,7 +268,8 @@ func TestGitSnapshotOutlivesSource(t *testing.T) {
 	})
 }
 
-// TestGitLeavesNothingBehind counts what thousands of fetches would pile up.
+// TestGitLeavesNothingBehind checks for files and descriptors that would pile
+// up over thousands of fetches.
 func TestGitLeavesNothingBehind(t *testing.T) {
 	repo := newGitRepo(t)
 	server := repo.serve()
@@ -305,7 +308,7 @@ func TestGitFileNeedsGit(t *testing.T) {
 	fetchError(t, open(t, repo.fileURL()), "git is not installed", "git+file")
 }
 
-func TestGitFetchesTakeTurns(t *testing.T) {
+func TestGitFetchesOneAtATime(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -320,13 +323,13 @@ func TestGitFetchesTakeTurns(t *testing.T) {
 		})
 	}
 	all.Wait()
-	requests, _ := server.taken()
+	requests, _ := server.takeRequests()
 	if packs := strings.Count(strings.Join(requests, " "), "POST"); packs != 1 {
 		t.Errorf("%d packs were fetched, want 1", packs)
 	}
 }
 
-func TestGitWatchReturnsAtOnce(t *testing.T) {
+func TestGitWatchReturnsImmediately(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	if err := open(t, repo.fileURL()).Watch(t.Context(), func() { t.Error("moved was called") }); err != nil {
@@ -345,7 +348,7 @@ func TestGitEndsWithContext(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			release := make(chan struct{})
-			server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+			server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 				if r.Method != stage {
 					return w
 				}
@@ -358,7 +361,7 @@ func TestGitEndsWithContext(t *testing.T) {
 				t.Errorf("Fetch = %v, %v, want context.Canceled", snapshot, err)
 			}
 			close(release)
-			server.interfere(nil)
+			server.intercept(nil)
 			fetch(t, s, "")
 		})
 	}
@@ -373,7 +376,7 @@ func TestGitEndsWithContextInTheMiddleOfAPack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	release := make(chan struct{})
-	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Method != "POST" {
 			return w
 		}
@@ -383,11 +386,11 @@ func TestGitEndsWithContextInTheMiddleOfAPack(t *testing.T) {
 		t.Errorf("Fetch = %v, want context.Canceled", err)
 	}
 	close(release)
-	server.interfere(nil)
+	server.intercept(nil)
 	fetch(t, s, "")
 }
 
-// stallingWriter calls stall once, after so many bytes have been sent.
+// stallingWriter calls stall once, after a number of bytes has been sent.
 type stallingWriter struct {
 	http.ResponseWriter
 	after int
@@ -403,14 +406,14 @@ func (w *stallingWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-func TestGitWaitingForATurnEndsWithContext(t *testing.T) {
+func TestGitWaitingFetchEndsWithContext(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
 	s := open(t, server.url())
 	busy, release := make(chan struct{}), make(chan struct{})
-	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Method == "GET" {
 			close(busy)
 			<-release

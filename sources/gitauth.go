@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// gitToken is what a Git host is shown over http and https.
+// gitToken is the token for a Git host over http and https.
 type gitToken struct{ file, username string }
 
-// user is what goes with the token. Hosts that look at the token alone still
-// want some name.
+// user returns the user name to send with the token. Hosts that only check the
+// token still need some name.
 func (t gitToken) user() string { return cmp.Or(t.username, "git") }
 
-// read is empty where there is no token.
+// read returns the token; empty if there is none.
 func (t gitToken) read() (string, error) {
 	if t.file == "" {
 		return "", nil
@@ -26,7 +26,7 @@ func (t gitToken) read() (string, error) {
 	return readSecret("--git-token-file", t.file)
 }
 
-// readSecret reads a secret of one line, and never tells what it is.
+// readSecret reads a secret of one line. Its errors never contain the secret.
 func readSecret(option, file string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -47,11 +47,11 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// challenge is how a server wants to be shown credentials.
+// challenge contains the authentication schemes that a server offers.
 type challenge struct{ basic, bearer bool }
 
-// authScheme finds the names of schemes, each at the start of a header or after
-// a comma and before a space, and neither in the values of parameters.
+// authScheme matches the names of schemes: at the start of a header or after a
+// comma, and before a space. It does not match in the values of parameters.
 var authScheme = regexp.MustCompile(`(?i)(?:^|,)\s*(basic|bearer)(?:\s|,|$)`)
 
 func readChallenge(h http.Header) (c challenge) {

@@ -18,7 +18,8 @@ import (
 
 const secretToken = "hunter2hunter2"
 
-// tokenFile holds a secret as people write it, with a newline at its end.
+// tokenFile writes a secret to a file, with a newline at its end as people
+// write it.
 func tokenFile(t *testing.T, secret string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")
@@ -30,10 +31,10 @@ func withToken(file string) sources.Options {
 	return sources.Options{Git: sources.GitOptions{TokenFile: file}}
 }
 
-// guard lets requests pass that have one of the Authorization headers, and
-// challenges others.
+// guard accepts requests with one of the Authorization headers, and challenges
+// others.
 func (s *gitServer) guard(challenges []string, admitted ...string) {
-	s.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	s.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if slices.Contains(admitted, r.Header.Get("Authorization")) {
 			return w
 		}
@@ -51,7 +52,7 @@ func basic(user, password string) string {
 	return r.Header.Get("Authorization")
 }
 
-func TestGitShowsToken(t *testing.T) {
+func TestGitSendsToken(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		user, want string
@@ -74,12 +75,12 @@ func TestGitShowsToken(t *testing.T) {
 			o.Git.Username = c.user
 			s := openAs(t, server.url(), o)
 			revision := fetch(t, s, "").Revision
-			if got, _ := server.taken(); !slices.Equal(got, c.first) {
+			if got, _ := server.takeRequests(); !slices.Equal(got, c.first) {
 				t.Errorf("the first fetch made requests %q, want %q", got, c.first)
 			}
 			for range 2 {
 				fetchNothing(t, s, revision)
-				if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs"}) {
+				if got, _ := server.takeRequests(); !slices.Equal(got, []string{"GET refs"}) {
 					t.Errorf("a look made requests %q, want one", got)
 				}
 			}
@@ -87,7 +88,7 @@ func TestGitShowsToken(t *testing.T) {
 	}
 }
 
-func TestGitLearnsThatTheServerWantsTheTokenOtherwise(t *testing.T) {
+func TestGitLearnsTheAuthenticationScheme(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -101,7 +102,7 @@ func TestGitLearnsThatTheServerWantsTheTokenOtherwise(t *testing.T) {
 	}
 }
 
-func TestGitReadsTokenAnew(t *testing.T) {
+func TestGitReadsTokenAgain(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -119,7 +120,7 @@ func TestGitReadsTokenAnew(t *testing.T) {
 	fetchNothing(t, s, revision)
 }
 
-func TestGitRefusesTokenFileThatIsNone(t *testing.T) {
+func TestGitRefusesInvalidTokenFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	s := openAs(t, "https://127.0.0.1:1/repo.git", withToken(file))
@@ -132,8 +133,9 @@ func TestGitRefusesTokenFileThatIsNone(t *testing.T) {
 	}
 }
 
-// TestGitTellsWhatIsWrongWithCredentials has servers repeat what they were shown.
-func TestGitTellsWhatIsWrongWithCredentials(t *testing.T) {
+// TestGitReportsWrongCredentials uses servers that repeat the
+// credentials they got.
+func TestGitReportsWrongCredentials(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -153,7 +155,7 @@ func TestGitTellsWhatIsWrongWithCredentials(t *testing.T) {
 		{some, 404, fleet.ErrNotFound, "check the URL, and that the token in --git-token-file may read"},
 	} {
 		for _, method := range []string{"GET", "POST"} {
-			server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+			server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 				if r.Method != method {
 					return w
 				}
@@ -171,7 +173,7 @@ func TestGitTellsWhatIsWrongWithCredentials(t *testing.T) {
 	}
 }
 
-func TestGitShowsNoTokenInTheClear(t *testing.T) {
+func TestGitSendsNoTokenUnencrypted(t *testing.T) {
 	t.Parallel()
 	o := withToken(tokenFile(t, secretToken))
 	_, err := sources.Open("http://git.example.com/repo.git", o)
@@ -188,7 +190,7 @@ func TestGitShowsNoTokenInTheClear(t *testing.T) {
 	openAs(t, "http://git.example.com/repo.git", o)
 }
 
-// headers keeps the Authorization headers of all requests.
+// headers records the Authorization headers of all requests.
 type headers struct {
 	mu  sync.Mutex
 	all []string
@@ -211,9 +213,9 @@ func (h *headers) taken() []string {
 	return all
 }
 
-// TestGitShowsNoTokenToAnotherHost has the repository move to another server,
-// which may be another port or another name of the same machine.
-func TestGitShowsNoTokenToAnotherHost(t *testing.T) {
+// TestGitSendsNoTokenToAnotherHost redirects to another server, which may be
+// another port or another name of the same machine.
+func TestGitSendsNoTokenToAnotherHost(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -236,7 +238,7 @@ func TestGitShowsNoTokenToAnotherHost(t *testing.T) {
 			t.Errorf("the first server was shown %q, want %q", got, want)
 		}
 
-		// And not even where the other one asks for it.
+		// It is not sent even if the other server asks for it.
 		for _, scheme := range []string{"Basic", "Bearer"} {
 			backend.guard([]string{scheme})
 			fetchError(t, s, "has moved to "+strings.TrimPrefix(to, "http://"), "use its new URL")
@@ -244,11 +246,11 @@ func TestGitShowsNoTokenToAnotherHost(t *testing.T) {
 				t.Errorf("the other server was shown %q, want %q", got, want)
 			}
 		}
-		backend.interfere(nil)
+		backend.intercept(nil)
 	}
 }
 
-func TestGitShowsNoTokenOverALesserScheme(t *testing.T) {
+func TestGitSendsNoTokenAfterDowngrade(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -265,7 +267,7 @@ func TestGitShowsNoTokenOverALesserScheme(t *testing.T) {
 	}
 }
 
-func TestGitTellsHowLongTheServerWantsToBeLeftAlone(t *testing.T) {
+func TestGitReportsRetryAfter(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -286,7 +288,7 @@ func TestGitTellsHowLongTheServerWantsToBeLeftAlone(t *testing.T) {
 		{429, time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat), 0},
 	} {
 		for _, method := range []string{"GET", "POST"} {
-			server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+			server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 				if r.Method != method {
 					return w
 				}
@@ -298,7 +300,7 @@ func TestGitTellsHowLongTheServerWantsToBeLeftAlone(t *testing.T) {
 			var told *fleet.RetryError
 			if found := errors.As(err, &told); found != (c.most > 0) {
 				t.Errorf("on %d with %q, error = %v, want a fleet.RetryError: %v", c.status, c.header, err, c.most > 0)
-			} else if found && (told.After > c.most || told.After < c.most-patience) {
+			} else if found && (told.After > c.most || told.After < c.most-testTimeout) {
 				t.Errorf("on %d with %q, to be left alone for %v, want %v", c.status, c.header, told.After, c.most)
 			}
 		}

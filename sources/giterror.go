@@ -22,15 +22,15 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// uploadPackRefused is how go-git begins what has no type: that a server answers a
-// request with something else than a pack.
+// uploadPackRefused is the start of go-git's error, which has no type, for a
+// server that answers a request with something else than a pack.
 const uploadPackRefused = "error decoding upload-pack response: "
 
 const noAnswer = "no answer in time; is the host up, and reachable from here?"
 
-// explain puts what went wrong with a repository into words that say what to
-// do. What servers say is theirs to choose, so of their texts only a line of
-// printable characters is kept, and of URLs neither userinfo nor query.
+// explain rewrites an error about a repository so that it says what to do. A
+// server controls the text of its messages, so only one line of printable
+// characters is kept, and URLs lose their credentials and query.
 func explain(ctx context.Context, err error) error {
 	var (
 		refused *fleet.RefusedError
@@ -55,7 +55,7 @@ func explain(ctx context.Context, err error) error {
 	return rewordedError{clean(reason(err)), err}
 }
 
-// reason is an error's text without what go-git and net/http put around it.
+// reason returns an error's text without the wrapping of go-git and net/http.
 func reason(err error) string {
 	err = unwrapUnexpected(err)
 	var (
@@ -78,7 +78,7 @@ func reason(err error) string {
 		return "the host that answered is not a Git server; check that the URL is the one to clone from"
 	case errors.As(err, &issuer):
 		return issuer.Error() + "; name the authority's certificate with --ca-file"
-	case strings.Contains(err.Error(), "tls: certificate required"): // The alert has no name in crypto/tls.
+	case strings.Contains(err.Error(), "tls: certificate required"): // crypto/tls has no type for this alert.
 		return "the server requires a client certificate from an authority that it trusts; name one with --client-cert-file and --client-key-file"
 	case strings.Contains(err.Error(), "dubious ownership"):
 		return "the repository belongs to another user, and git does not read such repositories by default; run git config --global --add safe.directory with its path, as the user that runs tributary"
@@ -94,7 +94,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// withoutUnexpected takes off what go-git puts around errors, which has no Unwrap.
+// unwrapUnexpected removes go-git's UnexpectedError, which has no Unwrap
+// method.
 func unwrapUnexpected(err error) error {
 	var unexpected *plumbing.UnexpectedError
 	for errors.As(err, &unexpected) {
@@ -103,7 +104,7 @@ func unwrapUnexpected(err error) error {
 	return err
 }
 
-// cleanError is an error told in other words.
+// rewordedError is an error with another text.
 type rewordedError struct {
 	text string
 	err  error
@@ -114,11 +115,12 @@ func (e rewordedError) Unwrap() error { return e.err }
 
 var (
 	urlLike = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]*`)
-	// longest is how much of a foreign text is worth a place in a log.
+	// maxForeignText is the maximum length of a server's text in an error.
 	maxForeignText = 300
 )
 
-// clean makes one line of a text, without the secrets that URLs may hold.
+// clean returns a text as one printable line, without the secrets that URLs may
+// contain.
 func clean(text string) string {
 	text = urlLike.ReplaceAllStringFunc(text, cleanURL)
 	text = strings.Map(func(r rune) rune {

@@ -57,7 +57,7 @@ func many(n int) map[string]string {
 	return files
 }
 
-// bomb is a tree of 10^10 files in a dozen objects.
+// bomb returns a tree of 10^10 files in a dozen objects.
 func bomb(r *gitRepo) string {
 	tree, mode := r.blob("boom"), "100644"
 	for range 10 {
@@ -70,7 +70,7 @@ func bomb(r *gitRepo) string {
 	return tree
 }
 
-// TestGitNeverHoldsALargeFile has files that are small on the wire.
+// TestGitNeverHoldsALargeFile uses files that are small when compressed.
 func TestGitNeverHoldsALargeFile(t *testing.T) {
 	const large = 16 << 20
 	for _, filter := range []string{"false", "true"} {
@@ -104,7 +104,7 @@ func TestGitRefusesALargeFileSentAsADelta(t *testing.T) {
 	fetchError(t, openWith(t, repo.fileURL(), sources.Limits{FileSize: 40_000}), ".yaml: is larger than 40000 bytes")
 }
 
-func TestGitStopsAtMoreThanAFleetRepoMayHold(t *testing.T) {
+func TestGitStopsAtMoreThanAFleetRepoMayContain(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	zeros := filepath.Join(repo.work, "zeros.bin")
@@ -114,7 +114,7 @@ func TestGitStopsAtMoreThanAFleetRepoMayHold(t *testing.T) {
 	fetchError(t, openWith(t, repo.fileURL(), sources.Limits{FileSize: 100, TreeSize: 1000}), "much larger than 1000 bytes")
 }
 
-func TestGitSubmoduleHurtsOnlyWhoNeedsIt(t *testing.T) {
+func TestGitSubmoduleIsAnErrorOnlyWhereItIsUsed(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commitTree(
@@ -129,8 +129,8 @@ func TestGitSubmoduleHurtsOnlyWhoNeedsIt(t *testing.T) {
 	wantUnreadable(t, tree, "vendor/base", "vendor: is a submodule")
 }
 
-// TestGitStopsInTheMiddleOfAPack would wait for ever for a git-upload-pack that
-// nobody reads from, if it were only waited for.
+// TestGitStopsInTheMiddleOfAPack would hang if the reader stopped reading and
+// only waited for git-upload-pack to end.
 func TestGitStopsInTheMiddleOfAPack(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {

@@ -13,15 +13,16 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
 
-// httpDialer reaches a repository over http or https. It has connections of its
-// own: those that go-git looks up by scheme are the whole process's, and a
-// time-out or a certificate set there would be every source's.
+// httpDialer connects to a repository over http or https. It has its own
+// connections: the ones that go-git finds by scheme belong to the whole
+// process, so a time limit or certificate set there would apply to every
+// source.
 type httpDialer struct {
 	url   *url.URL
 	pool  *pool
 	token gitToken
-	// bearer is true once the server has asked for the token in that way, so
-	// that a later look need not be asked again.
+	// bearer is true once the server has asked for the token as a bearer token.
+	// Later fetches then send it that way at once.
 	bearer atomic.Bool
 	most   int64
 }
@@ -36,7 +37,8 @@ func newHTTPDialer(u *url.URL, o Options) (dialer, error) {
 
 func (d *httpDialer) close() { d.pool.close() }
 
-// dial takes one round trip, unless the server only then says how it wants the token.
+// dial takes one round trip, unless the server first says how it wants the
+// token.
 func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 	token, err := d.token.read()
 	if err != nil {
@@ -60,9 +62,9 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 }
 
 func (d *httpDialer) list(ctx context.Context, x *fetchTransport, shown transport.AuthMethod) (*remote, error) {
-	// A repository that has moved may say so when its refs are listed, and only
-	// then. go-git follows to no lesser scheme, and drops credentials where the
-	// host changes.
+	// A server may redirect when its refs are listed, and only then. go-git
+	// does not follow redirects from https to http, and drops credentials if
+	// the host changes.
 	client := githttp.NewClientWithOptions(&http.Client{Transport: x}, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects})
 	endpoint := d.endpoint()
 	s, err := client.NewUploadPackSession(endpoint, shown)
@@ -73,7 +75,7 @@ func (d *httpDialer) list(ctx context.Context, x *fetchTransport, shown transpor
 	if err != nil {
 		return nil, err
 	}
-	// go-git has put there where it was redirected to, without escapes.
+	// go-git stores the path after redirects, without escapes.
 	endpoint.Path = (&url.URL{Path: endpoint.Path, RawPath: d.url.RawPath}).EscapedPath()
 	r.session = &httpSession{r.session, x}
 	return r, nil
@@ -89,18 +91,19 @@ func (d *httpDialer) auth(token string, bearer bool) transport.AuthMethod {
 	return &githttp.BasicAuth{Username: d.token.user(), Password: token}
 }
 
-// endpoint is made anew for each connection, because a redirect changes it.
+// endpoint returns a new endpoint for each connection, because a redirect
+// changes it.
 func (d *httpDialer) endpoint() *transport.Endpoint {
 	host := d.url.Hostname()
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
 	port, _ := strconv.Atoi(d.url.Port())
-	// go-git puts the path into a URL as it is.
+	// go-git puts the path into a URL unchanged.
 	return &transport.Endpoint{Protocol: d.url.Scheme, Host: host, Port: port, Path: d.url.EscapedPath()}
 }
 
-// httpSession says more of what went wrong than go-git does.
+// httpSession replaces go-git's errors with more useful ones.
 type httpSession struct {
 	session
 	transport *fetchTransport
@@ -110,10 +113,10 @@ func (s *httpSession) UploadPack(ctx context.Context, r *packp.UploadPackRequest
 	response, err := s.session.UploadPack(ctx, r)
 	switch body := s.transport.body; {
 	case err != nil && body != nil && body.left <= 0:
-		return nil, body.err // Of which go-git passes on no more than the text.
+		return nil, body.err // go-git keeps only the text of this error.
 	case err != nil:
 		return nil, s.transport.explain(err)
 	}
-	s.transport.body.left, s.transport.body.err = s.transport.most, errTooMuch // Now comes the pack.
+	s.transport.body.left, s.transport.body.err = s.transport.most, errTooMuch // The pack follows.
 	return response, nil
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// fastImport commits so many files of so many bytes, a hundred to a directory,
-// and one more.
+// fastImport commits a number of files of a given size, a hundred per
+// directory, and one more file.
 func (r *gitRepo) fastImport(files, size int, more string) {
 	r.t.Helper()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -25,7 +25,7 @@ func (r *gitRepo) fastImport(files, size int, more string) {
 	r.gitInput(stream.String(), "--git-dir", r.bare(), "fast-import", "--quiet")
 }
 
-// yamlNoise compresses about as well as manifests do, and is never the same twice.
+// yamlNoise returns random text that compresses about as well as manifests.
 func yamlNoise(random *rand.Rand, size int) string {
 	var text strings.Builder
 	for text.Len() < size {

@@ -13,9 +13,9 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// beside is a monorepo around a fleet repo, of more than what the limits of
-// these tests allow.
-func beside(fleetRepo map[string]string) map[string]string {
+// monorepo returns the files of a monorepo around a fleet repo. They exceed the
+// limits of these tests.
+func monorepo(fleetRepo map[string]string) map[string]string {
 	files := map[string]string{"big.bin": noise(5000), "fleet.yaml": "not this one"}
 	for i := range 200 {
 		files[fmt.Sprintf("src/%d/main.go", i)] = noise(300)
@@ -26,12 +26,12 @@ func beside(fleetRepo map[string]string) map[string]string {
 
 var tight = sources.Limits{Files: 20, FileSize: 1000, TreeSize: 6000}
 
-func TestGitReadsOnlyWhatLiesUnderPath(t *testing.T) {
+func TestGitReadsOnlyPath(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		for _, filter := range []string{"false", "true"} {
 			repo.inBare("config", "uploadpack.allowFilter", filter)
-			commit := repo.importFiles(beside(map[string]string{"deploy/fleet/fleet.yaml": "one", "deploy/fleet/base/a.yaml": "a", "deploy/x": "x"}))
+			commit := repo.importFiles(monorepo(map[string]string{"deploy/fleet/fleet.yaml": "one", "deploy/fleet/base/a.yaml": "a", "deploy/x": "x"}))
 			s := openWith(t, url+"?path=deploy/fleet", tight)
 			snapshot := wantRevision(t, s, "", "main@sha1:"+commit)
 			wantContents(t, snapshot.Tree, map[string]string{"fleet.yaml": "one", "base/a.yaml": "a"})
@@ -41,10 +41,10 @@ func TestGitReadsOnlyWhatLiesUnderPath(t *testing.T) {
 	})
 }
 
-func TestGitLimitsHoldUnderPath(t *testing.T) {
+func TestGitLimitsApplyToPath(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
-	repo.importFiles(beside(map[string]string{"fleet/a": noise(900), "fleet/b": noise(1001)}))
+	repo.importFiles(monorepo(map[string]string{"fleet/a": noise(900), "fleet/b": noise(1001)}))
 	fetchError(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "b: is larger than 1000 bytes")
 	repo.importFiles(map[string]string{"fleet/b": "-"})
 	wantRevision(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "", "main@sha1:"+repo.head("refs/heads/main"))
@@ -54,14 +54,15 @@ func TestGitLimitsHoldUnderPath(t *testing.T) {
 	fetchError(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "more than 20 files")
 }
 
-// TestGitFollowsPathThroughChanges has what changes refer to lie inside and
-// outside, since the server counts on all of the last commit to be here.
+// TestGitFollowsPathThroughChanges makes changes that refer to objects inside
+// and outside of the path, because the server assumes that all of the last
+// commit is here.
 func TestGitFollowsPathThroughChanges(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		inside, outside, moved, third := noise(600), noise(4000), noise(700), noise(700)
 		want := map[string]string{"fleet.yaml": "one", "text": inside}
-		repo.importFiles(beside(map[string]string{"fleet/fleet.yaml": "one", "fleet/text": inside, "other/text": outside, "other/moved": moved, "other/third": third}))
+		repo.importFiles(monorepo(map[string]string{"fleet/fleet.yaml": "one", "fleet/text": inside, "other/text": outside, "other/moved": moved, "other/third": third}))
 		s := openWith(t, url+"?path=fleet", tight)
 		last := fetch(t, s, "")
 		wantContents(t, last.Tree, want)
@@ -91,25 +92,25 @@ func TestGitFollowsPathThroughChanges(t *testing.T) {
 	})
 }
 
-func TestGitFetchesOnlyWhatChangedAroundPath(t *testing.T) {
+func TestGitFetchesOnlyChangesAroundPath(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	big := noise(200 << 10)
-	repo.importFiles(beside(map[string]string{"fleet/fleet.yaml": "one", "other/big": big}))
+	repo.importFiles(monorepo(map[string]string{"fleet/fleet.yaml": "one", "other/big": big}))
 	server := repo.serve()
 	s := open(t, server.url()+"?path=fleet")
 	revision := fetch(t, s, "").Revision
 	for i := range 3 {
 		repo.importFiles(map[string]string{"other/big": big + fmt.Sprint(i), "fleet/n": fmt.Sprint(i)})
-		server.taken()
+		server.takeRequests()
 		revision = fetch(t, s, revision).Revision
-		if got, bytes := server.taken(); len(got) != 2 || bytes > 20<<10 {
+		if got, bytes := server.takeRequests(); len(got) != 2 || bytes > 20<<10 {
 			t.Errorf("requests %q took %d bytes, want two for a small change", got, bytes)
 		}
 	}
 }
 
-func TestGitRefusesPathThatIsNone(t *testing.T) {
+func TestGitRefusesInvalidPath(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		commit := repo.commitTree(
@@ -152,7 +153,7 @@ func TestGitPathMayComeAndGo(t *testing.T) {
 	wantContents(t, fetch(t, s, revision).Tree, map[string]string{"fleet.yaml": "two"})
 }
 
-func TestGitLinksLeadNowhereOutOfPath(t *testing.T) {
+func TestGitLinksDoNotLeadOutOfPath(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commitTree(
@@ -172,8 +173,9 @@ func TestGitLinksLeadNowhereOutOfPath(t *testing.T) {
 	wantUnreadable(t, tree, "round", "round: symbolic link to ../fleet/real leads out of the fleet repo")
 }
 
-// TestGitReadsNothingBesidePath has names there that are refused elsewhere.
-func TestGitReadsNothingBesidePath(t *testing.T) {
+// TestGitReadsNothingOutsidePath uses names outside of the path that would be
+// refused inside.
+func TestGitReadsNothingOutsidePath(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commitTree(
@@ -184,7 +186,7 @@ func TestGitReadsNothingBesidePath(t *testing.T) {
 	wantContents(t, fetch(t, open(t, repo.fileURL()+"?path=fleet"), "").Tree, map[string]string{"fleet.yaml": "one"})
 }
 
-func TestGitHoldsNothingBesidePath(t *testing.T) {
+func TestGitKeepsNothingOutsidePath(t *testing.T) {
 	repo := newGitRepo(t)
 	const large = 8 << 20
 	files := map[string]string{"fleet/fleet.yaml": "one"}
@@ -194,9 +196,9 @@ func TestGitHoldsNothingBesidePath(t *testing.T) {
 	repo.inBare("config", "core.compression", "0")
 	repo.importFiles(files)
 	s := open(t, repo.fileURL()+"?path=fleet")
-	before := live()
+	before := heapInUse()
 	snapshot := fetch(t, s, "")
-	if held := live() - before; held > large/4 {
+	if held := heapInUse() - before; held > large/4 {
 		t.Errorf("after the fetch %d bytes are held, and the fleet repo has but three", held)
 	}
 	if _, err := fs.Stat(snapshot.Tree, "fleet.yaml"); err != nil {
@@ -205,8 +207,8 @@ func TestGitHoldsNothingBesidePath(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// live is how many bytes are in use.
-func live() int64 {
+// heapInUse returns how many bytes of the heap are in use.
+func heapInUse() int64 {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

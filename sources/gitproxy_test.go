@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// forwardProxy leads whatever is asked for to one server.
+// forwardProxy forwards all requests to one server.
 type forwardProxy struct {
 	*httptest.Server
 	mu  sync.Mutex
@@ -25,7 +25,7 @@ func newForwardProxy(t *testing.T, to string) *forwardProxy {
 	must(t, err)
 	plain := httputil.NewSingleHostReverseProxy(target)
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.note(r.Method + " " + r.Host)
+		p.record(r.Method + " " + r.Host)
 		if r.Method == http.MethodConnect {
 			tunnel(w, target.Host)
 			return
@@ -36,13 +36,13 @@ func newForwardProxy(t *testing.T, to string) *forwardProxy {
 	return p
 }
 
-func (p *forwardProxy) note(what string) {
+func (p *forwardProxy) record(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all = append(p.all, what)
 }
 
-func (p *forwardProxy) taken() string {
+func (p *forwardProxy) requests() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return strings.Join(p.all, ", ")
@@ -62,7 +62,7 @@ func tunnel(w http.ResponseWriter, to string) {
 	pipe(conn, server)
 }
 
-// pipe copies both ways until one side ends.
+// pipe copies in both directions until one side ends.
 func pipe(a, b net.Conn) {
 	go func() {
 		_, _ = io.Copy(a, b)
@@ -72,7 +72,8 @@ func pipe(a, b net.Conn) {
 	_ = b.Close()
 }
 
-// TestGitGoesThroughProxyOfTheEnvironment has hosts that only the proxy can find.
+// TestGitGoesThroughProxyOfTheEnvironment uses host names that only the proxy
+// can resolve.
 func TestGitGoesThroughProxyOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
@@ -81,8 +82,8 @@ func TestGitGoesThroughProxyOfTheEnvironment(t *testing.T) {
 
 	p := newForwardProxy(t, backend.URL)
 	child := fetchInChild(t, childFetch{Source: "http://git.invalid/repo.git"}, "HTTP_PROXY="+p.URL)
-	if child.Revision != want || p.taken() != "GET git.invalid, POST git.invalid" {
-		t.Errorf("over http: %+v with %q asked of the proxy, want revision %s", child, p.taken(), want)
+	if child.Revision != want || p.requests() != "GET git.invalid, POST git.invalid" {
+		t.Errorf("over http: %+v with %q asked of the proxy, want revision %s", child, p.requests(), want)
 	}
 
 	// The certificate of httptest's servers is for example.com.
@@ -90,8 +91,8 @@ func TestGitGoesThroughProxyOfTheEnvironment(t *testing.T) {
 	defer secure.Close()
 	p = newForwardProxy(t, secure.URL)
 	child = fetchInChild(t, childFetch{Source: "https://example.com/repo.git"}, "HTTPS_PROXY="+p.URL)
-	if child.Revision != want || p.taken() != "CONNECT example.com:443" {
-		t.Errorf("over https: %+v with %q asked of the proxy, want revision %s", child, p.taken(), want)
+	if child.Revision != want || p.requests() != "CONNECT example.com:443" {
+		t.Errorf("over https: %+v with %q asked of the proxy, want revision %s", child, p.requests(), want)
 	}
 
 	down := httptest.NewServer(nil)
@@ -118,7 +119,8 @@ func TestGitOverSSHGoesThroughProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// serveSOCKS leads whatever name is asked for to one server (RFC 1928).
+// serveSOCKS runs a SOCKS proxy that forwards all names to one server (RFC
+// 1928).
 func serveSOCKS(t *testing.T, to string) (address string, asked func() string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)

@@ -8,20 +8,20 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
-// gitRef is what ?ref= asks for. The zero value stands for the branch that the
-// remote's HEAD names; at most one field is set.
+// gitRef is the parsed value of ?ref=. The zero value means the branch that the
+// remote's HEAD names. At most one field is set.
 type gitRef struct {
-	// name is a branch or a tag, or written in full, such as refs/pull/1/head.
+	// name is a branch or a tag, or a full ref such as refs/pull/1/head.
 	name string
-	// commit is 40 hexadecimal digits in lower case.
+	// commit is 40 lower-case hexadecimal digits.
 	commit string
-	// semver is a range; the highest tag in it is wanted.
+	// semver is a range of versions; the highest tag in it is read.
 	semver string
 }
 
 const semverPrefix = "semver:"
 
-// String is what parseGitRef makes the same gitRef of.
+// String returns a text that parseGitRef parses to the same gitRef.
 func (r gitRef) String() string {
 	if r.semver != "" {
 		return semverPrefix + r.semver
@@ -57,7 +57,7 @@ func validRefName(name string) bool {
 	return plumbing.NewBranchReferenceName(name).Validate() == nil
 }
 
-// checkRange refuses what is not a range of semantic versions.
+// checkRange returns an error if versions is not a range of semantic versions.
 func checkRange(parameter, versions string) error {
 	if len(versions) > 256 {
 		return invalidSource("%s: the range is longer than 256 bytes", parameter)

@@ -34,7 +34,7 @@ func TestGitFollowsTags(t *testing.T) {
 			wantContents(t, before.Tree, map[string]string{"fleet.yaml": "one", "a.yaml": "a"})
 			fetchNothing(t, s, before.Revision)
 
-			// Tags are not supposed to move, and are followed where they do.
+			// Tags should not move, but moved tags are followed.
 			repo.inBare("tag", "--force", "--annotate", "--message", "m", tag, second)
 			after := wantRevision(t, s, before.Revision, tag+"@sha1:"+second)
 			wantContents(t, after.Tree, map[string]string{"fleet.yaml": "two", "a.yaml": "a"})
@@ -43,7 +43,7 @@ func TestGitFollowsTags(t *testing.T) {
 	})
 }
 
-func TestGitRefusesTagsOfWhatIsNoCommit(t *testing.T) {
+func TestGitRefusesTagsOfOtherObjects(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -65,8 +65,9 @@ func TestGitRefusesTagsOfWhatIsNoCommit(t *testing.T) {
 	})
 }
 
-// TestGitBelievesNoServerAboutATag has one that says of a tag that it is another commit's.
-func TestGitBelievesNoServerAboutATag(t *testing.T) {
+// TestGitVerifiesTheCommitOfATag uses a server that announces another commit
+// for a tag.
+func TestGitVerifiesTheCommitOfATag(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	first := repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -133,7 +134,7 @@ func TestGitFollowsHighestTag(t *testing.T) {
 	})
 }
 
-func TestGitTellsWhatRefsThereAre(t *testing.T) {
+func TestGitListsRefsInErrors(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		commit := repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -152,8 +153,8 @@ func TestGitTellsWhatRefsThereAre(t *testing.T) {
 	})
 }
 
-// TestGitReadsPinnedCommit has servers that give any commit, and such as give
-// only what a ref points to.
+// TestGitReadsPinnedCommit uses servers that give out any commit, and servers
+// that give out only what a ref points to.
 func TestGitReadsPinnedCommit(t *testing.T) {
 	t.Parallel()
 	for _, server := range []struct {
@@ -193,26 +194,26 @@ func TestGitReadsPinnedCommit(t *testing.T) {
 	}
 }
 
-func TestGitAsksNobodyForAPinnedCommitItKnows(t *testing.T) {
+func TestGitSendsNoRequestForAKnownPinnedCommit(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
 	s := open(t, server.url()+"?ref="+commit)
 	fetchNothing(t, s, "sha1:"+commit)
-	if got, _ := server.taken(); len(got) > 0 {
+	if got, _ := server.takeRequests(); len(got) > 0 {
 		t.Errorf("requests = %q, want none", got)
 	}
 	fetch(t, s, "")
-	server.taken()
+	server.takeRequests()
 	fetch(t, s, "")
 	fetchNothing(t, s, "sha1:"+commit)
-	if got, _ := server.taken(); len(got) > 0 {
+	if got, _ := server.takeRequests(); len(got) > 0 {
 		t.Errorf("requests = %q, want none", got)
 	}
 }
 
-// TestGitFetchesOneCommitWhereItCan looks at what goes over the network.
+// TestGitFetchesOneCommitWhereItCan counts the bytes that are transferred.
 func TestGitFetchesOneCommitWhereItCan(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
@@ -225,13 +226,13 @@ func TestGitFetchesOneCommitWhereItCan(t *testing.T) {
 	for commit, allow := range map[string]string{reachable: "true", tagged: "false"} {
 		repo.inBare("config", "uploadpack.allowReachableSHA1InWant", allow)
 		wantContents(t, fetch(t, open(t, server.url()+"?ref="+commit), "").Tree, map[string]string{"fleet.yaml": "one"})
-		if got, bytes := server.taken(); bytes > 20<<10 || !slices.Equal(got, []string{"GET refs", "POST git-upload-pack"}) {
+		if got, bytes := server.takeRequests(); bytes > 20<<10 || !slices.Equal(got, []string{"GET refs", "POST git-upload-pack"}) {
 			t.Errorf("requests %q took %d bytes, want two for one small commit", got, bytes)
 		}
 	}
 }
 
-func TestGitPinnedCommitThatIsNone(t *testing.T) {
+func TestGitPinnedHashThatIsNoCommit(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
 		repo.commit(map[string]string{"fleet.yaml": "one"})

@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// gitRepo is a bare repository on disk, made and changed by the real git.
+// gitRepo is a bare repository on disk, which git creates and changes.
 type gitRepo struct {
 	t testing.TB
-	// root holds the repository as repo.git, and work is what is committed.
+	// root contains the repository as repo.git, and work is the working tree.
 	root, work string
 }
 
@@ -32,7 +32,8 @@ func newGitRepo(t testing.TB, initFlags ...string) *gitRepo {
 
 func (r *gitRepo) bare() string { return filepath.Join(r.root, "repo.git") }
 
-// git runs outside of the repository, deaf to the configuration of whoever runs the tests.
+// git runs git outside of the repository, without the configuration of the user
+// that runs the tests.
 func (r *gitRepo) git(args ...string) string {
 	r.t.Helper()
 	return r.gitInput("", args...)
@@ -65,14 +66,14 @@ func gitEnv() []string {
 	return env
 }
 
-// inBare runs in the repository itself.
+// inBare runs git in the repository.
 func (r *gitRepo) inBare(args ...string) string {
 	r.t.Helper()
 	return r.git(append([]string{"--git-dir", r.bare()}, args...)...)
 }
 
-// commit writes files, commits all there are to the default branch, and returns
-// the commit's hash. A file whose content is "-" is removed.
+// commit writes files, commits the whole working tree to the default branch,
+// and returns the commit's hash. A file whose content is "-" is removed.
 func (r *gitRepo) commit(files map[string]string) string {
 	r.t.Helper()
 	for name, content := range files {
@@ -104,8 +105,8 @@ func (r *gitRepo) head(ref string) string {
 	return ""
 }
 
-// commitTree makes a commit of raw tree entries, such as a checkout could never
-// hold, and puts main there.
+// commitTree commits raw tree entries, which a checkout could not contain, to
+// main.
 func (r *gitRepo) commitTree(entries ...string) string {
 	r.t.Helper()
 	return r.pointMainAt(r.tree(entries...))
@@ -118,8 +119,8 @@ func (r *gitRepo) pointMainAt(tree string) string {
 	return commit
 }
 
-// tree writes a tree object as it is told to. An entry is "mode name\x00hash",
-// with the hash in hexadecimal.
+// tree writes a tree object. An entry is "mode name\x00hash", with the hash in
+// hexadecimal.
 func (r *gitRepo) tree(entries ...string) string {
 	r.t.Helper()
 	var raw bytes.Buffer
@@ -145,20 +146,20 @@ func (r *gitRepo) blob(content string) string {
 	return r.gitInput(content, "--git-dir", r.bare(), "hash-object", "-w", "--stdin")
 }
 
-// fileURL is the repository without a server.
+// fileURL is the repository's URL without a server.
 func (r *gitRepo) fileURL() string { return "git+file://" + r.bare() }
 
-// gitServer serves a repository through git's own http-backend.
+// gitServer serves a repository with git's own http-backend.
 type gitServer struct {
 	*httptest.Server
 	mu sync.Mutex
-	// requests are the methods and last path elements of all so far.
+	// requests are the methods and last path elements of all requests so far.
 	requests []string
-	// answered counts the bytes of all bodies so far.
+	// answered counts the bytes of all responses so far.
 	answered int
-	// meddle may answer in place of the backend, or wrap its writer; nil lets
-	// all pass.
-	meddle func(w http.ResponseWriter, r *http.Request) http.ResponseWriter
+	// interceptor may answer instead of the backend, or wrap its writer; nil
+	// passes all requests on.
+	interceptor func(w http.ResponseWriter, r *http.Request) http.ResponseWriter
 }
 
 func (r *gitRepo) serve() *gitServer {
@@ -171,11 +172,11 @@ func (r *gitRepo) serve() *gitServer {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.requests = append(s.requests, r.Method+" "+filepath.Base(r.URL.Path))
-		meddle := s.meddle
+		intercept := s.interceptor
 		s.mu.Unlock()
 		w = &countingWriter{w, s}
-		if meddle != nil {
-			if w = meddle(w, r); w == nil {
+		if intercept != nil {
+			if w = intercept(w, r); w == nil {
 				return
 			}
 		}
@@ -187,16 +188,16 @@ func (r *gitRepo) serve() *gitServer {
 
 func (s *gitServer) url() string { return s.URL + "/repo.git" }
 
-// interfere sets what is done to requests from now on.
-func (s *gitServer) interfere(meddle func(w http.ResponseWriter, r *http.Request) http.ResponseWriter) {
+// intercept sets the interceptor for the following requests.
+func (s *gitServer) intercept(intercept func(w http.ResponseWriter, r *http.Request) http.ResponseWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.meddle = meddle
+	s.interceptor = intercept
 }
 
-// replaceInRefs has the server lie about its refs.
+// replaceInRefs replaces a text in the server's list of refs.
 func (s *gitServer) replaceInRefs(old, replacement string) {
-	s.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	s.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Method != "GET" {
 			return w
 		}
@@ -204,7 +205,7 @@ func (s *gitServer) replaceInRefs(old, replacement string) {
 	})
 }
 
-// replacingWriter expects what it replaces within one write.
+// replacingWriter expects the text to be within one write.
 type replacingWriter struct {
 	http.ResponseWriter
 	old, replacement string
@@ -215,8 +216,8 @@ func (w *replacingWriter) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// taken returns the requests and the bytes answered since it was last called.
-func (s *gitServer) taken() ([]string, int) {
+// takeRequests returns the requests and the bytes answered since its last call.
+func (s *gitServer) takeRequests() ([]string, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	requests, answered := s.requests, s.answered

@@ -15,8 +15,9 @@ import (
 	"golang.org/x/net/proxy"
 )
 
-// sshDialer reaches a repository over ssh. go-git's own way knows of no context,
-// and so would wait for ever for a host that accepts and says nothing.
+// sshDialer connects to a repository over ssh. go-git's own implementation
+// ignores contexts, so it would wait forever for a host that accepts and sends
+// nothing.
 type sshDialer struct {
 	url  *url.URL
 	git  GitOptions
@@ -30,29 +31,30 @@ func newSSHDialer(u *url.URL, o Options) *sshDialer {
 func (*sshDialer) close() {}
 
 const (
-	// connectTime is for the host to accept.
+	// connectTimeout is the time limit for the host to accept the connection.
 	connectTimeout = 10 * time.Second
-	// handshakeTime is for the host to say who it is and to believe who we are.
+	// handshakeTimeout is the time limit for the host to identify itself and to
+	// authenticate the client.
 	handshakeTimeout = 30 * time.Second
 )
 
-// dial has each look connect anew, because hosts end connections that are idle,
-// and keys may have been replaced.
+// dial opens a new connection for each fetch, because hosts close idle
+// connections, and keys may have been replaced.
 func (d *sshDialer) dial(ctx context.Context) (*remote, error) {
 	keys, err := readHostKeys(d.git.KnownHostsFile)
 	if err != nil {
 		return nil, err
 	}
-	who, err := readIdentity(ctx, d.git)
+	id, err := readIdentity(ctx, d.git)
 	if err != nil {
 		return nil, err
 	}
-	defer who.close()
+	defer id.close()
 	conn, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	client, err := d.handshake(conn, keys, who)
+	client, err := d.handshake(conn, keys, id)
 	if err != nil {
 		conn.close()
 		return nil, err
@@ -60,7 +62,8 @@ func (d *sshDialer) dial(ctx context.Context) (*remote, error) {
 	return openUploadPack(ctx, client, conn, d.path(), d.most)
 }
 
-// sshConn is a connection that ends with a context, wherever it hangs.
+// sshConn is a connection that is closed when its context ends, wherever it
+// hangs.
 type sshConn struct {
 	net.Conn
 	stop func() bool
@@ -68,7 +71,7 @@ type sshConn struct {
 
 func (c *sshConn) close() {
 	c.stop()
-	_ = c.Conn.Close() // It is of no use any more, whatever it says to that.
+	_ = c.Conn.Close() // The connection is no longer used, so the error does not matter.
 }
 
 func (d *sshDialer) connect(ctx context.Context) (*sshConn, error) {
@@ -84,14 +87,14 @@ func (d *sshDialer) connect(ctx context.Context) (*sshConn, error) {
 	return &sshConn{conn, context.AfterFunc(ctx, func() { _ = conn.Close() })}, nil
 }
 
-// checkProxy refuses a proxy that cannot be used: the library would go past it
-// without a word, which whoever set it may not want.
+// checkProxy returns an error for a proxy that cannot be used. The library
+// would silently connect directly instead.
 func (d *sshDialer) checkProxy() error {
 	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
 	_, err := url.Parse(all)
 	set := httpproxy.FromEnvironment()
 	set.HTTPSProxy = all
-	through, _ := set.ProxyFunc()(&url.URL{Scheme: "https", Host: d.address()}) // Nil where NO_PROXY names the host.
+	through, _ := set.ProxyFunc()(&url.URL{Scheme: "https", Host: d.address()}) // It is nil if NO_PROXY names the host.
 	if err == nil && through != nil {
 		_, err = proxy.FromURL(through, proxy.Direct)
 	}
@@ -101,19 +104,19 @@ func (d *sshDialer) checkProxy() error {
 	return nil
 }
 
-func (d *sshDialer) handshake(conn *sshConn, keys *hostKeys, who *identity) (*ssh.Client, error) {
+func (d *sshDialer) handshake(conn *sshConn, keys *hostKeys, id *identity) (*ssh.Client, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return nil, err
 	}
 	address := d.address()
 	client, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
 		User:              d.user(),
-		Auth:              []ssh.AuthMethod{who.method},
+		Auth:              []ssh.AuthMethod{id.method},
 		HostKeyCallback:   keys.check,
 		HostKeyAlgorithms: keys.algorithms(address),
 	})
 	if err != nil {
-		return nil, explainHandshake(err, d.user(), who)
+		return nil, explainHandshake(err, d.user(), id)
 	}
 	return ssh.NewClient(client, channels, requests), conn.SetDeadline(time.Time{})
 }
@@ -133,7 +136,8 @@ func (d *sshDialer) user() string {
 	return d.url.User.Username()
 }
 
-// path is the one on the host; one of a user's home begins with a tilde there.
+// path returns the path on the host. A path in a user's home directory begins
+// with a tilde.
 func (d *sshDialer) path() string {
 	if home, ok := strings.CutPrefix(d.url.Path, "/~"); ok {
 		return "~" + home

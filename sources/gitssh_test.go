@@ -23,21 +23,21 @@ func TestGitOverSSH(t *testing.T) {
 	s := openAs(t, server.url()+"?ref=main", server.options())
 	before := wantRevision(t, s, "", "main@sha1:"+first)
 	wantContents(t, before.Tree, map[string]string{"fleet.yaml": "one", "a.yaml": "a"})
-	server.taken()
+	server.takeConnections()
 	fetchNothing(t, s, before.Revision)
-	if n := server.taken(); n != 1 {
+	if n := server.takeConnections(); n != 1 {
 		t.Errorf("a look made %d connections, want one", n)
 	}
 	second := repo.commit(map[string]string{"fleet.yaml": "two"})
 	after := wantRevision(t, s, before.Revision, "main@sha1:"+second)
 	wantContents(t, after.Tree, map[string]string{"fleet.yaml": "two", "a.yaml": "a"})
 	wantShared(t, before.Tree, after.Tree, "a.yaml", true)
-	if n := server.taken(); n != 1 {
+	if n := server.takeConnections(); n != 1 {
 		t.Errorf("the fetch of a change made %d connections, want one", n)
 	}
 }
 
-// TestGitOverSSHReadsAsOverHTTP has what the other transports are tested with.
+// TestGitOverSSHReadsAsOverHTTP repeats tests of the other transports.
 func TestGitOverSSHReadsAsOverHTTP(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
@@ -111,7 +111,7 @@ func TestGitOverSSHAsksAgent(t *testing.T) {
 	fetch(t, s, "")
 }
 
-func TestGitOverSSHRefusesKeyThatIsNone(t *testing.T) {
+func TestGitOverSSHRefusesInvalidKey(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -147,7 +147,7 @@ func TestGitOverSSHRefusesKeyThatIsNone(t *testing.T) {
 	}
 }
 
-func TestGitOverSSHReadsKeysAnew(t *testing.T) {
+func TestGitOverSSHReadsKeysAgain(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -276,7 +276,7 @@ func TestGitOverSSHQuotesPath(t *testing.T) {
 	fetch(t, openAs(t, strings.Replace(server.url(), "repo.git", escaped, 1), o), "")
 }
 
-func TestGitOverSSHKnowsHomes(t *testing.T) {
+func TestGitOverSSHReadsHomeDirectories(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -296,7 +296,7 @@ func TestGitOverSSHKnowsHomes(t *testing.T) {
 	fetch(t, openAs(t, url+"/~/"+relative, o), "")
 }
 
-func TestGitOverSSHTellsWhatTheHostSays(t *testing.T) {
+func TestGitOverSSHReportsTheHostsMessage(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -331,19 +331,19 @@ func TestGitOverSSHTellsWhatTheHostSays(t *testing.T) {
 	fetch(t, s, "")
 }
 
-func TestGitOverSSHDoesNotReadWithoutEnd(t *testing.T) {
+func TestGitOverSSHBoundsRefs(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serveSSH()
 	o := server.options()
-	// And a newline. The names are long so that there need not be many of them.
+	// The length includes a newline. Long names keep the number of refs low.
 	line := fmt.Sprintf("%04x0123456789012345678901234567890123456789 refs/heads/%s", 4+40+1+11+500+1, strings.Repeat("x", 500))
 	server.write("sshd_config", server.read("sshd_config")+"\nForceCommand printf '00420123456789012345678901234567890123456789 refs/heads/a\\0shallow\\n'; yes '"+line+"'\n")
 	fetchError(t, openAs(t, server.url(), o), "lists more than 64 MiB of branches and tags")
 }
 
-// TestGitOverSSHEndsWithContext has the host come to a stop everywhere.
+// TestGitOverSSHEndsWithContext lets the host stall in each phase.
 func TestGitOverSSHEndsWithContext(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
@@ -356,9 +356,9 @@ func TestGitOverSSHEndsWithContext(t *testing.T) {
 			defer cancel()
 			stall := func(conn net.Conn) {
 				cancel()
-				_, _ = io.Copy(io.Discard, conn) // Until the other side hangs up.
+				_, _ = io.Copy(io.Discard, conn) // Until the other side closes the connection.
 			}
-			server.interfere(func(conn net.Conn) {
+			server.intercept(func(conn net.Conn) {
 				if after == 0 {
 					stall(conn)
 					_ = conn.Close()
@@ -371,12 +371,12 @@ func TestGitOverSSHEndsWithContext(t *testing.T) {
 			}
 		})
 	}
-	server.interfere(nil)
+	server.intercept(nil)
 	fetch(t, s, "")
 }
 
-// TestGitOverSSHStopsInTheMiddleOfAPack has the host come to a stop after more
-// than a fleet repo may hold, so that whoever waited for the rest would wait for ever.
+// TestGitOverSSHStopsInTheMiddleOfAPack lets the host stall after more than a
+// fleet repo may contain, so waiting for the rest would take forever.
 func TestGitOverSSHStopsInTheMiddleOfAPack(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
@@ -391,7 +391,7 @@ func TestGitOverSSHStopsInTheMiddleOfAPack(t *testing.T) {
 	server := repo.serveSSH()
 	o := server.options()
 	o.Limits = sources.Limits{TreeSize: 1000}
-	server.interfere(func(conn net.Conn) {
+	server.intercept(func(conn net.Conn) {
 		server.through(conn, 21<<20, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 	})
 	fetchError(t, openAs(t, server.url(), o), "much larger than 1000 bytes")
@@ -406,10 +406,10 @@ func TestGitOverSSHRecovers(t *testing.T) {
 	for _, content := range []string{"one", "two"} {
 		repo.commit(map[string]string{"fleet.yaml": content, "noise": noise(300 << 10)})
 		for _, after := range []int{0, 10, 500, 2200, 100 << 10} {
-			server.interfere(func(conn net.Conn) { server.through(conn, after, func(net.Conn) {}) })
+			server.intercept(func(conn net.Conn) { server.through(conn, after, func(net.Conn) {}) })
 			fetchError(t, s, "ssh://")
 		}
-		server.interfere(nil)
+		server.intercept(nil)
 		if got := read(t, fetch(t, s, "").Tree, "fleet.yaml"); got != content {
 			t.Errorf("fleet.yaml = %q after the trouble, want %q", got, content)
 		}

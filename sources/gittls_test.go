@@ -11,7 +11,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// serveTLS serves with a certificate of an authority that nobody else knows.
+// serveTLS serves with a certificate of an authority of its own.
 func serveTLS(t *testing.T, handler http.Handler, own, clients *testTLS) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
@@ -48,7 +48,8 @@ func TestGitTrustsAuthorityInFile(t *testing.T) {
 	s := openAs(t, server.URL+"/repo.git", o)
 	revision := fetch(t, s, "").Revision
 
-	// The authority is replaced while the source lives, and with it the server's certificate.
+	// The authority and the server's certificate are replaced while the source
+	// is open.
 	server.CloseClientConnections()
 	renewed := serveTLS(t, backend.Config.Handler, next, nil)
 	s = openAs(t, renewed.URL+"/repo.git", o)
@@ -56,13 +57,14 @@ func TestGitTrustsAuthorityInFile(t *testing.T) {
 	copyFile(t, next.caFile, old.caFile)
 	fetchNothing(t, s, revision)
 
-	// The machine's own authorities still count, one of which signed for httptest.
+	// The system's authorities still count. One of them signed httptest's
+	// certificate.
 	public := httptest.NewTLSServer(backend.Config.Handler)
 	defer public.Close()
 	fetch(t, openAs(t, public.URL+"/repo.git", o), "")
 }
 
-func TestGitShowsClientCertificate(t *testing.T) {
+func TestGitSendsClientCertificate(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -80,7 +82,7 @@ func TestGitShowsClientCertificate(t *testing.T) {
 	fetch(t, s, "")
 }
 
-func TestGitRefusesTLSFilesThatAreNone(t *testing.T) {
+func TestGitRefusesInvalidTLSFiles(t *testing.T) {
 	t.Parallel()
 	files := newTestTLS(t)
 	for _, c := range []struct {

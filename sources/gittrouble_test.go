@@ -59,13 +59,13 @@ func TestGitOverHTTPS(t *testing.T) {
 	repo.commit(map[string]string{"fleet.yaml": "two"})
 	wantContents(t, fetch(t, s, revision).Tree, map[string]string{"fleet.yaml": "two"})
 
-	// Never from there to where anyone may listen in.
+	// A redirect from https to http is not followed.
 	down := httptest.NewTLSServer(http.RedirectHandler(repo.serve().url()+"/info/refs", http.StatusFound))
 	defer down.Close()
 	fetchError(t, open(t, down.URL+"/repo.git"), "redirect", `"https" to "http"`)
 }
 
-// TestGitRecovers has one request go wrong and the next one well, before
+// TestGitRecovers lets one request fail and the next one succeed, before
 // anything was fetched and after.
 func TestGitRecovers(t *testing.T) {
 	t.Parallel()
@@ -76,9 +76,9 @@ func TestGitRecovers(t *testing.T) {
 		}
 	}
 	for name, trouble := range map[string]struct {
-		method string
-		meddle func(http.ResponseWriter) http.ResponseWriter
-		want   string
+		method    string
+		intercept func(http.ResponseWriter) http.ResponseWriter
+		want      string
 	}{
 		"refs 500":       {"GET", status(500), "the server answered 500 Internal Server Error"},
 		"refs 503":       {"GET", status(503), "the server answered 503 Service Unavailable"},
@@ -101,16 +101,16 @@ func TestGitRecovers(t *testing.T) {
 			s := open(t, server.url())
 			for round, content := range []string{"one", "two"} {
 				repo.commit(map[string]string{"fleet.yaml": content, "more": noise(9000)})
-				server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+				server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 					if r.Method != trouble.method {
 						return w
 					}
-					return trouble.meddle(w)
+					return trouble.intercept(w)
 				})
 				if err := fetchError(t, s, trouble.want, server.url()); strings.Contains(err.Error(), "hunter2") {
 					t.Errorf("round %d: error %q tells a secret", round, err)
 				}
-				server.interfere(nil)
+				server.intercept(nil)
 				if got := read(t, fetch(t, s, "").Tree, "fleet.yaml"); got != content {
 					t.Errorf("round %d: fleet.yaml = %q after the trouble, want %q", round, got, content)
 				}
@@ -119,12 +119,12 @@ func TestGitRecovers(t *testing.T) {
 	}
 }
 
-// truncated lets through so many bytes of a body and then hangs up.
+// truncated passes a number of bytes of a body and then closes the connection.
 func truncated(n int) func(http.ResponseWriter) http.ResponseWriter {
 	return func(w http.ResponseWriter) http.ResponseWriter { return &brokenWriter{w, n, false} }
 }
 
-// garbled flips the bits of one byte.
+// garbled inverts one byte.
 func garbled(at int) func(http.ResponseWriter) http.ResponseWriter {
 	return func(w http.ResponseWriter) http.ResponseWriter { return &brokenWriter{w, at, true} }
 }
@@ -150,8 +150,8 @@ func (w *brokenWriter) Write(p []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
-// TestGitStartsOver has a server that cannot cope with what is claimed to be
-// there already, as after a restore from a backup.
+// TestGitStartsOver uses a server that does not know the commit that the client
+// already has, as after a restore from a backup.
 func TestGitStartsOver(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
@@ -160,7 +160,7 @@ func TestGitStartsOver(t *testing.T) {
 	s := open(t, server.url())
 	revision := fetch(t, s, "").Revision
 	repo.commit(map[string]string{"fleet.yaml": "two"})
-	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		body, err := io.ReadAll(r.Body)
 		if err != nil || bytes.Contains(body, []byte("have ")) {
 			http.Error(w, "no such commit", http.StatusInternalServerError)
@@ -169,9 +169,9 @@ func TestGitStartsOver(t *testing.T) {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		return w
 	})
-	server.taken()
+	server.takeRequests()
 	wantContents(t, fetch(t, s, revision).Tree, map[string]string{"fleet.yaml": "two"})
-	if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs", "POST git-upload-pack", "GET refs", "POST git-upload-pack"}) {
+	if got, _ := server.takeRequests(); !slices.Equal(got, []string{"GET refs", "POST git-upload-pack", "GET refs", "POST git-upload-pack"}) {
 		t.Errorf("requests = %q, want the fetch twice", got)
 	}
 }
@@ -183,7 +183,7 @@ func TestGitErrorsCanBeActedUpon(t *testing.T) {
 	server := repo.serve()
 	s := open(t, server.url())
 	for code, want := range map[int]error{401: fleet.ErrUnauthenticated, 403: fleet.ErrForbidden, 404: fleet.ErrNotFound} {
-		server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+		server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 			w.WriteHeader(code)
 			return nil
 		})
@@ -232,7 +232,7 @@ func TestGitFollowsNoRedirectOfTheFetchItself(t *testing.T) {
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
-	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Method == "GET" {
 			return w
 		}
@@ -254,8 +254,8 @@ func TestGitURLMayHaveEscapes(t *testing.T) {
 	}
 }
 
-// TestGitDoesNotReadWithoutEnd has servers that never stop sending.
-func TestGitDoesNotReadWithoutEnd(t *testing.T) {
+// TestGitBoundsAnswers uses servers that never stop sending.
+func TestGitBoundsAnswers(t *testing.T) {
 	t.Parallel()
 	for name, line := range map[string]string{
 		"refs": "003d0123456789012345678901234567890123456789 refs/heads/xxxxx\n",
@@ -284,7 +284,7 @@ func TestGitDoesNotReadWithoutEnd(t *testing.T) {
 	}
 }
 
-func TestGitAsksForACommitAtFaultOnce(t *testing.T) {
+func TestGitRequestsAFaultyCommitOnce(t *testing.T) {
 	t.Parallel()
 	for _, filter := range []string{"false", "true"} {
 		t.Run("filter "+filter, func(t *testing.T) {
@@ -297,11 +297,11 @@ func TestGitAsksForACommitAtFaultOnce(t *testing.T) {
 
 			repo.commit(map[string]string{"big": noise(2000)})
 			first := fetchError(t, s, "big: is larger")
-			server.taken()
+			server.takeRequests()
 			if second := fetchError(t, s, "big: is larger"); second.Error() != first.Error() {
 				t.Errorf("error = %q, and %q before", second, first)
 			}
-			if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs"}) {
+			if got, _ := server.takeRequests(); !slices.Equal(got, []string{"GET refs"}) {
 				t.Errorf("requests = %q, want one for the refs alone", got)
 			}
 
@@ -311,14 +311,13 @@ func TestGitAsksForACommitAtFaultOnce(t *testing.T) {
 	}
 }
 
-// TestGitAsksForWhatAzureDevOpsNeeds has a server that answers nobody who does
-// not ask for multi_ack.
-func TestGitAsksForWhatAzureDevOpsNeeds(t *testing.T) {
+// TestGitOffersWhatAzureDevOpsNeeds uses a server that requires multi_ack.
+func TestGitOffersWhatAzureDevOpsNeeds(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one", "a": "a"})
 	server := repo.serve()
-	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		body, err := io.ReadAll(r.Body)
 		if err != nil || r.Method == "POST" && !bytes.Contains(body, []byte("multi_ack")) {
 			http.Error(w, "no", http.StatusBadRequest)

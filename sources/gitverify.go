@@ -29,8 +29,8 @@ func readVerifier(o GitOptions) (verifier, error) {
 	return verifier{keys, o.Verify}, nil
 }
 
-// subject is all that decides whether a commit can be a snapshot: with the same
-// subject the answer is the same.
+// subject contains everything that decides whether a commit can be a snapshot.
+// The same subject always has the same outcome.
 type subject struct {
 	commit, tag plumbing.Hash
 	ref         string
@@ -53,7 +53,8 @@ func (v verifier) needsTag() bool {
 	return v.keys != nil && (v.mode == VerifyTag || v.mode == VerifyTagAndHead)
 }
 
-// commit refuses a commit that must be signed and is not. Raw is what was hashed.
+// commit returns a fault if a commit must be signed and is not. raw is the
+// object's content.
 func (v verifier) commit(raw []byte) error {
 	if !v.needsCommit() {
 		return nil
@@ -61,7 +62,7 @@ func (v verifier) commit(raw []byte) error {
 	return signatureFault(v.keys.VerifyCommit(raw))
 }
 
-// held verifies what was verified before, with other keys.
+// verifyStored verifies the stored objects of a commit again, with other keys.
 func (v verifier) verifyStored(at remoteRef, from objects) error {
 	if v.needsTag() {
 		raw := from[at.tag].data
@@ -76,7 +77,7 @@ func (v verifier) verifyStored(at remoteRef, from objects) error {
 	return v.commit(from[at.commit].data)
 }
 
-// unsigned has a refusal be a fault of the revision.
+// signatureFault returns a verification error as a fault of the revision.
 func signatureFault(refusal error) error {
 	if refusal == nil {
 		return nil
@@ -88,9 +89,9 @@ func signatureFault(refusal error) error {
 	return f
 }
 
-// tag refuses an annotated tag that must be signed and is not, or that was
-// signed under another name: whoever may move refs could else pass off an old
-// version as a new one.
+// tag returns a fault if an annotated tag must be signed and is not, or was
+// signed under another name. Otherwise, anyone who may push refs could present
+// an old version as a new one.
 func (v verifier) tag(ref string, tag *gitobject.Tag, raw []byte) error {
 	if !v.needsTag() {
 		return nil
@@ -104,7 +105,8 @@ func (v verifier) tag(ref string, tag *gitobject.Tag, raw []byte) error {
 	return nil
 }
 
-// tagged refuses what has no tag that could be signed.
+// requireTag returns a fault if a signed tag is required and the ref has no
+// annotated tag.
 func (v verifier) requireTag(at remoteRef) error {
 	switch {
 	case !v.needsTag() || !at.tag.IsZero():
@@ -115,11 +117,11 @@ func (v verifier) requireTag(at remoteRef) error {
 	return &fault{"", "the revision was not found by a tag, but a tag's signature is required; name a tag with ?ref=, or verify only the commit"}
 }
 
-// maxTagChain is how many tags may stand on one another.
+// maxTagChain is the maximum number of tags that point to one another.
 const maxTagChain = 16
 
-// peel goes from an annotated tag to its commit, which must be the one that the
-// server said it is.
+// peel follows an annotated tag to its commit, which must be the commit that
+// the server announced.
 func (r *commitReader) peel(at remoteRef, v verifier) error {
 	if err := v.requireTag(at); err != nil || at.tag.IsZero() {
 		return err

@@ -12,7 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// signingKey makes an SSH key, and returns its private half's file.
+// signingKey creates an SSH key, and returns the file of its private half.
 func signingKey(t *testing.T, name string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
@@ -23,7 +23,7 @@ func signingKey(t *testing.T, name string) string {
 	return file
 }
 
-// signWith has commits from now on signed by a key; "" for by none.
+// signWith makes the following commits be signed with a key; "" for none.
 func (r *gitRepo) signWith(key string) {
 	r.t.Helper()
 	r.inBare("config", "gpg.format", "ssh")
@@ -43,7 +43,7 @@ func trustingKeys(mode sources.VerifyMode, keys ...string) sources.Options {
 	return o
 }
 
-// wantRefusedAs must be refused, as that revision.
+// wantRefusedAs fetches and expects a refusal of that revision.
 func wantRefusedAs(t *testing.T, s sources.Source, known, revision string, want ...string) {
 	t.Helper()
 	snapshot, err := s.Fetch(deadline(t), known)
@@ -73,7 +73,8 @@ func TestGitReadsOnlySignedCommits(t *testing.T) {
 			foreign := repo.commit(map[string]string{"fleet.yaml": "three"})
 			wantRefusedAs(t, s, before.Revision, "main@sha1:"+foreign, "not trusted")
 
-			// That it is below one that is signed is no flaw: whoever signs vouches for all.
+			// An unsigned parent is accepted: the signer vouches for the whole
+			// tree.
 			repo.signWith(alice)
 			good = repo.commit(map[string]string{"fleet.yaml": "four"})
 			after := wantRevision(t, s, "main@sha1:"+foreign, "main@sha1:"+good)
@@ -113,7 +114,8 @@ func TestGitReadsOnlySignedTags(t *testing.T) {
 			tag("", name+"-annotated", at)
 			tag(mallory, name+"-mallory", at)
 			tag(alice, name+"-alice", at)
-			// Whoever may push, but not sign, moves a tag, or stands one on another.
+			// Someone who may push, but not sign, moves a tag, or creates a tag
+			// of a tag.
 			repo.inBare("update-ref", "refs/tags/"+name+"-moved", "refs/tags/"+name+"-alice")
 			tag("", name+"-over", name+"-alice")
 			tag(alice, name+"-nested", name+"-annotated")
@@ -152,7 +154,7 @@ func TestGitReadsOnlySignedTags(t *testing.T) {
 	})
 }
 
-func TestGitVerifiesATagAnewThatWasSignedLater(t *testing.T) {
+func TestGitVerifiesATagThatWasSignedLater(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	alice := signingKey(t, "alice")
@@ -172,7 +174,7 @@ func TestGitVerifiesATagAnewThatWasSignedLater(t *testing.T) {
 	wantRefusedAs(t, s, "", revision, "not signed")
 }
 
-func TestGitVerifiesAnewWithOtherKeys(t *testing.T) {
+func TestGitVerifiesAgainWithOtherKeys(t *testing.T) {
 	t.Parallel()
 	for _, ref := range []string{"main", "pinned"} {
 		t.Run(ref, func(t *testing.T) {
@@ -189,10 +191,10 @@ func TestGitVerifiesAnewWithOtherKeys(t *testing.T) {
 			}
 			s := openAs(t, url, trustingKeys("", keys))
 			wantRefusedAs(t, s, "", revision, "not trusted")
-			server.taken()
+			server.takeRequests()
 			wantRefusedAs(t, s, "", revision, "not trusted")
 			fetchNothing(t, s, revision)
-			if got, _ := server.taken(); slices.Contains(got, "POST git-upload-pack") {
+			if got, _ := server.takeRequests(); slices.Contains(got, "POST git-upload-pack") {
 				t.Errorf("requests = %q, want no pack of what was refused already", got)
 			}
 
@@ -201,13 +203,13 @@ func TestGitVerifiesAnewWithOtherKeys(t *testing.T) {
 			fetchNothing(t, s, revision)
 			fetch(t, s, "")
 
-			// What is live is refused from now on, whoever signed it before, and
-			// nobody need be asked for it.
-			server.taken()
+			// The current revision is refused from now on, and the server is
+			// not asked for it.
+			server.takeRequests()
 			copyFile(t, alice+".pub", keys+".pub")
 			wantRefusedAs(t, s, revision, revision, "not trusted")
 			wantRefusedAs(t, s, "", revision, "not trusted")
-			if got, _ := server.taken(); slices.Contains(got, "POST git-upload-pack") {
+			if got, _ := server.takeRequests(); slices.Contains(got, "POST git-upload-pack") {
 				t.Errorf("requests = %q, want no pack of what is there", got)
 			}
 			copyFile(t, bob+".pub", keys+".pub")

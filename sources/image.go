@@ -10,15 +10,15 @@ import (
 
 const (
 	fluxConfig = "application/vnd.cncf.flux.config.v1+json"
-	// contentAnnotation is the digest of the tar within, which oras checks.
+	// contentAnnotation is the digest of the uncompressed tar, which oras
+	// verifies.
 	contentAnnotation  = "io.deis.oras.content.digest"
 	sourceAnnotation   = ocispec.AnnotationSource
 	revisionAnnotation = ocispec.AnnotationRevision
 	createdAnnotation  = ocispec.AnnotationCreated
 )
 
-// image is what a registry keeps of an artifact: a manifest, and the blobs that
-// it names.
+// image is an artifact in a registry: a manifest and the blobs that it names.
 type image struct {
 	manifest, config, layer stored
 }
@@ -33,13 +33,14 @@ func newStored(mediaType string, data []byte) stored {
 	return stored{ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}, data}
 }
 
-// emptyConfig is an image's that says nothing, which Flux and others may want to
-// read but take nothing from.
+// emptyConfig is an image configuration without information. Flux and other
+// clients may require one but do not use it.
 const emptyConfig = `{"architecture":"","os":"","config":{},"rootfs":{"type":"layers","diff_ids":[]}}`
 
-// newImage makes what flux push artifact would, but for times: one that says
-// when it was made would be another one each time. To oras the layer is a
-// directory to unpack in place, whose names are from the root as Flux wants them.
+// newImage creates the same image as flux push artifact, but without the time
+// of creation, which would change the digest each time. For oras, the layer is
+// a directory to unpack in place; its names start at the root, as Flux
+// requires.
 func newImage(packed *archive, annotations map[string]string) (*image, error) {
 	config := newStored(fluxConfig, []byte(emptyConfig))
 	layer := newStored(fluxContent, packed.data)

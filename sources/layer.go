@@ -15,27 +15,26 @@ import (
 
 const (
 	fluxContent = "application/vnd.cncf.flux.content.v1.tar+gzip"
-	// unpackAnnotation marks what oras made of a directory.
+	// unpackAnnotation marks a layer that oras made from a directory.
 	unpackAnnotation = "io.deis.oras.content.unpack"
 )
 
-// layer is one whose files are wanted.
+// layer is a layer to read.
 type layer struct {
 	ocispec.Descriptor
-	// alone tells that it is the only one.
+	// only is true if it is the only layer.
 	only bool
 }
 
 func (l layer) title() string { return l.Annotations[titleAnnotation] }
 
-// mustUnpack tells whether it can be nothing but an archive.
+// mustUnpack reports whether the layer must be an archive.
 func (l layer) mustUnpack() bool {
 	return l.title() == "" || l.Annotations[unpackAnnotation] == "true" || l.MediaType == fluxContent
 }
 
-// pull reads a layer into b as it comes, and nothing of it is to be used where
-// that fails: only its end tells whether it was what the manifest says. Nothing
-// of it is kept beside the files.
+// pull streams a layer into b. If it fails, b must not be used: only at its end
+// is it known whether the layer matches the manifest.
 func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder) error {
 	blob, err := from.Blobs().Fetch(ctx, l.Descriptor)
 	if err != nil {
@@ -45,10 +44,10 @@ func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder)
 	verified := content.NewVerifyReader(blob, l.Descriptor)
 	err = l.read(ctx, bufio.NewReaderSize(verified, sniffLength), b)
 	if ctx.Err() != nil {
-		return ctx.Err() // Which must not look like a fault of the content.
+		return ctx.Err() // This must not look like a fault of the content.
 	}
-	// What seems to be wrong with the content may be a broken transfer, which
-	// Verify tells of.
+	// What looks like a fault of the content may be a broken transfer, which
+	// Verify detects.
 	_, _ = io.Copy(io.Discard, verified)
 	if err := verified.Verify(); err != nil {
 		return fmt.Errorf("layer %s: %w", l.Digest, explainVerifyError(err))
@@ -60,17 +59,17 @@ func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder)
 	return err
 }
 
-// otherSize says what oras-go does where a registry announces another size than
-// stands in the manifest, or in the index for a manifest. Which of the two is
-// wrong cannot be told, so that it is no fault of the artifact.
+// explainSizeError replaces oras-go's error for a registry that announces
+// another size than the manifest or the index. Which of the two is wrong is
+// unknown, so it is not a fault of the artifact.
 func explainSizeError(err error, d ocispec.Descriptor) error {
-	if !strings.HasSuffix(err.Error(), "mismatch Content-Length") { // It has no type.
+	if !strings.HasSuffix(err.Error(), "mismatch Content-Length") { // The error has no type.
 		return err
 	}
 	return fmt.Errorf("the registry has a different number of bytes than the expected %d; push the artifact again, or check the proxy in front of the registry", d.Size)
 }
 
-// mismatch says what a VerifyReader found.
+// explainVerifyError explains the error of a VerifyReader.
 func explainVerifyError(err error) error {
 	switch {
 	case errors.Is(err, content.ErrMismatchedDigest):

@@ -6,14 +6,15 @@ import (
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 )
 
-// A commit touches one directory of many, and a fleet has thousands of files in a few. So a
-// directory that has no others in it, a folder, is not read again while Git says by its
-// hash that it is the same, and its node is the same to whoever compares trees.
+// A commit usually changes one directory of many, and most files of a fleet are
+// in directories without subdirectories. Such a leaf directory is not read
+// again while its Git hash stays the same. It also keeps its node, so that
+// comparing trees is cheap.
 
-// folders are those of a commit.
+// leafDirs are the leaf directories of a commit.
 type leafDirs map[leafDirKey]leafDir
 
-// folderKey has the path, because limits are about that too.
+// leafDirKey includes the path, because the limits apply to paths too.
 type leafDirKey struct {
 	path string
 	hash plumbing.Hash
@@ -21,23 +22,23 @@ type leafDirKey struct {
 
 type leafDir struct {
 	node    *node
-	objects []plumbing.Hash // its own and those of what is in it
+	objects []plumbing.Hash // of the directory and its entries
 	files   int
 	bytes   int64
 }
 
-// keep remembers a directory that was read, if it is a folder. before is what the budget was
-// when that began.
+// remember stores a directory that was read, if it is a leaf directory. before
+// is the budget from before it was read.
 func (r *commitReader) remember(path string, hash plumbing.Hash, n *node, listing *gitobject.Tree, before budget) {
 	if r.suspect != "" {
-		return // something may be missing
+		return // Something may be missing.
 	}
 	f := leafDir{node: n, objects: []plumbing.Hash{hash}, files: r.budget.files - before.files, bytes: r.budget.bytes - before.bytes}
 	for _, entry := range listing.Entries {
 		switch entry.Mode {
 		case filemode.Dir:
 			return
-		case filemode.Submodule: // of which there is no object
+		case filemode.Submodule: // A submodule has no object.
 		default:
 			f.objects = append(f.objects, entry.Hash)
 		}
@@ -45,7 +46,8 @@ func (r *commitReader) remember(path string, hash plumbing.Hash, n *node, listin
 	r.leafDirs[leafDirKey{path, hash}] = f
 }
 
-// again is a folder that is as it was in the commit before; nil where there is none.
+// reuse returns a leaf directory that is unchanged since the previous commit;
+// nil if there is none.
 func (r *commitReader) reuse(path string, hash plumbing.Hash) (*node, error) {
 	f, known := r.known[leafDirKey{path, hash}]
 	if !known {

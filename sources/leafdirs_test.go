@@ -10,9 +10,10 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// TestFoldersThatACommitDoesNotTouchAreAsIfReadAnew moves, changes, empties and brings back
-// folders, and reads and packs each commit with what is known of those before, and without.
-func TestFoldersThatACommitDoesNotTouchAreAsIfReadAnew(t *testing.T) {
+// TestUnchangedDirectoriesAreAsIfReadAgain moves, changes, empties and restores
+// directories, and reads and packs each commit with and without the results of
+// earlier ones.
+func TestUnchangedDirectoriesAreAsIfReadAgain(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	source, archive := open(t, repo.fileURL()), sources.NewArchive()
@@ -39,8 +40,9 @@ func TestFoldersThatACommitDoesNotTouchAreAsIfReadAnew(t *testing.T) {
 	}
 }
 
-// TestFoldersThatAreKnownCountAgain brings more files by one folder after another.
-func TestFoldersThatAreKnownCountAgain(t *testing.T) {
+// TestReusedDirectoriesCountAgainstLimits adds files in one directory after
+// another.
+func TestReusedDirectoriesCountAgainstLimits(t *testing.T) {
 	t.Parallel()
 	for what, limits := range map[string]sources.Limits{"more than 20 files": {Files: 20}, "is larger than": {TreeSize: 150}} {
 		repo := newGitRepo(t)

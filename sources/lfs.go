@@ -5,9 +5,9 @@ import (
 	"path"
 )
 
-// newFileNode makes the node of a regular file, whose name is from the root of
-// the tree. It takes over data. Each kind of source makes its files here, so
-// that what is no file in one is none in another.
+// newFileNode returns the node of a regular file, whose name is the path from
+// the root. It takes ownership of data. All kinds of sources create files with
+// it, so they all treat the same content the same way.
 func newFileNode(name string, executable bool, data []byte) *node {
 	n := &node{name: path.Base(name), mode: modeFile, data: data}
 	if executable {
@@ -19,11 +19,11 @@ func newFileNode(name string, executable bool, data []byte) *node {
 	return n
 }
 
-// lfsVersion is how a pointer begins; the specification wants it first.
+// lfsVersion is the first line of a pointer, as the specification requires.
 const lfsVersion = "version https://git-lfs.github.com/spec/v1\n"
 
-// isLFSPointer tells whether a file stands for one in Git LFS. Pointers are
-// shorter than 1024 bytes, by their specification.
+// isLFSPointer reports whether data is a Git LFS pointer. By their
+// specification, pointers are shorter than 1024 bytes.
 func isLFSPointer(data []byte) bool {
 	return len(data) < 1024 && bytes.HasPrefix(data, []byte(lfsVersion)) &&
 		bytes.Contains(data, []byte("\noid sha256:")) && bytes.Contains(data, []byte("\nsize "))

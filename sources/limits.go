@@ -9,18 +9,21 @@ import (
 	"unicode/utf8"
 )
 
-// Limits bound what one snapshot may cost in time and memory, because a fleet
-// repo is untrusted input. A field that is zero stands for its default.
+// Limits bound the time and memory that one snapshot may cost, because a fleet
+// repo is untrusted input. A zero field means its default.
 type Limits struct {
-	// FileSize is the most bytes of one file; 16 MiB.
+	// FileSize is the maximum size of one file in bytes. The default is 16 MiB.
 	FileSize int64
-	// TreeSize is the most bytes of all files together; 256 MiB.
+	// TreeSize is the maximum size of all files in bytes. The default is 256
+	// MiB.
 	TreeSize int64
-	// Files is the most files, symbolic links and directories together; 150,000.
+	// Files is the maximum number of files, symbolic links and directories. The
+	// default is 150,000.
 	Files int
-	// PathLength is the most bytes of a path, and of a symbolic link's target; 1024.
+	// PathLength is the maximum length of a path, and of a symbolic link's
+	// target, in bytes. The default is 1024.
 	PathLength int
-	// Depth is the most names in a path; 64.
+	// Depth is the maximum number of elements in a path. The default is 64.
 	Depth int
 }
 
@@ -34,16 +37,16 @@ func (l Limits) orDefaults() Limits {
 	}
 }
 
-// budget is what is left of the limits while a tree is read. Everything is
-// asked for before it is read.
+// budget counts what a tree uses while it is read. Each entry is checked before
+// it is read, so nothing beyond the limits is read.
 type budget struct {
 	limits Limits
 	files  int
 	bytes  int64
 }
 
-// enter is asked for each entry of a directory, and returns the entry's path
-// from the root.
+// enter counts one entry of a directory and returns the entry's path from the
+// root. It is called for each entry.
 func (b *budget) enter(directory, base string) (string, error) {
 	if err := checkName(directory, base); err != nil {
 		return "", err
@@ -61,7 +64,7 @@ func (b *budget) enter(directory, base string) (string, error) {
 	return name, nil
 }
 
-// take is asked for what was entered before, and is entered again.
+// addExisting counts files and bytes that are reused from an earlier tree.
 func (b *budget) addExisting(name string, files int, bytes int64) error {
 	if b.files += files; b.files > b.limits.Files {
 		return tooManyFiles(b.limits)
@@ -72,7 +75,7 @@ func (b *budget) addExisting(name string, files int, bytes int64) error {
 	return nil
 }
 
-// file is asked for each regular file.
+// file counts the size of a regular file.
 func (b *budget) file(name string, size int64) error {
 	if size > b.limits.FileSize {
 		return tooLarge(name, b.limits)
@@ -83,7 +86,7 @@ func (b *budget) file(name string, size int64) error {
 	return nil
 }
 
-// link is asked for each symbolic link.
+// link checks the length of a symbolic link's target.
 func (b *budget) link(name string, size int64) error {
 	if size > int64(b.limits.PathLength) {
 		return &fault{name, fmt.Sprintf("a symbolic link to a path longer than %d bytes; remove it", b.limits.PathLength)}
@@ -91,8 +94,9 @@ func (b *budget) link(name string, size int64) error {
 	return nil
 }
 
-// checkName refuses what no checkout could have produced, and what fs.FS has no
-// way to name: such a file would be missing from what is rendered without a word.
+// checkName refuses names that no checkout can produce and that fs.FS cannot
+// express. Such a file would otherwise be missing from the rendering without an
+// error.
 func checkName(directory, base string) error {
 	switch {
 	case base == "", base == ".", base == "..", base == ".git", strings.ContainsAny(base, "/\x00"):

@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// maxLinks is how many symbolic links one path may lead through; Linux's own number.
+// maxLinks is the maximum number of symbolic links in one path. It is Linux's
+// own limit.
 const maxLinks = 40
 
-// find returns what name stands for, following symbolic links.
+// find returns the node at name, following symbolic links.
 func (t *tree) find(op, name string) (*node, error) {
 	n, err := t.walk(op, name, true)
 	if err == nil && n.err != nil {
@@ -19,7 +20,8 @@ func (t *tree) find(op, name string) (*node, error) {
 	return n, err
 }
 
-// findLink returns what stands at name, be it a symbolic link or unreadable.
+// findLink returns the node at name without following a symbolic link in the
+// last element. It also returns nodes that cannot be opened.
 func (t *tree) findLink(op, name string) (*node, error) {
 	return t.walk(op, name, false)
 }
@@ -40,17 +42,17 @@ func (t *tree) walk(op, name string, follow bool) (*node, error) {
 	return w.here(), nil
 }
 
-// walker goes through a tree name by name, as a kernel does: a link's target is
-// relative to the directory in which the link really lies.
+// walker walks through a tree one path element at a time, as a kernel does: the
+// target of a link is relative to the directory that contains the link.
 type walker struct {
-	// at are the nodes from the root to where the walk is.
+	// at are the nodes from the root to the current position.
 	at    []*node
 	todo  []step
 	links int
 }
 
-// step is a name to go to, and the link whose target it comes from; nil for a
-// name of the path that was asked for.
+// step is a path element, and the link whose target contains it; nil for an
+// element of the requested path.
 type step struct {
 	name string
 	link *link
@@ -81,7 +83,7 @@ func (w *walker) step(follow bool) error {
 	switch next.name {
 	case "", ".":
 		return nil
-	case "..": // Only a link's target can have it: fs.ValidPath refuses it in a name.
+	case "..": // Only a link's target can contain it, because fs.ValidPath refuses it.
 		if len(w.at) == 1 {
 			return next.link.leadsOut()
 		}
@@ -111,7 +113,7 @@ func (w *walker) follow(n *node) error {
 	return nil
 }
 
-// path is where the walk is, with a name below it.
+// path returns the path of a name in the current directory.
 func (w *walker) path(name string) string {
 	names := make([]string, 0, len(w.at))
 	for _, n := range w.at[1:] {

@@ -15,24 +15,24 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// location is a SOURCE, taken apart. Exactly one of directory, repository and
+// location is a parsed SOURCE. Exactly one of directory, repository and
 // artifact is set.
 type location struct {
 	// directory is an absolute path.
 	directory string
-	// repository is a URL of scheme http, https, ssh or file, without password,
-	// query and fragment.
+	// repository is a URL with scheme http, https, ssh or file, without
+	// password, query and fragment.
 	repository *url.URL
-	// ref is what is wanted of a repository.
+	// ref is the ref to read from the repository.
 	ref gitRef
-	// artifact is what is wanted of a registry.
+	// artifact is the artifact to read from a registry.
 	artifact *artifact
-	// path is where within a repository or artifact the fleet repo stands, as
-	// fs.ValidPath has it; empty for the root.
+	// path is the fleet repo's directory in the repository or artifact, in the
+	// form of fs.ValidPath; empty for the root.
 	path string
 }
 
-// String gives the SOURCE back in a form that parses to the same location.
+// String returns the SOURCE in a form that parses to the same location.
 func (l location) String() string {
 	switch {
 	case l.repository != nil:
@@ -43,7 +43,7 @@ func (l location) String() string {
 	return l.directory
 }
 
-// site is where it is, without what is wanted from there.
+// base returns the location without ref, version and path.
 func (l location) base() string {
 	switch {
 	case l.repository != nil:
@@ -59,18 +59,17 @@ func (l location) base() string {
 }
 
 var (
-	// schemeLike also catches a URL that lacks its slashes, which is a slip
-	// rather than the name of a directory.
+	// schemeLike also matches a URL without its slashes, which is a mistake and
+	// not the name of a directory.
 	schemeLike = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*://|(?i:https?|git\+file|file|git|ssh|oci):)`)
-	// scpLike is Git's short form of ssh://, such as git@host:repo.git.
+	// scpLike matches Git's short form of ssh://, such as git@host:repo.git.
 	scpLike = regexp.MustCompile(`^[^/@:]+@[^/:]+:`)
-	// loginLike is a URL that lacks its scheme and holds a password.
+	// loginLike matches a URL without a scheme that contains a password.
 	loginLike = regexp.MustCompile(`^[^/]*:[^/]*@`)
 )
 
-// parseLocation reads the SOURCE grammar. Its errors name parts of ref only
-// where those cannot hold a secret, because command lines and logs are read by
-// others.
+// parseLocation parses a SOURCE. Its errors quote only parts that cannot
+// contain a secret, because other people can read command lines and logs.
 func parseLocation(ref string) (location, error) {
 	switch {
 	case ref == "":
@@ -92,7 +91,7 @@ func parseLocation(ref string) (location, error) {
 func parseURL(ref string) (location, error) {
 	u, err := url.Parse(ref)
 	if err != nil {
-		// The parser's reason quotes the part it stumbled over, which may be a password.
+		// The parser's error quotes the invalid part, which may be a password.
 		return location{}, invalidSource("is not a URL that can be read: check its port, and write special characters as %%XX")
 	}
 	if err := checkCredentials(u); err != nil {
@@ -107,8 +106,8 @@ func parseURL(ref string) (location, error) {
 	return parseRepositoryURL(u)
 }
 
-// checkCredentials lets the user name of an SSH URL pass, which is no secret:
-// as a rule it is git.
+// checkCredentials returns an error if the URL contains credentials. The user
+// name of an SSH URL, usually git, is not a secret and is allowed.
 func checkCredentials(u *url.URL) error {
 	if u.User == nil {
 		return nil
@@ -119,7 +118,7 @@ func checkCredentials(u *url.URL) error {
 	return invalidSource("contains credentials: remove them, because other people can read command lines and logs, and put them into a file")
 }
 
-// sshUser is what the name of an account looks like, which may be a mail address.
+// sshUser matches the name of an account, which may be an email address.
 var sshUser = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.+-]{0,31}(?:@[A-Za-z0-9.-]{1,64})?$`)
 
 func parseRepositoryURL(u *url.URL) (location, error) {
@@ -170,7 +169,7 @@ func checkPort(u *url.URL) error {
 	return nil
 }
 
-// parsePath reads ?path=, which may begin or end with slashes.
+// parsePath parses ?path=, which may begin or end with slashes.
 func parsePath(values map[string]string) (string, error) {
 	written, ok := values["path"]
 	if !ok {
@@ -186,12 +185,12 @@ func parsePath(values map[string]string) (string, error) {
 	return path, nil
 }
 
-// parameterName is what a parameter's name looks like; anything else might be a
-// token that lost its name.
+// parameterName matches the name of a parameter. Anything else might be a token
+// without its name and is not repeated in an error.
 var parameterName = regexp.MustCompile(`^[A-Za-z_-]{1,32}$`)
 
-// parseQuery reads the parameters that are known. A plus sign stands for
-// itself, since branches, versions and media types have it; a space is %20.
+// parseQuery parses the known parameters. A plus sign is literal, because
+// branches, versions and media types contain it; a space is written as %20.
 func parseQuery(raw string, known ...string) (map[string]string, error) {
 	values := map[string]string{}
 	if strings.Contains(raw, ";") {
@@ -220,8 +219,8 @@ func parseQuery(raw string, known ...string) (map[string]string, error) {
 	return values, nil
 }
 
-// query is the inverse of parseQuery, of names and values by turns. Empty values
-// are left out.
+// query is the inverse of parseQuery. pairs alternates names and values; empty
+// values are left out.
 func query(pairs ...string) string {
 	var text strings.Builder
 	separator := "?"
@@ -234,8 +233,8 @@ func query(pairs ...string) string {
 	return text.String()
 }
 
-// escapeValue escapes what parseQuery, or who reads a log, would take for
-// something else.
+// escapeValue escapes the characters that parseQuery or the reader of a log
+// would misinterpret.
 func escapeValue(value string) string {
 	var text strings.Builder
 	for i := 0; i < len(value); {

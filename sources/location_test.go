@@ -174,8 +174,8 @@ func TestOpenRefusesSource(t *testing.T) {
 	}
 }
 
-// FuzzOpen holds that what Open takes it gives back in a form that means the
-// same, and that no credential gets past it, be it as a source or in an error.
+// FuzzOpen checks that the String of an opened source parses to the same
+// source, and that no credential appears in a source or an error.
 func FuzzOpen(f *testing.F) {
 	for _, seed := range []string{
 		".", "https://host/repo.git?ref=main", "git+file:///srv/repo.git", "https://user:secret@host/repo",
@@ -214,7 +214,7 @@ func wantSame(t *testing.T, ref string, s sources.Source) {
 		t.Fatalf("Open(%q) is %q, which Open makes %q", ref, s, again)
 	}
 	if filepath.IsAbs(s.String()) {
-		return // A directory may be called anything.
+		return // A directory may have any name.
 	}
 	u, err := url.Parse(s.String())
 	if err != nil || u.Fragment != "" {

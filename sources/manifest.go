@@ -9,18 +9,19 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxLayers is more than any tool makes.
+// maxLayers is more than any tool creates.
 const maxLayers = 128
 
-// manifest is an image's or an index's, of the OCI or of Docker; which it is, is
-// told by what stands in it. The media type that a registry claims is not looked
-// at, because neither digest nor signature covers it.
+// manifest is the manifest of an image or an index, from the OCI specification
+// or Docker. Its fields tell which it is. The media type that the registry
+// claims is ignored, because neither digest nor signature covers it.
 type manifest struct {
 	MediaType string               `json:"mediaType"`
 	Layers    []ocispec.Descriptor `json:"layers"`
 	Manifests []ocispec.Descriptor `json:"manifests"`
 	FSLayers  json.RawMessage      `json:"fsLayers"`
-	// Blobs are of an artifact manifest, which never became part of the standard.
+	// Blobs is a field of the artifact manifest, which was dropped from the
+	// specification.
 	Blobs json.RawMessage `json:"blobs"`
 }
 
@@ -46,9 +47,9 @@ func isIndexType(mediaType string) bool {
 	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
 }
 
-// image is which image of an index is read: the one for linux/amd64, where it is
-// not said the first one, because Flux takes these. An index is otherwise not what
-// a fleet repo is pushed as, since its files are the same for all platforms.
+// image returns the image of an index that is read: the first one for
+// linux/amd64 or without a platform, as in Flux. Fleet repos are usually not
+// pushed as an index, because their files do not depend on a platform.
 func (m manifest) image() (ocispec.Descriptor, error) {
 	for _, d := range m.Manifests {
 		if d.Platform != nil && (d.Platform.OS != "linux" || d.Platform.Architecture != "amd64") {
@@ -63,9 +64,8 @@ var errNestedIndex = &fault{"", "the artifact is an index of indexes in place of
 
 const titleAnnotation = ocispec.AnnotationTitle
 
-// chosen are the layers that are read. Flux reads the first one, or the first one
-// of the media type asked for, and so do we, but for layers with titles: those are
-// read as oras pull does, all of them.
+// selectLayers returns the layers to read: the first one, or the first one of a
+// media type, as in Flux. Layers with titles are all read, as oras pull does.
 func (m manifest) selectLayers(mediaType string) ([]ocispec.Descriptor, error) {
 	if len(m.Layers) > maxLayers {
 		return nil, &fault{"", fmt.Sprintf("the artifact has more than %d layers; push it again as one layer", maxLayers)}
@@ -85,7 +85,7 @@ func (m manifest) selectLayers(mediaType string) ([]ocispec.Descriptor, error) {
 	return slices.DeleteFunc(slices.Clone(layers), func(d ocispec.Descriptor) bool { return d.Annotations[titleAnnotation] == "" }), nil
 }
 
-// mediaTypes lists those of the layers, a few.
+// mediaTypes lists the media types of the layers.
 func (m manifest) mediaTypes() string {
 	var types []string
 	for _, d := range m.Layers {
@@ -96,7 +96,7 @@ func (m manifest) mediaTypes() string {
 	return clean(strings.Join(types, ", "))
 }
 
-// checkLayers refuses what need not be pulled to know that it is wrong.
+// checkLayers checks what can be checked before a layer is pulled.
 func checkLayers(layers []ocispec.Descriptor, limits Limits) error {
 	var size int64
 	for _, d := range layers {

@@ -13,31 +13,33 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// registryArtifact is an OCI artifact as a source. What it keeps between fetches
-// is the tree, in memory: layers are read as they come and leave nothing behind.
+// registryArtifact is an OCI artifact as a source. Between fetches it keeps the
+// tree in memory. Layers are streamed into it, and nothing is stored on disk.
 type registryArtifact struct {
 	at     location
 	limits Limits
-	// keys are files of public keys; with any, only what is signed is read.
+	// keys are files of public keys. If there are any, only signed artifacts
+	// are read.
 	keys   []string
 	client *registryClient
 
 	fetching fetchMutex
-	// last is what was read last; its digest is empty at first. Whoever has the turn
-	// sets it, and At reads it at any time.
+	// last is the artifact that was read last; its digest is empty at first.
+	// Only a Fetch that holds the fetching mutex stores it; At loads it at any time.
 	last atomic.Pointer[pulled]
-	// tag is what the artifact was found under last.
+	// tag is the tag under which the artifact was found last.
 	tag string
-	// refused is a manifest whose artifact breaks the rules, and why. It would
-	// break them again. A missing signature is no such reason: it may come after
-	// the artifact.
+	// refused is the last manifest with a permanent fault, which would occur
+	// again. A missing signature is not remembered, because an artifact may be
+	// signed later.
 	refused struct {
 		digest digest.Digest
 		err    error
 	}
 }
 
-// pulled is the tree of an artifact, by the digest of its manifest. It never changes.
+// pulled is the tree of an artifact and the digest of its manifest. It is
+// immutable.
 type pulled struct {
 	digest digest.Digest
 	tree   *tree
@@ -52,20 +54,21 @@ func newRegistryArtifact(at location, o Options) (*registryArtifact, error) {
 	return r, nil
 }
 
-// String is the URL, with what is wanted from there.
+// String returns the URL with its tag, digest and parameters.
 func (r *registryArtifact) String() string { return r.at.String() }
 
-// Watch returns at once: registries do not call.
+// Watch returns immediately, because registries send no notifications.
 func (r *registryArtifact) Watch(context.Context, func()) error { return nil }
 
-// Close lets go of idle connections.
+// Close closes idle connections.
 func (r *registryArtifact) Close() error {
 	r.client.close()
 	return nil
 }
 
-// Fetch asks the registry for the digest, and for more only if that is another
-// than known. It takes as long as the registry does; ctx bounds it.
+// Fetch asks the registry for the digest, and downloads the artifact only if
+// the digest differs from known. It takes as long as the registry does; ctx
+// bounds it.
 func (r *registryArtifact) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	if err := r.fetching.lock(ctx); err != nil {
 		return nil, err
@@ -101,7 +104,7 @@ func (r *registryArtifact) fetch(ctx context.Context, known string) (*fleet.Snap
 	return &fleet.Snapshot{Revision: revision, Tree: r.last.Load().tree}, nil
 }
 
-// advance makes the artifact of that manifest the last one.
+// advance reads the artifact of a manifest and stores it as the last one.
 func (r *registryArtifact) advance(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) error {
 	if err := r.verify(ctx, from, head); err != nil {
 		return err
@@ -123,7 +126,7 @@ func (r *registryArtifact) advance(ctx context.Context, from *ociremote.Reposito
 	return nil
 }
 
-// verify has the keys read anew, as they can be replaced.
+// verify reads the keys again each time, because they can be replaced.
 func (r *registryArtifact) verify(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) error {
 	if len(r.keys) == 0 {
 		return nil
@@ -156,7 +159,8 @@ func (r *registryArtifact) pull(ctx context.Context, from *ociremote.Repository,
 	return b.tree()
 }
 
-// readImage reads the manifest of an image, and the one of an index before.
+// readImage reads the manifest of an image. If head is an index, it reads the
+// index first.
 func readImage(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) (manifest, error) {
 	m, err := readManifest(ctx, from, head)
 	if err != nil || !m.isIndex() {

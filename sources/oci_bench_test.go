@@ -10,8 +10,8 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// largeArtifact pushes 10,000 files of some 4 KB with oras, as one directory, and
-// returns their size together.
+// largeArtifact pushes a directory of 10,000 files of some 4 KB with oras, and
+// returns their total size.
 func largeArtifact(b *testing.B, server *registryServer, tag string) int {
 	b.Helper()
 	dir, size := b.TempDir(), 0
@@ -28,8 +28,8 @@ func largeArtifact(b *testing.B, server *registryServer, tag string) int {
 	return size
 }
 
-// BenchmarkOCIFetch is a first fetch of 10,000 files; x/oras is its time over that
-// of oras pull, which must not be more than 1.2.
+// BenchmarkOCIFetch measures a first fetch of 10,000 files. x/oras is its time
+// divided by that of oras pull, which must not exceed 1.2.
 func BenchmarkOCIFetch(b *testing.B) {
 	server := newRegistryServer(b)
 	largeArtifact(b, server, "large")
@@ -46,11 +46,11 @@ func BenchmarkOCIFetch(b *testing.B) {
 	}
 	b.ReportMetric(float64(ours.Milliseconds())/float64(b.N), "ms/fetch")
 	b.ReportMetric(float64(ours)/float64(theirs), "x/oras")
-	b.ReportMetric(0, "ns/op") // It has oras' time in it.
+	b.ReportMetric(0, "ns/op") // It includes oras' time.
 }
 
-// timePull is what oras takes to pull into memory, where that is: how long a disk
-// takes to keep 10,000 files is not what is compared.
+// timePull returns how long oras takes to pull, into memory if possible,
+// because the time to store 10,000 files on a disk is not compared.
 func (r *registryServer) timePull(reference string) time.Duration {
 	r.t.Helper()
 	memory := "/dev/shm"
@@ -65,8 +65,8 @@ func (r *registryServer) timePull(reference string) time.Duration {
 	return time.Since(start)
 }
 
-// BenchmarkOCILook is a look when nothing has moved, which must not be more than
-// one round trip.
+// BenchmarkOCILook measures a fetch when nothing has changed, which must take
+// only one round trip.
 func BenchmarkOCILook(b *testing.B) {
 	server := newRegistryServer(b)
 	server.pushFlux("fleet:v1", someFiles)
@@ -74,7 +74,7 @@ func BenchmarkOCILook(b *testing.B) {
 	s := openAs(b, "oci://"+proxy.host()+"/fleet:v1", server.options())
 	snapshot, err := s.Fetch(b.Context(), "")
 	must(b, err)
-	proxy.taken()
+	proxy.takeRequests()
 	n := 0
 	for b.Loop() {
 		n++
@@ -83,12 +83,11 @@ func BenchmarkOCILook(b *testing.B) {
 			b.Fatalf("Fetch = %s, want nothing", snapshot.Revision)
 		}
 	}
-	b.ReportMetric(float64(len(proxy.taken()))/float64(n), "requests/look")
+	b.ReportMetric(float64(len(proxy.takeRequests()))/float64(n), "requests/look")
 }
 
-// BenchmarkOCIFetchPeakMemory fetches in a process of its own; peak/tree is the
-// most memory that it ever had over the size of the tree, which must not be more
-// than 4.
+// BenchmarkOCIFetchPeakMemory fetches in a process of its own. peak/tree is its
+// peak memory divided by the size of the tree, which must not exceed 4.
 func BenchmarkOCIFetchPeakMemory(b *testing.B) {
 	server := newRegistryServer(b)
 	size := largeArtifact(b, server, "large")

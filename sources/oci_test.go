@@ -47,7 +47,7 @@ func TestOCIReadsTheLatestTagWhereNoneIsNamed(t *testing.T) {
 	}
 }
 
-// TestOCIReadsWhatOrasPushes holds the tree against what oras itself pulls.
+// TestOCIReadsWhatOrasPushes compares the tree with what oras pulls.
 func TestOCIReadsWhatOrasPushes(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -101,7 +101,7 @@ func TestOCILeavesGitOut(t *testing.T) {
 	wantContents(t, fetch(t, server.open("fleet:v1"), "").Tree, map[string]string{"fleet.yaml": "one", "vendor/.gitignore": "y"})
 }
 
-// TestOCIReadsLayers has each kind of layer that there is a reader for.
+// TestOCIReadsLayers uses every kind of layer that is supported.
 func TestOCIReadsLayers(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -192,7 +192,7 @@ func refusedRevision(err error) (revision string, ok bool) {
 	return refused.Revision, true
 }
 
-// wantRefused must fail as a release of that revision, each time.
+// wantRefused fetches twice and expects a refusal of that revision each time.
 func wantRefused(t *testing.T, s fleet.Source, revision string, want ...string) {
 	t.Helper()
 	for range 2 {
@@ -254,9 +254,9 @@ func TestOCIDigestIsAskedForOnce(t *testing.T) {
 			t.Errorf("revision = %q, want %q", snapshot.Revision, digest)
 		}
 		wantContents(t, snapshot.Tree, someFiles)
-		proxy.taken()
+		proxy.takeRequests()
 		fetchNothing(t, s, snapshot.Revision)
-		if requests := proxy.taken(); len(requests) > 0 {
+		if requests := proxy.takeRequests(); len(requests) > 0 {
 			t.Errorf("%s: a look at a digest that is known asks for %q", ref, requests)
 		}
 	}
@@ -323,8 +323,8 @@ func TestOCIFollowsATag(t *testing.T) {
 	}
 }
 
-// TestOCIPullsNothingTwice has a tag of the same artifact, and a caller who lost
-// what was read.
+// TestOCIPullsNothingTwice uses another tag of the same artifact, and a caller
+// that lost its snapshot.
 func TestOCIPullsNothingTwice(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -333,7 +333,7 @@ func TestOCIPullsNothingTwice(t *testing.T) {
 	s := openAs(t, "oci://"+proxy.host()+"/fleet?semver=1.x", server.options())
 	known := fetch(t, s, "")
 	server.pushFlux("fleet:1.0.1", someFiles)
-	proxy.taken()
+	proxy.takeRequests()
 	for _, known := range []string{known.Revision, ""} {
 		again := fetch(t, s, known)
 		wantContents(t, again.Tree, someFiles)
@@ -341,7 +341,7 @@ func TestOCIPullsNothingTwice(t *testing.T) {
 			t.Errorf("revision = %q, want 1.0.1", again.Revision)
 		}
 	}
-	for _, request := range proxy.taken() {
+	for _, request := range proxy.takeRequests() {
 		if !strings.HasPrefix(request, "HEAD ") && !strings.HasSuffix(request, "/tags/list") {
 			t.Errorf("%s, though the artifact was read before", request)
 		}
@@ -356,17 +356,17 @@ func TestOCILooksInOneRoundTrip(t *testing.T) {
 	s := openAs(t, "oci://"+proxy.host()+"/fleet:main", server.options())
 	known := fetch(t, s, "").Revision
 	want := []string{"HEAD /v2/fleet/manifests/main", "GET /v2/fleet/manifests/" + known[len("main@"):]}
-	if got := proxy.taken(); len(got) != 3 || !slices.Equal(got[:2], want) || !strings.HasPrefix(got[2], "GET /v2/fleet/blobs/") {
+	if got := proxy.takeRequests(); len(got) != 3 || !slices.Equal(got[:2], want) || !strings.HasPrefix(got[2], "GET /v2/fleet/blobs/") {
 		t.Errorf("the first fetch asks for %q, want %q and a blob", got, want)
 	}
 	fetchNothing(t, s, known)
-	if got := proxy.taken(); !slices.Equal(got, want[:1]) {
+	if got := proxy.takeRequests(); !slices.Equal(got, want[:1]) {
 		t.Errorf("a look asks for %q, want %q", got, want[:1])
 	}
 }
 
-// TestOCILooksForAVersionInOneRoundTrip has neither request answered before both
-// are there.
+// TestOCILooksForAVersionInOneRoundTrip answers neither of two requests before
+// both have arrived.
 func TestOCILooksForAVersionInOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -376,13 +376,13 @@ func TestOCILooksForAVersionInOneRoundTrip(t *testing.T) {
 	known := fetch(t, s, "").Revision
 	var both sync.WaitGroup
 	both.Add(2)
-	proxy.interfere(func(http.ResponseWriter, *http.Request) bool {
+	proxy.intercept(func(http.ResponseWriter, *http.Request) bool {
 		both.Done()
 		both.Wait()
 		return false
 	})
 	fetchNothing(t, s, known)
-	proxy.interfere(nil)
+	proxy.intercept(nil)
 	server.pushFlux("fleet:v1.1.0", map[string]string{"fleet.yaml": "newer"})
 	wantContents(t, fetch(t, s, known).Tree, map[string]string{"fleet.yaml": "newer"})
 }
@@ -394,9 +394,9 @@ func TestOCIRemembersWhatItRefused(t *testing.T) {
 	proxy := server.proxy()
 	s := openAs(t, "oci://"+proxy.host()+"/fleet:v1", server.options())
 	wantRefused(t, s, "v1@"+digest, "../x")
-	proxy.taken()
+	proxy.takeRequests()
 	wantRefused(t, s, "v1@"+digest, "../x")
-	for _, request := range proxy.taken() {
+	for _, request := range proxy.takeRequests() {
 		if !strings.HasPrefix(request, "HEAD ") {
 			t.Errorf("%s, though the artifact was refused before", request)
 		}
@@ -405,8 +405,8 @@ func TestOCIRemembersWhatItRefused(t *testing.T) {
 	wantContents(t, fetch(t, s, "").Tree, someFiles)
 }
 
-// TestOCIIndexStandsForOneImage reads what Flux does: of an index, the image for
-// linux/amd64, which is also what one without a platform is taken for.
+// TestOCIIndexStandsForOneImage expects the same as in Flux: an index stands
+// for its image for linux/amd64, or its first image without a platform.
 func TestOCIIndexStandsForOneImage(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -469,7 +469,7 @@ func TestOCIFetchesOneAtATime(t *testing.T) {
 	server.pushFlux("fleet:v1", someFiles)
 	proxy := server.proxy()
 	asked, goOn := make(chan struct{}), make(chan struct{})
-	proxy.interfere(func(http.ResponseWriter, *http.Request) bool {
+	proxy.intercept(func(http.ResponseWriter, *http.Request) bool {
 		asked <- struct{}{}
 		<-goOn
 		return false
@@ -486,12 +486,12 @@ func TestOCIFetchesOneAtATime(t *testing.T) {
 	if _, err := s.Fetch(ctx, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("a second Fetch = %v, want it to give up waiting", err)
 	}
-	proxy.interfere(nil)
+	proxy.intercept(nil)
 	close(goOn)
 	must(t, <-done)
 }
 
-func TestOCISourceCannotNoticeByItself(t *testing.T) {
+func TestOCIWatchReturnsImmediately(t *testing.T) {
 	t.Parallel()
 	s := openAs(t, "oci://127.0.0.1:1/fleet:v1", sources.Options{})
 	must(t, s.Watch(t.Context(), func() { t.Error("moved was called") }))

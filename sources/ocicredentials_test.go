@@ -90,9 +90,9 @@ func TestOCICredentialsAreRotatedInTheirFile(t *testing.T) {
 	}
 	writeDockerConfig(t, o.OCI.ConfigFile, map[string]string{proxy.host(): "robot:hunter2hunter2"})
 	known := fetch(t, s, "").Revision
-	proxy.taken()
+	proxy.takeRequests()
 	fetchNothing(t, s, known)
-	if got := proxy.taken(); len(got) != 1 {
+	if got := proxy.takeRequests(); len(got) != 1 {
 		t.Errorf("a look with a password that is known asks for %q, want one request", got)
 	}
 	writeDockerConfig(t, o.OCI.ConfigFile, nil)
@@ -125,7 +125,7 @@ func TestOCIConfigThatCannotBeReadIsNamed(t *testing.T) {
 	fetchError(t, server.open("fleet:v1"), "config.json: is not a Docker config.json")
 }
 
-func TestOCICredentialThatIsNoneIsNamed(t *testing.T) {
+func TestOCIInvalidCredentialIsNamed(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
 	for _, auth := range []string{"hunter2!hunter2", base64.StdEncoding.EncodeToString([]byte("hunter2"))} {
@@ -140,12 +140,12 @@ func TestOCICredentialThatIsNoneIsNamed(t *testing.T) {
 	}
 }
 
-// tokenService has a registry behind it whose proxy asks for bearer tokens.
+// tokenService is a proxy in front of a registry that requires bearer tokens.
 type tokenService struct {
 	*httptest.Server
 	proxy *registryProxy
-	// valid is the token that the registry takes, and asked what tokens were asked
-	// for with.
+	// valid is the token that the registry accepts, and asked are the
+	// credentials that tokens were requested with.
 	valid string
 	asked []string
 }
@@ -162,7 +162,7 @@ func newTokenService(t *testing.T, proxy *registryProxy) *tokenService {
 		must(t, json.NewEncoder(w).Encode(map[string]string{"token": s.valid, "access_token": s.valid}))
 	}))
 	t.Cleanup(s.Close)
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Header.Get("Authorization") == "Bearer "+s.valid {
 			return false
 		}
@@ -194,12 +194,12 @@ func TestOCIKeepsBearerTokensWhileTheyAreValid(t *testing.T) {
 			if len(tokens.asked) != 1 || !strings.Contains(tokens.asked[0], "repository:fleet:pull") {
 				t.Errorf("tokens were asked for with %q, want one request for the scope", tokens.asked)
 			}
-			proxy.taken()
+			proxy.takeRequests()
 			fetchNothing(t, s, known)
-			if got := proxy.taken(); len(got) != 1 || len(tokens.asked) != 1 {
+			if got := proxy.takeRequests(); len(got) != 1 || len(tokens.asked) != 1 {
 				t.Errorf("a look with a valid token asks for %q and %q, want one request", got, tokens.asked)
 			}
-			tokens.valid = "token-2" // The first one has run out.
+			tokens.valid = "token-2" // The first token has expired.
 			fetchNothing(t, s, known)
 			if len(tokens.asked) != 2 {
 				t.Errorf("tokens were asked for with %q, want a second request", tokens.asked)
@@ -219,7 +219,7 @@ func TestOCIForbiddenNamesTheOption(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	proxy := server.proxy()
-	proxy.interfere(func(w http.ResponseWriter, _ *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusForbidden)
 		return true
 	})
@@ -229,7 +229,7 @@ func TestOCIForbiddenNamesTheOption(t *testing.T) {
 	}
 }
 
-// TestOCIForbiddenSaysWhy has reasons that are not who asks.
+// TestOCIForbiddenSaysWhy uses reasons other than the credentials.
 func TestOCIForbiddenSaysWhy(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -239,7 +239,7 @@ func TestOCIForbiddenSaysWhy(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = w.Write([]byte(`{"errors":[{"code":"DENIED","message":"the quota is used up"}]}`))
 	}
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet {
 			refuse(w)
 		}
@@ -249,7 +249,7 @@ func TestOCIForbiddenSaysWhy(t *testing.T) {
 
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { refuse(w) }))
 	defer elsewhere.Close()
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/blobs/") {
 			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 			return true
@@ -262,8 +262,8 @@ func TestOCIForbiddenSaysWhy(t *testing.T) {
 	}
 }
 
-// TestOCICredentialsStayWithTheRegistry has the registry send blobs from another
-// host, as those do that keep them in S3.
+// TestOCICredentialsStayWithTheRegistry lets the registry redirect blobs to
+// another host, as registries that store them in S3 do.
 func TestOCICredentialsStayWithTheRegistry(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t, withPassword("robot", "hunter2hunter2"))
@@ -275,11 +275,12 @@ func TestOCICredentialsStayWithTheRegistry(t *testing.T) {
 	}))
 	defer elsewhere.Close()
 	proxy := server.proxy()
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, "/blobs/") {
 			return false
 		}
-		// By name: another port of one host would be another host to oras-go alone.
+		// The other host has another name, because only oras-go regards another
+		// port as another host.
 		http.Redirect(w, r, strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1)+"/bucket?signature=x", http.StatusTemporaryRedirect)
 		return true
 	})

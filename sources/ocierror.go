@@ -18,9 +18,9 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// explain puts what went wrong with a registry into words that say what to do.
-// What registries say is theirs to choose, so of their texts only a line of
-// printable characters is kept, and of URLs neither userinfo nor query.
+// explain rewrites an error about a registry so that it says what to do. A
+// server controls the text of its messages, so only one line of printable
+// characters is kept, and URLs lose their credentials and query.
 func (c *registryClient) explain(ctx context.Context, err error) error {
 	var (
 		refused *fleet.RefusedError
@@ -64,15 +64,15 @@ func isCredentialError(err error) bool {
 	return errors.Is(err, auth.ErrBasicCredentialNotFound) || status(err) == http.StatusUnauthorized || status(err) == http.StatusForbidden
 }
 
-// answered tells whether it is the registry that turned a request down, or who gives
-// out its tokens, and not a store of blobs that it redirected to: those say 403.
+// answered reports whether a request was rejected by the registry or its token
+// service. A blob store that the registry redirects to also answers 403.
 func (c *registryClient) answered(err error) bool {
 	var answer *errcode.ErrorResponse
 	return !errors.As(err, &answer) || answer.StatusCode != http.StatusForbidden || answer.URL == nil || answer.URL.Host == c.at.Host()
 }
 
-// told is what the registry says of why it turned a request down, which may be
-// another reason than who asks.
+// registryMessage returns the registry's reason for a rejection, which may not
+// be about credentials.
 func registryMessage(err error) string {
 	var answer *errcode.ErrorResponse
 	if !errors.As(err, &answer) || len(answer.Errors) == 0 {
@@ -102,11 +102,11 @@ func (c *registryClient) configName() string {
 	return "Docker's config.json, which does not exist"
 }
 
-// credentialTrouble is an error of the credentials' files and helpers, told as it
-// is: oras-go puts a request before it that has nothing to do with it.
+// credentialFileError is an error of a credentials file or helper. It is
+// reported without oras-go's wrapping, which names an unrelated request.
 type credentialFileError struct{ error }
 
-// reason is an error's text without what oras-go and net/http put around it.
+// reason returns an error's text without the wrapping of oras-go and net/http.
 func (c *registryClient) reason(err error) string {
 	var (
 		answer    *errcode.ErrorResponse
@@ -135,9 +135,9 @@ func (c *registryClient) reason(err error) string {
 	return err.Error()
 }
 
-// wantsCertificate tells whether the other end may have missed a client's
-// certificate. In TLS 1.3 it says so when the first request is on its way, which
-// may then fail before that is heard.
+// mayWantCertificate reports whether the server may have required a client
+// certificate. In TLS 1.3 it says so only after the first request was sent, and
+// that request may fail before the message is read.
 func (c *registryClient) mayWantCertificate(err error) bool {
 	var told *net.OpError
 	if c.plainHTTP || c.pool.files.CertFile != "" {

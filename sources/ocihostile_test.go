@@ -17,13 +17,13 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// lyingRegistry answers what it is told to, for one repository.
+// lyingRegistry is a registry with one repository that can give wrong answers.
 type lyingRegistry struct {
 	*httptest.Server
-	// manifest is what the tag v1 names, and blobs are by digest.
+	// manifest is the manifest of the tag v1, and blobs are keyed by digest.
 	manifest []byte
 	blobs    map[string][]byte
-	// answer may write what else is to be said; nil for the truth.
+	// answer may write another answer; nil gives the right one.
 	answer func(w http.ResponseWriter, r *http.Request, truth []byte) bool
 }
 
@@ -73,9 +73,10 @@ func layerOf(content []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: fluxContent, Digest: digest.FromBytes(content), Size: int64(len(content))}
 }
 
-// TestOCIBelievesNothingThatDoesNotMatch has registries that lie once. What they
-// say is not to be taken for what the artifact is: the truth is read afterwards.
-func TestOCIBelievesNothingThatDoesNotMatch(t *testing.T) {
+// TestOCIRefusesContentWithAnotherDigest uses registries that give a wrong
+// answer once. It must not be taken for the artifact: the right one is read
+// afterwards.
+func TestOCIRefusesContentWithAnotherDigest(t *testing.T) {
 	t.Parallel()
 	archive := fluxArchive(t, someFiles)
 	other := fluxArchive(t, map[string]string{"evil": "x"})
@@ -89,7 +90,7 @@ func TestOCIBelievesNothingThatDoesNotMatch(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 		}
 	}
-	same := make([]byte, len(archive)) // As long as the layer.
+	same := make([]byte, len(archive)) // It has the length of the layer.
 	copy(same, archive)
 	same[len(same)/2] ^= 1
 	for name, c := range map[string]struct {
@@ -145,8 +146,8 @@ func TestOCIBelievesNothingThatDoesNotMatch(t *testing.T) {
 	}
 }
 
-// TestOCIRefusesManifestsThatLie has manifests that are what their digest says,
-// and say what is not so.
+// TestOCIRefusesManifestsThatLie uses manifests that match their digest but
+// whose content is wrong.
 func TestOCIRefusesManifestsThatLie(t *testing.T) {
 	t.Parallel()
 	archive := fluxArchive(t, someFiles)
@@ -180,8 +181,7 @@ func TestOCIRefusesManifestsThatLie(t *testing.T) {
 	}
 }
 
-// TestOCIRefusesLayersThatAreTooLargeTogether has sizes that are negative once
-// they are added up.
+// TestOCIRefusesLayersThatAreTooLargeTogether uses sizes whose sum overflows.
 func TestOCIRefusesLayersThatAreTooLargeTogether(t *testing.T) {
 	t.Parallel()
 	one, other := titled("a", "text/plain", "a").descriptor(), titled("b", "text/plain", "b").descriptor()
@@ -192,7 +192,7 @@ func TestOCIRefusesLayersThatAreTooLargeTogether(t *testing.T) {
 	}
 }
 
-func TestOCIRefusesWhatIsNoManifest(t *testing.T) {
+func TestOCIRefusesInvalidManifests(t *testing.T) {
 	t.Parallel()
 	archive := fluxArchive(t, someFiles)
 	layer, err := json.Marshal(layerOf(archive))
@@ -236,7 +236,7 @@ func TestOCIRefusesIndexesOfIndexes(t *testing.T) {
 	wantRefused(t, l.source(t, ""), "v1@"+l.digest(), "is an index of indexes in place of an image")
 }
 
-func TestOCIReadsNoManifestWithoutEnd(t *testing.T) {
+func TestOCIBoundsManifests(t *testing.T) {
 	t.Parallel()
 	l := newLyingRegistry(t, ocispec.Manifest{})
 	l.manifest = append([]byte(`{"schemaVersion":2,"layers":[]`), make([]byte, 5<<20)...)
@@ -251,8 +251,8 @@ func TestOCIReadsNoManifestWithoutEnd(t *testing.T) {
 	fetchError(t, l.source(t, ""), "has a different number of bytes")
 }
 
-// TestOCIListsNoTagsWithoutEnd has a registry whose list goes on for ever.
-func TestOCIListsNoTagsWithoutEnd(t *testing.T) {
+// TestOCIBoundsTags uses a registry with an endless list of tags.
+func TestOCIBoundsTags(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		perPage, most int

@@ -10,10 +10,11 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// TestOCIInflatesNoBombOfManyLayers has each layer stay within what one may be.
-func TestOCIInflatesNoBombOfManyLayers(t *testing.T) {
+// TestOCIBoundsUnpackedSizeOfAllLayers uses layers of which each is within the
+// limit.
+func TestOCIBoundsUnpackedSizeOfAllLayers(t *testing.T) {
 	t.Parallel()
-	limits := sources.Limits{TreeSize: 1 << 20} // Which lets 72 MiB come out of archives.
+	limits := sources.Limits{TreeSize: 1 << 20} // This allows 72 MiB of unpacked data.
 	const size = 40 << 20
 	var header bytes.Buffer
 	must(t, tar.NewWriter(&header).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: ".git/x", Mode: 0o644, Size: size}))

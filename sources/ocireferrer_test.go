@@ -11,8 +11,9 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// TestOCIReadsOtherRefs has sources that follow a tag, a range or a digest, ones that
-// have read something, and one that never will; the registry wants a password.
+// TestOCIReadsOtherRefs uses sources that follow a tag, a range or a digest,
+// sources that have read something and one that never can. The registry
+// requires a password.
 func TestOCIReadsOtherRefs(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t, withPassword("jo", "secret"))
@@ -46,18 +47,18 @@ func TestOCIReadsOtherRefs(t *testing.T) {
 	notAt(t, openAs(t, server.url("fleet:v1.0.0"), o), "feature", fleet.ErrUnauthenticated, "--registry-config")
 }
 
-func TestOCIOtherRefsThatAreNone(t *testing.T) {
+func TestOCIRefusesInvalidOtherRefs(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	proxy := server.proxy()
 	s := openAs(t, "oci://"+proxy.host()+"/fleet:v1", server.options())
 	for _, ref := range append(hostileRefs, "refs/heads/main", strings.Repeat("a", 129), "sha512:"+strings.Repeat("a", 128)) {
-		if ref != "main.lock" && ref != "main..feature" { // Which tags may be called.
+		if ref != "main.lock" && ref != "main..feature" { // These are valid names of tags.
 			notAt(t, s, ref, fleet.ErrInvalid, "ref")
 		}
 	}
-	if got := proxy.taken(); len(got) > 0 {
+	if got := proxy.takeRequests(); len(got) > 0 {
 		t.Errorf("requests = %q, want none for what is no ref", got)
 	}
 	notAt(t, s, "gone", fleet.ErrNotFound, "tag gone: not found there; it has the tag v1")
@@ -65,8 +66,9 @@ func TestOCIOtherRefsThatAreNone(t *testing.T) {
 	notAt(t, s, "semver:>=2", fleet.ErrNotFound, "semver >=2: not found")
 }
 
-// TestOCIReadsOtherRefsAsItsOwn has the settings of the source hold for other refs.
-func TestOCIReadsOtherRefsAsItsOwn(t *testing.T) {
+// TestOCIReadsOtherRefsWithItsOptions checks that the source's settings apply to
+// other refs.
+func TestOCIReadsOtherRefsWithItsOptions(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	push := func(tag string, files map[string]string) string {
@@ -87,7 +89,7 @@ func TestOCIReadsOtherRefsAsItsOwn(t *testing.T) {
 	fetchNothing(t, s, known)
 }
 
-func TestCosignHoldsForOtherRefs(t *testing.T) {
+func TestCosignVerifiesOtherRefs(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	key, _ := cosignKeys(t)
@@ -101,8 +103,9 @@ func TestCosignHoldsForOtherRefs(t *testing.T) {
 	refusedAt(t, s, unsigned, unsigned, "the artifact is not signed")
 }
 
-// TestOCIReadsOtherRefsBesideAFetch has a Fetch hang, and all else go on.
-func TestOCIReadsOtherRefsBesideAFetch(t *testing.T) {
+// TestOCIReadsOtherRefsDuringAFetch lets a Fetch hang while other calls
+// succeed.
+func TestOCIReadsOtherRefsDuringAFetch(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	first := server.pushFlux("fleet:v1", map[string]string{"fleet.yaml": "one"})
@@ -112,7 +115,7 @@ func TestOCIReadsOtherRefsBesideAFetch(t *testing.T) {
 	release := sync.OnceFunc(func() { close(goOn) })
 	defer release()
 	var hung atomic.Bool
-	proxy.interfere(func(_ http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.Contains(r.URL.Path, "/blobs/") && hung.CompareAndSwap(false, true) {
 			close(hangs)
 			<-goOn

@@ -19,10 +19,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// resolve asks which manifest is meant, and under which tag; a digest that was
-// asked for has none. Of a range of versions the one that was highest before is
-// asked for while the tags are listed, so that it takes one round trip where
-// nothing has moved.
+// resolve returns the wanted manifest and its tag, which is empty if the SOURCE
+// names a digest. For a range of versions, it asks for the tag that was highest
+// before while it lists the tags. If nothing has changed, this takes only one
+// round trip.
 func (a artifact) resolve(ctx context.Context, from *ociremote.Repository, before string) (tag string, head ocispec.Descriptor, err error) {
 	switch {
 	case a.digest != "":
@@ -56,14 +56,14 @@ func (a artifact) resolve(ctx context.Context, from *ociremote.Repository, befor
 	return tag, head, err
 }
 
-// resolve asks with HEAD, and where the registry does not answer that as it should,
-// with GET, as Flux does.
+// resolve asks with HEAD, and with GET if the registry does not support HEAD,
+// as Flux does.
 func resolve(ctx context.Context, from *ociremote.Repository, reference string) (ocispec.Descriptor, error) {
 	head, err := from.Resolve(ctx, reference)
 	if err != nil && ctx.Err() == nil && !isConclusive(err) {
 		var body interface{ Close() error }
 		if head, body, err = from.FetchReference(ctx, reference); err == nil {
-			_ = body.Close() // It is asked for by its digest.
+			_ = body.Close() // The manifest is fetched later by its digest.
 		}
 	}
 	if err == nil && !sha256Digest.MatchString(head.Digest.String()) {
@@ -72,7 +72,7 @@ func resolve(ctx context.Context, from *ociremote.Repository, reference string) 
 	return head, err
 }
 
-// meant tells whether an answer to HEAD is one that GET would get too.
+// isConclusive reports whether GET would return the same error as HEAD.
 func isConclusive(err error) bool {
 	var (
 		answer *errcode.ErrorResponse
@@ -84,11 +84,11 @@ func isConclusive(err error) bool {
 	return errors.As(err, &around) || errors.Is(err, errdef.ErrNotFound) || isCredentialError(err)
 }
 
-// chartLayer is Helm's, whose tags have _ where their versions have +, as tags
-// cannot hold that.
+// chartLayer is Helm's media type. Its tags contain _ in place of the + in
+// versions, because tags cannot contain +.
 const chartLayer = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
-// highestTag is the highest version in the range.
+// highestTag returns the tag of the highest version in the range.
 func (a artifact) highestTag(ctx context.Context, from *ociremote.Repository) (string, error) {
 	tags, err := allTags(ctx, from)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a artifact) highestTag(ctx context.Context, from *ociremote.Repository) (s
 	return strings.ReplaceAll(tag, "+", "_"), nil
 }
 
-// allTags leaves out what can be no tag, of whatever length it is.
+// allTags lists all valid tags and leaves out invalid ones.
 func allTags(ctx context.Context, from *ociremote.Repository) (all []string, err error) {
 	listed := 0
 	err = from.Tags(ctx, "", func(tags []string) error {
@@ -131,7 +131,8 @@ func allTags(ctx context.Context, from *ociremote.Repository) (all []string, err
 
 var errRepository = fmt.Errorf("%w; check the name of the repository, and that the credentials allow reading it", fleet.ErrNotFound)
 
-// withoutTag tells which tags there are instead, if the registry does.
+// tagNotFound returns an error that lists some existing tags, if the registry
+// does.
 func tagNotFound(ctx context.Context, from *ociremote.Repository, tag string) error {
 	var some []string
 	enough := errors.New("enough")

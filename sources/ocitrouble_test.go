@@ -26,7 +26,7 @@ func TestOCIOverTLS(t *testing.T) {
 	fetchError(t, openAs(t, server.url("fleet:v1"), plain), "400 Bad Request to plain http", "leave --plain-http out")
 }
 
-func TestOCIShowsAClientCertificate(t *testing.T) {
+func TestOCISendsClientCertificate(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t, withTLS(true))
 	server.oras(writeTree(t, map[string]string{"fleet.yaml": "one"}), "push", server.host+"/fleet:v1", "fleet.yaml")
@@ -36,20 +36,20 @@ func TestOCIShowsAClientCertificate(t *testing.T) {
 	fetch(t, openAs(t, server.url("fleet:v1"), o), "")
 }
 
-// TestOCISpeaksPlainHTTPOnlyWhenAsked holds for a loopback address as well.
+// TestOCISpeaksPlainHTTPOnlyWhenAsked checks this for a loopback address too.
 func TestOCISpeaksPlainHTTPOnlyWhenAsked(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
 	proxy := server.proxy()
 	fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", sources.Options{}), "uses plain http", "--plain-http")
-	if got := proxy.taken(); len(got) > 0 {
+	if got := proxy.takeRequests(); len(got) > 0 {
 		t.Errorf("%q were asked for over http", got)
 	}
 	fetch(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", sources.Options{PlainHTTP: true}), "")
 }
 
-func TestOCINeverGoesFromHTTPSToHTTP(t *testing.T) {
+func TestOCIRefusesDowngradeToHTTP(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
@@ -63,12 +63,12 @@ func TestOCINeverGoesFromHTTPSToHTTP(t *testing.T) {
 	defer down.Close()
 	o := sources.Options{TLS: sources.TLSOptions{CAFile: files.caFile}}
 	fetchError(t, openAs(t, "oci://"+strings.TrimPrefix(down.URL, "https://")+"/fleet:v1", o), "redirects from https to http")
-	if got := plain.taken(); len(got) > 0 {
+	if got := plain.takeRequests(); len(got) > 0 {
 		t.Errorf("%q were asked for over http", got)
 	}
 }
 
-func TestOCITellsWhatThereIsInstead(t *testing.T) {
+func TestOCIListsTagsInErrors(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	for _, tag := range []string{"v1.0.0", "v1.1.0", "main"} {
@@ -103,7 +103,7 @@ func TestOCIWaitsAsLongAsTheRegistryAsks(t *testing.T) {
 		for _, path := range []string{"/manifests/v1", "/manifests/sha256", "/blobs/"} {
 			t.Run(name+" "+path, func(t *testing.T) {
 				proxy := server.proxy()
-				proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+				proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 					if !strings.Contains(r.URL.Path, path) {
 						return false
 					}
@@ -116,8 +116,8 @@ func TestOCIWaitsAsLongAsTheRegistryAsks(t *testing.T) {
 				if err := fetchError(t, s, http.StatusText(c.status)); !errors.As(err, &retry) || retry.After < c.atLeast || retry.After > c.atMost {
 					t.Errorf("error = %#v, want a fleet.RetryError after %s", err, c.atLeast)
 				}
-				before := len(proxy.taken())
-				proxy.interfere(nil)
+				before := len(proxy.takeRequests())
+				proxy.intercept(nil)
 				fetch(t, s, "")
 				if before > 3 {
 					t.Errorf("%d requests were made to a registry that asked for none", before)
@@ -127,8 +127,8 @@ func TestOCIWaitsAsLongAsTheRegistryAsks(t *testing.T) {
 	}
 }
 
-// TestOCIRecovers has one request go wrong, before anything was read and after,
-// and the next one well.
+// TestOCIRecovers lets one request fail and the next one succeed, before
+// anything was read and after.
 func TestOCIRecovers(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
@@ -142,8 +142,8 @@ func TestOCIRecovers(t *testing.T) {
 	const page = "a page\nwith https://user:hunter2@host/?token=hunter2 in it"
 	told := `{"errors":[{"code":"UNAVAILABLE","message":"see\nhttps://user:hunter2@host/?token=hunter2","detail":{"x":1}}]}`
 	for name, c := range map[string]struct {
-		meddle func(http.ResponseWriter, *http.Request) bool
-		want   string
+		intercept func(http.ResponseWriter, *http.Request) bool
+		want      string
 	}{
 		"hang up":      {hangUp, ""},
 		"500":          {answer(500, page), "500 Internal Server Error"},
@@ -159,8 +159,8 @@ func TestOCIRecovers(t *testing.T) {
 				known := ""
 				for _, content := range []string{"two", "three"} {
 					server.pushFlux("fleet:main", map[string]string{"fleet.yaml": content})
-					proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
-						return strings.Contains(r.URL.Path, path) && c.meddle(w, r)
+					proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+						return strings.Contains(r.URL.Path, path) && c.intercept(w, r)
 					})
 					_, err := s.Fetch(deadline(t), known)
 					wantText(t, err, "oci artifact ", c.want)
@@ -170,7 +170,7 @@ func TestOCIRecovers(t *testing.T) {
 					if strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), "hunter2") {
 						t.Errorf("error = %q, want one line without a secret", err)
 					}
-					proxy.interfere(nil)
+					proxy.intercept(nil)
 					snapshot := fetch(t, s, known)
 					wantContents(t, snapshot.Tree, map[string]string{"fleet.yaml": content})
 					known = snapshot.Revision
@@ -188,11 +188,11 @@ func TestOCIGivesUpWithItsContext(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			proxy := server.proxy()
 			hung := make(chan struct{}, 10)
-			proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+			proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.Contains(r.URL.Path, path) {
 					return false
 				}
-				if path == "/blobs/" { // In the middle of it.
+				if path == "/blobs/" { // It stalls in the middle of the blob.
 					w.WriteHeader(http.StatusOK)
 					_ = http.NewResponseController(w).Flush()
 				}
@@ -219,12 +219,12 @@ func TestOCIGivesUpWithItsContext(t *testing.T) {
 	}
 }
 
-// endedContext ends between two steps, where nothing waits for it.
+// endedContext ends between two steps, when nothing waits for it.
 type endedContext struct{ context.Context }
 
 func (endedContext) Err() error { return context.Canceled }
 
-func TestOCIFetchThatIsGivenUpBlamesNoArtifact(t *testing.T) {
+func TestOCICanceledFetchIsNotAFault(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushFlux("fleet:v1", someFiles)
@@ -246,9 +246,9 @@ func TestOCIRegistryThatIsDown(t *testing.T) {
 	}
 }
 
-// TestOCIAsksWithGETWhereHEADDoesNotDo has registries that are not what they
-// should be, which Flux puts up with.
-func TestOCIAsksWithGETWhereHEADDoesNotDo(t *testing.T) {
+// TestOCIFallsBackFromHEADToGET uses registries that do not follow the
+// specification, which Flux tolerates.
+func TestOCIFallsBackFromHEADToGET(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	digest := server.pushFlux("fleet:v1", someFiles)
@@ -263,7 +263,7 @@ func TestOCIAsksWithGETWhereHEADDoesNotDo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			proxy := server.proxy()
-			proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+			proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method == http.MethodHead {
 					head(w)
 				}

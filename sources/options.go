@@ -7,16 +7,16 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Options say how a source is read. The zero value is fit for a source that
-// everybody may read. Files are read anew for each look, so that what is in
-// them can be replaced while the source is followed.
+// Options say how a source is read. The zero value works for a source that is
+// readable without credentials. Files named here are read again for each fetch,
+// so their content can be replaced while the source is in use.
 type Options struct {
-	// Limits bound what a snapshot may cost.
+	// Limits bound the size of a snapshot.
 	Limits Limits
-	// TLS is for https, to Git hosts and registries.
+	// TLS is for https connections to Git hosts and registries.
 	TLS TLSOptions
-	// PlainHTTP allows what would go over the network in the clear: a registry
-	// without TLS, and credentials to a Git host over http.
+	// PlainHTTP allows unencrypted traffic: a registry without TLS, and
+	// credentials for a Git host over http.
 	PlainHTTP bool
 	Git       GitOptions
 	OCI       OCIOptions
@@ -24,62 +24,64 @@ type Options struct {
 
 // TLSOptions name PEM files.
 type TLSOptions struct {
-	// CAFile holds the certificates of authorities that are trusted beside the
-	// machine's own.
+	// CAFile contains the certificates of authorities that are trusted in
+	// addition to the system's.
 	CAFile string
-	// CertFile and KeyFile are the client's certificate, shown to servers that
-	// ask for one.
+	// CertFile and KeyFile are the client certificate and its key, for servers
+	// that request one.
 	CertFile, KeyFile string
 }
 
-// GitOptions say who asks a Git host, and whose commits are believed.
+// GitOptions say how to authenticate to a Git host and which signatures are
+// trusted.
 type GitOptions struct {
-	// TokenFile holds a token or password for http and https.
+	// TokenFile contains a token or password for http and https.
 	TokenFile string
-	// Username goes with the token; "" is right for the hosts that look at
-	// tokens alone.
+	// Username is sent with the token; "" works for hosts that only check the
+	// token.
 	Username string
-	// SSHKeyFile is a private key in PEM or OpenSSH's form; without one ssh
-	// asks the agent at SSH_AUTH_SOCK.
+	// SSHKeyFile is a private key in PEM or OpenSSH format. Without it, the
+	// agent at SSH_AUTH_SOCK is used.
 	SSHKeyFile string
-	// SSHPassphraseFile holds the passphrase of the key.
+	// SSHPassphraseFile contains the passphrase of the key.
 	SSHPassphraseFile string
-	// KnownHostsFile has the keys of SSH hosts, as ssh(1) keeps them; "" is
-	// ~/.ssh/known_hosts. No other host is talked to.
+	// KnownHostsFile contains the keys of SSH hosts in the format of ssh(1); ""
+	// means ~/.ssh/known_hosts. Other hosts are refused.
 	KnownHostsFile string
-	// VerifyKeyFiles hold public keys, OpenPGP (armored) or SSH (a line each). With
-	// any, only what one of them has signed is read.
+	// VerifyKeyFiles contain public keys, OpenPGP (armored) or SSH (one per
+	// line). If there are any, only what one of the keys has signed is read.
 	VerifyKeyFiles []string
-	// Verify is what must be signed.
+	// Verify says what must be signed.
 	Verify VerifyMode
 }
 
-// VerifyMode says which signature is looked at, as Flux's
-// GitRepository.spec.verify.mode.
+// VerifyMode says which signature is verified, as Flux's
+// GitRepository.spec.verify.mode does.
 type VerifyMode string
 
 const (
-	// VerifyHead is for the commit; also what "" means.
+	// VerifyHead verifies the commit. It is the meaning of "".
 	VerifyHead VerifyMode = "head"
-	// VerifyTag is for the annotated tag that leads to it.
+	// VerifyTag verifies the annotated tag that points to the commit.
 	VerifyTag VerifyMode = "tag"
-	// VerifyTagAndHead is for both.
+	// VerifyTagAndHead verifies both.
 	VerifyTagAndHead VerifyMode = "tag-and-head"
 )
 
-// OCIOptions say who asks a registry, and whose artifacts are believed.
+// OCIOptions say how to authenticate to a registry and which signatures are
+// trusted.
 type OCIOptions struct {
-	// ConfigFile is a Docker config.json, or a mounted Kubernetes secret of type
-	// kubernetes.io/dockerconfigjson; "" is Docker's own place for it. It may
-	// name credential helpers, which are then run.
+	// ConfigFile is a Docker config.json, or a mounted Kubernetes secret of
+	// type kubernetes.io/dockerconfigjson; "" means Docker's default location.
+	// It may name credential helpers, which are then run.
 	ConfigFile string
-	// VerifyKeyFiles hold public keys of Cosign (PEM). With any, only what one
-	// of them has signed is read.
+	// VerifyKeyFiles contain public keys of Cosign (PEM). If there are any,
+	// only what one of the keys has signed is read.
 	VerifyKeyFiles []string
 }
 
-// check refuses what would be ignored without a word, above all the keys of
-// signatures that nobody would look at.
+// check refuses options that would be silently ignored, above all keys for
+// signatures that nothing would verify.
 func (o Options) check(at location) error {
 	switch {
 	case (o.TLS.CertFile == "") != (o.TLS.KeyFile == ""):

@@ -12,40 +12,43 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// errPack is for a pack that does not hold what was asked for.
+// errPack is the error for a pack that does not contain what was requested.
 var errPack = errors.New("the server sent a broken pack")
 
-// pack takes in what a server sends: objects, and deltas from which others are
-// made. go-git's own indexer holds each object in memory, however large, and
-// knows no deltas against objects that were sent earlier.
+// pack reads the objects that a server sends and applies their deltas. go-git's
+// own indexer keeps every object in memory, however large, and does not support
+// deltas against objects that were sent earlier.
 type pack struct {
 	ctx    context.Context
 	bounds packBounds
 	spool  *spool
-	// have are objects that deltas may be based on beside those of the pack.
+	// have contains objects of an earlier commit that deltas may use as a base.
 	have objects
-	// inflated counts the bytes of all objects, kept or not.
+	// inflated counts the bytes of all objects, whether kept or not.
 	inflated int64
-	// tooLarge are objects over the size of a file: read past, not kept.
+	// tooLarge contains the objects that exceed the maximum file size. They are
+	// skipped.
 	tooLarge map[plumbing.Hash]bool
-	// lost is true where some have no known hash, being deltas that were not
-	// applied, to objects that are too large or to make such.
+	// unresolved is true if some deltas were not applied, so that the hashes of
+	// their results are unknown: their base or their result is too large.
 	unresolved bool
 	bases      []base
-	// byOffset and byHash are the deltas that wait for their base.
+	// byOffset and byHash contain the deltas whose base has not been read yet.
 	byOffset map[int64][]delta
 	byHash   map[plumbing.Hash][]delta
-	// held counts the bytes of objects in memory while deltas are applied.
+	// inMemory counts the bytes of objects that are in memory while deltas are
+	// applied.
 	inMemory int64
 }
 
-// base is an object that was sent whole. at is where in the pack it stood.
+// base is an object that was sent whole, at an offset in the pack.
 type base struct {
 	offset int64
 	hash   plumbing.Hash
 }
 
-// readPack spools the objects of a pack. The caller closes the spool.
+// readPack writes the objects of a pack to the spool. The caller closes the
+// spool.
 func readPack(ctx context.Context, r io.Reader, s *spool, have objects, bounds packBounds) (*pack, error) {
 	p := &pack{
 		ctx: ctx, bounds: bounds, spool: s, have: have,
@@ -59,8 +62,8 @@ func readPack(ctx context.Context, r io.Reader, s *spool, have objects, bounds p
 	return p, p.applyDeltas()
 }
 
-// partial tells whether the server was told of a commit of which only a part is
-// had, so that it may refer to objects which are not.
+// partial reports whether the server was told of a commit of which only a part
+// is here. The server may then refer to objects that are missing here.
 func (p *pack) partial() bool { return p.bounds.wide && p.have != nil }
 
 func (p *pack) scan(s *packfile.Scanner) error {
@@ -94,7 +97,7 @@ func (p *pack) object(s *packfile.Scanner) error {
 	return fmt.Errorf("%w: an object of type %d", errPack, header.Type)
 }
 
-// whole reads an object that was sent as it is.
+// readWhole reads an object that was sent whole.
 func (p *pack) readWhole(s *packfile.Scanner, header *packfile.ObjectHeader) error {
 	if err := p.countInflated(header.Length); err != nil {
 		return err
@@ -118,8 +121,8 @@ func (p *pack) readWhole(s *packfile.Scanner, header *packfile.ObjectHeader) err
 	return nil
 }
 
-// inflate is asked before so many bytes are inflated, because a small pack can
-// hold any number of them.
+// countInflated counts bytes before they are decompressed, because a small pack
+// can expand to any size.
 func (p *pack) countInflated(size int64) error {
 	if p.inflated += size; p.inflated > p.bounds.inflated || p.spool.size > p.bounds.spooled {
 		return p.bounds.tooManyBytes()
@@ -150,7 +153,7 @@ func packError(err error) error {
 	case errors.Is(err, errStalled), errors.Is(err, errTooMuch), errors.Is(err, errPreamble):
 		return err
 	}
-	if told, ok := strings.CutPrefix(err.Error(), "unexpected error: "); ok { // As go-git passes on what is said beside a pack.
+	if told, ok := strings.CutPrefix(err.Error(), "unexpected error: "); ok { // go-git returns the server's messages this way.
 		return fmt.Errorf("%w: it says: %s", errPack, told)
 	}
 	return fmt.Errorf("%w: %w", errPack, err)

@@ -15,8 +15,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// packOf writes a pack by hand: git would not write the ones that these tests
-// are about.
+// packOf writes a pack that git would not write.
 func packOf(count int, objects ...[]byte) []byte {
 	p := []byte("PACK\x00\x00\x00\x02")
 	p = binary.BigEndian.AppendUint32(p, uint32(count))
@@ -25,7 +24,7 @@ func packOf(count int, objects ...[]byte) []byte {
 	return append(p, sum[:]...)
 }
 
-// packed is one object of a pack that says it inflates to size bytes.
+// packed returns an object of a pack that claims to be of a size.
 func packed(kind plumbing.ObjectType, size int, reference, content []byte) []byte {
 	var p []byte
 	c := byte(kind)<<4 | byte(size&15)
@@ -45,7 +44,7 @@ func blob(content string) []byte {
 	return packed(plumbing.BlobObject, len(content), nil, []byte(content))
 }
 
-// deltaOf is a delta against the object of a hash.
+// deltaOf returns a delta against the object with a hash.
 func deltaOf(base plumbing.Hash, baseSize, size int, instructions string) []byte {
 	d := binary.AppendUvarint(nil, uint64(baseSize))
 	d = binary.AppendUvarint(d, uint64(size))
@@ -63,7 +62,7 @@ func takeIn(t testing.TB, data []byte, have objects) (*pack, error) {
 	return readPack(context.Background(), bytes.NewReader(data), s, have, boundsOf(Limits{FileSize: 1000, TreeSize: 4000}.orDefaults(), false))
 }
 
-// copyAll makes a copy of a base of less than 256 bytes.
+// copyAll returns the instruction to copy a base of less than 256 bytes.
 func copyAll(size int) string { return "\x90" + string(rune(size)) }
 
 func TestPackAppliesDeltasInAnyOrder(t *testing.T) {
@@ -120,7 +119,7 @@ func TestPackRefusesWhatIsBroken(t *testing.T) {
 	}
 }
 
-// TestPackIsReadInBoundedMemory has packs of some hundred bytes that stand for
+// TestPackIsReadInBoundedMemory uses packs of some hundred bytes that expand to
 // far more.
 func TestPackIsReadInBoundedMemory(t *testing.T) {
 	t.Parallel()
@@ -166,15 +165,15 @@ func TestPackIsReadInBoundedMemory(t *testing.T) {
 	})
 }
 
-// FuzzPack holds that no pack does worse than fail, and that an object is never
-// found under a hash that is not its own.
+// FuzzPack checks that a pack at worst fails, and that an object is never found
+// under another hash than its own.
 func FuzzPack(f *testing.F) {
 	base := plumbing.ComputeHash(plumbing.BlobObject, []byte("base"))
 	f.Add(packOf(2, blob("base"), deltaOf(base, 4, 5, copyAll(4)+"\x01+")))
 	f.Add(packOf(2, blob("base"), packed(plumbing.OFSDeltaObject, 4, []byte{13}, []byte("\x04\x04\x90\x04"))))
 	f.Add(packOf(1, packed(plumbing.TreeObject, 2000, nil, make([]byte, 2000))))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 20 { // So that what was changed gets past the checksum.
+		if len(data) > 20 { // So that changes pass the checksum.
 			sum := sha1.Sum(data[:len(data)-20])
 			data = append(bytes.Clone(data[:len(data)-20]), sum[:]...)
 		}

@@ -2,28 +2,30 @@ package sources
 
 import "fmt"
 
-// packBounds are what one pack may cost, most of it disk. It has to be read to
-// its end before it is known which of its objects are files of the fleet repo.
+// packBounds bound what one pack may cost, mostly in disk space. A pack has to
+// be read to its end before it is known which of its objects are files of the
+// fleet repo.
 type packBounds struct {
 	Limits
-	// wide is true for a pack that holds more than the fleet repo.
+	// wide is true for a pack that contains more than the fleet repo.
 	wide bool
-	// objects is the most of them.
+	// objects is the maximum number of objects.
 	objects int64
-	// transfer is the most bytes that a server may send, and inflated the most
-	// that they may be made into.
+	// transfer is the maximum number of bytes that a server may send, and
+	// inflated the maximum after decompression.
 	transfer, inflated int64
-	// spooled is the most bytes on disk.
+	// spooled is the maximum number of bytes on disk.
 	spooled int64
 }
 
-// boundsOf has room for what servers send unasked, for files that are refused
-// by name once it is known which they are, and for deltas, what is made of them,
-// and directories. Wide is for the repository around a fleet repo, or its history.
+// boundsOf returns the bounds for a pack. They leave room for objects that
+// servers send unasked, for files that are too large and are refused by name
+// later, and for deltas, their results and directories. Wide is for a
+// repository that contains more than the fleet repo, or its history.
 func boundsOf(l Limits, wide bool) packBounds {
 	b := packBounds{
 		Limits: l, wide: wide,
-		// A tree has no more files and directories than it has entries.
+		// A tree has at most as many files and directories as it has entries.
 		objects:  2*int64(l.Files) + 1000,
 		transfer: 8*l.TreeSize + 64<<20,
 		inflated: 8*l.TreeSize + 64<<20,

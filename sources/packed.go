@@ -16,18 +16,18 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Archive is a fleet.Archive. What it makes of a tree is for itself to read, by
-// any later version: unlike what Push makes, links stay links, and names may be
-// such that not every machine could have them. A submodule leaves nothing behind.
-// The zero value is ready.
+// Archive is a fleet.Archive. Only Archive reads what it packs, in this version
+// or a later one. Unlike Push, it keeps links, and allows names that not every
+// machine supports. Submodules are left out. The zero value is ready to use.
 type Archive struct{ last *lastPacked }
 
-// NewArchive returns an Archive that remembers what it packed last, so that of a tree
-// which is nearly the same only what is another is packed again.
+// NewArchive returns an Archive that remembers what it packed last. For a
+// similar tree, it packs only the parts that have changed.
 func NewArchive() Archive { return Archive{&lastPacked{}} }
 
-// Pack implements fleet.Archive: a list of the digests of parts, with its own digest.
-// Each part is a tar of some files, compressed with zstd, with the digest of the tar.
+// Pack implements fleet.Archive. The result is a list of the digests of parts,
+// with its own digest. Each part is a tar of some files, compressed with zstd,
+// with the digest of the tar.
 func (a Archive) Pack(ctx context.Context, tree fs.FS) (*fleet.Packed, error) {
 	l := a.last.lister(ctx, tree)
 	if err := l.children(".", nil); err != nil {
@@ -48,8 +48,8 @@ func (a Archive) Pack(ctx context.Context, tree fs.FS) (*fleet.Packed, error) {
 	return p, nil
 }
 
-// listMagic is the first line of a list of parts. Before there were parts the data was a
-// compressed tar of the whole tree, which begins otherwise.
+// listMagic is the first line of a list of parts. In an earlier format without
+// parts, the data was a compressed tar of the whole tree.
 const listMagic = "tributary parts 1\n"
 
 // Unpack implements fleet.Archive.
@@ -65,7 +65,8 @@ func (Archive) Unpack(ctx context.Context, p *fleet.Packed) (fs.FS, error) {
 	return &tree{root}, nil
 }
 
-// packed reads a snapshot: all its parts, or the one archive that it once was.
+// packed reads a snapshot: all of its parts, or one archive in the earlier
+// format.
 func (u unpacker) packed(ctx context.Context, p *fleet.Packed) error {
 	list, isList := bytes.CutPrefix(p.Data, []byte(listMagic))
 	if !isList {
@@ -87,7 +88,7 @@ func (u unpacker) packed(ctx context.Context, p *fleet.Packed) error {
 	return nil
 }
 
-// archive reads a compressed tar, which must be that of the digest.
+// archive reads a compressed tar and verifies its digest.
 func (u unpacker) archive(ctx context.Context, part fleet.PackedPart) error {
 	unzip, err := zstd.NewReader(bytes.NewReader(part.Data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
 	if err != nil {
@@ -108,7 +109,7 @@ func (u unpacker) archive(ctx context.Context, part fleet.PackedPart) error {
 	return nil
 }
 
-// unpacker has what lies in each directory, by its path.
+// unpacker maps the path of each directory to its nodes.
 type unpacker map[string][]*node
 
 func (u unpacker) read(ctx context.Context, archive *tar.Reader) error {
@@ -117,7 +118,7 @@ func (u unpacker) read(ctx context.Context, archive *tar.Reader) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil && !errors.Is(err, tar.ErrInsecurePath): // Links may lead anywhere; they are not followed.
+		case err != nil && !errors.Is(err, tar.ErrInsecurePath): // Links may lead anywhere, because they are not followed here.
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -134,7 +135,7 @@ func (u unpacker) read(ctx context.Context, archive *tar.Reader) error {
 	}
 }
 
-// add puts a node into a directory, which is made where there is none.
+// add adds a node to a directory, which is created if it does not exist.
 func (u unpacker) add(directory string, n *node) {
 	if _, there := u[directory]; !there {
 		u.add(path.Dir(directory), &node{name: path.Base(directory), mode: modeDirectory})

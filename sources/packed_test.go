@@ -61,7 +61,7 @@ func TestPackedTreeKnowsLFSPointers(t *testing.T) {
 	})
 }
 
-func TestPackedTreeThatWasDamagedIsRefused(t *testing.T) {
+func TestDamagedPackedTreeIsRefused(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	files := map[string]string{"fleet.yaml": noise(4096)}
@@ -72,7 +72,7 @@ func TestPackedTreeThatWasDamagedIsRefused(t *testing.T) {
 		bad.Data[at] ^= 0x10
 		tree, err := sources.Archive{}.Unpack(deadline(t), bad)
 		if err == nil {
-			wantContents(t, tree, files) // Only what says nothing was hit.
+			wantContents(t, tree, files) // Only an irrelevant bit was changed.
 		}
 	}
 	for at := range packed.Parts[0].Data {
@@ -90,8 +90,8 @@ func TestPackedTreeThatWasDamagedIsRefused(t *testing.T) {
 	wantText(t, err, other.Digest, packed.Digest)
 }
 
-// TestSnapshotsShareWhatTheyHaveInCommon holds that of a tree that is nearly the same as the
-// last one only a part is another, and that what was remembered makes no difference.
+// TestSnapshotsShareWhatTheyHaveInCommon checks that similar trees share most
+// parts, and that remembered parts do not change the result.
 func TestSnapshotsShareWhatTheyHaveInCommon(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
@@ -104,7 +104,7 @@ func TestSnapshotsShareWhatTheyHaveInCommon(t *testing.T) {
 	first, err := archive.Pack(deadline(t), fetch(t, source, "").Tree)
 	must(t, err)
 	files["clusters/0500.yaml"], files["clusters/0500-new.yaml"] = "name: other\n", "name: new\n"
-	files["clusters/0100.yaml"] = "name: another\n" // in a part that has as many files as before
+	files["clusters/0100.yaml"] = "name: another\n" // in a part that keeps its number of files
 	repo.importFiles(map[string]string{"clusters/0100.yaml": "name: another\n", "clusters/0500.yaml": "name: other\n", "clusters/0500-new.yaml": "name: new\n"})
 	tree := fetch(t, source, "").Tree
 	second, err := archive.Pack(deadline(t), tree)
@@ -129,8 +129,8 @@ func TestSnapshotsShareWhatTheyHaveInCommon(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfBeforeThereWerePartsIsRead is of what older versions have saved.
-func TestSnapshotOfBeforeThereWerePartsIsRead(t *testing.T) {
+// TestSnapshotInOlderFormatIsRead reads the format of older versions.
+func TestSnapshotInOlderFormatIsRead(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"fleet.yaml": "one", "base/a.yaml": "a"}
 	repo := newGitRepo(t)
@@ -139,6 +139,6 @@ func TestSnapshotOfBeforeThereWerePartsIsRead(t *testing.T) {
 	if len(parts) != 1 {
 		t.Fatalf("%d parts, want 1", len(parts))
 	}
-	// A part is what a whole snapshot was.
+	// A part has the format of a whole snapshot in older versions.
 	wantContents(t, unpack(t, &fleet.Packed{Digest: parts[0].Digest, Data: parts[0].Data}), files)
 }

@@ -13,20 +13,23 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// want is what is asked of a server.
+// want describes what to request from a server.
 type want struct {
-	// hashes are of commits and tags.
+	// hashes are the commits and tags to request.
 	hashes []plumbing.Hash
-	// have is a commit of which only the differences are sent; nil for none.
+	// have is the commit that is already here, so that only differences are
+	// sent; nil for none.
 	have *commit
-	// history is true where all commits are sent, and not the last one alone.
+	// history is true if all commits are requested instead of only the last
+	// one.
 	history bool
 	bounds  packBounds
 }
 
-// want is how to come by a commit. Servers give what a ref points to, so that an
-// annotated tag is the way to its commit; most give other commits too. Where a
-// server does not, all of its history is read, and the commit looked up there.
+// want returns the request for a commit. Servers give out what a ref points to,
+// so an annotated tag is requested to get its commit. Most servers also give
+// out other commits. If a server does not, all of its history is requested and
+// the commit is looked up there.
 func (r *remote) want(at remoteRef, have *commit, o readOptions) (want, error) {
 	w := want{have: have, bounds: boundsOf(o.limits, o.path != "")}
 	switch {
@@ -47,8 +50,8 @@ func (r *remote) want(at remoteRef, have *commit, o readOptions) (want, error) {
 	return w, nil
 }
 
-// listed is a hash that a ref points to and that leads to a commit; zero where
-// there is none.
+// hashLeadingTo returns a listed hash that is the commit or is a tag of it;
+// zero if there is none.
 func (r *remote) hashLeadingTo(commit plumbing.Hash) (found plumbing.Hash) {
 	for ref, hash := range r.refs.References {
 		switch commit {
@@ -61,8 +64,8 @@ func (r *remote) hashLeadingTo(commit plumbing.Hash) (found plumbing.Hash) {
 	return found
 }
 
-// peeled is the commit that an annotated tag leads to, and no hash of any object
-// where the ref is none.
+// peeled returns the commit that an annotated tag points to. For any other ref
+// it returns the ref's own hash.
 func (r *remote) peeled(ref string) plumbing.Hash {
 	if commit, ok := r.refs.Peeled[ref]; ok {
 		return commit
@@ -70,13 +73,14 @@ func (r *remote) peeled(ref string) plumbing.Hash {
 	return r.refs.References[ref]
 }
 
-// givesAnyCommit tells whether commits can be had that no ref points to.
+// allowsAnyCommit reports whether the server gives out commits that no ref
+// points to.
 func (r *remote) allowsAnyCommit() bool {
 	offered := r.refs.Capabilities
 	return offered.Supports(capability.AllowReachableSHA1InWant) || offered.Supports("allow-any-sha1-in-want")
 }
 
-// sum is another one where the server lists anything else.
+// digest returns a digest of the server's refs. It changes when any ref does.
 func (r *remote) digest() [sha256.Size]byte {
 	hash := sha256.New()
 	for _, ref := range slices.Sorted(maps.Keys(r.refs.References)) {
@@ -85,7 +89,7 @@ func (r *remote) digest() [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
-// everything is what branches and tags point to.
+// allRefHashes returns the hashes of all branches and tags.
 func (r *remote) allRefHashes() []plumbing.Hash {
 	var hashes []plumbing.Hash
 	for ref, hash := range r.refs.References {
@@ -101,9 +105,10 @@ func commitNotFound(hash plumbing.Hash) error {
 	return fmt.Errorf("commit %s: %w; no branch and no tag leads to it", hash, fleet.ErrNotFound)
 }
 
-// notGiven is what becomes of a request that failed. Git has no other way to say
-// that it will not give a commit; and through a pipe that it has hung up, in the
-// middle of the request, may be seen before what it said.
+// explainPackError explains a failed request. Git has no status for refusing a
+// commit: the server only says so in text or closes the connection. Through a
+// pipe, the closed connection may be noticed in the middle of the request,
+// before the text.
 func explainPackError(at remoteRef, err error) error {
 	says := func(text string) bool { return strings.Contains(err.Error(), text) }
 	hungUp := says("sending upload-req message: ") || says("sending haves message: ") || says("sending done message: ")

@@ -10,9 +10,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestServerThatHangsUpOnAPinnedCommitDoesNotHaveIt has its end seen, through a pipe, at any
-// point of the request. Of a branch that says nothing about a commit.
-func TestServerThatHangsUpOnAPinnedCommitDoesNotHaveIt(t *testing.T) {
+// TestServerThatClosesTheConnectionDoesNotHaveThePinnedCommit lets the client notice,
+// through a pipe, at any point of the request that the server has ended. For a
+// branch, that says nothing about the commit.
+func TestServerThatClosesTheConnectionDoesNotHaveThePinnedCommit(t *testing.T) {
 	t.Parallel()
 	for _, sending := range []string{"upload-req", "haves", "done"} {
 		err := fmt.Errorf("sending %s message: write |1: broken pipe", sending)

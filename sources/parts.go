@@ -18,58 +18,60 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// A snapshot is packed in parts of some dozens of files, because a commit touches one
-// file of thousands: all parts but one are those of the snapshot before, and are neither
-// packed nor stored again. Where a part ends depends on the name of its last file alone,
-// so that files which come or go move no others to another part.
+// A snapshot is packed in parts of some dozens of files. A commit usually
+// changes a few files of thousands, so nearly all parts are those of the
+// previous snapshot, and need not be packed or stored again. Only the name of
+// its last file decides where a part ends, so added or removed files do not
+// move other files between parts.
 
-// filesOfPart is how many files a part has on average: enough for them to be compressed
-// by what they have in common.
+// filesPerPart is the average number of files in a part: enough that they
+// compress well together.
 const filesPerPart = 64
 
-// endsPart tells whether a part ends after a file of that name.
+// endsPart reports whether a part ends after a file of that name.
 func endsPart(name string) bool {
 	h := fnv.New32a()
-	_, _ = io.WriteString(h, name) // which never fails
+	_, _ = io.WriteString(h, name) // never fails
 	return h.Sum32()%filesPerPart == 0
 }
 
-// part is some files of a tree, in order.
+// part is a run of files of a tree, in order.
 type part struct {
 	files  []packedFile
-	packed fleet.PackedPart // empty until it is packed
+	packed fleet.PackedPart // empty until the part is packed
 }
 
-// packedFile is a file or link, with what tells that it is as it was before, if anything
-// does.
+// packedFile is a file or link. If its content has an identity, that shows
+// whether the file has changed.
 type packedFile struct {
 	name    string
 	mode    fs.FileMode
 	content fleet.Content
 }
 
-// lister lists what is in a tree.
+// lister lists the files of a tree.
 type lister struct {
 	ctx   context.Context
 	tree  fs.FS
 	files []packedFile
-	// before are the directories that were listed last, and directories those of this time.
+	// before are the directories that were listed last, and directories those
+	// of this run.
 	before, directories map[*node]contents
 }
 
-// contents are what was found in a directory of that path, and below.
+// contents are the path of a directory and the files in and below it.
 type contents struct {
 	path  string
 	files []packedFile
 }
 
-// children lists what is in a directory. Directories themselves are no more than
-// the names of what is in them, as in Git.
+// children lists the files in and below a directory. As in Git, directories
+// have no entries of their own.
 func (l *lister) children(directory string, n *node) error {
 	start := len(l.files)
 	if known, ok := l.before[n]; ok && n != nil && known.path == directory {
 		l.files = append(l.files, known.files...)
-		l.record(n, directory, start) // not as it was known, which keeps all that was listed then
+		l.record(n, directory, start) // A new entry, so that the old file list is not kept alive.
 		return l.ctx.Err()
 	}
 	list, err := fs.ReadDir(l.tree, directory)
@@ -81,7 +83,7 @@ func (l *lister) children(directory string, n *node) error {
 			return err
 		}
 		f := packedFile{name: path.Join(directory, entry.Name()), mode: entry.Type()}
-		n, known := entry.(*node) // nothing else is known to be the same again
+		n, known := entry.(*node) // Only a *node is known to be unchanged.
 		switch {
 		case f.mode&fs.ModeIrregular != 0:
 			continue
@@ -100,14 +102,15 @@ func (l *lister) children(directory string, n *node) error {
 	return nil
 }
 
-// listed notes what was found in a directory; n is nil where nothing tells it from others.
+// record stores the files that were found in a directory. n is nil if the
+// directory has no identity.
 func (l *lister) record(n *node, directory string, start int) {
 	if n != nil {
 		l.directories[n] = contents{directory, l.files[start:len(l.files):len(l.files)]}
 	}
 }
 
-// parts are the files that were listed, cut.
+// parts divides the listed files into parts.
 func (l *lister) parts() (parts []*part) {
 	for start, i := 0, 0; i < len(l.files); i++ {
 		if endsPart(l.files[i].name) || i == len(l.files)-1 {
@@ -118,7 +121,8 @@ func (l *lister) parts() (parts []*part) {
 	return parts
 }
 
-// lastPacked are the parts that were packed last, and what they were of.
+// lastPacked contains the parts that were packed last, and the directories they
+// came from.
 type lastPacked struct {
 	mu          sync.Mutex
 	parts       map[string]*part // by the name of the last file
@@ -126,7 +130,7 @@ type lastPacked struct {
 	files       int
 }
 
-// lister returns one that takes directories as they were listed last.
+// lister returns a lister that reuses the directories that were listed last.
 func (l *lastPacked) lister(ctx context.Context, tree fs.FS) *lister {
 	if l == nil {
 		return &lister{ctx: ctx, tree: tree, directories: map[*node]contents{}}
@@ -136,7 +140,7 @@ func (l *lastPacked) lister(ctx context.Context, tree fs.FS) *lister {
 	return &lister{ctx: ctx, tree: tree, files: make([]packedFile, 0, l.files), before: l.directories, directories: map[*node]contents{}}
 }
 
-// share takes over those parts that are as they were.
+// reuseParts takes the packed form of unchanged parts.
 func (l *lastPacked) reuseParts(parts []*part) {
 	if l == nil {
 		return
@@ -166,7 +170,7 @@ func (l *lastPacked) remember(from *lister, parts []*part) {
 
 func (p *part) last() string { return p.files[len(p.files)-1].name }
 
-// pack packs the part, unless it has been.
+// pack packs the part, unless it is packed already.
 func (p *part) pack(ctx context.Context, from fs.FS) error {
 	if p.packed.Digest != "" {
 		return ctx.Err()
@@ -192,7 +196,7 @@ var partEncoders = sync.Pool{New: func() any {
 	zip, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(128<<10), zstd.WithLowerEncoderMem(true))
 	if err != nil {
-		panic(err) // the options are constants
+		panic(err) // the options are constant
 	}
 	return zip
 }}
@@ -221,7 +225,8 @@ func (f packedFile) write(w *tar.Writer, from fs.FS) error {
 	return err
 }
 
-// readForPacking also reads what may not be opened, such as a pointer of Git LFS.
+// readForPacking also reads files that cannot be opened, such as Git LFS
+// pointers.
 func readForPacking(from fs.FS, name string) ([]byte, fs.FileMode, error) {
 	if t, ok := from.(*tree); ok {
 		n, err := t.findLink("pack", name)

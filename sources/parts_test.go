@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestListingOfADirectoryKeepsNoOlderOne has directories change one after another: each
-// that is known would else keep all that was listed with it when it was read.
-func TestListingOfADirectoryKeepsNoOlderOne(t *testing.T) {
+// TestReusedListingKeepsNoOlderListing changes one directory after another. A
+// reused listing must not keep alive the whole list that it was part of.
+func TestReusedListingKeepsNoOlderListing(t *testing.T) {
 	t.Parallel()
 	var children []*node
 	for i := range 5 {
@@ -30,7 +30,7 @@ func TestListingOfADirectoryKeepsNoOlderOne(t *testing.T) {
 			for n := range l.files {
 				inIt = inIt || &l.files[n] == &listed.files[0]
 			}
-			if !inIt && i > 0 { // the first listing grows as it is made
+			if !inIt && i > 0 { // the first listing grows while it is built
 				t.Fatalf("after %d changes %s keeps what was listed before", i+1, listed.path)
 			}
 		}

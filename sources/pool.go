@@ -19,11 +19,12 @@ type pool struct {
 
 	mu   sync.Mutex
 	last *http.Transport
-	// of is the content of the files that last was made from.
+	// contentDigest is the digest of the files that last was made from.
 	contentDigest [sha256.Size]byte
 }
 
-// transport is the present one. It is made anew where the files have changed.
+// transport returns the current transport. It is created again when the files
+// have changed.
 func (p *pool) transport() (*http.Transport, error) {
 	content, err := p.files.read()
 	if err != nil {
@@ -59,13 +60,13 @@ func newTransport(config *tls.Config) *http.Transport {
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		TLSClientConfig:       config,
-		ResponseHeaderTimeout: time.Minute,     // A server may count objects for long before it answers.
-		IdleConnTimeout:       5 * time.Minute, // More than the usual pause between looks.
+		ResponseHeaderTimeout: time.Minute,     // A server may count objects for a long time before it answers.
+		IdleConnTimeout:       5 * time.Minute, // Longer than the usual interval between fetches.
 		ForceAttemptHTTP2:     true,
 	}
 }
 
-// tlsContent is what the files of TLSOptions hold.
+// tlsContent is the content of the files of TLSOptions.
 type tlsContent struct{ ca, cert, key []byte }
 
 func (o TLSOptions) read() (c tlsContent, err error) {

@@ -10,58 +10,58 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// PushOptions say how a directory is pushed, and what is said of it. The zero
-// value is fit for a registry that everybody may write to.
+// PushOptions say how a directory is pushed and described. The zero value works
+// for a registry that anyone may write to.
 type PushOptions struct {
-	// Options are those of a registry, and Limits.
+	// Options are the registry's options, and Limits.
 	Options
-	// Tags are put beside the one of the reference, after it.
+	// Tags are additional tags, set after the one of the reference.
 	Tags []string
-	// Source, Revision and Created are told in place of what the Git checkout
-	// tells that the directory stands in.
+	// Source, Revision and Created replace the values of the Git checkout that
+	// contains the directory.
 	Source, Revision string
 	Created          time.Time
-	// Annotations are further ones of the manifest.
+	// Annotations are additional annotations of the manifest.
 	Annotations map[string]string
-	// Check is asked about what is to be pushed, before anything leaves; an error
-	// of it is the Push's. Nil asks nobody.
+	// Check, if not nil, checks the snapshot before anything is sent. Its error
+	// becomes the error of Push.
 	Check func(ctx context.Context, snapshot *fleet.Snapshot) error
-	// Progress is called as bytes leave, and once at the end; nil tells nobody. It
-	// is never called concurrently. What is sent again is counted again from where
-	// it started.
+	// Progress, if not nil, is called as bytes are sent, and once at the end.
+	// It is never called concurrently. When a request is sent again, done
+	// returns to the request's start.
 	Progress func(done, total int64)
 }
 
-// Pushed is what became of a Push.
+// Pushed is the result of a Push.
 type Pushed struct {
-	// Reference is registry/repository:tag@digest, as container tools take it.
+	// Reference is registry/repository:tag@digest, as container tools write it.
 	Reference string `json:"reference"`
 	// Repository is registry/repository.
 	Repository string `json:"repository"`
-	// Digest is the manifest's.
+	// Digest is the digest of the manifest.
 	Digest string `json:"digest"`
-	// Tags all lead to it now.
+	// Tags are the tags that now point to the digest.
 	Tags []string `json:"tags"`
-	// Files is how many there are in it, and Size the bytes of it.
+	// Files is the number of files, and Size the size of the archive in bytes.
 	Files int   `json:"files"`
 	Size  int64 `json:"size"`
-	// Source, Revision and Created are what is said of it; empty for nothing.
+	// Source, Revision and Created are the recorded annotations; empty if
+	// unknown.
 	Source   string `json:"source,omitempty"`
 	Revision string `json:"revision,omitempty"`
 	Created  string `json:"created,omitempty"`
-	// Differ are the files that are not as in the commit which is checked out,
-	// sorted; none where there is no checkout.
+	// Differ lists the files that differ from the commit that is checked out,
+	// sorted; empty if there is no checkout.
 	Differ []string `json:"differ,omitempty"`
 }
 
-// Push reads a directory as a directory source does, and puts it into a registry
-// as an artifact that Flux, oras and OCI sources take for the same tree. The same
-// tree with the same things said of it has the same digest, wherever it is
-// pushed from.
+// Push reads a directory as a directory source does, and pushes it to a
+// registry as an artifact that Flux, oras and OCI sources read as the same
+// tree. The same tree with the same annotations always has the same digest.
 //
-// The reference is oci://registry/repository:tag. One that is not, or options
-// that cannot be, are a fleet.ErrInvalid, and a tree that cannot be pushed is a
-// *fleet.RefusedError. Where an error follows after tags were put, it names them.
+// The reference is oci://registry/repository:tag. An invalid reference or
+// option is a fleet.ErrInvalid, and a tree that cannot be pushed is a
+// *fleet.RefusedError. An error after some tags were pushed names them.
 func Push(ctx context.Context, dir, reference string, o PushOptions) (Pushed, error) {
 	at, err := parseTarget(reference)
 	if err != nil {
@@ -96,7 +96,7 @@ func directoryFor(dir string, limits Limits) (*directory, error) {
 	return newDirectory(at.directory, limits.orDefaults()), nil
 }
 
-// makeImage makes of a directory what is pushed, and asks o.Check about it.
+// makeImage makes the image of a directory and calls o.Check.
 func makeImage(ctx context.Context, d *directory, o PushOptions) (*image, Pushed, error) {
 	if _, err := d.Fetch(ctx, ""); err != nil {
 		return nil, Pushed{}, err
@@ -123,8 +123,8 @@ func makeImage(ctx context.Context, d *directory, o PushOptions) (*image, Pushed
 	return i, about, err
 }
 
-// describe puts together what is given and what the checkout tells. One that
-// cannot be read is an error only where it is needed.
+// describe combines the options with the description of the checkout. A
+// checkout that cannot be read is an error only if its information is needed.
 func (o PushOptions) describe(dir string, t *tree) (Pushed, error) {
 	about, created := Pushed{Source: o.Source, Revision: o.Revision}, o.Created
 	c, err := readCheckout(dir, t)
@@ -145,7 +145,8 @@ func (o PushOptions) describe(dir string, t *tree) (Pushed, error) {
 	return about, nil
 }
 
-// annotations are those that Flux and others look for, beside further ones.
+// annotations returns the annotations that Flux and other tools use, and
+// further ones.
 func (p Pushed) annotations(further map[string]string) map[string]string {
 	all := map[string]string{}
 	maps.Copy(all, further)

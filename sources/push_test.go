@@ -25,7 +25,7 @@ var pushedFiles = map[string]string{
 	".gitignore": "*.log\n", "docs/logo.png": "\x89PNG",
 }
 
-// pushOptions are what it takes to push to the registry.
+// pushOptions are the options for pushing to the registry.
 func (r *registryServer) pushOptions() sources.PushOptions {
 	return sources.PushOptions{Options: r.options(), Source: "https://git.example.com/fleet", Revision: "main@sha1:" + strings.Repeat("a", 40)}
 }
@@ -44,7 +44,7 @@ func (r *registryServer) pushWith(dir, reference string, o sources.PushOptions) 
 	return pushed
 }
 
-// pushError must fail, and say all of want.
+// pushError expects Push to fail with an error that contains all of want.
 func (r *registryServer) pushError(dir, reference string, o sources.PushOptions, want ...string) error {
 	r.t.Helper()
 	pushed, err := sources.Push(r.t.Context(), dir, r.url(reference), o)
@@ -90,8 +90,8 @@ func TestPushIsReadByTributary(t *testing.T) {
 	}
 }
 
-// TestPushMakesWhatFluxDoes compares with what flux push artifact v2 makes.
-func TestPushMakesWhatFluxDoes(t *testing.T) {
+// TestPushCreatesTheSameAsFlux compares with the result of flux push artifact v2.
+func TestPushCreatesTheSameAsFlux(t *testing.T) {
 	t.Parallel()
 	r := newRegistryServer(t)
 	o := r.pushOptions()
@@ -155,7 +155,7 @@ func TestPushSendsNothingTwice(t *testing.T) {
 		o.Tags = tags[1:]
 		_, err := sources.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:"+tags[0], o)
 		must(t, err)
-		for _, request := range proxy.taken() {
+		for _, request := range proxy.takeRequests() {
 			if !strings.HasPrefix(request, "HEAD ") && !strings.HasPrefix(request, "GET ") {
 				writes = append(writes, request)
 			}
@@ -165,7 +165,7 @@ func TestPushSendsNothingTwice(t *testing.T) {
 	if writes := push("v1"); len(writes) != 5 || writes[4] != "PUT /v2/fleet/manifests/v1" {
 		t.Errorf("first push wrote %q, want two blobs and then the manifest", writes)
 	}
-	// A registry may refuse to have a tag put twice.
+	// Some registries refuse to set a tag twice.
 	if writes := push("v1"); len(writes) != 0 {
 		t.Errorf("push of the same wrote %q, want nothing", writes)
 	}
@@ -181,7 +181,7 @@ func TestPushPutsTagsInTheirOrder(t *testing.T) {
 	t.Parallel()
 	r := newRegistryServer(t)
 	proxy := r.proxy()
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/fixed") {
 			http.Error(w, `{"errors":[{"code":"TAG_INVALID","message":"tag is immutable"}]}`, http.StatusBadRequest)
 			return true
@@ -208,7 +208,7 @@ func TestPushPutsTagsInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestPushComesThroughTrouble(t *testing.T) {
+func TestPushRetriesAfterErrors(t *testing.T) {
 	t.Parallel()
 	r := newRegistryServer(t)
 	proxy := r.proxy()
@@ -218,7 +218,7 @@ func TestPushComesThroughTrouble(t *testing.T) {
 		"PUT":   {http.StatusServiceUnavailable, http.StatusInternalServerError},
 		"PATCH": nil,
 	}
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		left := answers[r.Method]
 		if len(left) == 0 {
 			return false
@@ -238,8 +238,8 @@ func TestPushComesThroughTrouble(t *testing.T) {
 	}
 }
 
-// TestPushStartsAnUploadOver has the connection break while a blob is on its way,
-// and after the last of it.
+// TestPushStartsAnUploadOver breaks the connection while a blob is sent, and
+// after its last byte.
 func TestPushStartsAnUploadOver(t *testing.T) {
 	t.Parallel()
 	for name, passOn := range map[string]bool{"on the way": false, "after the last of it": true} {
@@ -247,7 +247,7 @@ func TestPushStartsAnUploadOver(t *testing.T) {
 			r := newRegistryServer(t)
 			proxy := r.proxy()
 			cut := false
-			proxy.interfere(func(w http.ResponseWriter, request *http.Request) bool {
+			proxy.intercept(func(w http.ResponseWriter, request *http.Request) bool {
 				if cut || request.Method != http.MethodPut || !strings.Contains(request.URL.Path, "/blobs/uploads/") {
 					return false
 				}
@@ -265,30 +265,30 @@ func TestPushStartsAnUploadOver(t *testing.T) {
 	}
 }
 
-// directly is a request to a proxy as one to the registry.
+// directly returns a request to a proxy as a request to the registry.
 func (r *registryServer) directly(request *http.Request) *http.Request {
 	to := request.Clone(request.Context())
 	to.RequestURI, to.URL.Scheme, to.URL.Host = "", "http", r.host
 	return to
 }
 
-func TestPushDoesNotWaitForEver(t *testing.T) {
+func TestPushDoesNotWaitForever(t *testing.T) {
 	t.Parallel()
 	r := newRegistryServer(t)
 	proxy := r.proxy()
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		w.Header().Set("Retry-After", "3600")
 		w.WriteHeader(http.StatusTooManyRequests)
 		return true
 	})
 	_, err := sources.Push(deadline(t), writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", r.pushOptions())
 	wantText(t, err, "429 Too Many Requests")
-	if got := proxy.taken(); len(got) != 1 {
+	if got := proxy.takeRequests(); len(got) != 1 {
 		t.Errorf("asked %q, want one request", got)
 	}
 }
 
-func TestPushTellsOfProgress(t *testing.T) {
+func TestPushReportsProgress(t *testing.T) {
 	t.Parallel()
 	r := newRegistryServer(t)
 	var steps []int64
@@ -327,7 +327,7 @@ func TestPushRefusedByTheRegistry(t *testing.T) {
 	}
 	open := newRegistryServer(t)
 	proxy := open.proxy()
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost {
 			w.WriteHeader(http.StatusForbidden)
 		}
@@ -348,7 +348,7 @@ func TestPushWithoutTLSOnlyWhereAllowed(t *testing.T) {
 	r.pushError(writeTree(t, pushedFiles), "fleet:v1", o, "--plain-http")
 }
 
-func TestPushTargetsThatCannotBe(t *testing.T) {
+func TestPushRefusesInvalidTargets(t *testing.T) {
 	t.Parallel()
 	dir := writeTree(t, pushedFiles)
 	digest := "sha256:" + strings.Repeat("a", 64)
@@ -377,7 +377,7 @@ func TestPushTargetsThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestPushOptionsThatCannotBe(t *testing.T) {
+func TestPushRefusesInvalidOptions(t *testing.T) {
 	t.Parallel()
 	dir := writeTree(t, pushedFiles)
 	for want, o := range map[string]sources.PushOptions{
@@ -405,7 +405,7 @@ func TestPushOptionsThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestPushRefusesTreesThatAreNotTheSameElsewhere(t *testing.T) {
+func TestPushRefusesTreesThatDifferElsewhere(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		files map[string]string
@@ -439,7 +439,7 @@ func TestPushRefusesTreesThatAreNotTheSameElsewhere(t *testing.T) {
 	wantText(t, err, "fifo: is not a regular file")
 }
 
-func TestPushCopiesWhatLinksLeadTo(t *testing.T) {
+func TestPushCopiesLinkTargets(t *testing.T) {
 	t.Parallel()
 	r := newRegistryServer(t)
 	dir := writeTree(t, map[string]string{
@@ -455,8 +455,8 @@ func TestPushCopiesWhatLinksLeadTo(t *testing.T) {
 	wantContents(t, os.DirFS(into), want)
 }
 
-// TestPushBoundsWhatLinksMultiply has few files that links make many of.
-func TestPushBoundsWhatLinksMultiply(t *testing.T) {
+// TestPushBoundsCopiesOfLinks uses a few links that expand to many files.
+func TestPushBoundsCopiesOfLinks(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"d9/a": "a"}
 	for i := range 9 {
@@ -469,8 +469,8 @@ func TestPushBoundsWhatLinksMultiply(t *testing.T) {
 	wantText(t, err, "more than 5000 files")
 }
 
-// TestPushKeepsLFSPointers has one that nothing needs, as a checkout without Git
-// LFS does.
+// TestPushKeepsLFSPointers uses a pointer that nothing needs, as in a checkout
+// without Git LFS.
 func TestPushKeepsLFSPointers(t *testing.T) {
 	t.Parallel()
 	r := newRegistryServer(t)
@@ -497,14 +497,14 @@ func TestPushSendsNothingBeforeTheCheck(t *testing.T) {
 	if _, err := sources.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:v1", o); !errors.Is(err, refuse) {
 		t.Errorf("Push = %v, want the error of the check", err)
 	}
-	if got := proxy.taken(); len(got) != 0 {
+	if got := proxy.takeRequests(); len(got) != 0 {
 		t.Errorf("asked %q before the check, want nothing", got)
 	}
 	wantContents(t, checked.Tree, map[string]string{"fleet.yaml": "one", "link": "one"})
 	if !regexp.MustCompile(`^local@sha256:[0-9a-f]{64}$`).MatchString(checked.Revision) {
 		t.Errorf("revision = %q, want a local one", checked.Revision)
 	}
-	// What is changed after the check is not pushed.
+	// Changes after the check are not pushed.
 	o.Check = func(context.Context, *fleet.Snapshot) error {
 		write(t, dir, "fleet.yaml", "two")
 		return nil
@@ -518,7 +518,7 @@ func TestPushEndsWithContext(t *testing.T) {
 	r := newRegistryServer(t)
 	proxy := r.proxy()
 	ctx, cancel := context.WithCancel(t.Context())
-	proxy.interfere(func(w http.ResponseWriter, r *http.Request) bool {
+	proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		cancel()
 		<-r.Context().Done()
 		return true

@@ -13,14 +13,15 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// gitCheckout is a working copy made by the real git, and a registry to push it to.
+// gitCheckout is a working copy that git created, and a registry to push it to.
 type gitCheckout struct {
 	t        *testing.T
 	dir      string
 	registry *registryServer
 }
 
-// newGitCheckout has one commit of files, at 2026-01-02T03:04:05Z, on main.
+// newGitCheckout returns a checkout with one commit on main, at
+// 2026-01-02T03:04:05Z.
 func newGitCheckout(t *testing.T, files map[string]string) *gitCheckout {
 	t.Helper()
 	c := &gitCheckout{t, writeTree(t, files), newRegistryServer(t)}
@@ -30,7 +31,7 @@ func newGitCheckout(t *testing.T, files map[string]string) *gitCheckout {
 	return c
 }
 
-// at is the same for another directory.
+// at returns the same checkout with another directory.
 func (c *gitCheckout) at(dir string) *gitCheckout { return &gitCheckout{c.t, dir, c.registry} }
 
 func (c *gitCheckout) git(args ...string) string {
@@ -59,7 +60,7 @@ func (c *gitCheckout) write(name, content string) {
 	write(c.t, c.dir, name, content)
 }
 
-// push says nothing that the checkout does not.
+// push pushes only with information from the checkout.
 func (c *gitCheckout) push(below ...string) sources.Pushed {
 	c.t.Helper()
 	return c.registry.pushWith(filepath.Join(append([]string{c.dir}, below...)...), "fleet:v1", sources.PushOptions{Options: c.registry.options()})
@@ -77,7 +78,7 @@ func wantDescribed(t *testing.T, p sources.Pushed, source, revision, created str
 
 const acme = "https://git.example.com/acme/fleet.git"
 
-func TestPushTellsWhatIsCheckedOut(t *testing.T) {
+func TestPushRecordsTheCheckout(t *testing.T) {
 	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "sub/deep/b.yaml": "b", "sub/link": "-> deep/b.yaml", "run.sh": "x"})
 	must(t, os.Chmod(filepath.Join(c.dir, "run.sh"), 0o755))
@@ -98,12 +99,13 @@ func TestPushTellsWhatIsCheckedOut(t *testing.T) {
 	wantDescribed(t, c.push(), acme, "sha1:"+head, committed)
 	c.git("tag", "-d", "v1.0.0")
 	wantDescribed(t, c.push(), acme, "stable@sha1:"+head, committed)
-	// A branch goes before a tag, since it is what somebody chose to check out.
+	// A branch takes precedence over a tag, because the user chose to check it
+	// out.
 	c.git("checkout", "--quiet", "main")
 	wantDescribed(t, c.push(), acme, "main@sha1:"+head, committed)
 }
 
-// TestPushFollowsALinkToTheCheckout has a link outside of any.
+// TestPushFollowsALinkToTheCheckout uses a link outside of any checkout.
 func TestPushFollowsALinkToTheCheckout(t *testing.T) {
 	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet/fleet.yaml": "a"})
@@ -112,7 +114,7 @@ func TestPushFollowsALinkToTheCheckout(t *testing.T) {
 	wantDescribed(t, c.at(link).push(), acme, "main@sha1:"+c.git("rev-parse", "HEAD"), committed)
 }
 
-func TestPushTellsTheTimeInUTC(t *testing.T) {
+func TestPushRecordsTimeInUTC(t *testing.T) {
 	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	cmd := exec.Command(tool(t, "git"), "commit", "--allow-empty", "--quiet", "--message", "a change")
@@ -121,7 +123,7 @@ func TestPushTellsTheTimeInUTC(t *testing.T) {
 	wantDescribed(t, c.push(), acme, "main@sha1:"+c.git("rev-parse", "HEAD"), "2026-05-05T23:02:03Z")
 }
 
-func TestPushTellsWhatDiffersFromTheCommit(t *testing.T) {
+func TestPushListsDifferencesFromTheCommit(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
 		"fleet.yaml": "a", "changed": "a", "gone": "a", "mode": "a", "link": "-> fleet.yaml", "kind": "a",
@@ -147,14 +149,14 @@ func TestPushTellsWhatDiffersFromTheCommit(t *testing.T) {
 	c.write("new/dir/x", "a")
 	differ := []string{"changed", "dir", "file-to-dir", "gone", "kind", "left.log", "link", "mode", "new", "same/new"}
 	wantDescribed(t, c.push(), acme, "main@sha1:"+head+"-dirty", "", differ...)
-	// What was added to the index is no more committed than what was not.
+	// Files in the index are not committed either.
 	c.git("add", "--all")
 	wantDescribed(t, c.push(), acme, "main@sha1:"+head+"-dirty", "", differ...)
 	c.git("checkout", "--quiet", "--detach")
 	wantDescribed(t, c.push("same"), acme, "sha1:"+head+"-dirty", "", "new")
 }
 
-func TestPushSaysWhatItIsToldTo(t *testing.T) {
+func TestPushOptionsOverrideTheCheckout(t *testing.T) {
 	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	c.write("fleet.yaml", "b")
@@ -179,11 +181,12 @@ func TestPushWithoutACheckout(t *testing.T) {
 	}
 	c := (&gitCheckout{t: t, dir: dir, registry: r})
 	c.git("init", "--quiet")
-	wantDescribed(t, c.push(), "", "", "") // Nothing is committed.
+	wantDescribed(t, c.push(), "", "", "") // There is no commit.
 }
 
-// TestPushOfWhatTheCommitDoesNotHave stands in the checkout of something else.
-func TestPushOfWhatTheCommitDoesNotHave(t *testing.T) {
+// TestPushOfADirectoryThatIsNotCommitted uses a directory in the checkout of
+// something else.
+func TestPushOfADirectoryThatIsNotCommitted(t *testing.T) {
 	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "file": "a"})
 	c.write("build/out/fleet.yaml", "a")
@@ -220,14 +223,15 @@ func TestPushFromAndAroundASubmodule(t *testing.T) {
 	wantDescribed(t, module.push("base"), "git@git.example.com:acme/platform.git", "main@sha1:"+inner.git("rev-parse", "HEAD"), committed)
 	module.write("base/a.yaml", "b")
 	wantDescribed(t, outer.push(), acme, "main@sha1:"+head+"-dirty", "", "platform/base/a.yaml")
-	// Another commit of it than the one that is wanted is another tree.
+	// Another commit of the submodule is another tree.
 	module.commit()
 	wantDescribed(t, outer.push(), acme, "main@sha1:"+head+"-dirty", "", "platform/base/a.yaml")
 	outer.git("submodule", "--quiet", "deinit", "--force", "platform")
 	wantDescribed(t, outer.push(), acme, "main@sha1:"+head, committed)
 }
 
-// TestPushKnowsContentFromGitLFS has what the pointer that is committed stands for.
+// TestPushKnowsContentFromGitLFS uses the file that a committed pointer stands
+// for.
 func TestPushKnowsContentFromGitLFS(t *testing.T) {
 	t.Parallel()
 	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\nsize 1\n"
@@ -276,7 +280,7 @@ func TestPushFromACheckoutThatCannotBeRead(t *testing.T) {
 	wantDescribed(t, c.registry.pushWith(c.dir, "fleet:v1", o), o.Source, o.Revision, "")
 }
 
-// TestPushFromAShallowClone is what CI has.
+// TestPushFromAShallowClone uses a clone as in CI.
 func TestPushFromAShallowClone(t *testing.T) {
 	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "sub/b": "b"})

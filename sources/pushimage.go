@@ -15,7 +15,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// upload puts an image into a registry, and then its tags in their order.
+// pushImage pushes an image to a registry, and then sets its tags in order.
 func pushImage(ctx context.Context, at artifact, i *image, tags []string, o PushOptions) error {
 	client := newRegistry(at, o.Options)
 	defer client.close()
@@ -39,7 +39,7 @@ type imagePusher struct {
 	image *image
 	to    *ociremote.Repository
 	meter *meter
-	// put are the tags that lead to the image so far.
+	// tagged are the tags that have been set so far.
 	tagged []string
 }
 
@@ -49,7 +49,8 @@ func (u *imagePusher) push(ctx context.Context, to *ociremote.Repository, tags [
 		once := uploadTransport{c.Client.Transport, u.meter, sendStallTimeout}
 		c.Client.Transport = pushTransport{once, &retry.Transport{Base: once, Policy: func() retry.Policy { return pushPolicy{} }}}
 	}
-	// Else credentials would be asked for first to look, and then to write.
+	// Otherwise, the registry would be asked for a token twice: first to read,
+	// and then to write.
 	ctx = auth.AppendRepositoryScope(ctx, to.Reference, auth.ActionPull, auth.ActionPush)
 	for _, tag := range tags {
 		there, err := u.hasTag(ctx, tag)
@@ -64,8 +65,8 @@ func (u *imagePusher) push(ctx context.Context, to *ociremote.Repository, tags [
 	return nil
 }
 
-// tagged asks before anything is put, because some registries let nobody put a
-// tag twice, even if it leads to the same.
+// hasTag reports whether a tag points to the image already. Some registries
+// refuse to set a tag again, even to the same image.
 func (u *imagePusher) hasTag(ctx context.Context, tag string) (bool, error) {
 	there, err := u.to.Manifests().Resolve(ctx, tag)
 	if isNotFound(err) {
@@ -86,8 +87,9 @@ func (u *imagePusher) putTag(ctx context.Context, tag string) error {
 	return u.to.Manifests().PushReference(ctx, m.Descriptor, bytes.NewReader(m.data), tag)
 }
 
-// store sends what the registry does not have. What was cut off is sent from the
-// start, in an upload of its own: the one that was begun may be gone, or whole.
+// storeBlob sends a blob if the registry does not have it. A transfer that was
+// interrupted starts over in a new upload, because the old one may be gone or
+// complete.
 func (u *imagePusher) storeBlob(ctx context.Context, b stored) error {
 	for attempt := 0; ; attempt++ {
 		err := u.tryStoreBlob(ctx, b)

@@ -7,11 +7,11 @@ import (
 	"oras.land/oras-go/v2/registry"
 )
 
-// parseTarget reads oci://registry/repository:tag. The tag must be named, because
-// whoever leaves it out by a slip would change what everybody reads as latest.
+// parseTarget parses oci://registry/repository:tag. The tag is required,
+// because leaving it out by mistake would replace latest.
 func parseTarget(reference string) (artifact, error) {
 	at, err := parseLocation(reference)
-	if err != nil { // It is no SOURCE that is wrong.
+	if err != nil { // The error is about the target, not about a SOURCE.
 		return artifact{}, rewordedError{"target" + strings.TrimPrefix(err.Error(), "SOURCE"), err}
 	}
 	switch a := at.artifact; {
@@ -28,7 +28,7 @@ func parseTarget(reference string) (artifact, error) {
 	}
 }
 
-// check gives all tags, each once.
+// check returns all tags, without duplicates.
 func (o PushOptions) check(at artifact) ([]string, error) {
 	if err := o.Options.check(location{artifact: &at}); err != nil {
 		return nil, err

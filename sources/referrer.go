@@ -15,9 +15,9 @@ var (
 	_ fleet.Referrer = (*registryArtifact)(nil)
 )
 
-// At is a Fetch of another branch, tag or commit, or of the highest tag in a range,
-// with all else as it is. It may run beside a Fetch and others of its kind: it has
-// what was read last to begin with, and what it reads is nobody's but the caller's.
+// At fetches another branch, tag or commit, or the highest tag in a range, with
+// the same options. It may run concurrently with Fetch and other calls of At.
+// It starts from the commit that was read last, and does not change it.
 func (r *repository) At(ctx context.Context, ref string) (*fleet.Snapshot, error) {
 	want, err := otherGitRef(ref)
 	if err != nil {
@@ -29,8 +29,8 @@ func (r *repository) At(ctx context.Context, ref string) (*fleet.Snapshot, error
 	return other.Fetch(ctx, "")
 }
 
-// At is a Fetch of another tag or digest, or of the highest tag in a range, with all
-// else as it is. It may run beside a Fetch and others of its kind, as that of Git.
+// At fetches another tag or digest, or the highest tag in a range, with the
+// same options. It may run concurrently with Fetch and other calls of At.
 func (r *registryArtifact) At(ctx context.Context, ref string) (*fleet.Snapshot, error) {
 	want, err := r.at.artifact.other(ref)
 	if err != nil {
@@ -42,8 +42,9 @@ func (r *registryArtifact) At(ctx context.Context, ref string) (*fleet.Snapshot,
 	return other.Fetch(ctx, "")
 }
 
-// otherGitRef reads a ref that comes from whoever asks, and not from the SOURCE. It
-// is looked up among those that the server lists, and never passed on to anyone.
+// otherGitRef parses a ref that comes from a caller instead of the SOURCE. It
+// is only looked up among the refs that the server lists, and never sent
+// anywhere.
 func otherGitRef(ref string) (gitRef, error) {
 	want, err := parseGitRef(map[string]string{"ref": ref})
 	if err != nil || len(ref) > maxRefLength {
@@ -52,7 +53,7 @@ func otherGitRef(ref string) (gitRef, error) {
 	return want, nil
 }
 
-// other is the same artifact at another ref, which comes from whoever asks.
+// other returns the same artifact at another ref, which comes from a caller.
 func (a artifact) other(ref string) (artifact, error) {
 	a.tag, a.digest, a.semver = "", "", ""
 	versions, ranged := strings.CutPrefix(ref, semverPrefix)
@@ -69,8 +70,8 @@ func (a artifact) other(ref string) (artifact, error) {
 	return a, nil
 }
 
-// maxRefLength is the most bytes of a ref that is asked for, as it comes to stand in
-// answers and logs. Hosts of Git allow no longer names.
+// maxRefLength is the maximum length of a ref from a caller in bytes, because
+// it appears in answers and logs. Git hosts allow no longer names.
 const maxRefLength = 256
 
 func invalidRef(ref, names string) error {

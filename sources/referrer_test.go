@@ -15,7 +15,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// at must give the snapshot at another ref, under that revision.
+// at returns the snapshot at another ref, and expects that revision.
 func at(t *testing.T, s fleet.Source, ref, revision string) *fleet.Snapshot {
 	t.Helper()
 	snapshot, err := s.(fleet.Referrer).At(deadline(t), ref)
@@ -28,7 +28,7 @@ func at(t *testing.T, s fleet.Source, ref, revision string) *fleet.Snapshot {
 	return snapshot
 }
 
-// notAt must fail with that error, and say all of want.
+// notAt expects At to fail with that error and all of want in its text.
 func notAt(t *testing.T, s fleet.Source, ref string, is error, want ...string) {
 	t.Helper()
 	snapshot, err := s.(fleet.Referrer).At(deadline(t), ref)
@@ -47,8 +47,8 @@ func refusedAt(t *testing.T, s fleet.Source, ref, revision string, want ...strin
 	wantText(t, err, want...)
 }
 
-// hostileRefs are options, refspecs, revisions to compute, other names for files,
-// and what breaks a line or a terminal.
+// hostileRefs are options, refspecs, expressions, names of files, and
+// characters that break a line or a terminal.
 var hostileRefs = []string{
 	"", " ", "-", "--upload-pack=touch x", "-oProxyCommand=x", "+refs/heads/*:refs/heads/*", "main:main", ":main", "main:fleet.yaml",
 	"..", "main..feature", "../main", "refs/../main", "refs/heads/../../config", "/main", "main/", "a//b", "main.lock", ".hidden",
@@ -57,7 +57,7 @@ var hostileRefs = []string{
 	"main@sha256:" + strings.Repeat("a", 64), strings.Repeat("a", 257), strings.Repeat("a/", 1<<16), "semver:>=1" + strings.Repeat(" ", 300),
 }
 
-// onBranch has what work commits be committed to a branch that starts at main.
+// onBranch runs work with its commits on a branch that starts at main.
 func (r *gitRepo) onBranch(name string, work func()) {
 	r.t.Helper()
 	r.inBare("update-ref", "refs/heads/"+name, "main")
@@ -66,8 +66,9 @@ func (r *gitRepo) onBranch(name string, work func()) {
 	work()
 }
 
-// TestGitReadsOtherRefs has servers that give any commit, and such as give only what
-// a ref points to; and sources that have read something, and such as have not.
+// TestGitReadsOtherRefs uses servers that give out any commit and servers that
+// give out only what a ref points to, and sources that have read something and
+// sources that have not.
 func TestGitReadsOtherRefs(t *testing.T) {
 	t.Parallel()
 	for _, option := range []string{"core.bare", "uploadpack.allowReachableSHA1InWant"} {
@@ -116,7 +117,7 @@ func TestGitReadsOtherRefs(t *testing.T) {
 	}
 }
 
-func TestGitOtherRefsThatAreNone(t *testing.T) {
+func TestGitRefusesInvalidOtherRefs(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -128,7 +129,7 @@ func TestGitOtherRefsThatAreNone(t *testing.T) {
 			t.Errorf("At(%q) = %q, want one short line", ref, err)
 		}
 	}
-	if got, _ := server.taken(); len(got) > 0 {
+	if got, _ := server.takeRequests(); len(got) > 0 {
 		t.Errorf("requests = %q, want none for what is no ref", got)
 	}
 	for _, ref := range []string{"gone", "refs/heads/gone", "refs/pull/1/head", "HEAD", "master", "semver:>=1", strings.Repeat("ab", 20)} {
@@ -140,8 +141,9 @@ func TestGitOtherRefsThatAreNone(t *testing.T) {
 	}
 }
 
-// TestGitReadsOtherRefsAsItsOwn has the settings of the source hold for other refs.
-func TestGitReadsOtherRefsAsItsOwn(t *testing.T) {
+// TestGitReadsOtherRefsWithItsOptions checks that the source's settings apply to
+// other refs.
+func TestGitReadsOtherRefsWithItsOptions(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	alice := signingKey(t, "alice")
@@ -173,7 +175,7 @@ func TestGitReadsOtherRefsAsItsOwn(t *testing.T) {
 	refusedAt(t, tagged, "plain", "plain@"+strings.TrimPrefix(signed, "signed@"), "is not annotated")
 	refusedAt(t, tagged, "signed", signed, "was not found by a tag")
 
-	// What is refused there is held against its own ref alone.
+	// A refusal applies only to its own ref.
 	repo.inBare("update-ref", "refs/heads/main", "unsigned")
 	wantRefusedAs(t, s, known, strings.Replace(unsigned, "unsigned@", "main@", 1), "is not signed")
 	at(t, s, "signed", signed)
@@ -195,8 +197,9 @@ func TestGitPinnedToATagReadsOtherRefs(t *testing.T) {
 	})
 }
 
-// TestGitReadsOtherRefsBesideAFetch has a Fetch hang, and all else go on.
-func TestGitReadsOtherRefsBesideAFetch(t *testing.T) {
+// TestGitReadsOtherRefsDuringAFetch lets a Fetch hang while other calls
+// succeed.
+func TestGitReadsOtherRefsDuringAFetch(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -211,7 +214,7 @@ func TestGitReadsOtherRefsBesideAFetch(t *testing.T) {
 	release := sync.OnceFunc(func() { close(goOn) })
 	defer release()
 	var hung atomic.Bool
-	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Method == http.MethodPost && hung.CompareAndSwap(false, true) {
 			close(hangs)
 			<-goOn
@@ -264,8 +267,9 @@ func TestGitReadsManyRefsAtOnce(t *testing.T) {
 	})
 }
 
-// TestGitOtherRefsCostWhatDiffers counts what many previews would pile up.
-func TestGitOtherRefsCostWhatDiffers(t *testing.T) {
+// TestGitOtherRefsTransferOnlyDifferences checks for files and descriptors that would
+// pile up over many previews.
+func TestGitOtherRefsTransferOnlyDifferences(t *testing.T) {
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one", "big.yaml": noise(200 << 10)})
 	server := repo.serve()
@@ -278,9 +282,9 @@ func TestGitOtherRefsCostWhatDiffers(t *testing.T) {
 		name := fmt.Sprint("feature-", round)
 		var commit string
 		repo.onBranch(name, func() { commit = repo.commit(map[string]string{"fleet.yaml": name}) })
-		server.taken()
+		server.takeRequests()
 		wantShared(t, main.Tree, at(t, s, name, name+"@sha1:"+commit).Tree, "big.yaml", true)
-		if got, bytes := server.taken(); len(got) != 2 || bytes > 20<<10 {
+		if got, bytes := server.takeRequests(); len(got) != 2 || bytes > 20<<10 {
 			t.Errorf("requests %q took %d bytes, want two for a small change", got, bytes)
 		}
 		if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
@@ -296,14 +300,15 @@ func TestGitOtherRefsCostWhatDiffers(t *testing.T) {
 		}
 	}
 	at(t, s, "main", main.Revision)
-	if got, _ := server.taken(); len(got) != 1 {
+	if got, _ := server.takeRequests(); len(got) != 1 {
 		t.Errorf("requests = %q, want one for what is had already", got)
 	}
 }
 
-// TestGitShowsTokenForOtherRefs has a Fetch and an At learn at one time how the server
-// wants the token: the second hears of it only when the first has come back.
-func TestGitShowsTokenForOtherRefs(t *testing.T) {
+// TestGitSendsTokenForOtherRefs lets a Fetch and an At learn at the same time
+// how the server wants the token. The second learns it only after the first has
+// succeeded.
+func TestGitSendsTokenForOtherRefs(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	commit := repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -311,7 +316,7 @@ func TestGitShowsTokenForOtherRefs(t *testing.T) {
 	var asked atomic.Int32
 	bothAsked, oneKnows := make(chan struct{}), make(chan struct{})
 	told := sync.OnceFunc(func() { close(oneKnows) })
-	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Header.Get("Authorization") == "Bearer "+secretToken {
 			told()
 			return w
@@ -367,7 +372,7 @@ func TestGitOtherRefsEndWithTheContext(t *testing.T) {
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
 	ctx, cancel := context.WithCancel(t.Context())
-	server.interfere(func(http.ResponseWriter, *http.Request) http.ResponseWriter {
+	server.intercept(func(http.ResponseWriter, *http.Request) http.ResponseWriter {
 		cancel()
 		<-t.Context().Done()
 		return nil

@@ -18,16 +18,17 @@ const (
 	tagPrefix    = "refs/tags/"
 )
 
-// tip is the commit that a ref is at.
+// remoteRef is a ref of the server and its commit.
 type remoteRef struct {
-	// ref is the full name; empty for a commit that was asked for itself.
+	// ref is the full name; empty if the commit was given by its hash.
 	ref    string
 	commit plumbing.Hash
-	// tag is the annotated tag that leads to the commit; zero where there is none.
+	// tag is the annotated tag that points to the commit; zero if there is
+	// none.
 	tag plumbing.Hash
 }
 
-// revision is what Flux calls it.
+// revision returns the revision as Flux writes it, such as main@sha1:....
 func (t remoteRef) revision() string {
 	name := strings.TrimPrefix(strings.TrimPrefix(t.ref, branchPrefix), tagPrefix)
 	if name != "" {
@@ -36,9 +37,9 @@ func (t remoteRef) revision() string {
 	return name + "sha1:" + t.commit.String()
 }
 
-// resolve finds what is wanted among the refs that the server listed. A name that
-// cannot be printed is not passed on: it becomes part of the revision, which
-// metrics, logs and answers hold.
+// resolve finds the wanted ref among those that the server lists. It refuses a
+// name that cannot be printed, because the name becomes part of the revision,
+// which appears in metrics, logs and answers.
 func (r *remote) resolve(want gitRef) (remoteRef, error) {
 	at, err := r.find(want)
 	if err == nil && printable(at.ref) != at.ref {
@@ -61,7 +62,7 @@ func (r *remote) find(want gitRef) (remoteRef, error) {
 	return r.head()
 }
 
-// pinned is a commit that needs no ref to be found.
+// pinnedCommit returns a commit that is given by its hash, without a ref.
 func pinnedCommit(commit string) remoteRef { return remoteRef{commit: plumbing.NewHash(commit)} }
 
 func (r *remote) head() (remoteRef, error) {
@@ -73,7 +74,7 @@ func (r *remote) head() (remoteRef, error) {
 			return remoteRef{ref: ref, commit: *r.refs.Head}, nil
 		}
 	}
-	return remoteRef{ref: "HEAD", commit: *r.refs.Head}, nil // Detached, or a server that does not tell.
+	return remoteRef{ref: "HEAD", commit: *r.refs.Head}, nil // HEAD is detached, or the server does not say where it points.
 }
 
 func (r *remote) branchOrTag(name string) (remoteRef, error) {
@@ -111,7 +112,7 @@ func (r *remote) highestTag(versions string) (remoteRef, error) {
 	return r.ref(tagPrefix + tag)
 }
 
-// shortHash is what people copy from a log.
+// shortHash matches an abbreviated commit hash, as people copy it from a log.
 var shortHash = regexp.MustCompile(`^[0-9a-fA-F]{7,39}$`)
 
 func (r *remote) notFound(name string) error {
@@ -121,7 +122,7 @@ func (r *remote) notFound(name string) error {
 	return fmt.Errorf("ref %s: %w; %s", printable(name), fleet.ErrNotFound, r.describeRefs())
 }
 
-// names are those of the refs under a prefix, sorted.
+// names returns the names of the refs under a prefix, sorted.
 func (r *remote) names(prefix string) []string {
 	var names []string
 	for _, ref := range slices.Sorted(maps.Keys(r.refs.References)) {
@@ -132,8 +133,9 @@ func (r *remote) names(prefix string) []string {
 	return names
 }
 
-// existing tells a few of the branches and tags there are, for someone who
-// misspelt one. Of tags the last ones by name are more likely to be meant.
+// describeRefs lists a few branches and tags, as a hint for a misspelled name.
+// Tags are listed from the last name backward, because newer tags are more
+// likely to be wanted.
 func (r *remote) describeRefs() string {
 	branches, tags := r.names(branchPrefix), r.names(tagPrefix)
 	slices.Reverse(tags)

@@ -13,9 +13,9 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
-// registryClient talks to the registry that has one artifact. It keeps
-// connections, and what the registry gave for credentials, between looks. It is
-// safe for concurrent use.
+// registryClient is a client for the registry of one artifact. Between fetches
+// it keeps connections and the registry's tokens. It is safe for concurrent
+// use.
 type registryClient struct {
 	at         registry.Reference
 	plainHTTP  bool
@@ -23,10 +23,11 @@ type registryClient struct {
 	pool       *pool
 
 	mu sync.Mutex
-	// tokens are what was shown to the registry last, so that the next request
-	// shows it at once.
+	// tokens are the tokens that were sent last. The next request sends them at
+	// once.
 	tokens auth.Cache
-	// of is the content of the configuration that tokens were had with.
+	// configDigest is the digest of the configuration that tokens were obtained
+	// with.
 	configDigest [sha256.Size]byte
 }
 
@@ -37,8 +38,8 @@ func newRegistry(a artifact, o Options) *registryClient {
 	}
 }
 
-// canonicalRepository is the name at the registry. Docker's own has those
-// without a user under library, and no other place for them.
+// canonicalRepository returns the repository's name at the registry. Docker Hub
+// keeps repositories without a user under library.
 func canonicalRepository(a artifact) string {
 	if (a.registry == "docker.io" || a.registry == "index.docker.io") && !strings.Contains(a.repository, "/") {
 		return "library/" + a.repository
@@ -46,9 +47,9 @@ func canonicalRepository(a artifact) string {
 	return a.repository
 }
 
-// dial reads certificates and credentials from their files, and gives a
-// repository that uses them. No request is made. What it gives is for one fetch
-// or push, because the files may be others by the next.
+// dial reads certificates and credentials from their files and returns a
+// repository that uses them. It sends no request. The result is for one fetch
+// or push, because the files may change.
 func (c *registryClient) dial() (*ociremote.Repository, error) {
 	transport, err := c.pool.transport()
 	if err != nil {
@@ -73,18 +74,18 @@ func (c *registryClient) dial() (*ociremote.Repository, error) {
 }
 
 const (
-	// maxManifest is what registries themselves take as a manifest.
+	// maxManifest is the size that registries themselves accept for a manifest.
 	maxManifest = 4 << 20
 	maxTags     = 100_000
 	maxTagBytes = 32 << 20
-	// tagsPerPage is what is asked for. Registries may give fewer, hence the other
-	// bound.
+	// tagsPerPage is the requested page size. A registry may return fewer tags,
+	// so the number of pages is bounded too.
 	tagsPerPage = 1000
 	maxTagPages = 1000
 )
 
-// credentialsFrom answers for the registry alone: a name that it redirects to
-// must not be given what was meant for it.
+// credentialFunc returns credentials for the registry only, so a host that it
+// redirects to never gets them.
 func (c *registryClient) credentialFunc(config *dockerConfig) auth.CredentialFunc {
 	return func(ctx context.Context, host string) (auth.Credential, error) {
 		if host != c.at.Host() {
@@ -98,8 +99,8 @@ func (c *registryClient) credentialFunc(config *dockerConfig) auth.CredentialFun
 	}
 }
 
-// tokensOf forgets the tokens when the configuration has changed: what is no
-// longer in it must not be used on.
+// tokenCache returns the tokens for a configuration. It drops the tokens of an
+// earlier configuration, because removed credentials must not be used any more.
 func (c *registryClient) tokenCache(config *dockerConfig) auth.Cache {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,8 +110,8 @@ func (c *registryClient) tokenCache(config *dockerConfig) auth.Cache {
 	return c.tokens
 }
 
-// forget is for tokens that the registry has turned down, which it may do with
-// one that has merely lost its rights.
+// clearTokens drops tokens that the registry has rejected. A token that has
+// lost its rights is rejected too.
 func (c *registryClient) clearTokens() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,8 +122,8 @@ func (c *registryClient) close() { c.pool.close() }
 
 var errDowngrade = errors.New("it redirects from https to http, which anyone on the network can read; configure the registry to redirect to https")
 
-// checkRedirect lets registries send blobs from elsewhere. oras-go takes the
-// credentials off before.
+// checkRedirect allows redirects of blobs. oras-go removes the credentials
+// before it follows one.
 func (c *registryClient) checkRedirect(to *http.Request, via []*http.Request) error {
 	switch {
 	case to.URL.Scheme != "https" && !c.plainHTTP:

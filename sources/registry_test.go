@@ -46,7 +46,7 @@ func TestDockerConfigKeysOfDockerHub(t *testing.T) {
 	}
 }
 
-func TestRegistryGivesCredentialsToNoOtherHost(t *testing.T) {
+func TestRegistryCredentialsStayWithTheRegistry(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "config.json")
 	config := `{"auths":{"registry.example":{"username":"u","password":"p"},"elsewhere.example":{"username":"v","password":"q"}}}`
@@ -66,9 +66,9 @@ func TestRegistryGivesCredentialsToNoOtherHost(t *testing.T) {
 	}
 }
 
-// TestHostThatFallsSilentIsGivenUp waits for the transport's own time limit; the
+// TestStalledAnswerIsAnError waits for the transport's own time limit; the
 // context has no deadline.
-func TestHostThatFallsSilentIsGivenUp(t *testing.T) {
+func TestStalledAnswerIsAnError(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "some of it")

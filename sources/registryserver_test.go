@@ -40,17 +40,17 @@ type registryServer struct {
 	t testing.TB
 	// host is 127.0.0.1:port.
 	host string
-	// user and password are asked for, if there are any.
+	// user and password are required, if set.
 	user, password string
-	// authority is the file of the certificate that signed the registry's; empty
-	// for plain http.
+	// authority is the file of the certificate that signed the registry's;
+	// empty for plain http.
 	authority string
 	tls       *testTLS
 }
 
 type registryOption func(r *registryServer, config map[string]any)
 
-// withPassword has the registry ask for basic authentication.
+// withPassword makes the registry require basic authentication.
 func withPassword(user, password string) registryOption {
 	return func(r *registryServer, config map[string]any) {
 		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -62,8 +62,8 @@ func withPassword(user, password string) registryOption {
 	}
 }
 
-// withTLS has the registry speak https alone, with a certificate of an authority
-// of its own. It asks for a client's certificate if it is to.
+// withTLS makes the registry use https only, with a certificate of an authority
+// of its own. If clientCertificate is set, it requires a client certificate.
 func withTLS(clientCertificate bool) registryOption {
 	return func(r *registryServer, config map[string]any) {
 		r.tls = newTestTLS(r.t)
@@ -91,7 +91,7 @@ func newRegistryServer(t testing.TB, options ...registryOption) *registryServer 
 	for _, option := range options {
 		option(r, config)
 	}
-	text, err := json.Marshal(config) // Which is YAML.
+	text, err := json.Marshal(config) // JSON is YAML.
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "config.yml")
 	must(t, os.WriteFile(file, text, 0o600))
@@ -101,7 +101,7 @@ func newRegistryServer(t testing.TB, options ...registryOption) *registryServer 
 
 var listening = regexp.MustCompile(`listening on (127\.0\.0\.1:\d+)`)
 
-// run returns once the registry listens, and ends it after the test.
+// run returns when the registry listens, and stops it after the test.
 func (r *registryServer) run(cmd *exec.Cmd) {
 	r.t.Helper()
 	cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
@@ -125,10 +125,10 @@ func (r *registryServer) run(cmd *exec.Cmd) {
 	r.t.Fatalf("docker-registry does not start:\n%s", said.String())
 }
 
-// url is an oci:// SOURCE there.
+// url returns an oci:// SOURCE in the registry.
 func (r *registryServer) url(reference string) string { return "oci://" + r.host + "/" + reference }
 
-// options are what it takes to read from the registry.
+// options are the options for reading from the registry.
 func (r *registryServer) options() sources.Options {
 	o := sources.Options{PlainHTTP: r.authority == "", TLS: sources.TLSOptions{CAFile: r.authority}}
 	if r.user != "" {
@@ -137,7 +137,7 @@ func (r *registryServer) options() sources.Options {
 	return o
 }
 
-// open opens an artifact there.
+// open opens an artifact in the registry.
 func (r *registryServer) open(reference string) sources.Source {
 	r.t.Helper()
 	return openAs(r.t, r.url(reference), r.options())
@@ -153,7 +153,7 @@ func openAs(t testing.TB, ref string, o sources.Options) sources.Source {
 	return s
 }
 
-// oras runs the command line tool in a directory, with the registry's credentials.
+// oras runs the oras command in a directory, with the registry's credentials.
 func (r *registryServer) oras(dir string, args ...string) string {
 	r.t.Helper()
 	flags := []string{"--registry-config", r.options().OCI.ConfigFile}
@@ -198,14 +198,15 @@ func writeDockerConfig(t testing.TB, file string, auths map[string]string) {
 	must(t, os.WriteFile(file, text, 0o600))
 }
 
-// registryProxy stands in front of a registry, counts, and may meddle.
+// registryProxy is a proxy in front of a registry that counts requests and can
+// intercept them.
 type registryProxy struct {
 	*httptest.Server
 	mu       sync.Mutex
 	requests []string
-	// meddle may answer in place of the registry, and tells so, or change what is
-	// written; nil lets all pass.
-	meddle func(w http.ResponseWriter, r *http.Request) bool
+	// interceptor may answer a request instead of the registry, and reports
+	// whether it did; nil passes all requests on.
+	interceptor func(w http.ResponseWriter, r *http.Request) bool
 }
 
 // proxy uses plain http.
@@ -215,14 +216,14 @@ func (r *registryServer) proxy() *registryProxy {
 	p := &registryProxy{}
 	forward := &httputil.ReverseProxy{Rewrite: func(pr *httputil.ProxyRequest) {
 		pr.SetURL(target)
-		pr.Out.Host = pr.In.Host // Locations of uploads are made of it.
+		pr.Out.Host = pr.In.Host // The locations of uploads contain it.
 	}}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		p.mu.Lock()
 		p.requests = append(p.requests, request.Method+" "+request.URL.Path)
-		meddle := p.meddle
+		intercept := p.interceptor
 		p.mu.Unlock()
-		if meddle != nil && meddle(w, request) {
+		if intercept != nil && intercept(w, request) {
 			return
 		}
 		forward.ServeHTTP(w, request)
@@ -233,14 +234,14 @@ func (r *registryServer) proxy() *registryProxy {
 
 func (p *registryProxy) host() string { return strings.TrimPrefix(p.URL, "http://") }
 
-func (p *registryProxy) interfere(meddle func(w http.ResponseWriter, r *http.Request) bool) {
+func (p *registryProxy) intercept(intercept func(w http.ResponseWriter, r *http.Request) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.meddle = meddle
+	p.interceptor = intercept
 }
 
-// taken returns the requests since it was last called.
-func (p *registryProxy) taken() []string {
+// takeRequests returns the requests since its last call.
+func (p *registryProxy) takeRequests() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	requests := p.requests
@@ -286,7 +287,7 @@ func newTestTLS(t testing.TB) *testTLS {
 	return files
 }
 
-// config is for a server that is made by the test.
+// config returns the configuration of a server in the test.
 func (f *testTLS) config(t testing.TB) *tls.Config {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(f.certFile, f.keyFile)
@@ -312,7 +313,7 @@ func writeTree(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-// digestOf is the digest in what oras says of a push.
+// digestOf returns the digest in the output of oras push.
 func digestOf(t testing.TB, said string) string {
 	t.Helper()
 	found := regexp.MustCompile(`sha256:[0-9a-f]{64}`).FindString(said[max(0, strings.LastIndex(said, "Digest:")):])

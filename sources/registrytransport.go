@@ -11,11 +11,12 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// registryTransport tells what oras-go has no place for: that a registry wants
-// to be left alone, and for how long, and that it sends nothing any more.
+// registryTransport adds what oras-go does not support: errors for a registry
+// that asks clients to slow down, with the time to wait, and a time limit for
+// an answer that stalls.
 type registryTransport struct {
 	next http.RoundTripper
-	// stall is how long an answer may come to a stop.
+	// stallTimeout is how long an answer may pause.
 	stall time.Duration
 }
 
@@ -27,7 +28,7 @@ func (t registryTransport) RoundTrip(request *http.Request) (*http.Response, err
 		return nil, err
 	}
 	if err := throttled(response, time.Now()); err != nil {
-		_ = response.Body.Close() // Whatever else it says, we are to go.
+		_ = response.Body.Close() // The rest of the answer does not matter.
 		cancel(nil)
 		return nil, err
 	}
@@ -35,7 +36,7 @@ func (t registryTransport) RoundTrip(request *http.Request) (*http.Response, err
 	return response, nil
 }
 
-// throttled is an error where the registry asks to be left alone.
+// throttled returns an error if the registry asks clients to slow down.
 func throttled(response *http.Response, now time.Time) error {
 	after := retryAfter(response.Header.Get("Retry-After"), now)
 	switch {
@@ -47,7 +48,7 @@ func throttled(response *http.Response, now time.Time) error {
 	return nil
 }
 
-// retryAfter reads seconds or a date; 0 for neither.
+// retryAfter parses a number of seconds or a date; 0 for neither.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

@@ -10,22 +10,24 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 )
 
-// remote is a connection to a repository, good for one request of objects.
+// remote is a connection to a repository. It serves one request for objects.
 type remote struct {
 	session session
 	refs    *packp.AdvRefs
 }
 
-// session is the part of a go-git session that is left once refs are listed.
+// session is the part of a go-git session that is used after the refs are
+// listed.
 type session interface {
 	UploadPack(context.Context, *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
 	Close() error
 }
 
-// close tells nothing new: what matters has been read by then, or failed.
+// close ignores errors: by then the data has been read, or reading it has
+// failed.
 func (r *remote) close() { _ = r.session.Close() }
 
-// pack asks for what is wanted. The caller closes the stream.
+// pack requests objects. The caller closes the stream.
 func (r *remote) pack(ctx context.Context, w want) (*packStream, error) {
 	request, err := r.request(w)
 	if err != nil {
@@ -45,9 +47,10 @@ func (r *remote) request(w want) (*packp.UploadPackRequest, error) {
 	request.Wants = w.hashes
 	var wishes []capability.Capability
 	if !request.Capabilities.Supports(capability.MultiACK) {
-		// Some hosts, Azure DevOps for one, send nothing to who does not ask for
-		// it, and nearly all have it. go-git hides it, because it cannot negotiate
-		// that way: but where all is said at once there is nothing to negotiate.
+		// Some hosts, such as Azure DevOps, send nothing unless a client offers
+		// this, and nearly all hosts support it. go-git does not offer it,
+		// because it cannot negotiate this way. Here the request is complete
+		// from the start, so there is nothing to negotiate.
 		wishes = append(wishes, capability.MultiACKDetailed)
 	}
 	if r.refs.Capabilities.Supports(capability.NoProgress) {
@@ -63,8 +66,9 @@ func (r *remote) request(w want) (*packp.UploadPackRequest, error) {
 	if w.have != nil {
 		request.Haves = append(request.Haves, w.have.hash)
 		request.Shallows = append(request.Shallows, w.have.hash)
-		// Without it, Git sends all of a commit whose parents are cut off. Each
-		// server has it; go-git hides it, because its own storage cannot cope.
+		// Without it, Git sends the whole content of a shallow commit. All
+		// servers support it; go-git does not offer it, because its own storage
+		// cannot read thin packs.
 		wishes = append(wishes, capability.ThinPack)
 	}
 	if r.supportsFilter() {
@@ -79,19 +83,20 @@ func (r *remote) request(w want) (*packp.UploadPackRequest, error) {
 	return request, nil
 }
 
-// filters tells whether the server can leave out files that are too large.
+// supportsFilter reports whether the server can leave out files that are too
+// large.
 func (r *remote) supportsFilter() bool { return r.refs.Capabilities.Supports(capability.Filter) }
 
-// packStream is a pack on its way.
+// packStream is a pack that is being received.
 type packStream struct {
 	io.Reader
 	response io.ReadCloser
 	cancel   context.CancelFunc
 }
 
-// close ends the stream, wherever it is. A git-upload-pack that still has
-// something to say would otherwise be waited for, for ever: go-git kills it only
-// where a read fails.
+// close ends the stream at any point. Canceling comes first, because a
+// git-upload-pack that still has data to send would otherwise be waited for
+// forever: go-git kills it only after a failed read.
 func (s *packStream) close() {
 	s.cancel()
 	_, _ = io.Copy(io.Discard, s.response)

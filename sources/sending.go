@@ -15,11 +15,12 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// longestStop is how long a registry may take nothing of what it is sent.
+// sendStallTimeout is how long a registry may accept no data.
 const sendStallTimeout = time.Minute
 
-// sendingTransport tells the meter what leaves, and gives up on a registry that
-// takes nothing any more, because a push need not have a deadline.
+// uploadTransport reports the bytes that are sent to the meter, and gives up on
+// a registry that no longer accepts data. A push need not have a deadline of
+// its own.
 type uploadTransport struct {
 	next  http.RoundTripper
 	meter *meter
@@ -50,7 +51,8 @@ func (t uploadTransport) RoundTrip(request *http.Request) (*http.Response, error
 	return response, nil
 }
 
-// sendingBody is read as fast as the registry takes it.
+// uploadBody is a request body, which is read as fast as the registry accepts
+// it.
 type uploadBody struct {
 	io.ReadCloser
 	meter *meter
@@ -62,7 +64,7 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.meter.add(int64(n))
 	if err != nil {
-		b.timer.Stop() // How long the answer may take is the next one's business.
+		b.timer.Stop() // The time for the answer is limited elsewhere.
 	} else {
 		b.timer.Reset(b.stall)
 	}
@@ -74,7 +76,7 @@ func (b *uploadBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// answerBody lets go of the request's context when the answer has been read.
+// responseBody releases the request's context when the answer is closed.
 type responseBody struct {
 	io.ReadCloser
 	cancel context.CancelCauseFunc
@@ -86,13 +88,15 @@ func (b *responseBody) Close() error {
 	return err
 }
 
-// meter counts what a push has sent. Requests that are made again count once.
+// meter counts the bytes that a push has sent. A repeated request is counted
+// once.
 type meter struct {
 	total  int64
 	report func(done, total int64)
 
 	mu sync.Mutex
-	// finished is what the registry has, and current what it was sent since.
+	// finished counts the bytes of complete blobs, and current those of the
+	// request that is being sent.
 	finished, current int64
 }
 
@@ -113,8 +117,8 @@ func (m *meter) set(change func()) {
 	}
 }
 
-// pushTransport makes a request again that may succeed then, but not the one that
-// sends a blob: what becomes of an upload that was cut off nobody can tell.
+// pushTransport repeats failed requests, but not the one that sends a blob: the
+// state of an interrupted upload is unknown.
 type pushTransport struct{ direct, retrying http.RoundTripper }
 
 func (t pushTransport) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -124,7 +128,8 @@ func (t pushTransport) RoundTrip(request *http.Request) (*http.Response, error) 
 	return t.retrying.RoundTrip(request)
 }
 
-// waitAfter tells whether a blob may be sent again after an error, and when.
+// retryDelay reports whether a blob may be sent again after an error, and after
+// how long.
 func retryDelay(attempt int, err error) (time.Duration, bool) {
 	var (
 		told    *fleet.RetryError
@@ -142,13 +147,13 @@ func retryDelay(attempt int, err error) (time.Duration, bool) {
 	return backoff, status(err) == 0 && (errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
 }
 
-// pushPolicy makes requests again that may succeed then.
+// pushPolicy says which requests are repeated.
 type pushPolicy struct{}
 
 const (
 	pushAttempts = 5
-	// longestWait is how long somebody who pushes is kept waiting for a registry
-	// that says when to come back.
+	// maxRetryAfter is the longest wait that a registry may ask for before a
+	// push gives up.
 	maxRetryAfter = time.Minute
 )
 

@@ -13,9 +13,9 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestSendingGivesUpOnARegistryThatTakesNothing has one that answers nothing
-// either; how long that is stood does not change what comes of it.
-func TestSendingGivesUpOnARegistryThatTakesNothing(t *testing.T) {
+// TestStalledUploadIsAnError uses a registry that does not
+// answer either. The time limit does not affect the result.
+func TestStalledUploadIsAnError(t *testing.T) {
 	t.Parallel()
 	over := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-over }))
@@ -42,7 +42,7 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestSendingLeavesAnswersAlone(t *testing.T) {
+func TestUploadTimeLimitDoesNotApplyToAnswers(t *testing.T) {
 	t.Parallel()
 	begun := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,7 +70,7 @@ func TestSendingLeavesAnswersAlone(t *testing.T) {
 	}
 }
 
-func TestMeterCountsOnceWhatIsSentAgain(t *testing.T) {
+func TestMeterCountsRepeatedRequestsOnce(t *testing.T) {
 	t.Parallel()
 	var got []int64
 	m := &meter{total: 100, report: func(done, _ int64) { got = append(got, done) }}
@@ -86,7 +86,7 @@ func TestMeterCountsOnceWhatIsSentAgain(t *testing.T) {
 	}
 }
 
-func TestPushWaitsAsLongAsItIsToldTo(t *testing.T) {
+func TestPushHonorsRetryAfter(t *testing.T) {
 	t.Parallel()
 	for after, want := range map[time.Duration]time.Duration{30 * time.Second: 30 * time.Second, time.Hour: -1} {
 		told := &fleet.RetryError{Err: errors.New("429"), After: after}

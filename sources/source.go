@@ -7,18 +7,19 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Source is a fleet.Source that holds connections until it is closed. Its
-// snapshots need neither: they can be read for as long as they are held.
+// Source is a fleet.Source that must be closed, because it keeps connections.
+// Its snapshots remain readable after Close.
 type Source interface {
 	fleet.Source
 	io.Closer
 }
 
 // Open returns the source that ref names: a directory, the URL of a Git
-// repository such as https://host/repo.git?ref=main, or of an OCI artifact such
-// as oci://registry/repo:tag. It only parses, so that a source which is down can
-// be opened and asked again later. A ref that is not a SOURCE, or options that
-// it cannot have, are a fleet.ErrInvalid whose text never repeats a credential.
+// repository such as https://host/repo.git?ref=main, or an OCI artifact such as
+// oci://registry/repo:tag. Open only parses, so a source that is down can be
+// opened and fetched later. If ref is not a valid SOURCE, or the options do not
+// apply to it, the error is a fleet.ErrInvalid whose text never contains a
+// credential.
 func Open(ref string, o Options) (Source, error) {
 	at, err := parseLocation(ref)
 	if err != nil {
@@ -37,8 +38,8 @@ func Open(ref string, o Options) (Source, error) {
 	return newDirectory(at.directory, o.Limits), nil
 }
 
-// turn lets one Fetch run at a time, and unlike a mutex lets the others give up
-// waiting, because a Fetch may hang as long as its host does.
+// fetchMutex lets one Fetch run at a time. Unlike a sync.Mutex, waiting for it
+// ends with a context, because a Fetch may take as long as its host does.
 type fetchMutex chan struct{}
 
 func newFetchMutex() fetchMutex { return make(fetchMutex, 1) }

@@ -13,9 +13,9 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// patience is how long a test waits for what must happen. It is never waited
-// for where things go well.
-const patience = 2 * time.Minute
+// testTimeout is how long a test waits for an event. Tests that pass never wait
+// that long.
+const testTimeout = 2 * time.Minute
 
 func open(t *testing.T, ref string) sources.Source {
 	t.Helper()
@@ -33,12 +33,12 @@ func openWith(t *testing.T, ref string, limits sources.Limits) sources.Source {
 }
 
 func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// fetch must bring something.
+// fetch expects a snapshot.
 func fetch(t *testing.T, s fleet.Source, known string) *fleet.Snapshot {
 	t.Helper()
 	snapshot, err := s.Fetch(deadline(t), known)
@@ -51,7 +51,7 @@ func fetch(t *testing.T, s fleet.Source, known string) *fleet.Snapshot {
 	return snapshot
 }
 
-// fetchNothing must bring nothing, because known is what there is.
+// fetchNothing expects no snapshot, because known is the current revision.
 func fetchNothing(t *testing.T, s fleet.Source, known string) {
 	t.Helper()
 	snapshot, err := s.Fetch(deadline(t), known)
@@ -63,7 +63,7 @@ func fetchNothing(t *testing.T, s fleet.Source, known string) {
 	}
 }
 
-// fetchError must fail, and say all of want.
+// fetchError expects an error whose text contains all of want.
 func fetchError(t *testing.T, s fleet.Source, want ...string) error {
 	t.Helper()
 	snapshot, err := s.Fetch(deadline(t), "")
@@ -86,7 +86,8 @@ func wantText(t *testing.T, err error, want ...string) {
 	}
 }
 
-// contents are all files and links of a tree, and wantContents compares them.
+// contents returns all files and links of a tree, and wantContents compares
+// them.
 func contents(t *testing.T, tree fs.FS) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -122,7 +123,7 @@ func read(t *testing.T, tree fs.FS, name string) string {
 	return string(content)
 }
 
-// memory is where a file's bytes are, which the reader of a file hands to a
+// memory returns the address of a file's bytes, which an open file passes to a
 // writer without a copy.
 func memory(t *testing.T, tree fs.FS, name string) *byte {
 	t.Helper()

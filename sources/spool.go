@@ -14,12 +14,12 @@ type object struct {
 	data []byte
 }
 
-// objects are what a commit consists of, by hash.
+// objects are the objects of a commit, by hash.
 type objects map[plumbing.Hash]object
 
-// spool holds the objects of one fetch on disk, inflated, until the tree is
-// read from them. They come in an order of the server's choosing, and which of
-// them are files, and of what name, is known only at the end.
+// spool keeps the decompressed objects of one fetch on disk until the tree is
+// built from them. They arrive in an order that the server chooses, and only at
+// the end is it known which of them are files and what their names are.
 type spool struct {
 	file  *os.File
 	w     *bufio.Writer
@@ -27,7 +27,7 @@ type spool struct {
 	index map[plumbing.Hash]spooled
 }
 
-// spooled is where an object lies.
+// spooled is the position of an object in the spool.
 type spooled struct {
 	kind         plumbing.ObjectType
 	offset, size int64
@@ -38,7 +38,7 @@ func newSpool() (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("temporary file: %w; set TMPDIR to a directory that can be written to", err)
 	}
-	// Without a name it is gone with the process, however that ends.
+	// A file without a name is gone when the process ends, however it ends.
 	if err := os.Remove(file.Name()); err != nil {
 		_ = file.Close()
 		return nil, err
@@ -56,12 +56,12 @@ func (s *spool) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// add remembers that the last size bytes are an object.
+// add records the last size bytes as an object.
 func (s *spool) add(hash plumbing.Hash, kind plumbing.ObjectType, size int64) {
 	s.index[hash] = spooled{kind, s.size - size, size}
 }
 
-// read returns what lies somewhere, in memory of its own.
+// read returns a copy of the object at a position.
 func (s *spool) read(at spooled) ([]byte, error) {
 	if err := s.w.Flush(); err != nil {
 		return nil, err

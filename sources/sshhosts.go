@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// hostKeys are the keys by which hosts are known.
+// hostKeys are the known keys of hosts.
 type hostKeys struct {
 	file  string
 	known ssh.HostKeyCallback
@@ -50,9 +50,10 @@ func knownHostsFile(named string) (string, error) {
 	return filepath.Join(home, ".ssh", "known_hosts"), nil
 }
 
-// algorithms are in which order a host shall prove itself: first by the keys it
-// is known by, since it may have others. Certificates are asked for only where
-// an authority is known, because else a host that has one would not show its key.
+// algorithms returns the host key algorithms to offer, in order of preference.
+// The ones of the host's known keys come first, because it may have other keys
+// too. Certificates are requested only if an authority is known, because a host
+// with a certificate would otherwise not present its plain key.
 func (h *hostKeys) algorithms(address string) []string {
 	var known, certified []string
 	for _, want := range h.entries(address) {
@@ -62,7 +63,7 @@ func (h *hostKeys) algorithms(address string) []string {
 			known = append(known, algorithmsOf(want.Key)...)
 		}
 	}
-	// Of a host that is not known, people most likely know this one.
+	// For an unknown host, this is the key that people most likely have.
 	all := slices.Concat(certified, known, []string{ssh.KeyAlgoED25519}, withoutCertificates())
 	var once []string
 	for _, algorithm := range all {
@@ -73,14 +74,15 @@ func (h *hostKeys) algorithms(address string) []string {
 	return once
 }
 
-// entries are those of the host. The library tells them of a key that nobody has.
+// entries returns the known keys of a host. The library lists them in the error
+// for a key that does not match any.
 func (h *hostKeys) entries(address string) []knownhosts.KnownKey {
-	nobody, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
+	dummy, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
 	if err != nil {
 		return nil
 	}
 	var mismatch *knownhosts.KeyError
-	if !errors.As(h.known(address, &net.TCPAddr{}, nobody), &mismatch) {
+	if !errors.As(h.known(address, &net.TCPAddr{}, dummy), &mismatch) {
 		return nil
 	}
 	return mismatch.Want
@@ -107,7 +109,7 @@ func withoutCertificates() []string {
 	return slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, isCertificate)
 }
 
-// hostKeyError says why a host is not believed.
+// hostKeyError says why a host is not trusted.
 type hostKeyError struct{ text string }
 
 func (e *hostKeyError) Error() string { return e.text }
@@ -144,7 +146,7 @@ func describeKeys(keys []knownhosts.KnownKey) string {
 	return strings.Join(texts, ", ")
 }
 
-// keyscan is the command that tells a host's keys.
+// keyscan returns the command that prints a host's keys.
 func keyscan(address string) string {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "22" {

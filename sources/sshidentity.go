@@ -16,10 +16,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// identity is how we prove who we are.
+// identity is how the client authenticates to a host.
 type identity struct {
 	method ssh.AuthMethod
-	// name says for people which key it is.
+	// name describes the key in errors.
 	name  string
 	close func()
 }
@@ -50,7 +50,7 @@ func readSSHKey(o GitOptions) (ssh.Signer, error) {
 		return nil, fmt.Errorf("%s needs a passphrase: put it into a file, and name the file with --git-ssh-passphrase-file", printable(o.SSHKeyFile))
 	case errors.As(err, &locked):
 		return parseLockedKey(content, o)
-	case strings.Contains(err.Error(), "ENCRYPTED PRIVATE KEY"): // PKCS#8, which the library does not unlock.
+	case strings.Contains(err.Error(), "ENCRYPTED PRIVATE KEY"): // The library does not decrypt PKCS#8.
 		return nil, fmt.Errorf("%s is encrypted in a format that is not supported; convert it to OpenSSH's format with ssh-keygen -p -f", printable(o.SSHKeyFile))
 	}
 	return nil, fmt.Errorf("%s contains no readable private key: %s; create one with ssh-keygen -t ed25519", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
@@ -70,7 +70,7 @@ func parseLockedKey(content []byte, o GitOptions) (ssh.Signer, error) {
 	return signer, nil
 }
 
-// agentVariable is where ssh-agent says that it listens.
+// agentVariable names the environment variable with ssh-agent's socket.
 const agentVariable = "SSH_AUTH_SOCK"
 
 func agentIdentity(ctx context.Context) (*identity, error) {
@@ -88,20 +88,21 @@ func agentIdentity(ctx context.Context) (*identity, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	end := func() {
 		stop()
-		_ = conn.Close() // Only the agent's own business is lost.
+		_ = conn.Close() // Nothing is lost by closing it.
 	}
 	return &identity{ssh.PublicKeysCallback(agent.NewClient(conn).Signers), "the keys of the agent at " + agentVariable, end}, nil
 }
 
-// explainHandshake tells a host that does not believe us from one that we do not.
-func explainHandshake(err error, user string, who *identity) error {
+// explainHandshake distinguishes a host that rejects the client from a host
+// that the client rejects.
+func explainHandshake(err error, user string, id *identity) error {
 	var host *hostKeyError
 	switch {
 	case errors.As(err, &host):
 		return host
-	// The library has no type for either.
+	// The library has no type for either error.
 	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "Too many authentication failures"):
-		return fmt.Errorf("%w: the host does not accept %s for user %s; add the public key there, or use another key", fleet.ErrUnauthenticated, who.name, user)
+		return fmt.Errorf("%w: the host does not accept %s for user %s; add the public key there, or use another key", fleet.ErrUnauthenticated, id.name, user)
 	}
 	return err
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestSSHRefusesAProxyThatItCannotUse(t *testing.T) {
+func TestSSHRefusesUnusableProxy(t *testing.T) {
 	d := &sshDialer{url: &url.URL{Scheme: "ssh", Host: "git.example.com", Path: "/repo.git"}}
 	for _, c := range []struct{ proxy, except, want string }{
 		{"", "", ""},

@@ -17,23 +17,25 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// sshServer is Debian's own sshd, one process for each connection to a port of
-// this machine, that lets in whoever runs the tests.
+// sshServer is Debian's sshd, with one process for each connection to a local
+// port. It accepts the user that runs the tests.
 type sshServer struct {
 	t    testing.TB
 	repo *gitRepo
-	// dir has the host keys, the configuration and authorized_keys.
+	// dir contains the host keys, the configuration and authorized_keys.
 	dir      string
 	listener net.Listener
 
 	mu          sync.Mutex
 	connections int
-	// meddle may serve a connection in place of sshd; nil leaves all to it.
-	meddle  func(net.Conn)
-	running sync.WaitGroup
+	// interceptor may serve a connection instead of sshd; nil leaves all
+	// connections to sshd.
+	interceptor func(net.Conn)
+	running     sync.WaitGroup
 }
 
-// serveSSH has host keys of the given types, ed25519 if none is named.
+// serveSSH starts a server with host keys of the given types; the default is
+// ed25519.
 func (r *gitRepo) serveSSH(types ...string) *sshServer {
 	r.t.Helper()
 	if len(types) == 0 {
@@ -43,7 +45,7 @@ func (r *gitRepo) serveSSH(types ...string) *sshServer {
 	must(r.t, err)
 	s := &sshServer{t: r.t, repo: r, dir: r.t.TempDir(), listener: listener}
 	if os.Getuid() == 0 {
-		must(r.t, os.MkdirAll("/run/sshd", 0o755)) // Where root's sshd puts the processes that it trusts least.
+		must(r.t, os.MkdirAll("/run/sshd", 0o755)) // sshd needs this directory when it runs as root.
 	}
 	s.write("authorized_keys", "")
 	s.useHostKeys(types...)
@@ -52,7 +54,7 @@ func (r *gitRepo) serveSSH(types ...string) *sshServer {
 	return s
 }
 
-// useHostKeys makes new host keys.
+// useHostKeys creates new host keys.
 func (s *sshServer) useHostKeys(types ...string) {
 	s.t.Helper()
 	config := fmt.Sprintf("AuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nMaxAuthTries 4\nPidFile none\n",
@@ -63,9 +65,9 @@ func (s *sshServer) useHostKeys(types ...string) {
 	s.write("sshd_config", config)
 }
 
-// keygen makes a key pair and returns the name of its private half. RSA keys take
-// long to make, so each of them, told apart by name and flags, is made once for
-// all tests.
+// keygen creates a key pair and returns the name of its private half. RSA keys
+// take long to create, so each of them, identified by name and flags, is
+// created once for all tests.
 func (s *sshServer) keygen(name string, args ...string) string {
 	s.t.Helper()
 	file := filepath.Join(s.dir, name)
@@ -73,7 +75,7 @@ func (s *sshServer) keygen(name string, args ...string) string {
 		s.ssh("ssh-keygen", append([]string{"-q", "-f", file, "-N", "", "-C", "test"}, args...)...)
 	}
 	for _, old := range []string{file, file + ".pub"} {
-		_ = os.Remove(old) // ssh-keygen would ask.
+		_ = os.Remove(old) // ssh-keygen would ask before it overwrites them.
 	}
 	if !slices.Contains(args, "rsa") {
 		make(file)
@@ -112,7 +114,7 @@ func (s *sshServer) read(name string) string {
 	return strings.TrimSpace(string(content))
 }
 
-// admit makes a key that the server lets in.
+// admit creates a key that the server accepts.
 func (s *sshServer) admit(name string, args ...string) string {
 	s.t.Helper()
 	file := s.keygen(name, args...)
@@ -120,7 +122,7 @@ func (s *sshServer) admit(name string, args ...string) string {
 	return file
 }
 
-// knownHosts is a file with the host keys of the given types.
+// knownHosts returns a file with the host keys of the given types.
 func (s *sshServer) knownHosts(types ...string) string {
 	s.t.Helper()
 	var lines string
@@ -146,12 +148,13 @@ func (s *sshServer) account() string {
 	return me.Username
 }
 
-// url is of the repository, for the test's own user.
+// url returns the repository's URL for the current user.
 func (s *sshServer) url() string {
 	return fmt.Sprintf("ssh://%s@%s%s", s.account(), s.listener.Addr(), s.repo.bare())
 }
 
-// options have a new key that is let in, and the server's first host key.
+// options contain a new key that the server accepts, and the server's first
+// host key.
 func (s *sshServer) options() sources.Options {
 	s.t.Helper()
 	return sources.Options{Git: sources.GitOptions{
@@ -159,15 +162,15 @@ func (s *sshServer) options() sources.Options {
 	}}
 }
 
-// interfere sets what serves connections from now on.
-func (s *sshServer) interfere(meddle func(net.Conn)) {
+// intercept sets the interceptor for the following connections.
+func (s *sshServer) intercept(intercept func(net.Conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.meddle = meddle
+	s.interceptor = intercept
 }
 
-// taken counts the connections since it was last called.
-func (s *sshServer) taken() int {
+// takeConnections returns the number of connections since its last call.
+func (s *sshServer) takeConnections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.connections
@@ -188,11 +191,11 @@ func (s *sshServer) accept(sshd string) {
 		}
 		s.mu.Lock()
 		s.connections++
-		meddle := s.meddle
+		intercept := s.interceptor
 		s.mu.Unlock()
 		s.running.Go(func() {
-			if meddle != nil {
-				meddle(conn)
+			if intercept != nil {
+				intercept(conn)
 				return
 			}
 			s.run(sshd, conn)
@@ -200,7 +203,7 @@ func (s *sshServer) accept(sshd string) {
 	}
 }
 
-// run hands the connection over, as inetd does.
+// run passes the connection to sshd, as inetd does.
 func (s *sshServer) run(sshd string, conn net.Conn) {
 	file, err := conn.(*net.TCPConn).File()
 	_ = conn.Close()
@@ -211,10 +214,10 @@ func (s *sshServer) run(sshd string, conn net.Conn) {
 	cmd := exec.Command(sshd, "-i", "-f", filepath.Join(s.dir, "sshd_config"), "-E", filepath.Join(s.dir, "sshd.log"))
 	cmd.Stdin, cmd.Stdout = file, file
 	cmd.Env = append(os.Environ(), gitEnv()...)
-	_ = cmd.Run() // What it says of a test that breaks off is in the log.
+	_ = cmd.Run() // Errors of interrupted tests are in the log.
 }
 
-// through lets so many bytes from sshd pass before stall is called.
+// through passes a number of bytes from sshd before it calls stall.
 func (s *sshServer) through(conn net.Conn, after int, stall func(net.Conn)) {
 	defer conn.Close()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
@@ -234,17 +237,17 @@ func (s *sshServer) through(conn net.Conn, after int, stall func(net.Conn)) {
 	defer sshd.Close()
 	go func() {
 		_, _ = io.Copy(sshd, conn)
-		_ = sshd.Close() // Else it waits for ever for a client that has gone.
+		_ = sshd.Close() // Otherwise, sshd waits forever for a client that is gone.
 	}()
 	if _, err := io.CopyN(conn, sshd, int64(after)); err == nil {
 		stall(conn)
 	}
 }
 
-// runAgent starts an ssh-agent for the length of the test.
+// runAgent runs an ssh-agent until the test ends.
 func (s *sshServer) runAgent(keys ...string) {
 	s.t.Helper()
-	// Sockets must have short names, which t.TempDir has not.
+	// Sockets need short names, which t.TempDir does not have.
 	dir, err := os.MkdirTemp("", "agent")
 	must(s.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -258,7 +261,7 @@ func (s *sshServer) runAgent(keys ...string) {
 		_ = cmd.Wait()
 		_ = os.RemoveAll(dir)
 	})
-	// It tells where it listens once it does.
+	// It prints its address when it listens.
 	_, err = out.Read(make([]byte, 1))
 	must(s.t, err)
 	s.t.Setenv("SSH_AUTH_SOCK", socket)

@@ -18,7 +18,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// sshSession is a git-upload-pack on another host.
+// sshSession is a git-upload-pack that runs on another host.
 type sshSession struct {
 	client *ssh.Client
 	conn   *sshConn
@@ -29,7 +29,7 @@ type sshSession struct {
 	most   int64
 }
 
-// openUploadPack takes over the client, and lists the refs.
+// openUploadPack takes ownership of the client, and lists the refs.
 func openUploadPack(ctx context.Context, client *ssh.Client, conn *sshConn, path string, most int64) (*remote, error) {
 	s := &sshSession{client: client, conn: conn, most: most}
 	err := s.start(ctx, "git-upload-pack "+shellQuote(path))
@@ -43,7 +43,7 @@ func openUploadPack(ctx context.Context, client *ssh.Client, conn *sshConn, path
 		err = transport.ErrEmptyRemoteRepository
 	}
 	if err != nil {
-		err = s.explain(ctx, err) // While the host can still be heard.
+		err = s.explain(ctx, err) // Explain needs the connection.
 		_ = s.Close()             // It has failed already.
 		return nil, err
 	}
@@ -68,17 +68,17 @@ func (s *sshSession) start(ctx context.Context, command string) (err error) {
 	return s.Start(command)
 }
 
-// Close ends the connection, in whatever state it is.
+// Close closes the connection in any state.
 func (s *sshSession) Close() error {
 	err := s.client.Close()
 	s.conn.close()
 	if s.stdout != nil {
-		_ = s.stdout.Close() // It lets go of its context alone.
+		_ = s.stdout.Close() // It only releases its context.
 	}
 	return err
 }
 
-// UploadPack says all there is to say at once, as go-git does.
+// UploadPack sends the whole request at once, as go-git does.
 func (s *sshSession) UploadPack(ctx context.Context, request *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	stop := context.AfterFunc(ctx, s.conn.close)
 	bounded := &cappedBody{s.stdout, maxPreamble, errPreamble}
@@ -90,7 +90,7 @@ func (s *sshSession) UploadPack(ctx context.Context, request *packp.UploadPackRe
 	}
 	bounded.left, bounded.err = s.most, errTooMuch // Now comes the pack.
 	if err != nil {
-		err = s.explain(ctx, err) // While the host can still be heard.
+		err = s.explain(ctx, err) // Explain needs the connection.
 		_ = body.Close()          // It has failed already.
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (s *sshSession) send(request *packp.UploadPackRequest) error {
 	return s.stdin.Close()
 }
 
-// sshBody is what comes after a request.
+// sshBody is the answer to a request.
 type sshBody struct {
 	session *sshSession
 	stop    func() bool
@@ -122,11 +122,11 @@ func (b *sshBody) Close() error {
 	return b.session.Close()
 }
 
-// lastWords is how long a host may take to say why it said nothing.
+// stderrWait is how long to wait for the host's error message.
 const stderrWait = 5 * time.Second
 
-// explain adds what the host said beside the protocol, which is all there is
-// where no git-upload-pack was run.
+// explain adds the host's error message, which is the only information if
+// git-upload-pack did not run.
 func (s *sshSession) explain(ctx context.Context, err error) error {
 	var told *pktline.ErrorLine
 	if errors.As(err, &told) {
@@ -137,7 +137,7 @@ func (s *sshSession) explain(ctx context.Context, err error) error {
 	}
 	ended := make(chan struct{})
 	go func() {
-		_ = s.Wait() // It tells a status, and stderr why.
+		_ = s.Wait() // The reason is in stderr.
 		close(ended)
 	}()
 	select {
@@ -151,14 +151,15 @@ func (s *sshSession) explain(ctx context.Context, err error) error {
 	return errors.New("the host ended the connection without a message; is git installed there, and may the user run it?")
 }
 
-// absent is how hosts say that there is no such repository, or none for this user.
+// notFoundText matches the messages of hosts for a repository that does not
+// exist, or not for this user.
 var notFoundText = regexp.MustCompile(`(?i)not found|does not exist|could not be found|does not appear to be a git repository|no such (project|repository)`)
 
-// denied is how hosts say that the user may not.
+// forbiddenText matches the messages of hosts for a user without permission.
 var forbiddenText = regexp.MustCompile(`(?i)permission|denied|not authorized|unauthorized|forbidden`)
 
-// saidByHost gives the words of a host the meaning they have here, as far as
-// that can be told.
+// hostMessageError turns a host's message into an error of the matching kind,
+// as far as its text shows one.
 func hostMessageError(text string) error {
 	says := "the host says: " + strings.TrimSpace(text)
 	hint := "check the URL, and that the key may read the repository"
@@ -171,13 +172,13 @@ func hostMessageError(text string) error {
 	return errors.New(says)
 }
 
-// shellQuote is for the shell that a host may hand a command to. Exclamation
-// marks mean something to csh even within quotes.
+// shellQuote quotes a text for the shell that may run the command on the host.
+// csh interprets exclamation marks even within quotes.
 func shellQuote(text string) string {
 	return "'" + strings.NewReplacer(`'`, `'\''`, `!`, `'\!'`).Replace(text) + "'"
 }
 
-// head keeps the beginning of what is written to it.
+// headBuffer keeps the beginning of what is written to it.
 type headBuffer struct {
 	mu   sync.Mutex
 	text []byte

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestHeadKeepsTheBeginningAlone(t *testing.T) {
+func TestHeadBufferKeepsOnlyTheBeginning(t *testing.T) {
 	t.Parallel()
 	var h headBuffer
 	for range 1000 {

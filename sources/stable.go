@@ -8,13 +8,12 @@ import (
 	"time"
 )
 
-// attempts is how often a directory is read that changes meanwhile; the pauses
-// between them double, so that all of it takes about a second and a half.
+// maxAttempts is how often a directory is read if it keeps changing. The pauses
+// between attempts double, so all of them take about 1.5 seconds.
 const maxAttempts = 7
 
-// readSteady reads the directory until nothing changed while it was read, since
-// a snapshot half of the old state and half of the new one was never committed
-// by anyone.
+// readStable reads the directory until nothing changes during a read. A
+// snapshot that is half old and half new is a state that never existed.
 func (d *directory) readStable(ctx context.Context) (*tree, error) {
 	pause := 25 * time.Millisecond
 	for attempt := 1; ; attempt++ {
@@ -32,8 +31,8 @@ func (d *directory) readStable(ctx context.Context) (*tree, error) {
 	}
 }
 
-// movingError says that a directory changed while it was read, or that it could
-// not be read for a reason that may pass.
+// unstableError is the error for a directory that changed while it was read, or
+// that could not be read for a reason that may pass.
 type unstableError struct {
 	name  string
 	cause error
@@ -47,9 +46,9 @@ func (e *unstableError) Error() string {
 	return printable(e.name) + ": keeps changing while it is read; keep files that change all the time out of the fleet repo"
 }
 
-var errChanged = errors.New("is not what it was")
+var errChanged = errors.New("has changed")
 
-// look is what an entry looked like before it was read.
+// entryState is the state of an entry before it was read.
 type entryState struct {
 	name string
 	info fs.FileInfo
@@ -64,9 +63,9 @@ func (r *dirReader) stat(name string) (fs.FileInfo, error) {
 	return info, nil
 }
 
-// lookAgain finds out whether anything changed since it was read, or only just
-// before: whoever truncates a file is about to write it. The times of
-// directories tell of files that came or went.
+// verifyUnchanged returns an error if anything changed since it was read, or
+// shortly before: a file that was just truncated is about to be written. The
+// times of directories show added and removed files.
 func (r *dirReader) verifyUnchanged() error {
 	for _, before := range r.seen {
 		if err := r.ctx.Err(); err != nil {
@@ -83,8 +82,8 @@ func (r *dirReader) verifyUnchanged() error {
 	return nil
 }
 
-// unsettled tells whether an entry was written so lately that more may follow. A
-// time in the future says nothing but that clocks differ.
+// recentlyChanged reports whether an entry was modified so recently that more
+// changes may follow. A time in the future only means that clocks differ.
 func (r *dirReader) recentlyChanged(info fs.FileInfo) bool {
 	age := r.now().Sub(info.ModTime())
 	return age >= 0 && age < quietPeriod

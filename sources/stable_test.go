@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// TestFileThatWasJustWrittenIsWaitedFor keeps a file from being served that was
-// truncated to be written anew. The clock is the test's, so that the machine's
-// speed does not matter.
-func TestFileThatWasJustWrittenIsWaitedFor(t *testing.T) {
+// TestFetchWaitsForRecentlyWrittenFiles checks that a file is not served while
+// it may be truncated to be written again. The test sets the clock, so the
+// speed of the machine does not matter.
+func TestFetchWaitsForRecentlyWrittenFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "cut.yaml")
@@ -26,7 +26,7 @@ func TestFileThatWasJustWrittenIsWaitedFor(t *testing.T) {
 	for _, c := range []struct {
 		age    time.Duration
 		served bool
-	}{{quietPeriod / 2, false}, {2 * quietPeriod, true}, {-time.Hour, true}} { // the last: clocks differ
+	}{{quietPeriod / 2, false}, {2 * quietPeriod, true}, {-time.Hour, true}} { // in the last case, clocks differ
 		d := newDirectory(dir, Limits{}.orDefaults())
 		d.now = func() time.Time { return info.ModTime().Add(c.age) }
 		_, err := d.Fetch(context.Background(), "")

@@ -7,13 +7,14 @@ import (
 	"time"
 )
 
-// stall is longer than any host needs to think about the next bytes.
+// stallTimeout is longer than any host needs to produce the next bytes.
 const stallTimeout = time.Minute
 
 var errStalled = errors.New("the host stopped sending in the middle of an answer; it may be overloaded, or the connection may be broken")
 
-// steadyBody is a body that ends in an error where nothing of it comes for long,
-// because what a fetch may take in all is for the largest of them.
+// stallReader is a body whose Read fails if nothing arrives for a while. The
+// time limit of a whole fetch is no help, because it has to be long enough for
+// the largest one.
 type stallReader struct {
 	io.ReadCloser
 	ctx    context.Context
@@ -22,10 +23,10 @@ type stallReader struct {
 	stall  time.Duration
 }
 
-// newSteadyBody takes over cancel, which must end what is waited for.
+// newStallReader takes ownership of cancel, which must abort pending reads.
 func newStallReader(ctx context.Context, body io.ReadCloser, cancel context.CancelCauseFunc, stall time.Duration) *stallReader {
 	timer := time.AfterFunc(stall, func() { cancel(errStalled) })
-	timer.Stop() // What is waited for is the host, not whoever reads.
+	timer.Stop() // The time limit applies to the host, not to the reader.
 	return &stallReader{body, ctx, cancel, timer, stall}
 }
 
@@ -34,7 +35,7 @@ func (b *stallReader) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.timer.Stop()
 	if err != nil && errors.Is(context.Cause(b.ctx), errStalled) {
-		err = errStalled // Whatever a connection that was ended says.
+		err = errStalled // A closed connection returns some other error.
 	}
 	return n, err
 }

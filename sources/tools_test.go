@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// tool is the path of a program that tests run against: what the environment
-// names (ORAS_CLI for oras), or the one on PATH. A tool that is missing fails
-// the test, because a skipped test would pass for one that holds.
+// tool returns the path of a program that tests run: the one that the
+// environment names (ORAS_CLI for oras), or the one on PATH. A missing tool
+// fails the test, because a skipped test would look like one that passes.
 func tool(t testing.TB, name string) string {
 	t.Helper()
 	if path := os.Getenv(strings.ToUpper(name) + "_CLI"); path != "" {

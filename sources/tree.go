@@ -8,12 +8,12 @@ import (
 )
 
 // tree is the immutable tree of files of a snapshot, in memory. Symbolic links
-// are kept as links and followed within the tree when they are opened, so that
-// one which dangles or leads out hurts nobody until it is needed.
+// stay links and are followed within the tree when they are opened, so a link
+// that dangles or leads out of the tree is an error only where it is used.
 //
-// A submodule is listed as a directory that is also irregular. Opening it, or
-// anything in it, tells that it was not read; an empty directory in its place
-// would look as if its files had been deleted.
+// A submodule is listed as a directory with the irregular mode bit. Opening it,
+// or anything below it, returns an error. An empty directory in its place would
+// look as if its files had been deleted.
 type tree struct{ root *node }
 
 var _ interface {
@@ -23,8 +23,8 @@ var _ interface {
 	fs.ReadLinkFS
 } = (*tree)(nil)
 
-// Modes of what a tree holds. It is read-only, and knows of permissions only
-// what Git does: whether a file may be executed.
+// Modes of nodes. A tree is read-only and, like Git, only distinguishes whether
+// a file is executable.
 const (
 	modeFile       fs.FileMode = 0o444
 	modeExecutable fs.FileMode = 0o555
@@ -37,17 +37,17 @@ const (
 type node struct {
 	name string
 	mode fs.FileMode
-	// data is the content of a file or the target of a link. It may be shared
-	// with nodes of other trees, and is never written to.
+	// data is the content of a file or the target of a link. Other trees may
+	// share it, so it is never modified.
 	data []byte
 	// children are sorted by name.
 	children []*node
-	// err is why the node cannot be opened; nil for nearly all.
+	// err is the error for opening the node; nil for nearly all nodes.
 	err error
 }
 
-// newDirectoryNode takes over children. It refuses two of one name, since only
-// one of them could be found.
+// newDirectoryNode takes ownership of children. It refuses two children with
+// the same name, because only one of them could be found.
 func newDirectoryNode(name, path string, children []*node) (*node, error) {
 	slices.SortFunc(children, func(a, b *node) int { return cmp.Compare(a.name, b.name) })
 	for i := 1; i < len(children); i++ {
@@ -68,7 +68,7 @@ func (n *node) child(name string) *node {
 
 func (n *node) isLink() bool { return n.mode.Type() == fs.ModeSymlink }
 
-// Open implements fs.FS. Files are also io.Seeker and io.ReaderAt.
+// Open implements fs.FS. Files also implement io.Seeker and io.ReaderAt.
 func (t *tree) Open(name string) (fs.File, error) {
 	n, err := t.find("open", name)
 	if err != nil {
@@ -81,8 +81,8 @@ func (t *tree) Open(name string) (fs.File, error) {
 	return &openFile{info: info, Reader: bytes.NewReader(n.data)}, nil
 }
 
-// ReadFile implements fs.ReadFileFS. It copies, because callers may write to
-// what they get.
+// ReadFile implements fs.ReadFileFS. It returns a copy, because callers may
+// modify the result.
 func (t *tree) ReadFile(name string) ([]byte, error) {
 	n, err := t.find("read", name)
 	if err != nil {
@@ -115,7 +115,8 @@ func (t *tree) Stat(name string) (fs.FileInfo, error) {
 	return newInfo(name, n), nil
 }
 
-// Lstat implements fs.ReadLinkFS. Of a submodule it tells that it is there.
+// Lstat implements fs.ReadLinkFS. For a submodule it returns information
+// instead of an error.
 func (t *tree) Lstat(name string) (fs.FileInfo, error) {
 	n, err := t.findLink("lstat", name)
 	if err != nil {

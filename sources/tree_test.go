@@ -171,8 +171,8 @@ func TestTreeIsImmutable(t *testing.T) {
 	})
 }
 
-// TestTreeRefusesLFSPointers has the pointer as Git LFS commits it, and files
-// that merely look like one.
+// TestTreeRefusesLFSPointers uses the pointer as Git LFS commits it, and files
+// that only look like one.
 func TestTreeRefusesLFSPointers(t *testing.T) {
 	t.Parallel()
 	pointer := "version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("ab", 32) + "\nsize 12345\n"

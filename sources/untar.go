@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// untar adds what a tar archive holds. It refuses what no fleet repo needs and
-// what lands differently on different machines; what it reads of a stream that
-// never ends is bounded.
+// untar adds the entries of a tar archive. It refuses entries that no fleet
+// repo needs and entries that different machines would unpack differently. Even
+// for an endless stream, it reads a bounded amount.
 func untar(ctx context.Context, r io.Reader, b *builder) error {
 	archive := tar.NewReader(&inflateLimiter{r, b})
 	for {
@@ -20,7 +20,7 @@ func untar(ctx context.Context, r io.Reader, b *builder) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil && !errors.Is(err, tar.ErrInsecurePath): // entryName says more of it.
+		case err != nil && !errors.Is(err, tar.ErrInsecurePath): // entryName returns a better error.
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -34,15 +34,17 @@ func untar(ctx context.Context, r io.Reader, b *builder) error {
 	}
 }
 
-// maxUnpacked leaves room for what is left out, such as a checkout's .git.
+// maxUnpacked returns the maximum unpacked size of an artifact. It leaves room
+// for entries that are left out, such as the .git of a checkout.
 func maxUnpacked(l Limits) int64 { return 8*l.TreeSize + 64<<20 }
 
-// maxEntries leaves room for those that are left out.
+// maxEntries returns the maximum number of entries of an artifact, with room
+// for entries that are left out.
 func maxEntries(l Limits) int { return 2*l.Files + 1000 }
 
 func addEntry(b *builder, header *tar.Header, content io.Reader) error {
 	if header.Typeflag == tar.TypeXGlobalHeader {
-		return nil // What git archive says of the commit.
+		return nil // git archive stores the commit here.
 	}
 	name, err := entryName(header.Name, b.budget.limits)
 	if err != nil {
@@ -91,9 +93,9 @@ func refusedType(header *tar.Header) string {
 	return fmt.Sprintf("has type %q, which is not a file, directory or symbolic link; remove it", header.Typeflag)
 }
 
-// inflated ends the streams of an artifact where they are longer together than
-// any tree within limits can be, because a few bytes behind gzip can stand for any
-// number.
+// inflateLimiter returns an error when an artifact unpacks to more than any
+// tree within the limits needs, because a few compressed bytes can expand to
+// any size.
 type inflateLimiter struct {
 	io.Reader
 	into *builder

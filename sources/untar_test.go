@@ -18,7 +18,7 @@ func entryOf(kind byte, name, target string) tarEntry {
 	return tarEntry{&tar.Header{Typeflag: kind, Name: name, Linkname: target, Mode: 0o644, Devmajor: 1, Devminor: 3}, ""}
 }
 
-// rawEntry has a name that tar.Writer would not write.
+// rawEntry returns an archive with a name that tar.Writer would not write.
 func rawEntry(t *testing.T, name string) []byte {
 	t.Helper()
 	block := tarred(t, entryFile(strings.Repeat("N", len(name)), "x"))[:1024]
@@ -105,16 +105,16 @@ func manyBelow(prefix string, n int) []tarEntry {
 	return entries
 }
 
-// zeros is what n zeros are compressed to, in members of 1 MiB each.
+// zeros returns n zeros, compressed in members of 1 MiB each.
 func zeros(t *testing.T, n int) []byte {
 	t.Helper()
 	return bytes.Repeat(gzipped(t, make([]byte, 1<<20)), n>>20)
 }
 
-// TestOCIInflatesNoBomb has layers of a MiB that stand for 1 GiB. Where the
-// file itself cannot be refused by its header, because it is left out, it is the
-// stream that is given up.
-func TestOCIInflatesNoBomb(t *testing.T) {
+// TestOCIBoundsUnpackedSize uses layers of a MiB that expand to 1 GiB. A file that
+// is left out is not refused because of its header, but because of the size of
+// the stream.
+func TestOCIBoundsUnpackedSize(t *testing.T) {
 	server := newRegistryServer(t)
 	bomb := func(start []byte) []byte { return slices.Concat(gzipped(t, start), zeros(t, 1<<30)) }
 	large := func(name string) []byte {
@@ -141,12 +141,12 @@ func TestOCIInflatesNoBomb(t *testing.T) {
 			}
 		})
 	}
-	// Nothing is read behind the end of an archive, where a tar may have padding.
+	// Nothing is read after the end of an archive, where tar may add padding.
 	server.pushImage("fleet", "t", fluxConfig, blob{fluxContent, bomb(tarred(t, entryFile("fleet.yaml", "one"))), nil})
 	wantContents(t, fetch(t, server.open("fleet:t"), "").Tree, map[string]string{"fleet.yaml": "one"})
 }
 
-// allocated is how many bytes f allocates, freed or not.
+// allocated returns how many bytes f allocates, freed or not.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -155,7 +155,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-func TestOCITakesWhatTarMakes(t *testing.T) {
+func TestOCIReadsArchivesOfTar(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	global := tarEntry{&tar.Header{Typeflag: tar.TypeXGlobalHeader, Name: "pax_global_header", PAXRecords: map[string]string{"comment": strings.Repeat("ab", 20)}}, ""}
@@ -179,7 +179,7 @@ func TestOCITakesWhatTarMakes(t *testing.T) {
 	wantUnreadable(t, tree, "abs", "abs: symbolic link to /etc/passwd leads out of the fleet repo")
 }
 
-func TestOCIRefusesLFSPointersWhereTheyAreNeeded(t *testing.T) {
+func TestOCIRefusesLFSPointersWhereTheyAreUsed(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	pointer := "version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("ab", 32) + "\nsize 12345\n"

@@ -9,9 +9,8 @@ import (
 	"testing"
 )
 
-// FuzzUntar holds that no archive makes untar panic, or gives a tree that is
-// larger than the limits, has a name outside of its root, or is another the next
-// time.
+// FuzzUntar checks that no archive makes untar panic, or gives a tree that
+// exceeds the limits, has a name outside of its root, or differs the next time.
 func FuzzUntar(f *testing.F) {
 	for _, headers := range [][]tar.Header{
 		{{Typeflag: tar.TypeDir, Name: "./"}, {Typeflag: tar.TypeReg, Name: "./a/b", Size: 3}, {Typeflag: tar.TypeSymlink, Name: "c", Linkname: "a/b"}},
@@ -56,8 +55,8 @@ func FuzzUntar(f *testing.F) {
 	})
 }
 
-// listArchive writes down all there is in an archive, and fails where that is
-// too much.
+// listArchive lists everything in an archive, and panics if the limits are
+// exceeded.
 func listArchive(archive []byte, within string, limits Limits) (string, error) {
 	b := newBuilder(limits, within, nil)
 	if err := untar(context.Background(), bytes.NewReader(archive), b); err != nil {

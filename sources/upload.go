@@ -8,7 +8,7 @@ import (
 	"io/fs"
 )
 
-// PackToSend packs a tree as ReadSent reads it: as one archive.
+// PackUpload packs a tree as one archive, which ReadUpload reads.
 func PackUpload(ctx context.Context, tree fs.FS) ([]byte, error) {
 	l := (*lastPacked)(nil).lister(ctx, tree)
 	if err := l.children(".", nil); err != nil {
@@ -21,8 +21,8 @@ func PackUpload(ctx context.Context, tree fs.FS) ([]byte, error) {
 	return whole.packed.Data, nil
 }
 
-// ReadSent reads a packed snapshot that somebody sent, who is not to be trusted: it is
-// held to the limits of an artifact's archive. What is wrong with the tree is a
+// ReadUpload reads the archive of an untrusted client. It enforces the same
+// limits as for the archive of an artifact. A fault of the tree is a
 // fleet.ErrInvalid.
 func ReadUpload(ctx context.Context, packed io.Reader, limits Limits) (fs.FS, error) {
 	whole := bufio.NewReaderSize(packed, sniffLength)

@@ -12,7 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-func TestSentTreeIsTheSameTree(t *testing.T) {
+func TestUploadedTreeIsTheSameTree(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{"fleet.yaml": "one", "base/a/a.yaml": "a", "empty": ""}
 	links := map[string]string{"base/up": "../empty", "out": "../../etc/passwd"}
@@ -26,8 +26,9 @@ func TestSentTreeIsTheSameTree(t *testing.T) {
 	})
 }
 
-// What is sent comes from who may only read, and must cost no more than a fleet repo may.
-func TestSentTreeIsHeldToLimits(t *testing.T) {
+// Uploads come from clients with read access only, and must not cost more than
+// a fleet repo may.
+func TestUploadedTreeIsBounded(t *testing.T) {
 	t.Parallel()
 	limits := sources.Limits{TreeSize: 1000, Files: 3}
 	for name, headers := range map[string][]tar.Header{

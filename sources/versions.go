@@ -6,15 +6,15 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// highestVersion is the tag of the highest version in a range, as Flux chooses
-// it: tags are strict semantic versions that may begin with a v, and pre-releases
-// count only where the range names one. Two tags of one version, which Flux tells
-// apart by when they were made, are told apart by their build metadata and then by
-// their text, so that the choice never depends on anything but the tags.
+// highestVersion returns the tag of the highest version in a range, chosen as
+// Flux does: tags are strict semantic versions with an optional v prefix, and
+// pre-releases count only if the range names one. Of two tags with the same
+// version, Flux takes the newer one. Here the higher build metadata wins, and
+// then the higher text, so the choice depends only on the tags.
 func highestVersion(tags []string, versions string) (tag string, ok bool) {
 	in, err := semver.NewConstraint(versions)
 	if err != nil {
-		return "", false // It was refused when the SOURCE was read.
+		return "", false // The SOURCE was checked when it was parsed.
 	}
 	var highest *semver.Version
 	for _, tag := range tags {
@@ -31,7 +31,7 @@ func highestVersion(tags []string, versions string) (tag string, ok bool) {
 
 func parseVersion(tag string) (*semver.Version, bool) {
 	if _, err := semver.StrictNewVersion(strings.TrimPrefix(tag, "v")); err != nil {
-		return nil, false // Else 2024 would be version 2024.0.0.
+		return nil, false // Otherwise, 2024 would be version 2024.0.0.
 	}
 	v, err := semver.NewVersion(tag)
 	return v, err == nil
@@ -47,8 +47,8 @@ func compareVersions(a, b *semver.Version) int {
 	return strings.Compare(a.Original(), b.Original())
 }
 
-// compareMetadata puts build 10 over build 9, and any over none. Its order is
-// that of pre-releases, part by part.
+// compareMetadata compares build metadata like pre-releases, part by part, so
+// build 10 is higher than build 9. Any metadata is higher than none.
 func compareMetadata(a, b string) int {
 	if a == "" || b == "" {
 		return strings.Compare(a, b)

@@ -14,24 +14,25 @@ import (
 )
 
 const (
-	// settle is how long nothing must happen before a change is told, because
-	// editors and checkouts write in several steps.
+	// quietPeriod is how long nothing must change before a change is reported,
+	// because editors and checkouts write in several steps.
 	quietPeriod = 150 * time.Millisecond
-	// settleMost bounds that for a directory that never comes to rest.
+	// maxQuietWait is the longest wait for a quiet period in a directory that
+	// changes all the time.
 	maxQuietWait = 2 * time.Second
-	// lookAtRoot is how often the root is looked at. Any name on the way to it
-	// may be a symbolic link that is pointed elsewhere, or a mount, and one
-	// stat tells of all of that where watches do not.
+	// rootCheckInterval is how often the root is checked. Any element of its
+	// path may be a symbolic link that is changed, or a mount. One stat detects
+	// all of that, and watches do not.
 	rootCheckInterval = 500 * time.Millisecond
 )
 
-// Watch calls moved after each change, and once at the start, since it cannot
-// tell what changed before. It returns nil when ctx ends, and an error where the
-// system lets it watch no more; Fetch works all the same.
+// Watch calls moved after each change, and once at the start, because earlier
+// changes are unknown. It returns nil when ctx ends, and an error if the system
+// allows no more watches; Fetch works regardless.
 //
-// The watches are set up afresh for each change. That leaves no state which a
-// directory that was renamed, removed or replaced could have made stale, and
-// misses nothing: moved is called after they stand.
+// The watches are set up again after each change. So there is no state that a
+// renamed, removed or replaced directory could make stale. No change is missed,
+// because moved is called after the watches are set up.
 func (d *directory) Watch(ctx context.Context, moved func()) error {
 	for ctx.Err() == nil {
 		w, err := newWatcher(d.path, d.limits)
@@ -40,7 +41,7 @@ func (d *directory) Watch(ctx context.Context, moved func()) error {
 		}
 		moved()
 		w.wait(ctx)
-		_ = w.events.Close() // It has no buffers, and what it holds it lets go of in any case.
+		_ = w.events.Close() // The error does not matter: the watcher is not used any more.
 	}
 	return nil
 }
@@ -48,7 +49,7 @@ func (d *directory) Watch(ctx context.Context, moved func()) error {
 // watcher waits for the first change of a directory.
 type watcher struct {
 	path string
-	// root is what path stood for; nil where there was nothing.
+	// root is the file that path led to; nil if there was none.
 	root   fs.FileInfo
 	events *fsnotify.Watcher
 	limits Limits
@@ -62,8 +63,8 @@ func newWatcher(path string, limits Limits) (*watcher, error) {
 	}
 	w := &watcher{path: path, events: events, limits: limits}
 	w.root, _ = os.Stat(path)
-	// Watches follow where path leads now, so that one which is pointed
-	// elsewhere meanwhile is not watched half here and half there.
+	// The watches are set up below the resolved path, so a link that changes
+	// meanwhile does not mix two directories.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		if err := w.add(real); err != nil {
 			_ = events.Close()
@@ -73,9 +74,9 @@ func newWatcher(path string, limits Limits) (*watcher, error) {
 	return w, nil
 }
 
-// add watches dir and all below it. Each directory is watched before it is
-// listed, so that nothing can come in between. What vanishes or cannot be read
-// is left out; Fetch tells of it.
+// add watches dir and everything below it. Each directory is watched before it
+// is listed, so no change in between is missed. Directories that vanish or
+// cannot be read are left out; Fetch reports them.
 func (w *watcher) add(dir string) error {
 	if err := w.events.Add(dir); errors.Is(err, syscall.ENOSPC) {
 		return err
@@ -106,7 +107,8 @@ func (w *watcher) add(dir string) error {
 	}
 }
 
-// wait returns when something has changed and come to rest, or ctx has ended.
+// wait returns when something has changed and the quiet period is over, or when
+// ctx has ended.
 func (w *watcher) wait(ctx context.Context) {
 	var quiet <-chan time.Time
 	var latest time.Time
@@ -138,7 +140,7 @@ func (w *watcher) wait(ctx context.Context) {
 	}
 }
 
-// replaced tells whether path stands for something else than it did.
+// replaced reports whether path leads to another file than before.
 func (w *watcher) replaced() bool {
 	root, err := os.Stat(w.path)
 	if err != nil || w.root == nil {
@@ -147,8 +149,8 @@ func (w *watcher) replaced() bool {
 	return !os.SameFile(root, w.root)
 }
 
-// explainWatch says what to do about the system's limits, whose own text
-// ("no space left on device") sends people looking at their disks.
+// explainWatch explains the system's limits, whose own text ("no space left on
+// device") is misleading.
 func explainWatch(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):

@@ -11,7 +11,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// watched is a directory with a Watch on it.
+// watched is a directory with a running Watch.
 type watched struct {
 	t        *testing.T
 	dir      string
@@ -20,7 +20,7 @@ type watched struct {
 	revision string
 }
 
-// watch returns once the watch stands.
+// watch returns when the watches are set up.
 func watch(t *testing.T, dir string) *watched {
 	t.Helper()
 	w := &watched{t: t, dir: dir, source: open(t, dir), moved: make(chan struct{}, 1)}
@@ -48,20 +48,20 @@ func (w *watched) wait(what string) {
 	w.t.Helper()
 	select {
 	case <-w.moved:
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		w.t.Fatalf("Watch did not notice %s", what)
 	}
 }
 
-// see waits until what Watch notices leads to a snapshot in which name has that
-// content; "-" stands for none.
+// see waits until a reported change leads to a snapshot in which the file has
+// that content; "-" stands for no file.
 func (w *watched) see(name, content string) {
 	w.t.Helper()
 	for {
 		w.wait(fmt.Sprintf("%s becoming %q", name, content))
 		snapshot, err := w.source.Fetch(deadline(w.t), w.revision)
 		if err != nil || snapshot == nil {
-			continue // The root may just be gone, or nothing have changed yet.
+			continue // The root may be gone at the moment, or nothing has changed yet.
 		}
 		w.revision = snapshot.Revision
 		got, ok := contents(w.t, snapshot.Tree)[name]
@@ -105,7 +105,7 @@ func TestWatchSeesDirectoriesComeAndGo(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
 	w := watch(t, dir)
-	// All of it may be there before the outermost directory is watched.
+	// All of this may exist before the outermost directory is watched.
 	write(t, dir, "a/b/c/d.yaml", "one")
 	w.see("a/b/c/d.yaml", "one")
 	write(t, dir, "a/b/c/d.yaml", "two")
@@ -189,8 +189,8 @@ func TestWatchSeesConfigMapUpdated(t *testing.T) {
 	}
 }
 
-// TestWatchTellsInTheMidstOfChanges has a directory that never comes to rest.
-func TestWatchTellsInTheMidstOfChanges(t *testing.T) {
+// TestWatchReportsWhileChangesContinue uses a directory that changes all the time.
+func TestWatchReportsWhileChangesContinue(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, "fleet.yaml", "one")
@@ -210,7 +210,7 @@ func TestWatchTellsInTheMidstOfChanges(t *testing.T) {
 	w.wait("a change while changes went on")
 }
 
-func TestWatchGivesUpOnTooManyFiles(t *testing.T) {
+func TestWatchFailsWithTooManyFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name := range many(30) {

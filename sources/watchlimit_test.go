@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The limits on watches are the whole machine's, so that a test cannot run into
-// them without taking them from everyone else.
+// The limits on watches apply to the whole machine, so a test cannot reach them
+// without affecting other processes.
 func TestWatchLimitsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	for cause, want := range map[syscall.Errno]string{

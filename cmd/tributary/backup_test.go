@@ -9,10 +9,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// TestRestoredBackupServesTheSame takes a backup of a server that runs, as
-// docs/how-to/back-up-and-restore.md says, and writes on. A server on what is restored serves what
-// was served when the backup was made, byte by byte, while the source is away, and
-// takes writes. The server that still runs on the log it had serves on.
+// TestRestoredBackupServesTheSame backs up a running server, as
+// docs/how-to/back-up-and-restore.md describes, and continues to write. A server on the
+// restored log serves the same bytes as at the time of the backup, without its source, and
+// takes writes. The first server keeps serving from its own log.
 func TestRestoredBackupServesTheSame(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) {
@@ -52,11 +52,11 @@ func restoredServesTheSame(t *testing.T, store string, backup func() string) {
 	other := newProcess(t, repo.url, "--store", restored)
 	wantPolls(t, "after the restore", other.pollAll(repo), before)
 	writeMore(other)
-	wantPolls(t, "beside it", p.pollAll(repo), later)
+	wantPolls(t, "on the first server", p.pollAll(repo), later)
 }
 
-// TestOlderBackupIsServedFromTheRestart puts a backup in the place of a log that a
-// server is ahead of. No generation goes back while it runs, and it takes no writes.
+// TestOlderBackupIsServedFromTheRestart replaces the log of a running server by an older
+// backup. The server keeps its generation and rejects writes until it restarts.
 func TestOlderBackupIsServedFromTheRestart(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
@@ -77,7 +77,7 @@ func TestOlderBackupIsServedFromTheRestart(t *testing.T) {
 	wantPolls(t, "from the restart", p.pollAll(repo), before)
 }
 
-// writeMore changes what is served to every cluster.
+// writeMore changes the inputs of every cluster.
 func writeMore(p *process) {
 	p.t.Helper()
 	if status, text := p.putMore(); status != http.StatusOK {

@@ -8,17 +8,16 @@ import (
 	"testing"
 )
 
-// balancer hands connections to servers in turn, as a plain TCP balancer does: it
-// knows nothing of HTTP and asks no probe, so that whoever listens is sent clients. It
-// goes on to another server only where one does not take the connection.
+// balancer is a TCP load balancer. It forwards connections to the servers in turn, without
+// probes, and tries the next server if one does not accept the connection.
 type balancer struct {
 	addr    string
 	servers []string
 	turn    atomic.Int64
-	nobody  atomic.Int64 // clients that no server took
+	dropped atomic.Int64 // connections that no server accepted
 
 	mu     sync.Mutex
-	behind map[string]int // by the address that a client comes from: whom it was handed to
+	behind map[string]int // index of the server, by the address of the client
 }
 
 func newBalancer(t testing.TB, servers ...string) *balancer {
@@ -62,11 +61,11 @@ func (b *balancer) carry(client *net.TCPConn) {
 		_, _ = io.Copy(client, server)
 		return
 	}
-	b.nobody.Add(1)
+	b.dropped.Add(1)
 }
 
-// whom tells which server a client's connection was handed to.
-func (b *balancer) whom(client net.Addr) int {
+// serverOf returns the index of the server that handles the connection of a client.
+func (b *balancer) serverOf(client net.Addr) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.behind[client.String()]

@@ -26,9 +26,9 @@ import (
 	"github.com/tributary-gitops/tributary/deploy/kubetest"
 )
 
-// What bootstrap prints is applied to a real API server that knows Flux Operator's
-// kinds, in a namespace of the restricted Pod Security Standard; and then its Job is
-// done by hand, with the rights that it brings.
+// TestConformanceOfBootstrap applies the output of bootstrap to a real API server with Flux
+// Operator's kinds, in a namespace with the restricted Pod Security Standard. Then it does
+// what the Job does, with the rights of the Job.
 func TestConformanceOfBootstrap(t *testing.T) {
 	base := startTributary(t)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
@@ -91,7 +91,7 @@ func TestConformanceOfBootstrap(t *testing.T) {
 	})
 }
 
-// documents are objects in YAML, by key.
+// documents returns the objects of a YAML stream, by key.
 func documents(t *testing.T, text io.Reader) map[string]*unstructured.Unstructured {
 	t.Helper()
 	all := map[string]*unstructured.Unstructured{}
@@ -108,8 +108,8 @@ func documents(t *testing.T, text io.Reader) map[string]*unstructured.Unstructur
 	}
 }
 
-// applied applies objects as `kubectl apply --server-side --validate=strict` does,
-// to a server that gets Flux Operator's kinds first.
+// applied installs Flux Operator's kinds and applies objects as `kubectl apply
+// --server-side --validate=strict` does.
 func applied(t *testing.T, s *kubetest.Server, objects map[string]*unstructured.Unstructured) *kubetest.Client {
 	t.Helper()
 	config := s.Config()
@@ -125,14 +125,14 @@ func applied(t *testing.T, s *kubetest.Server, objects map[string]*unstructured.
 	return client
 }
 
-// warnings has what the server says beside its answers fail the test.
+// warnings fails the test if the server sends a warning.
 type warnings struct{ t *testing.T }
 
 func (w *warnings) HandleWarningHeader(_ int, _, text string) {
 	w.t.Errorf("the server warns: %s", text)
 }
 
-// certificate is one in PEM, of nobody.
+// certificate returns a self-signed certificate in PEM.
 func certificate(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,9 +1,8 @@
 //go:build conformance
 
-// The other side of the wire: what `tributary serve` answers goes through the
-// real flux-operator CLI and the ResourceSets of examples/fleet, for every cluster
-// and set there. FLUX_OPERATOR_CLI is the CLI's absolute path; a run
-// without it fails, because a conformance test that is skipped conforms to nothing.
+// The conformance tests pass the answers of `tributary serve` to the real flux-operator CLI
+// with the ResourceSets of examples/fleet, for every cluster and set there.
+// FLUX_OPERATOR_CLI is the absolute path of the CLI; without it the tests fail.
 package main_test
 
 import (
@@ -28,11 +27,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// object is a JSON object: an input, or something that Kubernetes would be sent.
+// object is a JSON object: an input or a Kubernetes object.
 type object = map[string]any
 
-// wanted is, by input set, what one input must become. It restates the ResourceSets
-// by hand, so that a slip in a template shows.
+// wanted returns, for each input set, the objects that one input must become. It repeats the
+// ResourceSets in Go, so that a mistake in a template fails.
 var wanted = map[string]func(in object) []object{
 	"platform-components": wantedComponent,
 	"namespaces":          wantedNamespace,
@@ -40,13 +39,13 @@ var wanted = map[string]func(in object) []object{
 	"manifests":           func(in object) []object { return []object{in["manifest"].(object)} },
 }
 
-// facts are what a reader of examples/fleet expects of a cluster, found without
-// any code: where in which built object stands what. Nil means it must not be there.
+// facts are values that a reader of examples/fleet expects in built objects. Nil means that
+// the value must be absent.
 var facts = []struct {
 	cluster, object, pointer string
 	want                     any
 }{
-	// A cluster that says nothing for itself is its overlay and its region.
+	// A cluster without changes of its own has those of its overlay and region.
 	{"eu-dev-01", "OCIRepository/flux-system/keda", "/spec/ref/tag", "2.21.0"},
 	{"eu-dev-01", "HelmRelease/flux-system/kube-prometheus-stack", "/spec/values/alertmanager/enabled", false},
 	{"eu-dev-01", "HelmRelease/flux-system/external-dns", "/spec/values/domainFilters/0", "eu.example.com"},
@@ -58,7 +57,7 @@ var facts = []struct {
 	{"eu-prod-02", "Namespace/data-protection", "/metadata/labels/platform.example.com~1team", "privacy"},
 	{"eu-prod-02", "ResourceQuota/catalog/team", "/spec/hard/requests.cpu", "16"},
 
-	// Both patch styles, one in JSON, and what they must leave alone.
+	// Both styles of patches, one in JSON, and what they must not change.
 	{"eu-prod-01", "HelmRelease/flux-system/keda", "/spec/values/operator/replicaCount", 3.0},
 	{"eu-prod-01", "HelmRelease/flux-system/keda", "/spec/values/metricsServer/replicaCount", 2.0},
 	{"eu-prod-01", "OCIRepository/flux-system/cert-manager", "/spec/ref/tag", "v1.19.2"},
@@ -72,14 +71,14 @@ var facts = []struct {
 	{"us-staging-01", "HelmRelease/flux-system/podinfo", "/spec/values/replicaCount", 6.0},
 	{"us-staging-01", "HelmRelease/flux-system/podinfo", "/spec/values/hpa/maxReplicas", 12.0},
 
-	// A target of several objects, and a namespaced object by name.
+	// A target with several objects, and a namespaced object by name.
 	{"us-prod-02", "HelmRelease/flux-system/podinfo", "/spec/values/topologySpreadConstraints/0/maxSkew", 1.0},
 	{"us-prod-02", "HelmRelease/flux-system/traefik", "/spec/values/topologySpreadConstraints/0/maxSkew", 1.0},
 	{"us-prod-02", "ResourceQuota/checkout/team", "/spec/hard/requests.cpu", "24"},
 	{"us-prod-02", "ResourceQuota/checkout/team", "/spec/hard/requests.memory", "32Gi"},
 	{"us-prod-02", "ResourceQuota/catalog/team", "/spec/hard/requests.cpu", "16"},
 
-	// Another overlay, another component, objects of its own.
+	// Another overlay and component, and objects of the cluster.
 	{"us-prod-01", "HelmRelease/flux-system/traefik", "/spec/values/deployment", object{"kind": "Deployment"}},
 	{"us-prod-01", "HelmRelease/flux-system/traefik", "/spec/values/podDisruptionBudget/minAvailable", 2.0},
 	{"us-prod-01", "StorageClass/fast", "/parameters/kmsKeyId", "alias/acme-us-volumes"},
@@ -94,26 +93,26 @@ var facts = []struct {
 	{"ap-prod-01", "HelmRelease/flux-system/external-dns", "/spec/values/env/0/value", "ap-southeast-1"},
 	{"ap-prod-01", "Namespace/data-protection", "", nil},
 
-	// What a cluster takes away is gone.
+	// Objects that a cluster deletes are absent.
 	{"sandbox-01", "HelmRelease/flux-system/loki", "", nil},
 	{"sandbox-01", "OCIRepository/flux-system/loki", "", nil},
 	{"sandbox-01", "ClusterRoleBinding/platform-admins", "", nil},
 
-	// Strings that look like something else, and keys with dots.
+	// Strings that look like other types, and keys with dots.
 	{"eu-prod-01", "Namespace/checkout", "/metadata/annotations/platform.example.com~1cost-center", "4711"},
 	{"eu-prod-01", "StorageClass/fast", "/parameters/encrypted", "true"},
 	{"eu-prod-01", "HelmRelease/flux-system/loki", "/spec/values/loki/schemaConfig/configs/0/from", "2025-01-01"},
 	{"eu-prod-01", "HelmRelease/flux-system/kube-prometheus-stack", "/spec/values/grafana/grafana.ini/auth.anonymous/org_role", "Viewer"},
 	{"eu-prod-01", "ConfigMap/monitoring/dashboard-platform", "/metadata/labels/grafana_dashboard", "1"},
 
-	// The cluster's own name reaches the charts.
+	// The name of the cluster reaches the charts.
 	{"us-gpu-01", "ConfigMap/flux-system/tributary-cluster", "/data/name", "us-gpu-01"},
 	{"us-gpu-01", "ConfigMap/flux-system/tributary-cluster", "/data/dns", "us-gpu-01.k8s.example.com"},
 	{"us-gpu-01", "HelmRelease/flux-system/external-dns", "/spec/valuesFrom/0/targetPath", "txtOwnerId"},
 }
 
-// counts are the clusters of examples/fleet, and how many inputs each set of theirs
-// has: an answer that lacks one is a deletion.
+// counts are the numbers of inputs for each cluster and set of examples/fleet. A missing
+// input would be a deletion.
 var counts = map[string]map[string]int{
 	"eu-dev-01":     {"platform-components": 10, "namespaces": 11, "rolebindings": 5, "manifests": 10},
 	"sandbox-01":    {"platform-components": 9, "namespaces": 10, "rolebindings": 0, "manifests": 10},
@@ -152,8 +151,8 @@ func TestConformanceOfWhatTheOperatorBuilds(t *testing.T) {
 	}
 }
 
-// conforms polls one set, has the operator build it and checks that each input
-// became exactly what it must. It returns what was built, by key.
+// conforms polls one set, builds it with the operator's CLI and checks the objects of each
+// input. It returns the objects, by key.
 func conforms(t *testing.T, cli, base, cluster, set string) map[string]object {
 	t.Helper()
 	inputs := pollInputs(t, base+"/api/v1/flux/clusters/"+cluster+"/"+set)
@@ -161,7 +160,7 @@ func conforms(t *testing.T, cli, base, cluster, set string) map[string]object {
 		t.Errorf("%s: %d inputs, want %d", set, len(inputs), counts[cluster][set])
 	}
 	if len(inputs) == 0 {
-		return nil // the operator builds nothing then, and deletes what there was
+		return nil // the operator builds nothing and deletes what existed
 	}
 	want := map[string]object{}
 	for _, in := range inputs {
@@ -175,7 +174,7 @@ func conforms(t *testing.T, cli, base, cluster, set string) map[string]object {
 	built := buildResourceSet(t, cli, set, inputs)
 	for k, o := range built {
 		if want[k] == nil {
-			t.Errorf("%s: built %s, which nothing asks for", set, k)
+			t.Errorf("%s: built %s, which no input has", set, k)
 		} else if !reflect.DeepEqual(o, want[k]) {
 			t.Errorf("%s: built %s = %s, want %s", set, k, compactJSON(t, o), compactJSON(t, want[k]))
 		}
@@ -204,8 +203,8 @@ func checkFacts(t *testing.T, cluster string, built map[string]object) {
 	}
 }
 
-// checkReferences makes sure that a release finds its namespace and the releases
-// it waits for: Flux would wait for them for ever.
+// checkReferences checks that the namespace of a HelmRelease and the releases that it
+// depends on exist. Otherwise Flux would wait forever.
 func checkReferences(t *testing.T, built map[string]object) {
 	t.Helper()
 	for k, o := range built {
@@ -214,7 +213,7 @@ func checkReferences(t *testing.T, built map[string]object) {
 		}
 		ns := valueAt(o, "/spec/targetNamespace").(string)
 		if ns != "kube-system" && built["Namespace/"+ns] == nil {
-			t.Errorf("%s: goes into namespace %q, which the cluster lacks", k, ns)
+			t.Errorf("%s: is in namespace %q, which the cluster lacks", k, ns)
 		}
 		deps, _ := valueAt(o, "/spec/dependsOn").([]any)
 		for _, d := range deps {
@@ -225,14 +224,14 @@ func checkReferences(t *testing.T, built map[string]object) {
 	}
 }
 
-// TestConformanceOfProviders holds the providers' URLs, names and limits
-// against the server and the ResourceSets.
+// TestConformanceOfProviders checks the URLs, names and limits of the providers against the
+// server and the ResourceSets.
 func TestConformanceOfProviders(t *testing.T) {
 	base := startTributary(t)
 	for set := range wanted {
 		provider, rset := readManifest(t, "flux", "providers", set), readManifest(t, "fleet", "resourcesets", set)
 		if got := valueAt(rset, "/spec/inputsFrom/0/name"); got != valueAt(provider, "/metadata/name") {
-			t.Errorf("%s: ResourceSet takes its inputs from %v, which is not the provider", set, got)
+			t.Errorf("%s: ResourceSet has inputs from %v, which is not the provider", set, got)
 		}
 		if got := valueAt(provider, "/spec/type"); got != "ExternalService" {
 			t.Errorf("%s: provider's type = %v, want ExternalService", set, got)
@@ -332,7 +331,7 @@ func fluxObject(apiVersion, kind string, name any, spec object) object {
 	}
 }
 
-// ownedBy adds the labels by which the operator knows its own.
+// ownedBy adds the labels that the operator puts on its objects.
 func ownedBy(o object, set string) object {
 	meta := o["metadata"].(object)
 	labels, _ := meta["labels"].(object)
@@ -345,7 +344,7 @@ func ownedBy(o object, set string) object {
 	return o
 }
 
-// objectKey is kind/name, or kind/namespace/name.
+// objectKey returns kind/name, or kind/namespace/name.
 func objectKey(o object) string {
 	parts := []string{o["kind"].(string)}
 	if ns, ok := valueAt(o, "/metadata/namespace").(string); ok {
@@ -354,7 +353,7 @@ func objectKey(o object) string {
 	return strings.Join(append(parts, valueAt(o, "/metadata/name").(string)), "/")
 }
 
-// valueAt is what stands at a JSON pointer (RFC 6901), or nil.
+// valueAt returns the value at a JSON pointer (RFC 6901), or nil.
 func valueAt(o any, pointer string) any {
 	if pointer == "" {
 		return o
@@ -377,7 +376,7 @@ func valueAt(o any, pointer string) any {
 	return o
 }
 
-// operatorCLI is the path of the real client.
+// operatorCLI returns the path of the flux-operator CLI.
 func operatorCLI(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv("FLUX_OPERATOR_CLI")
@@ -390,11 +389,10 @@ func operatorCLI(t *testing.T) string {
 	return path
 }
 
-// buildResourceSet runs the operator's CLI on a ResourceSet and returns what it
-// built, by key.
+// buildResourceSet runs the operator's CLI on a ResourceSet and returns the objects, by key.
 func buildResourceSet(t *testing.T, cli, set string, inputs []object) map[string]object {
 	t.Helper()
-	// The CLI takes the bare list, not the answer around it.
+	// The CLI takes the list of inputs, without the object around it.
 	file := filepath.Join(t.TempDir(), "inputs.json")
 	if err := os.WriteFile(file, []byte(compactJSON(t, inputs)), 0o600); err != nil {
 		t.Fatal(err)
@@ -407,7 +405,7 @@ func buildResourceSet(t *testing.T, cli, set string, inputs []object) map[string
 		t.Fatalf("%s: %v: %s", set, err, &stderr)
 	}
 	built := map[string]object{}
-	// Only a document's start stands in the first column.
+	// Only the start of a document is in the first column.
 	for _, doc := range strings.Split("\n"+stdout.String(), "\n---\n")[1:] {
 		var o object
 		if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
@@ -421,7 +419,7 @@ func buildResourceSet(t *testing.T, cli, set string, inputs []object) map[string
 	return built
 }
 
-// readManifest reads what a folder of the examples has for a set.
+// readManifest reads the manifest of a set from a directory of the examples.
 func readManifest(t *testing.T, part, folder, set string) object {
 	t.Helper()
 	data, err := os.ReadFile(examplePath(part, folder, set+".yaml"))
@@ -435,7 +433,7 @@ func readManifest(t *testing.T, part, folder, set string) object {
 	return o
 }
 
-// pollInputs asks as the operator does, and is as strict about the answer.
+// pollInputs polls as the operator does, and checks the answer as strictly.
 func pollInputs(t *testing.T, url string) []object {
 	t.Helper()
 	body := getBody(t, url)
@@ -478,8 +476,8 @@ func getBody(t *testing.T, url string) []byte {
 	return body
 }
 
-// startTributary builds tributary, serves examples/fleet with it until the test
-// ends, and returns the server's URL once it is ready.
+// startTributary builds tributary and serves examples/fleet until the test ends. It returns
+// the URL of the server when it is ready.
 func startTributary(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -534,7 +532,7 @@ func answersReady(base string) bool {
 	return res.StatusCode == http.StatusOK
 }
 
-// readIfThere is a file's text, or nothing as long as there is no such file.
+// readIfThere returns the text of a file, or "" if it does not exist.
 func readIfThere(t *testing.T, name string) string {
 	t.Helper()
 	data, err := os.ReadFile(name)
@@ -544,8 +542,8 @@ func readIfThere(t *testing.T, name string) string {
 	return string(data)
 }
 
-// examplePath is the absolute path of something in examples, because the server
-// runs elsewhere.
+// examplePath returns the absolute path of a file in examples. The server has another
+// working directory.
 func examplePath(elem ...string) string {
 	path, err := filepath.Abs(filepath.Join(append([]string{"..", "..", "examples"}, elem...)...))
 	if err != nil {

@@ -95,9 +95,9 @@ func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOp
 		return err
 	}
 	release, err := client.Decide(cmd.Context(), verdict, name, o.reason, o.digest)
-	var beyond *fleet.GuardError
-	if errors.As(err, &beyond) {
-		return preview.GuardError(beyond, "the impact of the release has changed, and nothing was decided", "--digest")
+	var guardErr *fleet.GuardError
+	if errors.As(err, &guardErr) {
+		return preview.GuardError(guardErr, "the impact of the release has changed, and nothing was decided", "--digest")
 	}
 	if err != nil {
 		return refused(err)

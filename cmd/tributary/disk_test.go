@@ -15,10 +15,10 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// TestFullDiskRefusesWritesOnly fills the disk that the change log is on. Writes
-// are refused and change nothing, polls are answered as before, and once there is
-// room writes work, without a restart.
-func TestFullDiskRefusesWritesOnly(t *testing.T) {
+// TestFullDiskRejectsOnlyWrites fills the disk of the change log. Writes are rejected and
+// change nothing, and polls are answered as before. When there is room again, writes work
+// without a restart.
+func TestFullDiskRejectsOnlyWrites(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t, "2m")
 	p := newProcess(t, writeFleet(t, "one"), "--store", "sqlite:"+filepath.Join(disk, "tributary.db"))
@@ -90,11 +90,11 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// smallDisk mounts a file system of a size.
+// smallDisk mounts a file system with a size limit.
 func smallDisk(t *testing.T, size string) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("this test mounts a small tmpfs to fill it, which only root may do: run it as root, in a container say")
+		t.Fatal("this test mounts a small tmpfs, which requires root: run it as root, for example in a container")
 	}
 	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size="+size, "tmpfs", dir).CombinedOutput(); err != nil {

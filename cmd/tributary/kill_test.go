@@ -16,8 +16,8 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// TestAcknowledgedWritesSurviveKill kills the server 50 times, with -short 6, in the
-// middle of a stream of writes. Three writers patch an object of a cluster each, and a fourth
+// TestAcknowledgedWritesSurviveKill kills the server 50 times, or 6 times with -short, during
+// a stream of writes. Three writers each patch an object of one cluster, and a fourth
 // changes all clusters at once.
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	t.Parallel()
@@ -47,18 +47,18 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	t.Logf("%d writes were acknowledged, and %d more were kept", len(log.acknowledged), len(whole)-1-len(log.acknowledged))
 }
 
-// killLog is what the writers were told, and what the server says of it.
+// killLog holds the acknowledged writes and the history of the server.
 type killLog struct {
 	p            *process
 	mu           sync.Mutex
-	acknowledged map[string]int64 // the generation of each, by what it wrote
-	whole        []api.Change
-	seen         map[string]bool // what stands in whole
+	acknowledged map[string]int64 // generations, by written value
+	whole        []fleet.Change
+	seen         map[string]bool // the reasons in whole
 	deltas       map[string]*fleet.Delta
 }
 
-// writeUntilKilled has everybody write without pause, and kills the server after
-// some of the answers and a while, both of which vary with the round.
+// writeUntilKilled lets all writers write without a pause, and kills the server after some
+// answers and some time. Both depend on the round.
 func (l *killLog) writeUntilKilled(round int, clusters []string) {
 	var answers atomic.Int64
 	enough := make(chan struct{})
@@ -87,7 +87,7 @@ func (l *killLog) writeUntilKilled(round int, clusters []string) {
 	writing.Wait()
 }
 
-// write returns whether it was acknowledged.
+// write reports whether the write was acknowledged.
 func (l *killLog) write(w, round int, value string, clusters []string) bool {
 	method, path, kind := http.MethodPatch, "", "application/merge-patch+json"
 	body := fmt.Sprintf(`{"spec": {"own": %q, "r%d": %[1]q}}`, value, round)
@@ -112,12 +112,12 @@ func (l *killLog) write(w, round int, value string, clusters []string) bool {
 	return true
 }
 
-// check reads what the log has more since the last time.
+// check reads and checks the new entries of the history.
 func (l *killLog) check(clusters []string) {
 	t := l.p.t
 	for _, c := range l.p.history(int64(len(l.whole))) {
 		if want := int64(len(l.whole)) + 1; c.Generation != want {
-			t.Fatalf("generation %d stands where %d must", c.Generation, want)
+			t.Fatalf("got generation %d, want %d", c.Generation, want)
 		}
 		l.whole = append(l.whole, c)
 		if c.Kind == fleet.WentLive {
@@ -132,13 +132,13 @@ func (l *killLog) check(clusters []string) {
 		}
 		d := c.Deltas[0]
 		if !reflect.DeepEqual(d.Before, l.deltas[d.Delta]) {
-			t.Errorf("generation %d changes %+v, want what was there, %+v", c.Generation, d.Before, l.deltas[d.Delta])
+			t.Errorf("generation %d changes %+v, want the current value, %+v", c.Generation, d.Before, l.deltas[d.Delta])
 		}
 		l.deltas[d.Delta] = d.After
 	}
 	for value, generation := range l.acknowledged {
 		if generation > int64(len(l.whole)) || l.whole[generation-1].Reason != value {
-			t.Errorf("%s was acknowledged as generation %d and is not there", value, generation)
+			t.Errorf("%s was acknowledged as generation %d, which is missing", value, generation)
 		}
 	}
 	last := fmt.Sprint(len(l.whole))
@@ -151,7 +151,7 @@ func (l *killLog) check(clusters []string) {
 	}
 }
 
-// wantServed wants all that the deltas of a cluster say in what it is served.
+// wantServed checks that the inputs of a cluster contain all of its deltas.
 func (l *killLog) wantServed(cluster, text string) {
 	t := l.p.t
 	var answer struct{ Inputs []map[string]any }

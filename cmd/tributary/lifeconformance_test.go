@@ -18,14 +18,14 @@ import (
 	"github.com/tributary-gitops/tributary/deploy/kubetest"
 )
 
-// The life of a cluster, as docs/how-to describes it: from nothing to reconciled
-// objects by one command and its Job, and back by another, which ends when the real
-// Flux Operator has polled.
+// TestConformanceOfAClustersLife follows a cluster as docs/how-to describes it: one command
+// and its Job lead to reconciled objects, and another command removes them and ends when
+// the real Flux Operator has polled.
 func TestConformanceOfAClustersLife(t *testing.T) {
 	base := startTributary(t)
 	manifests := run(t, "bootstrap", "edge-7", "--labels", "environment=dev,region=eu", "--server", base, "--interval", "1s")
 	objects := documents(t, bytes.NewReader(manifests))
-	for key, o := range objects { // Those need kinds that are not Flux Operator's.
+	for key, o := range objects { // these need kinds that Flux Operator does not have
 		if strings.HasPrefix(key, "ResourceSet") && o.GetName() != "rolebindings" {
 			delete(objects, key)
 		}
@@ -34,7 +34,7 @@ func TestConformanceOfAClustersLife(t *testing.T) {
 	client := applied(t, s, objects)
 	s.StartFluxOperator(t)
 
-	// What the Job would do, which nobody runs here.
+	// Do what the Job does, which nothing runs here.
 	k := &kube{t: t, admin: kubernetes.NewForConfigOrDie(s.Config()), namespace: "flux-system"}
 	boot := filepath.Join(t.TempDir(), "boot")
 	token := valueAt(objects["Secret/flux-system/tributary-bootstrap"].Object, "/stringData/token").(string)
@@ -46,9 +46,9 @@ func TestConformanceOfAClustersLife(t *testing.T) {
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": object{"name": "developers-edit"},
 	}}
 	await(t, client, binding.Object)
-	told := run(t, "decommission", "edge-7", "--server", base)
-	if !strings.Contains(string(told), "it is safe to delete the machine") {
-		t.Errorf("decommission says:\n%s", told)
+	printed := run(t, "decommission", "edge-7", "--server", base)
+	if !strings.Contains(string(printed), "its machine can be deleted") {
+		t.Errorf("decommission prints:\n%s", printed)
 	}
 	for deadline := time.Now().Add(reconciled); ; time.Sleep(50 * time.Millisecond) {
 		_, err := client.Get(t.Context(), binding)
@@ -56,12 +56,12 @@ func TestConformanceOfAClustersLife(t *testing.T) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("ClusterRoleBinding developers-edit is still there: %v", err)
+			t.Fatalf("ClusterRoleBinding developers-edit still exists: %v", err)
 		}
 	}
 }
 
-// run runs tributary and returns what it prints.
+// run runs tributary and returns its output.
 func run(t *testing.T, args ...string) []byte {
 	t.Helper()
 	var stderr bytes.Buffer

@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// line is a client with one connection, which asks nothing a second time unless it is
-// told to: Go's own does so unseen where a connection breaks.
+// line is an HTTP client with one connection. Unlike the client of net/http, it does not
+// silently repeat a request if the connection breaks.
 type line struct {
 	addr string
-	keep bool // the connection, from one request to the next
+	keep bool // whether to keep the connection between requests
 	conn net.Conn
 	r    *bufio.Reader
 }
 
-// answer is what a server said, and the end that the question was sent from.
+// answer is the answer of a server, with the local address of the connection.
 type answer struct {
 	status     int
 	generation int64
@@ -30,7 +30,7 @@ type answer struct {
 	from       net.Addr
 }
 
-// ask sends a request. Its error is that of the connection.
+// ask sends a request. An error means that the connection failed.
 func (l *line) ask(method, path, body string, headers ...string) (a answer, err error) {
 	defer func() {
 		if err != nil || !l.keep {
@@ -43,7 +43,7 @@ func (l *line) ask(method, path, body string, headers ...string) (a answer, err 
 		}
 		l.r = bufio.NewReader(l.conn)
 	}
-	_ = l.conn.SetDeadline(time.Now().Add(patience)) // a silence that is no broken connection
+	_ = l.conn.SetDeadline(time.Now().Add(patience)) // for a connection that hangs
 	r, err := http.NewRequest(method, "http://"+l.addr+path, strings.NewReader(body))
 	if err != nil {
 		return a, err
@@ -74,8 +74,8 @@ func (l *line) close() {
 	}
 }
 
-// isBroken tells whether it is a connection that broke, so that to ask once more is no
-// more than what every client does.
+// isBroken reports whether an error is that of a broken connection, after which clients
+// repeat the request.
 func isBroken(err error) bool {
 	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.EPIPE} {
 		if errors.Is(err, broken) {

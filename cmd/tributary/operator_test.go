@@ -14,12 +14,12 @@ import (
 	"github.com/tributary-gitops/tributary/deploy/kubetest"
 )
 
-// reconciled is how long the operator may take for what it was told of.
+// reconciled is how long the operator may take to reconcile a change.
 const reconciled = time.Minute
 
-// TestConformanceOfAReconciledCluster has Flux Operator itself, on a Kubernetes API
-// server, poll for a cluster: providers and ResourceSets of examples/flux make the
-// objects that its CLI would build, and a delta changes one of them.
+// TestConformanceOfAReconciledCluster runs Flux Operator on a Kubernetes API server, where
+// it polls for a cluster. The providers and ResourceSets of examples/flux create the objects
+// that the operator's CLI builds, and a delta changes one of them.
 func TestConformanceOfAReconciledCluster(t *testing.T) {
 	cli, base, cluster := operatorCLI(t), startTributary(t), "eu-prod-01"
 	server := kubetest.Start(t)
@@ -46,8 +46,8 @@ func TestConformanceOfAReconciledCluster(t *testing.T) {
 	})
 }
 
-// providerOf is a provider of examples/flux for another URL, which is not https and
-// wants no credential.
+// providerOf returns a provider of examples/flux with another URL, without https and without
+// a credential.
 func providerOf(t *testing.T, set, url string) object {
 	t.Helper()
 	provider := readManifest(t, "flux", "providers", set)
@@ -64,7 +64,7 @@ func apply(t *testing.T, client *kubetest.Client, o object) {
 	}
 }
 
-// await wants the server to have an object with all that this one says, sooner or later.
+// await waits until the server has an object with all fields of this one.
 func await(t *testing.T, client *kubetest.Client, want object) {
 	t.Helper()
 	for deadline := time.Now().Add(reconciled); ; time.Sleep(50 * time.Millisecond) {
@@ -78,7 +78,7 @@ func await(t *testing.T, client *kubetest.Client, want object) {
 	}
 }
 
-// says tells whether an object has all that another has.
+// says reports whether an object has all fields of another.
 func says(t *testing.T, got, want object) bool {
 	t.Helper()
 	original := []byte(compactJSON(t, got))

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// TestRestartNeedsNoSource restarts the server while its source is away, and once
-// it has been pushed over by something else that has a fault. Both serve every set
-// of every cluster as before, at once, and so does render with the deltas.
+// TestRestartNeedsNoSource restarts the server while its source is unavailable, and again
+// after a force-push of a faulty revision. Both times the server serves every set of every
+// cluster as before. Rendering with the exported deltas gives the same inputs.
 func TestRestartNeedsNoSource(t *testing.T) {
 	t.Parallel()
 	repo := newSmallExampleRepo(t)
@@ -29,7 +29,7 @@ func TestRestartNeedsNoSource(t *testing.T) {
 	for _, name := range []string{"eu-prod-01/platform-components", "eu-dev-01/namespaces", "us-prod-01/manifests"} {
 		cluster, set, _ := strings.Cut(name, "/")
 		rendered := stdoutOf(t, "render", repo.url, cluster, "--set", set, "-o", "json", "--deltas", deltas)
-		// What is printed is a line.
+		// The output ends with a newline.
 		if _, served, _ := strings.Cut(before[name], " "); string(rendered) != served+"\n" {
 			t.Errorf("render gives %s\n%s\nand the server\n%s", name, rendered, served)
 		}
@@ -38,20 +38,20 @@ func TestRestartNeedsNoSource(t *testing.T) {
 	p.kill()
 	repo.move(repo.bare, repo.bare+".away")
 	p.start()
-	wantPolls(t, "while the source is away", p.pollAll(repo), before)
+	wantPolls(t, "while the source is unavailable", p.pollAll(repo), before)
 	p.await("/api/v1/releases", `"error":`)
-	wantPolls(t, "once it is known that the source is away", p.pollAll(repo), before)
+	wantPolls(t, "when the server knows that the source is unavailable", p.pollAll(repo), before)
 
 	p.kill()
 	repo.move(repo.bare+".away", repo.bare)
 	repo.pushOver()
 	p.start()
 	p.await("/api/v1/releases", `"state":"failed"`)
-	// That it failed is in the change log, and has a generation as each change.
-	wantPolls(t, "once the force-push has failed", inputsOf(p.pollAll(repo)), inputsOf(before))
+	// The failure is an entry of the change log and increases the generation.
+	wantPolls(t, "after the force-push has failed", inputsOf(p.pollAll(repo)), inputsOf(before))
 }
 
-// inputsOf are what sets are served, whatever the generation.
+// inputsOf returns the polled inputs without their generation.
 func inputsOf(polls map[string]string) map[string]string {
 	all := map[string]string{}
 	for name, text := range polls {
@@ -60,7 +60,7 @@ func inputsOf(polls map[string]string) map[string]string {
 	return all
 }
 
-// writeSomeDeltas makes one of each part, for a group and for single clusters.
+// writeSomeDeltas creates deltas with each kind of part, for a group and for single clusters.
 func writeSomeDeltas(p *process) {
 	p.t.Helper()
 	for _, w := range []struct{ method, path, kind, body string }{
@@ -78,7 +78,7 @@ func writeSomeDeltas(p *process) {
 	}
 }
 
-// pollAll has each set of each cluster as it is served, after its generation.
+// pollAll polls each set of each cluster and returns the generation and the inputs.
 func (p *process) pollAll(repo *exampleRepo) map[string]string {
 	p.t.Helper()
 	all := map[string]string{}
@@ -103,7 +103,7 @@ func wantPolls(t *testing.T, when string, got, want map[string]string) {
 	}
 }
 
-// await asks until the answer holds a text.
+// await requests the path until the answer contains a text.
 func (p *process) await(path, text string) {
 	p.t.Helper()
 	var last []byte
@@ -125,7 +125,7 @@ func stdoutOf(t *testing.T, args ...string) []byte {
 	return out
 }
 
-// exampleRepo is examples/fleet in a bare repository that has a work tree.
+// exampleRepo is a bare repository of a fleet, with a work tree.
 type exampleRepo struct {
 	t               testing.TB
 	work, bare, url string
@@ -153,6 +153,7 @@ func newSmallExampleRepo(t testing.TB) *exampleRepo {
 	return r
 }
 
+// newExampleRepo returns a repository of examples/fleet.
 func newExampleRepo(t testing.TB) *exampleRepo {
 	t.Helper()
 	return newRepoOf(t, "../../examples/fleet",
@@ -160,7 +161,7 @@ func newExampleRepo(t testing.TB) *exampleRepo {
 		[]string{"platform-components", "namespaces", "rolebindings", "manifests"})
 }
 
-// newRepoOf makes one of a fleet that lies in a directory.
+// newRepoOf returns a repository of the fleet in a directory.
 func newRepoOf(t testing.TB, fleet string, clusters, sets []string) *exampleRepo {
 	t.Helper()
 	root := t.TempDir()
@@ -194,8 +195,8 @@ func (r *exampleRepo) move(from, to string) {
 	}
 }
 
-// pushOver puts another root with a fault in the place of the branch, and has
-// nothing left of what was there.
+// pushOver replaces the branch by an unrelated, faulty commit, and removes the old commits
+// from the repository.
 func (r *exampleRepo) pushOver() {
 	r.t.Helper()
 	fault := []byte("resources: [absent.yaml]\n")

@@ -122,7 +122,7 @@ func (g *groupFlags) apply(d *fleet.Delta, now time.Time) error {
 // applyScope sets the clusters of a new delta. Those of an existing delta must not change,
 // because its other edits would move with them.
 func (g *groupFlags) applyScope(d *fleet.Delta) error {
-	var asked fleet.Delta
+	var wanted fleet.Delta
 	switch isNew := d.Selector == nil && d.Clusters == nil; {
 	case g.flags.Changed("selector") && g.flags.Changed("clusters"):
 		return errors.New("use --selector or --clusters, not both")
@@ -134,21 +134,21 @@ func (g *groupFlags) applyScope(d *fleet.Delta) error {
 		if err != nil {
 			return err
 		}
-		asked.Selector = parsed
+		wanted.Selector = parsed
 	case g.flags.Changed("clusters"):
-		asked.Clusters = slices.Compact(slices.Sorted(slices.Values(g.clusters)))
+		wanted.Clusters = slices.Compact(slices.Sorted(slices.Values(g.clusters)))
 	case isNew:
 		return fmt.Errorf("delta %q is new: name its clusters with --selector or --clusters", d.Name)
 	default:
 		return nil
 	}
 	if d.Selector == nil && d.Clusters == nil {
-		d.Selector, d.Clusters = asked.Selector, asked.Clusters
+		d.Selector, d.Clusters = wanted.Selector, wanted.Clusters
 		return nil
 	}
 	there := *d
 	there.Clusters = slices.Compact(slices.Sorted(slices.Values(d.Clusters)))
-	if scopeText(&there) != scopeText(&asked) {
+	if scopeText(&there) != scopeText(&wanted) {
 		return fmt.Errorf("delta %q is already for %s: leave out --selector and --clusters, or use another name", d.Name, selector.Describe(d.Selector, d.Clusters))
 	}
 	return nil

@@ -16,20 +16,20 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// process is the binary as serve, which tests may kill. It is started again with
-// the same arguments, at the same address.
+// process is a server in a process of its own. Tests can kill it and start it again with the
+// same arguments and address.
 type process struct {
 	t      testing.TB
-	as     string // the name by which TestMain knows what it is to be
+	as     string // the command that TestMain runs
 	args   []string
 	listen string
 	url    string
 	cmd    *exec.Cmd
-	log    bytes.Buffer // of the process that runs; read only once it has ended
+	log    bytes.Buffer // of the current process; read it only after the process has ended
 	client *http.Client
 }
 
-// newProcess starts serve with these arguments and waits until it answers polls.
+// newProcess starts serve with these arguments and waits until it is ready.
 func newProcess(t testing.TB, args ...string) *process { return newProcessAs(t, "tributary", args...) }
 
 func newProcessAs(t testing.TB, as string, args ...string) *process {
@@ -44,8 +44,8 @@ func newProcessAs(t testing.TB, as string, args ...string) *process {
 	return p
 }
 
-// start returns once the server answers. Nothing asks for the address before the
-// server has it: a connection could be given the port for its own end.
+// start returns when the server is ready. It does not connect before the server listens,
+// because the kernel could give the port to the connection's own end.
 func (p *process) start() {
 	p.t.Helper()
 	file := filepath.Join(p.t.TempDir(), "addr")
@@ -71,7 +71,7 @@ func (p *process) start() {
 	}
 }
 
-// kill ends the process as kill -9 does.
+// kill kills the process with SIGKILL.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
@@ -106,8 +106,8 @@ func builtCommands() string {
 	return os.Getenv("TRIBUTARY_CLI")
 }
 
-// try sends a request, whose headers are name, value, name, value, …. Without an
-// answer its status is 0.
+// try sends a request with headers given as name, value, name, value, …. The status is 0 if
+// there is no answer.
 func (p *process) try(method, path, body string, headers ...string) (status int, header http.Header, text []byte) {
 	r, err := http.NewRequest(method, p.url+path, strings.NewReader(body))
 	if err != nil {
@@ -127,7 +127,7 @@ func (p *process) try(method, path, body string, headers ...string) (status int,
 	return answer.StatusCode, answer.Header, text
 }
 
-// poll is the answer to a cluster's poll, with the generation that it is of.
+// poll returns the answer to a poll of a cluster and its generation.
 func (p *process) poll(cluster, set string) (generation, text string) {
 	p.t.Helper()
 	status, header, body := p.try(http.MethodGet, "/api/v1/flux/clusters/"+cluster+"/"+set, "")
@@ -137,8 +137,8 @@ func (p *process) poll(cluster, set string) (generation, text string) {
 	return header.Get("Tributary-Generation"), string(body)
 }
 
-// history is the change log after a generation, oldest first.
-func (p *process) history(after int64) []api.Change {
+// history returns the entries of the change log after a generation, oldest first.
+func (p *process) history(after int64) []fleet.Change {
 	p.t.Helper()
 	var all []api.Change
 	for cursor := ""; ; {
@@ -163,7 +163,7 @@ func (p *process) history(after int64) []api.Change {
 	}
 }
 
-// writeFleet makes a fleet repo with one App, web, and clusters of these names.
+// writeFleet creates a fleet repo with one App, web, and clusters with these names.
 func writeFleet(t testing.TB, clusters ...string) string {
 	t.Helper()
 	root := t.TempDir()

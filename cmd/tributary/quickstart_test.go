@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// TestQuickStartOfREADME runs what the README tells a newcomer to run, but for
-// the clone and the port: this is the clone, and 8080 may be taken.
+// TestQuickStartOfREADME runs the commands of the README's quick start, except for the clone
+// and with another port, because 8080 may be in use.
 func TestQuickStartOfREADME(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../README.md")
@@ -57,7 +57,7 @@ func makeRun(t *testing.T) string {
 	var output strings.Builder
 	cmd := exec.Command("make", "-C", "../..", "run", "PORT="+port)
 	cmd.Stdout, cmd.Stderr = &output, &output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // make does not hand on signals
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // make does not forward signals
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

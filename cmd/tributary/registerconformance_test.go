@@ -26,13 +26,13 @@ import (
 	"github.com/tributary-gitops/tributary/deploy/kubetest"
 )
 
-// registrar is what a server does with registrations, as far as a client can tell.
+// registrar imitates the registrations of a server.
 type registrar struct {
-	mu     sync.Mutex
-	asked  []string // credential and idempotency key of each
-	tokens int
-	ended  bool // whether the tokens that there were are none any more
-	down   int  // answers that are 503 before any that is not
+	mu       sync.Mutex
+	requests []string // credential and idempotency key of each request
+	tokens   int
+	ended    bool // whether earlier tokens are invalid
+	down     int  // number of 503 answers before others
 	*httptest.Server
 }
 
@@ -46,7 +46,7 @@ func newRegistrar(t *testing.T) *registrar {
 func (s *registrar) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.Method == http.MethodGet { // is the token any good?
+	if r.Method == http.MethodGet { // checks whether the token is valid
 		status, name := http.StatusNotFound, "not-found"
 		if s.ended {
 			status, name = http.StatusUnauthorized, "unauthenticated"
@@ -56,23 +56,23 @@ func (s *registrar) answer(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"type": "urn:tributary:problem:%s", "title": "no", "status": %d, "detail": "no"}`, name, status)
 		return
 	}
-	s.asked = append(s.asked, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")+" "+r.Header.Get("Idempotency-Key"))
+	s.requests = append(s.requests, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")+" "+r.Header.Get("Idempotency-Key"))
 	if s.down > 0 {
 		s.down--
 		w.Header().Set("Retry-After", "0")
 		http.Error(w, "down", http.StatusServiceUnavailable)
 		return
 	}
-	var asked struct{ Name string }
-	_ = json.NewDecoder(r.Body).Decode(&asked)
+	var request struct{ Name string }
+	_ = json.NewDecoder(r.Body).Decode(&request)
 	s.tokens++
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
-	fmt.Fprintf(w, `{"cluster": %q, "token": "own-token-%d", "generation": 3}`, asked.Name, s.tokens)
+	fmt.Fprintf(w, `{"cluster": %q, "token": "own-token-%d", "generation": 3}`, request.Name, s.tokens)
 }
 
-// kube is a namespace of a Kubernetes API server, as a service account that has the
-// rights of a Role sees it, and as an admin does.
+// kube is a namespace of a Kubernetes API server, seen by a service account with the rights
+// of a Role and by an admin.
 type kube struct {
 	t          *testing.T
 	admin      *kubernetes.Clientset
@@ -99,7 +99,7 @@ func newKube(t *testing.T, s *kubetest.Server, namespace string, rules ...rbacv1
 	return k
 }
 
-// configOf is a kubeconfig of a service account.
+// configOf returns the path of a kubeconfig for a service account.
 func (k *kube) configOf(s *kubetest.Server, account string) string {
 	k.t.Helper()
 	token, err := k.admin.CoreV1().ServiceAccounts(k.namespace).CreateToken(k.t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
@@ -121,7 +121,7 @@ func (k *kube) check(err error) {
 	}
 }
 
-// secret is the one that has the token, nil for none.
+// secret returns the Secret with the token, or nil.
 func (k *kube) secret() *corev1.Secret {
 	k.t.Helper()
 	all, err := k.admin.CoreV1().Secrets(k.namespace).List(k.t.Context(), metav1.ListOptions{})
@@ -147,7 +147,7 @@ func (k *kube) register(s *registrar, args ...string) (stdout, stderr string, er
 	return out.String(), errs.String(), err
 }
 
-// enough is what the Role of tributary bootstrap allows.
+// enough is the rule of the Role that tributary bootstrap prints.
 var enough = rbacv1.PolicyRule{
 	APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"tributary-token"}, Verbs: []string{"get", "create", "patch"},
 }
@@ -166,19 +166,19 @@ func TestConformanceOfRegister(t *testing.T) {
 		if string(got.Data["token"]) != "own-token-1" || got.Labels["app.kubernetes.io/managed-by"] != "tributary" || got.Labels["tributary/cluster"] != "edge-7" {
 			t.Errorf("secret = %v with labels %v", got.Data, got.Labels)
 		}
-		if r.asked[0] != r.asked[1] || len(strings.Fields(r.asked[0])[1]) < 20 {
-			t.Errorf("asked with %q, want the same key both times", r.asked)
+		if r.requests[0] != r.requests[1] || len(strings.Fields(r.requests[0])[1]) < 20 {
+			t.Errorf("got requests with %q, want the same key both times", r.requests)
 		}
-		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "already") || len(r.asked) != 2 {
-			t.Errorf("again: %v, %q, asked %d times; want it to be done already", err, stderr, len(r.asked))
+		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "already") || len(r.requests) != 2 {
+			t.Errorf("again: %v, %q, %d requests; want nothing to be done", err, stderr, len(r.requests))
 		}
-		r.ended = true // revoked, say
-		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "has ended") || len(r.asked) != 3 {
-			t.Errorf("with a token that has ended: %v, %q, asked %d times; want another", err, stderr, len(r.asked))
+		r.ended = true // such as by revoking them
+		if _, stderr, err = k.register(r); err != nil || !strings.Contains(stderr, "has expired") || len(r.requests) != 3 {
+			t.Errorf("with an expired token: %v, %q, %d requests; want a new one", err, stderr, len(r.requests))
 		}
 	})
 
-	t.Run("rotation uses the token that is there, and leaves other keys alone", func(t *testing.T) {
+	t.Run("rotation uses the current token and leaves other keys alone", func(t *testing.T) {
 		k, r := newKube(t, s, "rotation", enough), newRegistrar(t)
 		_, err := k.admin.CoreV1().Secrets(k.namespace).Create(t.Context(), &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: "tributary-token", Labels: map[string]string{"team": "a"}}, StringData: map[string]string{"token": "own-token-0\n", "ca.crt": "ca"},
@@ -194,12 +194,12 @@ func TestConformanceOfRegister(t *testing.T) {
 		if _, stderr, err := k.register(r, "--rotate"); err != nil || string(k.secret().Data["token"]) != "own-token-2" {
 			t.Errorf("again: %v %s, token %q", err, stderr, k.secret().Data["token"])
 		}
-		if !strings.HasPrefix(r.asked[0], "own-token-0 ") || !strings.HasPrefix(r.asked[1], "own-token-1 ") {
-			t.Errorf("asked as %q, want as the token that is there", r.asked)
+		if !strings.HasPrefix(r.requests[0], "own-token-0 ") || !strings.HasPrefix(r.requests[1], "own-token-1 ") {
+			t.Errorf("requests with %q, want the current token", r.requests)
 		}
 	})
 
-	t.Run("nothing is registered where the token could not be kept", func(t *testing.T) {
+	t.Run("nothing is registered if the token could not be stored", func(t *testing.T) {
 		for name, rule := range map[string]*rbacv1.PolicyRule{
 			"no-patch":   {Verbs: []string{"get", "create"}},
 			"no-create":  {Verbs: []string{"get", "patch"}},
@@ -210,8 +210,8 @@ func TestConformanceOfRegister(t *testing.T) {
 				rule.ResourceNames = enough.ResourceNames
 			}
 			k, r := newKube(t, s, name, *rule), newRegistrar(t)
-			if _, stderr, err := k.register(r); err == nil || !strings.Contains(stderr, "forbidden") || len(r.asked) > 0 || k.secret() != nil {
-				t.Errorf("%s: %v, %q, asked %q", name, err, stderr, r.asked)
+			if _, stderr, err := k.register(r); err == nil || !strings.Contains(stderr, "forbidden") || len(r.requests) > 0 || k.secret() != nil {
+				t.Errorf("%s: %v, %q, requests %q", name, err, stderr, r.requests)
 			}
 		}
 		k, r := newKube(t, s, "immutable", enough), newRegistrar(t)
@@ -220,8 +220,8 @@ func TestConformanceOfRegister(t *testing.T) {
 			ObjectMeta: metav1.ObjectMeta{Name: "tributary-token"}, Immutable: &yes,
 		}, metav1.CreateOptions{})
 		k.check(err)
-		if _, stderr, err := k.register(r); err == nil || !strings.Contains(stderr, "immutable") || len(r.asked) > 0 {
-			t.Errorf("immutable: %v, %q, asked %q", err, stderr, r.asked)
+		if _, stderr, err := k.register(r); err == nil || !strings.Contains(stderr, "immutable") || len(r.requests) > 0 {
+			t.Errorf("immutable: %v, %q, requests %q", err, stderr, r.requests)
 		}
 	})
 
@@ -231,15 +231,15 @@ func TestConformanceOfRegister(t *testing.T) {
 			t.Fatal(err, stderr)
 		}
 		for _, args := range [][]string{nil, {"--rotate"}} {
-			if _, stderr, err := k.register(r, args...); err == nil || !strings.Contains(stderr, `holds the token of cluster "edge-8"`) || len(r.asked) != 1 {
+			if _, stderr, err := k.register(r, args...); err == nil || !strings.Contains(stderr, `holds the token of cluster "edge-8"`) || len(r.requests) != 1 {
 				t.Errorf("register %q: %v, %q", args, err, stderr)
 			}
 		}
 	})
 
-	t.Run("there is nothing to rotate in a Secret without a token", func(t *testing.T) {
+	t.Run("rotation fails for a Secret without a token", func(t *testing.T) {
 		k, r := newKube(t, s, "nothing", enough), newRegistrar(t)
-		if _, stderr, err := k.register(r, "--rotate"); err == nil || !strings.Contains(stderr, "holds no token") || len(r.asked) > 0 {
+		if _, stderr, err := k.register(r, "--rotate"); err == nil || !strings.Contains(stderr, "holds no token") || len(r.requests) > 0 {
 			t.Errorf("rotate: %v, %q", err, stderr)
 		}
 	})

@@ -81,7 +81,7 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 		return err
 	}
 	c, err := findCluster(repo, name)
-	if o.whatIf.asked(cmd.Flags()) {
+	if o.whatIf.isSet(cmd.Flags()) {
 		c, err = o.whatIf.cluster(repo, name)
 	}
 	if err != nil {

@@ -33,8 +33,8 @@ var commandParts = []string{
 	"cmd/tributary/internal/textfmt",
 }
 
-// The rooms, as docs and README draw them: each with the rooms it may import.
-// The domain stands in the middle, and siblings never meet.
+// rooms lists the packages and, for each, the packages of this module that it may import.
+// Packages import inward only, and packages of one ring never import each other.
 var rooms = map[string][]string{
 	"cmd/tributary": slices.Concat(commandParts, []string{"sources", "render", "server", "server/api", "server/client", "fleet", "fleet/controller", "fleet/credential", "fleet/edit", "fleet/sqlstore"}),
 
@@ -85,14 +85,14 @@ var rooms = map[string][]string{
 	"fleet/controller": {"fleet", "fleet/credential", "fleet/edit", "fleet/follow", "fleet/impact", "fleet/polls", "fleet/rollout", "fleet/view"},
 
 	"cmd/fleetgen":           {"cmd/fleetgen/synthetic"},
-	"cmd/fleetgen/synthetic": {}, // it makes files up, and knows nobody
+	"cmd/fleetgen/synthetic": {},
 }
 
-// floor is everything at the top level that is neither a file nor hidden; bin is
-// where make builds, and not in Git.
+// floor lists the visible directories at the top level. bin holds build results and is not in
+// Git.
 var floor = []string{"bin", "cmd", "deploy", "docs", "examples", "fleet", "render", "server", "sources"}
 
-func TestRoomsImportOnlyWhatTheDrawingAllows(t *testing.T) {
+func TestRoomsImportOnlyAllowedPackages(t *testing.T) {
 	t.Parallel()
 	packages := imports(t, "../..")
 	if len(packages) == 0 {
@@ -101,7 +101,7 @@ func TestRoomsImportOnlyWhatTheDrawingAllows(t *testing.T) {
 	for room, imported := range packages {
 		allowed, ok := rooms[room]
 		if !ok {
-			t.Errorf("package %s is in no room: give it to one, or draw it a new one here and in the docs", room)
+			t.Errorf("package %s is not listed: add it here and to .golangci.yml", room)
 			continue
 		}
 		for _, other := range imported {
@@ -125,10 +125,9 @@ func TestTopLevelHoldsOnlyRoomsAndDocuments(t *testing.T) {
 	}
 }
 
-// imports maps each package of the module, by its directory, to the packages of
-// the module that it imports outside its tests. It reads the files itself rather
-// than ask the go command, because go test sees that and runs the test again
-// when one of them changes.
+// imports returns, for each package of the module, the packages of the module that its
+// production code imports. It reads the files, instead of running the go command, so that go
+// test knows that the result depends on them and does not cache it.
 func imports(t *testing.T, root string) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
@@ -146,7 +145,7 @@ func imports(t *testing.T, root string) map[string][]string {
 			return err
 		}
 		if len(pkg.GoFiles) == 0 {
-			return nil // tests alone
+			return nil // only tests
 		}
 		room, err := filepath.Rel(root, dir)
 		if err != nil {

@@ -11,10 +11,11 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 )
 
-// BenchmarkBaseCommit asks how long a commit to the base of the default fleet takes
-// from the webhook until every cluster's new inputs are live and every answer is there,
-// and how long kustomize would take for as many clusters: as a process for each, and in
-// this one. Of the clusters one of each stack is built by kustomize, in turns with ours.
+// BenchmarkBaseCommit measures the time from the webhook of a commit to the base of the
+// default fleet until the new inputs of every cluster are live and every poll is answered.
+// It compares this with kustomize for as many clusters: as a process for each cluster, and
+// in this process. To estimate that, kustomize builds one cluster of each stack, in turns
+// with Tributary.
 func BenchmarkBaseCommit(b *testing.B) {
 	o := newOrigin(b, synthetic.Default())
 	sample := make([]int, o.Stacks)
@@ -36,7 +37,7 @@ func BenchmarkBaseCommit(b *testing.B) {
 		}
 	}
 	fleetOf := func(one []float64) float64 { return middle(one) * float64(o.Clusters) }
-	b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+	b.ReportMetric(0, "ns/op") // dominated by the setup
 	b.ReportMetric(middle(ours.webhook), "s")
 	b.ReportMetric(middle(ours.look), "look-s")
 	b.ReportMetric(middle(ours.bodies), "bodies-s")
@@ -46,9 +47,9 @@ func BenchmarkBaseCommit(b *testing.B) {
 	b.ReportMetric(fleetOf(calls)/middle(ours.webhook), "krusty-ratio")
 }
 
-// baseCommits are what commits to the base took, in seconds: from the webhook until all
-// answers are there, from the look until the release is live, and from then until all
-// answers are there.
+// baseCommits are the times of commits to the base, in seconds: from the webhook until all
+// polls are answered, from the fetch until the release is live, and from then until all
+// polls are answered.
 type baseCommits struct{ webhook, look, bodies []float64 }
 
 func (f *following) commitBase(o *origin, took *baseCommits) {
@@ -70,7 +71,7 @@ func seconds(do func()) float64 {
 	return time.Since(begun).Seconds()
 }
 
-// reached fails where the last commit to the base is not in what a cluster is answered.
+// reached fails if the inputs of a cluster lack the last commit to the base.
 func (f *following) reached(o *origin) {
 	f.b.Helper()
 	tag := fmt.Appendf(nil, `"oci_tag":"1.0.%d"`, o.commits)
@@ -85,15 +86,14 @@ func (f *following) reached(o *origin) {
 	}
 }
 
-// middle is the median, which leaves out the turns in which the machine did something else.
+// middle returns the median, which ignores turns that other load slowed down.
 func middle(of []float64) float64 {
 	slices.Sort(of)
 	return of[len(of)/2]
 }
 
-// BenchmarkClusterCommit asks how long a commit takes that touches one cluster's file,
-// from the look at the source until it is live, and what the same commit costs a fleet
-// that has nothing to reuse.
+// BenchmarkClusterCommit measures a commit that changes the file of one cluster, from the
+// fetch until it is live, and the same commit for a fleet that has nothing to reuse.
 func BenchmarkClusterCommit(b *testing.B) {
 	o := newOrigin(b, synthetic.Default())
 	f := followed(b, o)
@@ -110,15 +110,15 @@ func BenchmarkClusterCommit(b *testing.B) {
 		cold = append(cold, millis(f.source.looked()))
 		f.stop()
 	}
-	b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+	b.ReportMetric(0, "ns/op") // dominated by the setup
 	b.ReportMetric(middle(ours), "ms")
 	b.ReportMetric(slices.Max(ours), "ms-worst")
 	b.ReportMetric(middle(cold), "cold-ms")
 	b.ReportMetric(middle(cold)/middle(ours), "ratio")
 }
 
-// commitCluster is what a commit to one cluster's file took in milliseconds, from the
-// look until the release is live.
+// commitCluster returns the time of a commit to the file of one cluster, from the fetch until
+// the release is live, in milliseconds.
 func (f *following) commitCluster(o *origin) float64 {
 	f.b.Helper()
 	revision := o.commitCluster()

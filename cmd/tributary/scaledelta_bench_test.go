@@ -11,13 +11,13 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 )
 
-// BenchmarkDeltaOverHTTP asks how long a client waits for a patch of an object of one
-// cluster of the default fleet to be durable and visible, which most of them do and few
-// must not exceed; and the same while one commit to the base is rendered after another.
+// BenchmarkDeltaOverHTTP measures how long a client waits until a patch of an object of one
+// cluster of the default fleet is durable and visible, as median and 99th percentile; and
+// the same during commits to the base.
 func BenchmarkDeltaOverHTTP(b *testing.B) {
 	s := newServing(b, newOrigin(b, synthetic.Default()), "sqlite:"+filepath.Join(b.TempDir(), "tributary.db"))
 	defer s.kill()
-	s.patches(1_000) // most of what follows has an edit to fold into
+	s.patches(1_000) // so that most of the measured patches change an existing delta
 	calm := s.patches(2_000)
 	done := make(chan struct{})
 	var busy []float64
@@ -34,13 +34,13 @@ func BenchmarkDeltaOverHTTP(b *testing.B) {
 			return
 		default:
 			busy = append(busy, s.patch(n%1_000))
-			time.Sleep(time.Millisecond) // or a server without a pause does nothing but write
+			time.Sleep(time.Millisecond) // so that the server is not busy with writes alone
 		}
 	}
 }
 
 func reportPatches(b *testing.B, calm, busy []float64) {
-	b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+	b.ReportMetric(0, "ns/op") // dominated by the setup
 	b.ReportMetric(middle(calm), "ms")
 	b.ReportMetric(percentile(calm, 99), "p99-ms")
 	b.ReportMetric(middle(busy), "rendering-ms")
@@ -53,7 +53,7 @@ func percentile(of []float64, p int) float64 {
 	return of[len(of)*p/100]
 }
 
-// patches are what as many patches took in milliseconds.
+// patches returns the times of n patches, in milliseconds.
 func (s serving) patches(count int) (took []float64) {
 	s.t.Helper()
 	for n := range count {

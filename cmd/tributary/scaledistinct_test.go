@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// distinct adds up what a fleet cannot do without: each input once, however many
-// clusters have it, without what every input says of its cluster; and that once for
-// each cluster.
+// distinct returns the size of the data that a fleet needs at least: each distinct input
+// without its cluster field, and the cluster field once for each cluster.
 type distinct struct {
 	b     testing.TB
 	seen  map[[sha256.Size]byte]bool

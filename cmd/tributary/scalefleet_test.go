@@ -18,7 +18,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// following is a live fleet in this process, wired as serve wires it.
+// following is a live fleet in this process, configured as serve does.
 type following struct {
 	*controller.Controller
 	b      testing.TB
@@ -27,8 +27,8 @@ type following struct {
 	stop   func()
 }
 
-// followed starts a fleet that knows nothing yet, with a new SQLite store, which is
-// there until the benchmark ends. The heap of the process grows as that of serve does.
+// followed starts an empty fleet with a new SQLite store, which exists until the benchmark
+// ends. The garbage collector is configured as in serve.
 func followed(b testing.TB, o *origin) *following {
 	b.Helper()
 	debug.SetGCPercent(heapGrowth)
@@ -58,7 +58,7 @@ func followed(b testing.TB, o *origin) *following {
 	return f
 }
 
-// await returns when a revision is live. Looking for it costs next to nothing.
+// await returns when a revision is live. Its polling costs next to nothing.
 func (f *following) await(revision string) {
 	f.b.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Microsecond) {
@@ -72,8 +72,8 @@ func (f *following) await(revision string) {
 	f.b.Fatalf("%s is never live", revision)
 }
 
-// eachAnswer asks for the answer to every poll of every cluster, from as many goroutines
-// as there are processors, as polls come. What it hands on is written over by the next one.
+// eachAnswer calls a function with the answer to every poll of every cluster, from one
+// goroutine for each processor. The answer is only valid during the call.
 func (f *following) eachAnswer(do func(set string, answer []byte)) {
 	f.b.Helper()
 	v, err := f.View()
@@ -104,13 +104,13 @@ func (f *following) eachAnswer(do func(set string, answer []byte)) {
 	}
 }
 
-// timed is a source that knows when it was looked at last.
+// timed is a source that records when it was last fetched.
 type timed struct {
 	fleet.Source
 	at atomic.Int64 // in nanoseconds of the epoch
 }
 
-// Fetch notes the time.
+// Fetch records the time.
 func (s *timed) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	s.at.Store(time.Now().UnixNano())
 	return s.Source.Fetch(ctx, known)

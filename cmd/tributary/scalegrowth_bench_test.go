@@ -7,23 +7,22 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 )
 
-// BenchmarkGrowth asks how the costs of a fleet grow with its clusters, of which the
-// benchmarks of the default fleet know nothing.
+// BenchmarkGrowth measures how the costs of a fleet grow with the number of its clusters.
 func BenchmarkGrowth(b *testing.B) {
 	for _, clusters := range []int{1_000, 10_000, 50_000} {
 		b.Run(fmt.Sprintf("clusters=%d", clusters), func(b *testing.B) {
 			options := synthetic.Default()
 			options.Clusters = clusters
-			b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+			b.ReportMetric(0, "ns/op") // dominated by the setup
 			o := newOrigin(b, options)
 			growProcess(b, o, growCommits(b, o))
 		})
 	}
 }
 
-// growCommits measures the two kinds of commit, and returns the store that they leave. Of
-// those to one cluster it is the mean: garbage is collected in a third to a half of them,
-// which a median counts as nothing or as all.
+// growCommits measures the two kinds of commit, and returns the store that results. For
+// commits to one cluster it reports the mean, because garbage is collected in a third to a
+// half of them, and a median would count that as nothing or as everything.
 func growCommits(b *testing.B, o *origin) (store string) {
 	b.Helper()
 	f := followed(b, o)
@@ -42,8 +41,8 @@ func growCommits(b *testing.B, o *origin) (store string) {
 	return f.url
 }
 
-// growProcess measures a server that starts with that store: its start, and what it
-// holds when it has answered every poll of every cluster.
+// growProcess measures the start of a server with that store, and its memory after every
+// poll of every cluster was answered.
 func growProcess(b *testing.B, o *origin, store string) {
 	b.Helper()
 	var took []float64

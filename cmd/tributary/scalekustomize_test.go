@@ -12,16 +12,16 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// overlaid is a synthetic fleet as somebody would keep it who has kustomize alone: with
-// a kustomization for each cluster, of its overlay, its component and its patches.
+// overlaid is a synthetic fleet as a user of kustomize alone would keep it: with a
+// kustomization for each cluster, made of its overlay, its component and its patches.
 type overlaid struct {
 	b    testing.TB
 	root string
 	cli  string
-	want int // objects of a cluster
+	want int // number of objects of a cluster
 }
 
-// newOverlaid writes the fleet, with these clusters, to disk, where kustomize reads it.
+// newOverlaid writes the fleet with these clusters to disk.
 func newOverlaid(b testing.TB, o *origin, clusters []int) *overlaid {
 	b.Helper()
 	k := &overlaid{b: b, root: b.TempDir(), cli: os.Getenv("KUSTOMIZE_CLI"), want: o.Components + o.Namespaces + o.Bindings}
@@ -62,7 +62,7 @@ func (k *overlaid) kustomization(o *origin, cluster int) {
 	}
 }
 
-// build is a `kustomize build` of a cluster, as a process.
+// build runs `kustomize build` for a cluster, as a process.
 func (k *overlaid) build(cluster string) {
 	k.b.Helper()
 	out, err := exec.Command(k.cli, "build", k.dir(cluster)).Output()
@@ -72,7 +72,7 @@ func (k *overlaid) build(cluster string) {
 	k.check(out)
 }
 
-// run is the same in this process.
+// run does the same in this process.
 func (k *overlaid) run(cluster string) {
 	k.b.Helper()
 	objects, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), k.dir(cluster))

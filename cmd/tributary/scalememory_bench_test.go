@@ -8,16 +8,17 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 )
 
-// BenchmarkMemory asks what a server holds that has answered every poll of every cluster
-// of the default fleet, after a commit that changed them all, next to the bytes of the
-// distinct inputs; and what each further cluster adds, by a fleet of twice the size.
+// BenchmarkMemory measures the memory of a server that has answered every poll of every
+// cluster of the default fleet after a commit that changed them all, and compares it with
+// the size of the distinct inputs. A fleet of twice the size shows what each further
+// cluster adds.
 func BenchmarkMemory(b *testing.B) {
 	options := synthetic.Default()
 	needed := &distinct{b: b, seen: map[[sha256.Size]byte]bool{}}
 	one := memoryOf(b, newOrigin(b, options), needed)
 	options.Clusters *= 2
 	two := memoryOf(b, newOrigin(b, options), nil)
-	b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+	b.ReportMetric(0, "ns/op") // dominated by the setup
 	b.ReportMetric(one.now/1e6, "MB")
 	b.ReportMetric(one.peak/1e6, "peak-MB")
 	b.ReportMetric(float64(needed.bytes)/1e6, "distinct-MB")

@@ -13,13 +13,13 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 )
 
-// origin is a bare Git repository with a synthetic fleet, whose commits are made by
-// git fast-import, because a worktree of ten thousand files is slow to commit from.
+// origin is a bare Git repository with a synthetic fleet. git fast-import makes its commits,
+// because committing from a worktree of ten thousand files is slow.
 type origin struct {
 	*synthetic.Fleet
 	b       testing.TB
 	dir     string
-	commits int // since the first
+	commits int // after the first
 }
 
 func newOrigin(b testing.TB, options synthetic.Options) *origin {
@@ -36,7 +36,7 @@ func newOrigin(b testing.TB, options synthetic.Options) *origin {
 	return o
 }
 
-// url is the SOURCE.
+// url returns the SOURCE.
 func (o *origin) url() string { return "git+file://" + o.dir + "?ref=main" }
 
 // commit makes a commit that changes these files, and returns its revision.
@@ -58,13 +58,13 @@ func (o *origin) revision() string {
 	return "main@sha1:" + strings.TrimSpace(o.git(nil, "rev-parse", "main"))
 }
 
-// commitBase changes what every cluster gets. The base holds the number of commits.
+// commitBase changes the inputs of every cluster. The base contains the number of commits.
 func (o *origin) commitBase() (revision string) {
 	name, content := o.BaseChange(o.commits + 1)
 	return o.commit(map[string][]byte{name: content})
 }
 
-// commitCluster changes what one cluster gets, another one each time.
+// commitCluster changes the inputs of one cluster, a different one each time.
 func (o *origin) commitCluster() (revision string) {
 	name, content := o.ClusterChange(o.commits*7919%o.Clusters, o.commits+1)
 	return o.commit(map[string][]byte{name: content})

@@ -17,16 +17,15 @@ import (
 	"time"
 )
 
-// frugal is the command line in a process that gives memory back when it is told to,
-// so that what it holds can be told from what the collector has not come to yet. It
-// makes a file when that is done.
+// frugal runs the command line in a process that returns unused memory to the system on
+// SIGUSR1, and then creates a file. Without it, the measured memory would include garbage.
 func frugal() {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGUSR1)
+	requests := make(chan os.Signal, 1)
+	signal.Notify(requests, syscall.SIGUSR1)
 	go func() {
-		for range told {
+		for range requests {
 			debug.FreeOSMemory()
-			debug.FreeOSMemory() // now what finalizers let go of
+			debug.FreeOSMemory() // again, for memory that finalizers released
 			_ = os.WriteFile(os.Getenv(freedFile), nil, 0o600)
 		}
 	}()
@@ -37,7 +36,7 @@ const freedFile = "BENCHMARK_FREED_FILE"
 
 const hookSecret = "a secret of the benchmark's own"
 
-// serving is serve, as a process, of an origin.
+// serving is a server process for an origin.
 type serving struct {
 	*process
 	o *origin
@@ -54,8 +53,8 @@ func newServing(b testing.TB, o *origin, store string) serving {
 		"--webhook-secret-file", secret), o}
 }
 
-// pollAll polls every set of every cluster as the operator does, compressed, and hands
-// the answers on.
+// pollAll polls every set of every cluster as the operator does, compressed, and calls answer
+// with each answer.
 func (s serving) pollAll(answer func(cluster, set string, text []byte)) {
 	s.t.Helper()
 	for i := range s.o.Clusters {
@@ -85,7 +84,7 @@ func unzipped(b testing.TB, text []byte) []byte {
 	return plain
 }
 
-// commitBase has a commit to the base served.
+// commitBase commits to the base and waits until the commit is served.
 func (s serving) commitBase() {
 	s.t.Helper()
 	revision := s.o.commitBase()
@@ -93,7 +92,7 @@ func (s serving) commitBase() {
 	s.await(revision)
 }
 
-// look has the source looked at, as a webhook does.
+// look makes the server fetch the source, with a webhook.
 func (s serving) look() {
 	s.t.Helper()
 	if status, _, text := s.try(http.MethodPost, "/api/v1/webhooks/generic", "{}", "Authorization", "Bearer "+hookSecret); status != http.StatusAccepted {
@@ -113,8 +112,8 @@ func (s serving) await(revision string) {
 	s.t.Fatalf("%s is never served", revision)
 }
 
-// resident is the memory of the process that it holds once it gave back what it could,
-// and the most that it ever held, in bytes, as Linux counts them.
+// resident returns the resident memory of the process after it has returned unused memory,
+// and its maximum, in bytes.
 func (s serving) resident() (now, peak float64) {
 	s.t.Helper()
 	freed := os.Getenv(freedFile)
@@ -126,7 +125,7 @@ func (s serving) resident() (now, peak float64) {
 			return s.memory("VmRSS"), s.memory("VmHWM")
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatal("the server gives no memory back")
+			s.t.Fatal("the server does not return its unused memory")
 		}
 	}
 }

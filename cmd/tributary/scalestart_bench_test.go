@@ -11,9 +11,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
-// BenchmarkColdStart asks how long the default fleet is without an answer when its server
-// is started anew: from the start of the process until it is ready, where the store has a
-// delta for each cluster.
+// BenchmarkColdStart measures the start of a server for the default fleet, from the start of
+// the process until it is ready. The store has a delta for each cluster.
 func BenchmarkColdStart(b *testing.B) {
 	o := newOrigin(b, synthetic.Default())
 	store := storeOfDeltas(b, o)
@@ -21,11 +20,11 @@ func BenchmarkColdStart(b *testing.B) {
 	for range 5 {
 		took = append(took, coldStart(b, o, store))
 	}
-	b.ReportMetric(0, "ns/op") // setting up, which means nothing to anyone
+	b.ReportMetric(0, "ns/op") // dominated by the setup
 	b.ReportMetric(middle(took), "s")
 }
 
-// coldStart returns how many seconds it takes until the server is ready.
+// coldStart returns the time until the server is ready, in seconds.
 func coldStart(b testing.TB, o *origin, store string) float64 {
 	b.Helper()
 	begun := time.Now()
@@ -35,8 +34,7 @@ func coldStart(b testing.TB, o *origin, store string) float64 {
 	return took
 }
 
-// storeOfDeltas is a store with a delta of its own for each cluster, all of one object,
-// each in a change of its own.
+// storeOfDeltas returns a store with a delta for each cluster, each from a separate change.
 func storeOfDeltas(b testing.TB, o *origin) string {
 	b.Helper()
 	f := followed(b, o)

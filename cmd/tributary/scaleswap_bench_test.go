@@ -11,17 +11,17 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 )
 
-// BenchmarkPollsWhileReleasesSwap asks whether polls notice that releases go live: the
-// 99th percentile of the time that a poll takes while each second a commit to one cluster's
-// file of the default fleet goes live, or one to its base, which changes what every cluster
-// gets, as ratios to that without. Clusters poll in turn, 500 a second, over keep-alive connections, with gzip; a
-// poll is measured from when it is due, and none waits for another. So the first poll of an
-// answer, which has it compressed, is among them. Windows with and without commits
-// alternate; the ratio is that of the medians of their percentiles.
+// BenchmarkPollsWhileReleasesSwap measures whether polls are slower while releases go live. It
+// reports the 99th percentile of the time of a poll while a commit goes live each second, to
+// the file of one cluster or to the base, relative to that without commits. Clusters poll in
+// turn, 500 a second, over keep-alive connections, with gzip. The time of a poll starts when
+// the poll is due, and no poll waits for another. So the first poll of an answer, which
+// compresses it, is included. Windows with and without commits alternate, and the ratio is
+// that of the medians of their percentiles.
 func BenchmarkPollsWhileReleasesSwap(b *testing.B) {
 	s := newServing(b, newOrigin(b, synthetic.Default()), "sqlite:"+filepath.Join(b.TempDir(), "tributary.db"))
 	defer s.kill()
-	s.swapWindow(nil) // it gets warm
+	s.swapWindow(nil) // warm up
 	var still, one, base []float64
 	for range 5 {
 		still = append(still, s.swapWindow(nil))
@@ -41,8 +41,8 @@ const (
 	pollsASecond = 500
 )
 
-// swapWindow polls for a while, with a commit in every second, where that is not nil, and
-// returns the 99th percentile of what a poll took, in microseconds.
+// swapWindow polls for a while, with a commit each second if commit is not nil, and returns
+// the 99th percentile of the time of a poll, in microseconds.
 func (s serving) swapWindow(commit func() string) float64 {
 	s.t.Helper()
 	var commits sync.WaitGroup
@@ -71,12 +71,12 @@ func (s serving) swapWindow(commit func() string) float64 {
 	commits.Wait()
 	if commit != nil {
 		s.await(last)
-		time.Sleep(time.Second) // and it comes to rest
+		time.Sleep(time.Second) // let the server finish
 	}
 	return percentile(took, 99)
 }
 
-// poll polls the largest set of a cluster, compressed, over a connection that is kept.
+// poll polls the largest set of a cluster, compressed, over a keep-alive connection.
 func (s serving) poll(n int) {
 	path := s.url + "/api/v1/flux/clusters/" + s.o.ClusterName(n*7%s.o.Clusters) + "/platform-components"
 	r, err := http.NewRequest(http.MethodGet, path, nil)

@@ -22,28 +22,28 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// soonOver has processes under the race detector end when they are done: each would wait
-// a second for others of its goroutines to have a race, and there are hundreds.
-const soonOver = "atexit_sleep_ms=20"
+// raceOptions shortens the time that a process with the race detector waits before it exits,
+// by default a second. The scripts start hundreds of processes.
+const raceOptions = "atexit_sleep_ms=20"
 
 func TestMain(m *testing.M) {
 	if os.Getenv("GORACE") == "" {
-		_ = os.Setenv("GORACE", soonOver) // the name is one
+		_ = os.Setenv("GORACE", raceOptions) // cannot fail for this name
 	}
 	testscript.Main(m, map[string]func(){"tributary": main, "frugal": frugal})
 }
 
-// TestScripts drives the binary as its users do, one script for each behaviour.
-// Beside testscript's own commands there are
+// TestScripts runs the binary as its users do, with one script for each behaviour. In
+// addition to testscript's commands, scripts can use
 //
 //	ready                         wait for the server in the background; its URL is then $URL
-//	get PATH STATUS FILE [TOKEN]  ask it, and keep headers and body in FILE
+//	get PATH STATUS FILE [TOKEN]  request PATH, and write headers and body to FILE
 //	post PATH STATUS FILE [HEADER: VALUE]...
-//	                              send it FILE, and keep what it answers in FILE.answer
+//	                              send FILE, and write the answer to FILE.answer
 //	gitserver DIR                 serve the repositories in DIR with git http-backend at $GIT
 //	registry                      start docker-registry at $REGISTRY, without TLS
 //	postgres                      start PostgreSQL with an empty database, whose URL is then $DATABASE
-//	eventually PATH STATUS REGEXP ask until the answer is that; time is no part of what is tested
+//	eventually PATH STATUS REGEXP request PATH until the answer matches
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	database := sync.OnceValue(func() string { return pgtest.Start(t).Database(t) })
@@ -72,8 +72,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// linkTools puts the programs that make test has built on a script's PATH, by
-// the names that people know.
+// linkTools puts the programs that make test has built on the PATH of a script, under their
+// usual names.
 func linkTools(env *testscript.Env, names ...string) error {
 	dir := filepath.Join(env.WorkDir, ".bin")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -105,7 +105,7 @@ func useBuiltCommands(env *testscript.Env) error {
 	return os.WriteFile(filepath.Join(env.WorkDir, ".bin", "tributary"), []byte(script), 0o755)
 }
 
-// patience is how long something may take that only must happen.
+// patience is how long a test waits for something that must happen.
 const patience = time.Minute
 
 func ready(ts *testscript.TestScript, neg bool, args []string) {
@@ -218,7 +218,7 @@ func request(ts *testscript.TestScript, path, token string) (status int, text st
 	if err != nil {
 		return 0, "", err
 	}
-	r.Header.Set("User-Agent", "flux-operator/v0.58.1") // whose polls are remembered
+	r.Header.Set("User-Agent", "flux-operator/v0.58.1") // the server records polls of this agent
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}

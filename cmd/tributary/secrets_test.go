@@ -12,9 +12,9 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// TestNothingShowsACredential uses a server as admins, operators and clusters do,
-// well and badly, with all that it logs, and looks for their credentials in whatever
-// anybody was told but the one who was given each.
+// TestNothingShowsACredential uses a server as admins, operators and clusters do, with valid
+// and invalid requests, and searches all logs and answers for their credentials. Only the
+// answer that creates a credential may contain it.
 func TestNothingShowsACredential(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -29,7 +29,7 @@ func TestNothingShowsACredential(t *testing.T) {
 	adminFile := file("admin", admin)
 	database := pgtest.Start(t)
 	p := newProcess(t, writeFleet(t, "ann", "bob"), "--store", database.Database(t), "--admin-token-file", adminFile, "--log-level", "debug")
-	told := &bytes.Buffer{}
+	shown := &bytes.Buffer{}
 	run := func(tokenFile string, args ...string) string {
 		cmd := command(t, append(args, "--server", p.url, "--token-file", tokenFile)...)
 		var out, log bytes.Buffer
@@ -38,57 +38,57 @@ func TestNothingShowsACredential(t *testing.T) {
 		if err := cmd.Run(); err != nil && !errors.As(err, &exit) {
 			t.Fatal(err)
 		}
-		told.Write(log.Bytes())
+		shown.Write(log.Bytes())
 		return out.String()
 	}
-	given := func(out string) string {
+	token := func(out string) string {
 		secret := strings.TrimSpace(out)
 		if len(secret) < 20 || strings.ContainsAny(secret, " \n") {
-			t.Fatalf("no token was given: %q\n%s", out, told)
+			t.Fatalf("got no token: %q\n%s", out, shown)
 		}
 		return secret
 	}
 	secrets := []string{admin}
-	give := func(name string, out string) string {
-		secrets = append(secrets, given(out))
-		return file(name, given(out))
+	keep := func(name string, out string) string {
+		secrets = append(secrets, token(out))
+		return file(name, token(out))
 	}
-	operator := give("operator", run(adminFile, "token", "create", "--role", "operator", "--name", "eu", "--selector", "environment=dev"))
-	boot := give("boot", run(adminFile, "token", "create", "--role", "bootstrap", "--uses", "2"))
-	own := give("own", run(boot, "register", "--name", "dot", "--labels", "environment=dev"))
-	rotated := give("rotated", run(own, "register", "--name", "dot", "--idempotency-key", "a-key-that-nobody-guesses"))
+	operator := keep("operator", run(adminFile, "token", "create", "--role", "operator", "--name", "eu", "--selector", "environment=dev"))
+	boot := keep("boot", run(adminFile, "token", "create", "--role", "bootstrap", "--uses", "2"))
+	own := keep("own", run(boot, "register", "--name", "dot", "--labels", "environment=dev"))
+	rotated := keep("rotated", run(own, "register", "--name", "dot", "--idempotency-key", "a-key-that-nobody-guesses"))
 	secrets = append(secrets, "a-key-that-nobody-guesses")
 	wrong := file("wrong", "wrong-00112233445566778899")
 	secrets = append(secrets, "wrong-00112233445566778899")
 
-	for _, token := range []string{adminFile, operator, boot, own, rotated, wrong} {
+	for _, file := range []string{adminFile, operator, boot, own, rotated, wrong} {
 		for _, args := range [][]string{
 			{"get", "clusters", "-o", "yaml"}, {"get", "tokens", "-o", "yaml", "--all"}, {"get", "history", "-o", "yaml"}, {"get", "deltas", "-o", "yaml"},
 			{"patch", "dot", "App/web", "--set", "spec.tag=v2", "--reason", "a try"}, {"patch", "ann", "App/web", "--set", "spec.tag=v2"},
 			{"token", "revoke", "nothing"}, {"register", "--name", "ann", "--timeout", "1s"}, {"decommission", "nothing", "--wait=false"}, {"rollback", "--to", "1", "--dry-run"},
 		} {
-			out := run(token, args...)
+			out := run(file, args...)
 			if args[0] == "register" && strings.HasPrefix(out, "trb_") {
-				secrets = append(secrets, given(out)) // to whom it was given
+				secrets = append(secrets, token(out)) // this answer created the token
 				continue
 			}
-			told.WriteString(out)
+			shown.WriteString(out)
 		}
 	}
 	for _, path := range []string{"/metrics", "/api/v1/history?limit=500", "/api/v1/tokens?all=true", "/api/v1/clusters", "/api/v1/releases"} {
 		_, _, body := p.try("GET", path, "", "Authorization", "Bearer "+admin)
-		told.Write(body)
+		shown.Write(body)
 	}
 	p.try("GET", "/api/v1/clusters?token="+secrets[1], "", "Authorization", "Bearer "+admin)
 	p.interrupt()
-	told.Write(p.log.Bytes())
+	shown.Write(p.log.Bytes())
 	for _, secret := range secrets {
-		if at := strings.Index(told.String(), secret); at >= 0 {
-			text := told.String()
-			t.Errorf("the credential %s is told:\n%s", secret, text[max(0, at-300):min(len(text), at+100)])
+		if at := strings.Index(shown.String(), secret); at >= 0 {
+			text := shown.String()
+			t.Errorf("the credential %s is shown:\n%s", secret, text[max(0, at-300):min(len(text), at+100)])
 		}
 	}
-	if !strings.Contains(told.String(), "request_id") || !strings.Contains(told.String(), "kind: registration") {
-		t.Error("the logs and answers are not there to be looked at")
+	if !strings.Contains(shown.String(), "request_id") || !strings.Contains(shown.String(), "kind: registration") {
+		t.Error("the logs and answers are missing")
 	}
 }

@@ -66,13 +66,13 @@ func (s *serverFlags) clientWith(token string) (*client.Client, error) {
 var routes = regexp.MustCompile(`\bGET /api/v1/(clusters|deltas|history|pins|releases|tokens)\b`)
 
 // refused rewrites an error of the server for a user of the command line: routes become
-// commands, and several problems stand one a line.
+// commands, and several problems are listed, one on each line.
 func refused(err error) error {
 	var r *client.Refusal
-	var beyond *fleet.GuardError
+	var guardErr *fleet.GuardError
 	switch {
-	case errors.As(err, &beyond):
-		return preview.GuardError(beyond, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
+	case errors.As(err, &guardErr):
+		return preview.GuardError(guardErr, fleet.ErrGuarded.Error()+", and nothing was changed", "--confirm")
 	case !errors.As(err, &r):
 		return err
 	}

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// servedFleet is what two servers serve, and how to change it.
+// servedFleet is the fleet that two servers serve, and how to change it.
 type servedFleet struct {
 	repo   *exampleRepo
-	set    string // that has the object
-	object string // that writes change, by kind and name
-	patch  string // with %q for a text that the set shows then
-	file   string // that commits change
-	text   string // of it, with %d
+	set    string // the set with the object
+	object string // the object that writes change, as KIND/NAME
+	patch  string // a patch of the object, with %q for a text that appears in the set
+	file   string // the file that commits change
+	text   string // the text of the file, with %d
 }
 
-// newServedFleet is a fleet whose releases are made at once, also with the race
-// detector at work, or, to be soaked, one of 200 clusters that is more like those there are.
+// newServedFleet returns a fleet that renders quickly with the race detector, or a realistic
+// one of 200 clusters for a soak test.
 func newServedFleet(t testing.TB, soak time.Duration) servedFleet {
 	t.Helper()
 	if soak == 0 {
@@ -61,7 +61,7 @@ func (r *exampleRepo) write(name, content string) {
 	}
 }
 
-// commit commits what was written, pushes it and returns its revision.
+// commit commits and pushes all changes, and returns the revision.
 func (r *exampleRepo) commit(message string) string {
 	r.t.Helper()
 	r.git("add", ".")

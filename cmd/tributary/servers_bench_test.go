@@ -12,9 +12,9 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// BenchmarkWriteSeenByTheOtherServer asks how long it takes until a write on one server
-// is what another serves, from its acknowledgement to the poll that shows it. Both are
-// processes of their own on one PostgreSQL, of a fleet of 200 clusters.
+// BenchmarkWriteSeenByTheOtherServer measures the time from the acknowledgement of a write on
+// one server until a poll of another server shows it. Both are processes on one PostgreSQL,
+// with a fleet of 200 clusters.
 func BenchmarkWriteSeenByTheOtherServer(b *testing.B) {
 	f := newServedFleet(b, time.Minute)
 	args := []string{f.repo.url, "--interval", "1h", "--store", pgtest.Start(b).Database(b), "--log-level", "error", "--poll-rate", "0", "--request-rate", "0"}
@@ -38,7 +38,7 @@ func BenchmarkWriteSeenByTheOtherServer(b *testing.B) {
 		took = append(took, time.Since(acknowledged).Seconds()*1000)
 	}
 	slices.Sort(took)
-	b.ReportMetric(0, "ns/op") // it has the write in it
+	b.ReportMetric(0, "ns/op") // includes the write itself
 	b.ReportMetric(took[len(took)/2], "ms")
 	b.ReportMetric(took[len(took)*99/100], "p99-ms")
 }

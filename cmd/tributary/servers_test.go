@@ -10,18 +10,18 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// TestServersComeAndGo has two servers on one PostgreSQL behind a plain TCP balancer.
-// They are killed, stopped and started again, the database cuts connections and is
-// restarted, while commits, writes and polls go on. It holds that
+// TestServersComeAndGo runs two servers on one PostgreSQL behind a TCP balancer. They are
+// killed, stopped and started again, and the database cuts connections and is restarted,
+// during commits, writes and polls. The test checks that
 //
-//   - a poll is answered 200, by the second try at the latest where a connection broke;
-//   - one generation has one answer to a poll, whoever gives it;
-//   - no server's generation goes back;
-//   - no write that was acknowledged is lost, and both servers serve the last of each.
+//   - a poll is answered with 200, or its repetition if the connection broke;
+//   - both servers give the same answer for the same generation;
+//   - the generation of a server never goes back;
+//   - no acknowledged write is lost, and both servers serve the last write of each cluster.
 //
-// `make soak` has it go on for SOAKTIME, with a fleet of 200 clusters, and holds what
-// depends on time, too: how soon a write on one server is seen on the other, and that
-// no cluster is served what is older than what it had at its last poll.
+// `make soak` runs it for SOAKTIME with a fleet of 200 clusters. Then it also checks what
+// depends on time: how soon a write on one server is visible on the other, and that no
+// cluster gets an older generation than at its last poll.
 func TestServersComeAndGo(t *testing.T) {
 	t.Parallel()
 	s := newServers(t, soakTime(t))
@@ -34,7 +34,7 @@ func TestServersComeAndGo(t *testing.T) {
 				} else {
 					p.interrupt()
 				}
-				s.awaitProgress() // the other one goes on
+				s.awaitProgress() // the other server continues
 				p.start()
 			})
 			s.awaitProgress()
@@ -47,7 +47,7 @@ func TestServersComeAndGo(t *testing.T) {
 	s.end()
 }
 
-// soakTime is for how long to go on at least; 0 where nobody asks for that.
+// soakTime returns the duration of a soak test, or 0.
 func soakTime(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("TRIBUTARY_SOAK_TIME")
@@ -61,9 +61,9 @@ func soakTime(t *testing.T) time.Duration {
 	return d
 }
 
-// servers are two of them, what they share, and what is heard of them.
+// servers are two servers with their database, balancer and clients.
 type servers struct {
-	*heard
+	*pollLog
 	*acknowledged
 	t         testing.TB
 	soak      time.Duration
@@ -72,7 +72,7 @@ type servers struct {
 	repo      *exampleRepo // of the fleet
 	database  *pgtest.Server
 	processes []*process
-	urls      []string // without their scheme
+	urls      []string // host:port
 	balancer  *balancer
 	trouble   trouble
 	commits   int
@@ -84,7 +84,7 @@ type servers struct {
 func newServers(t *testing.T, soak time.Duration) *servers {
 	t.Helper()
 	s := &servers{
-		heard: newHeard(t), acknowledged: &acknowledged{reasons: map[int64]string{}, last: map[string][]string{}},
+		pollLog: newPollLog(t), acknowledged: &acknowledged{reasons: map[int64]string{}, last: map[string][]string{}},
 		t: t, soak: soak, start: time.Now(), fleet: newServedFleet(t, soak), database: pgtest.Start(t), done: make(chan struct{}),
 	}
 	s.repo = s.fleet.repo
@@ -98,7 +98,7 @@ func newServers(t *testing.T, soak time.Duration) *servers {
 	return s
 }
 
-// begin has clients at work until end.
+// begin starts the clients, which run until end.
 func (s *servers) begin() {
 	const pollers = 6
 	for n := range pollers {
@@ -123,7 +123,7 @@ func (s *servers) ended() bool {
 	}
 }
 
-// rest is a time without trouble, which is what most of the time is.
+// rest waits for a while without faults.
 func (s *servers) rest() { s.pause(0, 4*time.Second) }
 
 func (s *servers) troubleDatabase() {
@@ -132,7 +132,7 @@ func (s *servers) troubleDatabase() {
 		s.database.Run(s.t, s.database.URL("postgres"), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()`)
 		s.awaitProgress()
 		s.database.Stop(s.t)
-		s.awaitPolls(500) // without it as well
+		s.awaitPolls(500) // polls work without the database
 		s.database.Resume(s.t)
 		s.awaitProgress()
 	})
@@ -140,7 +140,7 @@ func (s *servers) troubleDatabase() {
 	s.rest()
 }
 
-// end has all clients stop, and looks at what is left.
+// end stops all clients and checks the final state.
 func (s *servers) end() {
 	s.stop()
 	s.await("agreement", func() bool {
@@ -160,14 +160,14 @@ func (s *servers) end() {
 	s.report()
 }
 
-// interrupt ends the process as Kubernetes does.
+// interrupt stops the process as Kubernetes does.
 func (p *process) interrupt() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
 	if err := p.cmd.Wait(); err != nil {
-		p.t.Errorf("a server that is stopped: %v\n%s", err, &p.log)
+		p.t.Errorf("stopping a server: %v\n%s", err, &p.log)
 	}
 	p.cmd = nil
 }

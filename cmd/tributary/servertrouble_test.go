@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// trouble knows when there is any: a server that is down or was a moment ago, or a
-// database that is.
+// trouble records when a server or the database is down.
 type trouble struct {
 	noDatabase atomic.Bool
 
@@ -16,8 +15,7 @@ type trouble struct {
 	ended   time.Time
 }
 
-// afterTrouble is for how long after it a server may have other things to do than to
-// be quick.
+// afterTrouble is how long a server may be slow after a fault.
 const afterTrouble = time.Second
 
 func (x *trouble) during(do func()) {
@@ -32,7 +30,7 @@ func (x *trouble) set(present bool) {
 	x.present, x.ended = present, time.Now()
 }
 
-// noneSince tells whether there has been none since then, nor just before.
+// noneSince reports whether there has been no fault since then or just before.
 func (x *trouble) noneSince(then time.Time) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -12,18 +12,18 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// acknowledged is what was written, and how soon the other server served it.
+// acknowledged records writes, and how soon the other server served them.
 type acknowledged struct {
 	writes   sync.Mutex
 	acks     int
-	reasons  map[int64]string    // by generation, of each write that was acknowledged
-	last     map[string][]string // by cluster: the last write that was acknowledged, and those since that may have been kept
-	seen     []time.Duration     // how long it took until the other server served a write
-	troubled int                 // writes of which that was not asked, because of a restart
+	reasons  map[int64]string    // of each acknowledged write, by generation
+	last     map[string][]string // by cluster: the last acknowledged write, and later ones that may have been kept
+	seen     []time.Duration     // how long the other server took to serve a write
+	troubled int                 // writes without a measurement, because of a restart
 }
 
-// writeAll writes through the balancer, and waits for each write on the other server.
-// Writers have keys and clusters of their own, so that it is known what must be served.
+// writeAll writes through the balancer, and waits for each write on the other server. Each
+// writer has its own keys and clusters, so that the expected inputs are known.
 func (s *servers) writeAll(writer int) {
 	l := &line{addr: s.balancer.addr}
 	for n := 0; !s.ended(); n++ {
@@ -51,7 +51,7 @@ func (s *servers) writeTo(l *line, cluster, value string) {
 		return
 	}
 	s.acknowledge(cluster, value, result.Generation)
-	s.watch(1-s.balancer.whom(a.from), cluster, result.Generation, acked)
+	s.watch(1-s.balancer.serverOf(a.from), cluster, result.Generation, acked)
 }
 
 func (k *acknowledged) acknowledge(cluster, value string, generation int64) {
@@ -61,14 +61,14 @@ func (k *acknowledged) acknowledge(cluster, value string, generation int64) {
 	k.reasons[generation], k.last[cluster] = value, []string{value}
 }
 
-// mayKeep notes a write of which nobody said what became of it.
+// mayKeep records a write without an answer, which may have been kept.
 func (k *acknowledged) mayKeep(cluster, value string) {
 	k.writes.Lock()
 	defer k.writes.Unlock()
 	k.last[cluster] = append(k.last[cluster], value)
 }
 
-// watch asks the server that did not write until it serves what was written.
+// watch polls the other server until it serves the write.
 func (s *servers) watch(at int, cluster string, generation int64, acked time.Time) {
 	l := &line{addr: s.urls[at], keep: true}
 	defer l.close()
@@ -78,19 +78,19 @@ func (s *servers) watch(at int, cluster string, generation int64, acked time.Tim
 		took := time.Since(acked)
 		if err != nil || time.Now().After(deadline) && s.trouble.noDatabase.Load() {
 			s.note(0, false)
-			return // it is down
+			return // the server is down
 		}
 		if a.status != http.StatusOK {
 			s.t.Errorf("a poll = %d %s, want 200", a.status, a.body)
 			return
 		}
-		s.hold(a, at, before[at], poll{cluster, s.fleet.set, a.generation})
+		s.check(a, at, before[at], poll{cluster, s.fleet.set, a.generation})
 		if a.generation >= generation {
 			s.note(took, s.trouble.noneSince(acked))
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Errorf("server %d does not come to serve generation %d", at, generation)
+			s.t.Errorf("server %d does not serve generation %d", at, generation)
 			return
 		}
 	}
@@ -106,7 +106,7 @@ func (k *acknowledged) note(took time.Duration, calm bool) {
 	}
 }
 
-// awaitProgress waits until more polls and writes have been answered.
+// awaitProgress waits for answers to more polls and writes.
 func (s *servers) awaitProgress() {
 	s.t.Helper()
 	count := func() int {
@@ -119,8 +119,8 @@ func (s *servers) awaitProgress() {
 	s.awaitPolls(100)
 }
 
-// wantKept wants each write that was acknowledged in the log where it was said to be,
-// and the last of each cluster served by every server.
+// wantKept checks that the log has each acknowledged write at its generation, and that every
+// server serves the last write of each cluster.
 func (s *servers) wantKept() {
 	t, k := s.t, s.acknowledged
 	t.Helper()
@@ -130,7 +130,7 @@ func (s *servers) wantKept() {
 	}
 	for generation, reason := range k.reasons {
 		if logged[generation] != reason {
-			t.Errorf("generation %d is %q in the log, and %q was acknowledged", generation, logged[generation], reason)
+			t.Errorf("generation %d is %q in the log, want the acknowledged %q", generation, logged[generation], reason)
 		}
 	}
 	for i, p := range s.processes {

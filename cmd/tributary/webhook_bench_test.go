@@ -18,10 +18,9 @@ import (
 	"time"
 )
 
-// BenchmarkWebhookToServed asks how long a push takes to reach the clusters: the
-// time from the webhook to a poll that is answered with the new revision, of a
-// fleet of 100 clusters in a repository behind a real git http-backend. The
-// server is serve itself. Every push changes what all clusters get.
+// BenchmarkWebhookToServed measures the time from a webhook to a poll that is answered with
+// the new revision. The fleet has 100 clusters and is in a repository behind git
+// http-backend. Every push changes the inputs of all clusters.
 func BenchmarkWebhookToServed(b *testing.B) {
 	const secret = "a secret of the benchmark's own"
 	repo := newFleetOf100(b)
@@ -45,12 +44,12 @@ func BenchmarkWebhookToServed(b *testing.B) {
 		took = append(took, time.Since(start).Seconds()*1000)
 	}
 	slices.Sort(took)
-	b.ReportMetric(0, "ns/op") // the mean, which one slow push decides
+	b.ReportMetric(0, "ns/op") // a mean, which a single slow push dominates
 	b.ReportMetric(took[len(took)/2], "ms")
 	b.ReportMetric(took[len(took)-1], "ms-worst")
 }
 
-// fleetRepo is examples/fleet grown to 100 clusters, with a server of its own.
+// fleetRepo is examples/fleet with 100 clusters, behind a Git server.
 type fleetRepo struct {
 	b    *testing.B
 	work string
@@ -64,7 +63,7 @@ func newFleetOf100(b *testing.B) *fleetRepo {
 	if err := os.CopyFS(repo.work, os.DirFS("../../examples/fleet")); err != nil {
 		b.Fatal(err)
 	}
-	for n := range 89 { // there are 11
+	for n := range 89 { // examples/fleet has 11
 		name, environment := fmt.Sprintf("generated-%02d", n), []string{"dev", "staging", "prod"}[n%3]
 		repo.write(filepath.Join("clusters", "generated", name+".yaml"), fmt.Sprintf(`apiVersion: tributary/v1alpha1
 kind: Cluster
@@ -118,8 +117,7 @@ func (r *fleetRepo) git(args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// push changes an annotation of a namespace that every cluster has, and returns
-// the revision that this makes.
+// push changes an annotation of a namespace of every cluster, and returns the revision.
 func (r *fleetRepo) push(n int) string {
 	r.b.Helper()
 	r.write("base/kyverno/namespace.yaml", fmt.Sprintf(`apiVersion: v1
@@ -135,8 +133,7 @@ metadata:
 	return "main@sha1:" + r.git("rev-parse", "HEAD")
 }
 
-// serve runs the command until the benchmark ends, and returns its URL once it
-// is ready.
+// serve runs the command until the benchmark ends, and returns its URL when it is ready.
 func (r *fleetRepo) serve(b *testing.B, secret string) string {
 	b.Helper()
 	first := r.push(-1)
@@ -169,7 +166,7 @@ func (r *fleetRepo) serve(b *testing.B, secret string) string {
 	return ""
 }
 
-// await polls until the answer is of that revision.
+// await polls until the answer has this revision.
 func (r *fleetRepo) await(b *testing.B, base, revision string) {
 	b.Helper()
 	poll, _ := http.NewRequest(http.MethodGet, base+"/api/v1/flux/clusters/generated-42/namespaces", nil)

@@ -26,12 +26,12 @@ func (w *whatIf) bind(f *pflag.FlagSet) {
 	f.StringVar(&w.dns, "dns", "", "dns of a cluster that does not exist yet")
 }
 
-// asked reports whether a flag describes a new cluster.
-func (w *whatIf) asked(f *pflag.FlagSet) bool { return f.Changed("labels") || f.Changed("dns") }
+// isSet reports whether a flag describes a new cluster.
+func (w *whatIf) isSet(f *pflag.FlagSet) bool { return f.Changed("labels") || f.Changed("dns") }
 
 // args checks the arguments. CLUSTER is optional for a new cluster.
 func (w *whatIf) args(cmd *cobra.Command, args []string) error {
-	if w.asked(cmd.Flags()) && len(args) == 1 {
+	if w.isSet(cmd.Flags()) && len(args) == 1 {
 		return nil
 	}
 	return named("SOURCE", "CLUSTER")(cmd, args)

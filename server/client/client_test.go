@@ -34,6 +34,7 @@ func writeFile(t *testing.T, name, content string) string {
 }
 
 func TestClientGivesTheTokenToNobodyElse(t *testing.T) {
+	t.Parallel()
 	for url, token := range map[string]string{
 		"http://tributary.example.com":       "secret",
 		"http://localhost.example.com:8080":  "secret",
@@ -65,6 +66,7 @@ func TestClientGivesTheTokenToNobodyElse(t *testing.T) {
 }
 
 func TestClientTellsWhatIsNoTributary(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		status      int
 		kind, body  string
@@ -90,6 +92,7 @@ func TestClientTellsWhatIsNoTributary(t *testing.T) {
 }
 
 func TestClientSaysWhenItIsNotKnownWhetherAWriteWasKept(t *testing.T) {
+	t.Parallel()
 	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	t.Cleanup(cut.Close)
 	const hint = "the history shows"
@@ -107,6 +110,7 @@ func TestClientSaysWhenItIsNotKnownWhetherAWriteWasKept(t *testing.T) {
 }
 
 func TestClientTrustsAndShowsCertificates(t *testing.T) {
+	t.Parallel()
 	there := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"source": {"name": %q}}`, r.Header.Get("Authorization"))

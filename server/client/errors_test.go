@@ -12,6 +12,7 @@ import (
 )
 
 func TestRetryableErrors(t *testing.T) {
+	t.Parallel()
 	const problem, page = "application/problem+json", "text/html"
 	for name, c := range map[string]struct {
 		status  int
@@ -57,6 +58,7 @@ func TestRetryableErrors(t *testing.T) {
 
 // A registration is answered 201, and says which attempt it is a repetition of.
 func TestRegisterSendsItsKey(t *testing.T) {
+	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost || r.URL.Path != "/api/v1/register" || r.Header.Get("Idempotency-Key") != "one-two-three-four-five" {
 			t.Errorf("%s %s with key %q", r.Method, r.URL, r.Header.Get("Idempotency-Key"))

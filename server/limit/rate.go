@@ -23,7 +23,7 @@ type RateLimiter struct {
 	burst  int
 	period time.Duration // in which an empty bucket fills up
 
-	mu                sync.Mutex // held for a look-up, never while a request waits
+	mu                sync.Mutex // never held while a request waits
 	current, previous map[Key]*rate.Limiter
 	rotated           time.Time
 }
@@ -48,8 +48,10 @@ func (l *RateLimiter) Take(key Key) time.Duration {
 	if l == nil {
 		return 0
 	}
-	now := time.Now()
-	r := l.of(key, now).ReserveN(now, 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now() // under the lock, because a rate.Limiter counts twice if its time goes back
+	r := l.limiter(key, now).ReserveN(now, 1)
 	wait := r.DelayFrom(now)
 	if wait > 0 {
 		r.CancelAt(now)
@@ -57,10 +59,8 @@ func (l *RateLimiter) Take(key Key) time.Duration {
 	return wait
 }
 
-// of returns the limiter of a key.
-func (l *RateLimiter) of(key Key, now time.Time) *rate.Limiter {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// limiter returns the limiter of a key. The caller holds mu.
+func (l *RateLimiter) limiter(key Key, now time.Time) *rate.Limiter {
 	if now.Sub(l.rotated) >= l.period {
 		l.previous, l.current, l.rotated = l.current, map[Key]*rate.Limiter{}, now
 	}

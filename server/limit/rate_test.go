@@ -2,6 +2,8 @@ package limit
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,5 +62,25 @@ func TestNoRateIsNoBound(t *testing.T) {
 		if wait := l.Take(Key{}); wait != 0 {
 			t.Fatalf("waits %s", wait)
 		}
+	}
+}
+
+func TestRateHoldsForManyAtOnce(t *testing.T) {
+	t.Parallel()
+	l, start := NewRateLimiter(100, 50), time.Now()
+	var passed atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 5_000 {
+				if l.Take(Key{}) == 0 {
+					passed.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if most := 50 + int64(100*time.Since(start).Seconds()) + 1; passed.Load() > most {
+		t.Errorf("%d passed, want at most %d", passed.Load(), most)
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// sshKey is a public key, and when it is valid: the zero time stands for always.
+// sshKey is a public key and the time in which it is valid. A zero time means
+// no limit.
 type sshKey struct {
 	ssh.PublicKey
 	after, before time.Time
@@ -21,9 +22,9 @@ type sshKey struct {
 
 var errNoSSHKey = errors.New("is not an SSH public key: write it as in authorized_keys (ssh-ed25519 AAAA…) or in allowed_signers (name@example.com ssh-ed25519 AAAA…)")
 
-// parseSSHLine reads a line of authorized_keys, or of the allowed_signers of
-// ssh-keygen. Whose key it is makes no difference to git, and so none here. ok is
-// false for a line with a key that is not for git.
+// parseSSHLine parses a line of authorized_keys, or of ssh-keygen's
+// allowed_signers. As in Git, it does not matter whose key it is. ok is false
+// for a line with a key that is not for Git.
 func parseSSHLine(line string) (key sshKey, ok bool, err error) {
 	first, rest := nextField(line)
 	if isKeyType(first) {
@@ -49,7 +50,7 @@ func parseSSHLine(line string) (key sshKey, ok bool, err error) {
 	return key, ok, err
 }
 
-// nextField cuts off what stands before the next blank that is not in quotes.
+// nextField splits a line at the first blank that is not in quotes.
 func nextField(line string) (field, rest string) {
 	quoted := false
 	for i := 0; i < len(line); i++ {
@@ -71,15 +72,15 @@ var sshKeyTypes = []string{
 	ssh.KeyAlgoSKED25519, ssh.KeyAlgoSKECDSA256,
 }
 
-// isKeyType is true of kinds that are not supported as well, so that these are
-// not taken for somebody's name.
+// isKeyType reports whether a field is a type of key, including unsupported
+// types, so that those are not taken for a name.
 func isKeyType(field string) bool {
 	return slices.ContainsFunc([]string{"ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"}, func(prefix string) bool {
 		return strings.HasPrefix(field, prefix)
 	}) && !strings.ContainsAny(field, `"*?!,=`)
 }
 
-// keyOptions are those of authorized_keys that have no value.
+// keyOptions are the options of authorized_keys that have no value.
 var keyOptions = []string{"cert-authority", "restrict", "pty", "user-rc", "verify-required"}
 
 func isKeyOption(field string) bool {
@@ -109,7 +110,7 @@ func parseSSHKey(kind, rest string) (ssh.PublicKey, error) {
 	return key, nil
 }
 
-// setOptions takes the options of a line of allowed_signers.
+// setOptions sets the options of a line of allowed_signers.
 func (key *sshKey) setOptions(text string) (forGit bool, err error) {
 	forGit = true
 	var seen []string
@@ -136,7 +137,7 @@ func (key *sshKey) setOptions(text string) (forGit bool, err error) {
 	return forGit, err
 }
 
-// nextOption cuts off what stands before the next comma that is not in quotes.
+// nextOption splits a text at the first comma that is not in quotes.
 func nextOption(text string) (option, rest string) {
 	quoted := false
 	for i := range len(text) {
@@ -163,8 +164,8 @@ func namespacesHaveGit(value string) (bool, error) {
 	return slices.Contains(strings.Split(inner, ","), sshNamespace), nil
 }
 
-// parseSignerTime reads a time as ssh-keygen does: in the machine's zone, unless
-// it ends in Z.
+// parseSignerTime parses a time as ssh-keygen does: in the machine's time zone,
+// unless it ends in Z.
 func parseSignerTime(name, value string, zone *time.Location) (time.Time, error) {
 	inner, ok := unquote(value)
 	digits, utc := strings.CutSuffix(inner, "Z")

@@ -14,13 +14,13 @@ const (
 	beginX509    = "-----BEGIN SIGNED MESSAGE-----"
 )
 
-// dearmor decodes a block of text that begins with a given line, and holds
-// nothing else. It is strict where libraries are lenient, because what they skip
-// stands in the object without being signed.
+// dearmor decodes a block of text that begins with a given line and contains
+// nothing else. It is stricter than libraries, because the object's content
+// that they skip is not signed.
 func dearmor(text []byte, begin string) ([]byte, error) {
 	lines := strings.Split(strings.TrimRight(string(text), " \t\r\n"), "\n")
 	for i, line := range lines {
-		if begin == beginOpenPGP { // ssh-keygen lets no blanks stand there.
+		if begin == beginOpenPGP { // ssh-keygen allows no blanks there.
 			lines[i] = strings.TrimRight(line, " \t\r")
 		}
 	}
@@ -40,8 +40,8 @@ func dearmor(text []byte, begin string) ([]byte, error) {
 	return decodeLines(lines[1:last])
 }
 
-// armorKeys are the headers of OpenPGP's armor. They are not signed, and say
-// nothing that is looked at.
+// armorKeys are the headers of OpenPGP's armor. They are not signed, and their
+// values are ignored.
 var armorKeys = []string{"Version", "Comment", "MessageID", "Hash", "Charset"}
 
 func dearmorOpenPGP(lines []string) ([]byte, error) {
@@ -57,7 +57,7 @@ func dearmorOpenPGP(lines []string) ([]byte, error) {
 	lines = lines[blank+1:]
 	last := len(lines) - 1
 	if last < 0 || !strings.HasPrefix(lines[last], "=") {
-		return decodeLines(lines) // RFC 9580 leaves the checksum out.
+		return decodeLines(lines) // RFC 9580 makes the checksum optional.
 	}
 	data, err := decodeLines(lines[:last])
 	if err != nil {

@@ -1,5 +1,15 @@
-// Package gitsign tells whether one of the keys that are trusted has signed a Git
-// commit or tag. It reads objects byte by byte, in the one form that Git writes,
-// because what a library makes of an odd one may not be what was signed. It runs
-// no program, asks nobody, and never says what is in a commit.
+// Package gitsign verifies the signatures of Git commits and tags with OpenPGP
+// and SSH keys.
+//
+//	keys, err := gitsign.ReadKeys([]string{"signers.asc"})
+//	err = keys.VerifyCommit(raw) // raw is the content of the commit object
+//
+// A nil error means that one of the keys signed exactly these bytes. Otherwise
+// the error says, as a sentence about the commit or tag, why it is refused and
+// what to do.
+//
+// The package parses objects byte by byte and accepts only the form that Git
+// writes, because a library may repair an unusual object into something that
+// was not signed. It runs no program, uses no network, and its errors never
+// contain the content of a commit.
 package gitsign

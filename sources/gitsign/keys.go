@@ -16,24 +16,24 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxKeyFile is the most bytes of a file of public keys.
+// maxKeyFile is the maximum size of a file of public keys in bytes.
 const maxKeyFile = 1 << 20
 
-// Keys are the public keys whose signatures are believed. It is safe for
-// concurrent use.
+// Keys are trusted public keys. It is safe for concurrent use.
 type Keys struct {
 	openpgp openpgp.EntityList
 	ssh     []sshKey
-	// unusable says of OpenPGP keys why they are left out.
+	// unusable says why OpenPGP keys were left out.
 	unusable []string
-	// sum is of the files, so that who remembers what was verified can see that
-	// the keys are others. Keys also expire, which it does not tell.
+	// sum is a digest of the files. Callers that remember what was verified use
+	// it to notice that the keys have changed. It does not change when a key
+	// expires.
 	sum [sha256.Size]byte
 	now func() time.Time
 }
 
-// ReadKeys reads public keys from files: OpenPGP keyrings, armored or not,
-// and SSH keys, a line each as in authorized_keys or allowed_signers.
+// ReadKeys reads public keys from files: OpenPGP keyrings, armored or binary,
+// and SSH keys, one per line as in authorized_keys or allowed_signers.
 func ReadKeys(files []string) (*Keys, error) {
 	k := &Keys{now: time.Now}
 	sum := sha256.New()
@@ -49,13 +49,13 @@ func ReadKeys(files []string) (*Keys, error) {
 		}
 	}
 	if len(k.openpgp)+len(k.ssh) == 0 {
-		return nil, errors.New("there are no public keys to verify signatures with; name files that hold some")
+		return nil, errors.New("there are no public keys to verify signatures with; name files that contain some")
 	}
 	k.sum = [sha256.Size]byte(sum.Sum(nil))
 	return k, nil
 }
 
-// Sum is another one where the files hold anything else.
+// Sum returns a digest of the files, which differs if any of them has changed.
 func (k *Keys) Sum() [sha256.Size]byte { return k.sum }
 
 func readKeyFile(name string) ([]byte, error) {
@@ -83,12 +83,12 @@ var privateKey = regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY`)
 
 var errPrivateKey = errors.New("contains a private key, which should never be where only public keys are needed: replace it with the public key")
 
-// add takes the keys of a file, which must hold at least one.
+// add adds the keys of a file, which must contain at least one.
 func (k *Keys) add(name string, content []byte) error {
 	before := len(k.openpgp) + len(k.ssh)
 	var err error
 	switch {
-	case len(content) > 0 && content[0]&0x80 != 0: // The first bit of each packet.
+	case len(content) > 0 && content[0]&0x80 != 0: // The first bit of each packet is set.
 		err = atLine(name, 0, k.addKeyring(bytes.NewReader(content)))
 	case privateKey.Match(content):
 		err = atLine(name, 0, errPrivateKey)
@@ -106,7 +106,7 @@ func (k *Keys) add(name string, content []byte) error {
 	return atLine(name, 0, errors.New("contains no OpenPGP or SSH public key for git"))
 }
 
-// in says where an error is; a file without lines has line 0.
+// atLine adds the position to an error; line is 0 for a file without lines.
 func atLine(name string, line int, err error) error {
 	switch {
 	case err == nil:
@@ -117,8 +117,9 @@ func atLine(name string, line int, err error) error {
 	return fmt.Errorf("%s:%d: %w", name, line, err)
 }
 
-// addText takes armored keyrings, of which there may be several, or SSH keys.
-// Around armor there may be text, but no SSH keys that would be passed over.
+// addText adds armored keyrings, of which there may be several, or SSH keys.
+// Armor may be surrounded by text, but not by SSH keys, which would be skipped
+// silently.
 func (k *Keys) addText(name, content string) error {
 	armored := strings.Contains(content, beginKeyring)
 	var block []string
@@ -181,7 +182,8 @@ func (k *Keys) addKeyring(r io.Reader) error {
 	return nil
 }
 
-// trusted names a few of the keys, for someone who signed with another.
+// trusted lists a few of the keys, as a hint for someone who signed with
+// another one.
 func (k *Keys) trusted() string {
 	const few = 3
 	var names []string

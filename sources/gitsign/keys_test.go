@@ -45,7 +45,7 @@ func TestGitReadsKeysAsFluxDoes(t *testing.T) {
 		{"pattern and options", `*@example.com,"somebody \" else" namespaces="file,git",valid-after="20200101" ` + string(l.read(carl)), "carl"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			keys := believe(t, l.write("keys", c.content))
+			keys := trustKeys(t, l.write("keys", c.content))
 			for name, raw := range signed {
 				if strings.Contains(c.whose, name) {
 					wantVerified(t, keys, "commit", raw)
@@ -56,7 +56,7 @@ func TestGitReadsKeysAsFluxDoes(t *testing.T) {
 		})
 	}
 	t.Run("all files", func(t *testing.T) {
-		keys := believe(t, l.write("one.asc", one), l.write("two.asc", two), carl, dora)
+		keys := trustKeys(t, l.write("one.asc", one), l.write("two.asc", two), carl, dora)
 		for _, raw := range signed {
 			wantVerified(t, keys, "commit", raw)
 		}
@@ -66,7 +66,7 @@ func TestGitReadsKeysAsFluxDoes(t *testing.T) {
 	})
 }
 
-func TestGitKeysSumTellsWhetherFilesChanged(t *testing.T) {
+func TestGitKeysSumChangesWithFiles(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	a, b := string(l.read(l.sshKey("a", "ed25519"))), string(l.read(l.sshKey("b", "ed25519")))
@@ -75,7 +75,7 @@ func TestGitKeysSumTellsWhetherFilesChanged(t *testing.T) {
 		for i, content := range contents {
 			files = append(files, l.write(fmt.Sprint("file", i), content))
 		}
-		return believe(t, files...).sum
+		return trustKeys(t, files...).sum
 	}
 	if first, again := sum(a, b), sum(a, b); first != again {
 		t.Error("the same files have different sums")
@@ -166,7 +166,7 @@ func TestGitLeavesOutKeysThatCannotBeUsed(t *testing.T) {
 	odd, good := l.openPGPKey("odd", "ed25519", "never"), l.openPGPKey("good", "ed25519", "never")
 	nameless := withoutNames(t, l.gpg("--export", odd))
 	ring := append(nameless, l.gpg("--export", good)...)
-	keys := believe(t, l.write("ring", string(ring)))
+	keys := trustKeys(t, l.write("ring", string(ring)))
 	wantVerified(t, keys, "commit", l.commit(byOpenPGP(good), "good"))
 	wantUnverified(t, keys, "commit", l.commit(byOpenPGP(odd), "odd"), shortID(odd), "of the keys in the key files 1 cannot be used", "identities")
 	if _, err := ReadKeys([]string{l.write("nameless", string(nameless))}); err == nil || !strings.Contains(err.Error(), "no usable OpenPGP key") {
@@ -199,7 +199,7 @@ func TestGitLeavesOutKeysWithoutSelfSignature(t *testing.T) {
 		}
 	}
 	ring.Write(l.gpg("--export", good))
-	keys := believe(t, l.write("ring", ring.String()))
+	keys := trustKeys(t, l.write("ring", ring.String()))
 	wantUnverified(t, keys, "commit", raw, "no self-signature")
 }
 
@@ -212,7 +212,7 @@ func withoutNames(t *testing.T, key []byte) []byte {
 	return bytes.Clone(key[:2+int(key[1])])
 }
 
-func TestGitHonoursTimesOfSSHKeys(t *testing.T) {
+func TestGitHonorsTimesOfSSHKeys(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	public := l.sshKey("a", "ed25519")
@@ -239,12 +239,12 @@ func TestGitHonoursTimesOfSSHKeys(t *testing.T) {
 		{`VALID-AFTER="202001010000",namespaces="git",valid-before="20990101"`, 0, ""},
 	} {
 		line := "test@example.com " + c.options + " " + key
-		keys := believe(t, l.write("allowed_signers", line))
+		keys := trustKeys(t, l.write("allowed_signers", line))
 		keys.now = func() time.Time { return o.createdAt.Add(c.later) }
 		if c.want != "" {
 			wantUnverified(t, keys, "commit", raw, c.want)
 			// With two lines for a key, either is enough.
-			keys = believe(t, l.write("both", line+key))
+			keys = trustKeys(t, l.write("both", line+key))
 			keys.now = func() time.Time { return o.createdAt.Add(c.later) }
 			wantVerified(t, keys, "commit", raw)
 			continue
@@ -278,7 +278,7 @@ func TestGitRefusesSSHSignaturesForOtherThings(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	public := l.sshKey("a", "rsa", "-b", "2048")
-	keys := believe(t, public)
+	keys := trustKeys(t, public)
 	base := l.commit(nil, "base")
 	for _, c := range []struct{ namespace, hash, want string }{
 		{"git", "sha256", ""}, {"git", "sha512", ""}, {"file", "sha512", "namespace file, not git"},
@@ -296,9 +296,9 @@ func TestGitRefusesSSHSignaturesForOtherThings(t *testing.T) {
 	}
 }
 
-// TestGitBelievesSSHKeysInHardware signs as a security key does, where ssh-keygen
+// TestGitTrustsSSHKeysInHardware signs as a security key does, where ssh-keygen
 // is to say whether it was done right. Nobody touched the key for the second one.
-func TestGitBelievesSSHKeysInHardware(t *testing.T) {
+func TestGitTrustsSSHKeysInHardware(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	base := l.commit(nil, "base")
@@ -310,7 +310,7 @@ func TestGitBelievesSSHKeysInHardware(t *testing.T) {
 	}{ssh.KeyAlgoSKED25519, private.Public().(ed25519.PublicKey), "ssh:"})
 	line := ssh.KeyAlgoSKED25519 + " " + base64.StdEncoding.EncodeToString(public) + "\n"
 	l.write("allowed_signers", "test@example.com "+line)
-	keys := believe(t, l.write("hardware.pub", line))
+	keys := trustKeys(t, l.write("hardware.pub", line))
 	for _, flags := range []byte{1, 0} {
 		raw := replaced(t, base, "\n\n", "\n"+folded(hardwareSignature(private, public, base, flags))+"\n")
 		if !l.gitVerifies("commit", raw) {
@@ -350,7 +350,7 @@ func sshBlock(public []byte, format string, raw, rest []byte, reserved string, t
 	return []byte(beginSSH + "\n" + base64.StdEncoding.EncodeToString(blob) + "\n-----END SSH SIGNATURE-----\n")
 }
 
-func TestGitRefusesSSHSignaturesWithMoreInThem(t *testing.T) {
+func TestGitRefusesSSHSignaturesWithExtraData(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	base := l.commit(nil, "base")
@@ -359,7 +359,7 @@ func TestGitRefusesSSHSignaturesWithMoreInThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := believe(t, l.write("key.pub", string(ssh.MarshalAuthorizedKey(signer.PublicKey()))))
+	keys := trustKeys(t, l.write("key.pub", string(ssh.MarshalAuthorizedKey(signer.PublicKey()))))
 	raw := ed25519.Sign(private, sshSigned(base))
 	public := signer.PublicKey().Marshal()
 	for what, block := range map[string][]byte{

@@ -193,7 +193,7 @@ func (l *signingLab) gitVerifies(kind string, raw []byte) bool {
 	return err == nil
 }
 
-func believe(t testing.TB, files ...string) *Keys {
+func trustKeys(t testing.TB, files ...string) *Keys {
 	t.Helper()
 	k, err := ReadKeys(files)
 	if err != nil {

@@ -15,25 +15,26 @@ import (
 const (
 	maxSignedObject   = 16 << 20
 	maxSignatureBlock = 64 << 10
-	// maxObjectHeaders keeps a header a line from costing more memory than the
-	// object itself. Each parent is one.
+	// maxObjectHeaders limits the number of headers, so that parsing them costs
+	// no more memory than the object. Each parent is a header.
 	maxObjectHeaders = 4096
 )
 
-// signedObject is a commit or tag, taken apart as it is. Encoding a decoded
-// object again would lose what the decoder did not keep, and what is verified
-// must be the very bytes that the hash names.
+// signedObject is a commit or tag, split into its original bytes. Decoding and
+// encoding an object would lose what the decoder does not keep, and the
+// signature must be verified over exactly the bytes that were hashed.
 type signedObject struct {
-	// payload is what was signed, and signature the armored block.
+	// payload is the signed content, and signature the armored block.
 	payload, signature []byte
-	// made is when the committer or tagger says that it was made.
+	// createdAt is the time that the committer or tagger claims.
 	createdAt time.Time
 }
 
-// splitCommit takes a commit's signature out of its headers, as git does.
-// Because git leaves out of the payload every header whose name begins with
-// gpgsig, anybody could write there; so only the two that it writes are let pass,
-// once each, and behind the headers that git and others read by their place.
+// splitCommit separates a commit's signature from its headers, as Git does. Git
+// excludes every header whose name begins with gpgsig from the payload, so
+// anyone could add such headers. Only the two that Git writes are accepted,
+// once each, and only after the headers that Git and other tools find by their
+// position.
 func splitCommit(raw []byte) (*signedObject, error) {
 	list, body, err := objectHeaders("commit", raw)
 	if err != nil {
@@ -83,8 +84,8 @@ func checkSignatureHeaders(raw []byte, cuts []objectHeader) error {
 	return nil
 }
 
-// commitOrder finds the committer, and tells whether the headers that say what a
-// commit is stand once each and where they belong.
+// findCommitter returns the committer header. ok is false if a required header
+// is missing, repeated or misplaced.
 func findCommitter(raw []byte, list []objectHeader) (committer objectHeader, ok bool) {
 	names := make([]string, len(list))
 	for i, h := range list {
@@ -105,13 +106,13 @@ func findCommitter(raw []byte, list []objectHeader) (committer objectHeader, ok 
 	return list[rest+1], true
 }
 
-// signatureBegins are the lines that git takes for the begin of a signature.
+// signatureBegins are the lines that Git regards as the start of a signature.
 var signatureBegins = [][]byte{
 	[]byte(beginOpenPGP), []byte(beginSSH), []byte(beginX509), []byte("-----BEGIN PGP MESSAGE-----"),
 }
 
-// splitTag cuts a tag at its signature, which is the last block that looks like
-// one, as git does.
+// splitTag splits a tag at its signature, which is the last block that looks
+// like one, as in Git.
 func splitTag(raw []byte) (*signedObject, error) {
 	list, body, err := objectHeaders("tag", raw)
 	if err != nil {
@@ -133,8 +134,8 @@ func splitTag(raw []byte) (*signedObject, error) {
 	return o, nil
 }
 
-// tagOrder is for a tag what commitOrder is for a commit. No other headers are
-// let pass: git cuts signature headers out of a tag as well.
+// findTagger does for a tag what findCommitter does for a commit. It accepts no
+// other headers, because Git also removes signature headers from a tag.
 func findTagger(raw []byte, list []objectHeader) (tagger objectHeader, ok bool) {
 	if len(list) != 4 || !hashHeader("object", list[0].text(raw)) {
 		return objectHeader{}, false
@@ -147,7 +148,7 @@ func findTagger(raw []byte, list []objectHeader) (tagger objectHeader, ok bool) 
 	return list[3], true
 }
 
-// objectHeader is a header with the lines that continue it.
+// objectHeader is a header with its continuation lines.
 type objectHeader struct {
 	name       []byte
 	start, end int
@@ -155,8 +156,8 @@ type objectHeader struct {
 
 func (h objectHeader) text(raw []byte) []byte { return raw[h.start:h.end] }
 
-// objectHeaders finds the headers. body is where the blank line stands that ends
-// them.
+// objectHeaders returns the headers. body is the position of the blank line
+// that ends them.
 func objectHeaders(noun string, raw []byte) (list []objectHeader, body int, err error) {
 	if len(raw) > maxSignedObject {
 		return nil, 0, fmt.Errorf("the %s is larger than %d MiB; create a smaller one", noun, maxSignedObject>>20)
@@ -185,7 +186,7 @@ func malformedHeaders(noun string) error {
 	return fmt.Errorf("the %s has headers that git would not write; create another", noun)
 }
 
-// lineEnd is where the next line begins.
+// lineEnd returns the start of the next line.
 func lineEnd(raw []byte, at int) int {
 	if i := bytes.IndexByte(raw[at:], '\n'); i >= 0 {
 		return at + i + 1
@@ -193,7 +194,8 @@ func lineEnd(raw []byte, at int) int {
 	return len(raw)
 }
 
-// unfold takes the name and the space before each further line off a header.
+// unfold removes the name of a header and the space before each continuation
+// line.
 func unfold(text []byte) []byte {
 	_, value, _ := bytes.Cut(text, []byte(" "))
 	return bytes.ReplaceAll(value, []byte("\n "), []byte("\n"))
@@ -217,8 +219,8 @@ func parseTimestamp(noun string, text []byte) (time.Time, error) {
 	return time.Unix(seconds, 0), err
 }
 
-// foreign is what others wrote, as much of it as is worth a place in a message,
-// on one line.
+// quoteForeign returns a text from elsewhere for use in a message: shortened
+// and on one line.
 func quoteForeign(text string) string {
 	const longest = 64
 	if len(text) > longest {

@@ -29,7 +29,7 @@ func signedSamples(l *signingLab) (*Keys, map[string][]byte) {
 	samples["commit ssh mergetag"] = l.object("HEAD")
 	samples["tag ssh"] = l.tag(bySSH(public), "v2", "a version")
 	samples["commit rsa"] = l.commit(byOpenPGP(rsa), "signed")
-	return believe(l.t, l.export(pgp, rsa), public), samples
+	return trustKeys(l.t, l.export(pgp, rsa), public), samples
 }
 
 func kindOf(sample string) string { kind, _, _ := strings.Cut(sample, " "); return kind }
@@ -204,7 +204,7 @@ func TestGitSignatureHeaderOfOtherHash(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	key := l.openPGPKey("anna", "ed25519", "never")
-	keys := believe(t, l.export(key))
+	keys := trustKeys(t, l.export(key))
 	raw := l.commit(byOpenPGP(key), "signed")
 	both := replaced(t, raw, "\n\n", "\ngpgsig-sha256 -----BEGIN PGP SIGNATURE-----\n \n x\n\n")
 	wantVerified(t, keys, "commit", both)
@@ -228,7 +228,7 @@ func TestGitSignatureOfMalformedCommit(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	key := l.openPGPKey("anna", "ed25519", "never")
-	keys := believe(t, l.export(key))
+	keys := trustKeys(t, l.export(key))
 	base := l.commit(nil, "base")
 	wantVerified(t, keys, "commit", signedByHand(l, key, base))
 	tree := "tree " + l.git("rev-parse", "HEAD^{tree}") + "\n"
@@ -415,7 +415,7 @@ func FuzzGitSignatureBlock(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	keys := believe(f, files...)
+	keys := trustKeys(f, files...)
 	for _, block := range []string{fuzzSignature, string(sshsig.Armor(sig))} {
 		if err := keys.check(&signedObject{payload: []byte(text), signature: []byte(block)}); err != nil {
 			f.Fatalf("the first block is not verified: %v", err)

@@ -14,19 +14,19 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// clockSkew is how far in the future a signature may have been made, because it
-// is fetched within a second from a host whose clock nobody compared with ours.
+// clockSkew is how far in the future a signature's time may be. A commit may be
+// fetched within a second, and clocks differ.
 const clockSkew = 5 * time.Minute
 
-// minRSABits is what is left of RSA keys that can be trusted.
+// minRSABits is the minimum size of an RSA key.
 const minRSABits = 2048
 
-// strongHashes are those of which no two texts with the same hash are known.
+// strongHashes are the hash algorithms without known collisions.
 var strongHashes = []crypto.Hash{crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA3_256, crypto.SHA3_512}
 
-// readOpenPGP reads all keys of a keyring. unusable says of keys why they are
-// left out: a team's keyring may hold some that are old or odd, and theirs are the
-// only signatures that are refused for it.
+// readOpenPGP reads all keys of a keyring. unusable says why keys were left
+// out: a team's keyring may contain old or unusual keys, and only signatures
+// with those are refused.
 func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err error) {
 	packets := packet.NewReader(r)
 	for {
@@ -57,15 +57,15 @@ func readOpenPGP(r io.Reader) (keys []*openpgp.Entity, unusable []string, err er
 	}
 }
 
-// errRevocation is for a certificate that gpg --gen-revoke made. By itself it
-// revokes nothing here, and to pass over it would leave the key trusted.
+// errRevocation is the error for a certificate from gpg --gen-revoke. Without
+// its key it revokes nothing here, and skipping it would leave the key trusted.
 var errRevocation = errors.New("contains a revocation certificate without its key: import it with gpg --import, and export the key again")
 
 func revokes(s *packet.Signature) bool {
 	return s.SigType == packet.SigTypeKeyRevocation || s.SigType == packet.SigTypeSubkeyRevocation
 }
 
-// skipOpenPGP goes on to the next key.
+// skipOpenPGP skips to the next key.
 func skipOpenPGP(packets *packet.Reader) error {
 	for {
 		p, err := packets.Next()
@@ -104,8 +104,8 @@ func (k *Keys) checkOpenPGP(o *signedObject) error {
 	return fmt.Errorf("claims to be signed by the OpenPGP key %s, and %w", signer, err)
 }
 
-// oneSignature is the one signature that data holds. Git refuses several, because
-// it could not say which of them it speaks of.
+// parseSingleSignature returns the only signature in data. Git refuses several,
+// because it could not say which of them it verified.
 func parseSingleSignature(data []byte) (*packet.Signature, error) {
 	rest := bytes.NewReader(data)
 	p, err := packet.Read(rest)
@@ -115,13 +115,14 @@ func parseSingleSignature(data []byte) (*packet.Signature, error) {
 	sig, ok := p.(*packet.Signature)
 	switch {
 	case !ok:
-		return nil, errors.New("it holds no OpenPGP signature")
+		return nil, errors.New("it contains no OpenPGP signature")
 	case rest.Len() > 0:
-		return nil, errors.New("it holds more than one OpenPGP signature")
+		return nil, errors.New("it contains more than one OpenPGP signature")
 	case sig.IssuerKeyId == nil:
 		return nil, errors.New("it does not say which OpenPGP key made it")
 	case sig.SigType != packet.SigTypeBinary:
-		// A text's line ends may be changed without making its signature wrong.
+		// The line ends of text may be changed without invalidating its
+		// signature.
 		return nil, errors.New("it is an OpenPGP signature of text, not of bytes")
 	}
 	return sig, nil
@@ -156,10 +157,10 @@ func (k *Keys) checkOpenPGPKey(payload, data []byte, sig *packet.Signature, key 
 	return nil
 }
 
-// revoked tells whether a key is revoked in any of the files: of two exports of
-// one key, the one from before must not outdo the one from after. Nor does a later
-// signature of the key's owner bring a key back, because who stole it could make
-// one.
+// revoked reports whether a key is revoked in any of the files. An older export
+// of a key does not override a newer one that revokes it. A later signature of
+// the owner does not restore a key either, because a thief of the key could
+// make one.
 func (k *Keys) revoked(key openpgp.Key) bool {
 	for _, e := range k.openpgp {
 		if !bytes.Equal(e.PrimaryKey.Fingerprint, key.Entity.PrimaryKey.Fingerprint) {

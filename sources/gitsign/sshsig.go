@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// sshNamespace is what git signs under, so that a signature of something else
-// cannot pass for one of a commit.
+// sshNamespace is the namespace of Git's signatures. It prevents a signature of
+// something else from being used for a commit.
 const sshNamespace = "git"
 
 func (k *Keys) checkSSH(o *signedObject) error {
@@ -27,7 +27,7 @@ func (k *Keys) checkSSH(o *signedObject) error {
 	hardware := strings.HasPrefix(sig.PublicKey.Type(), "sk-")
 	switch {
 	case !bytes.Equal(sig.Marshal(), data), len(sig.Signature.Rest) > 0 && !hardware:
-		return damagedSignature(errors.New("it holds more than an SSH signature"))
+		return damagedSignature(errors.New("it contains more than an SSH signature"))
 	case sig.Namespace != sshNamespace:
 		return fmt.Errorf("has an SSH signature for the namespace %s, not git; sign it again", quoteForeign(sig.Namespace))
 	}
@@ -49,8 +49,8 @@ func (k *Keys) checkSSHKey(o *signedObject, sig *sshsig.Signature, key sshKey) e
 	if err := sshsig.Verify(bytes.NewReader(o.payload), sig, key, sig.HashAlgorithm, sshNamespace); err != nil {
 		return errors.New("the signature does not match this content: it was made for other content, or the content was changed; sign it again")
 	}
-	// Git asks for the time at which the signer says it was. Whoever finds an old
-	// key can say what he likes, so that the time must be right as well.
+	// Git checks the validity at the time that the signer claims. Someone who
+	// finds an old key can claim any time, so the current time is checked too.
 	if err := key.validAt(o.createdAt); err != nil {
 		return err
 	}
@@ -62,8 +62,8 @@ func (k *Keys) checkSSHKey(o *signedObject, sig *sshsig.Signature, key sshKey) e
 	return err
 }
 
-// validAt compares with the times that stand in allowed_signers, both of which
-// are times at which the key is valid.
+// validAt checks a time against the limits in allowed_signers, both of which
+// are inclusive.
 func (key sshKey) validAt(at time.Time) error {
 	switch {
 	case !key.after.IsZero() && at.Before(key.after):

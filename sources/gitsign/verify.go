@@ -6,20 +6,20 @@ import (
 	"fmt"
 )
 
-// ErrNotYet is what a refusal is that may be over by itself: the signature, or the
-// life of the key that made it, begins in the future.
+// ErrNotYet matches an error that may disappear by itself: the signature, or
+// the validity of its key, begins in the future.
 var ErrNotYet = errors.New("not yet")
 
-// notYet is an ErrNotYet in words of its own.
+// notYetError is an ErrNotYet with its own text.
 type notYetError string
 
 func (e notYetError) Error() string { return string(e) }
 
 func (notYetError) Is(target error) bool { return target == ErrNotYet }
 
-// VerifyCommit tells whether one of the keys signed a commit, given as the
-// object's content. An error says, as a
-// sentence about the commit, why it is refused: nothing else can go wrong.
+// VerifyCommit returns nil if one of the keys signed a commit, given as the
+// object's content. Otherwise the error says, as a sentence about the commit,
+// why it is refused. There are no other errors.
 func (k *Keys) VerifyCommit(raw []byte) error {
 	o, err := splitCommit(raw)
 	if err != nil {
@@ -28,9 +28,10 @@ func (k *Keys) VerifyCommit(raw []byte) error {
 	return k.verify("commit", o)
 }
 
-// VerifyTag tells whether one of the keys signed an annotated tag. It says
-// nothing of the commit that the tag leads to, nor of the ref that leads to the
-// tag: whoever may push can move an old signed tag to a new name.
+// VerifyTag returns nil if one of the keys signed an annotated tag, given as
+// the object's content. It does not verify the commit that the tag points to,
+// nor the ref that points to the tag: anyone who may push can move an old
+// signed tag to a new name.
 func (k *Keys) VerifyTag(raw []byte) error {
 	o, err := splitTag(raw)
 	if err != nil {
@@ -46,8 +47,8 @@ func (k *Keys) verify(noun string, o *signedObject) error {
 	return nil
 }
 
-// check says of an object that it is signed, or what is wrong with it, as the
-// second half of a sentence.
+// check returns nil if an object is signed, or an error that completes the
+// sentence "the commit …".
 func (k *Keys) check(o *signedObject) error {
 	begins := func(line string) bool { return bytes.HasPrefix(o.signature, []byte(line)) }
 	switch {
@@ -65,7 +66,7 @@ func (k *Keys) check(o *signedObject) error {
 	return fmt.Errorf("has a signature of an unknown kind, but only OpenPGP and SSH signatures are supported; sign it with a trusted key (%s)", k.trusted())
 }
 
-// unknownSigner is for a signature by a key that is not trusted.
+// unknownSigner returns the error for a signature by an untrusted key.
 func (k *Keys) unknownSigner(kind, signer string) error {
 	text := fmt.Sprintf("claims to be signed by the %s key %s, which is not trusted (trusted: %s)", kind, signer, k.trusted())
 	if len(k.unusable) > 0 {

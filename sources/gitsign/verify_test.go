@@ -16,12 +16,12 @@ import (
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
 
-// TestGitBelievesOnlyTrustedKeys goes through the kinds of keys that git can
+// TestGitTrustsOnlyTrustedKeys goes through the kinds of keys that git can
 // sign with, commits and tags.
-func TestGitBelievesOnlyTrustedKeys(t *testing.T) {
+func TestGitTrustsOnlyTrustedKeys(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
-	other := believe(t, l.export(l.openPGPKey("other", "ed25519", "never")), l.sshKey("other", "ed25519"))
+	other := trustKeys(t, l.export(l.openPGPKey("other", "ed25519", "never")), l.sshKey("other", "ed25519"))
 	unsigned := map[string][]byte{"commit": l.commit(nil, "unsigned"), "tag": l.tag(nil, "unsigned", "unsigned")}
 
 	type signing struct {
@@ -32,12 +32,12 @@ func TestGitBelievesOnlyTrustedKeys(t *testing.T) {
 	var all []signing
 	for _, algorithm := range []string{"ed25519", "rsa2048", "nistp256", "nistp384", "nistp521", "brainpoolP256r1", "secp256k1"} {
 		key := l.openPGPKey(strings.ToLower(algorithm), algorithm, "never")
-		all = append(all, signing{"openpgp " + algorithm, shortID(key), believe(t, l.export(key)), byOpenPGP(key)})
+		all = append(all, signing{"openpgp " + algorithm, shortID(key), trustKeys(t, l.export(key)), byOpenPGP(key)})
 	}
 	for name, flags := range map[string][]string{"ed25519": nil, "rsa": {"-b", "2048"}, "ecdsa": {"-b", "384"}} {
 		public := l.sshKey(name, name, flags...)
 		fingerprint := strings.Fields(string(l.run(nil, "ssh-keygen", "-l", "-f", public)))[1]
-		all = append(all, signing{"ssh " + name, fingerprint, believe(t, public), bySSH(public)})
+		all = append(all, signing{"ssh " + name, fingerprint, trustKeys(t, public), bySSH(public)})
 	}
 	for i, s := range all {
 		t.Run(s.name, func(t *testing.T) {
@@ -60,7 +60,7 @@ func TestGitSignatureIsOfOneObject(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	pgp, public := l.openPGPKey("anna", "ed25519", "never"), l.sshKey("anna", "ed25519")
-	keys := believe(t, l.export(pgp), public)
+	keys := trustKeys(t, l.export(pgp), public)
 	for name, by := range map[string]signer{"openpgp": byOpenPGP(pgp), "ssh": bySSH(public)} {
 		t.Run(name, func(t *testing.T) {
 			first := l.commit(by, "first of "+name)
@@ -109,7 +109,7 @@ func TestGitSignatureWithOddCommits(t *testing.T) {
 	l := newSigningLab(t)
 	pgp, public := l.openPGPKey("anna", "ed25519", "never"), l.sshKey("anna", "ed25519")
 	stranger := l.openPGPKey("stranger", "ed25519", "never")
-	keys := believe(t, l.export(pgp), public)
+	keys := trustKeys(t, l.export(pgp), public)
 	base := l.commit(nil, "base")
 	for name, by := range map[string]signer{"openpgp": byOpenPGP(pgp), "ssh": bySSH(public)} {
 		t.Run(name, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestGitSignatureWithOddCommits(t *testing.T) {
 			wantUnverified(t, keys, "commit", replaced(t, merge, "somebody else", "nobody else"), "does not match this content")
 			// What is not signed is not made so by the signed tag in it.
 			own := folded(signatureOf(t, "commit", merge))
-			wantUnverified(t, believe(t, l.export(stranger)), "commit", replaced(t, merge, own, ""), "the commit is not signed")
+			wantUnverified(t, trustKeys(t, l.export(stranger)), "commit", replaced(t, merge, own, ""), "the commit is not signed")
 
 			latin := l.commit(by, "m\xfchsam", "--cleanup=verbatim")
 			wantVerified(t, keys, "commit", latin)
@@ -162,7 +162,7 @@ func TestGitSignatureOfTagWithOthersInIt(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	anna, stranger := l.openPGPKey("anna", "ed25519", "never"), l.openPGPKey("stranger", "ed25519", "never")
-	keys := believe(t, l.export(anna))
+	keys := trustKeys(t, l.export(anna))
 	l.commit(nil, "base")
 	inner := l.tag(byOpenPGP(stranger), "inner", "by a stranger")
 	outer := l.tag(byOpenPGP(anna), "outer", "it quotes\n\n"+string(signatureOf(t, "tag", inner))+"\nand goes on")
@@ -183,24 +183,24 @@ func TestGitSignatureOfTagWithOthersInIt(t *testing.T) {
 	wantUnverified(t, keys, "tag", replaced(t, good, "\n\n", "\ngpgsig "+strings.ReplaceAll(block, "\n", "\n ")+"\n\n"), "does not begin with")
 }
 
-func TestGitRefusesOpenPGPKeysThatAreOver(t *testing.T) {
+func TestGitRefusesExpiredOrRevokedOpenPGPKeys(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	const then = "--faked-system-time=20200101T000000"
 	t.Run("expired", func(t *testing.T) {
 		key := l.openPGPKey("expired", "ed25519", "1y", then)
 		raw := l.commit(l.withGPG(key, then), "in time")
-		wantUnverified(t, believe(t, l.export(key)), "commit", raw, shortID(key), "the key has expired")
+		wantUnverified(t, trustKeys(t, l.export(key)), "commit", raw, shortID(key), "the key has expired")
 		// A longer life takes the place of the shorter one in the key.
 		l.gpg("--quick-set-expire", key, "10y", "*")
 		// gpg puts the longer life in the place of the shorter, so that the key now
 		// says nothing of the time at which it signed.
 		l.gpg("--quick-set-expire", key, "never")
-		wantVerified(t, believe(t, l.export(key)), "commit", raw)
+		wantVerified(t, trustKeys(t, l.export(key)), "commit", raw)
 	})
 	t.Run("signature expired", func(t *testing.T) {
 		key := l.openPGPKey("brief", "ed25519", "never", then)
-		keys := believe(t, l.export(key))
+		keys := trustKeys(t, l.export(key))
 		raw := l.commit(l.withGPG(key, then, "--default-sig-expire=1d"), "for a day")
 		wantUnverified(t, keys, "commit", raw, "the signature has expired")
 		keys.now = func() time.Time { return time.Date(2020, 1, 1, 12, 0, 0, 0, time.UTC) }
@@ -208,7 +208,7 @@ func TestGitRefusesOpenPGPKeysThatAreOver(t *testing.T) {
 	})
 	t.Run("clocks", func(t *testing.T) {
 		key := l.openPGPKey("early", "ed25519", "never", then)
-		keys := believe(t, l.export(key))
+		keys := trustKeys(t, l.export(key))
 		raw := l.commit(byOpenPGP(key), "now")
 		now := time.Now()
 		keys.now = func() time.Time { return now.Add(-time.Minute) }
@@ -227,41 +227,41 @@ func TestGitRefusesOpenPGPKeysThatAreOver(t *testing.T) {
 		key := l.openPGPKey("revoked", "ed25519", "never")
 		before := l.write("before.asc", string(l.gpg("--armor", "--export", key)))
 		raw := l.commit(byOpenPGP(key), "still good")
-		wantVerified(t, believe(t, before), "commit", raw)
+		wantVerified(t, trustKeys(t, before), "commit", raw)
 		l.revoke(key)
 		after := l.export(key)
-		wantUnverified(t, believe(t, after), "commit", raw, shortID(key), "revoked")
-		wantUnverified(t, believe(t, before, after), "commit", raw, "revoked")
-		wantUnverified(t, believe(t, after, before), "commit", raw, "revoked")
+		wantUnverified(t, trustKeys(t, after), "commit", raw, shortID(key), "revoked")
+		wantUnverified(t, trustKeys(t, before, after), "commit", raw, "revoked")
+		wantUnverified(t, trustKeys(t, after, before), "commit", raw, "revoked")
 	})
 	t.Run("subkeys", func(t *testing.T) {
 		key := l.openPGPKey("main", "ed25519", "never")
 		l.gpg("--quick-add-key", key, "rsa2048", "sign", "never")
 		sub := l.lastSubkey(key)
 		raw := l.commit(byOpenPGP(sub+"!"), "by a subkey")
-		wantVerified(t, believe(t, l.export(key)), "commit", raw)
-		wantVerified(t, believe(t, l.export(key)), "commit", l.commit(byOpenPGP(key+"!"), "by the key"))
+		wantVerified(t, trustKeys(t, l.export(key)), "commit", raw)
+		wantVerified(t, trustKeys(t, l.export(key)), "commit", l.commit(byOpenPGP(key+"!"), "by the key"))
 		before := l.write("sub-before.asc", string(l.gpg("--armor", "--export", key)))
 		l.run([]byte("key 1\nrevkey\ny\n0\n\ny\nsave\n"), "gpg", "--no-tty", "--quiet", "--command-fd", "0", "--pinentry-mode", "loopback", "--edit-key", key)
-		wantUnverified(t, believe(t, l.export(key)), "commit", raw, shortID(sub), "revoked")
-		wantUnverified(t, believe(t, before, l.export(key)), "commit", raw, shortID(sub), "revoked")
-		wantUnverified(t, believe(t, l.export(key), before), "commit", raw, shortID(sub), "revoked")
+		wantUnverified(t, trustKeys(t, l.export(key)), "commit", raw, shortID(sub), "revoked")
+		wantUnverified(t, trustKeys(t, before, l.export(key)), "commit", raw, shortID(sub), "revoked")
+		wantUnverified(t, trustKeys(t, l.export(key), before), "commit", raw, shortID(sub), "revoked")
 
 		l.gpg(then, "--quick-add-key", l.openPGPKey("old", "ed25519", "never", then), "ed25519", "sign", "1y")
 		old := l.lastSubkey("old@example.com")
 		raw = l.commit(l.withGPG(old+"!", then), "by an old subkey")
-		wantUnverified(t, believe(t, l.export(old)), "commit", raw, shortID(old), "expired")
+		wantUnverified(t, trustKeys(t, l.export(old)), "commit", raw, shortID(old), "expired")
 	})
 }
 
-// TestGitRefusesOpenPGPKeysThatAreNotForSigning signs with a key that only
+// TestGitRefusesOpenPGPKeysNotForSigning signs with a key that only
 // certifies, which gpg will not do.
-func TestGitRefusesOpenPGPKeysThatAreNotForSigning(t *testing.T) {
+func TestGitRefusesOpenPGPKeysNotForSigning(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	base := l.commit(nil, "base")
 	l.gpg("--quick-gen-key", "ca@example.com", "ed25519", "cert", "never")
-	keys := believe(t, l.write("ca.asc", string(l.gpg("--armor", "--export", "ca@example.com"))))
+	keys := trustKeys(t, l.write("ca.asc", string(l.gpg("--armor", "--export", "ca@example.com"))))
 	private, err := openpgp.ReadKeyRing(bytes.NewReader(l.gpg("--export-secret-keys", "ca@example.com")))
 	if err != nil {
 		t.Fatal(err)
@@ -300,16 +300,16 @@ func TestGitRefusesWeakOpenPGP(t *testing.T) {
 	t.Parallel()
 	l := newSigningLab(t)
 	rsa := l.openPGPKey("rsa", "rsa2048", "never")
-	keys := believe(t, l.export(rsa))
+	keys := trustKeys(t, l.export(rsa))
 	wantUnverified(t, keys, "commit", l.commit(l.withGPG(rsa, "--digest-algo=SHA1"), "weak hash"), "SHA-1", "broken")
 	wantVerified(t, keys, "commit", l.commit(l.withGPG(rsa, "--digest-algo=SHA512"), "strong hash"))
 	small := l.openPGPKey("small", "rsa1024", "never")
-	wantUnverified(t, believe(t, l.export(small)), "commit", l.commit(byOpenPGP(small), "small key"), "1024 bits")
+	wantUnverified(t, trustKeys(t, l.export(small)), "commit", l.commit(byOpenPGP(small), "small key"), "1024 bits")
 	dsa := l.openPGPKey("dsa", "dsa1024", "never")
-	wantUnverified(t, believe(t, l.export(dsa)), "commit", l.commit(l.withGPG(dsa, "--digest-algo=SHA256"), "old key"), "DSA")
+	wantUnverified(t, trustKeys(t, l.export(dsa)), "commit", l.commit(l.withGPG(dsa, "--digest-algo=SHA256"), "old key"), "DSA")
 	other := l.openPGPKey("other", "ed25519", "never")
 	// Two signatures, and one of a text, whose line ends may change under it.
-	wantUnverified(t, believe(t, l.export(rsa), l.export(other)), "commit", l.commit(l.withGPG(rsa, "--local-user="+other), "twice"), "more than one")
+	wantUnverified(t, trustKeys(t, l.export(rsa), l.export(other)), "commit", l.commit(l.withGPG(rsa, "--local-user="+other), "twice"), "more than one")
 	text := l.commit(l.withGPG(rsa, "--textmode"), "a text")
 	if !l.gitVerifies("commit", replaced(t, text, "a text\n", "a text\r\n")) {
 		t.Fatal("git refuses a text's signature with other line ends, which this test is about")
@@ -340,7 +340,7 @@ func TestGitRefusesX509(t *testing.T) {
 	}
 	l.run(nil, "gpgconf", "--kill", "gpg-agent") // It read the list when it started.
 	by := signer{"-c", "gpg.format=x509", "-c", "user.signingkey=" + id}
-	keys := believe(t, l.sshKey("anna", "ed25519"))
+	keys := trustKeys(t, l.sshKey("anna", "ed25519"))
 	l.commit(nil, "base")
 	wantUnverified(t, keys, "commit", l.commit(by, "by certificate"), "X.509", "OpenPGP and SSH")
 	wantUnverified(t, keys, "tag", l.tag(by, "v1", "by certificate"), "X.509", "OpenPGP and SSH")

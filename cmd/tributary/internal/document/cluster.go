@@ -28,7 +28,7 @@ func (h header) isCluster() bool {
 }
 
 // Cluster returns the fields of a cluster document as the API takes them: those of spec,
-// with name and labels beside them. The server checks the values.
+// and name and labels. The server checks the values.
 func Cluster(text []byte) (map[string]any, error) {
 	var root yaml3.Node
 	if err := yaml3.Unmarshal(text, &root); err != nil {

@@ -20,7 +20,7 @@ import (
 // Wait is the wait for one cluster.
 type Wait struct {
 	Look    func(context.Context) (api.Cluster, error) // asks the server for the cluster
-	Report  func(format string, args ...any)           // is told what the wait is for, once for each reason
+	Report  func(format string, args ...any)           // called with each reason to wait, once
 	Timeout time.Duration
 }
 

@@ -29,7 +29,7 @@ func gone(a, b int64) api.Cluster {
 }
 
 // follow waits while each look gets the next answer, and the last answer from then on.
-func follow(t *testing.T, patience time.Duration, answers ...func() (api.Cluster, error)) (polled int, looks int, told string, err error) {
+func follow(t *testing.T, patience time.Duration, answers ...func() (api.Cluster, error)) (polled int, looks int, reported string, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var b strings.Builder
@@ -43,9 +43,9 @@ func follow(t *testing.T, patience time.Duration, answers ...func() (api.Cluster
 			Timeout: patience,
 		}
 		polled, err = w.Do(t.Context())
-		told = b.String()
+		reported = b.String()
 	})
-	return polled, looks, told, err
+	return polled, looks, reported, err
 }
 
 func always(c api.Cluster) func() (api.Cluster, error) {
@@ -59,19 +59,19 @@ func failing(err error) func() (api.Cluster, error) {
 func TestDrainWaitsForEverySetThatWasPolled(t *testing.T) {
 	t.Parallel()
 	busy := &client.Refusal{Problem: api.Problem{Status: 503, Detail: "not ready"}}
-	polled, looks, told, err := follow(t, time.Hour, always(gone(6, 6)), always(gone(6, 6)), failing(busy), always(gone(7, 6)), always(gone(7, 8)))
+	polled, looks, reported, err := follow(t, time.Hour, always(gone(6, 6)), always(gone(6, 6)), failing(busy), always(gone(7, 6)), always(gone(7, 8)))
 	if err != nil || polled != 2 || looks != 5 {
 		t.Errorf("wait = %d after %d looks, %v, want 2 after 5", polled, looks, err)
 	}
-	if want := "waiting for cluster \"edge-7\" to poll b\n"; strings.Count(told, "to poll") != 2 || !strings.HasSuffix(told, "not ready\n"+want) {
-		t.Errorf("told:\n%swant each thing once, in order", told)
+	if want := "waiting for cluster \"edge-7\" to poll b\n"; strings.Count(reported, "to poll") != 2 || !strings.HasSuffix(reported, "not ready\n"+want) {
+		t.Errorf("reported:\n%swant each reason once, in order", reported)
 	}
 }
 
 func TestDrainDoesNotWaitForAClusterThatNeverPolled(t *testing.T) {
 	t.Parallel()
 	polled, looks, _, err := follow(t, time.Hour, always(gone(0, 0)))
-	if err != nil || polled != 0 || looks != 3 { // once other servers have told of their polls
+	if err != nil || polled != 0 || looks != 3 { // after the polls of other servers are known
 		t.Errorf("wait = %d after %d looks, %v, want 0 after 3", polled, looks, err)
 	}
 	if polled, _, _, err = follow(t, time.Hour, always(gone(0, 9))); err != nil || polled != 1 {

@@ -68,7 +68,7 @@ func TestClustersThatFailForOneReasonAreGrouped(t *testing.T) {
 	}
 }
 
-// GitHub rejects a comment that is too long, and then nobody would see it at all.
+// GitHub rejects a comment that is too long.
 func TestLongCommentIsCutAndSaysSo(t *testing.T) {
 	t.Parallel()
 	p := &fleet.Preview{Revision: "main@sha1:1", Outcome: fleet.OutcomeHeld, Impact: &fleet.Impact{Clusters: 5000, Removed: 1}}

@@ -10,36 +10,36 @@ import (
 
 var errBusy, errRefused = errors.New("busy"), errors.New("refused")
 
-// busyFor has errBusy pass, and want to be left alone for so long.
+// busyFor makes errBusy retryable after at least this duration.
 func busyFor(d time.Duration) func(error) (time.Duration, bool) {
 	return func(err error) (time.Duration, bool) { return d, errors.Is(err, errBusy) }
 }
 
-// tries runs persist, and returns when each try was, since the first.
-func tries(t *testing.T, patience, least time.Duration, outcome func(n int) error) (at []time.Duration, told int, err error) {
+// tries calls Do and returns the time of each try, counted from the first.
+func tries(t *testing.T, patience, least time.Duration, outcome func(n int) error) (at []time.Duration, reported int, err error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		start := time.Now()
-		err = Do(ctx, busyFor(least), func(string, ...any) { told++ }, func() error {
+		err = Do(ctx, busyFor(least), func(string, ...any) { reported++ }, func() error {
 			at = append(at, time.Since(start))
 			return outcome(len(at))
 		})
 	})
-	return at, told, err
+	return at, reported, err
 }
 
 func TestDoTriesAtGrowingDistances(t *testing.T) {
 	t.Parallel()
-	at, told, err := tries(t, time.Hour, 0, func(n int) error {
+	at, reported, err := tries(t, time.Hour, 0, func(n int) error {
 		if n < 12 {
 			return errBusy
 		}
 		return nil
 	})
-	if err != nil || len(at) != 12 || told != 1 {
-		t.Fatalf("%d tries, told %d times, %v, want 12, told once", len(at), told, err)
+	if err != nil || len(at) != 12 || reported != 1 {
+		t.Fatalf("%d tries, reported %d times, %v, want 12 tries, reported once", len(at), reported, err)
 	}
 	for i := 1; i < len(at); i++ {
 		least := min(time.Second<<(i-1), 32*time.Second)

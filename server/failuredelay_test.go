@@ -54,6 +54,7 @@ func (g *guesser) wrong(path, address string) (*http.Response, time.Duration) {
 const releases = "/api/v1/releases"
 
 func TestFailedAttemptsFromAnAddressAreSlowed(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{kedaPath, releases} {
 		synctest.Test(t, func(t *testing.T) {
 			g := newGuesser(t)
@@ -77,6 +78,7 @@ func TestFailedAttemptsFromAnAddressAreSlowed(t *testing.T) {
 }
 
 func TestACredentialIsSlowedFromWhicheverAddress(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
 		var took time.Duration
@@ -90,6 +92,7 @@ func TestACredentialIsSlowedFromWhicheverAddress(t *testing.T) {
 }
 
 func TestIPv6IsSlowedByItsNetwork(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
 		var took time.Duration
@@ -113,6 +116,7 @@ func TestIPv6IsSlowedByItsNetwork(t *testing.T) {
 
 // Clusters share an address behind NAT.
 func TestAValidCredentialIsNeverSlowed(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
 		var all sync.WaitGroup
@@ -131,6 +135,7 @@ func TestAValidCredentialIsNeverSlowed(t *testing.T) {
 }
 
 func TestFewAnswersAreHeldBackForAnAddress(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
 		held, refused := g.flood(200, func(int) string { return "192.0.2.1:1" })
@@ -144,6 +149,7 @@ func TestFewAnswersAreHeldBackForAnAddress(t *testing.T) {
 }
 
 func TestFewAnswersAreHeldBackInAll(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
 		held, refused := g.flood(8*400, func(n int) string { return fmt.Sprintf("10.0.%d.%d:1", n%400/200, n%200) })
@@ -178,6 +184,7 @@ func (g *guesser) flood(n int, address func(int) string) (held, refused int) {
 }
 
 func TestWhoGoesAwayIsNotHeld(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
 		for range 12 {
@@ -192,6 +199,7 @@ func TestWhoGoesAwayIsNotHeld(t *testing.T) {
 }
 
 func TestCredentialsMayBeBinaryButNotLong(t *testing.T) {
+	t.Parallel()
 	binary, long := "\x00\xff\xfe:\n\x80"+strings.Repeat("\x01", 400), strings.Repeat("x", 513)
 	file := writeFile(t, "tokens.yaml", `tokens:
 - {name: binary, role: viewer, hash: "`+hash(binary)+`"}

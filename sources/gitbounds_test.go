@@ -14,9 +14,9 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestGitStopsListeningBeforeAPack has servers that never come to the pack, with
-// what go-git keeps of what they say meanwhile.
-func TestGitStopsListeningBeforeAPack(t *testing.T) {
+// TestGitBoundsWhatComesBeforeAPack uses servers that never send the pack, but
+// endless lines that go-git keeps in memory.
+func TestGitBoundsWhatComesBeforeAPack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ first, again string }{
 		"shallow": {"", "0034shallow 0123456789012345678901234567890123456789"},
@@ -27,7 +27,7 @@ func TestGitStopsListeningBeforeAPack(t *testing.T) {
 			repo.commit(map[string]string{"fleet.yaml": "one"})
 			server := repo.serve()
 			var sent atomic.Int64
-			server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+			server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 				if r.Method == "GET" {
 					return w
 				}
@@ -42,7 +42,7 @@ func TestGitStopsListeningBeforeAPack(t *testing.T) {
 				}
 			})
 			fetchError(t, open(t, server.url()), "sends too much before the requested objects")
-			server.Close() // It waits for what it answers.
+			server.Close() // Close waits for pending answers.
 			if n := sent.Load(); n > 32<<20 {
 				t.Errorf("%d bytes were taken, want at most what is on the way beside 1 MiB", n)
 			}
@@ -50,8 +50,8 @@ func TestGitStopsListeningBeforeAPack(t *testing.T) {
 	}
 }
 
-// TestGitReadsCommitsWithLongHeaders has one of which every line would be copied
-// for each line that follows.
+// TestGitReadsCommitsWithLongHeaders uses a commit for which a simple parser
+// would copy every line once for each line that follows.
 func TestGitReadsCommitsWithLongHeaders(t *testing.T) {
 	t.Parallel()
 	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
@@ -64,7 +64,8 @@ func TestGitReadsCommitsWithLongHeaders(t *testing.T) {
 	})
 }
 
-// writeMain makes main a commit of that text, whatever git thinks of it.
+// writeMain points main to a commit with that text, even if git would not write
+// it.
 func (r *gitRepo) writeMain(commit string) {
 	r.t.Helper()
 	hash := r.gitInput(commit, "--git-dir", r.bare(), "hash-object", "-t", "commit", "-w", "--literally", "--stdin")
@@ -89,9 +90,9 @@ func TestGitRefusesNamesThatCannotBePrinted(t *testing.T) {
 	})
 }
 
-// TestGitLeavesAHostAloneThatWantsToBe has one that says so when it is asked for
-// what is new.
-func TestGitLeavesAHostAloneThatWantsToBe(t *testing.T) {
+// TestGitDoesNotRetryWhenTheHostAsksToWait uses a host that asks to slow down when
+// it is asked for new objects.
+func TestGitDoesNotRetryWhenTheHostAsksToWait(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
@@ -99,7 +100,7 @@ func TestGitLeavesAHostAloneThatWantsToBe(t *testing.T) {
 	s := open(t, server.url())
 	fetch(t, s, "")
 	repo.commit(map[string]string{"fleet.yaml": "two"})
-	server.interfere(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
 		if r.Method == "GET" {
 			return w
 		}
@@ -107,37 +108,37 @@ func TestGitLeavesAHostAloneThatWantsToBe(t *testing.T) {
 		http.Error(w, "later", http.StatusTooManyRequests)
 		return nil
 	})
-	server.taken()
+	server.takeRequests()
 	err := fetchError(t, s, "429 Too Many Requests")
 	var told *fleet.RetryError
 	if !errors.As(err, &told) || told.After != 10*time.Second {
 		t.Errorf("error = %#v, want a fleet.RetryError of 10 s", err)
 	}
-	if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs", "POST git-upload-pack"}) {
+	if got, _ := server.takeRequests(); !slices.Equal(got, []string{"GET refs", "POST git-upload-pack"}) {
 		t.Errorf("requests = %q, want none after it was asked to come later", got)
 	}
 }
 
-// TestGitLooksOnceForACommitThatIsNowhere spares a server that gives no commit but
-// with all of the history.
-func TestGitLooksOnceForACommitThatIsNowhere(t *testing.T) {
+// TestGitSearchesOnceForAMissingCommit uses a server that gives out a commit
+// only with its whole history.
+func TestGitSearchesOnceForAMissingCommit(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.commit(map[string]string{"fleet.yaml": "one"})
 	server := repo.serve()
 	s := open(t, server.url()+"?ref="+strings.Repeat("deadbeef", 5))
 	first := fetchError(t, s, "no branch and no tag leads to it")
-	server.taken()
+	server.takeRequests()
 	if second := fetchError(t, s); second.Error() != first.Error() {
 		t.Errorf("error = %q, and %q before", second, first)
 	}
-	if got, _ := server.taken(); !slices.Equal(got, []string{"GET refs"}) {
+	if got, _ := server.takeRequests(); !slices.Equal(got, []string{"GET refs"}) {
 		t.Errorf("requests = %q, want one for the refs alone", got)
 	}
 	repo.commit(map[string]string{"fleet.yaml": "two"})
-	server.taken()
+	server.takeRequests()
 	fetchError(t, s)
-	if got, _ := server.taken(); !slices.Contains(got, "POST git-upload-pack") {
+	if got, _ := server.takeRequests(); !slices.Contains(got, "POST git-upload-pack") {
 		t.Errorf("requests = %q, want it to be looked for again where refs have moved", got)
 	}
 }

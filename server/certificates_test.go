@@ -108,6 +108,7 @@ func (h *harness) poll(headers ...string) int {
 }
 
 func TestACertificateIsTheCredentialOfItsCluster(t *testing.T) {
+	t.Parallel()
 	ca, other := newAuthority(t, "fleet"), newAuthority(t, "fleet")
 	h := withClientCA(t, writeFile(t, "ca.pem", newAuthority(t, "another").pem()+ca.pem()), withTokens(t))
 	usage := func(all ...x509.ExtKeyUsage) func(*x509.Certificate) {
@@ -158,6 +159,7 @@ func TestACertificateIsTheCredentialOfItsCluster(t *testing.T) {
 }
 
 func TestCertificatesAreAuthentication(t *testing.T) {
+	t.Parallel()
 	h := withClientCA(t, writeFile(t, "ca.pem", newAuthority(t, "fleet").pem()))
 	h.as(nil)
 	h.get("/api/v1/clusters").problem(t, http.StatusUnauthorized, "unauthenticated")
@@ -168,6 +170,7 @@ func TestCertificatesAreAuthentication(t *testing.T) {
 }
 
 func TestCertificatesSurviveNoChangeOfTheirCA(t *testing.T) {
+	t.Parallel()
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		for _, protocol := range []string{"h2", "http/1.1"} {
 			t.Run(name+" "+protocol, func(t *testing.T) {
@@ -220,6 +223,7 @@ func (h *harness) connect(config *tls.Config) tls.ConnectionState {
 
 // A connection may outlive the certificate that it was made with.
 func TestACertificateEndsWhenItExpires(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ca := newAuthority(t, "fleet")
 		cert := ca.issue("eu-prod-01", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(time.Minute) })
@@ -243,6 +247,7 @@ func TestACertificateEndsWhenItExpires(t *testing.T) {
 }
 
 func TestClientCAFileMustHoldCAs(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t, "fleet")
 	tlsCert, tlsKey := certificateFor(t, "tributary")
 	certFile, keyFile := writeFile(t, "tls.crt", tlsCert), writeFile(t, "tls.key", tlsKey)

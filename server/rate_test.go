@@ -14,6 +14,7 @@ import (
 func rare(c *server.Config) { c.Limits.PollRate = 0.001 }
 
 func TestOneNoisyCredentialSlowsDownNobodyElse(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t), rare)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	poll := func(cluster, token string) reply {
@@ -42,6 +43,7 @@ func TestOneNoisyCredentialSlowsDownNobodyElse(t *testing.T) {
 }
 
 func TestWhoSendsTooMuchMayComeBackWhenItIsTold(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &guesser{t: t, server: newServer(t, server.Config{TokensFile: tokensFile(t), Limits: server.Limits{RequestRate: 5}})}
 		send := func(token string) *http.Response {
@@ -72,6 +74,7 @@ func TestWhoSendsTooMuchMayComeBackWhenItIsTold(t *testing.T) {
 }
 
 func TestProbesAndScrapesHaveNoRate(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t), func(c *server.Config) { c.Limits.RequestRate = 0.001 })
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	h.get(releases, bearer(viewerToken)...)

@@ -71,6 +71,12 @@ type live struct {
 // directory, the renderer, and a change log in a SQLite file. It is ready.
 func startLive(t *testing.T, mend ...func(*server.Config)) *live {
 	t.Helper()
+	return startLiveWith(t, func(s fleet.Store) fleet.Store { return s }, mend...)
+}
+
+// startLiveWith is startLive with a wrapper around the store.
+func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, mend ...func(*server.Config)) *live {
+	t.Helper()
 	l := &live{dir: t.TempDir()}
 	for name, text := range liveFleet {
 		l.write(t, name, text)
@@ -89,7 +95,7 @@ func startLive(t *testing.T, mend ...func(*server.Config)) *live {
 		c.Registry = prometheus.NewRegistry()
 		c.Fleet = controller.New(controller.Config{
 			Source: source, Renderer: render.Renderer{}, Logger: c.Logger, Registerer: c.Registry, Interval: time.Hour,
-			Store: store, Archive: sources.Archive{},
+			Store: wrap(store), Archive: sources.Archive{},
 		})
 	}
 	l.harness = start(t, append([]func(*server.Config){mended}, mend...)...)

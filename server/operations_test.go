@@ -31,6 +31,7 @@ func (h *hanging) Generation(ctx context.Context) (int64, error) {
 // A probe of Kubernetes waits for a second. If a database that hangs made it wait for
 // longer, every server would be taken out of service, and no poll would be answered.
 func TestServerIsReadyWithinASecondWhateverTheStoreDoes(t *testing.T) {
+	t.Parallel()
 	store, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ var someDigest = "sha256:" + strings.Repeat("ab", 32)
 
 // What goes beyond the guard must arrive whole: it is what somebody confirms.
 func TestGuardErrorCrossesTheWire(t *testing.T) {
+	t.Parallel()
 	sent := &fleet.GuardError{
 		Impact: &fleet.Impact{Digest: someDigest, Clusters: 2, Removed: 2, Groups: []fleet.ImpactGroup{{
 			Clusters: []string{"one", "two"}, Emptied: []string{"apps"},
@@ -54,6 +55,7 @@ func TestGuardErrorCrossesTheWire(t *testing.T) {
 }
 
 func TestConfirmIsADigest(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	for _, confirm := range []string{"confirm", "confirm=", "confirm=yes", "confirm=sha256:12", "confirm=" + someDigest + "&confirm=" + someDigest} {
 		h.change("PATCH", oneWeb+"?"+confirm, mergePatch, `{"spec": {"tag": "v2"}}`).problem(t, 400, "bad-request")

@@ -21,6 +21,7 @@ import (
 // Promise 1: a 200 carries the complete set of a live release. Before there is
 // one, and for what is not known, the answer must make Flux keep what it has.
 func TestNothingUnknownIsAnsweredAsEmpty(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	mustNotBeGood := func(path, token string, status int, name string) {
 		t.Helper()
@@ -75,6 +76,7 @@ func TestNothingUnknownIsAnsweredAsEmpty(t *testing.T) {
 
 // Promise 2, as far as it shows here: a failed revision changes no answer.
 func TestFailedReleaseKeepsLastGood(t *testing.T) {
+	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	before := h.get(kedaPath)
@@ -97,13 +99,15 @@ func TestFailedReleaseKeepsLastGood(t *testing.T) {
 // Promise 4, as far as it shows here: each answer is whole and of one release,
 // while releases go live under ten thousand polls.
 func TestAnswersAreOfOneReleaseWhileReleasesSwap(t *testing.T) {
+	t.Parallel()
 	from := &source{}
 	h := start(t, func(c *server.Config) {
 		// Looks that are asked for wait for others, and there would be fewer releases.
 		c.Fleet = controller.New(controller.Config{Source: from, Renderer: &renderer{}, Interval: time.Millisecond})
 		c.Limits.PollRate = -1
 	})
-	const polls, pollers = 10_000, 16
+	const pollers = 16
+	polls := int64(herdSize(10_000))
 	revision := func(n int) string { return fmt.Sprintf("main@sha1:%040x", n) }
 	var tags sync.Map // by revision and whether compressed; known before anyone can see it
 	release := func(r string) {
@@ -195,6 +199,7 @@ func pollOnce(client *http.Client, url string, gzip bool) (polled, string, error
 // Promise 6: a cluster's credential reads that cluster's inputs and nothing else.
 // TestWhoMayDoWhat has every route.
 func TestClusterReadsItsOwnInputsAndNothingElse(t *testing.T) {
+	t.Parallel()
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for _, cluster := range []string{"eu-prod-01", "eu-prod-01.k8s.example.com", "us-prod-01", "us-prod-01.k8s.example.com", "nobody", "ghost"} {
