@@ -43,7 +43,7 @@ type renderCache struct {
 	deltas    []*fleet.Delta
 	problems  fleet.Problems
 	identity  []byte // of the cluster, as JSON
-	answers   map[string]*fleet.Body
+	answers   map[string]*fleet.Answer
 	patches   []*patch.Patch
 	resources []ownResource
 	steps     []appliedStep
@@ -76,7 +76,7 @@ func (r *Repo) cacheOf(earlier *fleet.Rendering) *renderCache {
 	if earlier == nil {
 		return nil
 	}
-	c, _ := earlier.Made.(*renderCache)
+	c, _ := earlier.Cache.(*renderCache)
 	if c == nil || c.spec != r.spec {
 		return nil
 	}
@@ -123,14 +123,14 @@ func (c *renderCache) after(by any, o *cache.Object) (*cache.Object, bool) {
 	return nil, false
 }
 
-func (c *renderCache) answer(set string) *fleet.Body {
+func (c *renderCache) answer(set string) *fleet.Answer {
 	if c == nil {
 		return nil
 	}
 	return c.answers[set]
 }
 
-// Objects implements what fleet.Rendering needs of Made.
+// Objects implements what fleet.Rendering needs of Cache.
 func (c *renderCache) Objects(wanted func(fleet.Object) bool) []fleet.Object {
 	var out []fleet.Object
 	for _, o := range c.repeatSteps() {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // stream is somebody who listens.

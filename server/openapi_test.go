@@ -248,7 +248,7 @@ func TestDocumentRefusesWhatItDoesNotSay(t *testing.T) {
 
 func TestDocumentAndTableHaveTheSameRoutes(t *testing.T) {
 	t.Parallel()
-	s, err := server.New(server.Config{Fleet: fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})})
+	s, err := server.New(server.Config{Fleet: controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/server/api"
 )
@@ -95,7 +94,7 @@ func TestClusterComesAndGoes(t *testing.T) {
 	}
 	var c api.Cluster
 	h.get("/api/v1/clusters/new", bearer(rootToken)...).into(t, &c)
-	if c.State != fleet.DecommissionedState || c.Decommissioned.Generation != gone.Generation || len(c.Polls) != 2 || c.Polls[0].Generation < gone.Generation {
+	if c.State != fleet.ClusterDecommissioned || c.Decommissioned.Generation != gone.Generation || len(c.Polls) != 2 || c.Polls[0].Generation < gone.Generation {
 		t.Errorf("it is shown as %+v", c)
 	}
 	h.wantStatus("a management cluster", h.get("/api/v1/flux/clusters?selector=tier", bearer(rootToken)...), http.StatusNotFound)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/server/auth"
 )
@@ -61,7 +62,7 @@ func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
 		},
 	} {
 		file := writeFile(t, "tokens.yaml", content)
-		_, err := server.New(server.Config{TokensFile: file, Fleet: fleet.New(fleet.Config{Source: &source{}, Renderer: &renderer{}})})
+		_, err := server.New(server.Config{TokensFile: file, Fleet: controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}})})
 		var problems fleet.Problems
 		if !errors.As(err, &problems) {
 			t.Errorf("%s\n= %v, want problems", content, err)

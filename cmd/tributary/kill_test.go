@@ -52,7 +52,7 @@ type killLog struct {
 	p            *process
 	mu           sync.Mutex
 	acknowledged map[string]int64 // generations, by written value
-	whole        []fleet.Change
+	whole        []api.Change
 	seen         map[string]bool // the reasons in whole
 	deltas       map[string]*fleet.Delta
 }

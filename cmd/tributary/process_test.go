@@ -138,7 +138,7 @@ func (p *process) poll(cluster, set string) (generation, text string) {
 }
 
 // history returns the entries of the change log after a generation, oldest first.
-func (p *process) history(after int64) []fleet.Change {
+func (p *process) history(after int64) []api.Change {
 	p.t.Helper()
 	var all []api.Change
 	for cursor := ""; ; {
