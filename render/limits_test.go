@@ -232,9 +232,9 @@ func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
 }
 
 // TestHostileFileDoesNotPoisonTheNextBuild renders a good fleet after each bad
-// one, in the same process, and expects the same bytes as before.
+// one, in the same process, and expects the same bytes as before. It does not run
+// in parallel, because another test could clean up kustomize's state in between.
 func TestHostileFileDoesNotPoisonTheNextBuild(t *testing.T) {
-	t.Parallel()
 	good := small(apps(3, "a: b"))
 	before := answers(t, good)
 	for name, patch := range map[string]string{
