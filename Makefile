@@ -75,7 +75,7 @@ test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector
 	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIMEOUT) $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
 
 # The tests that do less with -short.
-LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds|TestAHerdBehindOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
+LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds|TestHerdWithOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
 
 .PHONY: long
 long: $(ORAS) $(FLUXOCI) ## run in full the tests that `make test` shortens

@@ -32,7 +32,7 @@ func (l clusterList) names() []string {
 	return names
 }
 
-func TestClustersTellWhatIsDeclaredPlacedAndServed(t *testing.T) {
+func TestClustersShowDeclarationPlacementAndRelease(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
@@ -56,7 +56,7 @@ func TestClustersTellWhatIsDeclaredPlacedAndServed(t *testing.T) {
 	h.get("/api/v1/clusters/eu-prod-01?x=1").problem(t, http.StatusBadRequest, "bad-request")
 }
 
-func TestPagesHoldEachClusterOnce(t *testing.T) {
+func TestPagesHaveEachClusterOnce(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	many := repo{InputSets: []string{"s"}}
@@ -96,7 +96,7 @@ func TestPagesHoldEachClusterOnce(t *testing.T) {
 	}
 }
 
-func TestObjectsAreWhole(t *testing.T) {
+func TestObjectsAreComplete(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
@@ -153,7 +153,7 @@ type releaseList struct {
 	Source struct{ Name, LookedAt, Error string }
 }
 
-func TestReleasesTellWhatIsServedAndWhatFailed(t *testing.T) {
+func TestReleasesShowLiveAndFailedOnes(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	var got releaseList

@@ -58,10 +58,10 @@ func TestFailedAttemptsAreCounted(t *testing.T) {
 	h := start(t, withTokens(t))
 	h.get(kedaPath, bearer("wrong")...)
 	h.get("/api/v1/clusters", bearer("wrong")...)
-	h.get(kedaPath)                                    // no attempt
-	h.get("/api/v1/clusters", bearer(clusterToken)...) // a good one that does not suffice
+	h.get(kedaPath)                                    // without a credential
+	h.get("/api/v1/clusters", bearer(clusterToken)...) // a valid credential of too low a role
 	h.get(kedaPath, bearer(strings.Repeat("x", 513))...)
-	h.get("/healthz", bearer("wrong")...) // needs none
+	h.get("/healthz", bearer("wrong")...) // needs no credential
 	for kind, want := range map[string]string{"token": "2", "too_long": "1", "jwt": "0", "certificate": "0"} {
 		if got := h.metric(`tributary_authentication_failures_total{kind="` + kind + `"}`); got != want {
 			t.Errorf("failures of kind %s = %q, want %s", kind, got, want)
@@ -97,7 +97,7 @@ func TestWithoutTokensOnlyALoopbackHostIsAnswered(t *testing.T) {
 		for _, rt := range h.server.Routes() {
 			path := strings.NewReplacer("{cluster}", "eu-prod-01", "{set}", "platform-components", "{kind}", "PlatformComponent",
 				"{name}", "keda", "{id}", h.liveID()).Replace(rt.Path)
-			reply := h.do(rt.Method, path, "Host", host, "Last-Event-ID", "none") // whose answer ends
+			reply := h.do(rt.Method, path, "Host", host, "Last-Event-ID", "none") // so that the answer ends
 			if reply.status != want && (want != http.StatusOK || reply.status == http.StatusMisdirectedRequest) {
 				t.Errorf("Host %s: %s = %d, want %d", host, path, reply.status, want)
 			}
@@ -117,7 +117,7 @@ func TestWithTokensAnyHostIsAnswered(t *testing.T) {
 	}
 }
 
-func TestAnonymousAccessWhereItIsAskedFor(t *testing.T) {
+func TestAllowAnonymousAdmitsEverybody(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *server.Config) { c.AllowAnonymous = true })
 	h.release("main@sha1:1", acme("main@sha1:1"))
@@ -137,7 +137,7 @@ func TestCheckAddressAdmitsAnonymousServersOnLoopbackOnly(t *testing.T) {
 	tcp := func(ip string) net.Addr { return &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080} }
 	for _, c := range []struct {
 		addr net.Addr
-		open bool // admitted without tokens
+		open bool // allowed without tokens
 	}{
 		{tcp("127.0.0.1"), true}, {tcp("127.9.9.9"), true}, {tcp("::1"), true}, {tcp("::ffff:127.0.0.1"), true},
 		{tcp("0.0.0.0"), false}, {tcp("::"), false}, {tcp("10.0.0.1"), false}, {tcp("192.168.1.1"), false}, {tcp("fe80::1"), false},
@@ -156,21 +156,21 @@ func TestCheckAddressAdmitsAnonymousServersOnLoopbackOnly(t *testing.T) {
 	}
 }
 
-// The check must not rest on the command's memory.
-func TestServeRefusesAnOpenAddressWithoutTokens(t *testing.T) {
+// Serve checks the address itself, whatever the command has done.
+func TestServeRefusesAPublicAddressWithoutTokens(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // what it would do with a good address is end at once, without an error
+	cancel() // on a good address Serve would now end at once, without an error
 	if err := newServer(t, server.Config{}).Serve(ctx, ln); err == nil {
 		t.Error("Serve on 0.0.0.0 without tokens = nil, want an error")
 	}
 }
 
-func TestContradictionsAreRefused(t *testing.T) {
+func TestContradictoryConfigIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []server.Config{
 		{TokensFile: tokensFile(t), AllowAnonymous: true},

@@ -22,7 +22,7 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// authority is a CA that makes clusters' certificates.
+// authority is a CA that issues clusters' certificates.
 type authority struct {
 	t    *testing.T
 	cert *x509.Certificate
@@ -48,7 +48,7 @@ func (a *authority) pem() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
 }
 
-// issue makes a client's certificate for the common name; mend changes it.
+// issue issues a client certificate for a common name; mend changes it.
 func (a *authority) issue(name string, mend ...func(*x509.Certificate)) *tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -65,7 +65,7 @@ func (a *authority) issue(name string, mend ...func(*x509.Certificate)) *tls.Cer
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// withClientCA starts a server that takes certificates of the CAs in file.
+// withClientCA starts a server that accepts certificates of the CAs in file.
 func withClientCA(t *testing.T, file string, mend ...func(*server.Config)) *harness {
 	t.Helper()
 	h := overHTTP2(t, append(mend, func(c *server.Config) { c.ClientCAFile, c.Reload = file, time.Millisecond })...)
@@ -73,8 +73,8 @@ func withClientCA(t *testing.T, file string, mend ...func(*server.Config)) *harn
 	return h
 }
 
-// as has the client show a certificate, nil for none, on connections of its own.
-// What it resumes, it keeps.
+// as makes the client show a certificate, or none for nil, on new connections. The client
+// keeps its sessions, to resume them.
 func (h *harness) as(cert *tls.Certificate) *tls.Config {
 	h.t.Helper()
 	h.client.CloseIdleConnections()
@@ -84,14 +84,14 @@ func (h *harness) as(cert *tls.Certificate) *tls.Config {
 		if cert == nil {
 			return &tls.Certificate{}, nil
 		}
-		return cert, nil // also where the server does not ask for one of its CA
+		return cert, nil // even if the server does not ask for one of its CA
 	}
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
 	h.client.Transport = newChecked(h.t, transport)
 	return config
 }
 
-// poll is the status of a poll, 0 where the handshake fails.
+// poll returns the status of a poll, or 0 if the handshake fails.
 func (h *harness) poll(headers ...string) int {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+kedaPath, nil)
@@ -117,7 +117,7 @@ func TestACertificateIsTheCredentialOfItsCluster(t *testing.T) {
 	for what, c := range map[string]struct {
 		cert          *tls.Certificate
 		authorization string
-		want          int // 0 is a handshake that fails
+		want          int // 0 for a handshake that fails
 	}{
 		"its own":                        {cert: ca.issue("eu-prod-01"), want: 200},
 		"another cluster's":              {cert: ca.issue("eu-prod-02"), want: 403},
@@ -169,7 +169,7 @@ func TestCertificatesAreAuthentication(t *testing.T) {
 	}
 }
 
-func TestCertificatesSurviveNoChangeOfTheirCA(t *testing.T) {
+func TestCertificatesEndWithTheirCA(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {
 		for _, protocol := range []string{"h2", "http/1.1"} {
@@ -190,11 +190,11 @@ func TestCertificatesSurviveNoChangeOfTheirCA(t *testing.T) {
 
 				replaced["renamed over"](t, file, after.pem())
 				eventually(t, func() bool { return strings.Contains(h.logs.String(), `"file":"client_ca"`) })
-				if got := h.poll(); got != 401 { // the connection that there is
+				if got := h.poll(); got != 401 { // on the open connection
 					t.Errorf("on the connection of before = %d, want 401", got)
 				}
 				h.client.CloseIdleConnections()
-				if got := h.poll(); got == 200 { // a session resumed, or a handshake that fails
+				if got := h.poll(); got == 200 { // a resumed session, or a failed handshake
 					t.Errorf("on a new connection = %d", got)
 				}
 				h.as(after.issue("eu-prod-01"))
@@ -212,7 +212,7 @@ func TestCertificatesSurviveNoChangeOfTheirCA(t *testing.T) {
 	}
 }
 
-// connect tells what comes of a handshake with config.
+// connect returns the state after a handshake with config.
 func (h *harness) connect(config *tls.Config) tls.ConnectionState {
 	h.t.Helper()
 	conn, err := tls.Dial("tcp", h.addr, config)
@@ -221,7 +221,7 @@ func (h *harness) connect(config *tls.Config) tls.ConnectionState {
 	return conn.ConnectionState()
 }
 
-// A connection may outlive the certificate that it was made with.
+// A connection may outlive the certificate that it was opened with.
 func TestACertificateEndsWhenItExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// newClient is a client of a server, with a token unless that is empty.
+// newClient returns a client of a server, with a token unless that is empty.
 func newClient(t *testing.T, url, token string) *client.Client {
 	t.Helper()
 	c, err := client.New(client.Config{URL: url, Token: token, Version: "test"})
@@ -29,7 +29,7 @@ func mergeOf(text string) fleet.ObjectPatch {
 	return fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(text)}
 }
 
-func TestClientFindsTheErrorsThatTheServerFound(t *testing.T) {
+func TestClientReturnsTheServersErrors(t *testing.T) {
 	t.Parallel()
 	h := start(t, withTokens(t))
 	viewer := newClient(t, h.url, viewerToken)
@@ -86,7 +86,7 @@ func TestClientFollowsPages(t *testing.T) {
 	}
 }
 
-func TestClientWritesWhatIsReadAgain(t *testing.T) {
+func TestClientReadsBackWhatItWrites(t *testing.T) {
 	t.Parallel()
 	c := newClient(t, startLive(t).url, "")
 	before, tag, err := c.Object(t.Context(), "one", webApp)

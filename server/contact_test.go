@@ -9,7 +9,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func TestContactIsToldByTheClustersOwnRhythm(t *testing.T) {
+func TestContactFollowsTheClustersPollInterval(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	poll := func(set string, ago, every time.Duration) fleet.Poll {

@@ -19,8 +19,8 @@ func listenOn(t *testing.T, address string) net.Listener {
 	return ln
 }
 
-// A heap may hold credentials.
-func TestProfilesAreForThisMachineOnly(t *testing.T) {
+// A heap may contain credentials.
+func TestProfilesAreServedToThisMachineOnly(t *testing.T) {
 	t.Parallel()
 	public := listenOn(t, "0.0.0.0:0")
 	if err := server.ServeDebug(t.Context(), public); err == nil || !strings.Contains(err.Error(), "loopback") {

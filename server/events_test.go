@@ -14,14 +14,14 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// stream is somebody who listens.
+// stream is a client that listens to events.
 type stream struct {
 	t     *testing.T
 	lines *bufio.Scanner
 }
 
-// listen returns once the server has said where the events begin. Its client is
-// another than the harness', which reads answers to their end.
+// listen returns once the server has said where the events begin. It does not use the
+// harness's client, which reads answers to their end.
 func (h *harness) listen(headers ...string) stream {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+"/api/v1/events", nil)
@@ -44,7 +44,7 @@ func (h *harness) listen(headers ...string) stream {
 	return s
 }
 
-// next is the next event: its id, its kind and the change. ok is false at the end.
+// next returns the next event: its id, its kind and the change. ok is false at the end.
 func (s stream) next() (id, kind string, change api.Change, ok bool) {
 	s.t.Helper()
 	for s.lines.Scan() {
@@ -79,7 +79,7 @@ func (h *live) tag(tag string) {
 	h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "`+tag+`"}}`).kept(h.t)
 }
 
-func TestEventsTellEachGenerationOnce(t *testing.T) {
+func TestEventsHaveEachGenerationOnce(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	s := h.listen()
@@ -87,7 +87,7 @@ func TestEventsTellEachGenerationOnce(t *testing.T) {
 		h.tag(tag)
 	}
 	s.want(2, 3, 4)
-	again := h.listen("Last-Event-ID", "2") // who was away
+	again := h.listen("Last-Event-ID", "2") // a client that was disconnected
 	h.tag("v5")
 	again.want(3, 4, 5)
 	s.want(5)
@@ -96,7 +96,7 @@ func TestEventsTellEachGenerationOnce(t *testing.T) {
 	h.get("/api/v1/events?since=1", "Last-Event-ID", "x").problem(t, http.StatusBadRequest, "bad-request")
 }
 
-// lateStore answers to the second change late, which is durable then and not served.
+// lateStore delays its answer to the second change, which is durable then but not served.
 type lateStore struct {
 	fleet.Store
 	durable, answer chan bool
@@ -111,8 +111,8 @@ func (s *lateStore) Append(ctx context.Context, c *fleet.Change) error {
 	return err
 }
 
-// Who is told of a generation must find it when he looks.
-func TestWhatAnEventTellsIsServed(t *testing.T) {
+// A client that receives an event and then polls must find its generation served.
+func TestEventIsSentOnceItsGenerationIsServed(t *testing.T) {
 	t.Parallel()
 	store := &lateStore{durable: make(chan bool), answer: make(chan bool)}
 	h := startLiveWith(t, func(inner fleet.Store) fleet.Store { store.Store = inner; return store })
@@ -122,7 +122,7 @@ func TestWhatAnEventTellsIsServed(t *testing.T) {
 	<-store.durable
 	s := h.listen("Last-Event-ID", "1")
 	go func() {
-		for range 50 { // so that who is told too early is told by now
+		for range 50 { // so that an event that is sent too early is sent by now
 			h.get("/healthz")
 		}
 		answer()
@@ -146,7 +146,7 @@ func TestEventsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// A revoked token is none, also where a connection was made with it before.
+// A revoked token ends connections that were opened with it.
 func TestEventsEndWithTheToken(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, withAdminToken(t))

@@ -13,9 +13,8 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// What real objects and inputs look like is the renderer's to say: the example
-// fleet, through the real one, goes out as the document has it.
-func TestExampleFleetGoesOutAsDocumented(t *testing.T) {
+// The example fleet, rendered by the real renderer, is served as the document describes.
+func TestExampleFleetIsServedAsDocumented(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *server.Config) {
 		c.Fleet = controller.New(controller.Config{Source: example{&source{}}, Renderer: render.Renderer{}})
@@ -43,7 +42,7 @@ func TestExampleFleetGoesOutAsDocumented(t *testing.T) {
 		path := "/api/v1/clusters/" + c.Name + "/objects"
 		h.get(path).into(t, &objects)
 		if i > 0 {
-			continue // each object costs a rendering of its cluster
+			continue // each object costs one rendering of its cluster
 		}
 		for _, o := range objects.Items {
 			group := fleet.Object{APIVersion: o.APIVersion}.Group()
@@ -58,7 +57,7 @@ func TestExampleFleetGoesOutAsDocumented(t *testing.T) {
 	}
 }
 
-// example is a source that holds examples/fleet.
+// example is a source of examples/fleet.
 type example struct{ *source }
 
 func (e example) Fetch(_ context.Context, known string) (*fleet.Snapshot, error) {

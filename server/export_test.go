@@ -13,10 +13,10 @@ type Route struct {
 	Method, Path string
 	Open         bool // needs no credential
 	Poll         bool
-	Webhook      bool // needs the webhooks' secret
+	Webhook      bool // needs a webhook secret
 }
 
-// Routes are all there are.
+// Routes returns all routes.
 func (s *Server) Routes() []Route {
 	var all []Route
 	for _, rt := range s.table {
@@ -25,13 +25,13 @@ func (s *Server) Routes() []Route {
 	return all
 }
 
-// ContactOf is what polls tell of a cluster with those sets.
+// ContactOf is contactOf.
 var ContactOf = contactOf
 
-// HTTPServer is what Serve runs, for tests that look at its bounds.
+// HTTPServer returns what Serve runs.
 func (s *Server) HTTPServer() *http.Server { return s.httpServer() }
 
-// OpenAPI is the document.
+// OpenAPI is openapi.yaml.
 var OpenAPI = openAPI
 
 // Who returns who sent r.

@@ -16,7 +16,7 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// guesser sends requests to a server in a bubble, where time passes at once.
+// guesser sends requests to a server in a synctest bubble.
 type guesser struct {
 	t      *testing.T
 	server *server.Server
@@ -28,7 +28,7 @@ func newGuesser(t *testing.T) *guesser {
 	return &guesser{t: t, server: newServer(t, server.Config{TokensFile: tokensFile(t)})}
 }
 
-// send answers with the status and the time that it took.
+// send returns the answer and the time that it took.
 func (g *guesser) send(ctx context.Context, path, address, token string) (*http.Response, time.Duration) {
 	g.t.Helper()
 	r := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
@@ -45,7 +45,7 @@ func (g *guesser) send(ctx context.Context, path, address, token string) (*http.
 	return response, took
 }
 
-// wrong sends a credential that nobody has sent before.
+// wrong sends a new credential that is not valid.
 func (g *guesser) wrong(path, address string) (*http.Response, time.Duration) {
 	g.t.Helper()
 	return g.send(g.t.Context(), path, address, fmt.Sprintf("guess-%d", g.guess.Add(1)))
@@ -77,7 +77,7 @@ func TestFailedAttemptsFromAnAddressAreSlowed(t *testing.T) {
 	}
 }
 
-func TestACredentialIsSlowedFromWhicheverAddress(t *testing.T) {
+func TestACredentialIsSlowedFromEveryAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
@@ -108,13 +108,13 @@ func TestIPv6IsSlowedByItsNetwork(t *testing.T) {
 				slowed++
 			}
 		}
-		if slowed > 2 { // a few may share the slot
+		if slowed > 2 { // a few may share a slot
 			t.Errorf("%d of 20 other networks are slowed", slowed)
 		}
 	})
 }
 
-// Clusters share an address behind NAT.
+// Clusters behind NAT share an address.
 func TestAValidCredentialIsNeverSlowed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -134,7 +134,7 @@ func TestAValidCredentialIsNeverSlowed(t *testing.T) {
 	})
 }
 
-func TestFewAnswersAreHeldBackForAnAddress(t *testing.T) {
+func TestDelayedAnswersAreBoundedByAddress(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
@@ -148,7 +148,7 @@ func TestFewAnswersAreHeldBackForAnAddress(t *testing.T) {
 	})
 }
 
-func TestFewAnswersAreHeldBackInAll(t *testing.T) {
+func TestDelayedAnswersAreBoundedInTotal(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)
@@ -159,8 +159,8 @@ func TestFewAnswersAreHeldBackInAll(t *testing.T) {
 	})
 }
 
-// flood sends n wrong credentials at once, and tells how many answers were held
-// back and how many refused. It returns when all are answered.
+// flood sends n wrong credentials at once. It returns how many answers were delayed and
+// how many requests were refused, once all are answered.
 func (g *guesser) flood(n int, address func(int) string) (held, refused int) {
 	var waiting, busy atomic.Int64
 	var all sync.WaitGroup
@@ -183,7 +183,7 @@ func (g *guesser) flood(n int, address func(int) string) (held, refused int) {
 	return int(waiting.Load()), int(busy.Load())
 }
 
-func TestWhoGoesAwayIsNotHeld(t *testing.T) {
+func TestDelayEndsWithTheRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGuesser(t)

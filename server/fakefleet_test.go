@@ -20,7 +20,7 @@ type source struct {
 	snapshot *fleet.Snapshot
 	err      error
 	looks    int
-	gate     chan struct{} // where not nil, each look takes one from it before it ends
+	gate     chan struct{} // if not nil, each Fetch receives from it before it returns
 }
 
 func (s *source) String() string { return "memory:fleet" }
@@ -62,9 +62,9 @@ func (s *source) set(revision string, content repo, err error) {
 	}
 }
 
-// repo is a fleet repo in the simplest form: one file that says what comes out.
+// repo is a fleet repo in the simplest form: one file that lists what is rendered.
 type repo struct {
-	fleet.Repo `json:"-"` // none, as above
+	fleet.Repo `json:"-"` // nil: the other methods are not used
 	InputSets  []string
 	Faults     fleet.Problems
 	Members    []member
@@ -76,13 +76,13 @@ type member struct {
 	Cluster *fleet.Cluster
 	Inputs  map[string][]map[string]any
 	Objects []map[string]any
-	Padding int // bytes to make each input longer by
+	Padding int // bytes to add to each input
 }
 
 // renderer is a fleet.Renderer of repos.
 type renderer struct {
-	fleet.Renderer             // none: deltas are for the real one
-	panics         atomic.Bool // from now on
+	fleet.Renderer             // nil: deltas need the real renderer
+	panics         atomic.Bool // from the next rendering on
 }
 
 func (r *renderer) Compile(_ context.Context, tree fs.FS) (fleet.Repo, error) {
@@ -164,15 +164,15 @@ func (m member) render() *fleet.Rendering {
 	return out
 }
 
-// objects are those that a cluster is rendered to.
+// objects are those of a rendered cluster.
 type objects []fleet.Object
 
 func (o objects) Objects(wanted func(fleet.Object) bool) []fleet.Object {
 	return slices.DeleteFunc(slices.Clone(o), func(one fleet.Object) bool { return wanted != nil && !wanted(one) })
 }
 
-// inputOf is an input as the renderer has it: what stands before the cluster's block, and
-// what after.
+// inputOf returns an input as the renderer makes it, in the parts before and after the
+// cluster's block.
 func inputOf(values map[string]any) *fleet.Input {
 	in := &fleet.Input{ID: values["id"].(string)}
 	head, tail := map[string]any{}, map[string]any{}
@@ -189,7 +189,7 @@ func inputOf(values map[string]any) *fleet.Input {
 	return in
 }
 
-// acme is a small fleet whose every input says which revision it is of.
+// acme returns a small fleet in which every input names its revision.
 func acme(revision string) repo {
 	r := repo{InputSets: []string{"platform-components", "rolebindings"}}
 	for _, c := range []*fleet.Cluster{

@@ -16,7 +16,7 @@ import (
 
 var someDigest = "sha256:" + strings.Repeat("ab", 32)
 
-// What goes beyond the guard must arrive whole: it is what somebody confirms.
+// An impact that exceeds the guard must arrive complete, since somebody confirms it.
 func TestGuardErrorCrossesTheWire(t *testing.T) {
 	t.Parallel()
 	sent := &fleet.GuardError{

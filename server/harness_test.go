@@ -27,8 +27,8 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// harness is a running fleet with a running server on a real listener. What its
-// client receives is held against the OpenAPI document.
+// harness is a running fleet with a running server on a real listener. Everything that its
+// client receives is checked against the OpenAPI document.
 type harness struct {
 	t        *testing.T
 	source   *source
@@ -40,7 +40,7 @@ type harness struct {
 	client   *http.Client
 	logs     *logbook
 	clock    *clock
-	stop     func() error // ends Serve and returns what it said
+	stop     func() error // ends Serve and returns its error
 }
 
 // The tokens of tokensFile, by role.
@@ -85,7 +85,7 @@ func start(t *testing.T, mend ...func(*server.Config)) *harness {
 	registry := prometheus.NewRegistry()
 	h.fleet = controller.New(controller.Config{Source: h.source, Renderer: h.renderer, Logger: log, Registerer: registry, Interval: time.Hour})
 	cfg := server.Config{Fleet: h.fleet, Logger: log, Registry: registry, Version: "v0.0.0-test", Now: h.clock.now}
-	cfg.Limits.FailureDelay = -1 // the delays have tests of their own
+	cfg.Limits.FailureDelay = -1 // failuredelay_test.go tests the delays
 	for _, m := range mend {
 		m(&cfg)
 	}
@@ -131,7 +131,7 @@ func withTokens(t *testing.T) func(*server.Config) {
 	return func(c *server.Config) { c.TokensFile = file }
 }
 
-// release has the fleet go to content, and waits until it has.
+// release makes content the next revision, and waits until it is live or has failed.
 func (h *harness) release(revision string, content repo) {
 	h.t.Helper()
 	h.source.set(revision, content, nil)
@@ -143,8 +143,8 @@ func (h *harness) release(revision string, content repo) {
 	})
 }
 
-// eventually waits for something that another goroutine brings about; that it
-// takes long is no failure, so the bound is one that only a hang reaches.
+// eventually waits for a condition that another goroutine brings about. Only a hang
+// reaches its limit, since slowness is not a failure.
 func eventually(t testing.TB, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(time.Millisecond) {
@@ -154,7 +154,7 @@ func eventually(t testing.TB, is func() bool) {
 	}
 }
 
-// reply is an answer, read to its end.
+// reply is an answer with its whole body.
 type reply struct {
 	status int
 	header http.Header
@@ -198,7 +198,7 @@ func (h *harness) send(method, path string, body io.Reader, headers ...string) r
 
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
-// problem checks that the reply is that problem, and returns its detail.
+// problem checks that the reply is a certain problem, and returns its detail.
 func (r reply) problem(t *testing.T, status int, name string) string {
 	t.Helper()
 	var p api.Problem
@@ -222,7 +222,7 @@ func (r reply) into(t *testing.T, v any) {
 	}
 }
 
-// metric is the value of one line of /metrics, "" where there is none.
+// metric returns the value of a line of /metrics, or "" if there is none.
 func (h *harness) metric(line string) string {
 	h.t.Helper()
 	return h.metricAs(viewerToken, line)
@@ -266,7 +266,7 @@ func (l *logbook) String() string {
 	return l.text.String()
 }
 
-// lines are the entries with that message.
+// lines returns the entries with a message.
 func (l *logbook) lines(t *testing.T, message string) []map[string]any {
 	t.Helper()
 	var found []map[string]any

@@ -29,7 +29,7 @@ func herdSize(full int) int {
 	return full
 }
 
-// herd is a fleet of many clusters whose polls come all at once, with one credential.
+// herd returns a fleet of many clusters, which poll at the same time with one credential.
 func herd() repo {
 	r := repo{InputSets: []string{"platform-components"}}
 	for n := range herdClusters() {
@@ -41,8 +41,8 @@ func herd() repo {
 	return r
 }
 
-// pollAll sends as many polls over keep-alive connections, as fast as they are answered,
-// has each answer looked at, and counts statuses.
+// pollAll sends polls over keep-alive connections, as fast as they are answered. It calls
+// look for each answer, and counts the statuses.
 func (h *harness) pollAll(polls int, look func(n int, r reply)) *[600]atomic.Int64 {
 	h.t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: herdConns, MaxConnsPerHost: herdConns}}
@@ -79,7 +79,7 @@ func (h *harness) pollOf(client *http.Client, cluster int) reply {
 	return reply{answer.StatusCode, answer.Header, body}
 }
 
-// whole holds what every answer to a poll must be: all inputs, or nothing that looks so.
+// whole checks an answer to a poll: it has all inputs, or nothing that looks like inputs.
 func (h *harness) whole(n int, r reply) {
 	var got struct {
 		Inputs  []struct{ ID string }
@@ -96,7 +96,7 @@ func (h *harness) whole(n int, r reply) {
 	}
 }
 
-func TestAHerdBehindOneCredentialIsAnswered(t *testing.T) {
+func TestHerdWithOneCredentialIsAnswered(t *testing.T) {
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", herd())
 	once := func() {
@@ -106,10 +106,10 @@ func TestAHerdBehindOneCredentialIsAnswered(t *testing.T) {
 			t.Errorf("%d of %d polls were answered 200", got, herdPolls())
 		}
 	}
-	once() // what is made once is made
+	once() // so that everything that is made once exists
 	before := heap()
 	once()
-	eventually(t, func() bool { return h.metric("tributary_connections") == "1" }) // its own
+	eventually(t, func() bool { return h.metric("tributary_connections") == "1" }) // the one of this request
 	if grown := heap() - before; grown > 4<<20 {
 		t.Errorf("the heap has grown by %d bytes over %d polls", grown, herdPolls())
 	}
@@ -120,7 +120,7 @@ func TestAHerdBehindOneCredentialIsAnswered(t *testing.T) {
 
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // what finalizers and pools held
+	runtime.GC() // frees what finalizers and pools kept
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
@@ -150,7 +150,7 @@ func TestPollsBeyondCapacityAreShedUntilThereIsRoom(t *testing.T) {
 	}
 }
 
-// Who looks after the server must be able to see what is wrong with it.
+// Operators must be able to see what is wrong with a server.
 func TestProbesAreAnsweredWhilePollsAreShed(t *testing.T) {
 	t.Parallel()
 	h := start(t, withTokens(t))

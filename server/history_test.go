@@ -15,7 +15,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// generations are those of the entries of a page of the history.
+// generations returns the generations of a page of the history.
 func (h *harness) generations(query string, headers ...string) (found []int64, next string) {
 	h.t.Helper()
 	var page api.List[api.Change]
@@ -79,7 +79,7 @@ func TestHistoryIsFilteredAndPaged(t *testing.T) {
 	}
 }
 
-func TestReadsOfWhatIsNotThereAreProblems(t *testing.T) {
+func TestReadsOfMissingThingsAreProblems(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	for path, status := range map[string]int{
@@ -134,7 +134,7 @@ func TestRollbackIsANewChange(t *testing.T) {
 	}
 }
 
-// What was acknowledged is in the next poll, whoever else writes.
+// The next poll has every acknowledged change, whatever other clients write.
 func TestWriterReadsWhatItWrote(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
@@ -176,9 +176,8 @@ func TestWriterReadsWhatItWrote(t *testing.T) {
 	}
 }
 
-// A part that cannot be applied any more is shown wherever one looks for it, and
-// holds nothing up where the guard lets it.
-func TestOrphanedPartIsShown(t *testing.T) {
+// A stale part is shown everywhere, and does not stop a release that the guard allows.
+func TestStalePartIsShown(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	h.write(t, "fleet.yaml", strings.Replace(liveFleet["fleet.yaml"], "spec:\n", "spec:\n  guard: {allowOrphanedParts: true}\n", 1))
@@ -217,7 +216,7 @@ func TestOrphanedPartIsShown(t *testing.T) {
 	h.setTag("one", "v3")
 }
 
-// What a delta does not reach is a warning, of the write and of each release.
+// A target that selects nothing is a warning, of the write and of each release.
 func TestTargetThatSelectsNothingIsAWarning(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)

@@ -61,14 +61,14 @@ metadata: {name: two, labels: {environment: prod}}
 `,
 }
 
-// live is a harness of a fleet that is the real thing.
+// live is a harness with a real fleet.
 type live struct {
 	*harness
 	dir string // of the fleet repo
 }
 
-// startLive runs a server with nothing in it that is not the real thing: a
-// directory, the renderer, and a change log in a SQLite file. It is ready.
+// startLive runs a server with a real fleet: a directory, the renderer, and a change log in
+// a SQLite file. It returns when the server is ready.
 func startLive(t *testing.T, mend ...func(*server.Config)) *live {
 	t.Helper()
 	return startLiveWith(t, func(s fleet.Store) fleet.Store { return s }, mend...)
@@ -106,7 +106,7 @@ func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, mend ...fun
 	return l
 }
 
-// write puts a file into the fleet repo.
+// write writes a file of the fleet repo.
 func (l *live) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(l.dir, filepath.FromSlash(name))
@@ -127,7 +127,7 @@ func (h *harness) change(method, path, contentType, body string, headers ...stri
 	return h.send(method, path, strings.NewReader(body), headers...)
 }
 
-// kept wants a write to have been kept, and returns what came of it.
+// kept checks that a write was kept, and returns its result.
 func (r reply) kept(t *testing.T) fleet.Result {
 	t.Helper()
 	var result fleet.Result

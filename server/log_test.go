@@ -71,7 +71,7 @@ func TestProbesAreLoggedQuietly(t *testing.T) {
 	}
 }
 
-func TestTokensNeverReachALog(t *testing.T) {
+func TestTokensAreNotLogged(t *testing.T) {
 	t.Parallel()
 	h := start(t, withTokens(t))
 	h.release("main@sha1:1", acme("main@sha1:1"))
@@ -101,7 +101,7 @@ func TestTokensNeverReachALog(t *testing.T) {
 	}
 }
 
-func TestPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
+func TestPanicIsAProblemAndTheServerContinues(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
@@ -124,8 +124,8 @@ func TestPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
 	}
 }
 
-// Whoever wants to be rid of a token may put it where its name belongs.
-func TestATokenInAPathReachesNoLog(t *testing.T) {
+// Somebody who revokes a token may pass the token itself as its name.
+func TestTokenInAPathIsNotLogged(t *testing.T) {
 	t.Parallel()
 	h := start(t, withTokens(t))
 	const token = "trb_7PDC3FLMCSBK2NSQUNVJIAZ6IR6CND2S7T4PRFHNVQFH5WPPHSPL"

@@ -33,7 +33,7 @@ type identityProvider struct {
 	asked  atomic.Int64 // for its keys
 	hung   atomic.Bool
 	down   atomic.Bool
-	resume chan struct{} // closed to have it hang no more
+	resume chan struct{} // closed to end the hang
 
 	mu         sync.Mutex
 	keys       []jose.JSONWebKey
@@ -101,7 +101,7 @@ func (s signer) public() jose.JSONWebKey {
 	return private.Public()
 }
 
-// publish has the issuer's keys be those of all.
+// publish sets the issuer's keys.
 func (p *identityProvider) publish(all ...signer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,7 +111,7 @@ func (p *identityProvider) publish(all ...signer) {
 	}
 }
 
-// token makes a good token; change overrides its claims, nil takes one away.
+// token makes a valid token; change overrides its claims, and nil removes one.
 func (p *identityProvider) token(s signer, change map[string]any) string {
 	p.t.Helper()
 	claims := map[string]any{
@@ -136,7 +136,7 @@ func (p *identityProvider) token(s signer, change map[string]any) string {
 
 const everybodyViews = `rules: [{claims: {sub: ada}, role: viewer}]`
 
-// trusting starts a server that takes the issuer's tokens beside those of a file.
+// trusting starts a server that accepts the issuer's tokens and those of a file.
 func (p *identityProvider) trusting(rules string, mend ...func(*server.Config)) *harness {
 	p.t.Helper()
 	caFile, rulesFile := writeFile(p.t, "issuer.pem", p.caPEM), writeFile(p.t, "rules.yaml", rules)
@@ -209,7 +209,7 @@ func TestTokensOfAnIssuer(t *testing.T) {
 	}
 }
 
-// selfSigned brings the key to verify it with along.
+// selfSigned makes a token that contains the key to verify it with.
 func selfSigned(t *testing.T, p *identityProvider, s signer) string {
 	t.Helper()
 	made, err := jose.NewSigner(jose.SigningKey{Algorithm: s.algorithm, Key: s.private}, &jose.SignerOptions{EmbedJWK: true})
@@ -223,7 +223,7 @@ func selfSigned(t *testing.T, p *identityProvider, s signer) string {
 	return text
 }
 
-func TestAJWTInTheTokensFileIsATokenOfTheFile(t *testing.T) {
+func TestJWTInTheTokensFileNeedsNoIssuer(t *testing.T) {
 	t.Parallel()
 	p := newIdentityProvider(t)
 	token := "eyJ.eyJ.eyJ"
@@ -256,11 +256,11 @@ func TestKeysOfAnIssuerMayChange(t *testing.T) {
 		t.Errorf("asked %d times, want 2", got)
 	}
 	p.publish(second)
-	h.clock.advance(time.Hour) // nobody need show an unknown key for one that was taken away to be forgotten
+	h.clock.advance(time.Hour) // a removed key is forgotten even if no token names an unknown key
 	eventually(t, func() bool { return h.get(releases, bearer(p.token(first, nil))...).status == 401 })
 }
 
-func TestAFloodOfTokensIsNoFloodOfRequests(t *testing.T) {
+func TestFloodOfTokensCausesFewFetches(t *testing.T) {
 	t.Parallel()
 	p := newIdentityProvider(t)
 	known := newSigner(t, "known")
@@ -286,13 +286,13 @@ func TestAFloodOfTokensIsNoFloodOfRequests(t *testing.T) {
 	h.get(releases, bearer(p.token(known, nil))...).into(t, &struct{}{})
 }
 
-func TestAnIssuerThatIsDownHoldsNothingUp(t *testing.T) {
+func TestIssuerThatIsDownBlocksNothing(t *testing.T) {
 	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
 	p.publish(key)
 	p.down.Store(true)
-	h := p.trusting(everybodyViews) // is ready all the same
+	h := p.trusting(everybodyViews) // starts without the issuer
 	token := p.token(key, nil)
 	reply := h.get(releases, bearer(token)...)
 	reply.problem(t, 503, "issuer-unavailable")
@@ -319,11 +319,11 @@ func TestAnIssuerThatIsDownHoldsNothingUp(t *testing.T) {
 	p.down.Store(true)
 	h.clock.advance(time.Hour)
 	for range 3 {
-		h.get(releases, bearer(token)...).into(t, &struct{}{}) // known keys are good
+		h.get(releases, bearer(token)...).into(t, &struct{}{}) // with the keys that are known
 	}
 }
 
-func TestAnIssuerThatHangsHoldsNothingUp(t *testing.T) {
+func TestIssuerThatHangsBlocksNothing(t *testing.T) {
 	t.Parallel()
 	p := newIdentityProvider(t)
 	key, next := newSigner(t, "key"), newSigner(t, "next")
@@ -345,7 +345,7 @@ func TestAnIssuerThatHangsHoldsNothingUp(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, func() bool { return busy.Load() == 50 }) // those beyond the 100 that may wait
+	eventually(t, func() bool { return busy.Load() == 50 }) // all but the 100 that may wait
 	h.get(releases, bearer(p.token(key, nil))...).into(t, &struct{}{})
 	if got := h.poll(bearer(clusterToken)...); got != 200 {
 		t.Errorf("a poll = %d, want 200", got)
@@ -357,7 +357,7 @@ func TestAnIssuerThatHangsHoldsNothingUp(t *testing.T) {
 	}
 }
 
-func TestARequestWaitsForAnIssuerForAWhile(t *testing.T) {
+func TestRequestWaitsForTheIssuerWithinALimit(t *testing.T) {
 	t.Parallel()
 	p := newIdentityProvider(t)
 	p.hung.Store(true)
@@ -392,7 +392,7 @@ func TestAnIssuerIsVerified(t *testing.T) {
 	}
 }
 
-func TestTheCAOfAnIssuerIsReadAnew(t *testing.T) {
+func TestIssuerCAIsReloaded(t *testing.T) {
 	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")

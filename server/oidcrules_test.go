@@ -69,7 +69,7 @@ rules:
 	} {
 		token := p.token(key, c.claims)
 		reads, polls := h.get(releases, bearer(token)...).status == 200, h.poll(bearer(token)...) == 200
-		writes := h.do(http.MethodDelete, "/api/v1/deltas/none", bearer(token)...).status != 403 // whatever else it is
+		writes := h.do(http.MethodDelete, "/api/v1/deltas/none", bearer(token)...).status != 403 // any other status
 		if got, want := [...]bool{reads, polls, writes}, [...]bool{c.role != none, c.role != none, c.role == "operator" || c.role == "admin"}; got != want {
 			t.Errorf("%s: reads, polls, writes = %v, want role %q: %v", what, got, c.role, want)
 		}
@@ -80,7 +80,7 @@ rules:
 	}
 }
 
-func TestRulesSayWhoAndHowFar(t *testing.T) {
+func TestRulesGiveNameAndScope(t *testing.T) {
 	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")
@@ -91,7 +91,7 @@ nameClaim: email
 rules: [{claims: {sub: ada}, role: operator, selector: {matchLabels: {region: eu}}}]`)
 	for what, c := range map[string]struct {
 		email any
-		want  auth.Identity // zero is refused
+		want  auth.Identity // zero if the token is refused
 	}{
 		"named":       {"ada@acme.example.com", auth.Identity{Name: "oidc:ada@acme.example.com", Role: auth.Operator, Scope: eu}},
 		"nameless":    {nil, auth.Identity{}},
@@ -109,7 +109,7 @@ rules: [{claims: {sub: ada}, role: operator, selector: {matchLabels: {region: eu
 	}
 }
 
-func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
+func TestRulesFileReportsEveryMistake(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string][]string{
 		"":                                {"rules: is missing"},
@@ -153,7 +153,7 @@ func TestRulesFileTellsAllThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestRulesOfTheDocumentationAreGood(t *testing.T) {
+func TestRulesInTheDocumentationAreValid(t *testing.T) {
 	t.Parallel()
 	reference, err := os.ReadFile("../docs/reference/credentials.md")
 	must(t, err)
@@ -175,7 +175,7 @@ func TestRulesOfTheDocumentationAreGood(t *testing.T) {
 	}
 }
 
-func TestRulesAreReadAnewWhenTheirFileChanges(t *testing.T) {
+func TestRulesAreReloaded(t *testing.T) {
 	t.Parallel()
 	p := newIdentityProvider(t)
 	key := newSigner(t, "key")

@@ -38,12 +38,12 @@ var document = sync.OnceValues(func() (*openapi3.T, routers.Router) {
 	return doc, router
 })
 
-// checked is a transport that holds every answer against the document, and holds
-// that none shows a credential but the one that is made by it.
+// checked is a transport that checks every answer against the document, and that no answer
+// contains a credential, except the one that creates it.
 type checked struct {
 	t       *testing.T
 	next    http.RoundTripper
-	secrets sync.Map // string → true: those that were sent or received
+	secrets sync.Map // string → true: sent or received
 }
 
 func newChecked(t *testing.T, next *http.Transport) *checked { return &checked{t: t, next: next} }
@@ -71,10 +71,10 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// shortestSecret leaves out what tests send that is no credential.
+// shortestSecret is less than any credential has, and more than other texts that tests send.
 const shortestSecret = 12
 
-// note remembers the credentials of an exchange.
+// note records the credentials of a request and its answer.
 func (c *checked) note(r *http.Request, response *http.Response, body []byte) {
 	_, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	_, password, _ := r.BasicAuth()
@@ -89,7 +89,7 @@ func (c *checked) note(r *http.Request, response *http.Response, body []byte) {
 	}
 }
 
-// shown is a credential that a text holds; "" for none.
+// shown returns a credential that a text contains, or "".
 func (c *checked) shown(text string) (found string) {
 	c.secrets.Range(func(secret, _ any) bool {
 		if strings.Contains(text, secret.(string)) {
@@ -114,7 +114,7 @@ func conforms(r *http.Request, response *http.Response, body []byte) error {
 		return err
 	}
 	if response.StatusCode == http.StatusNotModified && route.Operation.Responses.Status(http.StatusNotModified) == nil {
-		return errors.New("304 is not documented") // the library does not look
+		return errors.New("304 is not documented") // the library does not check it
 	}
 	if response.Header.Get("Content-Encoding") == "gzip" && len(body) > 0 {
 		body = unzip(body)
@@ -156,8 +156,8 @@ func bodyConforms(content openapi3.Content, contentType string, body []byte) err
 	return compiled(documented.Schema).Validate(value)
 }
 
-// schemas are those of the document that were compiled, by schema. The library would
-// compile one for each body.
+// schemas are the compiled schemas of the document. The library would compile a schema for
+// each body.
 var schemas sync.Map
 
 // compiled returns a compiled schema.
@@ -215,8 +215,8 @@ func TestDocumentIsValid(t *testing.T) {
 	}
 }
 
-// What the document does not say must fail, or the checks above check nothing.
-func TestDocumentRefusesWhatItDoesNotSay(t *testing.T) {
+// An answer that the document does not describe must fail, or the checks check nothing.
+func TestDocumentRejectsUndocumentedAnswers(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*http.Response) []byte{
 		"inputs missing":   func(*http.Response) []byte { return []byte(`{}`) },

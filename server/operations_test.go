@@ -14,7 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// hanging is a store that gives no answer any more once it hangs.
+// hanging is a store that stops answering once it hangs.
 type hanging struct {
 	*sqlstore.Store
 	now atomic.Bool
@@ -30,7 +30,7 @@ func (h *hanging) Generation(ctx context.Context) (int64, error) {
 
 // A probe of Kubernetes waits for a second. If a database that hangs made it wait for
 // longer, every server would be taken out of service, and no poll would be answered.
-func TestServerIsReadyWithinASecondWhateverTheStoreDoes(t *testing.T) {
+func TestServerIsReadyWithinASecondEvenIfTheStoreHangs(t *testing.T) {
 	t.Parallel()
 	store, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
 	if err != nil {

@@ -41,7 +41,7 @@ func TestPollAnswersTheSetByNameAndDNSUnderBothPaths(t *testing.T) {
 	}
 }
 
-func TestPollRefusesPathsThatAreNone(t *testing.T) {
+func TestPollRefusesOtherPaths(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// poller sends one request again and again over one connection, and reads
-// answers by their size, because parsing them would cost more than answering.
+// poller sends one request repeatedly over one connection. It reads answers by their size,
+// because parsing them would cost more than answering.
 type poller struct {
 	conn  net.Conn
-	size  int // of a whole answer
+	size  int // of an answer, in bytes
 	first *http.Response
 	into  []byte
 }
@@ -23,7 +23,7 @@ type poller struct {
 var pollRequest = []byte("GET " + kedaPath + " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: flux-operator/v0.58.1\r\n" +
 	"Accept: application/json\r\nAccept-Encoding: gzip\r\nAuthorization: Bearer " + clusterToken + "\r\n\r\n")
 
-// listening is the address that serve answers on.
+// listening returns the address that serve answers on.
 func listening(b *testing.B, serve func(net.Listener)) string {
 	b.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,7 +41,7 @@ func newPoller(b *testing.B, address string) *poller {
 	return pollerOn(b, conn)
 }
 
-// pollerOn sends the first poll, and holds that its answer is one of 13 KB.
+// pollerOn sends the first poll, and checks that its answer has 13 KB.
 func pollerOn(b *testing.B, conn net.Conn) *poller {
 	b.Helper()
 	_, err := conn.Write(pollRequest)
@@ -60,7 +60,7 @@ func pollerOn(b *testing.B, conn net.Conn) *poller {
 	return &poller{conn: conn, size: raw.Len(), first: first, into: make([]byte, raw.Len())}
 }
 
-// polls sends n and returns the rate at which they were answered, per second.
+// polls sends n polls and returns how many were answered a second.
 func (p *poller) polls(b *testing.B, n int) float64 {
 	start := time.Now()
 	for range n {
@@ -82,9 +82,9 @@ func (p *poller) poll(b *testing.B) {
 	}
 }
 
-// inTurns asks two servers in turns, so that whatever else the machine does meets both
-// alike, and reports the rates of each and their ratio. The median leaves out the turns
-// in which the machine did something else.
+// inTurns polls two servers in turns, so that other load of the machine affects both
+// alike. It reports the rate of each and their ratio. The median excludes turns in which
+// the machine was busy.
 func inTurns(b *testing.B, peer string, theirs, ours func() float64) {
 	b.Helper()
 	var of, to []float64
@@ -92,7 +92,7 @@ func inTurns(b *testing.B, peer string, theirs, ours func() float64) {
 		to = append(to, theirs())
 		of = append(of, ours())
 	}
-	b.ReportMetric(0, "ns/op") // an op is a turn of each, which means nothing to anyone
+	b.ReportMetric(0, "ns/op") // an op is one turn of each, which is not a useful figure
 	b.ReportMetric(median(to), peer+"/s")
 	b.ReportMetric(median(of), "polls/s")
 	b.ReportMetric(median(of)/median(to), "ratio")

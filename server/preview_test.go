@@ -14,8 +14,8 @@ import (
 
 const sendPreview = "/api/v1/preview?revision=main@sha1:1234"
 
-// A preview costs as much as a release, and whoever may read can ask for it.
-func TestPreviewsAreMadeOneByOne(t *testing.T) {
+// A preview costs as much as a release, and any viewer can ask for one.
+func TestPreviewsAreMadeOneAtATime(t *testing.T) {
 	t.Parallel()
 	begun, end := make(chan bool), make(chan bool)
 	h := startLive(t, func(c *server.Config) {
@@ -39,7 +39,7 @@ func TestPreviewsAreMadeOneByOne(t *testing.T) {
 	(<-first).problem(t, 422, "invalid")
 }
 
-func TestWhatIsSentForAPreviewIsBounded(t *testing.T) {
+func TestSnapshotsOfPreviewsAreBounded(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, func(c *server.Config) {
 		c.Limits.SnapshotBytes = 2 << 20
@@ -50,7 +50,7 @@ func TestWhatIsSentForAPreviewIsBounded(t *testing.T) {
 			return nil, fleet.Problems{{Message: "is told"}}
 		}
 	})
-	h.change("POST", sendPreview, api.SnapshotType, string(make([]byte, 2<<20))).problem(t, 422, "invalid") // more than other bodies have
+	h.change("POST", sendPreview, api.SnapshotType, string(make([]byte, 2<<20))).problem(t, 422, "invalid") // more than other routes accept
 	tooLong := make([]byte, 2<<20+1)
 	h.change("POST", sendPreview, api.SnapshotType, string(tooLong)).problem(t, 413, "too-long")
 	h.change("POST", sendPreview, jsonDoc, "{}").problem(t, 415, "media-type")

@@ -18,8 +18,8 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// Promise 1: a 200 carries the complete set of a live release. Before there is
-// one, and for what is not known, the answer must make Flux keep what it has.
+// Promise 1: a 200 has the complete set of a live release. Before a release is live, and
+// for an unknown cluster or set, the answer must make Flux keep what it has.
 func TestNothingUnknownIsAnsweredAsEmpty(t *testing.T) {
 	t.Parallel()
 	h := start(t, withTokens(t))
@@ -45,7 +45,7 @@ func TestNothingUnknownIsAnsweredAsEmpty(t *testing.T) {
 			mustNotBeGood(path, viewerToken, http.StatusServiceUnavailable, "not-ready")
 		}
 	}
-	unready() // nothing looked at
+	unready() // before the source was read
 
 	h.source.set("", repo{}, errors.New("connection refused"))
 	h.fleet.Look()
@@ -68,13 +68,13 @@ func TestNothingUnknownIsAnsweredAsEmpty(t *testing.T) {
 		mustNotBeGood(path, viewerToken, http.StatusNotFound, "not-found")
 	}
 	mustNotBeGood("/api/v1/flux/clusters/ghost/platform-components", ghostToken, http.StatusNotFound, "not-found")
-	// A set that the release has as empty is served so: fleet.yaml allowed it.
+	// A set that is empty in the release is served empty, since fleet.yaml allows it.
 	if got := h.get("/api/v1/flux/clusters/eu-prod-01/rolebindings", bearer(viewerToken)...); string(got.body) != `{"inputs":[]}` {
 		t.Errorf("rolebindings = %d %s", got.status, got.body)
 	}
 }
 
-// Promise 2, as far as it shows here: a failed revision changes no answer.
+// Promise 2, as far as the API shows it: a failed revision changes no answer.
 func TestFailedReleaseKeepsLastGood(t *testing.T) {
 	t.Parallel()
 	h := start(t)
@@ -96,20 +96,20 @@ func TestFailedReleaseKeepsLastGood(t *testing.T) {
 	}
 }
 
-// Promise 4, as far as it shows here: each answer is whole and of one release,
-// while releases go live under ten thousand polls.
+// Promise 4, as far as the API shows it: each answer is complete and of one release, while
+// releases go live during many polls.
 func TestAnswersAreOfOneReleaseWhileReleasesSwap(t *testing.T) {
 	t.Parallel()
 	from := &source{}
 	h := start(t, func(c *server.Config) {
-		// Looks that are asked for wait for others, and there would be fewer releases.
+		// A short interval, since looks that are requested are rate limited.
 		c.Fleet = controller.New(controller.Config{Source: from, Renderer: &renderer{}, Interval: time.Millisecond})
 		c.Limits.PollRate = -1
 	})
 	const pollers = 16
 	polls := int64(herdSize(10_000))
 	revision := func(n int) string { return fmt.Sprintf("main@sha1:%040x", n) }
-	var tags sync.Map // by revision and whether compressed; known before anyone can see it
+	var tags sync.Map // by polled; stored before the release can be served
 	release := func(r string) {
 		content := acme(r)
 		body := view.TextBody(content.Members[1].render().Inputs["platform-components"].JSON())
@@ -161,8 +161,8 @@ type polled struct {
 	packed   bool
 }
 
-// pollOnce checks that body and headers of one answer are of one revision, and
-// returns that and the ETag.
+// pollOnce checks that the body and the headers of an answer are of one revision. It
+// returns the revision and the ETag.
 func pollOnce(client *http.Client, url string, gzip bool) (polled, string, error) {
 	r, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {
@@ -221,7 +221,7 @@ func TestClusterReadsItsOwnInputsAndNothingElse(t *testing.T) {
 			}
 		}
 	}
-	// What is forbidden must not tell what exists.
+	// A forbidden answer must not reveal what exists.
 	other := h.get("/api/v1/flux/clusters/us-prod-01/platform-components", bearer(clusterToken)...)
 	for _, path := range []string{"/api/v1/flux/clusters/nobody/platform-components", "/api/v1/flux/clusters/us-prod-01/nothing"} {
 		if got := h.get(path, bearer(clusterToken)...); string(got.body) != string(other.body) {

@@ -10,7 +10,7 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// rare has one poll be all that a credential may make of a cluster.
+// rare allows a credential a single poll of a cluster.
 func rare(c *server.Config) { c.Limits.PollRate = 0.001 }
 
 func TestOneNoisyCredentialSlowsDownNobodyElse(t *testing.T) {
@@ -35,14 +35,14 @@ func TestOneNoisyCredentialSlowsDownNobodyElse(t *testing.T) {
 		}
 	}
 	good("eu-prod-01", viewerToken) // the same cluster with another credential
-	good("eu-dev-01", viewerToken)  // another cluster that shares it
+	good("eu-dev-01", viewerToken)  // another cluster with the same credential
 	poll("eu-prod-01.k8s.example.com", viewerToken).problem(t, http.StatusTooManyRequests, "too-many-requests")
 	if got := h.metric(`tributary_polls_shed_total{reason="rate"}`); got != "6" {
 		t.Errorf("polls that were shed for their rate = %s, want 6", got)
 	}
 }
 
-func TestWhoSendsTooMuchMayComeBackWhenItIsTold(t *testing.T) {
+func TestRetryAfterOfARateIsEnough(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &guesser{t: t, server: newServer(t, server.Config{TokensFile: tokensFile(t), Limits: server.Limits{RequestRate: 5}})}

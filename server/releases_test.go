@@ -38,7 +38,7 @@ func TestDecisionsAreReadStrictly(t *testing.T) {
 	h.get("/api/v1/releases?cursor=x").problem(t, 400, "bad-request")
 }
 
-// A revision is told as it is, with its slashes, and must be found by what is told.
+// A release is found by its revision as the API shows it, slashes included.
 func TestReleaseIsFoundByARevisionWithASlash(t *testing.T) {
 	t.Parallel()
 	h := start(t)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// who may do what: for each route the roles that it lets in. A cluster's own polls
-// are "own"; "all" needs no credential.
+// For each route, the roles that may use it. A cluster that polls its own inputs is "own";
+// "all" needs no credential.
 var who = map[string]string{
 	"GET /api/v1/flux/clusters/{cluster}/{set}": "own viewer operator admin",
 	"GET /api/v2/flux/clusters/{cluster}/{set}": "own viewer operator admin",
@@ -67,7 +67,7 @@ var who = map[string]string{
 	"GET /":             "all",
 }
 
-// TestWhoMayDoWhat walks every route with every role.
+// TestWhoMayDoWhat requests every route with every role.
 func TestWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
 	h := start(t, withTokens(t))
@@ -78,7 +78,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 	seen := 0
 	for _, rt := range h.server.Routes() {
 		if rt.Webhook {
-			continue // asks for no token, but for a secret
+			continue // needs a secret instead of a token
 		}
 		name := rt.Method + " " + rt.Path
 		row, there := who[name]
@@ -98,7 +98,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 			allowed := open || slices.Contains(may, role) || role == "cluster" && slices.Contains(may, "own")
 			headers := bearer(token)
 			if rt.Path == "/api/v1/events" {
-				headers = append(headers, "Last-Event-ID", "none") // an answer that ends
+				headers = append(headers, "Last-Event-ID", "none") // so that the answer ends
 			}
 			got := h.do(rt.Method, pathOf(rt.Method, rt.Path), headers...)
 			if got.status == http.StatusUnauthorized || (got.status == http.StatusForbidden) == allowed {
@@ -114,8 +114,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 }
 
-// pathOf fills in a path: what is read is there, and what is written is not, so that
-// nothing changes between two roles.
+// pathOf fills in a path. What is read exists, and what is written does not, so that nothing
+// changes between two roles.
 func pathOf(method, path string) string {
 	cluster := "eu-prod-01"
 	if method != http.MethodGet {
@@ -125,7 +125,7 @@ func pathOf(method, path string) string {
 		"{name}", "keda", "{id}", "x", "{token}", "none", "{generation}", "1").Replace(path)
 }
 
-// mayBeAbsent tells whether a small fleet has nothing to show there.
+// mayBeAbsent reports whether a small fleet may answer 404 for a path.
 func mayBeAbsent(path string) bool {
 	return path == "/api/v1/events" || path == "/api/v1/preview" || strings.HasSuffix(path, "/delta") || strings.HasSuffix(path, "{name}") || strings.HasSuffix(path, "{generation}") || strings.HasSuffix(path, "{id}")
 }

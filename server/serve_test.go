@@ -25,8 +25,8 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// An idle or dripping client must not hold a connection for ever.
-func TestSlowRequestsAreCut(t *testing.T) {
+// A client that is idle or sends very slowly must not keep a connection open.
+func TestSlowRequestsAreCutOff(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *server.Config) {
 		c.Limits = server.Limits{ReadHeader: time.Second, Read: time.Second, Idle: time.Second}
@@ -59,7 +59,7 @@ func TestHugeHeadersAreRefused(t *testing.T) {
 	h := start(t, func(c *server.Config) { c.Limits.HeaderBytes = 1 << 10 })
 	conn := h.dial()
 	go func() {
-		_, _ = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Huge: %s\r\n\r\n", strings.Repeat("x", 1<<20)) // cut midway
+		_, _ = fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nX-Huge: %s\r\n\r\n", strings.Repeat("x", 1<<20)) // fails midway
 	}()
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
@@ -124,8 +124,8 @@ func TestEveryBoundHasAValue(t *testing.T) {
 	}
 }
 
-// What is being answered when the server must stop is answered to its end.
-func TestShutdownFinishesWhatItAnswers(t *testing.T) {
+// A request that is in flight when the server stops is answered to its end.
+func TestShutdownFinishesRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	h.release("main@sha1:1", tooBigToBuffer())
@@ -157,8 +157,8 @@ func TestShutdownFinishesWhatItAnswers(t *testing.T) {
 	}
 }
 
-// tooBigToBuffer has an answer that does not fit between the server and a client
-// that does not read (whose buffer dial keeps small), so that it goes on being sent.
+// tooBigToBuffer returns a fleet with an answer that does not fit into the buffers between
+// the server and a client that does not read. The answer stays in flight.
 func tooBigToBuffer() repo {
 	big := acme("")
 	big.Members[1].Padding = 3 << 20 // of two inputs; Linux buffers 4 MiB
@@ -179,10 +179,10 @@ func TestShutdownIsBounded(t *testing.T) {
 	if err := h.stop(); err == nil || !strings.Contains(err.Error(), "cut") {
 		t.Errorf("Serve = %v, want that answers were cut", err)
 	}
-	h.stop = func() error { return nil } // the error was wanted
+	h.stop = func() error { return nil } // the error was expected
 }
 
-// certificateFor makes a certificate of its own issuer for 127.0.0.1, in PEM.
+// certificateFor makes a self-signed certificate for 127.0.0.1, in PEM.
 func certificateFor(t testing.TB, name string) (cert, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -199,7 +199,7 @@ func certificateFor(t testing.TB, name string) (cert, key string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
 }
 
-func TestTLSTakesNewCertificatesAndKeepsGoodOnes(t *testing.T) {
+func TestCertificateIsReloadedAndGoodOneKept(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
@@ -232,7 +232,7 @@ func TestTLSTakesNewCertificatesAndKeepsGoodOnes(t *testing.T) {
 	}
 }
 
-// handshake is who the server says it is, "" where it hangs up.
+// handshake returns the name in the server's certificate, or "" if the handshake fails.
 func (h *harness) handshake(version uint16) string {
 	conn, err := tls.Dial("tcp", h.addr, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version})
 	if err != nil {
@@ -242,7 +242,7 @@ func (h *harness) handshake(version uint16) string {
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
-// overHTTP2 starts a server with TLS and has its client speak HTTP/2.
+// overHTTP2 starts a server with TLS whose client speaks HTTP/2.
 func overHTTP2(t *testing.T, mend ...func(*server.Config)) *harness {
 	t.Helper()
 	cert, key := certificateFor(t, "tributary")
@@ -271,7 +271,7 @@ func TestPollsOverHTTP2(t *testing.T) {
 	h.get("/api/v1/clusters", bearer(clusterToken)...).problem(t, http.StatusForbidden, "forbidden")
 }
 
-func TestHeadOfALongAnswerIsNoFailureOverHTTP2(t *testing.T) {
+func TestHeadOfALongAnswerSucceedsOverHTTP2(t *testing.T) {
 	t.Parallel()
 	h := overHTTP2(t, withTokens(t), func(c *server.Config) { c.Registry.MustRegister(collectors.NewGoCollector()) })
 	reply := h.do(http.MethodHead, "/metrics", append(bearer(viewerToken), "Accept-Encoding", "identity")...)

@@ -14,7 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// stuck polls what does not fit between the two, and reads nothing of it.
+// stuck sends n polls whose answers do not fit into the buffers, and reads nothing of them.
 func (h *harness) stuck(n int) []net.Conn {
 	h.t.Helper()
 	var all []net.Conn
@@ -37,7 +37,7 @@ func TestSlowReadersLeaveRoomForOthers(t *testing.T) {
 	h := start(t, func(c *server.Config) { c.Limits.Polls, c.Limits.Stall = places, time.Hour })
 	h.release("main@sha1:1", tooBigToBuffer())
 	h.stuck(places)
-	eventually(t, func() bool { return h.get(devPath).status == http.StatusOK }) // once they are known to be slow
+	eventually(t, func() bool { return h.get(devPath).status == http.StatusOK }) // once the others count as slow
 	for range 20 {
 		if got := h.get(devPath); got.status != http.StatusOK {
 			t.Errorf("= %d %s, want 200", got.status, got.body)
@@ -48,7 +48,7 @@ func TestSlowReadersLeaveRoomForOthers(t *testing.T) {
 	}
 }
 
-func TestReadersThatTakeNothingAreCut(t *testing.T) {
+func TestReadersThatStallAreCutOff(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *server.Config) { c.Limits.Stall = 100 * time.Millisecond })
 	h.release("main@sha1:1", tooBigToBuffer())
@@ -59,7 +59,7 @@ func TestReadersThatTakeNothingAreCut(t *testing.T) {
 	}
 }
 
-// stuckUntilCut returns once the server has given up on one that reads nothing.
+// stuckUntilCut returns once the server has cut off a client that reads nothing.
 func (h *harness) stuckUntilCut() net.Conn {
 	h.t.Helper()
 	conn := h.dial()
@@ -71,7 +71,7 @@ func (h *harness) stuckUntilCut() net.Conn {
 	return conn
 }
 
-func TestListenersThatTakeNothingAreCut(t *testing.T) {
+func TestListenersThatStallAreCutOff(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, func(c *server.Config) { c.Limits.Stall = 100 * time.Millisecond })
 	conn := h.dial()
@@ -84,7 +84,7 @@ func TestListenersThatTakeNothingAreCut(t *testing.T) {
 		}
 		text, err := json.Marshal(fmt.Sprint(n, strings.Repeat("x", 600<<10)))
 		must(t, err)
-		// Without a check of the answer, which is long.
+		// Not by the harness, which would check the long answer.
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, h.url+oneWeb, strings.NewReader(`{"spec": {"padding": `+string(text)+`}}`))
 		must(t, err)
 		r.Header.Set("Content-Type", mergePatch)
@@ -97,7 +97,7 @@ func TestListenersThatTakeNothingAreCut(t *testing.T) {
 	}
 }
 
-// Who opens connections and says nothing must not keep others out, nor probes.
+// Clients that open connections and send nothing must not keep out others, or probes.
 func TestSilentConnectionsGiveWay(t *testing.T) {
 	t.Parallel()
 	h := start(t, func(c *server.Config) { c.Limits.Connections = 4 })
@@ -120,7 +120,7 @@ func TestSilentConnectionsGiveWay(t *testing.T) {
 	}
 	eventually(t, func() bool { return once("/healthz").status == http.StatusOK })
 	var shed reply
-	// One that takes the place of a probe which has just been answered is answered, too.
+	// A poll that takes the place of an answered probe is answered, too.
 	eventually(t, func() bool { shed = once(kedaPath); return shed.status == http.StatusServiceUnavailable })
 	shed.problem(t, http.StatusServiceUnavailable, "busy")
 	if shed.header.Get("Retry-After") == "" {
@@ -133,7 +133,7 @@ func TestIdleConnectionsGiveWay(t *testing.T) {
 	h := start(t, func(c *server.Config) { c.Limits.Connections = 4 })
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	for n := range 20 {
-		conn := h.dial() // and stays open
+		conn := h.dial() // which stays open
 		_, err := io.WriteString(conn, "GET "+kedaPath+" HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		must(t, err)
 		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)

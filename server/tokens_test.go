@@ -23,7 +23,7 @@ func withAdminToken(t *testing.T) func(*server.Config) {
 	return func(c *server.Config) { c.AdminTokenFile = file }
 }
 
-// asToken sends a request with a token, and JSON as its body unless that is empty.
+// asToken sends a request with a token, and with JSON as its body unless that is empty.
 func (h *harness) asToken(token, method, path, body string, headers ...string) reply {
 	h.t.Helper()
 	kind := ""
@@ -63,8 +63,8 @@ func (h *harness) wantStatus(what string, got reply, want int) {
 	}
 }
 
-// From nothing to a cluster that polls, and back to nothing.
-func TestClusterComesAndGoes(t *testing.T) {
+// A cluster registers, polls, is decommissioned and purged.
+func TestClusterLifecycle(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, withAdminToken(t))
 	boot := h.newToken(`{"name":"boot","role":"bootstrap","labels":{"environment":"dev"},"uses":1,"ttl":"1h"}`)
@@ -150,7 +150,7 @@ func TestTokensAreShownOnceAndRevoked(t *testing.T) {
 	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
 	h.wantStatus("a revoked token", patch("one"), http.StatusUnauthorized)
 	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").problem(t, http.StatusNotFound, "not-found")
-	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/"+made.ID, "").kept(t) // as it is
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/"+made.ID, "").kept(t) // not as a name
 	h.get("/api/v1/tokens?all=true", bearer(rootToken)...).into(t, &list)
 	if len(list.Items) != 1 || list.Items[0].RevokedAt == nil {
 		t.Errorf("the tokens are %+v", list.Items)
@@ -165,7 +165,7 @@ func TestTokensAreShownOnceAndRevoked(t *testing.T) {
 	}
 }
 
-func TestExpiredTokenIsNoneAnyMore(t *testing.T) {
+func TestExpiredTokenIsRefused(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, withAdminToken(t))
 	made := h.newToken(`{"name":"brief","role":"viewer","ttl":"1h"}`)
@@ -174,9 +174,9 @@ func TestExpiredTokenIsNoneAnyMore(t *testing.T) {
 	h.wantStatus("an hour late", h.get("/api/v1/clusters", bearer(made.Secret)...), http.StatusUnauthorized)
 }
 
-// Where everybody is admin a token still says who somebody is, until the first
-// token for people closes the door for good.
-func TestFirstTokenForPeopleClosesTheDoor(t *testing.T) {
+// While everybody is admin, a token still identifies its owner. The first token for a
+// person ends anonymous access for good.
+func TestFirstTokenForPeopleEndsAnonymousAccess(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).made(t).Secret
@@ -204,7 +204,7 @@ func TestIfMatchOfAClusterHolds(t *testing.T) {
 	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "", "If-Match", tag).problem(t, http.StatusPreconditionFailed, "stale")
 }
 
-func TestPollsOfPeopleAreNotTheClusters(t *testing.T) {
+func TestPollsOfPeopleAreNotRecorded(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, withAdminToken(t))
 	polls := func() []api.Poll {
@@ -255,8 +255,8 @@ func TestRegistrationsAreBounded(t *testing.T) {
 	}
 }
 
-// A token that ended is known; only what nobody ever gave out is taken for a guess.
-func TestEndedTokenIsNotSlowedByGuesses(t *testing.T) {
+// A token that has ended is known. Only an unknown token counts as a guess.
+func TestEndedTokenIsRefusedWithoutDelay(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, withAdminToken(t), func(c *server.Config) { c.Limits.FailureDelay = time.Hour })
 	made := h.newToken(`{"name":"grace","role":"viewer"}`)
@@ -284,7 +284,7 @@ func TestPurgeOfAClusterThatHasNotPolledItsEmptySetsWarns(t *testing.T) {
 	}
 }
 
-func TestDeclaredClusterIsShownWhole(t *testing.T) {
+func TestDeclaredClusterIsShownCompletely(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	h.change(http.MethodPost, "/api/v1/clusters", "application/yaml", `name: new

@@ -19,7 +19,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/auth"
 )
 
-func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
+func TestTokensFileReportsEveryMistake(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string][]string{
 		"":                             {"tokens: is missing"},
@@ -82,7 +82,7 @@ func TestTokensFileTellsAllThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestTokensCarryWhatNarrowsThemDown(t *testing.T) {
+func TestTokensKeepTheirLimits(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, server.Config{TokensFile: writeFile(t, "tokens.yaml", `tokens:
 - {name: eu, role: operator, selector: {matchLabels: {region: eu}}, hash: "`+hash("eu")+`"}
@@ -107,7 +107,7 @@ func TestAFileWithoutTokensAdmitsNobody(t *testing.T) {
 	h.get("/api/v1/releases", bearer("x")...).problem(t, http.StatusUnauthorized, "unauthenticated")
 }
 
-// replaced has file become content in one of the ways in which that is done.
+// replaced are the ways in which files are replaced.
 var replaced = map[string]func(t *testing.T, file, content string){
 	"written in place": func(t *testing.T, file, content string) {
 		t.Helper()
@@ -118,7 +118,7 @@ var replaced = map[string]func(t *testing.T, file, content string){
 		must(t, os.WriteFile(file+".new", []byte(content), 0o600))
 		must(t, os.Rename(file+".new", file))
 	},
-	// As the kubelet does with a mounted Secret: file -> ..data/file, ..data -> ..<time>.
+	// As the kubelet does for a mounted Secret: file -> ..data/file, ..data -> ..<time>.
 	"linked anew": func(t *testing.T, file, content string) {
 		t.Helper()
 		dir, name := filepath.Split(file)
@@ -141,7 +141,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func TestTokensAreReadAnewWhenTheirFileChanges(t *testing.T) {
+func TestTokensAreReloaded(t *testing.T) {
 	t.Parallel()
 	for way, replace := range replaced {
 		t.Run(way, func(t *testing.T) {

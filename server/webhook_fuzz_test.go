@@ -17,9 +17,9 @@ import (
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// FuzzWebhook holds that no webhook gets another answer than a documented one,
-// and that none is accepted but from who knows the secret. What is proven by the
-// test itself is always accepted, whatever the body is.
+// FuzzWebhook checks that every webhook gets a documented answer, and that none is accepted
+// from a sender that does not know the secret. A webhook that the test itself signs is
+// always accepted, whatever its body.
 func FuzzWebhook(f *testing.F) {
 	providers := []string{"github", "gitlab", "gitea", "generic"}
 	proofs := []string{"X-Hub-Signature-256", "X-Gitlab-Token", "X-Gitea-Signature", "X-Signature", "Authorization", "webhook-signature"}
@@ -83,7 +83,7 @@ func FuzzWebhook(f *testing.F) {
 	})
 }
 
-// knows tells whether what is shown can only be made by who knows the secret.
+// knows reports whether only a sender that knows the secret can have made the proof.
 func knows(shown, body string) bool {
 	wide := hmac.New(sha512.New, []byte(hookSecret))
 	wide.Write([]byte(body))

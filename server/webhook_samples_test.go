@@ -13,13 +13,13 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// The secrets of the senders. The second is a signing token as GitLab makes them.
+// The secrets of the senders. The second is a signing token of GitLab.
 const (
 	hookSecret   = "hook-8f0e1d2c3b4a59687766"
 	signingToken = "whsec_c2lnbmluZy1rZXktb2YtMzItYnl0ZXMtZXhhY3RseS4="
 )
 
-// sample is a webhook as its sender makes it, but for what proves it genuine.
+// sample is a webhook as its sender makes it, without the proof.
 type sample struct {
 	provider, name string
 	headers        []string // name, value, name, value, …
@@ -29,7 +29,7 @@ type sample struct {
 
 func (s sample) path() string { return "/api/v1/webhooks/" + s.provider }
 
-// samples are those in testdata/webhooks, and by their names the first ones.
+// samples returns the webhooks in testdata/webhooks, sorted by name.
 func samples(t testing.TB) []sample {
 	t.Helper()
 	var all []sample
@@ -52,7 +52,7 @@ func samples(t testing.TB) []sample {
 	return all
 }
 
-// push is the first sample of a provider.
+// push returns the first sample of a provider.
 func push(t testing.TB, provider string) sample {
 	t.Helper()
 	for _, s := range samples(t) {
@@ -70,7 +70,7 @@ func mac(secret, body string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// proof is how the provider's senders prove that they know a secret, in headers.
+// proof returns the headers by which a provider's sender proves that it knows a secret.
 func proof(provider, secret, body string) []string {
 	switch provider {
 	case "github":
@@ -83,7 +83,7 @@ func proof(provider, secret, body string) []string {
 	return bearer(secret)
 }
 
-// signed is how GitLab proves that it knows a signing token.
+// signed returns the headers by which GitLab proves that it knows a signing token.
 func signed(token, id string, at time.Time, body string) []string {
 	key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(token, "whsec_"))
 	h := hmac.New(sha256.New, key)

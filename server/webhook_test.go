@@ -38,7 +38,7 @@ func (h *harness) post(path, body string, headers ...string) reply {
 	return h.send(http.MethodPost, path, strings.NewReader(body), headers...)
 }
 
-// heard checks that the reply is a 202 that says so.
+// heard checks that the reply is a 202 with a certain body.
 func (r reply) heard(t *testing.T, what, want string) {
 	t.Helper()
 	if r.status != http.StatusAccepted || string(r.body) != want {
@@ -46,7 +46,7 @@ func (r reply) heard(t *testing.T, what, want string) {
 	}
 }
 
-func TestWebhooksOfEveryKindAskForALookOrAreIgnored(t *testing.T) {
+func TestWebhooksReadTheSourceOrAreIgnored(t *testing.T) {
 	t.Parallel()
 	h := start(t, withTokens(t), withSecrets(t, hookSecret))
 	results := map[string]int{}
@@ -65,7 +65,7 @@ func TestWebhooksOfEveryKindAskForALookOrAreIgnored(t *testing.T) {
 	}
 }
 
-func TestWebhookHasTheSourceServedAsItIsNow(t *testing.T) {
+func TestWebhookMakesANewRevisionLive(t *testing.T) {
 	t.Parallel()
 	h := start(t, withSecrets(t, hookSecret))
 	h.release("main@sha1:1", acme("main@sha1:1"))
@@ -75,7 +75,7 @@ func TestWebhookHasTheSourceServedAsItIsNow(t *testing.T) {
 	eventually(t, func() bool { return h.get(kedaPath).header.Get("Tributary-Revision") == "main@sha1:2" })
 }
 
-func TestWebhooksAreProvenInEveryWayThatTheirSendersKnow(t *testing.T) {
+func TestWebhooksAreAcceptedWithEveryProof(t *testing.T) {
 	t.Parallel()
 	h := start(t, withSecrets(t, signingToken, hookSecret))
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("zot:"+hookSecret))
@@ -104,7 +104,7 @@ func TestWebhooksAreProvenInEveryWayThatTheirSendersKnow(t *testing.T) {
 	}
 }
 
-func TestWebhooksThatProveNothingAreRefused(t *testing.T) {
+func TestWebhooksWithoutProofAreRefused(t *testing.T) {
 	t.Parallel()
 	const other = "other-secret-0123456789"
 	now := time.Now()
@@ -186,7 +186,7 @@ func TestWithoutASecretOnlyThisMachineMaySendWebhooks(t *testing.T) {
 	}
 }
 
-// A page that somebody looks at must not reach the server on his own machine.
+// A web page must not reach a server on the machine of the person who views it.
 func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, h := range []*harness{start(t), start(t, withSecrets(t, hookSecret))} {
@@ -215,7 +215,7 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 	}
 }
 
-func TestSecretsAreReadAnewWhenTheirFileChanges(t *testing.T) {
+func TestSecretsAreReloaded(t *testing.T) {
 	t.Parallel()
 	const second, third = "second-0123456789abcdef", "third-0123456789abcdef"
 	file := filepath.Join(t.TempDir(), "webhook-secret")
@@ -243,7 +243,7 @@ func TestSecretsAreReadAnewWhenTheirFileChanges(t *testing.T) {
 	}
 }
 
-func TestSecretFileTellsAllThatIsWrong(t *testing.T) {
+func TestSecretFileReportsEveryMistake(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string][]string{
 		"":         {": contains no secret: write one"},
@@ -276,7 +276,7 @@ func TestSecretFileTellsAllThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestSecretsOfWebhooksNeverReachALog(t *testing.T) {
+func TestWebhookSecretsAreNotLogged(t *testing.T) {
 	t.Parallel()
 	h := start(t, withTokens(t), withSecrets(t, hookSecret, signingToken))
 	for _, s := range samples(t) {
@@ -318,8 +318,8 @@ func TestBodiesOfWebhooksAreBounded(t *testing.T) {
 	}
 }
 
-// What decides stands at the front. Where it does not, there is a look.
-func TestNoticeThatIsTooLongToBeReadAsksForALook(t *testing.T) {
+// The fields that decide are at the beginning of a body. If they are not, the source is read.
+func TestBodyTooLongToParseReadsTheSource(t *testing.T) {
 	t.Parallel()
 	h := start(t, withSecrets(t, hookSecret))
 	for padding, want := range map[int]string{10 << 10: ignored, 20 << 10: look} {
@@ -328,8 +328,8 @@ func TestNoticeThatIsTooLongToBeReadAsksForALook(t *testing.T) {
 	}
 }
 
-// GitHub sends up to 25 MB, and who has no secret can send as much.
-func TestLongWebhooksAreNotHeldInMemory(t *testing.T) {
+// GitHub sends up to 25 MB, and a sender without a secret can send as much.
+func TestLongWebhooksAreNotKeptInMemory(t *testing.T) {
 	s := newServer(t, server.Config{WebhookSecretFile: writeFile(t, "webhook-secret", hookSecret)})
 	for provider, header := range map[string][2]string{
 		"github": {"X-Hub-Signature-256", "sha256=" + mac("other", "")}, "gitlab": {"X-Gitlab-Token", hookSecret},
@@ -352,7 +352,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestBodyThatBreaksOffIsABadRequest(t *testing.T) {
+func TestIncompleteBodyIsABadRequest(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, server.Config{WebhookSecretFile: writeFile(t, "webhook-secret", hookSecret)})
 	for _, headers := range [][]string{proof("github", hookSecret, "{}"), proof("gitlab", hookSecret, "{}")} {
@@ -375,18 +375,18 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// receiver is a server with a running fleet in a bubble, where time passes only
-// when nothing else is left to do: what does not happen can be told there.
+// receiver is a server with a running fleet in a synctest bubble, where time passes only
+// when nothing else is left to do. So a test can check that something does not happen.
 type receiver struct {
 	t      *testing.T
 	server *server.Server
-	source *source // every look hangs until its gate is closed
+	source *source // every Fetch hangs until its gate is closed
 }
 
 func receive(t *testing.T, test func(t *testing.T, r *receiver)) {
 	t.Helper()
 	file := writeFile(t, "webhook-secret", hookSecret+"\n"+signingToken)
-	document() // is made once, and not of a bubble
+	document() // is made once, outside of the bubble
 	synctest.Test(t, func(t *testing.T) {
 		from := &source{gate: make(chan struct{})}
 		live := controller.New(controller.Config{Source: from, Renderer: &renderer{}, Interval: 1000 * time.Hour, Timeout: 1000 * time.Hour})
@@ -406,7 +406,7 @@ func receive(t *testing.T, test func(t *testing.T, r *receiver)) {
 	})
 }
 
-// push sends a push of GitHub's whose body is body.
+// push sends a push event of GitHub with a body.
 func (r *receiver) push(body, want string) {
 	r.t.Helper()
 	r.send("github", body, want, append(proof("github", hookSecret, body), "X-GitHub-Event", "push")...)
@@ -425,7 +425,7 @@ func (r *receiver) send(provider, body, want string, headers ...string) {
 	}
 }
 
-// looked checks how often the source was looked at, once all has come to rest.
+// looked checks how often the source was read, once everything is idle.
 func (r *receiver) looked(want int, why string) {
 	r.t.Helper()
 	time.Sleep(time.Hour)
@@ -435,7 +435,7 @@ func (r *receiver) looked(want int, why string) {
 	}
 }
 
-func TestBurstOfWebhooksIsALookAtOnceAndOneMore(t *testing.T) {
+func TestBurstOfWebhooksReadsTheSourceTwice(t *testing.T) {
 	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		close(r.source.gate)
@@ -450,7 +450,7 @@ func TestBurstOfWebhooksIsALookAtOnceAndOneMore(t *testing.T) {
 	})
 }
 
-func TestWebhookDuringALookLeadsToAnother(t *testing.T) {
+func TestWebhookDuringAReadLeadsToAnother(t *testing.T) {
 	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		r.looked(1, "the one at the start, which hangs")
@@ -464,7 +464,7 @@ func TestWebhookDuringALookLeadsToAnother(t *testing.T) {
 	})
 }
 
-func TestWhatAsksForNoLookCausesNone(t *testing.T) {
+func TestIgnoredWebhooksReadNothing(t *testing.T) {
 	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		close(r.source.gate)
@@ -505,7 +505,7 @@ func TestReplayedWebhooksHaveNoEffect(t *testing.T) {
 			r.send("generic", "{}", look, bearer(hookSecret)...)
 		}
 
-		// Nor does what was overheard elsewhere come in as a script's.
+		// A webhook that was overheard elsewhere is not accepted as a script's either.
 		r.send("generic", "one", repeated, "X-Signature", "sha256="+mac(hookSecret, "one"))
 
 		for n := range 1024 {

@@ -20,7 +20,7 @@ const (
 	pin    = "/api/v1/deltas/pin"
 )
 
-// refusals are writes that must change nothing, each with what is answered.
+// refusals are writes that must change nothing, with their answers.
 var refusals = []struct {
 	name, method, path, contentType, body string
 
@@ -178,7 +178,7 @@ func TestDryRunKeepsNothing(t *testing.T) {
 	}
 }
 
-func TestObjectIsReadAsADocumentOfItsOwn(t *testing.T) {
+func TestObjectIsADocument(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	path := "/api/v1/clusters/one/objects/Namespace/n"
@@ -194,7 +194,7 @@ func TestObjectIsReadAsADocumentOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestDeltaForNoClusterSaysSo(t *testing.T) {
+func TestDeltaForNoClusterIsAWarning(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	result := h.change("PUT", pin, yamlDoc, "selector: {matchLabels: {environment: none}}\nedits: [{kind: App, name: none, patch: {}}]\n").kept(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// newClient is a client of a server, with a token unless that is empty.
+// newClient returns a client of a server, with a token unless that is empty.
 func newClient(t *testing.T, url, token string) *client.Client {
 	t.Helper()
 	c, err := client.New(client.Config{URL: url, Token: token, Version: "test"})
@@ -33,7 +33,7 @@ func writeFile(t *testing.T, name, content string) string {
 	return path
 }
 
-func TestClientGivesTheTokenToNobodyElse(t *testing.T) {
+func TestClientSendsTheTokenToItsServerOnly(t *testing.T) {
 	t.Parallel()
 	for url, token := range map[string]string{
 		"http://tributary.example.com":       "secret",
@@ -65,7 +65,7 @@ func TestClientGivesTheTokenToNobodyElse(t *testing.T) {
 	}
 }
 
-func TestClientTellsWhatIsNoTributary(t *testing.T) {
+func TestClientReportsOtherServers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		status      int
@@ -91,7 +91,7 @@ func TestClientTellsWhatIsNoTributary(t *testing.T) {
 	}
 }
 
-func TestClientSaysWhenItIsNotKnownWhetherAWriteWasKept(t *testing.T) {
+func TestClientReportsWritesOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	cut := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	t.Cleanup(cut.Close)
@@ -109,7 +109,7 @@ func TestClientSaysWhenItIsNotKnownWhetherAWriteWasKept(t *testing.T) {
 	}
 }
 
-func TestClientTrustsAndShowsCertificates(t *testing.T) {
+func TestClientUsesCertificates(t *testing.T) {
 	t.Parallel()
 	there := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

@@ -56,7 +56,7 @@ func TestRetryableErrors(t *testing.T) {
 	}
 }
 
-// A registration is answered 201, and says which attempt it is a repetition of.
+// The idempotency key marks a repeated registration, which is answered 201 as well.
 func TestRegisterSendsItsKey(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
