@@ -89,8 +89,8 @@ func noSuchAPI(err error) bool {
 // checkReferrer returns nil for a valid signature. It decrements left if it
 // fetches one.
 func (s *signatureSearch) checkReferrer(ctx context.Context, referrer ocispec.Descriptor, left *int) error {
-	if said := referrer.Annotations["dev.sigstore.bundle.predicateType"]; said != "" && said != signaturePredicate {
-		return attestation(said)
+	if predicate := referrer.Annotations["dev.sigstore.bundle.predicateType"]; predicate != "" && predicate != signaturePredicate {
+		return attestation(predicate)
 	}
 	if *left--; *left < 0 {
 		return tooMany

@@ -216,15 +216,15 @@ func (r *repository) have() *commit {
 // must not be followed by an immediate retry.
 func blamesHave(err error) bool {
 	var (
-		status  *githttp.Err
-		told    *pktline.ErrorLine
-		network net.Error
+		status    *githttp.Err
+		errorLine *pktline.ErrorLine
+		network   net.Error
 	)
 	err = unwrapUnexpected(err)
 	switch {
 	case errors.As(err, &status):
 		return status.Response.StatusCode == http.StatusInternalServerError
-	case errors.As(err, &told), strings.HasPrefix(err.Error(), uploadPackRefused):
+	case errors.As(err, &errorLine), strings.HasPrefix(err.Error(), uploadPackRefused):
 		return true
 	}
 	return errors.Is(err, errPack) && !errors.As(err, &network)

@@ -59,22 +59,22 @@ func explain(ctx context.Context, err error) error {
 func reason(err error) string {
 	err = unwrapUnexpected(err)
 	var (
-		status *githttp.Err
-		told   *pktline.ErrorLine
-		odd    *packp.ErrUnexpectedData
-		issuer x509.UnknownAuthorityError
-		around *url.Error
-		wait   net.Error
+		status     *githttp.Err
+		errorLine  *pktline.ErrorLine
+		unexpected *packp.ErrUnexpectedData
+		issuer     x509.UnknownAuthorityError
+		urlErr     *url.Error
+		wait       net.Error
 	)
 	answer, answered := strings.CutPrefix(err.Error(), uploadPackRefused)
 	switch {
 	case errors.As(err, &status):
 		return "the server answered " + status.Response.Status
-	case errors.As(err, &told):
-		return "the server says: " + told.Text
-	case errors.As(err, &odd) && strings.Contains(string(odd.Data), "object-format=sha256"):
+	case errors.As(err, &errorLine):
+		return "the server says: " + errorLine.Text
+	case errors.As(err, &unexpected) && strings.Contains(string(unexpected.Data), "object-format=sha256"):
 		return "the repository's object format is SHA-256, which is not supported; use a repository with SHA-1"
-	case errors.As(err, &odd), errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen):
+	case errors.As(err, &unexpected), errors.Is(err, packp.ErrEmptyInput), errors.Is(err, pktline.ErrInvalidPktLen):
 		return "the host that answered is not a Git server; check that the URL is the one to clone from"
 	case errors.As(err, &issuer):
 		return issuer.Error() + "; name the authority's certificate with --ca-file"
@@ -88,8 +88,8 @@ func reason(err error) string {
 		return noAnswer
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the server ended its answer too early; try again, or check its log"
-	case errors.As(err, &around):
-		return around.Err.Error()
+	case errors.As(err, &urlErr):
+		return urlErr.Err.Error()
 	}
 	return err.Error()
 }

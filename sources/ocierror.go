@@ -23,10 +23,10 @@ import (
 // characters is kept, and URLs lose their credentials and query.
 func (c *registryClient) explain(ctx context.Context, err error) error {
 	var (
-		refused *fleet.RefusedError
-		retry   *fleet.RetryError
-		told    rewordedError
-		unread  credentialFileError
+		refused  *fleet.RefusedError
+		retry    *fleet.RetryError
+		reworded rewordedError
+		unread   credentialFileError
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -37,8 +37,8 @@ func (c *registryClient) explain(ctx context.Context, err error) error {
 		return refused
 	case errors.As(err, &retry):
 		return retry
-	case errors.As(err, &told):
-		return told
+	case errors.As(err, &reworded):
+		return reworded
 	case errors.As(err, &unread):
 		return rewordedError{clean(unread.Error()), err}
 	case isCredentialError(err) && c.answered(err):
@@ -111,11 +111,11 @@ func (c *registryClient) reason(err error) string {
 	var (
 		answer    *errcode.ErrorResponse
 		authority x509.UnknownAuthorityError
-		around    *url.Error
+		urlErr    *url.Error
 	)
-	errors.As(err, &around)
+	errors.As(err, &urlErr)
 	switch {
-	case around != nil && around.Timeout():
+	case urlErr != nil && urlErr.Timeout():
 		return noAnswer
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusBadRequest && c.plainHTTP:
 		return "the registry answered 400 Bad Request to plain http; leave --plain-http out if it has TLS"
@@ -127,10 +127,10 @@ func (c *registryClient) reason(err error) string {
 		return "the registry uses plain http; configure TLS for it, or use --plain-http to allow traffic that anyone on the network can read and change"
 	case errors.As(err, &authority):
 		return "the registry's certificate is from an unknown authority; name the authority's certificate with --ca-file: " + authority.Error()
-	case around != nil && c.mayWantCertificate(around):
-		return "the registry closed the connection; if it requires a client certificate, name one with --client-cert-file and --client-key-file: " + around.Err.Error()
-	case around != nil:
-		return around.Err.Error()
+	case urlErr != nil && c.mayWantCertificate(urlErr):
+		return "the registry closed the connection; if it requires a client certificate, name one with --client-cert-file and --client-key-file: " + urlErr.Err.Error()
+	case urlErr != nil:
+		return urlErr.Err.Error()
 	}
 	return err.Error()
 }
@@ -139,11 +139,11 @@ func (c *registryClient) reason(err error) string {
 // certificate. In TLS 1.3 it says so only after the first request was sent, and
 // that request may fail before the message is read.
 func (c *registryClient) mayWantCertificate(err error) bool {
-	var told *net.OpError
+	var operation *net.OpError
 	if c.plainHTTP || c.pool.files.CertFile != "" {
 		return false
 	}
-	return errors.As(err, &told) && told.Op == "remote error" || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
+	return errors.As(err, &operation) && operation.Op == "remote error" || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||
 		strings.Contains(err.Error(), "http2: client conn could not be established")
 }
 

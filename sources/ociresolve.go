@@ -76,12 +76,12 @@ func resolve(ctx context.Context, from *ociremote.Repository, reference string) 
 func isConclusive(err error) bool {
 	var (
 		answer *errcode.ErrorResponse
-		around *url.Error
+		urlErr *url.Error
 	)
 	if errors.As(err, &answer) {
 		return answer.StatusCode != http.StatusMethodNotAllowed && answer.StatusCode != http.StatusNotImplemented
 	}
-	return errors.As(err, &around) || errors.Is(err, errdef.ErrNotFound) || isCredentialError(err)
+	return errors.As(err, &urlErr) || errors.Is(err, errdef.ErrNotFound) || isCredentialError(err)
 }
 
 // chartLayer is Helm's media type. Its tags contain _ in place of the + in

@@ -110,9 +110,9 @@ func commitNotFound(hash plumbing.Hash) error {
 // pipe, the closed connection may be noticed in the middle of the request,
 // before the text.
 func explainPackError(at remoteRef, err error) error {
-	says := func(text string) bool { return strings.Contains(err.Error(), text) }
-	hungUp := says("sending upload-req message: ") || says("sending haves message: ") || says("sending done message: ")
-	if at.ref == "" && (hungUp || says("not our ref")) {
+	contains := func(text string) bool { return strings.Contains(err.Error(), text) }
+	closed := contains("sending upload-req message: ") || contains("sending haves message: ") || contains("sending done message: ")
+	if at.ref == "" && (closed || contains("not our ref")) {
 		return commitNotFound(at.commit)
 	}
 	return err

@@ -132,15 +132,15 @@ func (t pushTransport) RoundTrip(request *http.Request) (*http.Response, error) 
 // how long.
 func retryDelay(attempt int, err error) (time.Duration, bool) {
 	var (
-		told    *fleet.RetryError
-		network net.Error
+		retryErr *fleet.RetryError
+		network  net.Error
 	)
 	backoff := retry.DefaultBackoff(attempt, nil)
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), attempt >= pushAttempts:
 		return 0, false
-	case errors.As(err, &told):
-		return max(told.After, backoff), told.After <= maxRetryAfter
+	case errors.As(err, &retryErr):
+		return max(retryErr.After, backoff), retryErr.After <= maxRetryAfter
 	case status(err) >= http.StatusInternalServerError, status(err) == http.StatusNotFound:
 		return backoff, true
 	}
@@ -158,12 +158,12 @@ const (
 )
 
 func (pushPolicy) Retry(attempt int, response *http.Response, err error) (time.Duration, error) {
-	var told *fleet.RetryError
+	var retryErr *fleet.RetryError
 	switch {
-	case !errors.As(err, &told):
+	case !errors.As(err, &retryErr):
 		return retry.DefaultPolicy.Retry(attempt, response, err)
-	case attempt >= pushAttempts, told.After > maxRetryAfter:
+	case attempt >= pushAttempts, retryErr.After > maxRetryAfter:
 		return -1, nil
 	}
-	return max(told.After, retry.DefaultBackoff(attempt, nil)), nil
+	return max(retryErr.After, retry.DefaultBackoff(attempt, nil)), nil
 }

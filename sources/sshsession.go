@@ -128,9 +128,9 @@ const stderrWait = 5 * time.Second
 // explain adds the host's error message, which is the only information if
 // git-upload-pack did not run.
 func (s *sshSession) explain(ctx context.Context, err error) error {
-	var told *pktline.ErrorLine
-	if errors.As(err, &told) {
-		return hostMessageError(told.Text)
+	var errorLine *pktline.ErrorLine
+	if errors.As(err, &errorLine) {
+		return hostMessageError(errorLine.Text)
 	}
 	if !errors.Is(err, packp.ErrEmptyInput) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
@@ -161,15 +161,15 @@ var forbiddenText = regexp.MustCompile(`(?i)permission|denied|not authorized|una
 // hostMessageError turns a host's message into an error of the matching kind,
 // as far as its text shows one.
 func hostMessageError(text string) error {
-	says := "the host says: " + strings.TrimSpace(text)
+	message := "the host says: " + strings.TrimSpace(text)
 	hint := "check the URL, and that the key may read the repository"
 	switch {
 	case notFoundText.MatchString(text):
-		return fmt.Errorf("%w; %s; %s", fleet.ErrNotFound, hint, says)
+		return fmt.Errorf("%w; %s; %s", fleet.ErrNotFound, hint, message)
 	case forbiddenText.MatchString(text):
-		return fmt.Errorf("%w; %s; %s", fleet.ErrForbidden, hint, says)
+		return fmt.Errorf("%w; %s; %s", fleet.ErrForbidden, hint, message)
 	}
-	return errors.New(says)
+	return errors.New(message)
 }
 
 // shellQuote quotes a text for the shell that may run the command on the host.

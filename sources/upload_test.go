@@ -41,7 +41,7 @@ func TestUploadedTreeIsBounded(t *testing.T) {
 	} {
 		_, err := sources.ReadUpload(deadline(t), bytes.NewReader(tarOf(t, headers)), limits)
 		if !errors.Is(err, fleet.ErrInvalid) {
-			t.Errorf("%s: ReadSent = %v, want an ErrInvalid", name, err)
+			t.Errorf("%s: ReadUpload = %v, want an ErrInvalid", name, err)
 		}
 	}
 	if _, err := sources.ReadUpload(deadline(t), strings.NewReader("no archive"), limits); err == nil {

@@ -26,20 +26,20 @@ const (
 	rootCheckInterval = 500 * time.Millisecond
 )
 
-// Watch calls moved after each change, and once at the start, because earlier
+// Watch calls changed after each change, and once at the start, because earlier
 // changes are unknown. It returns nil when ctx ends, and an error if the system
 // allows no more watches; Fetch works regardless.
 //
 // The watches are set up again after each change. So there is no state that a
 // renamed, removed or replaced directory could make stale. No change is missed,
-// because moved is called after the watches are set up.
-func (d *directory) Watch(ctx context.Context, moved func()) error {
+// because changed is called after the watches are set up.
+func (d *directory) Watch(ctx context.Context, changed func()) error {
 	for ctx.Err() == nil {
 		w, err := newWatcher(d.path, d.limits)
 		if err != nil {
 			return fmt.Errorf("directory %s: %w", printable(d.path), err)
 		}
-		moved()
+		changed()
 		w.wait(ctx)
 		_ = w.events.Close() // The error does not matter: the watcher is not used any more.
 	}
