@@ -30,6 +30,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/metrics"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/polls"
 	"github.com/tributary-gitops/tributary/fleet/view"
@@ -111,7 +112,7 @@ func New(cfg Config) *Controller {
 		store = cfg.Store
 	}
 	w := &writer{cfg: cfg, log: cfg.Logger, id: rand.Text(), polls: polls.New(store), published: make(chan struct{}, 1)}
-	w.metrics = newMetrics(cfg.Registerer, w.current.Load, &w.renders)
+	w.metrics = metrics.New(cfg.Registerer, w.current.Load, &w.renders)
 	w.cursor.Store(&cursor{state: fleet.NewState(&fleet.LogState{})})
 	w.tokens.set.Store(credential.NewSet(nil))
 	if cfg.Source != nil {

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -204,12 +202,14 @@ func (c *Controller) Rollback(ctx context.Context, o WriteOptions, r Rollback) (
 		if err != nil {
 			return nil, err
 		}
-		m := &mutation{strict: true}
-		if err := m.restoreDeltas(v, then, r, c.cfg.Now()); err != nil {
+		restored, err := edit.Restore(v.State(), then, r.Generation, r.Delta, c.cfg.Now(), func(cluster string) bool {
+			m := v.Named(cluster)
+			return m != nil && m.State != fleet.ClusterDecommissioned
+		})
+		if err != nil {
 			return nil, err
 		}
-		m.restoreDeclarations(v, then, r)
-		return m, nil
+		return &mutation{deltas: restored.Deltas, records: restored.Records, warnings: restored.Warnings, strict: true}, nil
 	})
 }
 
@@ -226,63 +226,6 @@ func (c *Controller) stateAt(ctx context.Context, generation int64) (*fleet.Stat
 		return nil, err
 	}
 	return fleet.NewState(log), nil
-}
-
-func (m *mutation) restoreDeltas(v *view.View, then *fleet.State, r Rollback, now time.Time) error {
-	s := v.State()
-	ids := maps.Collect(then.Deltas.All())
-	maps.Insert(ids, s.Deltas.All())
-	if r.Delta != "" && ids[r.Delta] == nil && !isOwnOfDeclared(s, r.Delta) {
-		return fmt.Errorf("%s: %w, now or at generation %d", fleet.DescribeDelta(r.Delta), fleet.ErrNotFound, r.Generation)
-	}
-	for _, id := range slices.Sorted(maps.Keys(ids)) {
-		if r.Delta != "" && r.Delta != id {
-			continue
-		}
-		c := fleet.DeltaChange{Delta: id, Before: s.Deltas.Get(id), After: then.Deltas.Get(id)}
-		if c.After != nil && c.After.Expired(now) {
-			m.warnings = append(m.warnings, fmt.Sprintf("%s expired at %s, and is not restored", id, c.After.ExpiresAt.Format(time.RFC3339)))
-			c.After = nil
-		}
-		if isOfOtherCluster(v, c.After, r.Generation) {
-			m.warnings = append(m.warnings, fmt.Sprintf("%s is not restored: the cluster is decommissioned or gone, or another cluster has its name", id))
-			c.After = nil
-		}
-		m.deltas = append(m.deltas, c)
-	}
-	return nil
-}
-
-// isOfOtherCluster reports whether a delta is the own one of a cluster that is decommissioned or gone,
-// or that got its name after a generation, and so is another cluster than the one it was for.
-func isOfOtherCluster(v *view.View, d *fleet.Delta, generation int64) bool {
-	if d == nil || d.Cluster == "" {
-		return false
-	}
-	m, r := v.Named(d.Cluster), v.State().Records[d.Cluster]
-	return m == nil || m.State == fleet.ClusterDecommissioned || r != nil && r.Since > generation
-}
-
-// isOwnOfDeclared reports whether the API declares the cluster whose own delta has that ID.
-func isOwnOfDeclared(s *fleet.State, id string) bool {
-	name, own := strings.CutPrefix(id, fleet.OwnID(""))
-	return own && s.Records[name].IsDeclared()
-}
-
-// restoreDeclarations restores what the API declared of clusters that it declared then and declares
-// now.
-func (m *mutation) restoreDeclarations(v *view.View, then *fleet.State, r Rollback) {
-	records := v.State().Records
-	for _, name := range slices.Sorted(maps.Keys(records)) {
-		now, was := records[name], then.Records[name]
-		if r.Delta != "" && r.Delta != fleet.OwnID(name) || !now.IsDeclared() || now.IsDecommissioned() ||
-			!was.IsDeclared() || was.Since != now.Since || reflect.DeepEqual(now.Declared, was.Declared) {
-			continue
-		}
-		after := *now
-		after.Declared = was.Declared
-		m.records = append(m.records, recordChange(name, now, &after))
-	}
 }
 
 // withdrawExpired withdraws each delta and pin when its time has come, until ctx ends. Each is a change
@@ -358,5 +301,5 @@ func (w *writer) withdraw(ctx context.Context, v *view.View) {
 	for id, why := range w.status.setOverdue(overdue) {
 		w.log.Error("what has expired stays in force", "of", id, "err", oneLine(errors.New(why)))
 	}
-	w.metrics.overdue.Set(float64(len(overdue)))
+	w.metrics.SetOverdue(len(overdue))
 }

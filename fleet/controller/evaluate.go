@@ -185,10 +185,7 @@ func (c *candidate) weigh() {
 	if c.before != nil {
 		c.Violations = impact.Check(guard, c.diffs, c.Impact, c.before.InputCount)
 	}
-	if n := len(c.Failing); n > guard.FailingClusters.Of(c.Clusters) {
-		c.Violations = append(c.Violations, fleet.Violation{Rule: "failingClusters", Cluster: c.Failing[0].Cluster, Message: fmt.Sprintf(
-			"the release is not valid for %d of %d clusters (%s allowed); the first is %s: %s", n, c.Clusters, guard.FailingClusters, c.Failing[0].Cluster, c.Failing[0].Reason)})
-	}
+	c.Violations = append(c.Violations, impact.CheckFailing(guard, c.Failing, c.Clusters)...)
 	impact.SetDigest(c.Impact, c.compiled.Ref, c.Failing)
 }
 

@@ -79,7 +79,7 @@ func (l *leader) run(ctx context.Context) {
 // runAsLeader does the work of the leader for as long as the lease is held.
 func (l *leader) runAsLeader(ctx context.Context, until time.Time, looks int64) {
 	l.setLeading(true)
-	l.prefetch.forget(func(fleet.ReleaseRef) bool { return true }) // the leader announces, and does not prefetch
+	l.prefetch.Forget(func(fleet.ReleaseRef) bool { return true }) // the leader announces, and does not prefetch
 	l.log.Info("this server leads: it follows the source")
 	working, stop := context.WithCancel(ctx)
 	var work sync.WaitGroup
@@ -149,7 +149,7 @@ func (l *leader) work(ctx context.Context) {
 
 func (l *leader) setLeading(leading bool) {
 	l.status.update(func(s *Status) { s.Leading = leading })
-	l.metrics.leading.Set(number(leading))
+	l.metrics.SetLeading(leading)
 }
 
 // rolloutInterval is how often a rollout is looked at: a small part of the time in which clusters poll.
@@ -297,7 +297,7 @@ func (w *writer) savePolls(ctx context.Context) {
 func (l *leader) followSource(ctx context.Context) {
 	f := &follow.Follower{
 		Source: l.cfg.Source, Interval: l.cfg.Interval, Timeout: l.cfg.Timeout, Log: l.log, Requests: l.look,
-		Take: l.controller.releaser.takeRevision, Refuse: l.controller.releaser.refuse, Fetched: l.metrics.observeFetch,
+		Take: l.controller.releaser.takeRevision, Refuse: l.controller.releaser.refuse, Fetched: l.metrics.ObserveFetch,
 		Looked: func(err error) {
 			l.status.update(func(s *Status) {
 				if s.SourceError = err; err == nil {
@@ -307,16 +307,6 @@ func (l *leader) followSource(ctx context.Context) {
 		},
 	}
 	f.Run(ctx, l.lastSeen())
-}
-
-// prefetcher has a release that this server rendered before it went live, because the leader announced
-// it. Else a server that follows would begin to compile and render only then, with the lock held, and
-// would serve older answers than the leader for as long as that takes.
-type prefetcher struct {
-	mu   sync.Mutex
-	ref  fleet.ReleaseRef
-	done chan struct{} // closed once view is set; nil where nothing was prefetched
-	view *view.View    // nil where it could not be rendered
 }
 
 // announce lets the other servers render a release while this one does.
@@ -350,7 +340,7 @@ func (l *leader) prerender(ctx context.Context, ref fleet.ReleaseRef) {
 	if v == nil || v.Compiled(ref) != nil {
 		return
 	}
-	finish := l.prefetch.begin(ref)
+	finish := l.prefetch.Begin(ref)
 	next, err := l.prerendered(ctx, ref, v)
 	finish(next)
 	if err != nil && ctx.Err() == nil {
@@ -377,52 +367,8 @@ func (l *leader) prerendered(ctx context.Context, ref fleet.ReleaseRef, v *view.
 	return next, err
 }
 
-// begin forgets what was prefetched, and lets those who want the release wait until finish.
-func (p *prefetcher) begin(ref fleet.ReleaseRef) (finish func(*view.View)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	done := make(chan struct{})
-	p.ref, p.done, p.view = ref, done, nil
-	return func(v *view.View) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.done == done {
-			p.view = v
-		}
-		close(done)
-	}
-}
-
-// get returns the view that was rendered of a release, or nil. It waits for one that is being rendered:
-// beginning anew would take longer.
-func (p *prefetcher) get(ctx context.Context, ref fleet.ReleaseRef) *view.View {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if done := p.done; p.ref == ref && done != nil {
-		p.mu.Unlock()
-		select {
-		case <-done:
-		case <-ctx.Done():
-		}
-		p.mu.Lock()
-	}
-	if p.ref == ref {
-		return p.view
-	}
-	return nil
-}
-
-// forget drops what was prefetched, once it is known what became of the release.
-func (p *prefetcher) forget(known func(fleet.ReleaseRef) bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known(p.ref) {
-		p.ref, p.done, p.view = fleet.ReleaseRef{}, nil, nil
-	}
-}
-
 // forgetPrefetched drops a prefetched release that is served by now, held or failed.
 func (w *writer) forgetPrefetched() {
 	v, candidate := w.current.Load(), w.state().Candidate
-	w.prefetch.forget(func(ref fleet.ReleaseRef) bool { return v.Compiled(ref) != nil || ref == candidate })
+	w.prefetch.Forget(func(ref fleet.ReleaseRef) bool { return v.Compiled(ref) != nil || ref == candidate })
 }

@@ -34,7 +34,7 @@ func (r *releaser) takeRevision(ctx context.Context, s *fleet.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
 	}
-	r.metrics.observeEvaluation(time.Since(start), !c.failed())
+	r.metrics.ObserveEvaluation(time.Since(start), !c.failed())
 	for _, p := range c.Problems.Warnings() {
 		r.log.Warn("fleet repo", "revision", s.Revision, "problem", p.String())
 	}
@@ -51,7 +51,7 @@ func (r *releaser) takeRevision(ctx context.Context, s *fleet.Snapshot) error {
 		c = cmp.Or(next, c)
 	}
 
-	defer r.metrics.lock(&r.mu)()
+	defer r.metrics.Lock(&r.mu)()
 	if _, err := r.update(ctx); err != nil {
 		return err
 	}
@@ -150,7 +150,7 @@ func (r *releaser) knows(revision string) bool {
 // returnTo decides what becomes of others where the source went back to a revision that is known.
 // It reports whether nothing else is to be done about the revision.
 func (r *releaser) returnTo(ctx context.Context, revision string) (done bool, err error) {
-	defer r.metrics.lock(&r.mu)()
+	defer r.metrics.Lock(&r.mu)()
 	if _, err := r.update(ctx); err != nil || !r.knows(revision) {
 		return false, err
 	}
@@ -213,7 +213,7 @@ func (r *releaser) fail(ctx context.Context, c *fleet.Change, failed *fleet.Rele
 	failed.Digest, failed.Impact, failed.Violations, failed.Generation = "", nil, nil, r.state().Generation+1
 	c.Kind, c.Release = fleet.ReleaseFailed, &fleet.ReleaseEvent{Ref: failed.Ref(), Clusters: failed.Clusters, To: fleet.Failed}
 	r.propose(c, failed)
-	r.metrics.failures.WithLabelValues("render").Inc() // first, so that whoever sees the failure finds it counted
+	r.metrics.CountFailure() // first, so that whoever sees the failure finds it counted
 	if err := r.commit(ctx, c, nil); err != nil {
 		return err
 	}

@@ -10,12 +10,12 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/credential"
+	"github.com/tributary-gitops/tributary/fleet/edit"
 	"github.com/tributary-gitops/tributary/fleet/impact"
 	"github.com/tributary-gitops/tributary/fleet/rollout"
 	"github.com/tributary-gitops/tributary/fleet/view"
@@ -99,7 +99,7 @@ func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKin
 		result, err = w.tryWrite(ctx, o, kind, mutate)
 		return err
 	})
-	w.metrics.countWrite(o.DryRun, err)
+	w.metrics.CountWrite(o.DryRun, err)
 	if err != nil {
 		return nil, err
 	}
@@ -311,7 +311,7 @@ func unmatchedClusters(v *view.View, d *fleet.Delta) (warnings []string) {
 // newStaleParts returns the parts of deltas that stop applying to a cluster with a mutation, or never
 // did. A new cluster goes without those that were there before it, as it does when it comes with Git:
 // they must not keep it out. With pins they are warnings, because the guard asks about them.
-func newStaleParts(m *mutation, old, now *view.Member) fleet.Problems {
+func newStaleParts(m *mutation, old, now *view.Member) (problems fleet.Problems) {
 	if now == nil {
 		return nil
 	}
@@ -319,42 +319,14 @@ func newStaleParts(m *mutation, old, now *view.Member) fleet.Problems {
 	if old != nil {
 		known = old.Stale
 	}
-	var problems fleet.Problems
-	for _, s := range now.Stale {
-		at := slices.IndexFunc(m.deltas, func(c fleet.DeltaChange) bool { return c.Delta == s.Delta })
-		was := slices.ContainsFunc(known, func(before fleet.StalePart) bool {
-			if before.Delta != s.Delta || at < 0 {
-				return before.Part == s.Part
-			}
-			return !m.strict && partOf(m.deltas[at].Before, before.Field) == partOf(m.deltas[at].After, s.Field)
+	for _, s := range edit.NewStaleParts(m.deltas, m.strict, known, now.Stale) {
+		written := slices.ContainsFunc(m.deltas, func(c fleet.DeltaChange) bool { return c.Delta == s.Delta })
+		problems = append(problems, fleet.Problem{
+			Cluster: now.Cluster.Name, Field: s.Field, Message: "delta " + s.Delta + " cannot be applied: " + s.Reason,
+			Warning: old == nil && !written || len(m.pins) > 0,
 		})
-		if !was {
-			problems = append(problems, fleet.Problem{
-				Cluster: now.Cluster.Name, Field: s.Field, Message: "delta " + s.Delta + " cannot be applied: " + s.Reason,
-				Warning: old == nil && at < 0 || len(m.pins) > 0,
-			})
-		}
 	}
 	return problems
-}
-
-// partOf returns what a delta has in a field such as patches[0], as text; "" for nothing.
-func partOf(d *fleet.Delta, field string) string {
-	if d == nil {
-		return ""
-	}
-	list, index, _ := strings.Cut(strings.TrimSuffix(field, "]"), "[")
-	var fields map[string]json.RawMessage
-	var parts []json.RawMessage
-	if json.Unmarshal(fleet.EncodeJSON(d), &fields) != nil || json.Unmarshal(fields[list], &parts) != nil {
-		return ""
-	}
-	for i, part := range parts {
-		if fmt.Sprint(i) == index {
-			return string(part)
-		}
-	}
-	return ""
 }
 
 // checkGuard returns a *GuardError where a write removes more than a guard allows, and that was not

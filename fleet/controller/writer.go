@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/metrics"
+	"github.com/tributary-gitops/tributary/fleet/controller/prefetch"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/polls"
 	"github.com/tributary-gitops/tributary/fleet/view"
@@ -26,14 +28,14 @@ import (
 type writer struct {
 	cfg       Config
 	log       *slog.Logger
-	metrics   *metrics
+	metrics   *metrics.Metrics
 	id        string // distinguishes servers
 	polls     *polls.Tracker
 	renders   view.Renders
 	status    statusBoard
 	published chan struct{} // of capacity 1: a view was published
 	changed   broadcast     // there is another view, or another change
-	prefetch  prefetcher
+	prefetch  prefetch.Cache
 	tokens    tokenHolder
 
 	mu      sync.Mutex
@@ -112,7 +114,7 @@ func (w *writer) commit(ctx context.Context, c *fleet.Change, next *view.View) e
 		err := withStoreTimeout(context.WithoutCancel(ctx), func(ctx context.Context) error { return w.cfg.Store.Append(ctx, c) })
 		if err != nil {
 			w.setCursor(func(c *cursor) { c.stale = !errors.Is(err, fleet.ErrStoreFull) })
-			w.metrics.storeErrors.Inc()
+			w.metrics.CountStoreError()
 			if errors.Is(err, fleet.ErrConflict) {
 				err = fmt.Errorf("%w: %w", errOvertaken, err)
 			}
@@ -149,7 +151,7 @@ func (w *writer) advance(c *fleet.Change) {
 // whoever sees the view does not find those of the one before.
 func (w *writer) publish(v *view.View) {
 	v = v.At(w.state(), w.release(v.Live().Ref.ID()))
-	w.metrics.setLive(v)
+	w.metrics.SetLive(v)
 	w.current.Store(v)
 	signal(w.published)
 	w.changed.notify()
@@ -190,7 +192,7 @@ func (w *writer) setReleases(all []*fleet.Release) {
 	}
 	w.setCursor(func(c *cursor) { c.releases = kept })
 	w.status.update(func(s *Status) { s.Failed, s.Held = failed, held })
-	w.metrics.setReleases(failed, held, s.Rollout)
+	w.metrics.SetReleases(failed, held, s.Rollout)
 }
 
 func withoutGroups(r *fleet.Release) *fleet.Release {
@@ -211,7 +213,7 @@ func (w *writer) withWriter(ctx context.Context, try func() error) error {
 	if w.cfg.ReadOnly {
 		return fleet.ErrReadOnly
 	}
-	defer w.metrics.lock(&w.mu)()
+	defer w.metrics.Lock(&w.mu)()
 	for tries := 1; ; tries++ {
 		if w.cursor.Load().stale {
 			if err := w.catchUp(ctx); err != nil {
@@ -366,7 +368,7 @@ func (w *writer) serveState(ctx context.Context, v *view.View) error {
 		return err
 	}
 	// What was rendered beforehand comes first: clusters that changed since are in neither view.
-	next, problems, err := view.Build(ctx, s, live, compiled, view.Options{Renders: &w.renders}, w.prefetch.get(ctx, live.Ref), v)
+	next, problems, err := view.Build(ctx, s, live, compiled, view.Options{Renders: &w.renders}, w.prefetch.Get(ctx, live.Ref), v)
 	if err != nil {
 		return err
 	}
@@ -438,7 +440,7 @@ func (w *writer) loadRelease(ctx context.Context, ref fleet.ReleaseRef, at time.
 	if c := w.current.Load().Compiled(ref); c != nil {
 		return c, nil
 	}
-	if v := w.prefetch.get(ctx, ref); v != nil {
+	if v := w.prefetch.Get(ctx, ref); v != nil {
 		return v.Live(), nil
 	}
 	return w.compileStored(ctx, ref, at)

@@ -1,4 +1,7 @@
-package controller
+// Package metrics has the Prometheus metrics of a controller: what an operator of Tributary alerts on.
+// They say whether the source answers, whether what it holds is served, how old that is, and how writes
+// fare. Metrics of what is served are collected from the view at each scrape.
+package metrics
 
 import (
 	"errors"
@@ -13,9 +16,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
-// metrics are what an operator of Tributary alerts on: whether the source answers, whether what it holds
-// is served, and how old that is.
-type metrics struct {
+// Metrics are the metrics of one controller. Without a registerer they count for nobody.
+type Metrics struct {
 	fetch, render *prometheus.HistogramVec
 	info          *prometheus.GaugeVec
 	since         prometheus.Gauge
@@ -31,9 +33,10 @@ type metrics struct {
 	rollout       *prometheus.GaugeVec
 }
 
-func newMetrics(r prometheus.Registerer, current func() *view.View, renders *view.Renders) *metrics {
+// New returns metrics, and registers them where r is not nil. Current returns what is served, or nil.
+func New(r prometheus.Registerer, current func() *view.View, renders *view.Renders) *Metrics {
 	seconds := []float64{.001, .005, .025, .1, .25, .5, 1, 2.5, 5, 15, 60}
-	m := &metrics{
+	m := &Metrics{
 		fetch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tributary_source_fetch_duration_seconds", Help: "Looks at the source, by result.", Buckets: seconds,
 		}, []string{"result"}),
@@ -95,19 +98,21 @@ func newMetrics(r prometheus.Registerer, current func() *view.View, renders *vie
 	return m
 }
 
-func (m *metrics) observeFetch(took time.Duration, err error) {
+// ObserveFetch observes a look at the source.
+func (m *Metrics) ObserveFetch(took time.Duration, err error) {
 	if err != nil {
 		m.failures.WithLabelValues("fetch").Inc()
 	}
 	m.fetch.WithLabelValues(result(err == nil)).Observe(took.Seconds())
 }
 
-func (m *metrics) observeEvaluation(took time.Duration, valid bool) {
+// ObserveEvaluation observes the rendering and checking of a revision for all clusters.
+func (m *Metrics) ObserveEvaluation(took time.Duration, valid bool) {
 	m.render.WithLabelValues(result(valid)).Observe(took.Seconds())
 }
 
-// setReleases sets what there is beside the live release: a failed one, a held one, or a rollout.
-func (m *metrics) setReleases(failed, held *fleet.Release, r *fleet.Rollout) {
+// SetReleases sets what there is beside the live release: a failed one, a held one, or a rollout.
+func (m *Metrics) SetReleases(failed, held *fleet.Release, r *fleet.Rollout) {
 	m.failing.Set(number(failed != nil))
 	m.held.Set(number(held != nil))
 	m.losing.Set(0)
@@ -128,16 +133,16 @@ func number(set bool) float64 {
 	return 0
 }
 
-// setLive sets what is served from now on. What takes a look at every cluster is left to viewCollector:
+// SetLive sets what is served from now on. What takes a look at every cluster is left to viewCollector:
 // there may be a hundred writes between two scrapes.
-func (m *metrics) setLive(v *view.View) {
+func (m *Metrics) SetLive(v *view.View) {
 	m.info.Reset()
 	m.info.WithLabelValues(strings.ToValidUTF8(v.Live().Ref.Revision, "\uFFFD")).Set(1)
 	m.since.Set(float64(v.Release().At.Unix()))
 }
 
-// lock waits for the writer's lock, and returns the function that unlocks it.
-func (m *metrics) lock(mu *sync.Mutex) (unlock func()) {
+// Lock waits for the writer's lock, and returns the function that unlocks it.
+func (m *Metrics) Lock(mu *sync.Mutex) (unlock func()) {
 	asked := time.Now()
 	m.waiting.Inc()
 	mu.Lock()
@@ -150,8 +155,8 @@ func (m *metrics) lock(mu *sync.Mutex) (unlock func()) {
 	}
 }
 
-// countWrite counts what came of a write.
-func (m *metrics) countWrite(dryRun bool, err error) {
+// CountWrite counts what came of a write.
+func (m *Metrics) CountWrite(dryRun bool, err error) {
 	switch {
 	case err == nil && dryRun:
 		m.writes.WithLabelValues("dry_run").Inc()
@@ -231,3 +236,15 @@ func renderCounter(result string, n *atomic.Int64) prometheus.Collector {
 		ConstLabels: prometheus.Labels{"result": result},
 	}, func() float64 { return float64(n.Load()) })
 }
+
+// CountFailure counts a revision with a fault.
+func (m *Metrics) CountFailure() { m.failures.WithLabelValues("render").Inc() }
+
+// CountStoreError counts a change that the change log did not accept.
+func (m *Metrics) CountStoreError() { m.storeErrors.Inc() }
+
+// SetOverdue sets how many deltas and pins have expired and stay in force.
+func (m *Metrics) SetOverdue(n int) { m.overdue.Set(float64(n)) }
+
+// SetLeading sets whether this server leads.
+func (m *Metrics) SetLeading(leading bool) { m.leading.Set(number(leading)) }
