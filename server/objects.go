@@ -73,7 +73,7 @@ func (s *Server) patchObject(w http.ResponseWriter, r *http.Request) error {
 	}
 	patch := fleet.ObjectPatch{Type: api.PatchTypes[mediaType], Body: body}
 	name := objectName(r, r.URL.Query())
-	if write.IfVersion, err = s.objectVersion(r, name); err != nil {
+	if write.IfVersion, err = s.objectVersion(r, name, nil); err != nil {
 		return err
 	}
 	result, err := s.fleet.PatchObject(r.Context(), write, mux.Vars(r)["cluster"], name, patch)
@@ -90,7 +90,7 @@ func (s *Server) putObject(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	name := objectName(r, nil)
-	if write.IfVersion, err = s.objectVersion(r, narrowedBy(name, body)); err != nil {
+	if write.IfVersion, err = s.objectVersion(r, name, body); err != nil {
 		return err
 	}
 	result, err := s.fleet.PutObject(r.Context(), write, mux.Vars(r)["cluster"], name, body)
@@ -103,17 +103,23 @@ func (s *Server) deleteObject(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	name := objectName(r, r.URL.Query())
-	if write.IfVersion, err = s.objectVersion(r, name); err != nil {
+	if write.IfVersion, err = s.objectVersion(r, name, nil); err != nil {
 		return err
 	}
 	result, err := s.fleet.DeleteObject(r.Context(), write, mux.Vars(r)["cluster"], name)
 	return written(w, result, err)
 }
 
-// objectVersion returns the version that a write of an object requires.
-func (s *Server) objectVersion(r *http.Request, name fleet.ObjectName) (*string, error) {
+// objectVersion returns the version that a write of an object requires. Document is what a PUT
+// replaces the object by, else nil: the path of a PUT says neither group nor namespace.
+func (s *Server) objectVersion(r *http.Request, name fleet.ObjectName, document []byte) (*string, error) {
 	if !hasPrecondition(r.Header) {
 		return nil, nil
+	}
+	if text, err := yaml.YAMLToJSON(document); document != nil && err == nil { // what is wrong with it is found when it is written
+		o := fleet.ObjectOf(text)
+		group := o.Group()
+		name.Group, name.Namespace = &group, &o.Namespace
 	}
 	view, member, err := s.member(r)
 	if err != nil {
@@ -127,15 +133,4 @@ func (s *Server) objectVersion(r *http.Request, name fleet.ObjectName) (*string,
 		return nil, err
 	}
 	return requiredVersion(r.Header, json.RawMessage(object.JSON), controller.Version(json.RawMessage(object.JSON)))
-}
-
-// narrowedBy returns the name of the object that a document replaces: the path of a PUT says
-// neither group nor namespace. What is wrong with the document is found when it is written.
-func narrowedBy(name fleet.ObjectName, document []byte) fleet.ObjectName {
-	if text, err := yaml.YAMLToJSON(document); err == nil {
-		o := fleet.ObjectOf(text)
-		group := o.Group()
-		name.Group, name.Namespace = &group, &o.Namespace
-	}
-	return name
 }

@@ -239,6 +239,37 @@ func TestPreconditionsDecideWhetherAWriteIsKept(t *testing.T) {
 	add("b", "If-None-Match", `*`).problem(t, 412, "stale")
 	add("b", "If-Match", added).kept(t)
 	add("c", "If-Match", added).problem(t, 412, "stale")
+
+	var releases api.Releases
+	h.get("/api/v1/releases").into(t, &releases)
+	freeze := "/api/v1/pins/freeze"
+	keep := func(reason, header, value string) reply {
+		return h.change("PUT", freeze, jsonDoc, `{"selector": {}, "release": "`+releases.Items[0].ID+`", "reason": "`+reason+`"}`, header, value)
+	}
+	keep("a", "If-Match", `*`).problem(t, 412, "stale")
+	keep("a", "If-None-Match", `*`).kept(t)
+	keep("b", "If-None-Match", `*`).problem(t, 412, "stale")
+	pinned := tagOf(freeze)
+	keep("b", "If-Match", pinned).kept(t)
+	keep("c", "If-Match", pinned).problem(t, 412, "stale")
+	h.do("DELETE", freeze, "If-Match", pinned).problem(t, 412, "stale")
+	h.do("DELETE", freeze, "If-Match", tagOf(freeze)).kept(t)
+}
+
+// Errors that say more than that a precondition does not hold come first.
+func TestPreconditionOfWhatCannotBeWrittenChangesNoError(t *testing.T) {
+	h := startLive(t)
+	none := "/api/v1/clusters/none"
+	for _, header := range []string{"If-Match", "If-None-Match"} {
+		h.change("PATCH", none, mergePatch, `{}`, header, `*`).problem(t, 404, "not-found")
+		h.do("DELETE", none, header, `*`).problem(t, 404, "not-found")
+		h.change("PATCH", none+"/objects/App/web", mergePatch, `{}`, header, `*`).problem(t, 404, "not-found")
+		h.do("DELETE", "/api/v1/clusters/one/objects/App/none", header, `*`).problem(t, 404, "not-found")
+		h.do("DELETE", pin, header, `*`).problem(t, 404, "not-found")
+		h.do("DELETE", "/api/v1/pins/none", header, `*`).problem(t, 404, "not-found")
+		h.change("PATCH", "/api/v1/clusters/one", mergePatch, `{}`, header, `"other"`).problem(t, 409, "conflict")
+		h.change("PUT", oneWeb, jsonDoc, `{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "web"}}`, header, `*`).problem(t, 409, "conflict")
+	}
 }
 
 func TestReasonIsOneLineOfText(t *testing.T) {

@@ -21,6 +21,9 @@ func TestProblemsTurnBackIntoTheirErrors(t *testing.T) {
 			t.Errorf("%v turns into %v with detail %q, want %q", want, got, p.Detail, text)
 		}
 	}
+	if p := api.NewProblem(fmt.Errorf("release of main@sha1:1: %w", fleet.ErrUnavailable)); p.Status != 503 || !errors.Is(p.Err(), fleet.ErrNotReady) {
+		t.Errorf("a release that cannot be loaded is %+v, want not ready", p)
+	}
 	for _, of := range api.ProblemTypes() {
 		p := api.Problem{Type: of}
 		if known, internal := p.Err() != nil, of == api.ProblemType+"internal"; known == internal {
