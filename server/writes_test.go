@@ -258,6 +258,7 @@ func TestPreconditionsDecideWhetherAWriteIsKept(t *testing.T) {
 
 // Errors that say more than that a precondition does not hold come first.
 func TestPreconditionOfWhatCannotBeWrittenChangesNoError(t *testing.T) {
+	t.Parallel()
 	h := startLive(t)
 	none := "/api/v1/clusters/none"
 	for _, header := range []string{"If-Match", "If-None-Match"} {
