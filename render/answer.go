@@ -16,9 +16,8 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// answers returns the answer to a poll of each set, and what keeps it from being
-// served. An answer that has not changed is the earlier one, with its compressed
-// form.
+// answers returns the answer to a poll of each set, and what keeps it from being served.
+// An answer that has not changed is the earlier one, with its compressed form.
 func (j *renderJob) answers(objects []*cache.Object) (map[string]*fleet.Answer, fleet.Problems) {
 	identity, err := j.identity()
 	if err != nil {
@@ -53,9 +52,9 @@ func (j *renderJob) identity() ([]byte, error) {
 	return kustomize.EncodeJSON(j.cluster.Identity())
 }
 
-// inputs returns the inputs of the set at an index, sorted by id. They are the
-// stack's own slice if no object of the set differs, and keep the stack's order
-// as long as the ids are the same.
+// inputs returns the inputs of the set at an index, sorted by id. They are the stack's
+// own slice if no object of the set differs, and keep the stack's order as long as the
+// ids are the same.
 func (j *renderJob) inputs(s *fleetrepo.InputSet, index int, objects []*cache.Object) ([]*fleet.Input, fleet.Problems) {
 	shared := j.stack.answers[index]
 	if shared.valid && len(objects) == len(j.stack.Objects) {
@@ -72,8 +71,8 @@ type answer struct {
 	positions []int // among the inputs, by index of the object; -1 for none
 	inputs    []*fleet.Input
 	warnings  fleet.Problems
-	// valid reports that there are no problems except the warnings, whichever
-	// cluster has the answer.
+	// valid reports that there are no problems except the warnings, whichever cluster has
+	// the answer.
 	valid bool
 }
 
@@ -93,8 +92,8 @@ func (r *Repo) answer(s *fleetrepo.InputSet, index int, st *stack) *answer {
 	return a
 }
 
-// replace returns the inputs with some objects replaced. It returns false if
-// that changes more than what the inputs say.
+// replace returns the inputs with some objects replaced. It returns false if that changes
+// more than what the inputs say.
 func (a *answer) replace(index int, from, to []*cache.Object) ([]*fleet.Input, bool) {
 	inputs := a.inputs
 	for i, o := range to {
@@ -178,9 +177,9 @@ func setProblem(s *fleetrepo.InputSet, c *fleet.Cluster, format string, args ...
 		Message: fmt.Sprintf("input set %q ", s.Name) + fmt.Sprintf(format, args...)}
 }
 
-// objectProblem is a problem of one object in the set. If all clusters of the
-// stack share the object, it is a problem of the object's file, so that it is
-// reported once, and otherwise of the cluster that changed or added the object.
+// objectProblem is a problem of one object in the set. If all clusters of the stack share
+// the object, it is a problem of the object's file, so that it is reported once, and
+// otherwise of the cluster that changed or added the object.
 func (r *Repo) objectProblem(s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, o *cache.Object, f cache.Fault) fleet.Problem {
 	p := fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name, Field: f.Path}
 	if slices.Contains(st.Objects, o) {
@@ -204,17 +203,17 @@ func differentKeys(s *fleetrepo.InputSet, a, b *cache.Input) fleet.Problem {
 		a.ID, b.ID, s.Name, strings.Join(differ, ", "))}
 }
 
-// originOf returns the file in the tree that an object of the stack comes from
-// and, as far as it can be found, the line of a field. Origins take another
-// build, so they are only looked up for a problem.
+// originOf returns the file in the tree that an object of the stack comes from and, as
+// far as it can be found, the line of a field. Origins take another build, so they are
+// only looked up for a problem.
 func (r *Repo) originOf(s *stack, id resid.ResId, field string) (file string, line int) {
 	s.origins.Do(func() { s.files = kustomize.Origins(kustomize.StackFiles(s.vetting, s.placement, "originAnnotations")) })
 	file, known := s.files[id.String()]
 	if !known {
 		return s.placement.Overlay, 0
 	}
-	// The document of the object has its kind, and a name that prefixes and suffixes
-	// may have been added to.
+	// The document of the object has its kind, and a name that prefixes and suffixes may
+	// have been added to.
 	for _, root := range r.documents(file) {
 		name := kustomize.Child(kustomize.Child(root, "metadata"), "name")
 		kind := kustomize.Child(root, "kind")
@@ -234,8 +233,8 @@ func (r *Repo) originOf(s *stack, id resid.ResId, field string) (file string, li
 	return file, 0
 }
 
-// documents returns the documents of a file. They are kept, because a problem of
-// one object is a problem of every cluster that has it.
+// documents returns the documents of a file. They are kept, because a problem of one
+// object is a problem of every cluster that has it.
 func (r *Repo) documents(file string) []*yaml.Node {
 	if known, ok := r.roots.Load(file); ok {
 		return known.([]*yaml.Node)

@@ -18,8 +18,8 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// TestAnswers checks the bytes of answers. An archive of testdata/answers is a
-// fleet repo. Its want/<cluster>/<set>.json is the answer to a poll, indented.
+// TestAnswers checks the bytes of answers. An archive of testdata/answers is a fleet
+// repo. Its want/<cluster>/<set>.json is the answer to a poll, indented.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	archives, err := filepath.Glob("testdata/answers/*.txtar")
@@ -94,8 +94,8 @@ func answers(t *testing.T, tree fstest.MapFS) []txtar.File {
 	return out
 }
 
-// TestSameSnapshotSameBytes checks promise 4 for rendering: the order of maps, the
-// timing of goroutines and earlier builds do not change an answer.
+// TestSameSnapshotSameBytes checks promise 4 for rendering: the order of maps, the timing
+// of goroutines and earlier builds do not change an answer.
 func TestSameSnapshotSameBytes(t *testing.T) {
 	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: os.DirFS("../examples/fleet")}
@@ -126,8 +126,8 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 	}
 }
 
-// TestExampleFleetHasNoProblems checks that the fleet that newcomers copy has no
-// warnings either.
+// TestExampleFleetHasNoProblems checks that the fleet that newcomers copy has no warnings
+// either.
 func TestExampleFleetHasNoProblems(t *testing.T) {
 	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "local", Tree: os.DirFS("../examples/fleet")}

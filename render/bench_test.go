@@ -13,10 +13,10 @@ import (
 	"github.com/tributary-gitops/tributary/render/patch"
 )
 
-// BenchmarkClusterAgainstKrusty renders a cluster with two patches on a stack of
-// 30 objects, including inputs and contract checks, and builds the same cluster
-// with krusty from the same finished stack. The two alternate, so that the ratio
-// is valid on a machine whose speed varies.
+// BenchmarkClusterAgainstKrusty renders a cluster with two patches on a stack of 30
+// objects, including inputs and contract checks, and builds the same cluster with krusty
+// from the same finished stack. The two alternate, so that the ratio is valid on a
+// machine whose speed varies.
 func BenchmarkClusterAgainstKrusty(b *testing.B) {
 	repo, c := benchFleet(b)
 	files, patches := benchLayer(repo, c)
@@ -41,8 +41,8 @@ func BenchmarkClusterAgainstKrusty(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkEditAgainstPatch renders the cluster of BenchmarkClusterAgainstKrusty
-// with a delta that changes one more object, by an edit and by a patch.
+// BenchmarkEditAgainstPatch renders the cluster of BenchmarkClusterAgainstKrusty with a
+// delta that changes one more object, by an edit and by a patch.
 func BenchmarkEditAgainstPatch(b *testing.B) {
 	repo, c := benchFleet(b)
 	read := func(document string) []*fleet.Delta {
@@ -128,8 +128,7 @@ spec:
 	return compiled.(*Repo), compiled.Clusters()[0]
 }
 
-// benchLayer returns what krusty builds: the finished stack, and the cluster on
-// top.
+// benchLayer returns what krusty builds: the finished stack, and the cluster on top.
 func benchLayer(r *Repo, c *fleet.Cluster) (filesys.FileSystem, map[string]any) {
 	p, _ := r.place(c)
 	files := filesys.MakeFsInMemory()

@@ -14,8 +14,8 @@ import (
 	"github.com/tributary-gitops/tributary/render/patch"
 )
 
-// Render implements fleet.Repo. It takes one rendering if there are no deltas or
-// all of them fit. If nothing has changed, it returns the earlier rendering.
+// Render implements fleet.Repo. It takes one rendering if there are no deltas or all of
+// them fit. If nothing has changed, it returns the earlier rendering.
 func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (rendering *fleet.Rendering, problems fleet.Problems) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -51,9 +51,9 @@ func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Re
 	return out.rendering, out.problems
 }
 
-// renderWith renders a cluster with some parts of deltas: its stack, its own
-// resources, patches and edits on top, and the inputs of every set. A panic
-// becomes a fault, so that a part which causes one becomes stale.
+// renderWith renders a cluster with some parts of deltas: its stack, its own resources,
+// patches and edits on top, and the inputs of every set. A panic becomes a fault, so that
+// a part which causes one becomes stale.
 func (r *Repo) renderWith(c *fleet.Cluster, p *place, ofDeltas []part, earlier *renderCache) (out outcome) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -79,8 +79,8 @@ func (r *Repo) renderWith(c *fleet.Cluster, p *place, ofDeltas []part, earlier *
 	return outcome{&fleet.Rendering{Placement: p.Placement, Inputs: answers, Cache: j.current}, problems}
 }
 
-// objects returns the objects of the cluster: its stack with its resources,
-// patches and edits.
+// objects returns the objects of the cluster: its stack with its resources, patches and
+// edits.
 func (j *renderJob) objects(parts *clusterParts) ([]*cache.Object, fleet.Problems) {
 	objects, problems := j.build(parts)
 	if len(parts.edits) == 0 || len(problems.Faults()) > 0 {
@@ -96,8 +96,8 @@ func (j *renderJob) objects(parts *clusterParts) ([]*cache.Object, fleet.Problem
 	return objects, problems
 }
 
-// build returns what kustomize builds of the stack with the cluster's resources
-// and patches. The slice may belong to the stack.
+// build returns what kustomize builds of the stack with the cluster's resources and
+// patches. The slice may belong to the stack.
 func (j *renderJob) build(parts *clusterParts) ([]*cache.Object, fleet.Problems) {
 	if len(parts.resources) == 0 && len(parts.patches) == 0 {
 		return j.stack.Objects, nil
@@ -159,8 +159,8 @@ func (j *renderJob) renderFast(parts *clusterParts, patches []*patch.Patch) ([]*
 	return objects, problems, nil
 }
 
-// apply applies a patch and returns how many objects it selects. It changes the
-// slice and not the objects. Objects that the patch deletes become nil.
+// apply applies a patch and returns how many objects it selects. It changes the slice and
+// not the objects. Objects that the patch deletes become nil.
 func (j *renderJob) apply(objects []*cache.Object, p *patch.Patch) (int, error) {
 	if p.NeedsBuild() {
 		return 0, patch.ErrNeedsBuild
@@ -248,9 +248,8 @@ func findEdited(objects []*cache.Object, e *fleet.Edit) (int, error) {
 	return at, nil
 }
 
-// step returns the object that a patch or an edit makes of another one; nil if
-// it deletes it. The result may come from the earlier rendering, or from that of
-// another cluster.
+// step returns the object that a patch or an edit makes of another one; nil if it deletes
+// it. The result may come from the earlier rendering, or from that of another cluster.
 func (j *renderJob) step(by any, o *cache.Object, apply func() (*kustomize.Object, error)) (*cache.Object, error) {
 	after, known := j.earlier.after(by, o)
 	if !known {
@@ -323,8 +322,8 @@ func (j *renderJob) readResource(p *part) ([]*cache.Object, error) {
 	return result.objects, result.err
 }
 
-// readIndependent reads a resource. The error is patch.ErrNeedsBuild if it
-// depends on other objects.
+// readIndependent reads a resource. The error is patch.ErrNeedsBuild if it depends on
+// other objects.
 func (r *Repo) readIndependent(p *part) ([]*cache.Object, error) {
 	text, err := p.resourceYAML()
 	if err != nil {

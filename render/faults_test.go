@@ -15,8 +15,8 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// regions returns a fleet of two clusters in the EU, which share a component, and
-// two in the US.
+// regions returns a fleet of two clusters in the EU, which share a component, and two in
+// the US.
 func regions() fstest.MapFS {
 	tree := fstest.MapFS{}
 	for name, text := range map[string]string{
@@ -78,9 +78,9 @@ func all(changes ...func(fstest.MapFS)) func(fstest.MapFS) {
 	}
 }
 
-// TestFaultsConcernDependentClustersOnly checks that a fault keeps the clusters
-// that depend on what has it from the revision, with the reason, and that all
-// others get the same bytes as without it.
+// TestFaultsConcernDependentClustersOnly checks that a fault keeps the clusters that
+// depend on what has it from the revision, with the reason, and that all others get the
+// same bytes as without it.
 func TestFaultsConcernDependentClustersOnly(t *testing.T) {
 	t.Parallel()
 	const eu1, eu2, us1, us2 = "eu-1", "eu-2", "us-1", "us-2"
@@ -152,8 +152,7 @@ func TestFaultsConcernDependentClustersOnly(t *testing.T) {
 	}
 }
 
-// overlayOfUS gives the clusters in the US an overlay of their own, with some more
-// lines.
+// overlayOfUS gives the clusters in the US an overlay of their own, with some more lines.
 func overlayOfUS(more string) func(fstest.MapFS) {
 	return all(replace("fleet.yaml", "{size: large}}, overlay: overlays/large", "{region: us}}, overlay: overlays/us"),
 		set("overlays/us/kustomization.yaml", "resources: [../../base]\n"+more))
@@ -168,8 +167,8 @@ func compileTree(t *testing.T, tree fs.FS) fleet.Repo {
 	return repo
 }
 
-// checkUntouched checks that a tree has no fault of the whole fleet, and the same
-// answers as before for every cluster except those that failed.
+// checkUntouched checks that a tree has no fault of the whole fleet, and the same answers
+// as before for every cluster except those that failed.
 func checkUntouched(t *testing.T, before, after fleet.Repo, failed []string) {
 	t.Helper()
 	if after.Failed() {
@@ -184,8 +183,7 @@ func checkUntouched(t *testing.T, before, after fleet.Repo, failed []string) {
 	}
 }
 
-// sets returns the answers of all clusters that have some. The others must have a
-// fault.
+// sets returns the answers of all clusters that have some. The others must have a fault.
 func sets(t *testing.T, repo fleet.Repo) map[string]map[string]string {
 	t.Helper()
 	all := map[string]map[string]string{}
@@ -252,8 +250,8 @@ func TestFaultsOfTheWholeFleet(t *testing.T) {
 	}
 }
 
-// TestHugeAndPanickingFilesConcernDependentClustersOnly is the same property for
-// files that are too large, and files on which the process panics.
+// TestHugeAndPanickingFilesConcernDependentClustersOnly is the same property for files
+// that are too large, and files on which the process panics.
 func TestHugeAndPanickingFilesConcernDependentClustersOnly(t *testing.T) {
 	t.Parallel()
 	for file, failed := range map[string][]string{
@@ -291,8 +289,7 @@ func TestVanishedClusterIsNotBroken(t *testing.T) {
 	}
 }
 
-// checkReuse compares a Renderer that has compiled an earlier tree with one that
-// has not.
+// checkReuse compares a Renderer that has compiled an earlier tree with one that has not.
 func checkReuse(t *testing.T, earlier, tree fstest.MapFS) {
 	t.Helper()
 	renderer, fresh := render.NewRenderer(), compileTree(t, tree)
@@ -317,8 +314,7 @@ func checkReuse(t *testing.T, earlier, tree fstest.MapFS) {
 	}
 }
 
-// TestUnchangedClusterFileLosesItsComponent removes what an unchanged cluster file
-// names.
+// TestUnchangedClusterFileLosesItsComponent removes what an unchanged cluster file names.
 func TestUnchangedClusterFileLosesItsComponent(t *testing.T) {
 	t.Parallel()
 	earlier := regions()

@@ -31,9 +31,9 @@ spec:
 	}
 }
 
-// check prepares a tree and checks what must hold whatever is in it: it is served
-// or has a fault, two renderings give the same bytes, every answer is complete
-// JSON that Flux Operator accepts, and problems name files.
+// check prepares a tree and checks what must hold whatever is in it: it is served or has
+// a fault, two renderings give the same bytes, every answer is complete JSON that Flux
+// Operator accepts, and problems name files.
 func check(t *testing.T, files map[string]string) {
 	t.Helper()
 	first := prepared(t, files)

@@ -12,10 +12,9 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// generator makes small fleets that combine as much as possible of what
-// kustomize knows: custom and built-in kinds, references between them, generated
-// names, prefixes, namespaces, and every form of patch, some of which do not
-// apply.
+// generator makes small fleets that combine as much as possible of what kustomize knows:
+// custom and built-in kinds, references between them, generated names, prefixes,
+// namespaces, and every form of patch, some of which do not apply.
 type generator struct {
 	*rand.Rand
 	served                    bool   // the base has only values that Flux Operator accepts
@@ -137,8 +136,8 @@ func (g *generator) annotations() string {
 	return g.one("", "  annotations: {note: x}\n", "  annotations: {}\n", "  annotations: {n: 5}\n")
 }
 
-// scalar returns one that YAML libraries read differently, or a number that a
-// float64 cannot hold.
+// scalar returns one that YAML libraries read differently, or a number that a float64
+// cannot hold.
 func (g *generator) scalar() string {
 	if g.served {
 		return g.one("3", "yes", "2026-01-01", "0x1f", "text", "-0.5")
@@ -264,8 +263,8 @@ func (g *generator) builtin() string {
 	))
 }
 
-// generated is a delta as its author writes it. Its resources are YAML text,
-// which kustomize gets unchanged.
+// generated is a delta as its author writes it. Its resources are YAML text, which
+// kustomize gets unchanged.
 type generated struct {
 	name       string
 	components []string
@@ -274,8 +273,8 @@ type generated struct {
 	edits      []fleet.Edit
 }
 
-// components are those that generated deltas may name, in addition to the one
-// that all clusters have.
+// components are those that generated deltas may name, in addition to the one that all
+// clusters have.
 var components = map[string]string{
 	"extra/kustomization.yaml":   "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [all.yaml]\n",
 	"extra/all.yaml":             "apiVersion: platform.example.com/v1\nkind: PlatformComponent\nmetadata: {name: gpu}\nspec: {values: {y: yes}}\n",

@@ -10,9 +10,9 @@ import (
 	"testing/fstest"
 )
 
-// TestNothingIsFetched checks promise 5: whichever way a tree names a file of a
-// server, the tree has a fault and the server gets no request. kustomize itself
-// would fetch each of these.
+// TestNothingIsFetched checks promise 5: whichever way a tree names a file of a server,
+// the tree has a fault and the server gets no request. kustomize itself would fetch each
+// of these.
 func TestNothingIsFetched(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32

@@ -67,8 +67,8 @@ func (b *inputBuilder) pathInObject(path string) string {
 	return strings.Trim(strings.Join(b.set.FieldPaths[field], ".")+"."+rest, ".")
 }
 
-// values returns the fields of the input: the object's spec or what `fields`
-// names, without nulls, and with defaults for what is absent.
+// values returns the fields of the input: the object's spec or what `fields` names,
+// without nulls, and with defaults for what is absent.
 func (b *inputBuilder) values() map[string]any {
 	values := map[string]any{}
 	if b.set.FieldPaths == nil {
@@ -127,8 +127,8 @@ func (b *inputBuilder) encode(m map[string]any) []byte {
 	return data[1 : len(data)-1]
 }
 
-// checkContract checks the input against what Flux Operator accepts, and against
-// what must never be sent to it.
+// checkContract checks the input against what Flux Operator accepts, and against what
+// must never be sent to it.
 func (b *inputBuilder) checkContract(values map[string]any) {
 	if !isHarmless(values) || !isHarmless(b.object.Values()) {
 		walk("", values, func(path string, v any) {
@@ -147,8 +147,8 @@ func (b *inputBuilder) checkContract(values map[string]any) {
 	}
 }
 
-// isHarmless reports whether nothing below v is too large or a directive. It
-// takes a tenth of the time of walk.
+// isHarmless reports whether nothing below v is too large or a directive. It takes a
+// tenth of the time of walk.
 func isHarmless(v any) bool {
 	switch v := v.(type) {
 	case map[string]any:
@@ -173,8 +173,8 @@ const directiveLeft = "kustomize has left this directive in place, because it kn
 
 func isDirective(path string) bool { return path == "$patch" || strings.HasSuffix(path, ".$patch") }
 
-// directiveIn returns the first path, by name, of a directive that is left in a
-// value; "" for none.
+// directiveIn returns the first path, by name, of a directive that is left in a value; ""
+// for none.
 func directiveIn(value map[string]any) (found string) {
 	walk("", value, func(path string, _ any) {
 		if isDirective(path) && (found == "" || path < found) {
@@ -201,9 +201,9 @@ func walk(path string, v any, f func(path string, v any)) {
 	}
 }
 
-// isTooLarge reports whether a float64 may not hold a number as it is written:
-// one beyond all of them, or an integer beyond those that it distinguishes. A
-// number that is written with an exponent does not claim to be exact.
+// isTooLarge reports whether a float64 may not hold a number as it is written: one beyond
+// all of them, or an integer beyond those that it distinguishes. A number that is written
+// with an exponent does not claim to be exact.
 func isTooLarge(v any) bool {
 	switch v := v.(type) {
 	case json.Number:
@@ -225,8 +225,8 @@ func isTooLarge(v any) bool {
 	return false
 }
 
-// isReadableSecret reports whether an object is a Secret with data that everyone
-// can read who sees it. Values that SOPS has encrypted are not readable.
+// isReadableSecret reports whether an object is a Secret with data that everyone can read
+// who sees it. Values that SOPS has encrypted are not readable.
 func isReadableSecret(o *kustomize.Object) bool {
 	if o.Kind != "Secret" || o.APIVersion != "v1" {
 		return false

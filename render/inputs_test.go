@@ -15,8 +15,8 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// TestTooManyInputsAreAFault calls inputs itself, because a build of so many
-// objects is refused for the time that it would take.
+// TestTooManyInputsAreAFault calls inputs itself, because a build of so many objects is
+// refused for the time that it would take.
 func TestTooManyInputsAreAFault(t *testing.T) {
 	t.Parallel()
 	set := &fleetrepo.InputSet{Name: "apps"}
@@ -43,8 +43,8 @@ func TestTooManyInputsAreAFault(t *testing.T) {
 }
 
 // TestAnswerIsItsInputs checks that the inputs of a rendering, with the cluster's
-// identity, are exactly the bytes of the answer, so that comparing inputs
-// compares what is served.
+// identity, are exactly the bytes of the answer, so that comparing inputs compares what
+// is served.
 func TestAnswerIsItsInputs(t *testing.T) {
 	t.Parallel()
 	var served atomic.Int64

@@ -18,8 +18,8 @@ type renderJob struct {
 	current *renderCache // of this rendering
 }
 
-// resourceText is a resource as it was written: by the author of a file, or as
-// a delta's JSON.
+// resourceText is a resource as it was written: by the author of a file, or as a delta's
+// JSON.
 type resourceText struct {
 	text string
 	json bool
@@ -30,11 +30,10 @@ type resourceResult struct {
 	err     error
 }
 
-// renderCache is what a rendering was made of. The next rendering uses it to
-// find what has not changed: everything, if the stack, the cluster and its
-// deltas are the same, or else each patched object, if the object and the patch
-// are the same. So a commit costs what it changes, and equal objects stay one in
-// memory from release to release.
+// renderCache is what a rendering was made of. The next rendering uses it to find what
+// has not changed: everything, if the stack, the cluster and its deltas are the same, or
+// else each patched object, if the object and the patch are the same. So a commit costs
+// what it changes, and equal objects stay one in memory from release to release.
 type renderCache struct {
 	spec      *fleetrepo.Spec
 	place     *place
@@ -56,22 +55,21 @@ type ownResource struct {
 	objects []*cache.Object
 }
 
-// appliedKey finds what a patch or an edit makes of an object. Both are compared
-// by address, because clusters share those that are equal.
+// appliedKey finds what a patch or an edit makes of an object. Both are compared by
+// address, because clusters share those that are equal.
 type appliedKey struct {
 	by     any // *patch.Patch, *patch.Merge or *fleet.Edit
 	before *cache.Object
 }
 
-// appliedStep has an object before and after a patch or an edit. after has no
-// values that can be restored; it is nil if the object is deleted.
+// appliedStep has an object before and after a patch or an edit. after has no values that
+// can be restored; it is nil if the object is deleted.
 type appliedStep struct {
 	by            any
 	before, after *cache.Object
 }
 
-// cacheOf returns what an earlier rendering was made of; nil if that is of no
-// use.
+// cacheOf returns what an earlier rendering was made of; nil if that is of no use.
 func (r *Repo) cacheOf(earlier *fleet.Rendering) *renderCache {
 	if earlier == nil {
 		return nil
@@ -92,8 +90,7 @@ func (c *renderCache) isCurrent(r *Repo, cluster *fleet.Cluster, deltas []*fleet
 	return s != nil && s.BuildOutput == c.output
 }
 
-// patch returns the patch that was read at an index, if its source is the same;
-// else nil.
+// patch returns the patch that was read at an index, if its source is the same; else nil.
 func (c *renderCache) patch(i int, source *fleet.Patch) *patch.Patch {
 	if c == nil || i >= len(c.patches) || !c.patches[i].Is(*source) {
 		return nil
@@ -143,8 +140,8 @@ func (c *renderCache) Objects(wanted func(fleet.Object) bool) []fleet.Object {
 	return out
 }
 
-// repeatSteps returns the objects: those of the stack, then the cluster's own,
-// with each step repeated.
+// repeatSteps returns the objects: those of the stack, then the cluster's own, with each
+// step repeated.
 func (c *renderCache) repeatSteps() []*cache.Object {
 	objects := c.full
 	if objects == nil {

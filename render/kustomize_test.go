@@ -22,10 +22,10 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// TestClusterGetsWhatKustomizeBuilds checks promise 7: whatever the overlay does
-// to names and namespaces, and whatever the cluster's resources and patches are,
-// a cluster's objects are those of `kustomize build`. The build is run here by
-// krusty on a file system of kustomize's own.
+// TestClusterGetsWhatKustomizeBuilds checks promise 7: whatever the overlay does to names
+// and namespaces, and whatever the cluster's resources and patches are, a cluster's
+// objects are those of `kustomize build`. The build is run here by krusty on a file
+// system of kustomize's own.
 func TestClusterGetsWhatKustomizeBuilds(t *testing.T) {
 	t.Parallel()
 	cases := 250
@@ -49,9 +49,9 @@ func TestClusterGetsWhatKustomizeBuilds(t *testing.T) {
 	}
 }
 
-// TestDeltasAreWhatKustomizeBuilds checks promise 7 for deltas: their
-// components, resources and patches mean what they mean to kustomize, and their
-// edits are RFC 7386 on what kustomize has built.
+// TestDeltasAreWhatKustomizeBuilds checks promise 7 for deltas: their components,
+// resources and patches mean what they mean to kustomize, and their edits are RFC 7386 on
+// what kustomize has built.
 func TestDeltasAreWhatKustomizeBuilds(t *testing.T) {
 	t.Parallel()
 	const cases = 25
@@ -69,8 +69,8 @@ func TestDeltasAreWhatKustomizeBuilds(t *testing.T) {
 	}
 }
 
-// forSeeds runs a property for each of n seeds, in parallel, and waits. The name
-// of a subtest is its seed.
+// forSeeds runs a property for each of n seeds, in parallel, and waits. The name of a
+// subtest is its seed.
 func forSeeds(t *testing.T, n int, property func(t *testing.T, seed uint64)) {
 	t.Helper()
 	t.Run("seed", func(t *testing.T) {
@@ -83,8 +83,8 @@ func forSeeds(t *testing.T, n int, property func(t *testing.T, seed uint64)) {
 	})
 }
 
-// objectsOf returns the objects that Render makes inputs from. The contract with
-// Flux Operator, which kustomize knows nothing about, is not checked yet.
+// objectsOf returns the objects that Render makes inputs from. The contract with Flux
+// Operator, which kustomize knows nothing about, is not checked yet.
 func objectsOf(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) ([]string, fleet.Problems) {
 	t.Helper()
 	if problems := r.Problems().Faults(); problems != nil {
@@ -104,8 +104,8 @@ func objectsOf(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) (
 	return out, problems
 }
 
-// checkAgainstKustomize compares the objects of a cluster with krusty's, and
-// returns nil where both find a fault.
+// checkAgainstKustomize compares the objects of a cluster with krusty's, and returns nil
+// where both find a fault.
 func checkAgainstKustomize(t *testing.T, files map[string]string, c *fleet.Cluster, deltas ...generated) *Repo {
 	t.Helper()
 	want, wantErr := expectedObjects(files, c, deltas)
@@ -148,8 +148,8 @@ func isFast(t *testing.T, r *Repo, c *fleet.Cluster) bool {
 	return err == nil
 }
 
-// expectedObjects returns what the documentation of the fleet repo promises for
-// a cluster: two builds, and then the edits.
+// expectedObjects returns what the documentation of the fleet repo promises for a
+// cluster: two builds, and then the edits.
 func expectedObjects(files map[string]string, c *fleet.Cluster, deltas []generated) ([]string, error) {
 	fsys := filesys.MakeFsInMemory()
 	for name, text := range files {
@@ -307,8 +307,8 @@ func show(files map[string]string, c *fleet.Cluster, deltas []generated) string 
 	return b.String()
 }
 
-// TestTextIsFoldedAsKustomizeFoldsIt has texts that kustomize reads differently
-// once it has written them, in existing fields, new fields and lists.
+// TestTextIsFoldedAsKustomizeFoldsIt has texts that kustomize reads differently once it
+// has written them, in existing fields, new fields and lists.
 func TestTextIsFoldedAsKustomizeFoldsIt(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{

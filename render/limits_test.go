@@ -137,8 +137,8 @@ func TestSetOverTheProvidersDefaultLimitIsAWarning(t *testing.T) {
 	}
 }
 
-// huge is a tree with a file that claims to be too large, and fails the test if
-// the file is read.
+// huge is a tree with a file that claims to be too large, and fails the test if the file
+// is read.
 type huge struct {
 	fstest.MapFS
 	t    *testing.T
@@ -218,8 +218,8 @@ func TestLinkedClustersAreNotMissed(t *testing.T) {
 	}
 }
 
-// TestLinkedDirectoryIsBuiltUnderItsOwnName has a link to the directory that it is
-// in. kustomize finds such a cycle only if the directory has one name.
+// TestLinkedDirectoryIsBuiltUnderItsOwnName has a link to the directory that it is in.
+// kustomize finds such a cycle only if the directory has one name.
 func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
 	t.Parallel()
 	tree := small(apps(1, "a: b"))
@@ -231,9 +231,9 @@ func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
 	}
 }
 
-// TestHostileFileDoesNotPoisonTheNextBuild renders a good fleet after each bad
-// one, in the same process, and expects the same bytes as before. It does not run
-// in parallel, because another test could clean up kustomize's state in between.
+// TestHostileFileDoesNotPoisonTheNextBuild renders a good fleet after each bad one, in
+// the same process, and expects the same bytes as before. It does not run in parallel,
+// because another test could clean up kustomize's state in between.
 func TestHostileFileDoesNotPoisonTheNextBuild(t *testing.T) {
 	good := small(apps(3, "a: b"))
 	before := answers(t, good)

@@ -11,9 +11,8 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// part is one thing that a cluster has on top of its placement, from its file
-// (Delta is empty) or from a delta. One of component, resource, patch and edit
-// is set.
+// part is one thing that a cluster has on top of its placement, from its file (Delta is
+// empty) or from a delta. One of component, resource, patch and edit is set.
 type part struct {
 	fleet.Part
 	line      int // in the cluster's file
@@ -33,8 +32,8 @@ func (p *part) problem(c *fleet.Cluster, err error) fleet.Problem {
 	return out
 }
 
-// resourceYAML returns a resource as text for kustomize. JSON is converted to a
-// form that means the same as YAML.
+// resourceYAML returns a resource as text for kustomize. JSON is converted to a form that
+// means the same as YAML.
 func (p *part) resourceYAML() (string, error) {
 	if !p.resource.JSON {
 		return p.resource.YAML, nil
@@ -43,8 +42,8 @@ func (p *part) resourceYAML() (string, error) {
 	return string(text), err
 }
 
-// clusterParts is what a cluster has on top of its placement, in the order in
-// which it applies. The placement includes the components of its file.
+// clusterParts is what a cluster has on top of its placement, in the order in which it
+// applies. The placement includes the components of its file.
 type clusterParts struct{ components, resources, patches, edits []part }
 
 // partsOf returns what the cluster's file says, followed by parts of deltas.
@@ -100,22 +99,21 @@ func deltaParts(deltas []*fleet.Delta) []part {
 	return parts
 }
 
-// outcome is the result of a rendering. The rendering is nil if there are
-// faults.
+// outcome is the result of a rendering. The rendering is nil if there are faults.
 type outcome struct {
 	rendering *fleet.Rendering
 	problems  fleet.Problems
 }
 
-// partSelection finds which parts of deltas a cluster can have. A delta must not
-// break a cluster because the base has changed under it. So parts that would are
-// left out as stale, and all others are kept.
+// partSelection finds which parts of deltas a cluster can have. A delta must not break a
+// cluster because the base has changed under it. So parts that would are left out as
+// stale, and all others are kept.
 //
-// A part is kept if the cluster has no fault with it that it does not have
-// without it. Parts may need each other, such as a resource and the patch that
-// makes it satisfy its schema, in any order. So many are tried together, and
-// fewer only if those do not fit. That takes about four renderings for each part
-// if none fits, and five in all if the faults name the parts that do not fit.
+// A part is kept if the cluster has no fault with it that it does not have without it.
+// Parts may need each other, such as a resource and the patch that makes it satisfy its
+// schema, in any order. So many are tried together, and fewer only if those do not fit.
+// That takes about four renderings for each part if none fits, and five in all if the
+// faults name the parts that do not fit.
 type partSelection struct {
 	render   func(parts []part) outcome
 	kept     []part
@@ -123,8 +121,8 @@ type partSelection struct {
 	rejected []part
 }
 
-// isolateStale returns the rendering with all parts that fit. The others are its
-// stale parts.
+// isolateStale returns the rendering with all parts that fit. The others are its stale
+// parts.
 func (s *partSelection) isolateStale(parts []part) outcome {
 	s.result = s.render(nil)
 	s.keepFitting(parts)
@@ -141,9 +139,8 @@ func (s *partSelection) isolateStale(parts []part) outcome {
 	return s.result
 }
 
-// keepFitting keeps what it can of a group: all of it, or all except the parts
-// that the faults name, or else what fits of each delta, and at last of each
-// part.
+// keepFitting keeps what it can of a group: all of it, or all except the parts that the
+// faults name, or else what fits of each delta, and at last of each part.
 func (s *partSelection) keepFitting(group []part) {
 	for len(group) > 0 {
 		faults := s.keepIfFits(group)
@@ -173,8 +170,8 @@ func (s *partSelection) keepFitting(group []part) {
 	}
 }
 
-// keepIfFits keeps the parts if they fit, and otherwise returns the faults that
-// only exist with them.
+// keepIfFits keeps the parts if they fit, and otherwise returns the faults that only
+// exist with them.
 func (s *partSelection) keepIfFits(parts []part) fleet.Problems {
 	all := append(slices.Clone(s.kept), parts...)
 	slices.SortFunc(all, func(a, b part) int { return cmp.Compare(a.order, b.order) })
@@ -188,14 +185,14 @@ func (s *partSelection) keepIfFits(parts []part) fleet.Problems {
 	return faults
 }
 
-// isSameFault ignores the file: the faults of an object that a part changes are
-// reported for the cluster and not for the file that the object comes from.
+// isSameFault ignores the file: the faults of an object that a part changes are reported
+// for the cluster and not for the file that the object comes from.
 func isSameFault(a, b fleet.Problem) bool {
 	return !b.Warning && a.Delta == b.Delta && a.Field == b.Field && a.Message == b.Message
 }
 
-// divide splits parts of several deltas by delta, and parts of one delta into
-// single parts.
+// divide splits parts of several deltas by delta, and parts of one delta into single
+// parts.
 func divide(group []part) [][]part {
 	several := group[0].Delta != group[len(group)-1].Delta
 	var out [][]part

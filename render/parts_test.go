@@ -13,10 +13,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestStalePartsAreWhatDoesNotFit checks that a delta never breaks a cluster: one
-// that can be rendered without deltas can be rendered with any. The parts that
-// are left out are reported, do not fit even on top of the others, and have no
-// effect: the cluster is the same as without them.
+// TestStalePartsAreWhatDoesNotFit checks that a delta never breaks a cluster: one that
+// can be rendered without deltas can be rendered with any. The parts that are left out
+// are reported, do not fit even on top of the others, and have no effect: the cluster is
+// the same as without them.
 func TestStalePartsAreWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	const cases = 20

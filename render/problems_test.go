@@ -21,8 +21,8 @@ var update = flag.Bool("update", false, "write the results into testdata")
 
 const wantFile = "want.txt"
 
-// TestProblems checks the exact words and place of every fault and warning. An
-// archive of testdata/problems is a fleet repo. Its want.txt has the problems.
+// TestProblems checks the exact words and place of every fault and warning. An archive of
+// testdata/problems is a fleet repo. Its want.txt has the problems.
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	archives, err := filepath.Glob("testdata/problems/*.txtar")
@@ -54,8 +54,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// problemsOf returns one line for each problem of a tree. It checks that a tree
-// is served if and only if it has no fault.
+// problemsOf returns one line for each problem of a tree. It checks that a tree is served
+// if and only if it has no fault.
 func problemsOf(t *testing.T, tree fs.FS) string {
 	t.Helper()
 	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)

@@ -13,10 +13,10 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// BenchmarkRelease prepares a release for 1,000 clusters of 30 inputs on four
-// stacks, each cluster with two patches in its file: it compiles the tree, and
-// renders and checks every cluster. "first" is the release of a server that has
-// just started, and "next" is that of a commit that changes every input.
+// BenchmarkRelease prepares a release for 1,000 clusters of 30 inputs on four stacks,
+// each cluster with two patches in its file: it compiles the tree, and renders and checks
+// every cluster. "first" is the release of a server that has just started, and "next" is
+// that of a commit that changes every input.
 func BenchmarkRelease(b *testing.B) {
 	trees := []fs.FS{releaseTree(1_000, 1), releaseTree(1_000, 2)}
 	b.Run("first", func(b *testing.B) {

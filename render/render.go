@@ -1,6 +1,6 @@
-// Package render turns a fleet repo into inputs. It compiles a tree once
-// (fleet.yaml, cluster files, schemas, and one kustomize build for each stack),
-// and then renders each cluster with its own resources, patches and edits.
+// Package render turns a fleet repo into inputs. It compiles a tree once (fleet.yaml,
+// cluster files, schemas, and one kustomize build for each stack), and then renders each
+// cluster with its own resources, patches and edits.
 //
 //	renderer := render.NewRenderer()
 //	repo, err := renderer.Compile(ctx, tree)
@@ -8,13 +8,13 @@
 //		rendering, problems := repo.Render(c, deltas, nil)
 //	}
 //
-// Running kustomize for every cluster would cost milliseconds where rendering
-// takes microseconds. A cluster still gets exactly what `kustomize build` gives:
-// each fast way is exact, and where none is, kustomize itself runs.
+// Running kustomize for every cluster would cost milliseconds where rendering takes
+// microseconds. A cluster still gets exactly what `kustomize build` gives: each fast way
+// is exact, and where none is, kustomize itself runs.
 //
-// The package reads nothing but the tree, and uses no clock, no network and no
-// process. A tree is untrusted. Whatever is in it, compiling and rendering end
-// in bounded time, with a rendering or with problems.
+// The package reads nothing but the tree, and uses no clock, no network and no process. A
+// tree is untrusted. Whatever is in it, compiling and rendering end in bounded time, with
+// a rendering or with problems.
 package render
 
 import (
@@ -34,17 +34,17 @@ import (
 	"github.com/tributary-gitops/tributary/render/patch"
 )
 
-// What a Repo remembers of patches, resources and patched objects: enough for
-// the files of any fleet. Deltas keep bringing new ones, so there is a limit.
+// What a Repo remembers of patches, resources and patched objects: enough for the files
+// of any fleet. Deltas keep bringing new ones, so there is a limit.
 const minRemembered, rememberedPerCluster = 50_000, 8
 
-// Renderer compiles fleet repos. It implements fleet.Renderer. The zero value
-// remembers nothing and is ready for use.
+// Renderer compiles fleet repos. It implements fleet.Renderer. The zero value remembers
+// nothing and is ready for use.
 type Renderer struct{ last *atomic.Pointer[Repo] }
 
-// NewRenderer returns a Renderer that reuses what has not changed since the
-// revision that it compiled before: files, and stacks whose files are all the
-// same. That saves time and memory and makes no other difference.
+// NewRenderer returns a Renderer that reuses what has not changed since the revision that
+// it compiled before: files, and stacks whose files are all the same. That saves time and
+// memory and makes no other difference.
 func NewRenderer() Renderer { return Renderer{new(atomic.Pointer[Repo])} }
 
 // ReadDelta implements fleet.Renderer.
@@ -105,8 +105,8 @@ func (renderer Renderer) earlier() *Repo {
 	return &Repo{}
 }
 
-// Repo is a compiled fleet repo. It implements fleet.Repo. Everything but its
-// caches is immutable once Compile has returned.
+// Repo is a compiled fleet repo. It implements fleet.Repo. Everything but its caches is
+// immutable once Compile has returned.
 type Repo struct {
 	tree         fs.FS
 	spec         *fleetrepo.Spec

@@ -65,9 +65,9 @@ func (h *history) commit(t *testing.T) string {
 	return "nothing"
 }
 
-// TestReuseDoesNotChangeRenderings checks that a renderer which reuses what it
-// can from the revision and the rendering before makes the same of every commit
-// as one that starts from nothing.
+// TestReuseDoesNotChangeRenderings checks that a renderer which reuses what it can from
+// the revision and the rendering before makes the same of every commit as one that starts
+// from nothing.
 func TestReuseDoesNotChangeRenderings(t *testing.T) {
 	t.Parallel()
 	var reused, rendered atomic.Int64
@@ -119,9 +119,9 @@ func compileWith(t *testing.T, renderer Renderer, files map[string]string) *Repo
 	return repo.(*Repo)
 }
 
-// TestUnchangedObjectsKeepTheirInputs checks that an object which a commit to its
-// stack does not change keeps its input, patched or not: what a release changes
-// is found by comparing the addresses of inputs.
+// TestUnchangedObjectsKeepTheirInputs checks that an object which a commit to its stack
+// does not change keeps its input, patched or not: what a release changes is found by
+// comparing the addresses of inputs.
 func TestUnchangedObjectsKeepTheirInputs(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
@@ -145,8 +145,8 @@ func TestUnchangedObjectsKeepTheirInputs(t *testing.T) {
 	}
 }
 
-// TestClustersShareInputs checks that two clusters share the input of an object
-// that both have, and not that of an object that one has patched.
+// TestClustersShareInputs checks that two clusters share the input of an object that both
+// have, and not that of an object that one has patched.
 func TestClustersShareInputs(t *testing.T) {
 	t.Parallel()
 	repo := compiled(t, map[string]string{

@@ -91,16 +91,15 @@ func withoutRepetitions(list []string) []string {
 	return out
 }
 
-// stack is the finished kustomize build of one overlay with a list of
-// components. It is built once and shared by all clusters placed on it. It is
-// immutable once it is built.
+// stack is the finished kustomize build of one overlay with a list of components. It is
+// built once and shared by all clusters placed on it. It is immutable once it is built.
 type stack struct {
 	placement fleet.Placement
 	vetting   *kustomize.Vetting
 	*cache.BuildOutput
 	answers []*answer // what the objects give to each set
-	// What the build depends on: the files it read, and what the vetting said about
-	// each kustomization it asked for.
+	// What the build depends on: the files it read, and what the vetting said about each
+	// kustomization it asked for.
 	read      *cache.Recorder
 	valid     map[string]bool
 	flattened map[string]string
@@ -160,10 +159,9 @@ func (r *Repo) buildStacks(ctx context.Context, earlier *Repo) error {
 	return nil
 }
 
-// placeClusters places all clusters and vets their stacks. Each kustomization is
-// vetted once for all stacks, and from then on the vetting is only read.
-// Clusters that have not changed keep their place as long as the rules are the
-// same.
+// placeClusters places all clusters and vets their stacks. Each kustomization is vetted
+// once for all stacks, and from then on the vetting is only read. Clusters that have not
+// changed keep their place as long as the rules are the same.
 func (r *Repo) placeClusters(earlier *Repo) map[string]*stackBuild {
 	builds, v := map[string]*stackBuild{}, kustomize.NewVetting(r.tree)
 	r.places = make(map[*fleet.Cluster]*place, len(r.clusters))
@@ -187,8 +185,7 @@ func (r *Repo) placeClusters(earlier *Repo) map[string]*stackBuild {
 	return builds
 }
 
-// vet returns the stack of a placement before it is built; nil if it must not
-// be built.
+// vet returns the stack of a placement before it is built; nil if it must not be built.
 func (r *Repo) vet(p fleet.Placement, v *kustomize.Vetting) (*stack, fleet.Problems) {
 	valid, problems := v.Placement(p)
 	if valid {
@@ -202,8 +199,8 @@ func (r *Repo) vet(p fleet.Placement, v *kustomize.Vetting) (*stack, fleet.Probl
 	return nil, problems.Sort()
 }
 
-// buildOrReuse builds a stack that has been vetted. If a build of the earlier
-// revision's stack would read the same, it takes that result.
+// buildOrReuse builds a stack that has been vetted. If a build of the earlier revision's
+// stack would read the same, it takes that result.
 func (r *Repo) buildOrReuse(s, earlier *stack) (*stack, fleet.Problems) {
 	if earlier != nil && earlier.wouldBuildTheSame(s.vetting, r.tree) {
 		s.read, s.valid, s.flattened = earlier.read, earlier.valid, earlier.flattened
@@ -248,8 +245,8 @@ func (r *Repo) buildOrReuse(s, earlier *stack) (*stack, fleet.Problems) {
 	return nil, fleet.Problems{{File: s.placement.Overlay, Message: message + kustomize.Message(err)}}
 }
 
-// wouldBuildTheSame reports whether a build in another tree, vetted by v, would
-// read what the build of this stack has read.
+// wouldBuildTheSame reports whether a build in another tree, vetted by v, would read what
+// the build of this stack has read.
 func (s *stack) wouldBuildTheSame(v *kustomize.Vetting, tree fs.FS) bool {
 	for dir, valid := range s.valid {
 		if v.IsValid(dir) != valid {
@@ -264,9 +261,9 @@ func (s *stack) wouldBuildTheSame(v *kustomize.Vetting, tree fs.FS) bool {
 	return s.read.Matches(tree)
 }
 
-// derivedStacks are stacks with components of deltas, which Compile cannot
-// know. Each is built when it is first needed, and shared from then on, and so
-// are the problems of one that cannot be built.
+// derivedStacks are stacks with components of deltas, which Compile cannot know. Each is
+// built when it is first needed, and shared from then on, and so are the problems of one
+// that cannot be built.
 type derivedStacks struct {
 	stacks *lru.Cache[string, derivedStack] // by place.key
 	mu     sync.Mutex                       // held while one is built, so that each is built once
@@ -277,8 +274,8 @@ type derivedStack struct {
 	problems fleet.Problems
 }
 
-// stackOf returns the stack of a place, including the components of deltas. It
-// is nil if and only if there are problems.
+// stackOf returns the stack of a place, including the components of deltas. It is nil if
+// and only if there are problems.
 func (r *Repo) stackOf(p *place, c *fleet.Cluster, parts *clusterParts) (*stack, fleet.Problems) {
 	if s := r.stacks[p.key]; s != nil {
 		return s, nil
@@ -301,8 +298,8 @@ func (r *Repo) stackOf(p *place, c *fleet.Cluster, parts *clusterParts) (*stack,
 	return nil, problems
 }
 
-// derive builds a stack with its own vetting, because other clusters are being
-// rendered and may read Compile's.
+// derive builds a stack with its own vetting, because other clusters are being rendered
+// and may read Compile's.
 func (r *Repo) derive(p *place) derivedStack {
 	if known, ok := r.derived.stacks.Get(p.key); ok {
 		return known
@@ -320,9 +317,8 @@ func (r *Repo) derive(p *place) derivedStack {
 	return d
 }
 
-// missingDirectories are problems of the directories that a cluster declared
-// through the API names and the tree does not have. Compile reports those that
-// files name.
+// missingDirectories are problems of the directories that a cluster declared through the
+// API names and the tree does not have. Compile reports those that files name.
 func (r *Repo) missingDirectories(c *fleet.Cluster) (problems fleet.Problems) {
 	if c.File != "" {
 		return nil
@@ -341,8 +337,8 @@ func (r *Repo) missingDirectories(c *fleet.Cluster) (problems fleet.Problems) {
 	return problems
 }
 
-// stackFaults says why the stack of a cluster is missing. There is always a
-// reason, because nobody could help a cluster that fails without one.
+// stackFaults says why the stack of a cluster is missing. There is always a reason,
+// because nobody could help a cluster that fails without one.
 func (r *Repo) stackFaults(c *fleet.Cluster, key string) fleet.Problems {
 	problems := r.stackProblems[key]
 	if len(problems) == 0 {

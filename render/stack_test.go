@@ -9,8 +9,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestDerivedStackIsBuiltOnce derives a stack in many goroutines at once, and then
-// more stacks than are remembered.
+// TestDerivedStackIsBuiltOnce derives a stack in many goroutines at once, and then more
+// stacks than are remembered.
 func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	t.Parallel()
 	files := validFleet()

@@ -16,9 +16,9 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// TestStaleParts checks the exact words that are reported about deltas that do
-// not fit. An archive of testdata/staleparts is a fleet repo and deltas/, in
-// order. Its want.txt has the problems, stale parts and objects of each cluster.
+// TestStaleParts checks the exact words that are reported about deltas that do not fit.
+// An archive of testdata/staleparts is a fleet repo and deltas/, in order. Its want.txt
+// has the problems, stale parts and objects of each cluster.
 func TestStaleParts(t *testing.T) {
 	t.Parallel()
 	archives, err := filepath.Glob("testdata/staleparts/*.txtar")
@@ -134,9 +134,9 @@ func TestClustersRenderAtOnce(t *testing.T) {
 	}
 }
 
-// TestMissingDirectoryOfDeclaredClusterIsNamed has clusters that are declared
-// through the API. Compile does not see them, so Render reports which of their
-// directories are not in the fleet repo.
+// TestMissingDirectoryOfDeclaredClusterIsNamed has clusters that are declared through the
+// API. Compile does not see them, so Render reports which of their directories are not in
+// the fleet repo.
 func TestMissingDirectoryOfDeclaredClusterIsNamed(t *testing.T) {
 	t.Parallel()
 	repo := compile(t, small(apps(1, "a: b")))

@@ -10,11 +10,10 @@ import (
 	"github.com/tributary-gitops/tributary/render/patch"
 )
 
-// StrategicMerge implements fleet.Repo: kustomize's strategic merge of a patch,
-// YAML or JSON, into an object. Lists merge by their keys if kustomize has a
-// schema for the kind, and are replaced otherwise. The patch need not have the
-// object's identity, and must not contradict it or delete the object. Errors are
-// fleet.Problems.
+// StrategicMerge implements fleet.Repo: kustomize's strategic merge of a patch, YAML or
+// JSON, into an object. Lists merge by their keys if kustomize has a schema for the kind,
+// and are replaced otherwise. The patch need not have the object's identity, and must not
+// contradict it or delete the object. Errors are fleet.Problems.
 func (r *Repo) StrategicMerge(o fleet.Object, text []byte) (merged []byte, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {

@@ -13,9 +13,8 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// TestStrategicMergeIsKustomizes compares with krusty's build of the one object
-// and the patch. StrategicMerge refuses what krusty deletes, renames or leaves
-// half done.
+// TestStrategicMergeIsKustomizes compares with krusty's build of the one object and the
+// patch. StrategicMerge refuses what krusty deletes, renames or leaves half done.
 func TestStrategicMergeIsKustomizes(t *testing.T) {
 	t.Parallel()
 	const cases = 15
@@ -52,8 +51,8 @@ func TestStrategicMergeIsKustomizes(t *testing.T) {
 	}
 }
 
-// mergedByKrusty returns "" where krusty has an error, deletes the object, or
-// leaves a directive in place.
+// mergedByKrusty returns "" where krusty has an error, deletes the object, or leaves a
+// directive in place.
 func mergedByKrusty(t *testing.T, o fleet.Object, patch string) string {
 	t.Helper()
 	text, err := kustomize.BlockStyle(o.JSON)

@@ -1,10 +1,10 @@
-// Command fleetgen writes a synthetic fleet repo of any size, for benchmarks and
-// for trying Tributary at the size of a future fleet:
+// Command fleetgen writes a synthetic fleet repo of any size, for benchmarks and for
+// trying Tributary at the size of a future fleet:
 //
 //	fleetgen ./fleet --clusters 500 --stacks 6
 //
-// The same arguments give the same bytes. It never writes into a directory that is
-// not empty.
+// The same arguments give the same bytes. It never writes into a directory that is not
+// empty.
 package main
 
 import (
@@ -72,8 +72,8 @@ func generate(dir string, o synthetic.Options) error {
 	return f.Write(dir)
 }
 
-// empty returns an error for a directory that is not empty, because an old cluster
-// file in it would be part of the fleet.
+// empty returns an error for a directory that is not empty, because an old cluster file
+// in it would be part of the fleet.
 func empty(dir string) error {
 	d, err := os.Open(dir)
 	if errors.Is(err, os.ErrNotExist) {

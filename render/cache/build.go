@@ -1,6 +1,5 @@
-// Package cache holds what one revision of a fleet repo leaves behind so that
-// the next one costs only what it changes: which files were read, and which
-// objects a build gave.
+// Package cache holds what one revision of a fleet repo leaves behind so that the next
+// one costs only what it changes: which files were read, and which objects a build gave.
 //
 //	recorder := cache.NewRecorder(tree) // read the tree through it
 //	if recorder.Matches(newTree) {
@@ -26,17 +25,17 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// Object is an object of a cluster with what it gives to each input set. It is
-// immutable and shared by all clusters and revisions that have the same one.
+// Object is an object of a cluster with what it gives to each input set. It is immutable
+// and shared by all clusters and revisions that have the same one.
 type Object struct {
 	kustomize.Object
-	// Inputs has the input of each set by the set's index in fleet.yaml; nil for
-	// sets that do not select the object.
+	// Inputs has the input of each set by the set's index in fleet.yaml; nil for sets
+	// that do not select the object.
 	Inputs []*Input
 }
 
-// Input is what an object becomes in a set, except for the cluster's identity.
-// It is the same for every cluster that has the object.
+// Input is what an object becomes in a set, except for the cluster's identity. It is the
+// same for every cluster that has the object.
 type Input struct {
 	fleet.Input
 	Keys   []string // top-level keys, sorted, without cluster
@@ -46,11 +45,11 @@ type Input struct {
 // Fault is what is wrong with an input, and the path of it in the object.
 type Fault struct{ Path, Message string }
 
-// BuildOutput is the result of building a stack. Stacks of several revisions
-// share it while nothing that they read changes. It is immutable.
+// BuildOutput is the result of building a stack. Stacks of several revisions share it
+// while nothing that they read changes. It is immutable.
 type BuildOutput struct {
-	// Objects are what a cluster without resources and patches of its own has: the
-	// stack, built once more, as every cluster's objects are.
+	// Objects are what a cluster without resources and patches of its own has: the stack,
+	// built once more, as every cluster's objects are.
 	Objects []*Object
 
 	texts      [][]byte // the objects of the stack, as kustomize writes them
@@ -66,9 +65,9 @@ func joinYAML(texts [][]byte) []byte { return bytes.Join(texts, []byte("---\n"))
 // digest identifies an object as a build returned it.
 type digest [sha256.Size]byte
 
-// finishedObject is an object of a build with what the second build makes of
-// it. Most stacks share most objects, and most objects of a stack are the same
-// as in the revision before.
+// finishedObject is an object of a build with what the second build makes of it. Most
+// stacks share most objects, and most objects of a stack are the same as in the revision
+// before.
 type finishedObject struct {
 	text   []byte
 	object *Object
@@ -77,15 +76,15 @@ type finishedObject struct {
 	independent bool
 }
 
-// dependentSet has the objects of a build that are not independent, and what
-// the second build makes of them together.
+// dependentSet has the objects of a build that are not independent, and what the second
+// build makes of them together.
 type dependentSet struct {
 	key     digest // of all of them in order
 	objects []*Object
 }
 
-// BuildCache builds stacks and reuses the objects of those that it has seen. It
-// is safe for concurrent use.
+// BuildCache builds stacks and reuses the objects of those that it has seen. It is safe
+// for concurrent use.
 type BuildCache struct {
 	complete func(kustomize.Object) *Object
 
@@ -103,8 +102,8 @@ func NewBuildCache(complete func(kustomize.Object) *Object) *BuildCache {
 	}
 }
 
-// Add makes the objects of a build available to later ones. They must have the
-// inputs that complete would add.
+// Add makes the objects of a build available to later ones. They must have the inputs
+// that complete would add.
 func (c *BuildCache) Add(b *BuildOutput) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -115,9 +114,9 @@ func (c *BuildCache) Add(b *BuildOutput) {
 	c.dependents[b.dependents.key] = b.dependents.objects
 }
 
-// Build builds a stack, and then builds the result once more, because that is
-// how the objects of every cluster are made. Objects whose second build is known
-// already are not built again. kustomize is locked only while it builds.
+// Build builds a stack, and then builds the result once more, because that is how the
+// objects of every cluster are made. Objects whose second build is known already are not
+// built again. kustomize is locked only while it builds.
 func (c *BuildCache) Build(f *kustomize.Filesystem) (*BuildOutput, error) {
 	found, err := kustomize.Build(f)
 	if err != nil {
@@ -155,8 +154,8 @@ func (c *BuildCache) Build(f *kustomize.Filesystem) (*BuildOutput, error) {
 	return b, nil
 }
 
-// buildAgain sets the objects at some indexes to what the second build makes of
-// them together. It returns false if that made more or fewer objects.
+// buildAgain sets the objects at some indexes to what the second build makes of them
+// together. It returns false if that made more or fewer objects.
 func (c *BuildCache) buildAgain(b *BuildOutput, indexes []int, digests []digest) (complete bool, err error) {
 	c.mu.Lock()
 	objects := c.dependents[digestOfAll(indexes, digests)]

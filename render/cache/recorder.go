@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Recorder is a tree that records which questions it was asked and what it
-// answered. What was made by reading a Recorder alone would be made the same
-// from every tree that gives the same answers. It is safe for concurrent use.
+// Recorder is a tree that records which questions it was asked and what it answered. What
+// was made by reading a Recorder alone would be made the same from every tree that gives
+// the same answers. It is safe for concurrent use.
 type Recorder struct {
 	tree fs.FS
 
@@ -34,8 +34,8 @@ func NewRecorder(tree fs.FS) *Recorder {
 	return &Recorder{tree: tree, answers: map[question]answer{}}
 }
 
-// Release drops the tree and keeps what was recorded. The Recorder cannot be
-// read any more.
+// Release drops the tree and keeps what was recorded. The Recorder cannot be read any
+// more.
 func (r *Recorder) Release() { r.tree = nil }
 
 // Matches reports whether another tree gives the same answer to every question.
@@ -106,9 +106,8 @@ func (r *Recorder) ReadFile(name string) ([]byte, error) {
 	return data, err
 }
 
-// Open implements fs.FS for callers that read the whole file, which is what it
-// records. It does not record the entries of a directory; nothing that reads a
-// Recorder opens one.
+// Open implements fs.FS for callers that read the whole file, which is what it records.
+// It does not record the entries of a directory; nothing that reads a Recorder opens one.
 func (r *Recorder) Open(name string) (fs.File, error) {
 	if _, err := r.ReadFile(name); err != nil {
 		return nil, err

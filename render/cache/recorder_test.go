@@ -6,8 +6,8 @@ import (
 	"testing/fstest"
 )
 
-// TestRecorderMatchesTreesWithTheSameAnswers changes what was asked about and
-// what was not.
+// TestRecorderMatchesTreesWithTheSameAnswers changes what was asked about and what was
+// not.
 func TestRecorderMatchesTreesWithTheSameAnswers(t *testing.T) {
 	t.Parallel()
 	newTree := func() fstest.MapFS {

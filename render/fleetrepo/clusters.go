@@ -39,16 +39,15 @@ type Clusters struct {
 	Problems fleet.Problems
 	// Broken are the clusters whose documents have a problem, by name.
 	Broken map[string]fleet.Problem
-	// Unread are the files and folders that declare clusters whose names cannot be
-	// read.
+	// Unread are the files and folders that declare clusters whose names cannot be read.
 	Unread map[string]fleet.Problem
 
 	files  map[string]*clusterFile // by name
 	shared *sharedValues
 }
 
-// ReadClusters reads all cluster files. Those that have not changed since the
-// earlier revision are not parsed again; nil for none.
+// ReadClusters reads all cluster files. Those that have not changed since the earlier
+// revision are not parsed again; nil for none.
 func ReadClusters(tree fs.FS, earlier *Clusters) *Clusters {
 	out := &Clusters{Unread: map[string]fleet.Problem{}, files: map[string]*clusterFile{}}
 	if earlier == nil {
@@ -108,9 +107,9 @@ func (c *Clusters) separate(all []*declared, clashing map[*declared]*fleet.Probl
 	}
 }
 
-// findClashes returns the clusters whose name or dns another document has, too,
-// with the reason. None of them is served: a poll could mean either, and a new
-// file must not take the name of an existing cluster. all is sorted by name.
+// findClashes returns the clusters whose name or dns another document has, too, with the
+// reason. None of them is served: a poll could mean either, and a new file must not take
+// the name of an existing cluster. all is sorted by name.
 func findClashes(all []*declared) (of map[*declared]*fleet.Problem, problems fleet.Problems) {
 	if areDistinct(all) {
 		return nil, nil
@@ -142,9 +141,9 @@ func findClashes(all []*declared) (of map[*declared]*fleet.Problem, problems fle
 	return of, problems
 }
 
-// areDistinct reports whether no two clusters, sorted by name, have the same
-// name or dns. It compares hashes of the dns: each commit checks the whole
-// fleet, and maps of all names would be a tenth of its cost.
+// areDistinct reports whether no two clusters, sorted by name, have the same name or dns.
+// It compares hashes of the dns: each commit checks the whole fleet, and maps of all
+// names would be a tenth of its cost.
 func areDistinct(all []*declared) bool {
 	seed, hashes := maphash.MakeSeed(), make([]uint64, 0, len(all))
 	for i, c := range all {
@@ -159,8 +158,8 @@ func areDistinct(all []*declared) bool {
 	return len(slices.Compact(hashes)) == len(hashes)
 }
 
-// sharedValues makes equal labels and targets of many clusters one value in
-// memory. There are few of them, and thousands of clusters that repeat them.
+// sharedValues makes equal labels and targets of many clusters one value in memory. There
+// are few of them, and thousands of clusters that repeat them.
 type sharedValues struct {
 	labels  *lru.Cache[string, map[string]string]
 	targets *lru.Cache[fleet.Target, *fleet.Target]
@@ -188,8 +187,8 @@ func (s *sharedValues) share(c *declared) {
 	}
 }
 
-// declared is a cluster as a document declares it, and its first problem; nil
-// for none. Its name is empty if that cannot be read.
+// declared is a cluster as a document declares it, and its first problem; nil for none.
+// Its name is empty if that cannot be read.
 type declared struct {
 	*fleet.Cluster
 	fault *fleet.Problem
@@ -202,16 +201,15 @@ type clusterFile struct {
 	sum      [sha256.Size]byte
 	clusters []*declared
 	problems fleet.Problems
-	// selfContained reports that the result depends on the text alone, and not on
-	// which directories exist.
+	// selfContained reports that the result depends on the text alone, and not on which
+	// directories exist.
 	selfContained bool
-	// nameless is why the names of some of its clusters cannot be read; nil if they
-	// can.
+	// nameless is why the names of some of its clusters cannot be read; nil if they can.
 	nameless *fleet.Problem
 }
 
-// contentOf identifies the content of a file. It is zero if the tree does not
-// know it, and for a link, whose content is in another file.
+// contentOf identifies the content of a file. It is zero if the tree does not know it,
+// and for a link, whose content is in another file.
 func contentOf(entry fs.DirEntry) (c fleet.Content) {
 	if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
 		c, _ = info.Sys().(fleet.Content)
@@ -219,8 +217,7 @@ func contentOf(entry fs.DirEntry) (c fleet.Content) {
 	return c
 }
 
-// read reads the file. If it holds the same as before, the result is taken from
-// there.
+// read reads the file. If it holds the same as before, the result is taken from there.
 func (f *clusterFile) read(tree fs.FS, before *clusterFile, shared *sharedValues) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -296,8 +293,8 @@ type clusterDocument struct {
 	} `json:"spec"`
 }
 
-// inlineObject is an object as its author wrote it. It is kept as text, because
-// kustomize reads it.
+// inlineObject is an object as its author wrote it. It is kept as text, because kustomize
+// reads it.
 type inlineObject struct{ text string }
 
 func (o *inlineObject) decodeNode(d *document, path string, n *yaml.Node) {
@@ -369,8 +366,8 @@ func (c *clusterDocument) cluster(d *document) *fleet.Cluster {
 	return out
 }
 
-// eachYAML calls read for every YAML file of a folder and of the folders in it.
-// The folder need not exist. A problem with one file does not end the walk.
+// eachYAML calls read for every YAML file of a folder and of the folders in it. The
+// folder need not exist. A problem with one file does not end the walk.
 func eachYAML(tree fs.FS, folder string, read func(name string, entry fs.DirEntry) fleet.Problems) fleet.Problems {
 	var problems fleet.Problems
 	_ = fs.WalkDir(tree, folder, func(name string, entry fs.DirEntry, err error) error {
@@ -391,8 +388,8 @@ func eachYAML(tree fs.FS, folder string, read func(name string, entry fs.DirEntr
 	return problems
 }
 
-// linksToDirectory reports whether an entry is a link that fs.WalkDir silently
-// does not follow.
+// linksToDirectory reports whether an entry is a link that fs.WalkDir silently does not
+// follow.
 func linksToDirectory(tree fs.FS, name string, entry fs.DirEntry) bool {
 	if entry.Type()&fs.ModeSymlink == 0 {
 		return false

@@ -10,9 +10,9 @@ import (
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
 )
 
-// TestClustersShareEqualLabelsAndTargets reads a cluster with an invalid label,
-// and then three valid ones. Two of them have the same labels and the same
-// target. The labels of the first and of the others look the same as text.
+// TestClustersShareEqualLabelsAndTargets reads a cluster with an invalid label, and then
+// three valid ones. Two of them have the same labels and the same target. The labels of
+// the first and of the others look the same as text.
 func TestClustersShareEqualLabelsAndTargets(t *testing.T) {
 	t.Parallel()
 	const patch = "}\nspec:\n  patches: [{target: {kind: App, name: web}, patch: '[{op: remove, path: /spec/x}]'}]\n"

@@ -17,10 +17,10 @@ import (
 // maxReason limits a delta's reason, in bytes: every list of deltas shows it.
 const maxReason = 1 << 10
 
-// ReadDelta reads a delta, YAML or JSON. Resources and merge patches come out
-// as JSON in kustomize's reading of scalars, keys sorted, and everything in a
-// form that ReadDelta reads as the same again. The caller limits the size of the
-// document. The error is fleet.Problems.
+// ReadDelta reads a delta, YAML or JSON. Resources and merge patches come out as JSON in
+// kustomize's reading of scalars, keys sorted, and everything in a form that ReadDelta
+// reads as the same again. The caller limits the size of the document. The error is
+// fleet.Problems.
 func ReadDelta(text []byte) (*fleet.Delta, error) {
 	var doc deltaDocument
 	if err := readOne(text, &doc, doc.check); err != nil {
@@ -43,8 +43,8 @@ func ReadObject(text []byte) (json.RawMessage, error) {
 	return object.json, nil
 }
 
-// ReadDeclaration reads a cluster that is declared through the API, and its
-// name. The error is fleet.Problems.
+// ReadDeclaration reads a cluster that is declared through the API, and its name. The
+// error is fleet.Problems.
 func ReadDeclaration(text []byte) (string, *fleet.Declaration, error) {
 	var doc declarationDocument
 	if err := readOne(text, &doc, doc.check); err != nil {
@@ -94,8 +94,8 @@ type editDocument struct {
 	Patch     plainObject `json:"patch"`
 }
 
-// moment is a time in the form of RFC 3339. It is kept in UTC, so that equal
-// times are written the same.
+// moment is a time in the form of RFC 3339. It is kept in UTC, so that equal times are
+// written the same.
 type moment struct{ time.Time }
 
 func (m *moment) decodeNode(d *document, path string, n *yaml.Node) {
@@ -111,8 +111,7 @@ func (m *moment) decodeNode(d *document, path string, n *yaml.Node) {
 	}
 }
 
-// plainObject is an object or a merge patch as JSON, in kustomize's reading of
-// scalars.
+// plainObject is an object or a merge patch as JSON, in kustomize's reading of scalars.
 type plainObject struct {
 	given bool // possibly as null
 	value map[string]any
@@ -151,8 +150,8 @@ func (c *deltaDocument) check(d *document) {
 	}
 }
 
-// checkScope checks which clusters the delta is for. A document may leave that
-// out where the request says it.
+// checkScope checks which clusters the delta is for. A document may leave that out where
+// the request says it.
 func (c *deltaDocument) checkScope(d *document) {
 	if c.Name != "" && !isDNSLabel(c.Name) {
 		d.problem("name", dnsLabel, c.Name)
@@ -232,8 +231,7 @@ func (c *declarationDocument) check(d *document) {
 	checkParts(d, c.Resources, c.Patches)
 }
 
-// checkComponents cleans the paths. Each release checks whether the directories
-// exist.
+// checkComponents cleans the paths. Each release checks whether the directories exist.
 func checkComponents(d *document, components []string) {
 	for i, dir := range components {
 		clean, inside := kustomize.InTree(".", dir)
@@ -284,8 +282,8 @@ func (o *plainObject) check(d *document, path string) {
 	}
 }
 
-// check checks a delta's patch as far as possible without the objects: which
-// kind of patch it is, and that kustomize can read it.
+// check checks a delta's patch as far as possible without the objects: which kind of
+// patch it is, and that kustomize can read it.
 func (p patchDocument) check(d *document, path string) {
 	switch wrong := kustomize.CheckShape(p.Patch); {
 	case p.Path != "":
@@ -320,8 +318,8 @@ func (e *editDocument) check(d *document, path string) {
 	})
 }
 
-// delta returns the document as a delta. Empty lists and mappings become nil, as
-// they do when they are stored.
+// delta returns the document as a delta. Empty lists and mappings become nil, as they do
+// when they are stored.
 func (c *deltaDocument) delta() *fleet.Delta {
 	out := &fleet.Delta{
 		Name: c.Name, Cluster: c.Cluster, Scope: fleet.Scope{Clusters: c.Clusters, Selector: c.Selector}, Priority: c.Priority,

@@ -20,9 +20,9 @@ import (
 
 var update = flag.Bool("update", false, "write the results into testdata")
 
-// TestReadDelta checks what is read of a delta, and the exact words and place of
-// every problem. An archive of testdata/deltas has a delta.yaml, and in want.txt
-// the delta as indented JSON, or its problems.
+// TestReadDelta checks what is read of a delta, and the exact words and place of every
+// problem. An archive of testdata/deltas has a delta.yaml, and in want.txt the delta as
+// indented JSON, or its problems.
 func TestReadDelta(t *testing.T) {
 	t.Parallel()
 	archives, err := filepath.Glob("testdata/deltas/*.txtar")
@@ -70,9 +70,9 @@ func readDelta(t *testing.T, document []byte) string {
 	return string(data) + "\n"
 }
 
-// checkDelta checks that a delta can be stored: written as JSON, or as YAML by
-// another library, it is read as the same. The delta is nil for a document that
-// is refused, which has problems then.
+// checkDelta checks that a delta can be stored: written as JSON, or as YAML by another
+// library, it is read as the same. The delta is nil for a document that is refused, which
+// has problems then.
 func checkDelta(t *testing.T, document []byte) (*fleet.Delta, fleet.Problems) {
 	t.Helper()
 	delta, err := fleetrepo.ReadDelta(document)

@@ -1,6 +1,6 @@
-// Package fleetrepo reads the documents of a fleet repo: fleet.yaml, cluster
-// files, ResourceSets, and the deltas and clusters that the API receives. Every
-// problem has the file, line and field that it is about.
+// Package fleetrepo reads the documents of a fleet repo: fleet.yaml, cluster files,
+// ResourceSets, and the deltas and clusters that the API receives. Every problem has the
+// file, line and field that it is about.
 //
 //	spec := fleetrepo.ReadSpec(tree, nil)
 //	clusters := fleetrepo.ReadClusters(tree, nil)
@@ -31,8 +31,8 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// document is one YAML document with the lines of its fields and the problems
-// found in it.
+// document is one YAML document with the lines of its fields and the problems found in
+// it.
 type document struct {
 	file     string
 	root     *yaml.Node
@@ -62,8 +62,7 @@ func parseDocuments(file string, data []byte) ([]*document, fleet.Problems) {
 	}
 }
 
-// readOne decodes text that must be one document into out, and then calls
-// check.
+// readOne decodes text that must be one document into out, and then calls check.
 func readOne(text []byte, out any, check func(*document)) (err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -82,8 +81,8 @@ func readOne(text []byte, out any, check func(*document)) (err error) {
 	return nil
 }
 
-// parseOne parses text that must be one document, YAML or JSON. It notes what
-// in it could not be stored and read again.
+// parseOne parses text that must be one document, YAML or JSON. It notes what in it could
+// not be stored and read again.
 func parseOne(text []byte) (*document, fleet.Problems) {
 	docs, problems := parseDocuments("", jsonAsYAML(text))
 	if problems != nil {
@@ -103,8 +102,8 @@ func parseOne(text []byte) (*document, fleet.Problems) {
 	return d, nil
 }
 
-// PanicProblem is the problem of a file on which a library or Tributary itself
-// panics. It must not stop the process that serves the last good release.
+// PanicProblem is the problem of a file on which a library or Tributary itself panics. It
+// must not stop the process that serves the last good release.
 func PanicProblem(file string, reason any) fleet.Problem {
 	return fleet.Problem{File: file, Message: fmt.Sprintf("Tributary panics on this: %v; please report it with the file, and revert the last change", reason)}
 }
@@ -120,10 +119,9 @@ func FieldName(path, key string) string {
 // FieldIndex is the path of an element of the list at path.
 func FieldIndex(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
 
-// problem notes what is wrong with the field at path, at the line of that field
-// or of the nearest one around it that is in the document. It notes nothing if
-// the field or something in it has a problem already, because the rest follows
-// from that.
+// problem notes what is wrong with the field at path, at the line of that field or of the
+// nearest one around it that is in the document. It notes nothing if the field or
+// something in it has a problem already, because the rest follows from that.
 func (d *document) problem(path, format string, args ...any) {
 	if len(d.problems) >= kustomize.MaxProblems {
 		return
@@ -161,14 +159,13 @@ func (d *document) line(path string) int {
 	}
 }
 
-// nodeDecoder is implemented by fields that their Go type does not fully
-// describe.
+// nodeDecoder is implemented by fields that their Go type does not fully describe.
 type nodeDecoder interface {
 	decodeNode(d *document, path string, n *yaml.Node)
 }
 
-// decode fills out, a pointer to a struct with json tags. It notes every field
-// that is unknown, repeated or of the wrong type.
+// decode fills out, a pointer to a struct with json tags. It notes every field that is
+// unknown, repeated or of the wrong type.
 func (d *document) decode(out any) {
 	d.decodeValue("", d.root, reflect.ValueOf(out).Elem())
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// FieldPath is a path into an object, in the grammar of kustomize's
-// `replacements`: dots between keys, `\.` or [brackets] around a key that has
-// dots itself, numbers and `-` (the last) for list indexes, [key=value] for an
-// element of a list. The empty path, written `.`, is the object itself.
+// FieldPath is a path into an object, in the grammar of kustomize's `replacements`: dots
+// between keys, `\.` or [brackets] around a key that has dots itself, numbers and `-`
+// (the last) for list indexes, [key=value] for an element of a list. The empty path,
+// written `.`, is the object itself.
 type FieldPath []string
 
 func parsePath(d *document, field, text string) FieldPath {
@@ -33,8 +33,7 @@ func parsePath(d *document, field, text string) FieldPath {
 	return path
 }
 
-// Lookup returns the value at the path. Null counts as absent, as it does for
-// the client.
+// Lookup returns the value at the path. Null counts as absent, as it does for the client.
 func (p FieldPath) Lookup(v any) (any, bool) {
 	for _, part := range p {
 		switch at := v.(type) {

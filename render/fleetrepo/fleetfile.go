@@ -32,9 +32,8 @@ const (
 	dnsLabel = "%q must be a DNS-1123 label: lower case letters, digits and -, at most 63"
 )
 
-// Spec is fleet.yaml with the schemas that it names. It is immutable. Revisions
-// that read the same have the same Spec, so inputs that were made by it remain
-// valid.
+// Spec is fleet.yaml with the schemas that it names. It is immutable. Revisions that read
+// the same have the same Spec, so inputs that were made by it remain valid.
 type Spec struct {
 	// Readable is false where fleet.yaml is missing or not YAML. Then everything but
 	// Problems is empty.
@@ -53,8 +52,8 @@ type Spec struct {
 	read *cache.Recorder
 }
 
-// InputSet is an entry of spec.inputs: which objects it selects, and how each
-// becomes an input.
+// InputSet is an entry of spec.inputs: which objects it selects, and how each becomes an
+// input.
 type InputSet struct {
 	Name         string            `json:"name"`
 	APIVersion   string            `json:"apiVersion"`
@@ -69,8 +68,8 @@ type InputSet struct {
 
 	// Line is the line in fleet.yaml.
 	Line int
-	// IDPaths and FieldPaths are ID and Fields, parsed. FieldPaths is nil for a set
-	// that takes the whole spec of each object.
+	// IDPaths and FieldPaths are ID and Fields, parsed. FieldPaths is nil for a set that
+	// takes the whole spec of each object.
 	IDPaths    []FieldPath
 	FieldPaths map[string]FieldPath
 
@@ -105,8 +104,8 @@ type missingDirectory struct {
 	problem fleet.Problem
 }
 
-// ReadSpec reads fleet.yaml. earlier is the Spec of another revision, which it
-// returns if that would read the same; nil for none.
+// ReadSpec reads fleet.yaml. earlier is the Spec of another revision, which it returns if
+// that would read the same; nil for none.
 func ReadSpec(tree fs.FS, earlier *Spec) *Spec {
 	if earlier != nil && earlier.read.Matches(tree) {
 		return earlier
@@ -215,8 +214,7 @@ func (v *duration) decodeNode(d *document, path string, n *yaml.Node) {
 	*v = duration(span)
 }
 
-// percent is a share from 1 to 100, with or without the sign; 0 if it is not
-// set.
+// percent is a share from 1 to 100, with or without the sign; 0 if it is not set.
 type percent int
 
 func (v *percent) decodeNode(d *document, path string, n *yaml.Node) {
@@ -327,8 +325,8 @@ func (s *InputSet) check(d *document, path string, tree fs.FS) {
 	}
 }
 
-// ReservedKeys are the keys of an input that its author cannot set: Tributary
-// sets two of them, and Flux Operator overwrites the third.
+// ReservedKeys are the keys of an input that its author cannot set: Tributary sets two of
+// them, and Flux Operator overwrites the third.
 var ReservedKeys = []string{"cluster", "id", "provider"}
 
 func checkReserved(d *document, path, key string) {
@@ -337,8 +335,8 @@ func checkReserved(d *document, path, key string) {
 	}
 }
 
-// checkPlacement cleans the directories of an overlay and components. It notes
-// and returns those that do not exist.
+// checkPlacement cleans the directories of an overlay and components. It notes and
+// returns those that do not exist.
 func checkPlacement(d *document, path string, tree fs.FS, overlay *string, components []string) (missing []missingDirectory) {
 	check := func(field string, dir *string) {
 		before := len(d.problems)
@@ -395,8 +393,7 @@ func checkWaves(d *document, path string, waves []wave) {
 	}
 }
 
-// isWithin reports whether an earlier wave certainly takes all clusters of this
-// one.
+// isWithin reports whether an earlier wave certainly takes all clusters of this one.
 func (w *wave) isWithin(earlier wave) bool {
 	if w.Selector == nil || earlier.Selector == nil {
 		return false

@@ -21,8 +21,8 @@ spec:
 	return fleetrepo.ReadSpec(fstest.MapFS{"fleet.yaml": {Data: []byte(head + more)}}, nil)
 }
 
-// TestGuardKeepsDefaults checks that a fleet.yaml changes the limits that it
-// names, and no others.
+// TestGuardKeepsDefaults checks that a fleet.yaml changes the limits that it names, and
+// no others.
 func TestGuardKeepsDefaults(t *testing.T) {
 	t.Parallel()
 	share := func(n int) fleet.Limit { return fleet.Limit{N: n, Percent: true} }

@@ -22,8 +22,8 @@ const (
 	resourceSetKind       = "ResourceSet"
 )
 
-// resourceSetDocument is what Tributary must know of a ResourceSet. Flux
-// Operator checks the rest more strictly than would be possible here.
+// resourceSetDocument is what Tributary must know of a ResourceSet. Flux Operator checks
+// the rest more strictly than would be possible here.
 type resourceSetDocument struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -50,8 +50,8 @@ func (a anything) decodeNode(d *document, path string, n *yaml.Node) {
 	}
 }
 
-// ReadResourceSets reads the ResourceSets that turn inputs into objects in the
-// clusters, sorted by namespace and name. Those with a problem are left out.
+// ReadResourceSets reads the ResourceSets that turn inputs into objects in the clusters,
+// sorted by namespace and name. Those with a problem are left out.
 func ReadResourceSets(tree fs.FS) ([]fleet.Object, fleet.Problems) {
 	var sets []fleet.Object
 	first := map[string]string{} // file and line, by namespace and name
@@ -119,9 +119,9 @@ func (d *document) resourceSet() fleet.Object {
 	return set
 }
 
-// ReadObjectPatch reads a strategic merge patch of an object, YAML or JSON, and
-// returns it as YAML with the object's identity. The patch may leave the
-// identity out and must not contradict it. The error is fleet.Problems.
+// ReadObjectPatch reads a strategic merge patch of an object, YAML or JSON, and returns
+// it as YAML with the object's identity. The patch may leave the identity out and must
+// not contradict it. The error is fleet.Problems.
 func ReadObjectPatch(o fleet.Object, text []byte) (string, error) {
 	d, problems := parseOne(text)
 	if problems != nil {
@@ -165,8 +165,7 @@ func (d *document) addIdentity(o fleet.Object) string {
 	return text
 }
 
-// fillIn sets a key of a mapping, or checks that it has the wanted value
-// already.
+// fillIn sets a key of a mapping, or checks that it has the wanted value already.
 func (d *document) fillIn(n *yaml.Node, key, path, want string) {
 	value := kustomize.Child(n, key)
 	switch {

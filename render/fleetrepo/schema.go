@@ -14,12 +14,12 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// treeURL is the base that a schema's location and its relative references
-// resolve against. It never leaves the process.
+// treeURL is the base that a schema's location and its relative references resolve
+// against. It never leaves the process.
 const treeURL = "tree:///"
 
-// loadSchema compiles the JSON Schema in a file of the tree. It may refer to
-// other files of the tree and to nothing else.
+// loadSchema compiles the JSON Schema in a file of the tree. It may refer to other files
+// of the tree and to nothing else.
 func loadSchema(tree fs.FS, file string) (*jsonschema.Schema, error) {
 	clean, inside := kustomize.InTree(".", file)
 	if !inside {
@@ -34,8 +34,8 @@ func loadSchema(tree fs.FS, file string) (*jsonschema.Schema, error) {
 	return compiled, nil
 }
 
-// treeLoader reads schemas from the tree, so that a $ref cannot reach the
-// network or a file outside.
+// treeLoader reads schemas from the tree, so that a $ref cannot reach the network or a
+// file outside.
 type treeLoader struct{ tree fs.FS }
 
 // Load implements jsonschema.URLLoader.
@@ -55,8 +55,8 @@ func (l treeLoader) Load(ref string) (any, error) {
 	return jsonschema.UnmarshalJSON(f)
 }
 
-// Validate holds the fields of an input against the set's schema and calls
-// fault with the path and the message of each violation.
+// Validate holds the fields of an input against the set's schema and calls fault with the
+// path and the message of each violation.
 func (s *InputSet) Validate(input map[string]any, fault func(path, message string)) {
 	if s.schema == nil {
 		return

@@ -21,10 +21,9 @@ const (
 	maxExpanded = 16 << 20
 )
 
-// jsonAsYAML returns JSON in a form that means the same as YAML. YAML knows no
-// surrogate pairs and no \/, and some characters that may be in a JSON string
-// end a line or are invalid in YAML. Lines stay where they are. Text that is
-// not JSON is returned as it is.
+// jsonAsYAML returns JSON in a form that means the same as YAML. YAML knows no surrogate
+// pairs and no \/, and some characters that may be in a JSON string end a line or are
+// invalid in YAML. Lines stay where they are. Text that is not JSON is returned as it is.
 func jsonAsYAML(text []byte) []byte {
 	if !json.Valid(text) {
 		return text
@@ -54,8 +53,7 @@ func jsonAsYAML(text []byte) []byte {
 	return out.Bytes()
 }
 
-// surrogates returns the escaped surrogate pair that text begins with, or
-// zeros.
+// surrogates returns the escaped surrogate pair that text begins with, or zeros.
 func surrogates(text []byte) (high, low rune) {
 	if len(text) < 12 || text[0] != '\\' || text[1] != 'u' || text[6] != '\\' || text[7] != 'u' {
 		return 0, 0
@@ -66,9 +64,9 @@ func surrogates(text []byte) (high, low rune) {
 	return high, low
 }
 
-// cannotBeStored reports whether a character is invalid in a document that
-// other programs read: NUL, which PostgreSQL refuses, and characters that are
-// valid in JSON but end the line or the document in YAML.
+// cannotBeStored reports whether a character is invalid in a document that other programs
+// read: NUL, which PostgreSQL refuses, and characters that are valid in JSON but end the
+// line or the document in YAML.
 func cannotBeStored(c rune) bool {
 	return c == 0 || c >= 0x7f && c <= 0x9f || c >= 0xd800 && c <= 0xdfff || c == 0xfeff || c == 0xfffe || c == 0xffff
 }
@@ -79,8 +77,7 @@ type textCheck struct {
 	size int
 }
 
-// position is a field path that is only written out for a problem; nil for the
-// root.
+// position is a field path that is only written out for a problem; nil for the root.
 type position struct {
 	parent *position
 	key    string
@@ -154,8 +151,8 @@ func (t *textCheck) checkMapping(at *position, n *yaml.Node) bool {
 	return true
 }
 
-// plainJSON returns a mapping as values and as JSON, in kustomize's reading of
-// scalars and with aliases written out.
+// plainJSON returns a mapping as values and as JSON, in kustomize's reading of scalars
+// and with aliases written out.
 func plainJSON(n *yaml.Node) (map[string]any, []byte, error) {
 	value, err := kustomize.ValueOf(n)
 	if err != nil {

@@ -13,28 +13,28 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Limits on what kustomize reads. They are far beyond any honest fleet, and
-// keep a hostile one from taking the memory of the process.
+// Limits on what kustomize reads. They are far beyond any honest fleet, and keep a
+// hostile one from taking the memory of the process.
 const (
 	maxFile  = 16 << 20  // bytes of one file
 	maxBuild = 128 << 20 // bytes that one build reads, repetitions included
-	// maxObjects limits the objects that one build reads. kustomize needs time by
-	// the square of it: ten seconds for 4,000, five minutes for 20,000.
+	// maxObjects limits the objects that one build reads. kustomize needs time by the
+	// square of it: ten seconds for 4,000, five minutes for 20,000.
 	maxObjects = 4_000
 	maxLinks   = 40 // symbolic links followed for one path, as on Linux
 )
 
-// Filesystem is all that kustomize can see: the tree, read-only, and the files
-// that a build adds. It implements filesys.FileSystem. It is for one build.
+// Filesystem is all that kustomize can see: the tree, read-only, and the files that a
+// build adds. It implements filesys.FileSystem. It is for one build.
 type Filesystem struct {
 	// Tree is read as kustomize asks for files.
 	Tree fs.FS
-	// IsValid reports whether the kustomization in a directory of the tree may be
-	// read. kustomize acts on a kustomization only after it has read it here, so one
-	// that was not vetted can do nothing.
+	// IsValid reports whether the kustomization in a directory of the tree may be read.
+	// kustomize acts on a kustomization only after it has read it here, so one that was
+	// not vetted can do nothing.
 	IsValid func(dir string) bool
-	// Flattened returns what to give out instead of the kustomization in a
-	// directory; "" for the kustomization as it is written. nil means "" for all.
+	// Flattened returns what to give out instead of the kustomization in a directory; ""
+	// for the kustomization as it is written. nil means "" for all.
 	Flattened func(dir string) string
 
 	readOnly
@@ -50,12 +50,12 @@ var (
 	errDirectory = errors.New("is a directory")
 )
 
-// Refused returns the problems of files that kustomize was not given. The error
-// of a build that fails because of them buries the reason.
+// Refused returns the problems of files that kustomize was not given. The error of a
+// build that fails because of them buries the reason.
 func (f *Filesystem) Refused() fleet.Problems { return f.refused }
 
-// real returns the path in the tree that an absolute path leads to when its
-// links are followed.
+// real returns the path in the tree that an absolute path leads to when its links are
+// followed.
 func (f *Filesystem) real(name string) (string, error) {
 	rest, found := strings.CutPrefix(path.Clean(name)+"/", repoRoot+"/")
 	if !found {
@@ -64,8 +64,8 @@ func (f *Filesystem) real(name string) (string, error) {
 	return followLinks(f.Tree, strings.TrimSuffix(rest, "/"))
 }
 
-// followLinks resolves every symbolic link of a path. kustomize finds cycles by
-// the names of directories, so each directory must have one name.
+// followLinks resolves every symbolic link of a path. kustomize finds cycles by the names
+// of directories, so each directory must have one name.
 func followLinks(tree fs.FS, name string) (string, error) {
 	done, todo := ".", strings.Split(path.Clean(name), "/")
 	for links := 0; len(todo) > 0; {
@@ -161,8 +161,8 @@ func (f *Filesystem) refuse(file string, err error) error {
 	return err
 }
 
-// CleanedAbs returns the directory and the file that a path leads to, with
-// links followed.
+// CleanedAbs returns the directory and the file that a path leads to, with links
+// followed.
 func (f *Filesystem) CleanedAbs(name string) (filesys.ConfirmedDir, string, error) {
 	name = path.Clean("/" + name)
 	if strings.HasPrefix(name+"/", repoRoot+"/") {

@@ -8,8 +8,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// TestKustomizationMustBeVetted builds the same overlay before and after it is
-// vetted.
+// TestKustomizationMustBeVetted builds the same overlay before and after it is vetted.
 func TestKustomizationMustBeVetted(t *testing.T) {
 	t.Parallel()
 	tree := fstest.MapFS{

@@ -1,7 +1,6 @@
-// Package kustomize runs kustomize on trees that nobody has checked. It vets
-// the kustomizations of a tree before kustomize reads them, shows kustomize a
-// read-only file system in memory, and holds the one lock that kustomize's
-// global state needs.
+// Package kustomize runs kustomize on trees that nobody has checked. It vets the
+// kustomizations of a tree before kustomize reads them, shows kustomize a read-only file
+// system in memory, and holds the one lock that kustomize's global state needs.
 //
 //	v := kustomize.NewVetting(tree)
 //	if valid, problems := v.Placement(placement); !valid {
@@ -10,8 +9,8 @@
 //	resources, err := kustomize.Build(kustomize.StackFiles(v, placement))
 //	object, err := resources[0].Object()
 //
-// Nothing here reaches the network, runs a program or reads outside of the
-// tree, and every tree ends in bounded time and memory.
+// Nothing here reaches the network, runs a program or reads outside of the tree, and
+// every tree ends in bounded time and memory.
 package kustomize
 
 import (
@@ -35,22 +34,22 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// mu is held around every call into kustomize that may use its OpenAPI schema,
-// which kustomize keeps in globals (kubernetes-sigs/kustomize#4824, #5805). The
-// lock is global because they are.
+// mu is held around every call into kustomize that may use its OpenAPI schema, which
+// kustomize keeps in globals (kubernetes-sigs/kustomize#4824, #5805). The lock is global
+// because they are.
 var mu sync.Mutex
 
-// maxCopies limits what the copy operations of one JSON patch may add, in
-// bytes. Forty operations that copy a value into itself would make a terabyte.
+// maxCopies limits what the copy operations of one JSON patch may add, in bytes. Forty
+// operations that copy a value into itself would make a terabyte.
 const maxCopies = 4 << 20
 
-// The library takes this limit only as a global variable. kustomize's own use
-// of the library then obeys it too.
+// The library takes this limit only as a global variable. kustomize's own use of the
+// library then obeys it too.
 func init() { jsonpatch.AccumulatedCopySizeLimit = maxCopies } //nolint:gochecknoinits // see above
 
-// WithLock runs f while nothing else calls kustomize. Some inputs make
-// kustomize panic. WithLock turns the panic into an error and drops the state
-// that it may have left behind.
+// WithLock runs f while nothing else calls kustomize. Some inputs make kustomize panic.
+// WithLock turns the panic into an error and drops the state that it may have left
+// behind.
 func WithLock(f func() error) (err error) {
 	mu.Lock()
 	defer mu.Unlock()
@@ -63,9 +62,8 @@ func WithLock(f func() error) (err error) {
 	return f()
 }
 
-// WithoutLock runs f, which may only call the parts of kustomize that read text
-// and use no schema. It lets patches be read on all processors. A panic becomes
-// an error.
+// WithoutLock runs f, which may only call the parts of kustomize that read text and use
+// no schema. It lets patches be read on all processors. A panic becomes an error.
 func WithoutLock(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -103,8 +101,8 @@ func ReadResources(text []byte) (resources []Resource, err error) {
 	return resources, err
 }
 
-// ReadPatches reads the strategic merge patches in YAML text. Call it inside
-// WithLock or WithoutLock.
+// ReadPatches reads the strategic merge patches in YAML text. Call it inside WithLock or
+// WithoutLock.
 func ReadPatches(text []byte) ([]*resource.Resource, error) {
 	return factory().RF().SliceFromBytes(text)
 }
@@ -149,9 +147,9 @@ func factory() *resmap.Factory {
 	return resmap.NewFactory(provider.NewDefaultDepProvider().GetResourceFactory())
 }
 
-// Origins builds a stack once more with kustomize's origin annotations and
-// returns the file that each object comes from, by the string form of its ID.
-// Where the build fails, the map is empty.
+// Origins builds a stack once more with kustomize's origin annotations and returns the
+// file that each object comes from, by the string form of its ID. Where the build fails,
+// the map is empty.
 func Origins(f *Filesystem) map[string]string {
 	files := map[string]string{}
 	resources, err := Build(f)
@@ -172,28 +170,28 @@ func Origins(f *Filesystem) map[string]string {
 	return files
 }
 
-// BlockStyle turns JSON into YAML in block style, which is how an object stands
-// in the output of a build. kustomize merges empty values differently into the
-// flow style of JSON.
+// BlockStyle turns JSON into YAML in block style, which is how an object stands in the
+// output of a build. kustomize merges empty values differently into the flow style of
+// JSON.
 func BlockStyle(data []byte) ([]byte, error) { return yaml.JSONToYAML(data) }
 
-// Message is the text of a kustomize error on one line, without the directory
-// names that only this package knows.
+// Message is the text of a kustomize error on one line, without the directory names that
+// only this package knows.
 func Message(err error) string {
 	text := strings.ReplaceAll(err.Error(), repoRoot+"/", "")
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// repoRoot is where the tree stands in the file system that kustomize sees. The
-// files that a build adds stand beside it, where the tree cannot reach them.
+// repoRoot is where the tree stands in the file system that kustomize sees. The files
+// that a build adds stand beside it, where the tree cannot reach them.
 const (
 	repoRoot = "/repo"
 	stackDir = "/stack"
 	layerDir = "/cluster"
 )
 
-// kustomization is a kustomization.yaml that Tributary writes. It is written as
-// JSON, which is YAML and needs no care with quotes.
+// kustomization is a kustomization.yaml that Tributary writes. It is written as JSON,
+// which is YAML and needs no care with quotes.
 type kustomization struct {
 	Resources     []string      `json:"resources"`
 	Components    []string      `json:"components,omitempty"`
@@ -209,8 +207,8 @@ func (k kustomization) yaml() []byte {
 	return data
 }
 
-// StackFiles returns what kustomize reads to build a placement: its overlay
-// with its components. metadata names the buildMetadata that kustomize adds.
+// StackFiles returns what kustomize reads to build a placement: its overlay with its
+// components. metadata names the buildMetadata that kustomize adds.
 func StackFiles(v *Vetting, p fleet.Placement, metadata ...string) *Filesystem {
 	top := kustomization{Resources: []string{".." + path.Join(repoRoot, p.Overlay)}, BuildMetadata: metadata}
 	for _, c := range p.Components {
@@ -220,8 +218,8 @@ func StackFiles(v *Vetting, p fleet.Placement, metadata ...string) *Filesystem {
 	return &Filesystem{Tree: v.tree, IsValid: v.IsValid, dir: stackDir, added: added}
 }
 
-// LayerFiles returns what kustomize reads to put a cluster's own resources and
-// patches on top of a finished stack.
+// LayerFiles returns what kustomize reads to put a cluster's own resources and patches on
+// top of a finished stack.
 func LayerFiles(stackYAML []byte, resources []string, patches []types.Patch) *Filesystem {
 	k, added := kustomization{Patches: patches}, map[string][]byte{}
 	add := func(name string, data []byte) {

@@ -16,13 +16,13 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Resource is an object in kustomize's own form, with what only kustomize knows
-// about it. Its methods need no lock.
+// Resource is an object in kustomize's own form, with what only kustomize knows about it.
+// Its methods need no lock.
 type Resource struct {
 	*resource.Resource
 	ID resid.ResId
-	// Unknown reports that kustomize has no schema for the kind, so that a merge
-	// replaces its lists as a whole.
+	// Unknown reports that kustomize has no schema for the kind, so that a merge replaces
+	// its lists as a whole.
 	Unknown bool
 }
 
@@ -37,8 +37,8 @@ func identify(m resmap.ResMap) []Resource {
 	return out
 }
 
-// Object converts the resource to plain JSON values, in kustomize's own reading
-// of scalars.
+// Object converts the resource to plain JSON values, in kustomize's own reading of
+// scalars.
 func (r Resource) Object() (Object, error) {
 	data, err := r.MarshalJSON()
 	if err != nil {
@@ -56,15 +56,14 @@ func (r Resource) Object() (Object, error) {
 	return o, nil
 }
 
-// Object is one object as plain JSON values. It is immutable: a patch makes
-// another one.
+// Object is one object as plain JSON values. It is immutable: a patch makes another one.
 type Object struct {
 	// Object has the identity. Its JSON is nil where Text can write it.
 	fleet.Object
 	ID      resid.ResId
 	Unknown bool // as in Resource
-	// value is nil where restore makes it again. An object that one cluster has
-	// patched is kept without it, because values take ten times the memory of text.
+	// value is nil where restore makes it again. An object that one cluster has patched
+	// is kept without it, because values take ten times the memory of text.
 	value   map[string]any
 	restore func() map[string]any
 	// floats returns Floats; nil where they are not kept.
@@ -80,8 +79,8 @@ func newObject(id resid.ResId, unknown bool, value map[string]any) Object {
 	}
 }
 
-// WithValue returns the object with another value and the same identity.
-// restore makes the value again.
+// WithValue returns the object with another value and the same identity. restore makes
+// the value again.
 func (o *Object) WithValue(value map[string]any, restore func() map[string]any) Object {
 	changed := newObject(o.ID, o.Unknown, value)
 	changed.restore = restore
@@ -117,8 +116,8 @@ func (o *Object) Text() []byte {
 	return data
 }
 
-// Floats returns the values with every number as a float64, which is how JSON
-// patches see them; nil if one of them has no float64.
+// Floats returns the values with every number as a float64, which is how JSON patches see
+// them; nil if one of them has no float64.
 func (o *Object) Floats() map[string]any {
 	if o.floats != nil {
 		return o.floats()
@@ -139,9 +138,9 @@ func (o *Object) Metadata(key string) labels.Set {
 	return set
 }
 
-// named are the kinds in kustomize's default nameReference configuration, on
-// either side. A build rewrites references between them, whatever their group,
-// so an object of such a kind depends on the others.
+// named are the kinds in kustomize's default nameReference configuration, on either side.
+// A build rewrites references between them, whatever their group, so an object of such a
+// kind depends on the others.
 var named = []string{
 	"APIService", "ClusterRole", "ClusterRoleBinding", "ConfigMap", "CronJob", "DaemonSet", "Deployment",
 	"HorizontalPodAutoscaler", "Ingress", "IngressClass", "Job", "MutatingWebhookConfiguration", "Node",
@@ -151,21 +150,20 @@ var named = []string{
 	"ValidatingWebhookConfiguration",
 }
 
-// Independent reports whether a build makes the same of the object whatever
-// other objects there are.
+// Independent reports whether a build makes the same of the object whatever other objects
+// there are.
 func (o *Object) Independent() bool { return o.usual && !slices.Contains(named, o.ID.Kind) }
 
-// unusual marks text that kustomize treats in special ways: aliases and merge
-// keys, schema comments, and its own annotations, which may hide an object from
-// the result.
+// unusual marks text that kustomize treats in special ways: aliases and merge keys,
+// schema comments, and its own annotations, which may hide an object from the result.
 var unusual = regexp.MustCompile(`<<|[&*][\w-]|\$openapi|\$ref|config\.kubernetes\.io|config\.k8s\.io`)
 
-// IsUnusual reports whether text may hold something that kustomize treats in a
-// special way, so that only kustomize itself can tell what it means.
+// IsUnusual reports whether text may hold something that kustomize treats in a special
+// way, so that only kustomize itself can tell what it means.
 func IsUnusual[T string | []byte](text T) bool { return unusual.MatchString(string(text)) }
 
-// usualMetadata reports whether kustomize, which rewrites name, namespace and
-// annotations when it patches, would leave them as they are.
+// usualMetadata reports whether kustomize, which rewrites name, namespace and annotations
+// when it patches, would leave them as they are.
 func usualMetadata(value map[string]any) bool {
 	meta, ok := value["metadata"].(map[string]any)
 	if !ok {
@@ -180,8 +178,8 @@ func usualMetadata(value map[string]any) bool {
 	return name && IsTextMap(meta, "labels") && IsTextMap(meta, "annotations")
 }
 
-// IsTextMap reports whether a field is absent, or a mapping with at least one
-// entry in which all values are strings.
+// IsTextMap reports whether a field is absent, or a mapping with at least one entry in
+// which all values are strings.
 func IsTextMap(m map[string]any, key string) bool {
 	field, present := m[key]
 	if !present {

@@ -14,9 +14,9 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 )
 
-// plugins vets generators, transformers and validators. Those that are built
-// into kustomize are configured by objects that may name files. All others
-// would be executed, so they are refused.
+// plugins vets generators, transformers and validators. Those that are built into
+// kustomize are configured by objects that may name files. All others would be executed,
+// so they are refused.
 func (v *Vetting) plugins(dir string, k *types.Kustomization, at func(field, value string) reference) {
 	for field, entries := range map[string][]string{
 		"generators": k.Generators, "transformers": k.Transformers, "validators": k.Validators,
@@ -66,8 +66,8 @@ func (v *Vetting) pluginConfig(r reference, data []byte) {
 	}
 }
 
-// remoteFile finds a remote file that a plugin would load; "" for none. loaded
-// reports that n is the value of a key whose files are loaded.
+// remoteFile finds a remote file that a plugin would load; "" for none. loaded reports
+// that n is the value of a key whose files are loaded.
 func remoteFile(n *yaml.Node, loaded bool) string {
 	switch n.Kind {
 	case yaml.AliasNode:
@@ -95,24 +95,23 @@ func remoteFile(n *yaml.Node, loaded bool) string {
 	return ""
 }
 
-// loads reports whether a plugin loads the files under a key. kustomize's
-// decoder ignores the case of keys.
+// loads reports whether a plugin loads the files under a key. kustomize's decoder ignores
+// the case of keys.
 func loads(key string) bool {
 	return slices.Contains([]string{"path", "paths", "file", "files", "env", "envs", "targetfilepath"}, strings.ToLower(key))
 }
 
 var scpUser = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]*@`)
 
-// isRemote reports whether kustomize might download or clone a path. When in
-// doubt it returns true: kustomize tries a URL before a directory of that name.
+// isRemote reports whether kustomize might download or clone a path. When in doubt it
+// returns true: kustomize tries a URL before a directory of that name.
 func isRemote(p string) bool {
 	lower := strings.TrimPrefix(strings.ToLower(p), "git::")
 	return strings.Contains(lower, "://") || scpUser.MatchString(lower) ||
 		strings.HasPrefix(lower, "github.com/") || strings.HasPrefix(lower, "github.com:")
 }
 
-// redact removes credentials and the query from a URL, because messages are
-// logged.
+// redact removes credentials and the query from a URL, because messages are logged.
 func redact(p string) string {
 	u, err := url.Parse(p)
 	if err != nil || u.Scheme == "" {

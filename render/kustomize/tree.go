@@ -23,8 +23,8 @@ func ReadFile(tree fs.FS, name string) ([]byte, error) {
 	return fs.ReadFile(tree, name)
 }
 
-// InTree cleans a path that is relative to dir. It reports whether the path
-// stays inside the tree.
+// InTree cleans a path that is relative to dir. It reports whether the path stays inside
+// the tree.
 func InTree(dir, p string) (string, bool) {
 	if path.IsAbs(p) {
 		return "", false
@@ -33,8 +33,8 @@ func InTree(dir, p string) (string, bool) {
 	return clean, clean != ".." && !strings.HasPrefix(clean, "../")
 }
 
-// Directory returns the clean form of a path to a directory of the tree, and
-// what is wrong with it; "" for nothing.
+// Directory returns the clean form of a path to a directory of the tree, and what is
+// wrong with it; "" for nothing.
 func Directory(tree fs.FS, dir string) (clean, wrong string) {
 	clean, inside := InTree(".", dir)
 	if !inside {
@@ -55,8 +55,8 @@ func Outside(p string) string {
 	return fmt.Sprintf("%q leads out of the fleet repo; it must be relative to the root", p)
 }
 
-// Unreadable says why something in the tree cannot be read. If it does not
-// exist, the hint says what to look at.
+// Unreadable says why something in the tree cannot be read. If it does not exist, the
+// hint says what to look at.
 func Unreadable(err error, hint string) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "does not exist; " + hint

@@ -11,9 +11,9 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// ValueOf returns a mapping as JSON values in kustomize's reading of scalars,
-// with aliases written out. kustomize itself writes the mapping as YAML and
-// reads that, which takes many times as long. Only some nodes need it.
+// ValueOf returns a mapping as JSON values in kustomize's reading of scalars, with
+// aliases written out. kustomize itself writes the mapping as YAML and reads that, which
+// takes many times as long. Only some nodes need it.
 func ValueOf(n *yaml.Node) (map[string]any, error) {
 	var data []byte
 	if changesWhenWritten(n) {
@@ -38,8 +38,8 @@ func ValueOf(n *yaml.Node) (map[string]any, error) {
 	return DecodeJSON(data)
 }
 
-// changesWhenWritten reports whether a node may be read differently once it has
-// been written: aliases, folded text, keys that are not strings, explicit tags.
+// changesWhenWritten reports whether a node may be read differently once it has been
+// written: aliases, folded text, keys that are not strings, explicit tags.
 func changesWhenWritten(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode || n.Anchor != "" || n.Style&(yaml.FoldedStyle|yaml.TaggedStyle) != 0 {
 		return true
@@ -67,8 +67,8 @@ func ScalarText(v any) (string, bool) {
 	return "", false
 }
 
-// floats returns a value with every number as a float64. It returns false if a
-// number has no float64.
+// floats returns a value with every number as a float64. It returns false if a number has
+// no float64.
 func floats(v any) (any, bool) {
 	switch v := v.(type) {
 	case json.Number:
@@ -124,9 +124,9 @@ func encodeSlowly(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-// appendValue writes a decoded value exactly as encoding/json does, in a third
-// of the time: a release writes every object that it changes, for every cluster
-// that patches it. It returns false for values that it does not know.
+// appendValue writes a decoded value exactly as encoding/json does, in a third of the
+// time: a release writes every object that it changes, for every cluster that patches it.
+// It returns false for values that it does not know.
 func appendValue(b []byte, v any) ([]byte, bool) {
 	switch v := v.(type) {
 	case nil:

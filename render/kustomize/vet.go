@@ -17,9 +17,9 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// maxSteps limits the work of one stack: its kustomizations, and everything in
-// them that makes kustomize go through all objects, repetitions included.
-// Twenty overlays that each name the next one twice would be a million.
+// maxSteps limits the work of one stack: its kustomizations, and everything in them that
+// makes kustomize go through all objects, repetitions included. Twenty overlays that each
+// name the next one twice would be a million.
 const maxSteps = 5_000
 
 // IsKustomization reports whether kustomize takes a file of that name for a
@@ -28,12 +28,11 @@ func IsKustomization(base string) bool {
 	return slices.Contains(konfig.RecognizedKustomizationFileNames(), base)
 }
 
-// Vetting walks the kustomizations of a tree before kustomize does. It refuses
-// what would leave the tree or change later builds, and reports everything that
-// does not exist at once, with file and line. Each directory is vetted once.
+// Vetting walks the kustomizations of a tree before kustomize does. It refuses what would
+// leave the tree or change later builds, and reports everything that does not exist at
+// once, with file and line. Each directory is vetted once.
 //
-// Placement adds to a Vetting and must not run concurrently. Its other methods
-// only read.
+// Placement adds to a Vetting and must not run concurrently. Its other methods only read.
 type Vetting struct {
 	tree fs.FS
 	dirs map[string]*vettedDir
@@ -52,9 +51,9 @@ type vettedDir struct {
 	kind  string // Kustomization or Component
 	valid bool
 	steps int
-	// plain reports that the kustomization, like all that it leads to, does nothing
-	// but name resources. files are then all files it leads to, and flat reports that
-	// some of them are in directories that it names.
+	// plain reports that the kustomization, like all that it leads to, does nothing but
+	// name resources. files are then all files it leads to, and flat reports that some of
+	// them are in directories that it names.
 	plain bool
 	files []string
 	flat  bool
@@ -62,10 +61,10 @@ type vettedDir struct {
 	problems fleet.Problems
 }
 
-// Placement vets the overlay and the components of a placement. It reports
-// whether they may be built, with the problems of all kustomizations that they
-// lead to. The placement may be invalid without a problem: whoever names a
-// directory that does not exist has to report that.
+// Placement vets the overlay and the components of a placement. It reports whether they
+// may be built, with the problems of all kustomizations that they lead to. The placement
+// may be invalid without a problem: whoever names a directory that does not exist has to
+// report that.
 func (v *Vetting) Placement(p fleet.Placement) (valid bool, problems fleet.Problems) {
 	v.path = nil // a panic may have left something
 	valid, problems = v.top(p.Overlay, types.KustomizationKind)
@@ -95,16 +94,15 @@ func (v *Vetting) IsValid(dir string) bool {
 	return known != nil && known.valid
 }
 
-// Flattened returns a kustomization that names all files that a directory leads
-// to; "" for a directory that must be read as it is written.
+// Flattened returns a kustomization that names all files that a directory leads to; ""
+// for a directory that must be read as it is written.
 //
 // A base is often a directory of directories, one for each component, whose
-// kustomizations do nothing but name files. kustomize treats each of them as a
-// target with a configuration to merge, which takes as long as reading the
-// objects. Without transformers, generators or anything else on the way, one
-// kustomization that names all files in the same order means the same. Where
-// such a build fails, repeat it unflattened, so that messages have the names
-// that the author knows.
+// kustomizations do nothing but name files. kustomize treats each of them as a target
+// with a configuration to merge, which takes as long as reading the objects. Without
+// transformers, generators or anything else on the way, one kustomization that names all
+// files in the same order means the same. Where such a build fails, repeat it
+// unflattened, so that messages have the names that the author knows.
 func (v *Vetting) Flattened(dir string) string {
 	known := v.dirs[dir]
 	if known == nil || !known.valid || !known.plain || !known.flat {
@@ -127,8 +125,8 @@ type reference struct {
 	line               int
 }
 
-// subject names the directory that the reference leads to, for messages that do
-// not show the reference itself.
+// subject names the directory that the reference leads to, for messages that do not show
+// the reference itself.
 func (r reference) subject(dir string) string {
 	if r.value == "" {
 		return "the directory"
@@ -147,8 +145,8 @@ func (v *Vetting) report(p fleet.Problem) {
 	}
 }
 
-// directory vets the kustomization of a directory and all that it leads to.
-// from is the reference that leads here, and kind the kind that it needs.
+// directory vets the kustomization of a directory and all that it leads to. from is the
+// reference that leads here, and kind the kind that it needs.
 func (v *Vetting) directory(dir string, from reference, kind string) *vettedDir {
 	if slices.Contains(v.path, dir) {
 		v.problem(from, "includes itself: %s", strings.Join(append(v.path, dir), " → "))
@@ -274,8 +272,8 @@ func (v *Vetting) refuseFields(k *types.Kustomization, at func(field, value stri
 	}
 }
 
-// resource vets an entry of resources or components; nil for a file where a
-// component must be.
+// resource vets an entry of resources or components; nil for a file where a component
+// must be.
 func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
 	clean, info := v.locate(dir, r)
 	switch {
@@ -296,8 +294,8 @@ func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
 	return &vettedDir{valid: true, plain: true, files: []string{clean}}
 }
 
-// locate returns the path in the tree that a reference leads to. If there is
-// none, it reports the problem and the info is nil.
+// locate returns the path in the tree that a reference leads to. If there is none, it
+// reports the problem and the info is nil.
 func (v *Vetting) locate(dir string, r reference) (string, fs.FileInfo) {
 	clean, inside := InTree(dir, r.value)
 	switch {
@@ -368,8 +366,8 @@ func generatorFiles(s types.KvPairSources) []string {
 	return out
 }
 
-// lineOf returns the line of a value under a top-level key, or of the key if
-// the value is not found, or 0.
+// lineOf returns the line of a value under a top-level key, or of the key if the value is
+// not found, or 0.
 func lineOf(root *yaml.Node, field, value string) int {
 	if root == nil || len(root.Content) == 0 {
 		return 0

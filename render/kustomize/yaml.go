@@ -14,11 +14,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// Limits on the shape of YAML. Code that reads it later needs time by the
-// square of some sizes: the keys of a mapping are compared with each other to
-// find duplicates, a list whose entries merge by name is searched for each
-// entry, and each level of nesting is copied. At these limits the worst file
-// takes seconds. Honest files stay far below.
+// Limits on the shape of YAML. Code that reads it later needs time by the square of some
+// sizes: the keys of a mapping are compared with each other to find duplicates, a list
+// whose entries merge by name is searched for each entry, and each level of nesting is
+// copied. At these limits the worst file takes seconds. Honest files stay far below.
 const (
 	maxKeys    = 10_000
 	maxEntries = 2_000 // of a list of mappings, except the items of a List
@@ -27,23 +26,23 @@ const (
 	maxNodes   = 1_000_000             // values in one build
 	// smallFile is the size below which a file cannot pass a limit.
 	smallFile = 4 << 10
-	// maxExpansion limits the nodes that aliases add to a file. Honest files repeat
-	// a few dozen; nine short lines can stand for billions.
+	// maxExpansion limits the nodes that aliases add to a file. Honest files repeat a few
+	// dozen; nine short lines can stand for billions.
 	maxExpansion = 100_000
 	// MaxProblems limits the problems that are reported for one file.
 	MaxProblems = 1_000
 )
 
-// CheckYAML refuses a file whose aliases expand too far or into themselves, and
-// one whose shape would make reading it slow. It accepts text that is not YAML,
-// because the parser reports that better.
+// CheckYAML refuses a file whose aliases expand too far or into themselves, and one whose
+// shape would make reading it slow. It accepts text that is not YAML, because the parser
+// reports that better.
 func CheckYAML(file string, data []byte) *fleet.Problem {
 	_, p := readShape(file, data)
 	return p
 }
 
-// CheckShape says what is wrong with the shape of YAML text of any size; "" for
-// nothing, and for text that is not YAML.
+// CheckShape says what is wrong with the shape of YAML text of any size; "" for nothing,
+// and for text that is not YAML.
 func CheckShape(text string) string {
 	dec := yaml.NewDecoder(strings.NewReader(text))
 	for {
@@ -57,8 +56,7 @@ func CheckShape(text string) string {
 	}
 }
 
-// CheckNode says what is wrong with the shape of a node, and where; nil for
-// nothing.
+// CheckNode says what is wrong with the shape of a node, and where; nil for nothing.
 func CheckNode(n *yaml.Node) (at *yaml.Node, wrong string) {
 	var s shape
 	return s.measure(n, 0)
@@ -96,8 +94,8 @@ func readShape(file string, data []byte) (shape, *fleet.Problem) {
 	}
 }
 
-// measure adds the shape of a node and of all nodes below it. It returns what
-// is wrong, and at which node; nil for nothing.
+// measure adds the shape of a node and of all nodes below it. It returns what is wrong,
+// and at which node; nil for nothing.
 func (s *shape) measure(n *yaml.Node, depth int) (*yaml.Node, string) {
 	if depth > maxDepth {
 		return n, fmt.Sprintf("is nested more than %d levels deep; flatten it", maxDepth)
@@ -148,8 +146,8 @@ func checkAliases(file string, doc *yaml.Node) *fleet.Problem {
 	return nil
 }
 
-// expansion counts the nodes that a document has once its aliases are written
-// out, without writing them out.
+// expansion counts the nodes that a document has once its aliases are written out,
+// without writing them out.
 type expansion struct {
 	sizes map[*yaml.Node]int
 	cycle bool
@@ -178,8 +176,8 @@ func (e *expansion) size(n *yaml.Node) int {
 	return size
 }
 
-// countObjects counts the objects in a file, and those in lists as kustomize
-// does. For a file of few objects it returns an upper bound.
+// countObjects counts the objects in a file, and those in lists as kustomize does. For a
+// file of few objects it returns an upper bound.
 func countObjects(data []byte) int {
 	if n := bytes.Count(data, []byte("kind")); n < 50 {
 		return n
@@ -225,8 +223,8 @@ func Child(n *yaml.Node, key string) *yaml.Node {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// SyntaxProblem turns an error of the YAML library into a problem. The library
-// gives the line only in its text, and leaves out line 1.
+// SyntaxProblem turns an error of the YAML library into a problem. The library gives the
+// line only in its text, and leaves out line 1.
 func SyntaxProblem(file string, err error) fleet.Problem {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return fleet.Problem{File: file, Message: "ends in the middle of a value"}

@@ -11,8 +11,8 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// ApplyEdit returns the object after an edit: nil if the edit deletes it, and
-// the same object if nothing changes.
+// ApplyEdit returns the object after an edit: nil if the edit deletes it, and the same
+// object if nothing changes.
 func ApplyEdit(o *kustomize.Object, e *fleet.Edit) (*kustomize.Object, error) {
 	patch, err := decodeEdit(e)
 	if patch == nil || err != nil {
@@ -33,9 +33,8 @@ func ApplyEdit(o *kustomize.Object, e *fleet.Edit) (*kustomize.Object, error) {
 	return &after, nil
 }
 
-// decodeEdit returns the merge patch of an edit; nil if the edit deletes its
-// object. The edit may come from a store and an older version, so it is checked
-// again.
+// decodeEdit returns the merge patch of an edit; nil if the edit deletes its object. The
+// edit may come from a store and an older version, so it is checked again.
 func decodeEdit(e *fleet.Edit) (map[string]any, error) {
 	if len(e.Patch) == 0 {
 		return nil, errors.New("has no patch")
@@ -50,9 +49,9 @@ func decodeEdit(e *fleet.Edit) (map[string]any, error) {
 	return patch, err
 }
 
-// CheckEdit reports where the merge patch of an edit would rename its object or
-// make it invalid. The patch may repeat the object's identity. What the edit
-// does not say about the identity is checked when it is applied.
+// CheckEdit reports where the merge patch of an edit would rename its object or make it
+// invalid. The patch may repeat the object's identity. What the edit does not say about
+// the identity is checked when it is applied.
 func CheckEdit(e *fleet.Edit, patch map[string]any, problem func(path, message string)) {
 	check := func(m map[string]any, key, path string, same func(text string) bool) {
 		value, present := m[key]
@@ -89,8 +88,8 @@ func checkTexts(path string, v any, problem func(path, message string)) {
 	}
 }
 
-// mergePatch implements RFC 7386 on JSON values. The result shares with the
-// target what the patch does not reach.
+// mergePatch implements RFC 7386 on JSON values. The result shares with the target what
+// the patch does not reach.
 func mergePatch(target, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {
@@ -110,8 +109,8 @@ func mergePatch(target, patch any) any {
 	return out
 }
 
-// ChangedIdentity returns the path of the first field of an object's identity
-// that differs; "" for none.
+// ChangedIdentity returns the path of the first field of an object's identity that
+// differs; "" for none.
 func ChangedIdentity(before, after map[string]any) string {
 	metaBefore, _ := before["metadata"].(map[string]any)
 	metaAfter, _ := after["metadata"].(map[string]any)

@@ -12,9 +12,9 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// operation is an operation of a JSON patch that only sets or removes a key of
-// a mapping. Nearly all are like that. They apply to values directly, where the
-// library would write and read the whole object.
+// operation is an operation of a JSON patch that only sets or removes a key of a mapping.
+// Nearly all are like that. They apply to values directly, where the library would write
+// and read the whole object.
 type operation struct {
 	kind  string // add, replace or remove
 	path  []string
@@ -55,8 +55,7 @@ func decodeOperations(text string) (jsonpatch.Patch, error) {
 }
 
 // renames reports whether a JSON pointer leads to what an object is called, to
-// annotations, which kustomize rewrites after a JSON patch, or to the whole
-// object.
+// annotations, which kustomize rewrites after a JSON patch, or to the whole object.
 func renames(pointer string) bool {
 	parts := strings.Split(pointer, "/")
 	if len(parts) < 2 || parts[0] != "" {
@@ -71,8 +70,8 @@ func renames(pointer string) bool {
 	return strings.Contains(parts[1], "~")
 }
 
-// simpleOperations returns the operations of a patch if all of them are simple,
-// or else nil.
+// simpleOperations returns the operations of a patch if all of them are simple, or else
+// nil.
 func simpleOperations(p jsonpatch.Patch) []operation {
 	var all []operation
 	for _, op := range p {
@@ -99,9 +98,8 @@ func simpleOperations(p jsonpatch.Patch) []operation {
 	return all
 }
 
-// applyOperations returns the value of an object after the JSON patch. All its
-// numbers are float64, because kustomize reads the result of a JSON patch back
-// that way.
+// applyOperations returns the value of an object after the JSON patch. All its numbers
+// are float64, because kustomize reads the result of a JSON patch back that way.
 func (p *Patch) applyOperations(o *kustomize.Object) (map[string]any, error) {
 	if value, ok := applySimple(o, p.operations); ok {
 		return value, nil
@@ -122,8 +120,8 @@ func (p *Patch) applyOperations(o *kustomize.Object) (map[string]any, error) {
 	return value, err
 }
 
-// applySimple returns false where the library has an error to report, or where
-// the path leads through something other than mappings.
+// applySimple returns false where the library has an error to report, or where the path
+// leads through something other than mappings.
 func applySimple(o *kustomize.Object, operations []operation) (value map[string]any, ok bool) {
 	if value = o.Floats(); value == nil || len(operations) == 0 {
 		return nil, false
@@ -136,8 +134,8 @@ func applySimple(o *kustomize.Object, operations []operation) (value map[string]
 	return value, true
 }
 
-// apply returns a mapping with the operation applied below path. Everything
-// that the operation does not reach is shared with the argument.
+// apply returns a mapping with the operation applied below path. Everything that the
+// operation does not reach is shared with the argument.
 func (o operation) apply(to map[string]any, path []string) (map[string]any, bool) {
 	key := path[0]
 	old := to[key]

@@ -12,8 +12,8 @@ import (
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
-// Merge is one strategic merge patch. Its value is kept as JSON: a fleet has as
-// many of them as it has clusters, and values take ten times the memory.
+// Merge is one strategic merge patch. Its value is kept as JSON: a fleet has as many of
+// them as it has clusters, and values take ten times the memory.
 type Merge struct {
 	// ID names the object that the patch is for.
 	ID resid.ResId
@@ -50,9 +50,9 @@ func (p *Patch) readMerges(resources []*resource.Resource) error {
 	return nil
 }
 
-// newMerge removes from a patch what kustomize restores after the merge. The
-// rest of the metadata is usual if it only sets labels and annotations to
-// strings: kustomize rewrites those in the course of a build.
+// newMerge removes from a patch what kustomize restores after the merge. The rest of the
+// metadata is usual if it only sets labels and annotations to strings: kustomize rewrites
+// those in the course of a build.
 func newMerge(id resid.ResId, value map[string]any) (m Merge, usual bool, err error) {
 	delete(value, "apiVersion")
 	delete(value, "kind")
@@ -73,11 +73,10 @@ func newMerge(id resid.ResId, value map[string]any) (m Merge, usual bool, err er
 	return m, usual, err
 }
 
-// holdsSpecialScalar reports whether a node holds a scalar that the JSON form of
-// the patch does not fully describe. A null that is written as nothing may be an
-// empty string. A date becomes different text, but not where it replaces quoted
-// text. Folded text gets more lines when it is written, unless it replaces text
-// of another style.
+// holdsSpecialScalar reports whether a node holds a scalar that the JSON form of the
+// patch does not fully describe. A null that is written as nothing may be an empty
+// string. A date becomes different text, but not where it replaces quoted text. Folded
+// text gets more lines when it is written, unless it replaces text of another style.
 func holdsSpecialScalar(n *kyaml.Node) bool {
 	return n.Kind == kyaml.ScalarNode && (n.Tag == kyaml.NodeTagNull || n.Tag == "!!timestamp" || n.Style&kyaml.FoldedStyle != 0) ||
 		slices.ContainsFunc(n.Content, holdsSpecialScalar)
@@ -111,11 +110,10 @@ func (m *Merge) apply(o *kustomize.Object) (map[string]any, error) {
 	return merged(o.Values(), value)
 }
 
-// merged merges a plain patch into a copy of base. Without nulls, directives
-// and lists that merge by key, a strategic merge is simple: mappings merge, and
-// everything else is replaced. kustomize reports an error where the types
-// differ, and keeps the quotes of a string, which turn what replaces it into a
-// string, so both cases are left to kustomize.
+// merged merges a plain patch into a copy of base. Without nulls, directives and lists
+// that merge by key, a strategic merge is simple: mappings merge, and everything else is
+// replaced. kustomize reports an error where the types differ, and keeps the quotes of a
+// string, which turn what replaces it into a string, so both cases are left to kustomize.
 func merged(base, patch map[string]any) (map[string]any, error) {
 	out := maps.Clone(base)
 	for key, value := range patch {

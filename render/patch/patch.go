@@ -1,6 +1,5 @@
-// Package patch applies a cluster's patches and edits to single objects, many
-// times faster than a kustomize build of the whole cluster and with exactly the
-// same result.
+// Package patch applies a cluster's patches and edits to single objects, many times
+// faster than a kustomize build of the whole cluster and with exactly the same result.
 //
 //	p, err := patch.Read(source)
 //	if p.NeedsBuild() {
@@ -10,9 +9,8 @@
 //		after, err := p.Apply(o, nil)
 //	}
 //
-// Where no fast way is known to be exact, Apply uses kustomize's own patch
-// transformer on the object alone, and where that is not exact either, it
-// returns ErrNeedsBuild.
+// Where no fast way is known to be exact, Apply uses kustomize's own patch transformer on
+// the object alone, and where that is not exact either, it returns ErrNeedsBuild.
 package patch
 
 import (
@@ -34,8 +32,8 @@ import (
 // kustomize's result. It never reaches a user.
 var ErrNeedsBuild = errors.New("needs a build of the whole cluster")
 
-// Patch is an entry of a cluster's patches. It is immutable, and clusters that
-// have the same patch share it.
+// Patch is an entry of a cluster's patches. It is immutable, and clusters that have the
+// same patch share it.
 type Patch struct {
 	source fleet.Patch
 	target *target // nil where each merge names its object
@@ -60,8 +58,8 @@ func (p *Patch) HasTarget() bool { return p.target != nil }
 // Selects reports whether the patch has a target that matches the object.
 func (p *Patch) Selects(o *kustomize.Object) bool { return p.target != nil && p.target.matches(o) }
 
-// Merges are the strategic merge patches. Without a target each names its
-// object; with one there is at most one.
+// Merges are the strategic merge patches. Without a target each names its object; with
+// one there is at most one.
 func (p *Patch) Merges() []Merge { return p.merges }
 
 // Kustomize returns the patch in kustomize's form.
@@ -81,8 +79,8 @@ func Kustomize(p fleet.Patch) types.Patch {
 	return out
 }
 
-// Reader reads patches and remembers them, so that each distinct patch and
-// target is read once. It is safe for concurrent use.
+// Reader reads patches and remembers them, so that each distinct patch and target is read
+// once. It is safe for concurrent use.
 type Reader struct {
 	patches *lru.Cache[content, result]
 	targets *lru.Cache[fleet.Target, *target]
@@ -179,10 +177,10 @@ func parse(p fleet.Patch, newTarget func(fleet.Target) (*target, error)) (*Patch
 	return out, out.readMerges(resources)
 }
 
-// isPlainPatch reports whether kustomize's transformer certainly accepts the
-// patch. The transformer reads the text both as resources and as operations,
-// and accepts it if exactly one of the two works. Asking the transformer takes
-// as long as everything else, for each patch of a fleet that starts.
+// isPlainPatch reports whether kustomize's transformer certainly accepts the patch. The
+// transformer reads the text both as resources and as operations, and accepts it if
+// exactly one of the two works. Asking the transformer takes as long as everything else,
+// for each patch of a fleet that starts.
 func isPlainPatch(on *fleet.Target, text string, resources int, notMerge error) bool {
 	// The transformer's configuration is YAML, which some characters cannot be in.
 	special := func(c rune) bool { return c > '~' || c < ' ' && c != '\n' }
@@ -197,9 +195,9 @@ func isPlainPatch(on *fleet.Target, text string, resources int, notMerge error) 
 	return text != "" && err == nil
 }
 
-// Apply returns the object with the patch applied; nil if the patch deletes it.
-// m is the strategic merge patch for the object, and nil for a JSON patch. The
-// object is not changed.
+// Apply returns the object with the patch applied; nil if the patch deletes it. m is the
+// strategic merge patch for the object, and nil for a JSON patch. The object is not
+// changed.
 func (p *Patch) Apply(o *kustomize.Object, m *Merge) (*kustomize.Object, error) {
 	if p.needsBuild || !o.Independent() {
 		return nil, ErrNeedsBuild
@@ -252,8 +250,8 @@ type target struct {
 	kind, name string
 }
 
-// newTarget is slow: compiled regular expressions take a hundred times the
-// memory of the patch.
+// newTarget is slow: compiled regular expressions take a hundred times the memory of the
+// patch.
 func newTarget(source fleet.Target) (*target, error) {
 	s := Kustomize(fleet.Patch{Target: &source}).Target
 	pattern, err := types.NewSelectorRegex(s)

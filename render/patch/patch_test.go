@@ -23,8 +23,8 @@ func readObject(t *testing.T, text string) *kustomize.Object {
 	return &o
 }
 
-// TestNumberBeyondFloat64IsLeftToTheLibrary has a number that no float64 holds,
-// so that the fast way of JSON patches cannot be used.
+// TestNumberBeyondFloat64IsLeftToTheLibrary has a number that no float64 holds, so that
+// the fast way of JSON patches cannot be used.
 func TestNumberBeyondFloat64IsLeftToTheLibrary(t *testing.T) {
 	t.Parallel()
 	o := readObject(t, "apiVersion: example.com/v1\nkind: App\nmetadata: {name: web}\nspec: {n: 1}\n").WithValue(nil, nil)
@@ -43,8 +43,8 @@ func TestNumberBeyondFloat64IsLeftToTheLibrary(t *testing.T) {
 	}
 }
 
-// TestPatchThatMayRenameNeedsBuild checks that whatever may change an object's
-// identity is left to a whole build.
+// TestPatchThatMayRenameNeedsBuild checks that whatever may change an object's identity
+// is left to a whole build.
 func TestPatchThatMayRenameNeedsBuild(t *testing.T) {
 	t.Parallel()
 	o := readObject(t, "apiVersion: example.com/v1\nkind: App\nmetadata: {name: web}\nspec: {n: 1}\n")

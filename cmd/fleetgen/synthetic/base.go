@@ -166,8 +166,8 @@ func (f *Fleet) fleetFile() []byte {
 	return text
 }
 
-// place identifies a stack. Stacks are pairs of an environment and a region,
-// region by region, so that three of them share the component of a region.
+// place identifies a stack. Stacks are pairs of an environment and a region, region by
+// region, so that three of them share the component of a region.
 type place struct{ environment, region string }
 
 func (f *Fleet) place(stack int) place {
@@ -189,8 +189,8 @@ func (f *Fleet) addOverlays(files map[string][]byte) {
 	}
 }
 
-// overlay returns the overlay of an environment. Environments differ in replica
-// counts and in a label on namespaces.
+// overlay returns the overlay of an environment. Environments differ in replica counts
+// and in a label on namespaces.
 func (f *Fleet) overlay(environment int) []byte {
 	text := []byte(kustomization + "resources:\n- ../../base\npatches:\n")
 	for i := range min(4, f.Components) {
@@ -206,8 +206,8 @@ func (f *Fleet) overlay(environment int) []byte {
 `, environments[environment])
 }
 
-// region returns the component of a region. Regions differ in where telemetry goes
-// and who may view.
+// region returns the component of a region. Regions differ in where telemetry goes and
+// who may view.
 func (f *Fleet) region(number int, name string) []byte {
 	component := nth(components, (number*11+3)%f.Components)
 	return fmt.Appendf(nil, `apiVersion: kustomize.config.k8s.io/v1alpha1

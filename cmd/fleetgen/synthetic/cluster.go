@@ -17,8 +17,8 @@ func (c cluster) name() string { return fmt.Sprintf("%s-%s-%05d", c.region, c.en
 
 func (c cluster) path() string { return "clusters/" + c.region + "/" + c.name() + ".yaml" }
 
-// chance returns random numbers of the cluster's own, so that its file is the same
-// in a larger fleet.
+// chance returns random numbers of the cluster's own, so that its file is the same in a
+// larger fleet.
 func (f *Fleet) chance(i int) *rand.Rand { return rand.New(rand.NewPCG(f.Seed, uint64(i))) }
 
 // clusterFile returns a cluster's file at a version, which counts its changes.
@@ -65,10 +65,9 @@ func inline(chance *rand.Rand, c cluster) []byte {
 `, c.number, chance.IntN(40), 1+chance.IntN(4), c.name())
 }
 
-// patch returns the nth patch of a cluster. JSON patches and merge patches
-// alternate. There are few replica counts, so clusters share patches, and many
-// builds, so other patches are a cluster's own. The first patch changes from
-// version to version.
+// patch returns the nth patch of a cluster. JSON patches and merge patches alternate.
+// There are few replica counts, so clusters share patches, and many builds, so other
+// patches are a cluster's own. The first patch changes from version to version.
 func patch(n int, component string, version int, chance *rand.Rand) []byte {
 	switch n % 4 {
 	case 0:

@@ -1,14 +1,14 @@
-// Package synthetic makes fleet repos of any size, so that what is promised for
-// ten thousand clusters can be measured without having them.
+// Package synthetic makes fleet repos of any size, so that what is promised for ten
+// thousand clusters can be measured without having them.
 //
 //	f, err := synthetic.New(synthetic.Default())
 //	err = f.Write(dir)
 //	name, content := f.BaseChange(1) // a commit that reaches every cluster
 //
-// A repo looks like one that people maintain: a base, an overlay for each
-// environment, a component for each region, placement by labels, and a small
-// file for each cluster. Every byte is a function of the Options. The package
-// only knows the file format and never renders.
+// A repo looks like one that people maintain: a base, an overlay for each environment, a
+// component for each region, placement by labels, and a small file for each cluster.
+// Every byte is a function of the Options. The package only knows the file format and
+// never renders.
 package synthetic
 
 import (
@@ -103,12 +103,11 @@ func (f *Fleet) BaseChange(version int) (name string, content []byte) {
 	return f.componentFile(0, version)
 }
 
-// ClusterChange returns a cluster's file after a commit that changes this cluster
-// alone. Version 0 is the file in Files.
+// ClusterChange returns a cluster's file after a commit that changes this cluster alone.
+// Version 0 is the file in Files.
 func (f *Fleet) ClusterChange(cluster, version int) (name string, content []byte) {
 	return f.cluster(cluster).path(), f.clusterFile(cluster, version)
 }
 
-// ClusterName returns the name of a cluster by its number, which is less than
-// Clusters.
+// ClusterName returns the name of a cluster by its number, which is less than Clusters.
 func (f *Fleet) ClusterName(cluster int) string { return f.cluster(cluster).name() }

@@ -92,8 +92,8 @@ func TestFileOfAClusterIsTheSameInALargerFleet(t *testing.T) {
 	}
 }
 
-// TestFleetHasTheSizeOfItsOptions includes regions with some of the environments,
-// more names than the lists have, and lists of one.
+// TestFleetHasTheSizeOfItsOptions includes regions with some of the environments, more
+// names than the lists have, and lists of one.
 func TestFleetHasTheSizeOfItsOptions(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*synthetic.Options){
