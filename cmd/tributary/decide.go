@@ -44,18 +44,12 @@ releases. Requires an admin token.
   tributary release pause 3f9c1b22a0d4
 
 Exit status is 0, or 1 if nothing was decided.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("release: name a decision: approve, reject, pause, resume, skip or abort; see tributary release --help")
-			}
-			return fmt.Errorf("release: unknown decision %q: must be approve, reject, pause, resume, skip or abort", args[0])
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
 	}
+	var commands []*cobra.Command
 	for _, v := range verdicts {
-		cmd.AddCommand(newVerdict(v.verdict, v.short, v.long, v.digest))
+		commands = append(commands, newVerdict(v.verdict, v.short, v.long, v.digest))
 	}
-	return cmd
+	return withSubcommands(cmd, "decision", commands...)
 }
 
 type verdictOptions struct {
@@ -87,8 +81,8 @@ Exit status is 0, or 1 if nothing was decided.`, verdict),
 }
 
 func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOptions) error {
-	if o.output != "text" && o.output != "json" {
-		return fmt.Errorf("--output %q: must be text or json", o.output)
+	if err := output.Check(o.output, "text", "json"); err != nil {
+		return err
 	}
 	client, err := o.server.client()
 	if err != nil {

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newDelete() *cobra.Command {
@@ -24,17 +26,9 @@ removes an object from one cluster; or forgets a decommissioned cluster.
   tributary delete cluster eu-dev-01
 
 Exit status is 0, or 1 if nothing was changed.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("delete: name a resource: delta, object or cluster; see tributary delete --help")
-			}
-			return fmt.Errorf("delete: unknown resource %q: must be delta, object or cluster", args[0])
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	o.bind(cmd)
-	cmd.AddCommand(newDeleteDelta(o), newDeleteObject(o), newDeleteCluster(o))
-	return cmd
+	return withSubcommands(cmd, "resource", newDeleteDelta(o), newDeleteObject(o), newDeleteCluster(o))
 }
 
 func newDeleteDelta(o *writeFlags) *cobra.Command {
@@ -59,15 +53,9 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if id == "" {
 				return errors.New("delete delta: name a delta, or a cluster with --cluster")
 			}
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			result, err := client.DeleteDelta(cmd.Context(), o.options(), id)
-			if err != nil {
-				return refused(err)
-			}
-			return o.printResult(cmd, result)
+			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+				return c.DeleteDelta(ctx, options, id)
+			})
 		},
 	}
 	cmd.Flags().StringVar(&cluster, "cluster", "", "delete the delta of this cluster")
@@ -93,15 +81,9 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if err != nil {
 				return err
 			}
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			var result *fleet.Result
-			if result, err = client.DeleteObject(cmd.Context(), o.options(), args[0], name); err != nil {
-				return refused(err)
-			}
-			return o.printResult(cmd, result)
+			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+				return c.DeleteObject(ctx, options, args[0], name)
+			})
 		},
 	}
 	narrow.bind(cmd.Flags())
@@ -123,15 +105,9 @@ has. Requires an admin token.
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			result, err := client.Decommission(cmd.Context(), o.options(), args[0], true)
-			if err != nil {
-				return refused(err)
-			}
-			return o.printResult(cmd, result)
+			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+				return c.Decommission(ctx, options, args[0], true)
+			})
 		},
 	}
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -32,26 +30,18 @@ func newGet() *cobra.Command {
   tributary get history --cluster eu-prod-01 --since 24h
 
 Exit status is 0, or 1 if it does not exist or the server does not answer.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("get: name a resource: clusters, objects, inputs, deltas, releases, pins, history or tokens; see tributary get --help")
-			}
-			return fmt.Errorf("get: unknown resource %q: must be clusters, objects, inputs, deltas, releases, pins, history or tokens", args[0])
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	o.server.bind(cmd)
 	cmd.PersistentFlags().StringVarP(&o.output, "output", "o", "", "json or yaml (default: a table)")
-	cmd.AddCommand(newGetClusters(o), newGetObjects(o), newGetInputs(o), newGetDeltas(o), newGetReleases(o), newGetPins(o), newGetHistory(o), newGetTokens(o))
-	return cmd
+	return withSubcommands(cmd, "resource", newGetClusters(o), newGetObjects(o), newGetInputs(o), newGetDeltas(o), newGetReleases(o), newGetPins(o), newGetHistory(o), newGetTokens(o))
 }
 
 // run checks the flags and calls show with a client for the server.
 func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *client.Client, w io.Writer) error) error {
-	switch o.output {
-	case "", "json", "yaml":
-	default:
-		return fmt.Errorf("--output %q: must be json or yaml", o.output)
+	if o.output != "" {
+		if err := output.Check(o.output, "json", "yaml"); err != nil {
+			return err
+		}
 	}
 	client, err := o.server.client()
 	if err != nil {

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newLabel() *cobra.Command {
@@ -32,15 +36,9 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if err != nil {
 				return fmt.Errorf("label: %w", err)
 			}
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			result, err := client.PatchCluster(cmd.Context(), o.options(), args[0], patch)
-			if err != nil {
-				return refused(err)
-			}
-			return o.printResult(cmd, result)
+			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+				return c.PatchCluster(ctx, options, args[0], patch)
+			})
 		},
 	}
 	o.bind(cmd)

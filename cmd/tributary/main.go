@@ -67,6 +67,26 @@ func named(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// withSubcommands makes cmd a command that only its subcommands do something for, and that
+// explains so. noun is what the name of a subcommand stands for.
+func withSubcommands(cmd *cobra.Command, noun string, subcommands ...*cobra.Command) *cobra.Command {
+	names := make([]string, len(subcommands))
+	for i, sub := range subcommands {
+		names[i] = sub.Name()
+	}
+	last := len(names) - 1
+	list := strings.Join(names[:last], ", ") + " or " + names[last]
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s: name a %s: %s; see tributary %[1]s --help", cmd.Name(), noun, list)
+		}
+		return fmt.Errorf("%s: unknown %s %q: must be %s", cmd.Name(), noun, args[0], list)
+	}
+	cmd.RunE = func(*cobra.Command, []string) error { return nil }
+	cmd.AddCommand(subcommands...)
+	return cmd
+}
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tributary",

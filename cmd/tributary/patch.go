@@ -85,20 +85,15 @@ func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
 	if err != nil {
 		return err
 	}
-	client, err := o.client()
-	if err != nil {
-		return err
-	}
-	var result *fleet.Result
-	if o.group.delta != "" {
-		result, err = o.patchGroup(cmd.Context(), client, name, change)
-	} else if err = o.group.unused(); err == nil {
-		result, err = o.patchObject(cmd.Context(), client, args[0], name, change)
-	}
-	if err != nil {
-		return refused(err)
-	}
-	return o.printResult(cmd, result)
+	return o.write(cmd, func(ctx context.Context, c *client.Client, _ client.WriteOptions) (*fleet.Result, error) {
+		if o.group.delta != "" {
+			return o.patchGroup(ctx, c, name, change)
+		}
+		if err := o.group.unused(); err != nil {
+			return nil, err
+		}
+		return o.patchObject(ctx, c, args[0], name, change)
+	})
 }
 
 // objectChange is a change to an object: either a patch, or assignments.
@@ -109,18 +104,18 @@ type objectChange struct {
 
 func (o *patchOptions) change(stdin io.Reader) (c objectChange, err error) {
 	kind, known := patchTypes[o.kind]
-	said := 0
+	given := 0
 	for _, is := range []bool{len(o.settings) > 0, o.patch != "", o.patchFile != ""} {
 		if is {
-			said++
+			given++
 		}
 	}
 	switch {
 	case !known:
 		return c, fmt.Errorf("--type %q: must be merge, json or strategic", o.kind)
-	case said == 0:
+	case given == 0:
 		return c, errors.New("patch: no change given; use --set, --patch or --patch-file")
-	case said > 1:
+	case given > 1:
 		return c, errors.New("patch: use only one of --set, --patch and --patch-file")
 	case len(o.settings) > 0 && kind != fleet.MergePatch:
 		return c, errors.New("--set makes a merge patch; leave out --type, or use --patch")

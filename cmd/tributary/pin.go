@@ -62,36 +62,29 @@ func pin(cmd *cobra.Command, release string, o *pinOptions) error {
 	if err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
-	client, err := o.client()
-	if err != nil {
-		return err
-	}
-	options := o.options()
-	if o.name == "" {
-		if err := guardDerivedName(cmd.Context(), client, p, &options); err != nil {
-			return refused(err)
+	return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+		if o.name == "" {
+			if err := guardDerivedName(ctx, c, p, &options); err != nil {
+				return nil, err
+			}
+			o.say(cmd.OutOrStdout(), "pin "+p.Name)
 		}
-		o.say(cmd.OutOrStdout(), "pin "+p.Name)
-	}
-	result, err := client.PutPin(cmd.Context(), options, p)
-	if err != nil {
-		return refused(err)
-	}
-	return o.printResult(cmd, result)
+		return c.PutPin(ctx, options, p)
+	})
 }
 
 // pin returns the pin that the flags describe.
 func (o *pinOptions) pin(release string, now time.Time) (p fleet.Pin, err error) {
 	p = fleet.Pin{Name: o.name, Release: release, Reason: o.reason}
-	said := 0
+	given := 0
 	for _, is := range []bool{len(o.clusters) > 0, o.selector != "", o.all} {
 		if is {
-			said++
+			given++
 		}
 	}
 	derived := "fleet"
 	switch {
-	case said != 1:
+	case given != 1:
 		return p, errors.New("name the clusters with one of --cluster, --selector and --all")
 	case o.all:
 		p.Selector = &fleet.Selector{}
@@ -179,15 +172,9 @@ as a diff. See tributary get pins for names.
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			result, err := client.DeletePin(cmd.Context(), o.options(), args[0])
-			if err != nil {
-				return refused(err)
-			}
-			return o.printResult(cmd, result)
+			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+				return c.DeletePin(ctx, options, args[0])
+			})
 		},
 	}
 	o.bind(cmd)

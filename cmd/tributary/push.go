@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/progress"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources"
 )
@@ -75,8 +75,8 @@ tag could not be set.`,
 }
 
 func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOptions) error {
-	if o.output != "text" && o.output != "json" {
-		return fmt.Errorf("--output %q: must be text or json", o.output)
+	if err := output.Check(o.output, "text", "json"); err != nil {
+		return err
 	}
 	options, err := o.options()
 	if err != nil {
@@ -87,10 +87,12 @@ func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOp
 			return checkPush(ctx, w, stderr, snapshot, o)
 		}
 	}
-	line := &upload{start: time.Now(), w: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))}
-	options.Progress = line.show
+	line := progress.New(os.Stderr)
+	options.Progress = func(done, total int64) {
+		line.Show("%.1f of %.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
+	}
 	pushed, err := sources.Push(ctx, dir, target, options)
-	line.clear()
+	line.Clear()
 	var refused *fleet.RefusedError
 	if errors.As(err, &refused) {
 		return printReport(w, report{Revision: refused.Revision, Problems: fleet.Problems{refused.Problem}}, validateOptions{output: o.output})
@@ -177,27 +179,4 @@ func dirty(p sources.Pushed, o pushOptions) string {
 		text += ", so the revision is " + p.Revision
 	}
 	return text
-}
-
-// upload shows the progress of a long push on a terminal.
-type upload struct {
-	start, last time.Time
-	w           io.Writer
-	terminal    bool
-	shown       bool
-}
-
-func (l *upload) show(done, total int64) {
-	now := time.Now()
-	if !l.terminal || now.Sub(l.start) < time.Second || now.Sub(l.last) < 100*time.Millisecond {
-		return
-	}
-	l.last, l.shown = now, true
-	fmt.Fprintf(l.w, "\r\x1b[K%.1f of %.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
-}
-
-func (l *upload) clear() {
-	if l.shown {
-		fmt.Fprint(l.w, "\r\x1b[K")
-	}
 }

@@ -61,8 +61,8 @@ Exit status is 0, or 1 if the cluster cannot be rendered.`,
 
 func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error {
 	ctx, w, stderr := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-	if o.output != "yaml" && o.output != "json" {
-		return fmt.Errorf("--output %q: must be yaml or json", o.output)
+	if err := output.Check(o.output, "yaml", "json"); err != nil {
+		return err
 	}
 	var deltas []*fleet.Delta
 	if o.deltas != "" {

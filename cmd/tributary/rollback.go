@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newRollback() *cobra.Command {
@@ -38,15 +42,9 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if err != nil {
 				return fmt.Errorf("rollback: %w", err)
 			}
-			client, err := o.client()
-			if err != nil {
-				return err
-			}
-			result, err := client.Rollback(cmd.Context(), o.options(), generation, id)
-			if err != nil {
-				return refused(err)
-			}
-			return o.printResult(cmd, result)
+			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+				return c.Rollback(ctx, options, generation, id)
+			})
 		},
 	}
 	o.bind(cmd)

@@ -27,17 +27,9 @@ server keeps only its hash. tributary get tokens lists them.
   tributary token revoke ada
 
 Exit status is 0, or 1 if nothing was changed.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("token: name a command: create or revoke; see tributary token --help")
-			}
-			return fmt.Errorf("token: unknown command %q: must be create or revoke", args[0])
-		},
-		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	o.bind(cmd)
-	cmd.AddCommand(newTokenCreate(o), newTokenRevoke(o))
-	return cmd
+	return withSubcommands(cmd, "command", newTokenCreate(o), newTokenRevoke(o))
 }
 
 // tokenOptions describe a new token.

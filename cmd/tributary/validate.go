@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/progress"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
@@ -63,8 +62,8 @@ func (r report) MarshalJSON() ([]byte, error) {
 }
 
 func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) error {
-	if o.output != "text" && o.output != "json" {
-		return fmt.Errorf("--output %q: must be text or json", o.output)
+	if err := output.Check(o.output, "text", "json"); err != nil {
+		return err
 	}
 	source, snapshot, err := o.source.snapshot(ctx, ref)
 	var refused *fleet.RefusedError
@@ -84,12 +83,12 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 // checkFleet renders and checks every cluster, as the server does.
 func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report, error) {
 	clusters := 0
-	line := &progress{start: time.Now(), terminal: term.IsTerminal(int(os.Stderr.Fd()))}
+	line := progress.New(os.Stderr)
 	view, problems, err := controller.Prepare(ctx, render.Renderer{}, snapshot, nil, func(done, total int) {
 		clusters = total
-		line.show(done, total)
+		line.Show("%d of %d clusters", done, total)
 	})
-	line.clear()
+	line.Clear()
 	if err != nil {
 		return report{}, err
 	}
@@ -132,25 +131,4 @@ func printTextReport(w io.Writer, r report) error {
 	}
 	_, err := fmt.Fprintf(w, "ok: %d clusters, %d input sets, %s\n", r.Clusters, len(r.Sets), r.Revision)
 	return err
-}
-
-// progress shows the progress of a long validation on a terminal.
-type progress struct {
-	start    time.Time
-	terminal bool
-	shown    bool
-}
-
-func (p *progress) show(done, total int) {
-	if !p.terminal || time.Since(p.start) < time.Second || done%50 != 0 {
-		return
-	}
-	p.shown = true
-	fmt.Fprintf(os.Stderr, "\r%d of %d clusters", done, total)
-}
-
-func (p *progress) clear() {
-	if p.shown {
-		fmt.Fprint(os.Stderr, "\r\x1b[K")
-	}
 }

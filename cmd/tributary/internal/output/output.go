@@ -5,12 +5,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
+
+// Check returns an error if format is not one of the formats of a command.
+func Check(format string, formats ...string) error {
+	if slices.Contains(formats, format) {
+		return nil
+	}
+	last := len(formats) - 1
+	return fmt.Errorf("--output %q: must be %s or %s", format, strings.Join(formats[:last], ", "), formats[last])
+}
 
 // JSON prints a value as indented JSON, without escapes for HTML.
 func JSON(w io.Writer, v any) error {

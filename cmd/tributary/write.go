@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -37,10 +38,23 @@ func (f *writeFlags) options() client.WriteOptions {
 
 // client checks the flags and returns a client for the server.
 func (f *writeFlags) client() (*client.Client, error) {
-	if f.output != "text" && f.output != "json" {
-		return nil, fmt.Errorf("--output %q: must be text or json", f.output)
+	if err := output.Check(f.output, "text", "json"); err != nil {
+		return nil, err
 	}
 	return f.server.client()
+}
+
+// write calls a method of the client that writes, and prints the result.
+func (f *writeFlags) write(cmd *cobra.Command, do func(ctx context.Context, c *client.Client, o client.WriteOptions) (*fleet.Result, error)) error {
+	c, err := f.client()
+	if err != nil {
+		return err
+	}
+	r, err := do(cmd.Context(), c, f.options())
+	if err != nil {
+		return refused(err)
+	}
+	return f.printResult(cmd, r)
 }
 
 // printResult prints the result of a write: each input that changed, as a diff. Warnings
