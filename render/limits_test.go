@@ -127,8 +127,8 @@ func indent(text string) string {
 
 func TestSetOverTheProvidersDefaultLimitIsAWarning(t *testing.T) {
 	t.Parallel()
-	const want = `warning: fleet.yaml: input set "apps" has up to 101 inputs (on cluster "one"), and a ResourceSetInputProvider ` +
-		`without spec.filter.limit silently drops those after 100, which deletes what they made: set it to 101 or more` + "\n"
+	const want = `warning: fleet.yaml: input set "apps" has up to 101 inputs (on cluster "one"); a ResourceSetInputProvider ` +
+		`without spec.filter.limit silently drops those after the first 100, and Flux deletes what they made: set it to 101 or more` + "\n"
 	if got := problemsOf(t, small(apps(101, "a: b"))); got != want {
 		t.Errorf("problems = %s, want %s", got, want)
 	}
