@@ -121,7 +121,7 @@ func (o *bootstrapOptions) check(name string) error {
 	case o.image == "":
 		return errors.New("--image: must not be empty")
 	}
-	// The client refuses to send a token in the clear. So it would in the cluster.
+	// The client refuses to send a token in the clear, as it will in the cluster.
 	_, err := client.New(client.Config{URL: o.serverURL, Token: "token"})
 	return err
 }

@@ -67,8 +67,8 @@ func named(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// withSubcommands makes cmd a command that only its subcommands do something for, and that
-// explains so. noun is what the name of a subcommand stands for.
+// withSubcommands adds subcommands to a command that does nothing by itself. Without a known
+// subcommand it returns an error that lists them. noun says what their names stand for.
 func withSubcommands(cmd *cobra.Command, noun string, subcommands ...*cobra.Command) *cobra.Command {
 	names := make([]string, len(subcommands))
 	for i, sub := range subcommands {
