@@ -112,6 +112,23 @@ func TestReferenceIsComplete(t *testing.T) {
 	}
 }
 
+// TestPathsOfCONTRIBUTINGExist looks for each file and package that the page tells a newcomer
+// to start in.
+func TestPathsOfCONTRIBUTINGExist(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(readText(t, "../../CONTRIBUTING.md"), "| I want to |")
+	table, _, _ = strings.Cut(table, "\n## ")
+	paths := regexp.MustCompile("`([a-z]+/[a-z/._-]+)`").FindAllStringSubmatch(table, -1)
+	if len(paths) < 20 {
+		t.Fatalf("found %d paths, want more", len(paths))
+	}
+	for _, m := range paths {
+		if _, err := os.Stat(filepath.Join("../..", m[1])); err != nil {
+			t.Errorf("CONTRIBUTING.md names %s, which does not exist", m[1])
+		}
+	}
+}
+
 // TestLinksOfDocumentationResolve follows every relative link of every Markdown file, to
 // the file and to the heading.
 func TestLinksOfDocumentationResolve(t *testing.T) {
