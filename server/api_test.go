@@ -45,7 +45,7 @@ func TestClustersShowDeclarationPlacementAndRelease(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	var all clusterList
-	h.get("/api/v1/clusters").into(t, &all)
+	h.get("/api/v1/clusters").wantOK(t, &all)
 	if got := all.names(); !slices.Equal(got, []string{"eu-dev-01", "eu-prod-01", "us-prod-01"}) || all.Next != "" {
 		t.Errorf("clusters = %v, next %q", got, all.Next)
 	}
@@ -73,7 +73,7 @@ func TestPagesHaveEachClusterOnce(t *testing.T) {
 		var got []string
 		for cursor, pages := "", 0; ; pages++ {
 			var page clusterList
-			h.get(fmt.Sprintf("/api/v1/clusters?selector=odd%%3D1&limit=%d&cursor=%s", limit, cursor)).into(t, &page)
+			h.get(fmt.Sprintf("/api/v1/clusters?selector=odd%%3D1&limit=%d&cursor=%s", limit, cursor)).wantOK(t, &page)
 			got = append(got, page.names()...)
 			if cursor = page.Next; cursor == "" {
 				break
@@ -90,7 +90,7 @@ func TestPagesHaveEachClusterOnce(t *testing.T) {
 		h.get("/api/v1/clusters?"+query).problem(t, http.StatusBadRequest, "bad-request")
 	}
 	var none clusterList
-	h.get("/api/v1/clusters?selector=odd%3D3").into(t, &none)
+	h.get("/api/v1/clusters?selector=odd%3D3").wantOK(t, &none)
 	if none.Items == nil || len(none.Items) > 0 {
 		t.Errorf("items = %v, want []", none.Items)
 	}
@@ -101,12 +101,12 @@ func TestObjectsAreComplete(t *testing.T) {
 	h := start(t)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	var all struct{ Items []map[string]any }
-	h.get("/api/v1/clusters/eu-prod-01/objects").into(t, &all)
+	h.get("/api/v1/clusters/eu-prod-01/objects").wantOK(t, &all)
 	if got, want := asJSON(all.Items), asJSON(acme("").Members[1].Objects); got != want {
 		t.Errorf("objects = %s\nwant %s", got, want)
 	}
 	var one map[string]any
-	h.get("/api/v1/clusters/eu-prod-01/objects/platformcomponent/keda").into(t, &one)
+	h.get("/api/v1/clusters/eu-prod-01/objects/platformcomponent/keda").wantOK(t, &one)
 	if got, want := asJSON(one), asJSON(acme("").Members[1].Objects[0]); got != want {
 		t.Errorf("object = %s\nwant %s", got, want)
 	}
@@ -129,7 +129,7 @@ func TestObjectIsFoundByGroupAndNamespace(t *testing.T) {
 			APIVersion string
 			Metadata   map[string]any
 		}
-		h.get(objects+path).into(t, &got)
+		h.get(objects+path).wantOK(t, &got)
 		if found := fmt.Sprint(got.APIVersion, " ", got.Metadata["namespace"]); found != want {
 			t.Errorf("%s = %s, want %s", path, found, want)
 		}
@@ -157,7 +157,7 @@ func TestReleasesShowLiveAndFailedOnes(t *testing.T) {
 	t.Parallel()
 	h := start(t)
 	var got releaseList
-	h.get("/api/v1/releases").into(t, &got)
+	h.get("/api/v1/releases").wantOK(t, &got)
 	if got.Items == nil || len(got.Items) != 0 || got.Source.Name != "memory:fleet" {
 		t.Errorf("before the first look: %+v", got)
 	}
@@ -175,7 +175,7 @@ func TestReleasesShowLiveAndFailedOnes(t *testing.T) {
 	eventually(t, func() bool { return h.fleet.Status().SourceError != nil })
 
 	got = releaseList{}
-	h.get("/api/v1/releases").into(t, &got)
+	h.get("/api/v1/releases").wantOK(t, &got)
 	if len(got.Items) != 2 || got.Source.LookedAt == "" || got.Source.Error != "connection refused" {
 		t.Fatalf("releases = %+v", got)
 	}
@@ -188,7 +188,7 @@ func TestReleasesShowLiveAndFailedOnes(t *testing.T) {
 	}
 	for _, want := range got.Items {
 		var one fleet.Release
-		h.get("/api/v1/releases/"+url.PathEscape(want.ID)).into(t, &one)
+		h.get("/api/v1/releases/"+url.PathEscape(want.ID)).wantOK(t, &one)
 		if asJSON(one) != asJSON(want) {
 			t.Errorf("release = %+v, want %+v", one, want)
 		}

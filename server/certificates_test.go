@@ -48,8 +48,8 @@ func (a *authority) pem() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw}))
 }
 
-// issue issues a client certificate for a common name; mend changes it.
-func (a *authority) issue(name string, mend ...func(*x509.Certificate)) *tls.Certificate {
+// issue issues a client certificate for a common name; adjust changes it.
+func (a *authority) issue(name string, adjust ...func(*x509.Certificate)) *tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(a.t, err)
@@ -57,7 +57,7 @@ func (a *authority) issue(name string, mend ...func(*x509.Certificate)) *tls.Cer
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
 		NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
-	for _, m := range mend {
+	for _, m := range adjust {
 		m(template)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
@@ -66,9 +66,9 @@ func (a *authority) issue(name string, mend ...func(*x509.Certificate)) *tls.Cer
 }
 
 // withClientCA starts a server that accepts certificates of the CAs in file.
-func withClientCA(t *testing.T, file string, mend ...func(*server.Config)) *harness {
+func withClientCA(t *testing.T, file string, adjust ...func(*server.Config)) *harness {
 	t.Helper()
-	h := overHTTP2(t, append(mend, func(c *server.Config) { c.ClientCAFile, c.Reload = file, time.Millisecond })...)
+	h := overHTTP2(t, append(adjust, func(c *server.Config) { c.ClientCAFile, c.Reload = file, time.Millisecond })...)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	return h
 }

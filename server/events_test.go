@@ -76,7 +76,7 @@ func (s stream) want(generations ...int64) {
 
 func (h *live) tag(tag string) {
 	h.t.Helper()
-	h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "`+tag+`"}}`).kept(h.t)
+	h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "`+tag+`"}}`).wantKept(h.t)
 }
 
 func TestEventsHaveEachGenerationOnce(t *testing.T) {
@@ -130,7 +130,7 @@ func TestEventIsSentOnceItsGenerationIsServed(t *testing.T) {
 	_, _, change, ok := s.next()
 	view, err := h.fleet.View()
 	if !ok || err != nil || change.Generation != 2 || view.Generation() != 2 {
-		t.Errorf("told of generation %d, and %d is served: %v", change.Generation, view.Generation(), err)
+		t.Errorf("an event of generation %d while %d is served: %v", change.Generation, view.Generation(), err)
 	}
 }
 
@@ -152,9 +152,9 @@ func TestEventsEndWithTheToken(t *testing.T) {
 	h := startLive(t, withAdminToken(t))
 	viewer := h.newToken(`{"name":"screen","role":"viewer"}`)
 	s := h.listen(bearer(viewer.Secret)...)
-	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/screen", "").kept(t)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/screen", "").wantKept(t)
 	if _, _, _, ok := s.next(); ok {
-		t.Error("it is told of what came after")
+		t.Error("it receives a later event")
 	}
 }
 

@@ -21,14 +21,14 @@ func TestExampleFleetIsServedAsDocumented(t *testing.T) {
 	})
 	eventually(t, func() bool { return h.get("/readyz").status == http.StatusOK })
 	var all clusterList
-	h.get("/api/v1/clusters").into(t, &all)
+	h.get("/api/v1/clusters").wantOK(t, &all)
 	if len(all.Items) < 8 {
 		t.Fatalf("the example has %d clusters, want 8 or more", len(all.Items))
 	}
 	for i, c := range all.Items {
 		for set, count := range c.Inputs {
 			var got inputs
-			h.get("/api/v1/flux/clusters/"+c.Name+"/"+set).into(t, &got)
+			h.get("/api/v1/flux/clusters/"+c.Name+"/"+set).wantOK(t, &got)
 			if len(got.Inputs) != count {
 				t.Errorf("%s/%s: %d inputs, want %d", c.Name, set, len(got.Inputs), count)
 			}
@@ -40,18 +40,18 @@ func TestExampleFleetIsServedAsDocumented(t *testing.T) {
 			}
 		}
 		path := "/api/v1/clusters/" + c.Name + "/objects"
-		h.get(path).into(t, &objects)
+		h.get(path).wantOK(t, &objects)
 		if i > 0 {
 			continue // each object costs one rendering of its cluster
 		}
 		for _, o := range objects.Items {
 			group := fleet.Object{APIVersion: o.APIVersion}.Group()
 			h.get(path+"/"+o.Kind+"/"+url.PathEscape(o.Metadata.Name)+"?namespace="+o.Metadata.Namespace+"&group="+group).
-				into(t, &struct{}{})
+				wantOK(t, &struct{}{})
 		}
 	}
 	var got inputs
-	h.get("/api/v1/flux/clusters").into(t, &got)
+	h.get("/api/v1/flux/clusters").wantOK(t, &got)
 	if len(got.Inputs) != len(all.Items) {
 		t.Errorf("%d clusters as inputs, want %d", len(got.Inputs), len(all.Items))
 	}

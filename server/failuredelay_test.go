@@ -40,7 +40,7 @@ func (g *guesser) send(ctx context.Context, path, address, token string) (*http.
 	response := w.Result()
 	response.Request = r
 	if err := conforms(r, response, w.Body.Bytes()); err != nil {
-		g.t.Errorf("%s: %d against the document: %v", path, response.StatusCode, err)
+		g.t.Errorf("%s: %d, which the document does not describe: %v", path, response.StatusCode, err)
 	}
 	return response, took
 }

@@ -44,7 +44,7 @@ func (s *source) Fetch(ctx context.Context, known string) (*fleet.Snapshot, erro
 	return s.snapshot, nil
 }
 
-func (s *source) looked() int {
+func (s *source) fetches() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.looks

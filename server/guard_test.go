@@ -61,5 +61,5 @@ func TestConfirmIsADigest(t *testing.T) {
 		h.change("PATCH", oneWeb+"?"+confirm, mergePatch, `{"spec": {"tag": "v2"}}`).problem(t, 400, "bad-request")
 	}
 	h.change("POST", "/api/v1/tokens?confirm="+someDigest, jsonDoc, `{"role": "viewer"}`).problem(t, 400, "bad-request")
-	h.change("PATCH", oneWeb+"?confirm="+someDigest, mergePatch, `{"spec": {"tag": "v2"}}`).kept(t)
+	h.change("PATCH", oneWeb+"?confirm="+someDigest, mergePatch, `{"spec": {"tag": "v2"}}`).wantKept(t)
 }

@@ -77,8 +77,8 @@ func writeFile(t testing.TB, name, content string) string {
 	return path
 }
 
-// start runs a server that has no release yet; mend changes its Config.
-func start(t *testing.T, mend ...func(*server.Config)) *harness {
+// start runs a server that has no release yet; adjust changes its Config.
+func start(t *testing.T, adjust ...func(*server.Config)) *harness {
 	t.Helper()
 	h := &harness{t: t, source: &source{}, renderer: &renderer{}, logs: &logbook{}, clock: &clock{start: time.Now()}}
 	log := slog.New(slog.NewJSONHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -86,7 +86,7 @@ func start(t *testing.T, mend ...func(*server.Config)) *harness {
 	h.fleet = controller.New(controller.Config{Source: h.source, Renderer: h.renderer, Logger: log, Registerer: registry, Interval: time.Hour})
 	cfg := server.Config{Fleet: h.fleet, Logger: log, Registry: registry, Version: "v0.0.0-test", Now: h.clock.now}
 	cfg.Limits.FailureDelay = -1 // failuredelay_test.go tests the delays
-	for _, m := range mend {
+	for _, m := range adjust {
 		m(&cfg)
 	}
 	h.fleet = cfg.Fleet
@@ -119,8 +119,8 @@ func (h *harness) run(ln net.Listener) {
 		if err := h.stop(); err != nil {
 			h.t.Errorf("Serve = %v, want nil", err)
 		}
-		if secret := h.client.Transport.(*checked).shown(h.logs.String()); secret != "" {
-			h.t.Errorf("the log holds the credential %q", secret)
+		if secret := h.client.Transport.(*checked).leaked(h.logs.String()); secret != "" {
+			h.t.Errorf("the log contains the credential %q", secret)
 		}
 	})
 }
@@ -211,8 +211,8 @@ func (r reply) problem(t *testing.T, status int, name string) string {
 	return p.Detail
 }
 
-// into decodes the body of a 200.
-func (r reply) into(t *testing.T, v any) {
+// wantOK checks that the reply is a 200, and decodes it.
+func (r reply) wantOK(t *testing.T, v any) {
 	t.Helper()
 	if r.status != http.StatusOK {
 		t.Fatalf("status %d: %s, want 200", r.status, r.body)

@@ -19,7 +19,7 @@ import (
 func (h *harness) generations(query string, headers ...string) (found []int64, next string) {
 	h.t.Helper()
 	var page api.List[api.Change]
-	h.get("/api/v1/history?"+query, headers...).into(h.t, &page)
+	h.get("/api/v1/history?"+query, headers...).wantOK(h.t, &page)
 	for _, c := range page.Items {
 		found = append(found, c.Generation)
 	}
@@ -28,7 +28,7 @@ func (h *harness) generations(query string, headers ...string) (found []int64, n
 
 func (h *harness) setTag(cluster, tag string, headers ...string) fleet.Result {
 	h.t.Helper()
-	return h.change("PATCH", "/api/v1/clusters/"+cluster+"/objects/App/web", mergePatch, `{"spec": {"tag": "`+tag+`"}}`, headers...).kept(h.t)
+	return h.change("PATCH", "/api/v1/clusters/"+cluster+"/objects/App/web", mergePatch, `{"spec": {"tag": "`+tag+`"}}`, headers...).wantKept(h.t)
 }
 
 func TestHistoryIsFilteredAndPaged(t *testing.T) {
@@ -37,10 +37,10 @@ func TestHistoryIsFilteredAndPaged(t *testing.T) {
 	ada, pipeline := bearer(adminToken), bearer(operatorToken)
 	h.setTag("one", "a", ada...)      // 2
 	h.setTag("two", "b", pipeline...) // 3
-	h.change("PUT", pin, yamlDoc, "selector: {matchLabels: {environment: dev}}\nedits: [{kind: App, name: web, patch: {spec: {replicas: 2}}}]\n", pipeline...).kept(t)
+	h.change("PUT", pin, yamlDoc, "selector: {matchLabels: {environment: dev}}\nedits: [{kind: App, name: web, patch: {spec: {replicas: 2}}}]\n", pipeline...).wantKept(t)
 	h.setTag("one", "c", ada...) // 5
 	var third api.Change
-	h.get("/api/v1/history/3", ada...).into(t, &third)
+	h.get("/api/v1/history/3", ada...).wantOK(t, &third)
 	at := func(d time.Duration) string { return url.QueryEscape(third.At.Add(d).Format(time.RFC3339Nano)) }
 	for query, want := range map[string][]int64{
 		"":                              {5, 4, 3, 2, 1},
@@ -109,11 +109,11 @@ func TestRollbackIsANewChange(t *testing.T) {
 	before := poll("one") + poll("two")
 	h.setTag("one", "a")
 	h.setTag("two", "b")
-	h.change("PUT", pin, yamlDoc, "selector: {}\nedits: [{kind: App, name: web, patch: {spec: {replicas: 2}}}]\n").kept(t)
+	h.change("PUT", pin, yamlDoc, "selector: {}\nedits: [{kind: App, name: web, patch: {spec: {replicas: 2}}}]\n").wantKept(t)
 	then := poll("one") + poll("two")
 	h.setTag("one", "c")
 	back := func(body string) fleet.Result {
-		return h.change("POST", "/api/v1/rollback", jsonDoc, body, "Tributary-Reason", "INC-1").kept(t)
+		return h.change("POST", "/api/v1/rollback", jsonDoc, body, "Tributary-Reason", "INC-1").wantKept(t)
 	}
 	if r := back(`{"generation": 4, "cluster": "one"}`); r.Generation != 6 || len(r.Changes) != 1 || poll("one")+poll("two") != then {
 		t.Errorf("rollback of a cluster = %+v and serves\n%s%s, want\n%s", r, poll("one"), poll("two"), then)
@@ -128,7 +128,7 @@ func TestRollbackIsANewChange(t *testing.T) {
 		t.Errorf("rollback to what is = %+v, want no change", r)
 	}
 	var change api.Change
-	h.get("/api/v1/history/8").into(t, &change)
+	h.get("/api/v1/history/8").wantOK(t, &change)
 	if change.Kind != fleet.RolledBack || change.Reason != "INC-1" || len(change.Deltas) != 2 {
 		t.Errorf("the history has %+v, want a rollback of both clusters' deltas", change)
 	}
@@ -183,7 +183,7 @@ func TestStalePartIsShown(t *testing.T) {
 	h.write(t, "fleet.yaml", strings.Replace(liveFleet["fleet.yaml"], "spec:\n", "spec:\n  guard: {allowOrphanedParts: true}\n", 1))
 	h.fleet.Look()
 	eventually(t, func() bool { return h.get(oneWeb).header.Get("Tributary-Generation") == "2" })
-	h.change("PATCH", "/api/v1/clusters/one/objects/ConfigMap/twice?namespace=b", mergePatch, `{"data": {"a": "b"}}`).kept(t)
+	h.change("PATCH", "/api/v1/clusters/one/objects/ConfigMap/twice?namespace=b", mergePatch, `{"data": {"a": "b"}}`).wantKept(t)
 	h.setTag("one", "v2")
 	base, _, _ := strings.Cut(liveFleet["base/app.yaml"], "---\napiVersion: v1\nkind: ConfigMap")
 	h.write(t, "base/app.yaml", base)
@@ -193,7 +193,7 @@ func TestStalePartIsShown(t *testing.T) {
 	})
 	want := []api.StalePart{{Cluster: "one", StalePart: fleet.StalePart{Part: fleet.Part{Delta: "cluster/one", Field: "edits[0]"}}}}
 	var deltas api.List[api.Delta]
-	h.get("/api/v1/deltas").into(t, &deltas)
+	h.get("/api/v1/deltas").wantOK(t, &deltas)
 	if len(deltas.Items) != 1 || len(deltas.Items[0].Status.Orphans) != 1 {
 		t.Fatalf("deltas %+v, want one with an orphan", deltas)
 	}
@@ -221,7 +221,7 @@ func TestTargetThatSelectsNothingIsAWarning(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	result := h.change("PUT", pin, yamlDoc, `selector: {}
-patches: [{target: {kind: App, name: gone}, patch: "- {op: add, path: /spec/a, value: 1}"}]`).kept(t)
+patches: [{target: {kind: App, name: gone}, patch: "- {op: add, path: /spec/a, value: 1}"}]`).wantKept(t)
 	if len(result.Warnings) == 0 {
 		t.Errorf("result %+v, want a warning", result)
 	}

@@ -69,13 +69,13 @@ type live struct {
 
 // startLive runs a server with a real fleet: a directory, the renderer, and a change log in
 // a SQLite file. It returns when the server is ready.
-func startLive(t *testing.T, mend ...func(*server.Config)) *live {
+func startLive(t *testing.T, adjust ...func(*server.Config)) *live {
 	t.Helper()
-	return startLiveWith(t, func(s fleet.Store) fleet.Store { return s }, mend...)
+	return startLiveWith(t, func(s fleet.Store) fleet.Store { return s }, adjust...)
 }
 
 // startLiveWith is startLive with a wrapper around the store.
-func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, mend ...func(*server.Config)) *live {
+func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, adjust ...func(*server.Config)) *live {
 	t.Helper()
 	l := &live{dir: t.TempDir()}
 	for name, text := range liveFleet {
@@ -91,14 +91,14 @@ func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, mend ...fun
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	mended := func(c *server.Config) {
+	adjusted := func(c *server.Config) {
 		c.Registry = prometheus.NewRegistry()
 		c.Fleet = controller.New(controller.Config{
 			Source: source, Renderer: render.Renderer{}, Logger: c.Logger, Registerer: c.Registry, Interval: time.Hour,
 			Store: wrap(store), Archive: sources.Archive{},
 		})
 	}
-	l.harness = start(t, append([]func(*server.Config){mended}, mend...)...)
+	l.harness = start(t, append([]func(*server.Config){adjusted}, adjust...)...)
 	eventually(t, func() bool {
 		_, err := l.fleet.View()
 		return err == nil
@@ -127,8 +127,8 @@ func (h *harness) change(method, path, contentType, body string, headers ...stri
 	return h.send(method, path, strings.NewReader(body), headers...)
 }
 
-// kept checks that a write was kept, and returns its result.
-func (r reply) kept(t *testing.T) fleet.Result {
+// wantKept checks that a write was kept, and returns its result.
+func (r reply) wantKept(t *testing.T) fleet.Result {
 	t.Helper()
 	var result fleet.Result
 	if err := json.Unmarshal(r.body, &result); err != nil || r.status != http.StatusOK {

@@ -97,7 +97,7 @@ func TestTokensAreNotLogged(t *testing.T) {
 		}
 	}
 	if len(h.logs.lines(t, "request")) == 0 {
-		t.Error("nothing was logged: the test tested nothing")
+		t.Error("nothing was logged: the test checks nothing")
 	}
 }
 
@@ -109,7 +109,7 @@ func TestPanicIsAProblemAndTheServerContinues(t *testing.T) {
 	reply := h.get("/api/v1/clusters/eu-prod-01/objects")
 	reply.problem(t, http.StatusInternalServerError, "internal")
 	if strings.Contains(string(reply.body), "told to") {
-		t.Errorf("the answer tells of the inside: %s", reply.body)
+		t.Errorf("the answer reveals internals: %s", reply.body)
 	}
 	id := reply.header.Get("X-Request-Id")
 	entries := h.logs.lines(t, "panic")

@@ -137,12 +137,12 @@ func (p *identityProvider) token(s signer, change map[string]any) string {
 const everybodyViews = `rules: [{claims: {sub: ada}, role: viewer}]`
 
 // trusting starts a server that accepts the issuer's tokens and those of a file.
-func (p *identityProvider) trusting(rules string, mend ...func(*server.Config)) *harness {
+func (p *identityProvider) trusting(rules string, adjust ...func(*server.Config)) *harness {
 	p.t.Helper()
 	caFile, rulesFile := writeFile(p.t, "issuer.pem", p.caPEM), writeFile(p.t, "rules.yaml", rules)
 	h := start(p.t, append([]func(*server.Config){withTokens(p.t), func(c *server.Config) {
 		c.OIDCIssuer, c.OIDCAudience, c.OIDCRulesFile, c.OIDCCAFile = p.url, "tributary", rulesFile, caFile
-	}}, mend...)...)
+	}}, adjust...)...)
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	return h
 }
@@ -242,7 +242,7 @@ func TestKeysOfAnIssuerMayChange(t *testing.T) {
 	p.publish(first)
 	h := p.trusting(everybodyViews)
 	for range 3 {
-		h.get(releases, bearer(p.token(first, nil))...).into(t, &struct{}{})
+		h.get(releases, bearer(p.token(first, nil))...).wantOK(t, &struct{}{})
 	}
 	if got := p.asked.Load(); got != 1 {
 		t.Errorf("asked %d times, want keys to be kept", got)
@@ -250,7 +250,7 @@ func TestKeysOfAnIssuerMayChange(t *testing.T) {
 	p.publish(first, second)
 	h.clock.advance(time.Minute)
 	for _, s := range []signer{second, first} {
-		h.get(releases, bearer(p.token(s, nil))...).into(t, &struct{}{})
+		h.get(releases, bearer(p.token(s, nil))...).wantOK(t, &struct{}{})
 	}
 	if got := p.asked.Load(); got != 2 {
 		t.Errorf("asked %d times, want 2", got)
@@ -283,7 +283,7 @@ func TestFloodOfTokensCausesFewFetches(t *testing.T) {
 	if got := p.asked.Load(); got > 2 {
 		t.Errorf("the issuer was asked %d times, want no more than 2", got)
 	}
-	h.get(releases, bearer(p.token(known, nil))...).into(t, &struct{}{})
+	h.get(releases, bearer(p.token(known, nil))...).wantOK(t, &struct{}{})
 }
 
 func TestIssuerThatIsDownBlocksNothing(t *testing.T) {
@@ -315,11 +315,11 @@ func TestIssuerThatIsDownBlocksNothing(t *testing.T) {
 	}
 	p.down.Store(false)
 	h.clock.advance(time.Minute)
-	h.get(releases, bearer(token)...).into(t, &struct{}{})
+	h.get(releases, bearer(token)...).wantOK(t, &struct{}{})
 	p.down.Store(true)
 	h.clock.advance(time.Hour)
 	for range 3 {
-		h.get(releases, bearer(token)...).into(t, &struct{}{}) // with the keys that are known
+		h.get(releases, bearer(token)...).wantOK(t, &struct{}{}) // with the keys that are known
 	}
 }
 
@@ -329,7 +329,7 @@ func TestIssuerThatHangsBlocksNothing(t *testing.T) {
 	key, next := newSigner(t, "key"), newSigner(t, "next")
 	p.publish(key)
 	h := p.trusting(everybodyViews, func(c *server.Config) { c.Limits.Issuer = time.Hour })
-	h.get(releases, bearer(p.token(key, nil))...).into(t, &struct{}{})
+	h.get(releases, bearer(p.token(key, nil))...).wantOK(t, &struct{}{})
 	p.publish(key, next)
 	p.hung.Store(true)
 	h.clock.advance(time.Minute)
@@ -346,7 +346,7 @@ func TestIssuerThatHangsBlocksNothing(t *testing.T) {
 		})
 	}
 	eventually(t, func() bool { return busy.Load() == 50 }) // all but the 100 that may wait
-	h.get(releases, bearer(p.token(key, nil))...).into(t, &struct{}{})
+	h.get(releases, bearer(p.token(key, nil))...).wantOK(t, &struct{}{})
 	if got := h.poll(bearer(clusterToken)...); got != 200 {
 		t.Errorf("a poll = %d, want 200", got)
 	}
@@ -371,7 +371,7 @@ func TestAnIssuerIsVerified(t *testing.T) {
 	key := newSigner(t, "key")
 	p.publish(key)
 	other := newAuthority(t, "other")
-	for what, mend := range map[string]func(*server.Config){
+	for what, adjust := range map[string]func(*server.Config){
 		"without its CA":   func(c *server.Config) { c.OIDCCAFile = "" },
 		"with another CA":  func(c *server.Config) { c.OIDCCAFile = writeFile(t, "ca.pem", other.pem()) },
 		"by another name":  func(c *server.Config) { c.OIDCIssuer += "/" },
@@ -385,7 +385,7 @@ func TestAnIssuerIsVerified(t *testing.T) {
 		},
 	} {
 		p.keysURL = p.url + "/keys"
-		h := p.trusting(everybodyViews, mend)
+		h := p.trusting(everybodyViews, adjust)
 		if got := h.get(releases, bearer(p.token(key, nil))...).status; got != 503 {
 			t.Errorf("%s = %d, want 503", what, got)
 		}
@@ -404,7 +404,7 @@ func TestIssuerCAIsReloaded(t *testing.T) {
 	replaced["renamed over"](t, file, p.caPEM)
 	eventually(t, func() bool { return strings.Contains(h.logs.String(), `"file":"oidc_ca"`) })
 	h.clock.advance(time.Minute)
-	h.get(releases, bearer(token)...).into(t, &struct{}{})
+	h.get(releases, bearer(token)...).wantOK(t, &struct{}{})
 }
 
 func TestIssuersAreHTTPSURLs(t *testing.T) {

@@ -183,7 +183,7 @@ func TestRulesAreReloaded(t *testing.T) {
 	file := writeFile(t, "rules.yaml", everybodyViews)
 	h := p.trusting("", func(c *server.Config) { c.OIDCRulesFile, c.Reload = file, time.Millisecond })
 	token := p.token(key, nil)
-	h.get(releases, bearer(token)...).into(t, &struct{}{})
+	h.get(releases, bearer(token)...).wantOK(t, &struct{}{})
 	replaced["renamed over"](t, file, "rules: [{claims: {sub: eve}, role: viewer}]")
 	eventually(t, func() bool { return h.get(releases, bearer(token)...).status == 403 })
 	replaced["renamed over"](t, file, "rules: [{claims: {sub: ada}}]")

@@ -62,10 +62,10 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	if err := conforms(r, response, body); err != nil {
-		c.t.Errorf("%s %s answers %d against the document: %v\n%s", r.Method, r.URL.Path, response.StatusCode, err, body)
+		c.t.Errorf("%s %s answers %d, which the document does not describe: %v\n%s", r.Method, r.URL.Path, response.StatusCode, err, body)
 	}
-	c.note(r, response, body)
-	if secret := c.shown(string(body)); secret != "" && response.StatusCode != http.StatusCreated {
+	c.record(r, response, body)
+	if secret := c.leaked(string(body)); secret != "" && response.StatusCode != http.StatusCreated {
 		c.t.Errorf("%s %s answers with the credential %q:\n%s", r.Method, r.URL.Path, secret, body)
 	}
 	return response, nil
@@ -74,8 +74,8 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 // shortestSecret is less than any credential has, and more than other texts that tests send.
 const shortestSecret = 12
 
-// note records the credentials of a request and its answer.
-func (c *checked) note(r *http.Request, response *http.Response, body []byte) {
+// record records the credentials of a request and its answer.
+func (c *checked) record(r *http.Request, response *http.Response, body []byte) {
 	_, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	_, password, _ := r.BasicAuth()
 	var made struct{ Token string }
@@ -89,8 +89,8 @@ func (c *checked) note(r *http.Request, response *http.Response, body []byte) {
 	}
 }
 
-// shown returns a credential that a text contains, or "".
-func (c *checked) shown(text string) (found string) {
+// leaked returns a credential that a text contains, or "".
+func (c *checked) leaked(text string) (found string) {
 	c.secrets.Range(func(secret, _ any) bool {
 		if strings.Contains(text, secret.(string)) {
 			found = secret.(string)
@@ -238,7 +238,7 @@ func TestDocumentRejectsUndocumentedAnswers(t *testing.T) {
 			"Cache-Control": {"no-cache"}, "Vary": {"Accept-Encoding"},
 		}}
 		if err := conforms(r, response, []byte(`{"inputs":[]}`)); err != nil {
-			t.Fatalf("unspoilt: %v", err)
+			t.Fatalf("unchanged: %v", err)
 		}
 		if body := spoil(response); conforms(r, response, body) == nil {
 			t.Errorf("%s: conforms, want an error", name)

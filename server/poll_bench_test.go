@@ -43,7 +43,7 @@ func againstPoller(b *testing.B, peer string, theirs, ours *poller) {
 }
 
 // benchServer serves a fleet, one of whose sets is 13 KB, as the command would.
-func benchServer(b *testing.B, mend ...func(*server.Config)) func(net.Listener) {
+func benchServer(b *testing.B, adjust ...func(*server.Config)) func(net.Listener) {
 	b.Helper()
 	content := acme("")
 	set := []map[string]any{}
@@ -63,7 +63,7 @@ func benchServer(b *testing.B, mend ...func(*server.Config)) func(net.Listener) 
 		b.Fatal(err)
 	}
 	cfg := server.Config{Fleet: live, TokensFile: tokens, Limits: server.Limits{PollRate: 1e6}} // a herd in one cluster
-	for _, m := range mend {
+	for _, m := range adjust {
 		m(&cfg)
 	}
 	s, err := server.New(cfg)

@@ -31,7 +31,7 @@ func TestPollAnswersTheSetByNameAndDNSUnderBothPaths(t *testing.T) {
 	} {
 		reply := h.get(path)
 		var got inputs
-		reply.into(t, &got)
+		reply.wantOK(t, &got)
 		if len(got.Inputs) != 2 || got.Inputs[0].ID != "cert-manager" || got.Inputs[1].Cluster.Name != "eu-prod-01" {
 			t.Errorf("%s = %s", path, reply.body)
 		}
@@ -200,7 +200,7 @@ func TestClusterInputs(t *testing.T) {
 		"/api/v2/flux/clusters?selector=environment+in+(prod,dev),region!%3Dus": "eu-dev-01 eu-prod-01",
 	} {
 		var got inputs
-		h.get(path).into(t, &got)
+		h.get(path).wantOK(t, &got)
 		var names []string
 		for _, in := range got.Inputs {
 			names = append(names, in.ID)

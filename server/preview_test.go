@@ -32,7 +32,7 @@ func TestPreviewsAreMadeOneAtATime(t *testing.T) {
 	other := h.change("POST", sendPreview, api.SnapshotType, "x")
 	other.problem(t, 429, "too-many-requests")
 	if other.header.Get("Retry-After") == "" {
-		t.Error("it is not said when to ask again")
+		t.Error("no Retry-After")
 	}
 	h.get("/api/v1/preview?ref=next").problem(t, 429, "too-many-requests")
 	close(end)

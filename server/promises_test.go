@@ -152,7 +152,7 @@ func TestAnswersAreOfOneReleaseWhileReleasesSwap(t *testing.T) {
 	releases := 0
 	seen.Range(func(any, any) bool { releases++; return true })
 	if releases < 2 {
-		t.Errorf("polls saw %d releases: the test tested nothing", releases)
+		t.Errorf("polls saw %d releases: the test checks nothing", releases)
 	}
 }
 

@@ -45,7 +45,7 @@ func TestReleaseIsFoundByARevisionWithASlash(t *testing.T) {
 	h.release("feature/new@sha1:1234", acme("feature/new@sha1:1234"))
 	for _, name := range []string{"feature%2Fnew@sha1:1234", "feature%2fnew%40sha1%3a1234", h.liveID()} {
 		var got fleet.Release
-		h.get("/api/v1/releases/"+name).into(t, &got)
+		h.get("/api/v1/releases/"+name).wantOK(t, &got)
 		if got.ID != h.liveID() || got.Revision != "feature/new@sha1:1234" {
 			t.Errorf("GET of %s = %+v", name, got)
 		}
@@ -63,7 +63,7 @@ func TestPinsAreReadStrictly(t *testing.T) {
 	h.change("PUT", path, jsonDoc, `{"release": "x", "selector": {}, "reason": "a\u0000"}`).problem(t, 400, "bad-request")
 	h.get(path).problem(t, 404, "not-found")
 	var all struct{ Items []any }
-	h.get("/api/v1/pins").into(t, &all)
+	h.get("/api/v1/pins").wantOK(t, &all)
 	if len(all.Items) != 0 || all.Items == nil {
 		t.Errorf("pins = %v, want an empty list", all.Items)
 	}

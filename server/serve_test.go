@@ -243,11 +243,11 @@ func (h *harness) handshake(version uint16) string {
 }
 
 // overHTTP2 starts a server with TLS whose client speaks HTTP/2.
-func overHTTP2(t *testing.T, mend ...func(*server.Config)) *harness {
+func overHTTP2(t *testing.T, adjust ...func(*server.Config)) *harness {
 	t.Helper()
 	cert, key := certificateFor(t, "tributary")
 	certFile, keyFile := writeFile(t, "tls.crt", cert), writeFile(t, "tls.key", key)
-	h := start(t, append(mend, func(c *server.Config) { c.TLSCertFile, c.TLSKeyFile = certFile, keyFile })...)
+	h := start(t, append(adjust, func(c *server.Config) { c.TLSCertFile, c.TLSKeyFile = certFile, keyFile })...)
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM([]byte(cert))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}

@@ -80,7 +80,7 @@ func TestListenersThatStallAreCutOff(t *testing.T) {
 	eventually(t, func() bool { return h.metric("tributary_requests_in_flight") == "1" })
 	for n := 0; h.metric("tributary_requests_in_flight") == "1"; n++ {
 		if n == 100 {
-			t.Fatal("it is still told of changes, of which it reads nothing")
+			t.Fatal("it still listens, though it reads nothing")
 		}
 		text, err := json.Marshal(fmt.Sprint(n, strings.Repeat("x", 600<<10)))
 		must(t, err)

@@ -36,8 +36,8 @@ func (h *harness) asToken(token, method, path, body string, headers ...string) r
 	return h.change(method, path, kind, body, append(bearer(token), headers...)...)
 }
 
-// made decodes a 201.
-func (r reply) made(t *testing.T) api.CreatedToken {
+// wantCreated checks that the reply is a 201, and decodes it.
+func (r reply) wantCreated(t *testing.T) api.CreatedToken {
 	t.Helper()
 	var made api.CreatedToken
 	if err := json.Unmarshal(r.body, &made); err != nil || r.status != http.StatusCreated {
@@ -48,7 +48,7 @@ func (r reply) made(t *testing.T) api.CreatedToken {
 
 func (h *harness) newToken(request string) api.CreatedToken {
 	h.t.Helper()
-	return h.asToken(rootToken, http.MethodPost, "/api/v1/tokens", request).made(h.t)
+	return h.asToken(rootToken, http.MethodPost, "/api/v1/tokens", request).wantCreated(h.t)
 }
 
 func (h *harness) register(token, request string, headers ...string) reply {
@@ -68,7 +68,7 @@ func TestClusterLifecycle(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, withAdminToken(t))
 	boot := h.newToken(`{"name":"boot","role":"bootstrap","labels":{"environment":"dev"},"uses":1,"ttl":"1h"}`)
-	own := h.register(boot.Secret, `{"name":"new","dns":"new.example.com","labels":{"tier":"gold"}}`).made(t).Secret
+	own := h.register(boot.Secret, `{"name":"new","dns":"new.example.com","labels":{"tier":"gold"}}`).wantCreated(t).Secret
 
 	poll := func(cluster, set string) reply {
 		return h.get("/api/v1/flux/clusters/"+cluster+"/"+set, bearer(own)...)
@@ -79,11 +79,11 @@ func TestClusterLifecycle(t *testing.T) {
 	h.wantStatus("its history", h.get("/api/v1/history?cluster=new", bearer(own)...), http.StatusForbidden)
 	h.wantStatus("registering with what is used up", h.register(boot.Secret, `{"name":"more"}`), http.StatusForbidden)
 
-	h.asToken(rootToken, http.MethodPatch, "/api/v1/clusters/new", `{"labels":{"tier":"silver"}}`).kept(t)
+	h.asToken(rootToken, http.MethodPatch, "/api/v1/clusters/new", `{"labels":{"tier":"silver"}}`).wantKept(t)
 	if got := poll("new", "apps"); !strings.Contains(string(got.body), `"tier":"silver"`) {
 		t.Errorf("after relabelling it is answered %s", got.body)
 	}
-	gone := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new", "").kept(t)
+	gone := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new", "").wantKept(t)
 	if len(gone.Changes) != 2 {
 		t.Errorf("decommissioning changes %+v, want two inputs removed", gone.Changes)
 	}
@@ -93,13 +93,13 @@ func TestClusterLifecycle(t *testing.T) {
 		}
 	}
 	var c api.Cluster
-	h.get("/api/v1/clusters/new", bearer(rootToken)...).into(t, &c)
+	h.get("/api/v1/clusters/new", bearer(rootToken)...).wantOK(t, &c)
 	if c.State != fleet.ClusterDecommissioned || c.Decommissioned.Generation != gone.Generation || len(c.Polls) != 2 || c.Polls[0].Generation < gone.Generation {
 		t.Errorf("it is shown as %+v", c)
 	}
 	h.wantStatus("a management cluster", h.get("/api/v1/flux/clusters?selector=tier", bearer(rootToken)...), http.StatusNotFound)
 
-	if got := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?purge=true", "").kept(t); len(got.Warnings) != 0 {
+	if got := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?purge=true", "").wantKept(t); len(got.Warnings) != 0 {
 		t.Errorf("a purge after its polls warns of %q", got.Warnings)
 	}
 	h.wantStatus("a poll after the purge", poll("new", "apps"), http.StatusUnauthorized)
@@ -111,20 +111,20 @@ func TestRegistrationMayBeRepeatedAndRotated(t *testing.T) {
 	h := startLive(t, withAdminToken(t))
 	boot := h.newToken(`{"name":"boot","role":"bootstrap"}`).Secret
 	key := []string{api.IdempotencyKey, "2b1a7e7c-3f5d-4d0f-8c66-1f0c5a1d2e3f"}
-	first := h.register(boot, `{"name":"new"}`, key...).made(t).Secret
-	if again := h.register(boot, `{"name":"new"}`, key...).made(t).Secret; again != first {
+	first := h.register(boot, `{"name":"new"}`, key...).wantCreated(t).Secret
+	if again := h.register(boot, `{"name":"new"}`, key...).wantCreated(t).Secret; again != first {
 		t.Error("the same request has another answer")
 	}
 	h.register(boot, `{"name":"new"}`).problem(t, http.StatusConflict, "conflict")
 	h.register(boot, `{"name":"new"}`, api.IdempotencyKey, "short").problem(t, http.StatusBadRequest, "bad-request")
-	second := h.register(first, `{"name":"new"}`, key...).made(t).Secret
+	second := h.register(first, `{"name":"new"}`, key...).wantCreated(t).Secret
 	if second == first {
 		t.Error("the token is not rotated")
 	}
 	poll := func(token string) reply { return h.get("/api/v1/flux/clusters/new/apps", bearer(token)...) }
 	h.wantStatus("a poll with the old token", poll(first), http.StatusUnauthorized)
 	h.wantStatus("a poll with the new one", poll(second), http.StatusOK)
-	if again := h.register(first, `{"name":"new"}`, key...).made(t).Secret; again != second {
+	if again := h.register(first, `{"name":"new"}`, key...).wantCreated(t).Secret; again != second {
 		t.Error("the rotation, repeated, has another answer")
 	}
 	h.register(first, `{"name":"new"}`).problem(t, http.StatusUnauthorized, "unauthenticated")
@@ -137,7 +137,7 @@ func TestTokensAreShownOnceAndRevoked(t *testing.T) {
 	made := h.newToken(`{"name":"grace","role":"operator","selector":{"matchLabels":{"environment":"dev"}}}`)
 	h.wantStatus("what it may", h.get("/api/v1/clusters", bearer(made.Secret)...), http.StatusOK)
 	var list api.List[api.Token]
-	h.get("/api/v1/tokens", bearer(rootToken)...).into(t, &list)
+	h.get("/api/v1/tokens", bearer(rootToken)...).wantOK(t, &list)
 	if len(list.Items) != 1 || list.Items[0].LastUsedAt == nil || list.Items[0].CreatedBy != "admin" {
 		t.Errorf("the tokens are %+v", list.Items)
 	}
@@ -147,11 +147,11 @@ func TestTokensAreShownOnceAndRevoked(t *testing.T) {
 	}
 	h.wantStatus("a patch within its selector", patch("one"), http.StatusOK)
 	patch("two").problem(t, http.StatusForbidden, "forbidden")
-	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").wantKept(t)
 	h.wantStatus("a revoked token", patch("one"), http.StatusUnauthorized)
 	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").problem(t, http.StatusNotFound, "not-found")
-	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/"+made.ID, "").kept(t) // not as a name
-	h.get("/api/v1/tokens?all=true", bearer(rootToken)...).into(t, &list)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/"+made.ID, "").wantKept(t) // not as a name
+	h.get("/api/v1/tokens?all=true", bearer(rootToken)...).wantOK(t, &list)
 	if len(list.Items) != 1 || list.Items[0].RevokedAt == nil {
 		t.Errorf("the tokens are %+v", list.Items)
 	}
@@ -179,28 +179,28 @@ func TestExpiredTokenIsRefused(t *testing.T) {
 func TestFirstTokenForPeopleEndsAnonymousAccess(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
-	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).made(t).Secret
+	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).wantCreated(t).Secret
 	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", bearer(own)...), http.StatusOK)
 	h.wantStatus("another's poll", h.get("/api/v1/flux/clusters/one/apps", bearer(own)...), http.StatusForbidden)
 	h.wantStatus("nobody", h.get("/api/v1/tokens"), http.StatusOK)
-	made := h.change(http.MethodPost, "/api/v1/tokens", "application/json", `{"name":"ada","role":"admin"}`).made(t)
+	made := h.change(http.MethodPost, "/api/v1/tokens", "application/json", `{"name":"ada","role":"admin"}`).wantCreated(t)
 	h.wantStatus("nobody, once there is a token", h.get("/api/v1/tokens"), http.StatusUnauthorized)
-	h.asToken(made.Secret, http.MethodPost, "/api/v1/tokens", `{"name":"boot","role":"bootstrap"}`).made(t)
+	h.asToken(made.Secret, http.MethodPost, "/api/v1/tokens", `{"name":"boot","role":"bootstrap"}`).wantCreated(t)
 	h.wantStatus("nobody, once there is one of no person, too", h.get("/api/v1/tokens"), http.StatusUnauthorized)
-	h.asToken(made.Secret, http.MethodDelete, "/api/v1/tokens/ada", "").kept(t)
+	h.asToken(made.Secret, http.MethodDelete, "/api/v1/tokens/ada", "").wantKept(t)
 	h.wantStatus("nobody, once it is revoked", h.get("/api/v1/tokens"), http.StatusUnauthorized)
 }
 
 func TestIfMatchOfAClusterHolds(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
-	h.change(http.MethodPost, "/api/v1/clusters", "application/yaml", "name: new\nlabels: {tier: gold}\n").made(t)
+	h.change(http.MethodPost, "/api/v1/clusters", "application/yaml", "name: new\nlabels: {tier: gold}\n").wantCreated(t)
 	tag := h.get("/api/v1/clusters/new").header.Get("ETag")
 	patch := func(match string) reply {
 		return h.change(http.MethodPatch, "/api/v1/clusters/new", "application/merge-patch+json", `{"labels":{"tier":"silver"}}`, "If-Match", match)
 	}
 	patch(`"other"`).problem(t, http.StatusPreconditionFailed, "stale")
-	patch(tag).kept(t)
+	patch(tag).wantKept(t)
 	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "", "If-Match", tag).problem(t, http.StatusPreconditionFailed, "stale")
 }
 
@@ -209,12 +209,12 @@ func TestPollsOfPeopleAreNotRecorded(t *testing.T) {
 	h := startLive(t, withAdminToken(t))
 	polls := func() []api.Poll {
 		var c api.Cluster
-		h.get("/api/v1/clusters/one", bearer(rootToken)...).into(t, &c)
+		h.get("/api/v1/clusters/one", bearer(rootToken)...).wantOK(t, &c)
 		return c.Polls
 	}
 	h.get("/api/v1/flux/clusters/one/apps", bearer(rootToken)...)
 	if got := polls(); got != nil {
-		t.Errorf("a look of an admin counts as %+v", got)
+		t.Errorf("a request of an admin counts as %+v", got)
 	}
 	h.get("/api/v1/flux/clusters/one/apps", append(bearer(rootToken), "User-Agent", "flux-operator/v0.58.1")...)
 	if got := polls(); len(got) != 1 || got[0].Agent != "flux-operator/v0.58.1" || time.Since(got[0].At) > time.Minute {
@@ -260,7 +260,7 @@ func TestEndedTokenIsRefusedWithoutDelay(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, withAdminToken(t), func(c *server.Config) { c.Limits.FailureDelay = time.Hour })
 	made := h.newToken(`{"name":"grace","role":"viewer"}`)
-	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").kept(t)
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/tokens/grace", "").wantKept(t)
 	h.client.Timeout = time.Minute // a delayed answer would take an hour
 	for range 20 {
 		h.get("/api/v1/clusters", bearer(made.Secret)...).problem(t, http.StatusUnauthorized, "unauthenticated")
@@ -273,11 +273,11 @@ func TestEndedTokenIsRefusedWithoutDelay(t *testing.T) {
 func TestPurgeOfAClusterThatHasNotPolledItsEmptySetsWarns(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
-	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).made(t).Secret
+	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).wantCreated(t).Secret
 	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", bearer(own)...), http.StatusOK)
-	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "").kept(t)
+	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "").wantKept(t)
 	for _, dry := range []string{"&dryRun=true", ""} {
-		got := h.change(http.MethodDelete, "/api/v1/clusters/new?purge=true"+dry, "", "").kept(t)
+		got := h.change(http.MethodDelete, "/api/v1/clusters/new?purge=true"+dry, "", "").wantKept(t)
 		if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], `"apps"`) {
 			t.Errorf("the purge warns of %q", got.Warnings)
 		}
@@ -290,9 +290,9 @@ func TestDeclaredClusterIsShownCompletely(t *testing.T) {
 	h.change(http.MethodPost, "/api/v1/clusters", "application/yaml", `name: new
 resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: mine}, spec: {tag: v1}}]
 patches: [{target: {kind: App, name: web}, patch: '[{"op": "replace", "path": "/spec/tag", "value": "v9"}]'}]
-`).made(t)
+`).wantCreated(t)
 	var c api.Cluster
-	h.get("/api/v1/clusters/new").into(t, &c)
+	h.get("/api/v1/clusters/new").wantOK(t, &c)
 	if c.DeclaredBy != "api" || len(c.Resources) != 1 || len(c.Patches) != 1 {
 		t.Errorf("it is shown as %+v", c)
 	}

@@ -38,8 +38,8 @@ func (h *harness) post(path, body string, headers ...string) reply {
 	return h.send(http.MethodPost, path, strings.NewReader(body), headers...)
 }
 
-// heard checks that the reply is a 202 with a certain body.
-func (r reply) heard(t *testing.T, what, want string) {
+// wantAccepted checks that the reply is a 202 with a certain body.
+func (r reply) wantAccepted(t *testing.T, what, want string) {
 	t.Helper()
 	if r.status != http.StatusAccepted || string(r.body) != want {
 		t.Errorf("%s = %d %s, want 202 %s", what, r.status, r.body, want)
@@ -52,7 +52,7 @@ func TestWebhooksReadTheSourceOrAreIgnored(t *testing.T) {
 	results := map[string]int{}
 	for _, s := range samples(t) {
 		want := map[string]string{"look": look, "ignored": ignored}[s.result]
-		h.post(s.path(), s.body, append(s.headers, proof(s.provider, hookSecret, s.body)...)...).heard(t, s.provider+" "+s.name, want)
+		h.post(s.path(), s.body, append(s.headers, proof(s.provider, hookSecret, s.body)...)...).wantAccepted(t, s.provider+" "+s.name, want)
 		results[fmt.Sprintf(`tributary_webhooks_total{provider="%s",result="%s"}`, s.provider, s.result)]++
 	}
 	for line, want := range results {
@@ -61,7 +61,7 @@ func TestWebhooksReadTheSourceOrAreIgnored(t *testing.T) {
 		}
 	}
 	if got := h.metric(`tributary_authentication_failures_total{kind="token"}`); got != "0" {
-		t.Errorf("a secret of the webhooks was taken for a token: %s failures", got)
+		t.Errorf("a secret of the webhooks counts as a token: %s failures", got)
 	}
 }
 
@@ -71,7 +71,7 @@ func TestWebhookMakesANewRevisionLive(t *testing.T) {
 	h.release("main@sha1:1", acme("main@sha1:1"))
 	h.source.set("main@sha1:2", acme("main@sha1:2"), nil)
 	s := push(t, "github")
-	h.post(s.path(), s.body, append(s.headers, proof("github", hookSecret, s.body)...)...).heard(t, "push", look)
+	h.post(s.path(), s.body, append(s.headers, proof("github", hookSecret, s.body)...)...).wantAccepted(t, "push", look)
 	eventually(t, func() bool { return h.get(kedaPath).header.Get("Tributary-Revision") == "main@sha1:2" })
 }
 
@@ -100,7 +100,7 @@ func TestWebhooksAreAcceptedWithEveryProof(t *testing.T) {
 		"basic":                         {"generic", "", []string{"Authorization", basic}},
 		"bare, as Harbor":               {"generic", "", []string{"Authorization", hookSecret}},
 	} {
-		h.post("/api/v1/webhooks/"+c.provider, c.body, c.headers...).heard(t, what, look)
+		h.post("/api/v1/webhooks/"+c.provider, c.body, c.headers...).wantAccepted(t, what, look)
 	}
 }
 
@@ -111,8 +111,8 @@ func TestWebhooksWithoutProofAreRefused(t *testing.T) {
 	weak := hmac.New(sha1.New, []byte(hookSecret))
 	weak.Write([]byte("{}"))
 	sha1 := fmt.Sprintf("sha1=%x", weak.Sum(nil))
-	for _, mend := range []func(*server.Config){withTokens(t), func(*server.Config) {}, func(c *server.Config) { c.AllowAnonymous = true }} {
-		h := start(t, mend, withSecrets(t, hookSecret, signingToken))
+	for _, adjust := range []func(*server.Config){withTokens(t), func(*server.Config) {}, func(c *server.Config) { c.AllowAnonymous = true }} {
+		h := start(t, adjust, withSecrets(t, hookSecret, signingToken))
 		refused := 0
 		for provider, all := range map[string][][]string{
 			"github": {
@@ -148,7 +148,7 @@ func TestWebhooksWithoutProofAreRefused(t *testing.T) {
 					t.Fatalf("%s with %q", provider, headers)
 				}
 				if strings.Contains(string(reply.body), hookSecret) || strings.Contains(string(reply.body), mac(hookSecret, "{}")) {
-					t.Errorf("the answer tells what would be right: %s", reply.body)
+					t.Errorf("the answer reveals the right proof: %s", reply.body)
 				}
 				refused++
 			}
@@ -173,7 +173,7 @@ func TestWithoutASecretOnlyThisMachineMaySendWebhooks(t *testing.T) {
 	open, tokens, anonymous := start(t), start(t, withTokens(t)), start(t, func(c *server.Config) { c.AllowAnonymous = true })
 	for _, provider := range []string{"github", "gitlab", "gitea", "generic"} {
 		s := push(t, provider)
-		open.post(s.path(), s.body, s.headers...).heard(t, provider, look)
+		open.post(s.path(), s.body, s.headers...).wantAccepted(t, provider, look)
 		open.post(s.path(), s.body, append(s.headers, "Host", "evil.example.com")...).problem(t, http.StatusMisdirectedRequest, "misdirected")
 		for _, h := range []*harness{tokens, anonymous} {
 			for _, headers := range [][]string{{}, bearer(adminToken), proof(provider, "", s.body)} {
@@ -204,7 +204,7 @@ func TestPagesOfOtherSitesAreRefused(t *testing.T) {
 		} {
 			reply := h.post("/api/v1/webhooks/generic", "{}", append(c.headers, bearer(hookSecret)...)...)
 			if c.ok {
-				reply.heard(t, fmt.Sprint(c.headers), look)
+				reply.wantAccepted(t, fmt.Sprint(c.headers), look)
 			} else {
 				reply.problem(t, http.StatusForbidden, "forbidden")
 			}
@@ -257,7 +257,7 @@ func TestSecretFileReportsEveryMistake(t *testing.T) {
 		file := writeFile(t, "webhook-secret", content)
 		_, err := server.New(server.Config{WebhookSecretFile: file, Fleet: controller.New(controller.Config{Source: &source{}, Renderer: &renderer{}})})
 		if err == nil {
-			t.Errorf("%q is taken", content)
+			t.Errorf("%q is accepted", content)
 			continue
 		}
 		for _, w := range append(want, file) {
@@ -272,7 +272,7 @@ func TestSecretFileReportsEveryMistake(t *testing.T) {
 		}
 	}
 	if _, err := server.New(server.Config{WebhookSecretFile: "/does/not/exist"}); err == nil {
-		t.Error("a file that does not exist is taken")
+		t.Error("a missing file is accepted")
 	}
 }
 
@@ -292,7 +292,7 @@ func TestWebhookSecretsAreNotLogged(t *testing.T) {
 		}
 	}
 	if len(h.logs.lines(t, "request")) == 0 {
-		t.Error("nothing was logged: the test tested nothing")
+		t.Error("nothing was logged: the test checks nothing")
 	}
 }
 
@@ -307,7 +307,7 @@ func TestBodiesOfWebhooksAreBounded(t *testing.T) {
 			for _, at := range []*harness{h, open} {
 				reply := at.post("/api/v1/webhooks/"+provider, body, headers...)
 				if size == 100_000 {
-					reply.heard(t, provider, look)
+					reply.wantAccepted(t, provider, look)
 					continue
 				}
 				if detail := reply.problem(t, http.StatusRequestEntityTooLarge, "too-long"); !strings.Contains(detail, "100000 bytes") {
@@ -324,7 +324,7 @@ func TestBodyTooLongToParseReadsTheSource(t *testing.T) {
 	h := start(t, withSecrets(t, hookSecret))
 	for padding, want := range map[int]string{10 << 10: ignored, 20 << 10: look} {
 		body := `{"type":"PULL_ARTIFACT","event_data":{"padding":"` + strings.Repeat("x", padding) + `"}}`
-		h.post("/api/v1/webhooks/generic", body, bearer(hookSecret)...).heard(t, fmt.Sprint(padding, " bytes"), want)
+		h.post("/api/v1/webhooks/generic", body, bearer(hookSecret)...).wantAccepted(t, fmt.Sprint(padding, " bytes"), want)
 	}
 }
 
@@ -425,12 +425,12 @@ func (r *receiver) send(provider, body, want string, headers ...string) {
 	}
 }
 
-// looked checks how often the source was read, once everything is idle.
-func (r *receiver) looked(want int, why string) {
+// wantReads checks how often the source was read, once everything is idle.
+func (r *receiver) wantReads(want int, why string) {
 	r.t.Helper()
 	time.Sleep(time.Hour)
 	synctest.Wait()
-	if got := r.source.looked(); got != want {
+	if got := r.source.fetches(); got != want {
 		r.t.Errorf("%d looks, want %d: %s", got, want, why)
 	}
 }
@@ -439,28 +439,28 @@ func TestBurstOfWebhooksReadsTheSourceTwice(t *testing.T) {
 	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		close(r.source.gate)
-		r.looked(1, "the one at the start")
+		r.wantReads(1, "the one at the start")
 		for n := range 20 {
 			r.push(fmt.Sprint("push ", n), look)
 			time.Sleep(4 * time.Millisecond)
 		}
-		r.looked(3, "of twenty pushes within 80 ms the first is one look, and all others another")
+		r.wantReads(3, "of twenty pushes within 80 ms the first is one look, and all others another")
 		r.push("another", look)
-		r.looked(4, "a push an hour later is one more")
+		r.wantReads(4, "a push an hour later is one more")
 	})
 }
 
 func TestWebhookDuringAReadLeadsToAnother(t *testing.T) {
 	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
-		r.looked(1, "the one at the start, which hangs")
+		r.wantReads(1, "the one at the start, which hangs")
 		for n := range 20 {
 			r.push(fmt.Sprint("push ", n), look)
 			time.Sleep(time.Second)
 		}
-		r.looked(1, "it still hangs")
+		r.wantReads(1, "it still hangs")
 		close(r.source.gate)
-		r.looked(2, "what was pushed while it hung is looked at")
+		r.wantReads(2, "what was pushed while it hung is looked at")
 	})
 }
 
@@ -468,13 +468,13 @@ func TestIgnoredWebhooksReadNothing(t *testing.T) {
 	t.Parallel()
 	receive(t, func(t *testing.T, r *receiver) {
 		close(r.source.gate)
-		r.looked(1, "the one at the start")
+		r.wantReads(1, "the one at the start")
 		for _, s := range samples(t) {
 			if s.result == "ignored" {
 				r.send(s.provider, s.body, ignored, append(s.headers, proof(s.provider, hookSecret, s.body)...)...)
 			}
 		}
-		r.looked(1, "ignored events")
+		r.wantReads(1, "ignored events")
 	})
 }
 
@@ -483,21 +483,21 @@ func TestReplayedWebhooksHaveNoEffect(t *testing.T) {
 	receive(t, func(t *testing.T, r *receiver) {
 		close(r.source.gate)
 		r.push("one", look)
-		r.looked(2, "the start and the push")
+		r.wantReads(2, "the start and the push")
 		r.push("one", repeated)
 		r.send("gitea", "one", repeated, append(proof("gitea", hookSecret, "one"), "X-Gitea-Event", "push")...)
-		r.looked(2, "replays")
+		r.wantReads(2, "replays")
 
 		gitlab := append(signed(signingToken, "1", time.Now(), "one"), "X-Gitlab-Event", "Push Hook")
 		r.send("gitlab", "one", look, gitlab...)
 		r.send("gitlab", "one", repeated, gitlab...)
-		r.looked(3, "one of GitLab's")
+		r.wantReads(3, "one of GitLab's")
 
 		// The name of the event is not signed.
 		issue := append(proof("github", hookSecret, "issue"), "X-GitHub-Event")
 		r.send("github", "issue", ignored, append(issue, "issues")...)
 		r.send("github", "issue", repeated, append(issue, "push")...)
-		r.looked(3, "one that was ignored under its own name")
+		r.wantReads(3, "one that was ignored under its own name")
 
 		// A script signs the same body each time.
 		for range 2 {

@@ -143,9 +143,9 @@ func TestWritesNeedAnOperator(t *testing.T) {
 	}
 	h.change("PATCH", oneWeb, mergePatch, `{}`).problem(t, 401, "unauthenticated")
 	for i, who := range []struct{ token, name string }{{operatorToken, "pipeline"}, {adminToken, "ada"}} {
-		patch(who.token, who.name).kept(t)
+		patch(who.token, who.name).wantKept(t)
 		var change struct{ Actor string }
-		h.get("/api/v1/history/"+string(rune('2'+i)), bearer(viewerToken)...).into(t, &change)
+		h.get("/api/v1/history/"+string(rune('2'+i)), bearer(viewerToken)...).wantOK(t, &change)
 		if change.Actor != who.name {
 			t.Errorf("the history names %q, want %q", change.Actor, who.name)
 		}
@@ -167,12 +167,12 @@ func TestDryRunKeepsNothing(t *testing.T) {
 		{"PUT", "/api/v1/clusters/one/objects/Namespace/n", jsonDoc, `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}}`},
 	} {
 		r := h.change(w.method, w.path+"?dryRun=true", w.contentType, w.body)
-		if result := r.kept(t); !result.DryRun || result.Generation != 1 || len(result.Changes) == 0 {
+		if result := r.wantKept(t); !result.DryRun || result.Generation != 1 || len(result.Changes) == 0 {
 			t.Errorf("%s %s = %s, want changes that were not kept", w.method, w.path, r.body)
 		}
 	}
 	var history api.List[struct{}]
-	h.get("/api/v1/history").into(t, &history)
+	h.get("/api/v1/history").wantOK(t, &history)
 	if len(history.Items) != 1 || !strings.Contains(string(h.get("/api/v1/flux/clusters/one/apps").body), `"tag":"v1"`) {
 		t.Errorf("a dry run was kept")
 	}
@@ -182,11 +182,11 @@ func TestObjectIsADocument(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	path := "/api/v1/clusters/one/objects/Namespace/n"
-	h.change("PUT", path, yamlDoc, "# A team's.\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: n\n  labels:\n    team: yes # not true\n# end").kept(t)
+	h.change("PUT", path, yamlDoc, "# A team's.\n---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: n\n  labels:\n    team: yes # not true\n# end").wantKept(t)
 	var object struct {
 		Metadata struct{ Labels map[string]string }
 	}
-	if h.get(path).into(t, &object); object.Metadata.Labels["team"] != "yes" {
+	if h.get(path).wantOK(t, &object); object.Metadata.Labels["team"] != "yes" {
 		t.Errorf("labels %v", object.Metadata.Labels)
 	}
 	if !strings.Contains(string(h.get("/api/v1/flux/clusters/one/namespaces").body), `"id":"n","labels":{"team":"yes"}`) {
@@ -197,7 +197,7 @@ func TestObjectIsADocument(t *testing.T) {
 func TestDeltaForNoClusterIsAWarning(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
-	result := h.change("PUT", pin, yamlDoc, "selector: {matchLabels: {environment: none}}\nedits: [{kind: App, name: none, patch: {}}]\n").kept(t)
+	result := h.change("PUT", pin, yamlDoc, "selector: {matchLabels: {environment: none}}\nedits: [{kind: App, name: none, patch: {}}]\n").wantKept(t)
 	if len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0], "for no cluster") || result.Generation != 2 {
 		t.Errorf("result %+v, want generation 2 and a warning", result)
 	}
@@ -211,33 +211,33 @@ func TestPreconditionsDecideWhetherAWriteIsKept(t *testing.T) {
 		return h.change("PUT", pin, jsonDoc, `{"selector": {}, "edits": [{"kind": "App", "name": "web", "patch": {"spec": {"tag": "`+tag+`"}}}]}`, header, value)
 	}
 	put("a", "If-Match", `*`).problem(t, 412, "stale")
-	put("a", "If-None-Match", `*`).kept(t)
+	put("a", "If-None-Match", `*`).wantKept(t)
 	put("b", "If-None-Match", `*`).problem(t, 412, "stale")
 	first := tagOf(pin)
-	put("b", "If-Match", first).kept(t)
+	put("b", "If-Match", first).wantKept(t)
 	put("c", "If-Match", first).problem(t, 412, "stale")
-	put("c", "If-Match", `"other", `+tagOf(pin)).kept(t)
-	put("d", "If-Match", h.get(pin, "Accept-Encoding", "gzip").header.Get("ETag")).kept(t)
+	put("c", "If-Match", `"other", `+tagOf(pin)).wantKept(t)
+	put("d", "If-Match", h.get(pin, "Accept-Encoding", "gzip").header.Get("ETag")).wantKept(t)
 
 	object := tagOf(oneWeb)
 	patch := func(tag, match string) reply {
 		return h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "`+tag+`"}}`, "If-Match", match)
 	}
-	patch("own", object).kept(t)
+	patch("own", object).wantKept(t)
 	patch("later", object).problem(t, 412, "stale")
 	h.do("DELETE", oneWeb, "If-Match", object).problem(t, 412, "stale")
 	h.do("DELETE", ownOne, "If-Match", `"other"`).problem(t, 412, "stale")
-	h.do("DELETE", ownOne, "If-Match", tagOf(ownOne)).kept(t)
+	h.do("DELETE", ownOne, "If-Match", tagOf(ownOne)).wantKept(t)
 	h.change("POST", "/api/v1/rollback", jsonDoc, `{"generation": 1}`, "If-Match", `*`).problem(t, 400, "bad-request")
 
 	namespace := "/api/v1/clusters/one/objects/Namespace/n"
 	add := func(team, header, value string) reply {
 		return h.change("PUT", namespace, jsonDoc, `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n", "labels": {"team": "`+team+`"}}}`, header, value)
 	}
-	add("a", "If-None-Match", `*`).kept(t)
+	add("a", "If-None-Match", `*`).wantKept(t)
 	added := tagOf(namespace)
 	add("b", "If-None-Match", `*`).problem(t, 412, "stale")
-	add("b", "If-Match", added).kept(t)
+	add("b", "If-Match", added).wantKept(t)
 	add("c", "If-Match", added).problem(t, 412, "stale")
 
 	var releases api.Releases
@@ -282,9 +282,9 @@ func TestReasonIsOneLineOfText(t *testing.T) {
 	for _, reason := range []string{"a\tb", "\xff", "a\u0085b", strings.Repeat("x", 1025)} {
 		patch("no", reason).problem(t, 400, "bad-request")
 	}
-	patch("v2", "räumt auf, INC-1").kept(t)
+	patch("v2", "räumt auf, INC-1").wantKept(t)
 	var change struct{ Reason string }
-	if h.get("/api/v1/history/2").into(t, &change); change.Reason != "räumt auf, INC-1" {
+	if h.get("/api/v1/history/2").wantOK(t, &change); change.Reason != "räumt auf, INC-1" {
 		t.Errorf("reason %q", change.Reason)
 	}
 }
