@@ -241,19 +241,19 @@ func TestPreconditionsDecideWhetherAWriteIsKept(t *testing.T) {
 	add("c", "If-Match", added).problem(t, 412, "stale")
 
 	var releases api.Releases
-	h.get("/api/v1/releases").into(t, &releases)
+	h.get("/api/v1/releases").wantOK(t, &releases)
 	freeze := "/api/v1/pins/freeze"
 	keep := func(reason, header, value string) reply {
 		return h.change("PUT", freeze, jsonDoc, `{"selector": {}, "release": "`+releases.Items[0].ID+`", "reason": "`+reason+`"}`, header, value)
 	}
 	keep("a", "If-Match", `*`).problem(t, 412, "stale")
-	keep("a", "If-None-Match", `*`).kept(t)
+	keep("a", "If-None-Match", `*`).wantKept(t)
 	keep("b", "If-None-Match", `*`).problem(t, 412, "stale")
 	pinned := tagOf(freeze)
-	keep("b", "If-Match", pinned).kept(t)
+	keep("b", "If-Match", pinned).wantKept(t)
 	keep("c", "If-Match", pinned).problem(t, 412, "stale")
 	h.do("DELETE", freeze, "If-Match", pinned).problem(t, 412, "stale")
-	h.do("DELETE", freeze, "If-Match", tagOf(freeze)).kept(t)
+	h.do("DELETE", freeze, "If-Match", tagOf(freeze)).wantKept(t)
 }
 
 // Errors that say more than that a precondition does not hold come first.
