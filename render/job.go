@@ -127,7 +127,7 @@ func (c *renderCache) answer(set string) *fleet.Answer {
 	return c.answers[set]
 }
 
-// Objects implements what fleet.Rendering needs of Cache.
+// Objects implements fleet.Rendering.Cache.
 func (c *renderCache) Objects(wanted func(fleet.Object) bool) []fleet.Object {
 	var out []fleet.Object
 	for _, o := range c.repeatSteps() {

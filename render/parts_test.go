@@ -58,20 +58,20 @@ func checkStaleParts(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.De
 	if !sameAnswers(again, with) || !reflect.DeepEqual(again.Stale, with.Stale) {
 		t.Errorf("Render gives stale parts %v, then %v", with.Stale, again.Stale)
 	}
-	isOrphan := func(p part) bool {
+	isStale := func(p part) bool {
 		return slices.ContainsFunc(with.Stale, func(o fleet.StalePart) bool { return o.Part == p.Part })
 	}
 	p, _ := r.place(c)
-	rest := slices.DeleteFunc(deltaParts(deltas), isOrphan)
+	rest := slices.DeleteFunc(deltaParts(deltas), isStale)
 	out := r.renderWith(c, p, rest, nil)
 	if out.rendering == nil || !sameAnswers(out.rendering, with) || !reflect.DeepEqual(out.rendering.Objects(), with.Objects()) {
-		t.Errorf("without the orphans %v the cluster gets something else: %v", with.Stale, out.problems)
+		t.Errorf("without the stale parts %v the cluster has different answers: %v", with.Stale, out.problems)
 	}
 	for i, all := range deltaParts(deltas) {
-		if !isOrphan(all) {
+		if !isStale(all) {
 			continue
 		}
-		back := slices.DeleteFunc(deltaParts(deltas), func(p part) bool { return isOrphan(p) && p.order != i })
+		back := slices.DeleteFunc(deltaParts(deltas), func(p part) bool { return isStale(p) && p.order != i })
 		if out := r.renderWith(c, p, back, nil); out.rendering != nil {
 			t.Errorf("%v is stale, and fits", all.Part)
 		}
