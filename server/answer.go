@@ -81,6 +81,41 @@ func answer(w http.ResponseWriter, r *http.Request, v any, of stamp) error {
 	return nil
 }
 
+// read returns a handler that answers with a document. It accepts the named parameters only.
+func (s *Server) read(get func(r *http.Request, query url.Values) (any, error), known ...string) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		query, err := parameters(r, known...)
+		if err != nil {
+			return err
+		}
+		document, err := get(r, query)
+		if err != nil {
+			return err
+		}
+		return answer(w, r, document, stamp{})
+	}
+}
+
+// readView is read for a document that is made of what is served now. The handler takes the
+// view once.
+func (s *Server) readView(get func(r *http.Request, v *view.View, query url.Values) (any, error), known ...string) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		v, err := s.view()
+		if err != nil {
+			return err
+		}
+		query, err := parameters(r, known...)
+		if err != nil {
+			return err
+		}
+		document, err := get(r, v, query)
+		if err != nil {
+			return err
+		}
+		return answer(w, r, document, stampOf(v))
+	}
+}
+
 // bodyOf returns the body of an answer; nil for nil.
 func bodyOf(v any) (*view.Body, error) {
 	if v == nil {

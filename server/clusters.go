@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
@@ -104,30 +106,22 @@ func pollAnswers(polls []fleet.Poll) []api.Poll {
 	return all
 }
 
-func (s *Server) getClusters(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.view()
-	if err != nil {
-		return err
-	}
-	query, err := parameters(r, "selector", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+func (s *Server) getClusters(r *http.Request, v *view.View, query url.Values) (any, error) {
 	selector, err := selectorIn(query)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	limit, err := pageLimit(query, defaultClusters, maxClusters)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	after, err := base64.RawURLEncoding.DecodeString(query.Get("cursor"))
 	if err != nil || len(after) > 0 && validation.IsDNS1123Label(string(after)) != nil {
-		return errCursor
+		return nil, errCursor
 	}
-	members, next := clusterPage(view, selector, limit, string(after))
-	page := api.List[api.Cluster]{Items: s.clusterAnswers(r.Context(), view, members...), Next: next}
-	return answer(w, r, page, stampOf(view))
+	members, next := clusterPage(v, selector, limit, string(after))
+	page := api.List[api.Cluster]{Items: s.clusterAnswers(r.Context(), v, members...), Next: next}
+	return page, nil
 }
 
 const defaultClusters, maxClusters = 500, 1000
@@ -155,28 +149,18 @@ func clusterPage(v *view.View, selector labels.Selector, limit int, after string
 	return page, ""
 }
 
-func (s *Server) getCluster(w http.ResponseWriter, r *http.Request) error {
-	view, member, err := s.member(r)
+func (s *Server) getCluster(r *http.Request, v *view.View, _ url.Values) (any, error) {
+	member, err := memberOf(r, v)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := parameters(r); err != nil {
-		return err
-	}
-	return answer(w, r, s.clusterAnswers(r.Context(), view, member)[0], stampOf(view))
+	return s.clusterAnswers(r.Context(), v, member)[0], nil
 }
 
-// member returns the cluster that the path names, and the view that it is in.
-func (s *Server) member(r *http.Request) (*view.View, *view.Member, error) {
-	view, err := s.view()
-	if err != nil {
-		return nil, nil, err
-	}
-	member, err := view.Member(mux.Vars(r)["cluster"])
-	if err != nil {
-		return nil, nil, withList(err, "/api/v1/clusters")
-	}
-	return view, member, nil
+// memberOf returns the cluster that the path names.
+func memberOf(r *http.Request, v *view.View) (*view.Member, error) {
+	member, err := v.Member(mux.Vars(r)["cluster"])
+	return member, withList(err, "/api/v1/clusters")
 }
 
 func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
@@ -198,40 +182,32 @@ func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
 	return created(w, "/api/v1/clusters/"+name, result, result.Generation)
 }
 
-func (s *Server) patchCluster(w http.ResponseWriter, r *http.Request) error {
-	write, err := writeOptions(w, r)
-	if err != nil {
-		return err
-	}
+func (s *Server) patchCluster(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	text, _, err := document(r, api.MergePatchType)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if write.IfVersion, err = s.clusterVersion(r); err != nil {
-		return err
+		return nil, err
 	}
 	result, err := s.fleet.Redeclare(r.Context(), write, mux.Vars(r)["cluster"], text)
-	return written(w, result, withList(err, "/api/v1/clusters"))
+	return result, withList(err, "/api/v1/clusters")
 }
 
-func (s *Server) deleteCluster(w http.ResponseWriter, r *http.Request) error {
-	write, err := writeOptions(w, r, "purge")
-	if err != nil {
-		return err
-	}
+func (s *Server) deleteCluster(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	purge, err := flag(r.URL.Query(), "purge")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	end := s.fleet.Decommission
 	if purge {
 		end = s.fleet.Purge
 	}
 	if write.IfVersion, err = s.clusterVersion(r); err != nil {
-		return err
+		return nil, err
 	}
 	result, err := end(r.Context(), write, mux.Vars(r)["cluster"])
-	return written(w, result, withList(err, "/api/v1/clusters"))
+	return result, withList(err, "/api/v1/clusters")
 }
 
 // clusterVersion returns the version that a write of the cluster in the path requires. The
@@ -240,11 +216,15 @@ func (s *Server) clusterVersion(r *http.Request) (*string, error) {
 	if !hasPrecondition(r.Header) {
 		return nil, nil
 	}
-	view, member, err := s.member(r)
+	v, err := s.view()
 	if err != nil {
 		return nil, err
 	}
-	return requiredVersion(r.Header, s.clusterAnswers(r.Context(), view, member)[0], view.ClusterVersion(member))
+	member, err := memberOf(r, v)
+	if err != nil {
+		return nil, err
+	}
+	return requiredVersion(r.Header, s.clusterAnswers(r.Context(), v, member)[0], v.ClusterVersion(member))
 }
 
 const minKey, maxKey = 20, 128 // characters of an idempotency key
@@ -291,20 +271,13 @@ const (
 
 // getBootstrap makes every provider ask for as many inputs as there can be: a set may
 // grow, and Flux Operator silently deletes what is beyond its limit.
-func (s *Server) getBootstrap(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.view()
-	if err != nil {
-		return err
-	}
-	if _, err := parameters(r); err != nil {
-		return err
-	}
+func (s *Server) getBootstrap(_ *http.Request, v *view.View, _ url.Values) (any, error) {
 	all := api.Bootstrap{Sets: []api.BootstrapSet{}, ResourceSets: []json.RawMessage{}}
-	for _, name := range view.Sets() {
+	for _, name := range v.Sets() {
 		all.Sets = append(all.Sets, api.BootstrapSet{Name: name, Limit: fleet.MaxInputs})
 	}
-	for _, o := range view.ResourceSets() {
+	for _, o := range v.ResourceSets() {
 		all.ResourceSets = append(all.ResourceSets, o.JSON)
 	}
-	return answer(w, r, all, stampOf(view))
+	return all, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/gorilla/mux"
 
@@ -11,18 +12,11 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.view()
-	if err != nil {
-		return err
-	}
-	if _, err := parameters(r); err != nil {
-		return err
-	}
+func (s *Server) getDeltas(_ *http.Request, v *view.View, _ url.Values) (any, error) {
 	all := api.List[api.Delta]{Items: []api.Delta{}}
 	overdue := s.fleet.Status().Overdue
-	usage := view.DeltaUsage()
-	for _, d := range view.Deltas() {
+	usage := v.DeltaUsage()
+	for _, d := range v.Deltas() {
 		answer := api.Delta{Delta: d, Status: api.DeltaStatus{Clusters: usage[d.ID()].Clusters, Overdue: overdue[d.ID()]}}
 		for _, m := range usage[d.ID()].Stale {
 			for _, o := range m.Stale {
@@ -33,7 +27,7 @@ func (s *Server) getDeltas(w http.ResponseWriter, r *http.Request) error {
 		}
 		all.Items = append(all.Items, answer)
 	}
-	return answer(w, r, all, stampOf(view))
+	return all, nil
 }
 
 // deltaID returns the ID of the delta that the path names: a named one, or a cluster's
@@ -64,57 +58,45 @@ func (s *Server) clusterName(nameOrDNS string) string {
 	return nameOrDNS
 }
 
-func (s *Server) getDelta(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.view()
+func (s *Server) getDelta(r *http.Request, v *view.View, _ url.Values) (any, error) {
+	id, err := deltaID(r, v)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := parameters(r); err != nil {
-		return err
-	}
-	id, err := deltaID(r, view)
+	delta, err := v.Delta(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	delta, err := view.Delta(id)
-	if err != nil {
-		return err
-	}
-	return answer(w, r, delta, stampOf(view))
+	return delta, nil
 }
 
-func (s *Server) putDelta(w http.ResponseWriter, r *http.Request) error {
-	write, id, err := s.deltaWrite(w, r)
+func (s *Server) putDelta(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+	write, id, err := s.deltaWrite(r, write)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	text, _, err := document(r, documentTypes...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	delta, err := s.fleet.ReadDelta(id, text)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	result, err := s.fleet.PutDelta(r.Context(), write, delta)
-	return written(w, result, err)
+	return s.fleet.PutDelta(r.Context(), write, delta)
 }
 
-func (s *Server) deleteDelta(w http.ResponseWriter, r *http.Request) error {
-	write, id, err := s.deltaWrite(w, r)
+func (s *Server) deleteDelta(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+	write, id, err := s.deltaWrite(r, write)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	result, err := s.fleet.DeleteDelta(r.Context(), write, id)
-	return written(w, result, err)
+	return s.fleet.DeleteDelta(r.Context(), write, id)
 }
 
-// deltaWrite returns the options of a write, and the ID of the delta that it is for.
-func (s *Server) deltaWrite(w http.ResponseWriter, r *http.Request) (controller.WriteOptions, string, error) {
-	write, err := writeOptions(w, r)
-	if err != nil {
-		return write, "", err
-	}
+// deltaWrite returns the options of a write with the version that it requires, and the ID of
+// the delta that it is for.
+func (s *Server) deltaWrite(r *http.Request, write controller.WriteOptions) (controller.WriteOptions, string, error) {
 	view, err := s.view()
 	if err != nil {
 		return write, "", err

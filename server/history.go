@@ -14,21 +14,17 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
-	query, err := parameters(r, "cluster", "actor", "delta", "since", "until", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+func (s *Server) getHistory(r *http.Request, query url.Values) (any, error) {
 	q, err := changeQuery(query)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	q.Cluster = s.clusterName(q.Cluster)
 	limit := q.Limit
 	q.Limit++ // to find out whether there is more
 	changes, err := s.fleet.History(r.Context(), q)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	page := api.List[api.Change]{Items: []api.Change{}}
 	if len(changes) > limit {
@@ -38,7 +34,7 @@ func (s *Server) getHistory(w http.ResponseWriter, r *http.Request) error {
 	for i := range changes {
 		page.Items = append(page.Items, api.NewChange(&changes[i]))
 	}
-	return answer(w, r, page, stamp{})
+	return page, nil
 }
 
 func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
@@ -57,48 +53,40 @@ func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
 	return q, nil
 }
 
-func (s *Server) getChange(w http.ResponseWriter, r *http.Request) error {
-	if _, err := parameters(r); err != nil {
-		return err
-	}
+func (s *Server) getChange(r *http.Request, _ url.Values) (any, error) {
 	text := mux.Vars(r)["generation"]
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
-		return fmt.Errorf("%w: generation %q: must be a number from 1", api.ErrBadRequest, text)
+		return nil, fmt.Errorf("%w: generation %q: must be a number from 1", api.ErrBadRequest, text)
 	}
 	changes, err := s.fleet.History(r.Context(), fleet.ChangeQuery{Generation: generation})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(changes) == 0 {
-		return fmt.Errorf("generation %d: %w: it does not exist yet, or was dropped because of its age", generation, fleet.ErrNotFound)
+		return nil, fmt.Errorf("generation %d: %w: it does not exist yet, or was dropped because of its age", generation, fleet.ErrNotFound)
 	}
-	return answer(w, r, api.NewChange(&changes[0]), stamp{})
+	return api.NewChange(&changes[0]), nil
 }
 
-func (s *Server) postRollback(w http.ResponseWriter, r *http.Request) error {
-	write, err := writeOptions(w, r)
-	if err != nil {
-		return err
-	}
+func (s *Server) postRollback(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	if hasPrecondition(r.Header) {
-		return fmt.Errorf("%w: If-Match: a rollback has nothing to compare with; see what it would do with ?dryRun=true", api.ErrBadRequest)
+		return nil, fmt.Errorf("%w: If-Match: a rollback has nothing to compare with; see what it would do with ?dryRun=true", api.ErrBadRequest)
 	}
 	var request api.Rollback
 	if err := jsonDocument(r, &request); err != nil {
-		return err
+		return nil, err
 	}
 	back := controller.Rollback{Generation: request.Generation}
 	switch {
 	case request.Generation < 1:
-		return fleet.Problems{{Field: "generation", Message: "must be a number from 1; GET /api/v1/history lists them"}}
+		return nil, fleet.Problems{{Field: "generation", Message: "must be a number from 1; GET /api/v1/history lists them"}}
 	case request.Cluster != "" && request.Delta != "":
-		return fleet.Problems{{Field: "delta", Message: "name a cluster or a delta, not both"}}
+		return nil, fleet.Problems{{Field: "delta", Message: "name a cluster or a delta, not both"}}
 	case request.Cluster != "":
 		back.Delta = fleet.OwnID(s.clusterName(request.Cluster))
 	case request.Delta != "":
 		back.Delta = fleet.DeltaID(request.Delta)
 	}
-	result, err := s.fleet.Rollback(r.Context(), write, back)
-	return written(w, result, err)
+	return s.fleet.Rollback(r.Context(), write, back)
 }

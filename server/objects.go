@@ -11,42 +11,36 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getObjects(w http.ResponseWriter, r *http.Request) error {
-	view, member, err := s.member(r)
+func (s *Server) getObjects(r *http.Request, v *view.View, _ url.Values) (any, error) {
+	member, err := memberOf(r, v)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := parameters(r); err != nil {
-		return err
-	}
-	objects, err := view.Objects(member)
+	objects, err := v.Objects(member)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	all := api.List[json.RawMessage]{Items: make([]json.RawMessage, len(objects))}
 	for i, o := range objects {
 		all.Items[i] = o.JSON
 	}
-	return answer(w, r, all, stampOf(view))
+	return all, nil
 }
 
-func (s *Server) getObject(w http.ResponseWriter, r *http.Request) error {
-	view, member, err := s.member(r)
+func (s *Server) getObject(r *http.Request, v *view.View, query url.Values) (any, error) {
+	member, err := memberOf(r, v)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	query, err := parameters(r, "group", "namespace")
+	object, err := v.Object(member, objectName(r, query))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	object, err := view.Object(member, objectName(r, query))
-	if err != nil {
-		return err
-	}
-	return answer(w, r, json.RawMessage(object.JSON), stampOf(view))
+	return json.RawMessage(object.JSON), nil
 }
 
 // objectName returns the object that a request names.
@@ -62,52 +56,39 @@ func objectName(r *http.Request, query url.Values) fleet.ObjectName {
 	return fleet.ObjectName{Kind: path["kind"], Name: path["name"], Group: given("group"), Namespace: given("namespace")}
 }
 
-func (s *Server) patchObject(w http.ResponseWriter, r *http.Request) error {
-	write, err := writeOptions(w, r, "group", "namespace")
-	if err != nil {
-		return err
-	}
+func (s *Server) patchObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	body, mediaType, err := document(r, api.MergePatchType, api.JSONPatchType, api.StrategicMergePatchType)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	patch := fleet.ObjectPatch{Type: api.PatchTypes[mediaType], Body: body}
 	name := objectName(r, r.URL.Query())
 	if write.IfVersion, err = s.objectVersion(r, name, nil); err != nil {
-		return err
+		return nil, err
 	}
-	result, err := s.fleet.PatchObject(r.Context(), write, mux.Vars(r)["cluster"], name, patch)
-	return written(w, result, err)
+	return s.fleet.PatchObject(r.Context(), write, mux.Vars(r)["cluster"], name, patch)
 }
 
-func (s *Server) putObject(w http.ResponseWriter, r *http.Request) error {
-	write, err := writeOptions(w, r)
-	if err != nil {
-		return err
-	}
+func (s *Server) putObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	body, _, err := document(r, documentTypes...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	name := objectName(r, nil)
 	if write.IfVersion, err = s.objectVersion(r, name, body); err != nil {
-		return err
+		return nil, err
 	}
-	result, err := s.fleet.PutObject(r.Context(), write, mux.Vars(r)["cluster"], name, body)
-	return written(w, result, err)
+	return s.fleet.PutObject(r.Context(), write, mux.Vars(r)["cluster"], name, body)
 }
 
-func (s *Server) deleteObject(w http.ResponseWriter, r *http.Request) error {
-	write, err := writeOptions(w, r, "group", "namespace")
-	if err != nil {
-		return err
-	}
+func (s *Server) deleteObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	name := objectName(r, r.URL.Query())
-	if write.IfVersion, err = s.objectVersion(r, name, nil); err != nil {
-		return err
+	version, err := s.objectVersion(r, name, nil)
+	if err != nil {
+		return nil, err
 	}
-	result, err := s.fleet.DeleteObject(r.Context(), write, mux.Vars(r)["cluster"], name)
-	return written(w, result, err)
+	write.IfVersion = version
+	return s.fleet.DeleteObject(r.Context(), write, mux.Vars(r)["cluster"], name)
 }
 
 // objectVersion returns the version that a write of an object requires. Document is what a PUT
@@ -121,11 +102,15 @@ func (s *Server) objectVersion(r *http.Request, name fleet.ObjectName, document 
 		group := o.Group()
 		name.Group, name.Namespace = &group, &o.Namespace
 	}
-	view, member, err := s.member(r)
+	v, err := s.view()
 	if err != nil {
 		return nil, err
 	}
-	object, err := view.Object(member, name)
+	member, err := memberOf(r, v)
+	if err != nil {
+		return nil, err
+	}
+	object, err := v.Object(member, name)
 	switch {
 	case errors.Is(err, fleet.ErrNotFound):
 		return requiredVersion(r.Header, nil, "")

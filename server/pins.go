@@ -3,87 +3,70 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/gorilla/mux"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getPins(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.view()
-	if err != nil {
-		return err
-	}
-	if _, err := parameters(r); err != nil {
-		return err
-	}
+func (s *Server) getPins(_ *http.Request, v *view.View, _ url.Values) (any, error) {
 	kept := map[string]int{}
-	for _, m := range view.Members() {
-		if p := view.Pin(m); p != nil {
+	for _, m := range v.Members() {
+		if p := v.Pin(m); p != nil {
 			kept[p.Name]++
 		}
 	}
 	all := api.List[api.Pin]{Items: []api.Pin{}}
-	for _, p := range view.Pins() {
+	for _, p := range v.Pins() {
 		all.Items = append(all.Items, api.Pin{Pin: p, Status: api.PinStatus{Clusters: kept[p.Name]}})
 	}
-	return answer(w, r, all, stampOf(view))
+	return all, nil
 }
 
-func (s *Server) getPin(w http.ResponseWriter, r *http.Request) error {
-	view, err := s.view()
-	if err != nil {
-		return err
-	}
-	if _, err := parameters(r); err != nil {
-		return err
-	}
+func (s *Server) getPin(r *http.Request, v *view.View, _ url.Values) (any, error) {
 	name := mux.Vars(r)["name"]
-	for _, p := range view.Pins() {
+	for _, p := range v.Pins() {
 		if p.Name == name {
-			return answer(w, r, p, stampOf(view))
+			return p, nil
 		}
 	}
-	return withList(fmt.Errorf("pin %q: %w", name, fleet.ErrNotFound), "/api/v1/pins")
+	return nil, withList(fmt.Errorf("pin %q: %w", name, fleet.ErrNotFound), "/api/v1/pins")
 }
 
 // putPin accepts what a GET answers: fields that only the server sets are ignored.
-func (s *Server) putPin(w http.ResponseWriter, r *http.Request) error {
-	write, err := writeOptions(w, r)
-	if err != nil {
-		return err
-	}
+func (s *Server) putPin(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	var p fleet.Pin
 	if err := jsonDocument(r, &p); err != nil {
-		return err
+		return nil, err
 	}
 	name := mux.Vars(r)["name"]
 	if p.Name != "" && p.Name != name {
-		return fleet.Problems{{Field: "name", Message: "must be the name in the path, or be left out"}}
+		return nil, fleet.Problems{{Field: "name", Message: "must be the name in the path, or be left out"}}
 	}
 	p.Name, p.Revision, p.Snapshot = name, "", ""
 	if err := checkReason("reason", p.Reason); err != nil {
-		return err
+		return nil, err
 	}
-	if write.IfVersion, err = s.pinVersion(r); err != nil {
-		return err
+	version, err := s.pinVersion(r)
+	if err != nil {
+		return nil, err
 	}
-	result, err := s.fleet.Pin(r.Context(), write, p)
-	return written(w, result, err)
+	write.IfVersion = version
+	return s.fleet.Pin(r.Context(), write, p)
 }
 
-func (s *Server) deletePin(w http.ResponseWriter, r *http.Request) error {
-	write, err := writeOptions(w, r)
+func (s *Server) deletePin(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+	version, err := s.pinVersion(r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if write.IfVersion, err = s.pinVersion(r); err != nil {
-		return err
-	}
+	write.IfVersion = version
 	result, err := s.fleet.Unpin(r.Context(), write, mux.Vars(r)["name"])
-	return written(w, result, withList(err, "/api/v1/pins"))
+	return result, withList(err, "/api/v1/pins")
 }
 
 // pinVersion returns the version that a write of the pin in the path requires.

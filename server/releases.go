@@ -15,20 +15,16 @@ import (
 )
 
 // getReleases works before a release is live, since that is when it is needed most.
-func (s *Server) getReleases(w http.ResponseWriter, r *http.Request) error {
-	query, err := parameters(r, "state", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+func (s *Server) getReleases(r *http.Request, query url.Values) (any, error) {
 	q, err := releaseQuery(query)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	all := api.Releases{Source: s.sourceAnswer()}
 	if all.List, err = s.releasePage(r, q); err != nil {
-		return err
+		return nil, err
 	}
-	return answer(w, r, all, stamp{})
+	return all, nil
 }
 
 var states = []fleet.ReleaseState{fleet.Live, fleet.Held, fleet.Failed, fleet.Superseded, fleet.Rejected}
@@ -79,15 +75,12 @@ func (s *Server) sourceAnswer() api.Source {
 	return source
 }
 
-func (s *Server) getRelease(w http.ResponseWriter, r *http.Request) error {
-	if _, err := parameters(r); err != nil {
-		return err
-	}
+func (s *Server) getRelease(r *http.Request, _ url.Values) (any, error) {
 	release, err := s.fleet.Release(r.Context(), mux.Vars(r)["id"])
 	if err != nil {
-		return withList(err, "/api/v1/releases")
+		return nil, withList(err, "/api/v1/releases")
 	}
-	return answer(w, r, api.NewRelease(*release), stamp{})
+	return api.NewRelease(*release), nil
 }
 
 // postDecision answers a decision on a release.

@@ -5,8 +5,9 @@
 //	...
 //	err = s.Serve(ctx, listener) // until ctx ends
 //
-// routes.go has every route in one table. A handler decodes the request, calls the fleet
-// and encodes the answer; it returns errors, which api.NewProblem turns into an answer.
+// routes.go has every route in one table, with the parameters that it accepts. A handler
+// decodes the request, calls the fleet and returns a document; read, readView and write
+// encode it. It returns errors, which api.NewProblem turns into an answer.
 // A poll takes a way of its own, in poll.go, since whole fleets poll at once: route,
 // credential, view, bytes. Everything else goes through the router, is logged and
 // measured.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -11,14 +12,10 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getTokens(w http.ResponseWriter, r *http.Request) error {
-	query, err := parameters(r, "all")
-	if err != nil {
-		return err
-	}
+func (s *Server) getTokens(r *http.Request, query url.Values) (any, error) {
 	all, err := flag(query, "all")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	uses, now := s.fleet.TokenUses(r.Context()), s.cfg.Now()
 	list := api.List[api.Token]{Items: []api.Token{}}
@@ -32,7 +29,7 @@ func (s *Server) getTokens(w http.ResponseWriter, r *http.Request) error {
 		}
 		list.Items = append(list.Items, item)
 	}
-	return answer(w, r, list, stamp{})
+	return list, nil
 }
 
 func (s *Server) postToken(w http.ResponseWriter, r *http.Request) error {

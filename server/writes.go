@@ -22,6 +22,19 @@ import (
 // maxReason bounds the reason of a change, in bytes.
 const maxReason = 1024
 
+// write returns a handler of a write, which answers with the result. It accepts the named
+// parameters in addition to those of every write.
+func (s *Server) write(do func(r *http.Request, o controller.WriteOptions) (*fleet.Result, error), known ...string) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		o, err := writeOptions(w, r, known...)
+		if err != nil {
+			return err
+		}
+		result, err := do(r, o)
+		return written(w, result, err)
+	}
+}
+
 // writeOptions returns the options that every write has: the actor, the reason, whether it
 // is a dry run, and the impact that is confirmed.
 func writeOptions(w http.ResponseWriter, r *http.Request, known ...string) (controller.WriteOptions, error) {
