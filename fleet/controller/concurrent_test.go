@@ -14,7 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// manyClusters is a fleet of n clusters with one app, in shards of 20.
+// manyClusters returns a fleet repo of n clusters with one app, in shards of 20.
 func manyClusters(n int) fstest.MapFS {
 	tree := tree("v1")
 	delete(tree, "clusters/one.yaml")
@@ -34,7 +34,7 @@ func TestConcurrentWritersLoseNoUpdate(t *testing.T) {
 
 func concurrentWriters(t *testing.T, url string) {
 	const writers, clusters = 1_000, 200
-	s := newScript()
+	s := newSource()
 	s.put("main@1", manyClusters(clusters))
 	r := start(t, s, openStore(t, url))
 	r.awaitRevision("main@1")
@@ -69,7 +69,7 @@ func concurrentWriters(t *testing.T, url string) {
 	byActor := map[string]int64{}
 	for i, c := range history {
 		if c.Generation != int64(i+1) {
-			t.Fatalf("entry %d is of generation %d", i+1, c.Generation)
+			t.Fatalf("entry %d has generation %d", i+1, c.Generation)
 		}
 		if was, twice := byActor[c.Actor]; twice {
 			t.Errorf("%s is in the history twice, at %d and %d", c.Actor, was, c.Generation)
@@ -78,7 +78,7 @@ func concurrentWriters(t *testing.T, url string) {
 	}
 	for n, generation := range acknowledged {
 		if got := byActor[fmt.Sprintf("writer-%03d", n)]; got != generation {
-			t.Errorf("writer %d is in the history at %d, want %d as it was told", n, got, generation)
+			t.Errorf("writer %d is in the history at %d, want the acknowledged %d", n, got, generation)
 		}
 	}
 	if len(history) != writers+1 {
@@ -99,13 +99,13 @@ func concurrentWriters(t *testing.T, url string) {
 	wantFreshRender(t, v, s.next)
 	for n := range writers {
 		if cluster := fmt.Sprintf("c%03d", n%clusters); n%50 != 0 && !strings.Contains(r.input(cluster, "web"), fmt.Sprintf(`"k%03d":"x"`, n)) {
-			t.Errorf("what writer %d asked for is not served", n)
+			t.Errorf("the write of writer %d is not served", n)
 		}
 	}
 }
 
-// folded applies each change of a history in order, each of which must find what
-// the one before it left.
+// folded applies the changes of a history in order. Each change must start from the state that the
+// previous one left.
 func folded(t *testing.T, history []fleet.Change) []*fleet.Delta {
 	t.Helper()
 	inForce := map[string]*fleet.Delta{}
@@ -120,7 +120,7 @@ func folded(t *testing.T, history []fleet.Change) []*fleet.Delta {
 				was = append(was, d.Before)
 			}
 			if got, want := deltasOf(t, was), deltasOf(t, found); got != want {
-				t.Errorf("change %d of %s was made of %s, want %s", c.Generation, d.Delta, got, want)
+				t.Errorf("change %d of %s starts from %s, want %s", c.Generation, d.Delta, got, want)
 			}
 			if inForce[d.Delta] = d.After; d.After == nil {
 				delete(inForce, d.Delta)
@@ -130,8 +130,7 @@ func folded(t *testing.T, history []fleet.Change) []*fleet.Delta {
 	return sortedDeltas(inForce)
 }
 
-// wantFreshRender holds what is served against a fresh render of the deltas in
-// force.
+// wantFreshRender compares what is served with a fresh render of all deltas.
 func wantFreshRender(t *testing.T, v *view.View, s *fleet.Snapshot) {
 	t.Helper()
 	fresh, problems, err := controller.Prepare(t.Context(), render.Renderer{}, s, v.Deltas(), nil)

@@ -11,7 +11,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
-func TestDeltasApplyByPriorityThenNameAndTheOwnOneLast(t *testing.T) {
+func TestDeltasApplyByPriorityThenNameAndOwnDeltasLast(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	for _, c := range []struct {
@@ -28,7 +28,7 @@ func TestDeltasApplyByPriorityThenNameAndTheOwnOneLast(t *testing.T) {
 	r.wantInput("bob", "web", `{"env":{"a":"x","b":"2","first":"x","z":"x"},"ports":[80,443],"replicas":2,"tag":"later"}`)
 }
 
-func TestEveryPartOfADeltaIsServedToWhomItIsFor(t *testing.T) {
+func TestEveryPartOfADeltaIsServedToItsClusters(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	result := r.apply(`
@@ -61,11 +61,11 @@ edits:
 	}
 	last := r.history()[len(r.history())-1]
 	if last.Generation != result.Generation || last.Actor != "ada" || last.Reason != "because" || last.Kind != fleet.Written || strings.Join(last.Clusters, " ") != "ann bob" {
-		t.Errorf("the history ends with %+v", last)
+		t.Errorf("last change = %+v", last)
 	}
 }
 
-func TestDeltaThatBreaksOneOfItsClustersIsRefusedWhole(t *testing.T) {
+func TestDeltaThatBreaksOneClusterIsRefusedForAll(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.patch("bob", "App/web", `{"spec": {"replicas": 9}}`)
@@ -79,7 +79,7 @@ func TestDeltaThatBreaksOneOfItsClustersIsRefusedWhole(t *testing.T) {
 		`{name: x, selector: {}, resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: db}, spec: {tag: v1}}]}`:              "ann bob cid",
 		`{name: x, selector: {}, patches: [{patch: '{apiVersion: example.com/v1, kind: App, metadata: {name: nowhere}, spec: {tag: x}}'}]}`: "ann bob cid",
 	} {
-		err := r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.PutDelta(t.Context(), ada, r.document(document)) })
+		err := r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.PutDelta(t.Context(), ada, r.document(document)) })
 		var problems fleet.Problems
 		if !errors.As(err, &problems) {
 			t.Fatalf("%s: error %v, want Problems", document, err)
@@ -88,7 +88,7 @@ func TestDeltaThatBreaksOneOfItsClustersIsRefusedWhole(t *testing.T) {
 		var clusters []string
 		for _, p := range problems {
 			if p.Message == "" {
-				t.Errorf("%s: a problem without a message: %+v", document, p)
+				t.Errorf("%s: problem without a message: %+v", document, p)
 			}
 			if !found[p.Cluster] {
 				clusters = append(clusters, p.Cluster)
@@ -96,21 +96,21 @@ func TestDeltaThatBreaksOneOfItsClustersIsRefusedWhole(t *testing.T) {
 			found[p.Cluster] = true
 		}
 		if got := strings.Join(clusters, " "); got != broken {
-			t.Errorf("%s: broken clusters = %q, want %q: %v", document, got, broken, err)
+			t.Errorf("%s: invalid clusters = %q, want %q: %v", document, got, broken, err)
 		}
 	}
 }
 
-func TestWriteThatMakesAnotherDeltaStopApplyingIsRefused(t *testing.T) {
+func TestWriteThatMakesAnotherDeltaStaleIsRefused(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: new, selector: {}, resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: new}, spec: {tag: v1}}]}`)
 	r.patch("bob", "App/new", `{"spec": {"tag": "v2"}}`)
-	err := r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), ada, fleet.DeltaID("new")) })
+	err := r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), ada, fleet.DeltaID("new")) })
 	if !strings.Contains(err.Error(), `cluster "bob"`) || !strings.Contains(err.Error(), "cluster/bob") || strings.Contains(err.Error(), `"ann"`) {
-		t.Errorf("error = %v, want bob's own delta named", err)
+		t.Errorf("error = %v, want it to name the own delta of bob", err)
 	}
-	r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) {
+	r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) {
 		return r.PutDelta(t.Context(), ada, r.document(`{name: gone, priority: 9, selector: {}, edits: [{kind: App, name: new, patch: null}]}`))
 	})
 	if _, err := r.DeleteObject(t.Context(), ada, "bob", objectNamed("App/new")); err != nil {
@@ -119,7 +119,7 @@ func TestWriteThatMakesAnotherDeltaStopApplyingIsRefused(t *testing.T) {
 	r.apply(`{name: unrelated, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: v3}}}]}`)
 }
 
-func TestPartsThatStopApplyingAreSkippedWholeAndComeBack(t *testing.T) {
+func TestStalePartsAreSkippedAndComeBack(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.apply(`
@@ -140,33 +140,33 @@ edits:
 
 	r.release("main@2", acme("base/kustomization.yaml", "resources: [web.yaml, front.yaml]\n"))
 	for _, cluster := range []string{"ann", "bob"} {
-		if got, want := r.orphans(cluster), "delta/mixed:patches[0] delta/mixed:edits[0]"; got != want {
-			t.Errorf("orphans of %s = %s, want %s", cluster, got, want)
+		if got, want := r.staleParts(cluster), "delta/mixed:patches[0] delta/mixed:edits[0]"; got != want {
+			t.Errorf("stale parts of %s = %s, want %s", cluster, got, want)
 		}
 		r.wantInput(cluster, "web", `{"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2,"tag":"edited"}`)
 		r.wantInput(cluster, "extra", `{"tag":"v1"}`)
 	}
-	if got, want := r.orphans("cid"), "cluster/cid:edits[0]"; got != want {
-		t.Errorf("orphans of cid = %s, want %s", got, want)
+	if got, want := r.staleParts("cid"), "cluster/cid:edits[0]"; got != want {
+		t.Errorf("stale parts of cid = %s, want %s", got, want)
 	}
 	if got := r.metric("tributary_orphaned_parts"); got != 5 {
 		t.Errorf("tributary_orphaned_parts = %v, want 5", got)
 	}
 	usage := r.view().DeltaUsage()["delta/mixed"]
 	if usage.Clusters != 2 || len(usage.Stale) != 2 {
-		t.Errorf("usage = %+v, want 2 clusters, both without some parts", usage)
+		t.Errorf("usage = %+v, want 2 clusters, both with stale parts", usage)
 	}
-	// A part that was an orphan before does not keep others from being written.
+	// A part that is stale already does not prevent other writes.
 	r.patch("cid", "App/web", `{"spec": {"tag": "v5"}}`)
 	r.wantInput("cid", "web", `{"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2,"tag":"v5"}`)
 	if _, err := r.DeleteObject(t.Context(), ada, "cid", objectNamed("App/nowhere")); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("DeleteObject = %v, want %v", err, fleet.ErrNotFound)
 	}
-	if got, want := r.orphans("cid"), "cluster/cid:edits[0]"; got != want {
-		t.Errorf("orphans of cid = %s, want %s", got, want)
+	if got, want := r.staleParts("cid"), "cluster/cid:edits[0]"; got != want {
+		t.Errorf("stale parts of cid = %s, want %s", got, want)
 	}
-	// But a document of which a part does not apply is refused.
-	r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) {
+	// A document with a stale part is refused.
+	r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) {
 		d, err := r.view().Delta(fleet.OwnID("cid"))
 		if err != nil {
 			return nil, err
@@ -177,36 +177,36 @@ edits:
 	})
 
 	r.release("main@3", acme())
-	if got := r.orphans("ann") + r.orphans("bob") + r.orphans("cid"); got != "" || r.metric("tributary_orphaned_parts") != 0 {
-		t.Errorf("orphans = %s once the base is back", got)
+	if got := r.staleParts("ann") + r.staleParts("bob") + r.staleParts("cid"); got != "" || r.metric("tributary_orphaned_parts") != 0 {
+		t.Errorf("stale parts = %s after the base returned", got)
 	}
 	r.wantInput("cid", "db", `{"replicas":1,"tag":"own"}`)
 	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: 3}); err != nil {
 		t.Fatal(err)
 	}
 	if got := bodies(t, r.view()); got != good {
-		t.Errorf("served =\n%s\nwant what it was before the base moved:\n%s", got, good)
+		t.Errorf("served =\n%s\nwant the answers from before the base changed:\n%s", got, good)
 	}
 }
 
-func TestResultThatDoesNotValidateOnANewBaseSkipsThePart(t *testing.T) {
+func TestPartThatIsInvalidOnANewBaseIsStale(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"replicas": 8, "tag": "v2"}}`)
 	r.release("main@2", acme("schemas/app.json", `{"properties": {"replicas": {"maximum": 5}}}`))
-	if got, want := r.orphans("ann"), "cluster/ann:edits[0]"; got != want {
-		t.Errorf("orphans = %s, want %s", got, want)
+	if got, want := r.staleParts("ann"), "cluster/ann:edits[0]"; got != want {
+		t.Errorf("stale parts = %s, want %s", got, want)
 	}
 	r.wantInput("ann", "web", `{"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2,"tag":"v1"}`)
 }
 
-func TestPatchOnABaseThatNeedsItsEditFolds(t *testing.T) {
+func TestPatchIsMergedIntoAnEditThatTheBaseNeeds(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"zone": "eu"}}`)
 	r.patch("bob", "App/web", `{"spec": {"zone": "us"}}`)
 	r.patch("cid", "App/web", `{"spec": {"zone": "ap"}}`)
-	// From now on the base alone does not validate.
+	// From now on the base without deltas is invalid.
 	r.release("main@2", acme("schemas/app.json", `{"if": {"required": ["env"]}, "then": {"required": ["zone"]}}`))
 	r.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
 	r.wantInput("ann", "web", `{"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2,"tag":"v2","zone":"eu"}`)

@@ -41,7 +41,7 @@ func steps(text string) []step {
 
 // FuzzEdits patches an object through the controller and the renderer. The spec of the object is
 // base on top of what the fleet repo has. It is patched by each line of text and then by the
-// patches that data encodes. FuzzPatches of package edit checks what the edit that is kept holds.
+// patches that data encodes. FuzzPatches of package edit checks the stored edit.
 func FuzzEdits(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"m": {"a": 1, "b": {"c": 2}}}`, "merge {\"spec\": {\"m\": null}}\nmerge {\"spec\": {\"m\": {\"z\": 3}}}\nmerge {\"spec\": {\"m\": {\"b\": {\"d\": 1}}}}"},
@@ -62,7 +62,7 @@ func FuzzEdits(f *testing.F) {
 	for i := range byte(8) {
 		f.Add(`{"a": {"a": 1, "b": 2}, "b": [1]}`, "", bytes.Repeat([]byte{i, 3, i * 7, 1, 2, 0, 5, i}, 12))
 	}
-	s := newScript()
+	s := newSource()
 	s.put("main@1", acme("fleet.yaml", `apiVersion: tributary/v1alpha1
 kind: Fleet
 metadata: {name: acme}
@@ -106,7 +106,7 @@ type editing struct {
 	base   any // the object without its edit
 }
 
-// begin drops what was there, and makes spec's base. It tells whether it could.
+// begin deletes earlier deltas and makes spec the base. It reports whether spec is valid.
 func (e *editing) begin(spec string) bool {
 	for _, id := range []string{fleet.OwnID("ann"), fleet.DeltaID("base")} {
 		if _, err := e.f.DeleteDelta(e.t.Context(), ada, id); err != nil && !errors.Is(err, fleet.ErrNotFound) {
@@ -141,8 +141,8 @@ func (e *editing) shown() fleet.Object {
 	return o
 }
 
-// step patches the object and checks that the object is what it was before with the patch applied,
-// and that the edit that is kept makes it of the base. A patch that is refused changes nothing.
+// step patches the object. It checks that the result equals the object before with the patch
+// applied, and that the stored edit turns the base into it. A refused patch changes nothing.
 func (e *editing) step(s step) {
 	e.t.Helper()
 	before := e.shown()
@@ -153,21 +153,21 @@ func (e *editing) step(s step) {
 			e.t.Fatalf("%s: error %v, want none or %v", s, err, fleet.ErrInvalid)
 		}
 		if !bytes.Equal(after.JSON, before.JSON) {
-			e.t.Fatalf("%s was refused and makes\n%s\nof\n%s", s, after.JSON, before.JSON)
+			e.t.Fatalf("refused patch %s: object =\n%s\nwant\n%s", s, after.JSON, before.JSON)
 		}
 		return
 	}
 	got, want := value(e.t, after.JSON), e.applied(before, s)
 	if !reflect.DeepEqual(got, want) {
-		e.t.Fatalf("%s makes of\n%s\nthis:\n%s\nwant\n%v", s, before.JSON, after.JSON, want)
+		e.t.Fatalf("patch %s of\n%s\n=\n%s\nwant\n%v", s, before.JSON, after.JSON, want)
 	}
 	edit := e.edit()
 	if made := mergePatch(e.base, edit); !reflect.DeepEqual(made, got) {
-		e.t.Fatalf("after %s the edit %v makes of the base %v this:\n%v\nand shown is\n%v", s, edit, e.base, made, got)
+		e.t.Fatalf("after %s: edit %v of the base %v\n=\n%v\nwant the object\n%v", s, edit, e.base, made, got)
 	}
 }
 
-// applied is an object with a patch, without nulls, which no merge patch can set.
+// applied returns an object with a patch applied, without nulls, because no merge patch can set them.
 func (e *editing) applied(o fleet.Object, s step) any {
 	e.t.Helper()
 	switch s.kind {
@@ -191,7 +191,7 @@ func (e *editing) applied(o fleet.Object, s step) any {
 	return withoutNulls(value(e.t, after))
 }
 
-// edit is the one that is stored.
+// edit returns the stored edit.
 func (e *editing) edit() any {
 	e.t.Helper()
 	v, err := e.f.View()
@@ -205,7 +205,7 @@ func (e *editing) edit() any {
 	return value(e.t, d.Edits[0].Patch)
 }
 
-// mergePatch is RFC 7386, as the RFC has it.
+// mergePatch is the algorithm of RFC 7386.
 func mergePatch(target, patch any) any {
 	changes, ok := patch.(map[string]any)
 	if !ok {
@@ -225,7 +225,7 @@ func mergePatch(target, patch any) any {
 	return out
 }
 
-// withoutNulls drops keys whose value is null, as far as mappings go.
+// withoutNulls removes keys with the value null from mappings. It leaves lists alone.
 func withoutNulls(v any) any {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -241,7 +241,7 @@ func withoutNulls(v any) any {
 	return m
 }
 
-// value reads JSON with its numbers as they are written.
+// value decodes JSON and keeps numbers as they are written.
 func value(t *testing.T, data []byte) any {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
@@ -252,7 +252,7 @@ func value(t *testing.T, data []byte) any {
 	return v
 }
 
-// generator makes small patches of bytes, in which the same few keys come up often.
+// generator makes small patches from bytes. The same few keys appear often.
 type generator struct {
 	data       []byte
 	deployment bool
@@ -353,7 +353,7 @@ func (g *generator) path() string {
 func newStep(kind fleet.PatchType, v any) step {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // it is made of plain values
+		panic(err) // v consists of plain values
 	}
 	return step{kind, string(body)}
 }

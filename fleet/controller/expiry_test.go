@@ -12,17 +12,17 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// expiring is the document of a delta that expires after d.
+// expiring returns a document of a delta that expires after d.
 func expiring(now time.Time, d time.Duration, rest string) string {
 	return fmt.Sprintf(`{%s, expiresAt: %q}`, rest, now.Add(d).Format(time.RFC3339))
 }
 
 const tagged = `name: tagged, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]`
 
-func TestDeltaIsWithdrawnWhenItsTimeHasCome(t *testing.T) {
+func TestDeltaIsWithdrawnWhenItExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newScript()
+		s := newSource()
 		s.put("main@1", acme())
 		r := start(t, s, nil)
 		synctest.Wait()
@@ -42,23 +42,23 @@ func TestDeltaIsWithdrawnWhenItsTimeHasCome(t *testing.T) {
 	})
 }
 
-func TestWithdrawalIsAChangeOfItsOwn(t *testing.T) {
+func TestEachWithdrawalIsItsOwnChange(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	r := startAcme(t, at(c))
+	r := startAcme(t, withClock(c))
 	r.apply(expiring(c.Now(), time.Hour, tagged))
 	r.apply(expiring(c.Now(), time.Hour, `name: more, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: v3}}}]`))
 	c.forward(time.Hour)
-	r.patch("cid", "App/db", `{"spec": {"tag": "v4"}}`) // has it look at its clock
+	r.patch("cid", "App/db", `{"spec": {"tag": "v4"}}`) // makes the controller look at the clock
 	r.await("the withdrawal", func() bool { return r.view().Generation() == 6 })
-	r.wantInput("ann", "web", `{`+web+`,"tag":"v1"}`)
-	var withdrawn []string // in either order: the clock may be looked at between two writes
+	r.wantInput("ann", "web", `{`+webFields+`,"tag":"v1"}`)
+	var withdrawn []string // in any order, because the clock may be read between two writes
 	for _, h := range r.history() {
 		if h.Kind != fleet.Withdrawn {
 			continue
 		}
 		if h.Actor != fleet.OwnActor || h.Reason != "expired at 2026-03-29T13:00:00Z" || len(h.Deltas) != 1 || h.Deltas[0].After != nil {
-			t.Errorf("the history has %+v, want the withdrawal of one delta", h)
+			t.Errorf("change = %+v, want the withdrawal of one delta", h)
 			continue
 		}
 		withdrawn = append(withdrawn, h.Deltas[0].Delta)
@@ -68,48 +68,48 @@ func TestWithdrawalIsAChangeOfItsOwn(t *testing.T) {
 		t.Errorf("withdrawals of %s, want %s", withdrawn, want)
 	}
 	if _, err := r.PutDelta(t.Context(), ada, r.document(expiring(c.Now(), 0, tagged))); !errors.Is(err, fleet.ErrInvalid) {
-		t.Errorf("PutDelta of what has expired = %v, want %v", err, fleet.ErrInvalid)
+		t.Errorf("PutDelta of an expired delta = %v, want %v", err, fleet.ErrInvalid)
 	}
 }
 
-func TestDeltaThatExpiredWhileNoFleetRanIsWithdrawn(t *testing.T) {
+func TestDeltaThatExpiredWhileNoServerRanIsWithdrawn(t *testing.T) {
 	t.Parallel()
 	c := newClock()
 	url := sqliteFile(t)
-	s := newScript()
+	s := newSource()
 	s.put("main@1", acme())
-	r := start(t, s, openStore(t, url), at(c))
+	r := start(t, s, openStore(t, url), withClock(c))
 	r.awaitRevision("main@1")
 	r.apply(expiring(c.Now(), time.Hour, tagged))
 	r.stop()
 	c.forward(24 * time.Hour)
 	s.fail(errors.New("no route to host"))
-	r = start(t, s, openStore(t, url), at(c))
+	r = start(t, s, openStore(t, url), withClock(c))
 	r.await("the withdrawal", func() bool {
 		v, err := r.View()
 		return err == nil && v.Generation() == 3
 	})
-	r.wantInput("ann", "web", `{`+web+`,"tag":"v1"}`)
+	r.wantInput("ann", "web", `{`+webFields+`,"tag":"v1"}`)
 	if history := r.history(); len(history) != 3 || history[2].Kind != fleet.Withdrawn {
-		t.Errorf("the history is %+v, want a withdrawal last", history)
+		t.Errorf("history = %+v, want a withdrawal last", history)
 	}
 }
 
-func TestExpiredDeltaThatIsNeededStaysUntilItIsNot(t *testing.T) {
+func TestExpiredDeltaStaysWhileClustersNeedIt(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	r := startAcme(t, at(c))
+	r := startAcme(t, withClock(c))
 	r.apply(expiring(c.Now(), time.Hour, `name: zone, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {zone: eu}}}]`))
 	r.apply(`{name: cid, clusters: [cid], edits: [{kind: App, name: web, patch: {spec: {zone: eu}}}]}`)
 	needed := acme("schemas/app.json", `{"if": {"required": ["env"]}, "then": {"required": ["zone"]}}`)
 	r.release("main@2", needed)
 	c.forward(time.Hour)
-	r.patch("cid", "App/db", `{"spec": {"tag": "v2"}}`) // has it look at its clock
+	r.patch("cid", "App/db", `{"spec": {"tag": "v2"}}`) // makes the controller look at the clock
 	r.await("the notice", func() bool { return len(r.Status().Overdue) == 1 })
 	if why := r.Status().Overdue["delta/zone"]; !strings.Contains(why, "zone") || !strings.Contains(why, `cluster "ann"`) || !strings.Contains(why, `cluster "bob"`) {
-		t.Errorf("Overdue = %v, want why, and of which clusters", r.Status().Overdue)
+		t.Errorf("Overdue = %v, want the reason and both clusters", r.Status().Overdue)
 	}
-	r.wantInput("ann", "web", `{`+web+`,"tag":"v1","zone":"eu"}`)
+	r.wantInput("ann", "web", `{`+webFields+`,"tag":"v1","zone":"eu"}`)
 	r.await("the metric", func() bool { return r.metric("tributary_overdue_deltas") == 1 })
 	if got := r.view().Generation(); got != 5 {
 		t.Errorf("generation = %d, want 5", got)
@@ -117,7 +117,7 @@ func TestExpiredDeltaThatIsNeededStaysUntilItIsNot(t *testing.T) {
 
 	r.release("main@3", acme())
 	r.await("the withdrawal", func() bool { return len(r.Status().Overdue) == 0 })
-	r.wantInput("ann", "web", `{`+web+`,"tag":"v1"}`)
+	r.wantInput("ann", "web", `{`+webFields+`,"tag":"v1"}`)
 	r.await("the metric", func() bool { return r.metric("tributary_overdue_deltas") == 0 })
 	if _, err := r.view().Delta("delta/zone"); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("Delta = %v, want %v", err, fleet.ErrNotFound)

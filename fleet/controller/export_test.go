@@ -7,7 +7,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
-// Evaluate does everything that a release takes until it is decided on.
+// Evaluate compiles a snapshot and evaluates it against the current state.
 func (c *Controller) Evaluate(ctx context.Context, s *fleet.Snapshot) (*fleet.Impact, error) {
 	compiled, err := fleet.Compile(ctx, c.cfg.Renderer, s, "", c.now())
 	if err != nil {
@@ -21,7 +21,7 @@ func (c *Controller) Evaluate(ctx context.Context, s *fleet.Snapshot) (*fleet.Im
 	return evaluated.Impact, nil
 }
 
-// Candidate is what a release would make of the fleet.
+// Candidate is an evaluated release.
 type Candidate struct {
 	View       *view.View
 	Impact     *fleet.Impact
@@ -31,9 +31,10 @@ type Candidate struct {
 	Deltas     []*fleet.Delta
 }
 
-// Rebase evaluates a snapshot, writes something, and evaluates it again: with what was written alone,
-// where that can be done, with what the first evaluation found, and anew.
-func (c *Controller) Rebase(ctx context.Context, s *fleet.Snapshot, write func()) (rebased, reused, anew *Candidate, err error) {
+// Rebase evaluates a snapshot, calls write, and evaluates the snapshot again in three ways. rebased
+// renders only the clusters that were written to, and is nil where that is not possible; reused
+// uses renderings of the first evaluation; fresh uses nothing of it.
+func (c *Controller) Rebase(ctx context.Context, s *fleet.Snapshot, write func()) (rebased, reused, fresh *Candidate, err error) {
 	compiled, err := fleet.Compile(ctx, c.cfg.Renderer, s, "", c.now())
 	if err != nil {
 		return nil, nil, nil, err
@@ -44,16 +45,16 @@ func (c *Controller) Rebase(ctx context.Context, s *fleet.Snapshot, write func()
 	}
 	write()
 	v := c.current.Load()
-	once, err := c.releaser.evaluate(ctx, compiled, v, c.state(), nil)
+	fromScratch, err := c.releaser.evaluate(ctx, compiled, v, c.state(), nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	twice, err := c.releaser.evaluate(ctx, compiled, v, c.state(), first)
+	withRenderings, err := c.releaser.evaluate(ctx, compiled, v, c.state(), first)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	quick, err := c.releaser.rebase(ctx, first, v, c.state())
-	return quick.exported(), twice.exported(), once.exported(), err
+	return quick.exported(), withRenderings.exported(), fromScratch.exported(), err
 }
 
 func (c *candidate) exported() *Candidate {

@@ -7,9 +7,9 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-const web = `"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2`
+const webFields = `"env":{"a":"1","b":"2"},"ports":[80,443],"replicas":2`
 
-func TestPatchHoldsWhatItNamesWhenTheBaseMoves(t *testing.T) {
+func TestPatchKeepsItsFieldsWhenTheBaseChanges(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	if got := len(r.patch("ann", "App/web", `{"spec": {"tag": "v1", "env": {"c": null}}}`).Changes); got != 0 {
@@ -24,7 +24,7 @@ func TestPatchHoldsWhatItNamesWhenTheBaseMoves(t *testing.T) {
 	r.wantInput("ann", "web", `{"env":{"c":"3","d":"4"},"replicas":5,"tag":"v2"}`)
 }
 
-func TestSecondPatchIsFoldedIntoTheFirst(t *testing.T) {
+func TestSecondPatchIsMergedIntoTheFirst(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/web", `{"spec": {"env": null, "ports": [1]}}`)
@@ -32,12 +32,12 @@ func TestSecondPatchIsFoldedIntoTheFirst(t *testing.T) {
 	r.patch("ann.example.com", "App/web", `{"spec": {"env": {"z": "3"}, "replicas": 4}}`)
 	r.wantInput("ann", "web", `{"env":{"z":"3"},"ports":[1],"replicas":4,"tag":"v1"}`)
 	want := `{"cluster":"ann","edits":[{"group":"example.com","kind":"App","name":"web","patch":{"spec":{"env":{"a":null,"b":null,"z":"3"},"ports":[1],"replicas":4}}}]}`
-	if got := r.own("ann"); got != want {
+	if got := r.ownDelta("ann"); got != want {
 		t.Errorf("own delta = %s, want %s", got, want)
 	}
 }
 
-func TestObjectThatIsTakenAwayComesBackWithTheDelta(t *testing.T) {
+func TestDeletedObjectReturnsWhenTheDeltaIsDeleted(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.patch("ann", "App/db", `{"spec": {"tag": "v2"}}`)
@@ -52,10 +52,10 @@ func TestObjectThatIsTakenAwayComesBackWithTheDelta(t *testing.T) {
 			return r.PatchObject(t.Context(), ada, "ann", objectNamed("App/db"), fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(`{}`)})
 		},
 	} {
-		r.refused(fleet.ErrNotFound, do)
+		r.wantRefused(fleet.ErrNotFound, do)
 	}
-	// Git has it, though this cluster does not.
-	r.refused(fleet.ErrConflict, func() (*fleet.Result, error) {
+	// Git declares it, although it is deleted for this cluster.
+	r.wantRefused(fleet.ErrConflict, func() (*fleet.Result, error) {
 		return r.PutObject(t.Context(), ada, "ann", objectNamed("App/db"), appJSON("db", "v3"))
 	})
 	if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("ann")); err != nil {
@@ -64,7 +64,7 @@ func TestObjectThatIsTakenAwayComesBackWithTheDelta(t *testing.T) {
 	r.wantInput("ann", "db", `{"replicas":1,"tag":"v1"}`)
 }
 
-func TestObjectIsPutReplacedAndTakenAway(t *testing.T) {
+func TestObjectIsPutReplacedAndDeleted(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	put := func(spec string) (*fleet.Result, error) {
@@ -81,8 +81,8 @@ func TestObjectIsPutReplacedAndTakenAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.wantInput("ann", "new", `{"tag":"v3"}`)
-	r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) { return put(`{"tag": 3}`) })
-	r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) {
+	r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) { return put(`{"tag": 3}`) })
+	r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) {
 		return r.PutObject(t.Context(), ada, "ann", objectNamed("App/other"), appJSON("new", "v1"))
 	})
 	r.patch("ann", "App/new", `{"spec": {"replicas": 3}}`)
@@ -90,23 +90,23 @@ func TestObjectIsPutReplacedAndTakenAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.wantInput("ann", "new", "")
-	if got := r.own("ann"); got != "" {
+	if got := r.ownDelta("ann"); got != "" {
 		t.Errorf("own delta = %s, want none", got)
 	}
 }
 
-func TestPutOfAnObjectThatIsThereOtherwiseConflicts(t *testing.T) {
+func TestPutOfAnObjectOfTheBaseOrADeltaConflicts(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: new, selector: {}, resources: [{apiVersion: example.com/v1, kind: App, metadata: {name: new}, spec: {tag: v1}}]}`)
 	for _, name := range []string{"web", "new"} {
-		r.refused(fleet.ErrConflict, func() (*fleet.Result, error) {
+		r.wantRefused(fleet.ErrConflict, func() (*fleet.Result, error) {
 			return r.PutObject(t.Context(), ada, "ann", objectNamed("App/"+name), appJSON(name, "v2"))
 		})
 	}
 }
 
-func TestPatchThatMakesAnotherObjectIsRefused(t *testing.T) {
+func TestPatchThatChangesTheIdentityOfAnObjectIsRefused(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	for _, p := range []fleet.ObjectPatch{
@@ -123,31 +123,31 @@ func TestPatchThatMakesAnotherObjectIsRefused(t *testing.T) {
 		{Type: fleet.StrategicMergePatch, Body: []byte(`[]`)},
 		{Type: "text/plain", Body: []byte(`{}`)},
 	} {
-		r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) {
+		r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) {
 			return r.PatchObject(t.Context(), ada, "ann", objectNamed("App/web"), p)
 		})
 	}
 	r.patch("ann", "App/web", `{"apiVersion": "example.com/v1", "metadata": {"name": "web"}, "spec": {"tag": "v2"}}`)
-	r.wantInput("ann", "web", `{`+web+`,"tag":"v2"}`)
+	r.wantInput("ann", "web", `{`+webFields+`,"tag":"v2"}`)
 }
 
-func TestWriteForAClusterThatThereIsNotIsNotFound(t *testing.T) {
+func TestWriteToAnUnknownClusterIsNotFound(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
-	r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) {
+	r.wantRefused(fleet.ErrNotFound, func() (*fleet.Result, error) {
 		return r.PutDelta(t.Context(), ada, r.document(`{cluster: nobody, edits: []}`))
 	})
-	r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) {
+	r.wantRefused(fleet.ErrNotFound, func() (*fleet.Result, error) {
 		return r.DeleteObject(t.Context(), ada, "nobody", objectNamed("App/web"))
 	})
-	r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), ada, fleet.OwnID("ann")) })
+	r.wantRefused(fleet.ErrNotFound, func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), ada, fleet.OwnID("ann")) })
 	result := r.apply(`{name: x, selector: {matchLabels: {environment: test}}, edits: [{kind: App, name: web, patch: {}}]}`)
 	if len(result.Warnings) != 1 || len(result.Clusters) != 0 {
-		t.Errorf("a delta for no cluster gives %+v, want a warning", result)
+		t.Errorf("result of a delta for no cluster = %+v, want a warning", result)
 	}
 }
 
-// appJSON is an app as JSON.
+// appJSON returns an app as JSON.
 func appJSON(name, tag string) []byte {
 	return fmt.Appendf(nil, `{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": %q}, "spec": {"tag": %q}}`, name, tag)
 }
@@ -174,7 +174,7 @@ func TestObjectIsPutAsJSONOrYAML(t *testing.T) {
 		`{"apiVersion": "example.com/v1", "kind": "App", "metadata": {"name": "new"}}], "edits": [`,
 		"apiVersion: example.com/v1\nkind: App\nmetadata: {name: new}\n- {}\n",
 	} {
-		r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) {
+		r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) {
 			return r.PutObject(t.Context(), ada, "ann", objectNamed("App/new"), []byte(document))
 		})
 	}

@@ -11,41 +11,40 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
-// forFront is a delta whose patch selects the deployment that a later release has not.
+// forFront is a delta whose patch selects a deployment that the next release removes.
 const forFront = `{cluster: %s, patches: [{target: {kind: Deployment, name: front}, patch: '[{"op": "add", "path": "/spec/paused", "value": true}]'}]}`
 
-// What is written while a release is rendered makes the same of it as if it had been
-// written before.
-func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
+// A release that is rebased on writes equals one that is evaluated after them.
+func TestReleaseRebasedOnWritesEqualsAFreshEvaluation(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name  string
-		write func(r *rig)
-		quick bool
-		files map[string]string
-		gone  []string
+		name    string
+		write   func(r *rig)
+		rebased bool
+		files   map[string]string
+		gone    []string
 	}{
 		{"nothing", func(*rig) {}, true, nil, nil},
 		{"a patch", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, nil, nil},
-		{"patches of several", func(r *rig) {
+		{"patches of two clusters", func(r *rig) {
 			r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`)
 			r.patch("cid", "App/db", `{"spec": {"tag": "v7"}}`)
 		}, true, nil, nil},
-		{"a delta that goes", func(r *rig) {
+		{"a deleted delta", func(r *rig) {
 			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
 				t.Fatal(err)
 			}
 		}, true, nil, nil},
-		{"a patch that the release has no object for", func(r *rig) { r.patch("cid", "Deployment/front", `{"spec": {"paused": true}}`) }, true, nil, nil},
-		{"a patch that is not good with the release", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 9}}`) }, true, nil, nil},
-		{"a patch that selects nothing with the release", func(r *rig) { r.apply(fmt.Sprintf(forFront, "ann")) }, true, nil, nil},
-		{"a patch that selected nothing, and goes", func(r *rig) { r.apply(`{cluster: cid, edits: [{kind: App, name: web, patch: {spec: {tag: v9}}}]}`) }, true, nil, nil},
+		{"a patch of an object that the release removes", func(r *rig) { r.patch("cid", "Deployment/front", `{"spec": {"paused": true}}`) }, true, nil, nil},
+		{"a patch that is invalid in the release", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 9}}`) }, true, nil, nil},
+		{"a patch that selects nothing in the release", func(r *rig) { r.apply(fmt.Sprintf(forFront, "ann")) }, true, nil, nil},
+		{"a deleted patch that selected nothing", func(r *rig) { r.apply(`{cluster: cid, edits: [{kind: App, name: web, patch: {spec: {tag: v9}}}]}`) }, true, nil, nil},
 		{"a delta of a group", func(r *rig) {
 			r.apply(`{name: dev, selector: {matchLabels: {environment: dev}}, components: [components/extra]}`)
 		}, false, nil, nil},
-		{"a patch, and a file is gone", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, false, nil, []string{"clusters/cid.yaml"}},
-		{"a patch, and a file has come", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, map[string]string{"clusters/dan.yaml": clusterFile("dan", "dev")}, nil},
-		{"a delta that had a set's inputs differ goes", func(r *rig) {
+		{"a patch and a removed file", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, false, nil, []string{"clusters/cid.yaml"}},
+		{"a patch and an added file", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, map[string]string{"clusters/dan.yaml": clusterFile("dan", "dev")}, nil},
+		{"a deleted delta without which inputs differ in their fields", func(r *rig) {
 			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
 				t.Fatal(err)
 			}
@@ -65,17 +64,17 @@ func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
 			for _, path := range c.gone {
 				delete(tree, path)
 			}
-			quick, again, anew, err := r.Rebase(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
+			rebased, reused, fresh, err := r.Rebase(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
 			if err != nil {
 				t.Fatal(err)
 			}
-			if (quick != nil) != c.quick {
-				t.Fatalf("it is rendered again for who was written to alone: %v, want %v", quick != nil, c.quick)
+			if (rebased != nil) != c.rebased {
+				t.Fatalf("only the written clusters are rendered again: %v, want %v", rebased != nil, c.rebased)
 			}
-			if quick != nil {
-				sameCandidates(t, quick, anew)
+			if rebased != nil {
+				sameCandidates(t, rebased, fresh)
 			}
-			sameCandidates(t, again, anew)
+			sameCandidates(t, reused, fresh)
 		})
 	}
 }
@@ -83,13 +82,13 @@ func TestReleaseThatIsOvertakenByWritesIsAsIfTheyCameFirst(t *testing.T) {
 func sameCandidates(t *testing.T, got, want *controller.Candidate) {
 	t.Helper()
 	if !reflect.DeepEqual(got.Impact, want.Impact) {
-		t.Errorf("impact is %+v, want %+v", got.Impact, want.Impact)
+		t.Errorf("impact = %+v, want %+v", got.Impact, want.Impact)
 	}
 	if !reflect.DeepEqual(got.Problems, want.Problems) {
-		t.Errorf("problems are %v, want %v", got.Problems, want.Problems)
+		t.Errorf("problems = %v, want %v", got.Problems, want.Problems)
 	}
 	if !reflect.DeepEqual(got.Violations, want.Violations) || !reflect.DeepEqual(got.Change.Assignments, want.Change.Assignments) || !reflect.DeepEqual(got.Deltas, want.Deltas) {
-		t.Errorf("violations, assignments or deltas are %v %+v %v, want %v %+v %v", got.Violations, got.Change.Assignments, got.Deltas, want.Violations, want.Change.Assignments, want.Deltas)
+		t.Errorf("violations, assignments, deltas = %v, %+v, %v, want %v, %+v, %v", got.Violations, got.Change.Assignments, got.Deltas, want.Violations, want.Change.Assignments, want.Deltas)
 	}
 	if len(got.View.Members()) != len(want.View.Members()) {
 		t.Fatalf("%d members, want %d", len(got.View.Members()), len(want.View.Members()))
@@ -97,7 +96,7 @@ func sameCandidates(t *testing.T, got, want *controller.Candidate) {
 	for i, m := range got.View.Members() {
 		other := want.View.Members()[i]
 		if !reflect.DeepEqual(m.Stale, other.Stale) {
-			t.Errorf("%s has stale parts %v, want %v", m.Cluster.Name, m.Stale, other.Stale)
+			t.Errorf("stale parts of %s = %v, want %v", m.Cluster.Name, m.Stale, other.Stale)
 		}
 		for _, set := range want.View.Sets() {
 			a, _ := m.Body(set)

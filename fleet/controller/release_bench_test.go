@@ -10,10 +10,9 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// BenchmarkPrepareRelease prepares a release over 1,000 clusters of 30 inputs, each
-// cluster with a patch of its own, until it could be decided on: compiled, rendered
-// and checked for every cluster, and weighed against what they are served. Of what is
-// served the releases change every input, one of each cluster, or take one of each away.
+// BenchmarkPrepareRelease compiles and evaluates a release of 1,000 clusters with 30 inputs and a
+// patch each. The releases change every input, change one input of each cluster, or remove one
+// input of each cluster.
 func BenchmarkPrepareRelease(b *testing.B) {
 	for _, c := range []struct {
 		name                      string
@@ -22,10 +21,10 @@ func BenchmarkPrepareRelease(b *testing.B) {
 	}{
 		{"every input", 2, 1, 30, 30_000, 0, 1_000},
 		{"one input of each cluster", 1, 2, 30, 1_000, 0, 1_000},
-		{"one input less", 1, 1, 29, 0, 1_000, 1_000},
+		{"one input removed", 1, 1, 29, 0, 1_000, 1_000},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			s := newScript()
+			s := newSource()
 			s.put("main@1", benchTree(1, 1, 30))
 			renderer := render.NewRenderer()
 			r := start(b, s, openStore(b, sqliteFile(b)), func(cfg *controller.Config) { cfg.Renderer = renderer })
@@ -41,7 +40,8 @@ func BenchmarkPrepareRelease(b *testing.B) {
 	}
 }
 
-// benchTree is a fleet repo with a version of all components, and of one.
+// benchTree returns a fleet repo in which all components have a version; one multiplies that of
+// the first component.
 func benchTree(version, one, components int) fstest.MapFS {
 	tree := manyClusters(0)
 	put := func(path, content string) { tree[path] = &fstest.MapFile{Data: []byte(content)} }

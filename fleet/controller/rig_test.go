@@ -26,10 +26,9 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// acme is a fleet of the clusters ann and bob in dev and cid in prod, with the
-// apps web and db and the deployment front. Pairs of path and content replace its
-// files, or add to them. Its guard lets everything pass, but for clusters that a release is
-// not good for.
+// acme returns a fleet repo with the clusters ann and bob in dev and cid in prod, the apps web
+// and db, and the deployment front. Arguments are pairs of a path and the content of a file to
+// replace or add. Its guard allows everything but invalid clusters.
 func acme(files ...string) fstest.MapFS {
 	tree := fstest.MapFS{}
 	put := func(path, content string) { tree[path] = &fstest.MapFile{Data: []byte(content)} }
@@ -80,32 +79,32 @@ spec: {dns: %s.example.com}
 `, name, environment, name)
 }
 
-// put moves the source to a revision.
-func (s *script) put(revision string, tree fs.FS) {
+// put sets the revision that the source returns.
+func (s *scriptedSource) put(revision string, tree fs.FS) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next, s.err = &fleet.Snapshot{Revision: revision, Tree: tree}, nil
 }
 
-// rig is a running fleet with a change log.
+// rig is a running controller with a change log.
 type rig struct {
 	*controller.Controller
 	t        testing.TB
-	source   *script
+	source   *scriptedSource
 	store    fleet.Store
 	registry *prometheus.Registry
 	stop     func()
 }
 
-// start runs a fleet of a source and a store; mend changes its Config.
-func start(t testing.TB, s *script, store fleet.Store, mend ...func(*controller.Config)) *rig {
+// start runs a controller with a source and a store. The functions of configure change its Config.
+func start(t testing.TB, s *scriptedSource, store fleet.Store, configure ...func(*controller.Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, source: s, store: store, registry: prometheus.NewRegistry()}
 	cfg := controller.Config{
 		Source: s, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{},
 		Interval: time.Hour, Registerer: r.registry,
 	}
-	for _, m := range mend {
+	for _, m := range configure {
 		m(&cfg)
 	}
 	r.Controller = controller.New(cfg)
@@ -122,20 +121,20 @@ func start(t testing.TB, s *script, store fleet.Store, mend ...func(*controller.
 	return r
 }
 
-// startAcme runs acme on a new SQLite file, and returns when it is served.
-func startAcme(t testing.TB, mend ...func(*controller.Config)) *rig {
+// startAcme runs a controller of acme with a new SQLite file and returns when acme is served.
+func startAcme(t testing.TB, configure ...func(*controller.Config)) *rig {
 	t.Helper()
-	s := newScript()
+	s := newSource()
 	s.put("main@1", acme())
-	r := start(t, s, openStore(t, sqliteFile(t)), mend...)
+	r := start(t, s, openStore(t, sqliteFile(t)), configure...)
 	r.awaitRevision("main@1")
 	return r
 }
 
-// sqliteFile is the URL of a database that is yet to be made.
+// sqliteFile returns the URL of a database that does not exist yet.
 func sqliteFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "tributary.db") }
 
-// openStore opens a handle, and closes it when the test ends.
+// openStore opens a store and closes it when the test ends.
 func openStore(t testing.TB, url string) *sqlstore.Store {
 	t.Helper()
 	s, err := sqlstore.Open(t.Context(), url)
@@ -150,7 +149,7 @@ func openStore(t testing.TB, url string) *sqlstore.Store {
 	return s
 }
 
-// release moves the source and waits until that is served.
+// release sets the revision of the source and waits until it is served.
 func (r *rig) release(revision string, tree fs.FS) {
 	r.t.Helper()
 	r.source.put(revision, tree)
@@ -166,7 +165,7 @@ func (r *rig) awaitRevision(revision string) {
 	})
 }
 
-// await waits for what must happen, however long it takes.
+// await waits up to a minute until happened returns true.
 func (r *rig) await(what string, happened func() bool) {
 	r.t.Helper()
 	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(time.Millisecond) {
@@ -195,7 +194,7 @@ func (r *rig) view() *view.View {
 	return v
 }
 
-// bodies is all that a view serves, as text.
+// bodies returns all answers of a view as text.
 func bodies(t testing.TB, v *view.View) string {
 	t.Helper()
 	var b strings.Builder
@@ -203,7 +202,7 @@ func bodies(t testing.TB, v *view.View) string {
 		for _, set := range v.Sets() {
 			body, err := m.Body(set)
 			if errors.Is(err, fleet.ErrNotFound) && m.State == fleet.ClusterOrphaned {
-				continue // a set of a later release
+				continue // the set belongs to a later release
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -214,7 +213,7 @@ func bodies(t testing.TB, v *view.View) string {
 	return b.String()
 }
 
-// everything is what a write changes: generation, history, deltas and bodies.
+// everything returns, as text, all that a write can change: generation, history, deltas and answers.
 func (r *rig) everything() string {
 	r.t.Helper()
 	v := r.view()
@@ -225,7 +224,7 @@ func (r *rig) everything() string {
 	return fmt.Sprintf("%d\n%s\n%s\n%s", v.Generation(), history, deltasOf(r.t, v.Deltas()), bodies(r.t, v))
 }
 
-// history is the change log, oldest first.
+// history returns the change log, oldest change first.
 func (r *rig) history() []fleet.Change {
 	r.t.Helper()
 	changes, err := r.History(r.t.Context(), fleet.ChangeQuery{Limit: 1 << 20})
@@ -236,7 +235,7 @@ func (r *rig) history() []fleet.Change {
 	return changes
 }
 
-// deltasOf is a list of deltas as text.
+// deltasOf returns deltas as text.
 func deltasOf(t testing.TB, deltas []*fleet.Delta) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -249,8 +248,8 @@ func deltasOf(t testing.TB, deltas []*fleet.Delta) string {
 	return b.String()
 }
 
-// input is one input of a cluster as JSON, without what says which cluster; ""
-// for none.
+// input returns one input of a cluster as JSON, without its fields cluster and id. It returns
+// "" if there is none.
 func (r *rig) input(cluster, id string) string {
 	r.t.Helper()
 	v := r.view()
@@ -261,7 +260,7 @@ func (r *rig) input(cluster, id string) string {
 	for _, set := range v.Sets() {
 		body, err := m.Body(set)
 		if errors.Is(err, fleet.ErrNotFound) && m.State == fleet.ClusterOrphaned {
-			continue // a set of a later release
+			continue // the set belongs to a later release
 		}
 		if err != nil {
 			r.t.Fatal(err)
@@ -292,8 +291,8 @@ func (r *rig) wantInput(cluster, id, want string) {
 	}
 }
 
-// orphans are the parts that a cluster goes without, as delta:field.
-func (r *rig) orphans(cluster string) string {
+// staleParts returns the stale parts of a cluster as delta:field.
+func (r *rig) staleParts(cluster string) string {
 	r.t.Helper()
 	m, err := r.view().Member(cluster)
 	if err != nil {
@@ -306,7 +305,7 @@ func (r *rig) orphans(cluster string) string {
 	return strings.Join(all, " ")
 }
 
-// metric is the value of a metric without labels.
+// metric returns the value of a metric without labels.
 func (r *rig) metric(name string) float64 {
 	r.t.Helper()
 	families, err := r.registry.Gather()
@@ -319,13 +318,13 @@ func (r *rig) metric(name string) float64 {
 			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
-	r.t.Fatalf("there is no metric %s", name)
+	r.t.Fatalf("metric %s not found", name)
 	return 0
 }
 
 var ada = controller.WriteOptions{Actor: "ada", Reason: "because"}
 
-// document reads a delta's, which says what it is called.
+// document reads a delta from a document that has its name.
 func (r *rig) document(document string) *fleet.Delta {
 	r.t.Helper()
 	d, err := render.Renderer{}.ReadDelta([]byte(document))
@@ -358,8 +357,8 @@ func (r *rig) patch(cluster, object, patch string) *fleet.Result {
 	return result
 }
 
-// own is a cluster's own delta as JSON; "" for none.
-func (r *rig) own(cluster string) string {
+// ownDelta returns the own delta of a cluster as JSON, or "" if there is none.
+func (r *rig) ownDelta(cluster string) string {
 	r.t.Helper()
 	d, err := r.view().Delta(fleet.OwnID(cluster))
 	if errors.Is(err, fleet.ErrNotFound) {
@@ -371,21 +370,21 @@ func (r *rig) own(cluster string) string {
 	return strings.TrimSpace(deltasOf(r.t, []*fleet.Delta{d}))
 }
 
-// refused holds that a write is refused for that reason, and changes nothing.
-func (r *rig) refused(want error, do func() (*fleet.Result, error)) error {
+// wantRefused checks that a write returns an error and changes nothing.
+func (r *rig) wantRefused(want error, do func() (*fleet.Result, error)) error {
 	r.t.Helper()
 	before := r.everything()
 	result, err := do()
 	if !errors.Is(err, want) || result != nil {
-		r.t.Errorf("the write = %v, %v, want %v", result, err, want)
+		r.t.Errorf("write = %v, %v, want error %v", result, err, want)
 	}
 	if r.everything() != before {
-		r.t.Errorf("a write that was refused with %v changed something", err)
+		r.t.Errorf("a write that returned %v changed something", err)
 	}
 	return err
 }
 
-// clock is one that a test sets.
+// clock is a clock that a test sets.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -405,13 +404,141 @@ func (c *clock) forward(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func at(c *clock) func(*controller.Config) { return func(cfg *controller.Config) { cfg.Now = c.Now } }
+func withClock(c *clock) func(*controller.Config) {
+	return func(cfg *controller.Config) { cfg.Now = c.Now }
+}
 
-// sortedDeltas are the deltas of a map, sorted by ID.
+// sortedDeltas returns the deltas of a map, sorted by ID.
 func sortedDeltas(byID map[string]*fleet.Delta) []*fleet.Delta {
 	var all []*fleet.Delta
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
 		all = append(all, byID[id])
 	}
 	return all
+}
+
+// revisions returns the revisions of all clusters, such as "ann=main@1 bob=main@2".
+func (r *rig) revisions() string {
+	var all []string
+	for _, m := range r.view().Members() {
+		all = append(all, m.Cluster.Name+"="+m.Release().Revision)
+	}
+	return strings.Join(all, " ")
+}
+
+func (r *rig) wantRevisions(want string) {
+	r.t.Helper()
+	if got := r.revisions(); got != want {
+		r.t.Errorf("clusters are on %s, want %s", got, want)
+	}
+}
+
+// propose sets the revision of the source and waits until its release has a state.
+func (r *rig) propose(revision string, tree fstest.MapFS, state fleet.ReleaseState) *fleet.Release {
+	r.t.Helper()
+	r.source.put(revision, tree)
+	r.Look()
+	r.await(revision+" to be "+string(state), func() bool { return r.stateOf(revision) == state })
+	r.awaitLog()
+	return r.releaseOf(revision)
+}
+
+// awaitLog waits until the latest generation of the log is served.
+func (r *rig) awaitLog() {
+	r.t.Helper()
+	r.await("the latest generation", func() bool {
+		generation, err := r.store.Generation(r.t.Context())
+		v, unready := r.View()
+		return err == nil && unready == nil && v.Generation() == generation
+	})
+}
+
+// awaitLook waits until the controller has processed the revision of the source.
+func (r *rig) awaitLook() {
+	r.t.Helper()
+	r.await("a look at the source", func() bool {
+		r.Look()
+		r.source.mu.Lock()
+		defer r.source.mu.Unlock()
+		return r.source.next.Revision == r.source.known
+	})
+	r.awaitLog()
+}
+
+func (r *rig) stateOf(revision string) fleet.ReleaseState {
+	found, err := r.Release(r.t.Context(), revision)
+	if err != nil {
+		return ""
+	}
+	if found.State == fleet.RollingOut {
+		return fleet.Live // as in the API
+	}
+	return found.State
+}
+
+func (r *rig) releaseOf(revision string) *fleet.Release {
+	r.t.Helper()
+	found, err := r.Release(r.t.Context(), revision)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return found
+}
+
+func (r *rig) decide(verdict fleet.Verdict, revision, digest string) *fleet.Release {
+	r.t.Helper()
+	found, err := r.Decide(r.t.Context(), ada, verdict, revision, digest)
+	if err != nil {
+		r.t.Fatalf("%s %s: %v", verdict, revision, err)
+	}
+	return found
+}
+
+// restart stops the controller and starts another with the same source and store.
+func (r *rig) restart(configure ...func(*controller.Config)) *rig {
+	r.t.Helper()
+	r.stop()
+	next := start(r.t, r.source, r.store, configure...)
+	next.await("the restart", func() bool { _, err := next.View(); return err == nil })
+	return next
+}
+
+func (r *rig) declare(document string) *fleet.Result {
+	r.t.Helper()
+	_, result, err := r.Declare(r.t.Context(), ada, []byte(document))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return result
+}
+
+func (r *rig) member(cluster string) *view.Member {
+	r.t.Helper()
+	m, err := r.view().Member(cluster)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return m
+}
+
+func (r *rig) wantState(cluster string, want fleet.ClusterState) {
+	r.t.Helper()
+	if got := r.member(cluster).State; got != want {
+		r.t.Errorf("%s is %s, want %s", cluster, got, want)
+	}
+}
+
+// answers returns the answers for some sets of a cluster, one a line.
+func (r *rig) answers(cluster string, sets ...string) string {
+	r.t.Helper()
+	var all []string
+	for _, set := range sets {
+		body, err := r.member(cluster).Body(set)
+		if err != nil {
+			all = append(all, err.Error())
+			continue
+		}
+		all = append(all, string(body.JSON()))
+	}
+	return strings.Join(all, "\n")
 }

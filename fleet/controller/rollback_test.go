@@ -10,10 +10,10 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
-// rolled is acme with a history: the generation of each is in its tag.
-func rolled(t *testing.T, mend ...func(*controller.Config)) *rig {
+// startWithHistory runs acme with some writes. Each tag ends with the generation of its write.
+func startWithHistory(t *testing.T, configure ...func(*controller.Config)) *rig {
 	t.Helper()
-	r := startAcme(t, mend...)
+	r := startAcme(t, configure...)
 	r.apply(`{name: a, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: a2}}}]}`)
 	r.patch("ann", "App/db", `{"spec": {"tag": "own3"}}`)
 	r.apply(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b4}}}]}`)
@@ -25,7 +25,7 @@ func rolled(t *testing.T, mend ...func(*controller.Config)) *rig {
 	return r
 }
 
-// tags are those of web and db on ann, and of db on bob.
+// tags returns the tags of web and db on ann, and of db on bob.
 func (r *rig) tags() string {
 	r.t.Helper()
 	var all []string
@@ -37,7 +37,7 @@ func (r *rig) tags() string {
 	return strings.Join(all, " ")
 }
 
-func TestRollbackPutsBackWhatItIsAskedTo(t *testing.T) {
+func TestRollbackRestoresOneDeltaOrAll(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		to   controller.Rollback
@@ -52,18 +52,18 @@ func TestRollbackPutsBackWhatItIsAskedTo(t *testing.T) {
 		{controller.Rollback{Generation: 4, Delta: fleet.OwnID("ann")}, "a5 own3 v1"},
 		{controller.Rollback{Generation: 2, Delta: fleet.OwnID("ann")}, "a5 v1 v1"},
 	} {
-		r := rolled(t)
+		r := startWithHistory(t)
 		result, err := r.Rollback(t.Context(), ada, c.to)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := r.tags(); got != c.want {
-			t.Errorf("%+v gives %s, want %s", c.to, got, c.want)
+			t.Errorf("tags after %+v = %s, want %s", c.to, got, c.want)
 		}
 		history := r.history()
 		last := history[len(history)-1]
 		if last.Kind != fleet.RolledBack || last.Generation != 8 || result.Generation != 8 {
-			t.Errorf("%+v is kept as %+v", c.to, last)
+			t.Errorf("change of %+v = %+v", c.to, last)
 		}
 		if got, want := deltasOf(t, r.view().Deltas()), deltasOf(t, folded(t, history)); got != want {
 			t.Errorf("deltas =\n%s\nwant the fold of the history:\n%s", got, want)
@@ -74,7 +74,7 @@ func TestRollbackPutsBackWhatItIsAskedTo(t *testing.T) {
 func TestRollbackOfAnExpiredDeltaDropsIt(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	r := rolled(t, at(c))
+	r := startWithHistory(t, withClock(c))
 	r.apply(fmt.Sprintf(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b8}}}], expiresAt: %s}`, c.Now().Add(time.Hour).Format(time.RFC3339)))
 	r.apply(`{name: b, clusters: [bob], edits: [{kind: App, name: db, patch: {spec: {tag: b9}}}]}`)
 	c.forward(time.Hour)
@@ -86,31 +86,31 @@ func TestRollbackOfAnExpiredDeltaDropsIt(t *testing.T) {
 	}
 }
 
-func TestRollbackThatTodaysBaseDoesNotTakeIsRefused(t *testing.T) {
+func TestRollbackThatIsInvalidOnTheCurrentBaseIsRefused(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: big, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {replicas: 8}}}]}`)
 	r.apply(`{name: big, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {replicas: 3}}}]}`)
 	r.release("main@2", acme("schemas/app.json", `{"properties": {"replicas": {"maximum": 5}}}`))
 	for _, rollback := range []controller.Rollback{{Generation: 2}, {Generation: 2, Delta: "delta/big"}} {
-		err := r.refused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
+		err := r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
 		if !strings.Contains(err.Error(), `cluster "ann"`) || !strings.Contains(err.Error(), `cluster "bob"`) || !strings.Contains(err.Error(), "replicas") {
-			t.Errorf("error = %v, want it to say what of which cluster", err)
+			t.Errorf("error = %v, want it to name both clusters and the field", err)
 		}
 	}
 }
 
-func TestRollbackToWhatIsNotKnownIsNotFound(t *testing.T) {
+func TestRollbackToAnUnknownGenerationIsNotFound(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	r := rolled(t, at(c))
+	r := startWithHistory(t, withClock(c))
 	for _, rollback := range []controller.Rollback{{Generation: 8}, {Generation: -1}, {Generation: 2, Delta: "delta/nowhere"}, {Generation: 1 << 60}} {
-		r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
+		r.wantRefused(fleet.ErrNotFound, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
 	}
 	if _, err := r.store.Prune(t.Context(), c.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	r.refused(fleet.ErrNotFound, func() (*fleet.Result, error) {
+	r.wantRefused(fleet.ErrNotFound, func() (*fleet.Result, error) {
 		return r.Rollback(t.Context(), ada, controller.Rollback{Generation: 2})
 	})
 }

@@ -8,16 +8,15 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
-// An operator who is limited to a selector reaches no other cluster, in whatever
-// way, and does everything within it.
-func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
+// An operator with a scope can do everything to the clusters of the selector and nothing to others.
+func TestScopedOperatorStaysWithinTheSelector(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, labels: {environment: dev, region: eu}}`)
 	r.declare(`{name: pia, labels: {environment: prod}}`)
 	start := r.view().Generation()
 	r.apply(`{name: everywhere, selector: {}, edits: [{kind: App, name: db, patch: {spec: {tag: v2}}}]}`)
-	r.apply(`{name: regional, selector: {matchLabels: {region: eu}}, edits: [{kind: App, name: db, patch: {spec: {tag: v2}}}]}`) // today of dev alone
+	r.apply(`{name: regional, selector: {matchLabels: {region: eu}}, edits: [{kind: App, name: db, patch: {spec: {tag: v2}}}]}`) // selects clusters in dev only, for now
 	r.patch("pia", "App/web", `{"spec":{"tag":"own"}}`)
 
 	eu := ada
@@ -27,20 +26,20 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 	}
 	const edit = `edits: [{kind: App, name: web, patch: {spec: {tag: v3}}}]}`
 	for what, do := range map[string]func() (*fleet.Result, error){
-		"an object":                        func() (*fleet.Result, error) { return r.DeleteObject(t.Context(), eu, "cid", objectNamed("App/db")) },
-		"a delta for all":                  delta(`{name: x, selector: {}, ` + edit),
-		"a delta for prod":                 delta(`{name: x, selector: {matchLabels: {environment: prod}}, ` + edit),
-		"a delta for what may come":        delta(`{name: x, selector: {matchLabels: {region: eu}}, ` + edit),
-		"a delta for dev and test":         delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: In, values: [dev, test]}]}, ` + edit),
-		"a delta for whatever environment": delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: Exists}]}, ` + edit),
-		"a delta for all but prod":         delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: NotIn, values: [prod]}]}, ` + edit),
-		"a delta for one of prod":          delta(`{name: x, clusters: [ann, cid], ` + edit),
-		"a delta for one yet to come":      delta(`{name: x, clusters: [ann, nobody], ` + edit),
-		"a delta of all made one of dev":   delta(`{name: everywhere, selector: {matchLabels: {environment: dev}}, ` + edit),
-		"dropping a delta of all":          func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "delta/everywhere") },
-		"dropping one of what may come":    func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "delta/regional") },
-		"the own delta of another":         delta(`{cluster: pia, ` + edit),
-		"dropping the own one of another":  func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "cluster/pia") },
+		"an object":                                 func() (*fleet.Result, error) { return r.DeleteObject(t.Context(), eu, "cid", objectNamed("App/db")) },
+		"a delta for all":                           delta(`{name: x, selector: {}, ` + edit),
+		"a delta for prod":                          delta(`{name: x, selector: {matchLabels: {environment: prod}}, ` + edit),
+		"a delta for clusters yet to come":          delta(`{name: x, selector: {matchLabels: {region: eu}}, ` + edit),
+		"a delta for dev and test":                  delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: In, values: [dev, test]}]}, ` + edit),
+		"a delta for any environment":               delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: Exists}]}, ` + edit),
+		"a delta for all but prod":                  delta(`{name: x, selector: {matchExpressions: [{key: environment, operator: NotIn, values: [prod]}]}, ` + edit),
+		"a delta that names a cluster in prod":      delta(`{name: x, clusters: [ann, cid], ` + edit),
+		"a delta that names an unknown cluster":     delta(`{name: x, clusters: [ann, nobody], ` + edit),
+		"narrowing a delta for all to dev":          delta(`{name: everywhere, selector: {matchLabels: {environment: dev}}, ` + edit),
+		"deleting a delta for all":                  func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "delta/everywhere") },
+		"deleting a delta for clusters yet to come": func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "delta/regional") },
+		"the own delta of another cluster":          delta(`{cluster: pia, ` + edit),
+		"deleting the own delta of another cluster": func() (*fleet.Result, error) { return r.DeleteDelta(t.Context(), eu, "cluster/pia") },
 		"relabelling out of the scope": func() (*fleet.Result, error) {
 			return r.Redeclare(t.Context(), eu, "dot", []byte(`{"labels":{"environment":"prod"}}`))
 		},
@@ -52,27 +51,27 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 			return result, err
 		},
 		"decommissioning": func() (*fleet.Result, error) { return r.Decommission(t.Context(), eu, "pia") },
-		"rolling all back": func() (*fleet.Result, error) {
+		"rolling everything back": func() (*fleet.Result, error) {
 			return r.Rollback(t.Context(), eu, controller.Rollback{Generation: start})
 		},
-		"rolling another's back": func() (*fleet.Result, error) {
+		"rolling another cluster back": func() (*fleet.Result, error) {
 			return r.Rollback(t.Context(), eu, controller.Rollback{Generation: start, Delta: "cluster/pia"})
 		},
-		"trying it out": func() (*fleet.Result, error) {
+		"a dry run": func() (*fleet.Result, error) {
 			dry := eu
 			dry.DryRun = true
 			return r.DeleteObject(t.Context(), dry, "cid", objectNamed("App/db"))
 		},
 	} {
 		t.Log(what)
-		r.refused(fleet.ErrForbidden, do)
+		r.wantRefused(fleet.ErrForbidden, do)
 	}
 
 	for what, do := range map[string]func() (*fleet.Result, error){
-		"an object":      func() (*fleet.Result, error) { return r.DeleteObject(t.Context(), eu, "ann", objectNamed("App/db")) },
-		"a delta of dev": delta(`{name: a, selector: {matchLabels: {environment: dev, region: eu}}, ` + edit),
-		"of one value":   delta(`{name: b, selector: {matchExpressions: [{key: environment, operator: In, values: [dev]}]}, ` + edit),
-		"of names":       delta(`{name: c, clusters: [ann, dot], ` + edit),
+		"an object":            func() (*fleet.Result, error) { return r.DeleteObject(t.Context(), eu, "ann", objectNamed("App/db")) },
+		"a delta of dev":       delta(`{name: a, selector: {matchLabels: {environment: dev, region: eu}}, ` + edit),
+		"a delta of one value": delta(`{name: b, selector: {matchExpressions: [{key: environment, operator: In, values: [dev]}]}, ` + edit),
+		"a delta of names":     delta(`{name: c, clusters: [ann, dot], ` + edit),
 		"relabelling": func() (*fleet.Result, error) {
 			return r.Redeclare(t.Context(), eu, "dot", []byte(`{"labels":{"tier":"gold"}}`))
 		},
@@ -90,8 +89,8 @@ func TestLimitedOperatorStaysWithinHisSelector(t *testing.T) {
 	}
 }
 
-// Who could change a cluster by its name cannot change another that gets the name.
-func TestPurgedNameIsInNoDelta(t *testing.T) {
+// A delta that names a purged cluster does not apply to a later cluster with that name.
+func TestPurgeRemovesTheNameFromDeltas(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.declare(`{name: dot, labels: {environment: dev}}`)
@@ -111,11 +110,11 @@ func TestPurgedNameIsInNoDelta(t *testing.T) {
 	r.declare(`{name: dot, labels: {environment: prod}}`)
 	for range 2 {
 		if d, err := r.view().Delta("delta/alone"); err == nil {
-			t.Errorf("the delta of dot alone is still there: %+v", d)
+			t.Errorf("the delta of dot is still there: %+v", d)
 		}
 		if d, err := r.view().Delta("delta/both"); err != nil || len(d.Clusters) != 1 || d.Clusters[0] != "ann" {
-			t.Errorf("the delta of ann and dot is %+v, %v", d, err)
+			t.Errorf("delta of ann and dot = %+v, %v, want only ann", d, err)
 		}
-		r = r.again()
+		r = r.restart()
 	}
 }

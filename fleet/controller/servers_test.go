@@ -15,12 +15,12 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 )
 
-// several are servers on one PostgreSQL, each with a handle of its own.
-func several(t *testing.T, n int) ([]*rig, database) {
+// startServers starts n controllers on one PostgreSQL database, each with a store of its own.
+func startServers(t *testing.T, n int) ([]*rig, database) {
 	t.Helper()
 	server := pgtest.Start(t)
 	url := server.Database(t)
-	s := newScript()
+	s := newSource()
 	s.put("main@1", acme())
 	var all []*rig
 	for range n {
@@ -31,14 +31,14 @@ func several(t *testing.T, n int) ([]*rig, database) {
 	return all, database{server, url}
 }
 
-// database is one of a PostgreSQL server.
+// database is a database of a PostgreSQL server.
 type database struct {
 	*pgtest.Server
 	url string
 }
 
-// agree waits until all are at one generation, and holds that they serve the same.
-func agree(t *testing.T, all []*rig) {
+// wantSameViews waits until all controllers are at one generation and checks that they serve the same.
+func wantSameViews(t *testing.T, all []*rig) {
 	t.Helper()
 	last := int64(0)
 	for _, r := range all {
@@ -49,7 +49,7 @@ func agree(t *testing.T, all []*rig) {
 	}
 	for _, r := range all[1:] {
 		if got, want := bodies(t, r.view()), bodies(t, all[0].view()); got != want || r.view().Generation() != all[0].view().Generation() {
-			t.Errorf("one serves\n%s\nthe other\n%s", want, got)
+			t.Errorf("one server serves\n%s\nthe other\n%s", want, got)
 		}
 	}
 }
@@ -63,9 +63,9 @@ func leaders(all []*rig) (leading []*rig) {
 	return leading
 }
 
-func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
+func TestServersAtTheSameGenerationServeTheSame(t *testing.T) {
 	t.Parallel()
-	all, _ := several(t, 3)
+	all, _ := startServers(t, 3)
 	var writing sync.WaitGroup
 	for i, r := range all {
 		writing.Go(func() {
@@ -76,7 +76,7 @@ func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
 			}
 			for n := range 20 {
 				name := fmt.Sprintf("new-%d-%d", i, n)
-				if _, err := r.register(r.registrant(boot.Secret), credential.Registration{Name: name}); err != nil {
+				if _, err := r.register(r.registrationCredential(boot.Secret), credential.Registration{Name: name}); err != nil {
 					t.Error(err)
 				}
 				r.patch(name, "App/web", fmt.Sprintf(`{"spec":{"tag":"v%d"}}`, n))
@@ -89,16 +89,16 @@ func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
 		})
 	}
 	writing.Wait()
-	agree(t, all)
+	wantSameViews(t, all)
 	if n := len(all[0].view().Members()); n != 63 {
 		t.Errorf("%d clusters, want 63", n)
 	}
 	all[0].source.put("main@2", acme("base/db.yaml", app("db", "{tag: v2}")))
-	all[1].Look() // whichever leads
+	all[1].Look() // any server may lead
 	for _, r := range all {
 		r.awaitRevision("main@2")
 	}
-	agree(t, all)
+	wantSameViews(t, all)
 	seen := map[int64]bool{}
 	for _, c := range all[0].history() {
 		if seen[c.Generation] {
@@ -108,9 +108,9 @@ func TestServersServeTheSameAtTheSameGeneration(t *testing.T) {
 	}
 }
 
-func TestOneServerLeadsAndAnotherTakesOver(t *testing.T) {
+func TestAnotherServerTakesOverFromAStoppedLeader(t *testing.T) {
 	t.Parallel()
-	all, _ := several(t, 3)
+	all, _ := startServers(t, 3)
 	for round := range 2 {
 		all[0].await("a leader", func() bool { return len(leaders(all)) == 1 })
 		leading := leaders(all)[0]
@@ -129,47 +129,46 @@ func TestOneServerLeadsAndAnotherTakesOver(t *testing.T) {
 	}
 }
 
-// A server that stops without a word leads no longer than its lease, and what it
-// does after that is not kept.
-func TestLeaseThatIsNotRenewedEnds(t *testing.T) {
+// A leader that stops responding leads no longer than its lease, and its later changes are refused.
+func TestLeaseThatIsNotRenewedExpires(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
 	url := server.Database(t)
-	s := newScript()
+	s := newSource()
 	s.put("main@1", acme())
-	dead := &paused{Store: openStore(t, url)}
-	a := start(t, s, dead)
+	pausing := &pausedStore{Store: openStore(t, url)}
+	a := start(t, s, pausing)
 	a.awaitRevision("main@1")
 	a.await("the lease", func() bool { return a.Status().Leading })
-	dead.pause()
-	defer dead.resume()
+	pausing.pause()
+	defer pausing.resume()
 	b := start(t, s, openStore(t, url))
 	b.await("the takeover", func() bool { return b.Status().Leading })
 	b.release("main@2", acme("base/db.yaml", app("db", "{tag: v2}")))
-	c := &fleet.Change{Generation: b.view().Generation() + 1, At: time.Now(), Kind: fleet.Withdrawn, Actor: "tributary", Holder: "who led before"}
+	c := &fleet.Change{Generation: b.view().Generation() + 1, At: time.Now(), Kind: fleet.Withdrawn, Actor: "tributary", Holder: "former leader"}
 	if err := openStore(t, url).Append(t.Context(), c); !errors.Is(err, fleet.ErrConflict) {
-		t.Errorf("a change by who does not lead any more: %v, want %v", err, fleet.ErrConflict)
+		t.Errorf("Append of a former leader = %v, want %v", err, fleet.ErrConflict)
 	}
 }
 
-// paused is a store that its server does not reach for a while.
-type paused struct {
+// pausedStore is a store whose lease cannot be renewed while it is paused.
+type pausedStore struct {
 	fleet.Store
 	mu sync.RWMutex
 }
 
-func (p *paused) pause()  { p.mu.Lock() }
-func (p *paused) resume() { p.mu.Unlock() }
+func (p *pausedStore) pause()  { p.mu.Lock() }
+func (p *pausedStore) resume() { p.mu.Unlock() }
 
-func (p *paused) Lead(ctx context.Context, holder string, ttl time.Duration) (bool, int64, error) {
+func (p *pausedStore) Lead(ctx context.Context, holder string, ttl time.Duration) (bool, int64, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.Store.Lead(ctx, holder, ttl)
 }
 
-func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
+func TestReadOnlyServerFollowsAndRefusesWrites(t *testing.T) {
 	t.Parallel()
-	all, database := several(t, 1)
+	all, database := startServers(t, 1)
 	reader, err := sqlstore.OpenReadOnly(t.Context(), database.url)
 	if err != nil {
 		t.Fatal(err)
@@ -178,14 +177,14 @@ func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
 	follower := start(t, all[0].source, reader, func(c *controller.Config) { c.ReadOnly, c.Source = true, nil })
 	follower.awaitRevision("main@1")
 	all[0].patch("ann", "App/web", `{"spec":{"tag":"own"}}`)
-	agree(t, []*rig{all[0], follower})
+	wantSameViews(t, []*rig{all[0], follower})
 	all[0].release("main@2", acme("base/db.yaml", app("db", "{tag: v2}")))
 	follower.awaitRevision("main@2")
-	agree(t, []*rig{all[0], follower})
+	wantSameViews(t, []*rig{all[0], follower})
 	if follower.Status().Leading {
 		t.Error("a read-only server leads")
 	}
-	follower.refused(fleet.ErrReadOnly, func() (*fleet.Result, error) {
+	follower.wantRefused(fleet.ErrReadOnly, func() (*fleet.Result, error) {
 		return follower.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db"))
 	})
 	if _, err := follower.CreateToken(t.Context(), ada, credential.Request{Name: "x", Role: fleet.RoleViewer}); !errors.Is(err, fleet.ErrReadOnly) {
@@ -193,18 +192,19 @@ func TestReadOnlyServerFollowsAndNeverWrites(t *testing.T) {
 	}
 }
 
-// Without the database nothing is written, and all else goes on; with it everything.
-func TestLostDatabaseStopsWritesAlone(t *testing.T) {
+// Without its database a server refuses writes and still answers polls. Writes work again when the
+// database returns.
+func TestLostDatabaseStopsOnlyWrites(t *testing.T) {
 	t.Parallel()
-	all, server := several(t, 2)
+	all, server := startServers(t, 2)
 	before := bodies(t, all[0].view())
 	server.Stop(t)
 	for _, r := range all {
 		if _, err := r.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db")); !errors.Is(err, fleet.ErrStore) {
-			t.Errorf("a write without the database: %v, want %v", err, fleet.ErrStore)
+			t.Errorf("write without the database: error %v, want %v", err, fleet.ErrStore)
 		}
 		if got := bodies(t, r.view()); got != before {
-			t.Errorf("without the database %s is served, want %s", got, before)
+			t.Errorf("served without the database = %s, want %s", got, before)
 		}
 	}
 	server.Resume(t)
@@ -214,7 +214,7 @@ func TestLostDatabaseStopsWritesAlone(t *testing.T) {
 			return err == nil
 		})
 	}
-	agree(t, all)
+	wantSameViews(t, all)
 	all[0].await("a leader", func() bool { return len(leaders(all)) == 1 })
 	all[0].source.put("main@2", acme())
 	all[0].Look()
@@ -225,7 +225,7 @@ func TestLostDatabaseStopsWritesAlone(t *testing.T) {
 
 func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
 	t.Parallel()
-	all, _ := several(t, 2)
+	all, _ := startServers(t, 2)
 	made, err := all[0].CreateToken(t.Context(), ada, credential.Request{Name: "grace", Role: fleet.RoleViewer})
 	if err != nil {
 		t.Fatal(err)
@@ -238,9 +238,9 @@ func TestRevokedTokenIsRevokedEverywhere(t *testing.T) {
 	all[0].await("the end of the token", func() bool { return !known(all[0])() })
 }
 
-func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
+func TestPollsAreSharedBetweenServersAndSurviveAStop(t *testing.T) {
 	t.Parallel()
-	all, _ := several(t, 2)
+	all, _ := startServers(t, 2)
 	all[0].recordPoll("ann", "apps", 7, "flux-operator/v0.58.1")
 	want := fleet.Poll{Cluster: "ann", Set: "apps", At: all[0].Polls(t.Context(), "ann")["ann"][0].At, Generation: 7, Release: all[0].member("ann").Release().ID(), Agent: "flux-operator/v0.58.1"}
 	for _, r := range all {
@@ -250,9 +250,9 @@ func TestPollsAreKnownToAllServersAndSurvive(t *testing.T) {
 		})
 	}
 	all[0].recordPoll("bob", "apps", 8, "")
-	all[0].stop() // saves what is left
+	all[0].stop() // saves the remaining polls
 	if polls := all[1].Polls(t.Context(), "bob")["bob"]; len(polls) != 1 || polls[0].Generation != 8 {
-		t.Errorf("after a stop the polls are %+v", polls)
+		t.Errorf("polls after a stop = %+v", polls)
 	}
 }
 
@@ -272,6 +272,58 @@ func TestPurgedClusterLeavesNoPolls(t *testing.T) {
 	}
 	r.declare(`{name: dot}`)
 	if polls := r.Polls(t.Context(), "dot"); len(polls) != 0 {
-		t.Errorf("another cluster of the name has polled: %+v", polls)
+		t.Errorf("polls of a new cluster with the name = %+v, want none", polls)
+	}
+}
+
+// startProcesses starts two controllers on one SQLite file.
+func startProcesses(t *testing.T) (a, b *rig) {
+	t.Helper()
+	url := sqliteFile(t)
+	s := newSource()
+	s.put("main@1", acme())
+	a = start(t, s, openStore(t, url))
+	a.awaitRevision("main@1")
+	b = start(t, s, openStore(t, url))
+	b.awaitRevision("main@1")
+	return a, b
+}
+
+func TestWritesOfAnotherProcessAreServed(t *testing.T) {
+	t.Parallel()
+	a, b := startProcesses(t)
+	a.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
+	b.await("the write of the other process", func() bool { return b.view().Generation() == a.view().Generation() })
+	if got, want := bodies(t, b.view()), bodies(t, a.view()); got != want {
+		t.Errorf("one server serves\n%s\nthe other\n%s", got, want)
+	}
+}
+
+// The second process has not read the write of the first when it rolls back.
+func TestWritesSeeTheWholeLog(t *testing.T) {
+	t.Parallel()
+	a, b := startProcesses(t)
+	before := bodies(t, a.view())
+	a.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
+	result, err := b.Rollback(t.Context(), controller.WriteOptions{Actor: "bob"}, controller.Rollback{Generation: 1})
+	if err != nil || len(result.Changes) != 1 {
+		t.Fatalf("Rollback = %+v, %v, want it to revert the write of the other process", result, err)
+	}
+	if got := bodies(t, b.view()); got != before {
+		t.Errorf("after the rollback\n%s\nwant\n%s", got, before)
+	}
+}
+
+func TestRevisionGoesLiveOnceForAllProcesses(t *testing.T) {
+	t.Parallel()
+	a, b := startProcesses(t)
+	a.source.put("main@2", acme())
+	a.Look()
+	a.awaitRevision("main@2")
+	b.Look()
+	b.awaitRevision("main@2")
+	b.await("the same generation", func() bool { return b.view().Generation() == a.view().Generation() })
+	if n := len(a.history()); n != 2 {
+		t.Errorf("%d changes, want the two revisions, each once", n)
 	}
 }

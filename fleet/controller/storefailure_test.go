@@ -17,28 +17,28 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
-// unreliable is a store whose Append fails when it is told to.
-type unreliable struct {
+// failingStore is a store whose Append can be made to fail.
+type failingStore struct {
 	fleet.Store
 
-	mu   sync.Mutex
-	fail error
-	kept bool // though it fails
+	mu     sync.Mutex
+	fail   error
+	stored bool // whether a failing Append stores the change
 }
 
-func (u *unreliable) set(fail error, kept bool) {
+func (u *failingStore) set(fail error, stored bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.fail, u.kept = fail, kept
+	u.fail, u.stored = fail, stored
 }
 
-func (u *unreliable) Append(ctx context.Context, c *fleet.Change) error {
+func (u *failingStore) Append(ctx context.Context, c *fleet.Change) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.fail == nil {
 		return u.Store.Append(ctx, c)
 	}
-	if u.kept {
+	if u.stored {
 		if err := u.Store.Append(ctx, c); err != nil {
 			return err
 		}
@@ -48,24 +48,24 @@ func (u *unreliable) Append(ctx context.Context, c *fleet.Change) error {
 
 var errLost = fmt.Errorf("change: %w: connection reset by peer", fleet.ErrStore)
 
-func startUnreliable(t *testing.T) (*rig, *unreliable) {
+func startWithFailingStore(t *testing.T) (*rig, *failingStore) {
 	t.Helper()
-	u := &unreliable{Store: openStore(t, sqliteFile(t))}
-	s := newScript()
+	u := &failingStore{Store: openStore(t, sqliteFile(t))}
+	s := newSource()
 	s.put("main@1", acme())
 	r := start(t, s, u)
 	r.awaitRevision("main@1")
 	return r, u
 }
 
-func TestWriteThatIsNotKeptChangesNothingServed(t *testing.T) {
+func TestWriteThatIsNotStoredChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, fail := range []error{errLost, fmt.Errorf("change: %w: disk full", fleet.ErrStoreFull)} {
-		r, u := startUnreliable(t)
+		r, u := startWithFailingStore(t)
 		r.patch("ann", "App/web", `{"spec": {"tag": "v2"}}`)
 		u.set(fail, false)
 		for range 2 {
-			r.refused(fail, func() (*fleet.Result, error) {
+			r.wantRefused(fail, func() (*fleet.Result, error) {
 				return r.PatchObject(t.Context(), ada, "ann", objectNamed("App/web"), fleet.ObjectPatch{Type: fleet.MergePatch, Body: []byte(`{"spec": {"tag": "v3"}}`)})
 			})
 		}
@@ -80,9 +80,9 @@ func TestWriteThatIsNotKeptChangesNothingServed(t *testing.T) {
 	}
 }
 
-func TestWriteThatWasKeptAfterAllIsNotLost(t *testing.T) {
+func TestWriteStoredDespiteAnErrorIsNotLost(t *testing.T) {
 	t.Parallel()
-	r, u := startUnreliable(t)
+	r, u := startWithFailingStore(t)
 	u.set(errLost, true)
 	if _, err := r.PutDelta(t.Context(), ada, r.document(`{name: dev, selector: {matchLabels: {environment: dev}}, edits: [{kind: App, name: web, patch: {spec: {tag: v2}}}]}`)); !errors.Is(err, fleet.ErrStore) {
 		t.Fatalf("PutDelta = %v, want %v", err, fleet.ErrStore)
@@ -99,9 +99,9 @@ func TestWriteThatWasKeptAfterAllIsNotLost(t *testing.T) {
 	}
 }
 
-func TestReleaseThatWasKeptAfterAllIsLiveOnce(t *testing.T) {
+func TestReleaseStoredDespiteAnErrorGoesLiveOnce(t *testing.T) {
 	t.Parallel()
-	r, u := startUnreliable(t)
+	r, u := startWithFailingStore(t)
 	u.set(errLost, true)
 	r.source.put("main@2", acme("base/web.yaml", app("web", "{tag: v2}")))
 	r.Look()
@@ -115,42 +115,42 @@ func TestReleaseThatWasKeptAfterAllIsLiveOnce(t *testing.T) {
 		kinds = append(kinds, string(c.Kind))
 	}
 	if got, want := strings.Join(kinds, " "), "release release write"; got != want {
-		t.Errorf("the history has %s, want %s", got, want)
+		t.Errorf("history = %s, want %s", got, want)
 	}
 }
 
-// hanging is a store that never answers a change, and had none.
-type hanging struct {
+// silentStore is an empty store whose Append never returns.
+type silentStore struct {
 	fleet.Store
 	generation atomic.Int64
 }
 
-func (*hanging) Load(context.Context) (*fleet.LogState, error) {
+func (*silentStore) Load(context.Context) (*fleet.LogState, error) {
 	return &fleet.LogState{}, nil
 }
-func (*hanging) SaveSnapshot(context.Context, *fleet.Packed) error { return nil }
-func (*hanging) Prune(context.Context, time.Time) (int64, error)   { return 0, nil }
-func (h *hanging) Generation(context.Context) (int64, error)       { return h.generation.Load(), nil }
-func (*hanging) Since(context.Context, int64) (*fleet.LogChanges, error) {
+func (*silentStore) SaveSnapshot(context.Context, *fleet.Packed) error { return nil }
+func (*silentStore) Prune(context.Context, time.Time) (int64, error)   { return 0, nil }
+func (h *silentStore) Generation(context.Context) (int64, error)       { return h.generation.Load(), nil }
+func (*silentStore) Since(context.Context, int64) (*fleet.LogChanges, error) {
 	return &fleet.LogChanges{}, nil
 }
-func (*hanging) Releases(context.Context, fleet.ReleaseQuery) ([]fleet.Release, error) {
+func (*silentStore) Releases(context.Context, fleet.ReleaseQuery) ([]fleet.Release, error) {
 	return nil, nil
 }
-func (*hanging) Release(_ context.Context, id string) (*fleet.Release, error) {
+func (*silentStore) Release(_ context.Context, id string) (*fleet.Release, error) {
 	return nil, fmt.Errorf("release %q: %w", id, fleet.ErrNotFound)
 }
-func (*hanging) Polls(context.Context, []string) ([]fleet.Poll, error) { return nil, nil }
-func (*hanging) TokensSince(context.Context, int64) ([]*fleet.Token, int64, error) {
+func (*silentStore) Polls(context.Context, []string) ([]fleet.Poll, error) { return nil, nil }
+func (*silentStore) TokensSince(context.Context, int64) ([]*fleet.Token, int64, error) {
 	return nil, 0, nil
 }
-func (*hanging) Listen(context.Context, func(fleet.Notice)) error      { return nil }
-func (*hanging) Announce(context.Context, string, *fleet.Packed) error { return nil }
-func (*hanging) ReleaseLease(context.Context, string) error            { return nil }
-func (*hanging) Lead(context.Context, string, time.Duration) (bool, int64, error) {
+func (*silentStore) Listen(context.Context, func(fleet.Notice)) error      { return nil }
+func (*silentStore) Announce(context.Context, string, *fleet.Packed) error { return nil }
+func (*silentStore) ReleaseLease(context.Context, string) error            { return nil }
+func (*silentStore) Lead(context.Context, string, time.Duration) (bool, int64, error) {
 	return true, 0, nil
 }
-func (h *hanging) Append(ctx context.Context, c *fleet.Change) error {
+func (h *silentStore) Append(ctx context.Context, c *fleet.Change) error {
 	if c.Release != nil {
 		h.generation.Store(c.Generation)
 		return nil
@@ -159,12 +159,12 @@ func (h *hanging) Append(ctx context.Context, c *fleet.Change) error {
 	return ctx.Err()
 }
 
-func TestStoreThatDoesNotAnswerIsUnavailable(t *testing.T) {
+func TestHungStoreIsReportedAsUnavailable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newScript()
+		s := newSource()
 		s.put("main@1", acme())
-		r := start(t, s, &hanging{})
+		r := start(t, s, &silentStore{})
 		synctest.Wait()
 		_, err := r.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db"))
 		if !errors.Is(err, fleet.ErrStore) {
@@ -174,31 +174,30 @@ func TestStoreThatDoesNotAnswerIsUnavailable(t *testing.T) {
 	})
 }
 
-// leaderless is a store whose lease nobody may have, as with a database's user who
-// can only read.
-type leaderless struct{ hanging }
+// leaselessStore is a store that refuses the lease, like a database user without write permission.
+type leaselessStore struct{ silentStore }
 
-func (*leaderless) Lead(context.Context, string, time.Duration) (bool, int64, error) {
+func (*leaselessStore) Lead(context.Context, string, time.Duration) (bool, int64, error) {
 	return false, 0, fmt.Errorf("lease: %w: permission denied", fleet.ErrStore)
 }
 
-func TestServerThatCannotLeadSaysSoOnce(t *testing.T) {
+func TestLeaseErrorIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		f := controller.New(controller.Config{Store: &leaderless{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		f := controller.New(controller.Config{Store: &leaselessStore{}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := f.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if n := strings.Count(log.String(), "permission denied"); n != 1 {
-			t.Errorf("it was told %d times, want once:\n%s", n, log.String())
+			t.Errorf("%d log lines, want 1:\n%s", n, log.String())
 		}
 	})
 }
 
-func TestReleaseAndWritesAtTheSameTimeAreBothServed(t *testing.T) {
+func TestConcurrentReleasesAndWritesAreAllServed(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	const writers, releases = 40, 5
@@ -225,7 +224,39 @@ func TestReleaseAndWritesAtTheSameTimeAreBothServed(t *testing.T) {
 	wantFreshRender(t, v, r.source.next)
 	for n := range writers {
 		if got := r.input([]string{"ann", "bob", "cid"}[n%3], "web"); !strings.Contains(got, fmt.Sprintf(`"k%d":"x"`, n)) || !strings.Contains(got, `"tag":"r32"`) {
-			t.Errorf("input = %s, want what writer %d asked for on the last release", got, n)
+			t.Errorf("input = %s, want the write of writer %d on the last release", got, n)
 		}
+	}
+}
+
+// hungStore is a store that never answers reads of polls and token uses.
+type hungStore struct{ fleet.Store }
+
+func (hungStore) Polls(ctx context.Context, _ []string) ([]fleet.Poll, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (hungStore) Uses(ctx context.Context) (map[string]time.Time, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// If the store hangs, polls of this server are returned without those of other servers.
+func TestHungStoreDelaysNeitherPollsNorTokenUses(t *testing.T) {
+	t.Parallel()
+	s := newSource()
+	s.put("main@1", acme())
+	r := start(t, s, hungStore{openStore(t, sqliteFile(t))})
+	r.awaitRevision("main@1")
+	r.recordPoll("ann", "apps", 1, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if polls := r.Polls(ctx, "ann"); len(polls["ann"]) != 1 {
+		t.Errorf("polls = %v, want the poll of this server", polls)
+	}
+	r.TokenUses(ctx)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		t.Error("a hung store delayed the answer")
 	}
 }

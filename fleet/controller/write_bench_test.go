@@ -15,8 +15,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// benchFleet runs a fleet of a thousand clusters with 30 inputs each, in ten
-// groups that share a stack; 300 of them are in dev.
+// benchFleet runs a fleet of 1,000 clusters with 30 inputs each, in ten groups that share a stack.
+// 300 clusters are in dev.
 func benchFleet(b *testing.B) *rig {
 	b.Helper()
 	tree := manyClusters(0)
@@ -47,23 +47,22 @@ spec:
 	}
 	put("base/app.yaml", objects.String())
 	put("clusters/all.yaml", clusters.String())
-	s := newScript()
+	s := newSource()
 	s.put("main@1", tree)
 	r := start(b, s, openStore(b, sqliteFile(b)))
 	r.awaitRevision("main@1")
 	return r
 }
 
-// BenchmarkPatchAgainstBareTransaction asks what a patch of an object costs until
-// it is durable and visible, as a ratio to a transaction by hand that writes the
-// same rows into the same tables by the same driver. The two take turns, so that
-// whatever else the machine does meets both alike.
+// BenchmarkPatchAgainstBareTransaction measures a patch of an object until it is durable and
+// visible, relative to a hand-written transaction that writes the same rows with the same driver.
+// The two alternate so that other load on the machine affects both.
 func BenchmarkPatchAgainstBareTransaction(b *testing.B) {
 	againstBare(b, benchFleet(b), "App/app-11", func(n int) string { return fmt.Sprintf("c%03d", n*37%100) })
 }
 
-// againstBare patches that object of one cluster after another, most of which should
-// have an edit to fold into, and does the bare transaction after each.
+// againstBare patches the object in one cluster after another and runs the bare transaction after
+// each patch. Most clusters should have an edit of the object already.
 func againstBare(b *testing.B, r *rig, object string, cluster func(n int) string) {
 	b.Helper()
 	bare := newBare(b)
@@ -82,7 +81,7 @@ func againstBare(b *testing.B, r *rig, object string, cluster func(n int) string
 		}
 		theirs = append(theirs, millis(b, func() error { return bare.write(&changes[0]) }))
 	}
-	b.ReportMetric(0, "ns/op") // an op is a turn of each, which means nothing to anyone
+	b.ReportMetric(0, "ns/op") // an op is one patch and one bare transaction, which is not a useful number
 	b.ReportMetric(median(theirs), "bare-ms")
 	b.ReportMetric(median(ours), "patch-ms")
 	b.ReportMetric(median(ours)/median(theirs), "ratio")
@@ -93,7 +92,7 @@ func BenchmarkGroupDelta(b *testing.B) {
 	groupDelta(b, benchFleet(b), "App", "app-11", 300)
 }
 
-// groupDelta writes a delta of an object for the clusters in dev, of which there are so many.
+// groupDelta writes a delta that edits an object of the clusters in dev. clusters is their number.
 func groupDelta(b *testing.B, r *rig, kind, name string, clusters int) {
 	b.Helper()
 	var took []float64
@@ -113,7 +112,7 @@ func groupDelta(b *testing.B, r *rig, kind, name string, clusters int) {
 	b.ReportMetric(median(took), "ms")
 }
 
-// bare is a transaction by hand, in a database of its own.
+// bare writes hand-written transactions to a database of its own.
 type bare struct {
 	db                                     *sql.DB
 	head, change, cluster, became, inForce *sql.Stmt
@@ -122,7 +121,7 @@ type bare struct {
 func newBare(b *testing.B) *bare {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "bare.db")
-	openStore(b, "sqlite:"+path) // which makes the tables
+	openStore(b, "sqlite:"+path) // creates the tables
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate")
 	if err != nil {
 		b.Fatal(err)
@@ -192,7 +191,7 @@ func millis(b *testing.B, do func() error) float64 {
 	return float64(time.Since(begun).Nanoseconds()) / 1e6
 }
 
-// median leaves out the turns in which the machine did something else.
+// median returns the median, which ignores runs in which the machine did something else.
 func median(of []float64) float64 {
 	slices.Sort(of)
 	return of[len(of)/2]

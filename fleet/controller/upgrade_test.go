@@ -13,35 +13,35 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// upgraded is the renderer of a version that comes to find a fault with the cluster
-// ann in trees that have the file "old": its own, or one of the stack it depends on.
-type upgraded struct {
+// upgradedRenderer is a renderer that, once now is true, finds a fault in the cluster ann of trees
+// that have the file "old". The fault is that of the cluster, or of its stack if stack is true.
+type upgradedRenderer struct {
 	render.Renderer
 	stack bool
 	now   *atomic.Bool
 }
 
-func (u upgraded) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+func (u upgradedRenderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 	repo, err := u.Renderer.Compile(ctx, tree)
 	if _, missing := fs.Stat(tree, "old"); err != nil || missing != nil || !u.now.Load() {
 		return repo, err
 	}
-	return stricter{repo, u.stack}, nil
+	return stricterRepo{repo, u.stack}, nil
 }
 
-type stricter struct {
+type stricterRepo struct {
 	fleet.Repo
 	stack bool
 }
 
-func (s stricter) Problems() fleet.Problems {
+func (s stricterRepo) Problems() fleet.Problems {
 	if s.stack {
 		return fleet.Problems{{File: "base", Message: "cannot be built any more"}}
 	}
 	return s.Repo.Problems()
 }
 
-func (s stricter) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (s stricterRepo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	switch {
 	case c.Name != "ann":
 		return s.Repo.Render(c, deltas, earlier)
@@ -51,13 +51,13 @@ func (s stricter) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet
 	return nil, fleet.Problems{{Cluster: "ann", Message: "is refused by this version"}}
 }
 
-// upgrade stops a server of one version, and starts one of the next on its store.
-// The first has released acme and what else the trees are, as main@1, main@2, ….
+// upgrade starts a server, releases acme as main@1 and each further tree as main@2, stops the server
+// and starts one of the next version on its store.
 func upgrade(t *testing.T, stack bool, more ...fs.FS) *rig {
 	t.Helper()
-	u := upgraded{stack: stack, now: &atomic.Bool{}}
+	u := upgradedRenderer{stack: stack, now: &atomic.Bool{}}
 	with := func(c *controller.Config) { c.Renderer = u }
-	url, s := sqliteFile(t), newScript()
+	url, s := sqliteFile(t), newSource()
 	s.put("main@1", acme("old", ""))
 	r := start(t, s, openStore(t, url), with)
 	r.awaitRevision("main@1")
@@ -73,7 +73,7 @@ func upgrade(t *testing.T, stack bool, more ...fs.FS) *rig {
 	return r
 }
 
-// wantUnserved wants a cluster that is known, and of which there is no answer yet.
+// wantUnserved checks that a cluster is known and has no answer yet.
 func (r *rig) wantUnserved(cluster string) {
 	r.t.Helper()
 	m, err := r.view().Member(cluster)
@@ -86,11 +86,11 @@ func (r *rig) wantUnserved(cluster string) {
 }
 
 func eachFault(t *testing.T, test func(t *testing.T, stack bool)) {
-	t.Run("its own", func(t *testing.T) { test(t, false) })
+	t.Run("of the cluster", func(t *testing.T) { test(t, false) })
 	t.Run("of its stack", func(t *testing.T) { test(t, true) })
 }
 
-func TestOrphanThatAnUpgradeCannotRenderHoldsUpNobodyElse(t *testing.T) {
+func TestOrphanThatAnUpgradeCannotRenderAffectsNoOtherCluster(t *testing.T) {
 	t.Parallel()
 	eachFault(t, func(t *testing.T, stack bool) {
 		gone := acme()
@@ -107,19 +107,19 @@ func TestOrphanThatAnUpgradeCannotRenderHoldsUpNobodyElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		if body, err := r.member("ann").Body("apps"); err != nil || string(body.JSON()) != `{"inputs":[]}` {
-			t.Errorf("after the decommission ann is answered %v, %v", body, err)
+			t.Errorf("answer for ann after the decommission = %v, %v", body, err)
 		}
 	})
 }
 
-func TestLiveReleaseThatAnUpgradeCannotRenderForOneIsServedToTheOthers(t *testing.T) {
+func TestClusterThatAnUpgradeCannotRenderAffectsNoOtherCluster(t *testing.T) {
 	t.Parallel()
 	eachFault(t, func(t *testing.T, stack bool) {
 		r := upgrade(t, stack)
 		r.wantUnserved("ann")
 		r.wantInput("bob", "db", `{"replicas":1,"tag":"v1"}`)
 		if why := r.view().Why(r.member("ann")); !strings.Contains(why, "this version of Tributary cannot render") {
-			t.Errorf("Why(ann) = %q, want what is wrong", why)
+			t.Errorf("Why(ann) = %q, want the reason", why)
 		}
 		next := acme()
 		delete(next, "clusters/ann.yaml")

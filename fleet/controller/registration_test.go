@@ -13,22 +13,22 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/credential"
 )
 
-// token makes one, and returns it as who registers brings it.
+// token creates a token and returns it as the credential of a registration.
 func (r *rig) token(q credential.Request) credential.RegistrationCredential {
 	r.t.Helper()
 	made, err := r.CreateToken(r.t.Context(), ada, q)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return r.registrant(made.Secret)
+	return r.registrationCredential(made.Secret)
 }
 
-// registrant is who brings a token, as it is by now.
-func (r *rig) registrant(secret string) credential.RegistrationCredential {
+// registrationCredential returns the credential of a secret with the current state of its token.
+func (r *rig) registrationCredential(secret string) credential.RegistrationCredential {
 	r.t.Helper()
 	t := r.Tokens().Find(fleet.HashToken(secret))
 	if t == nil {
-		r.t.Fatalf("the token %q is not known", secret)
+		r.t.Fatalf("token %q is not known", secret)
 	}
 	return credential.RegistrationCredential{Token: t, Role: t.Role, Cluster: t.Cluster, Labels: t.Labels, Secret: secret}
 }
@@ -37,7 +37,7 @@ func (r *rig) register(by credential.RegistrationCredential, q credential.Regist
 	r.t.Helper()
 	if by.Token != nil {
 		key := by.Key
-		by = r.registrant(by.Secret)
+		by = r.registrationCredential(by.Secret)
 		by.Key = key
 	}
 	return r.Register(r.t.Context(), ada, by, q)
@@ -53,7 +53,7 @@ func bootstrap(labels map[string]string) credential.Request {
 	return credential.Request{Name: "boot", Role: fleet.RoleBootstrap, Labels: labels}
 }
 
-func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
+func TestRegistrationDeclaresAClusterAndReturnsAToken(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(map[string]string{"environment": "dev"}))
@@ -62,15 +62,15 @@ func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if l := r.member("dot.example.com").Cluster.Labels; l["environment"] != "dev" || l["tier"] != "gold" || len(l) != 2 {
-		t.Errorf("dot has labels %v", l)
+		t.Errorf("labels of dot = %v", l)
 	}
-	own := r.registrant(got.Token)
+	own := r.registrationCredential(got.Token)
 	if own.Role != fleet.RoleCluster || own.Cluster != "dot" || !r.valid(got.Token) || got.Generation != r.view().Generation() {
-		t.Errorf("dot got %+v, which is %+v", got, own)
+		t.Errorf("registration of dot = %+v with the credential %+v", got, own)
 	}
-	r = r.again()
+	r = r.restart()
 	if !r.valid(got.Token) {
-		t.Error("after a restart the token is not known")
+		t.Error("the token is not valid after a restart")
 	}
 	r.wantState("dot", fleet.ClusterActive)
 	history, err := json.Marshal(r.history())
@@ -79,12 +79,12 @@ func TestRegisteredClusterIsDeclaredAndHasAToken(t *testing.T) {
 	}
 	for _, secret := range []string{got.Token, boot.Secret, fmt.Sprintf("%x", fleet.HashToken(got.Token))} {
 		if strings.Contains(string(history), secret) {
-			t.Errorf("the history holds %s", secret)
+			t.Errorf("the history contains the secret %s", secret)
 		}
 	}
 }
 
-func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
+func TestRefusedRegistrationChangesNothing(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	dev := map[string]string{"environment": "dev"}
@@ -106,10 +106,10 @@ func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
 		want error
 	}{
 		{boot, credential.Registration{Name: "eve", Labels: map[string]string{"environment": "prod"}}, fleet.ErrForbidden},
-		{boot, credential.Registration{Name: "cid"}, fleet.ErrForbidden}, // Git says prod
-		{boot, credential.Registration{Name: "ann"}, fleet.ErrConflict},  // it is registered
+		{boot, credential.Registration{Name: "cid"}, fleet.ErrForbidden}, // Git declares it in prod
+		{boot, credential.Registration{Name: "ann"}, fleet.ErrConflict},  // registered
 		{boot, credential.Registration{Name: "fay"}, fleet.ErrConflict},
-		{boot, credential.Registration{Name: "bob"}, fleet.ErrConflict}, // it is decommissioned
+		{boot, credential.Registration{Name: "bob"}, fleet.ErrConflict}, // decommissioned
 		{boot, credential.Registration{Name: "eve", DNS: "ann.example.com"}, fleet.ErrConflict},
 		{boot, credential.Registration{Name: "eve", DNS: "bob.example.com"}, fleet.ErrConflict},
 		{boot, credential.Registration{Name: "eve", DNS: "eve"}, fleet.ErrInvalid},
@@ -119,20 +119,20 @@ func TestRegistrationThatIsNotAllowedChangesNothing(t *testing.T) {
 		{named, credential.Registration{Name: "cid"}, fleet.ErrForbidden},
 		{credential.RegistrationCredential{Role: fleet.RoleAdmin}, credential.Registration{Name: "cid", DNS: "other.example.com"}, fleet.ErrConflict},
 		{credential.RegistrationCredential{Role: fleet.RoleAdmin}, credential.Registration{Name: "cid", Labels: dev}, fleet.ErrConflict},
-		{r.registrant(own.Token), credential.Registration{Name: "fay"}, fleet.ErrForbidden},
+		{r.registrationCredential(own.Token), credential.Registration{Name: "fay"}, fleet.ErrForbidden},
 	} {
-		r.refused(test.want, func() (*fleet.Result, error) {
+		r.wantRefused(test.want, func() (*fleet.Result, error) {
 			_, err := r.register(test.by, test.q)
 			return nil, err
 		})
 	}
 	if !r.valid(own.Token) {
-		t.Error("what was refused ended a token")
+		t.Error("a refused registration revoked a token")
 	}
 }
 
-// What a client repeats, because it heard no answer, gets the same answer.
-func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
+// A client that repeats a request because it received no answer gets the same answer.
+func TestRepeatedRegistrationReturnsTheSameToken(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(nil))
@@ -141,47 +141,47 @@ func TestRepeatedRegistrationGetsTheSameToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r = r.again()
+	r = r.restart()
 	second, err := r.register(boot, credential.Registration{Name: "dot"})
 	if err != nil || second.Token != first.Token || !r.valid(first.Token) {
-		t.Errorf("repeated: %+v, %v, want %+v", second, err, first)
+		t.Errorf("repeated registration = %+v, %v, want %+v", second, err, first)
 	}
 	other := boot
 	other.Key = "another key altogether"
 	if _, err := r.register(other, credential.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
-		t.Errorf("with another key: %v, want %v", err, fleet.ErrConflict)
+		t.Errorf("registration with another key: error %v, want %v", err, fleet.ErrConflict)
 	}
 	thief := r.token(credential.Request{Name: "thief", Role: fleet.RoleBootstrap})
 	thief.Key = boot.Key
 	if _, err := r.register(thief, credential.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
-		t.Errorf("with the key and another token: %v, want %v", err, fleet.ErrConflict)
+		t.Errorf("registration with the key and another token: error %v, want %v", err, fleet.ErrConflict)
 	}
 
-	own := r.registrant(first.Token)
+	own := r.registrationCredential(first.Token)
 	own.Key = "a key for the rotation"
 	rotated, err := r.register(own, credential.Registration{Name: "dot"})
 	if err != nil || r.valid(first.Token) || !r.valid(rotated.Token) {
-		t.Fatalf("rotated: %+v, %v; the old one is valid: %v", rotated, err, r.valid(first.Token))
+		t.Fatalf("rotation = %+v, %v; the old token is valid: %v", rotated, err, r.valid(first.Token))
 	}
 	if last := r.history()[len(r.history())-1]; last.Kind != fleet.Registered || len(last.Clusters) != 1 || last.Clusters[0] != "dot" || len(last.Tokens) != 2 {
 		t.Errorf("the history has %+v", last)
 	}
 	again, err := r.register(own, credential.Registration{Name: "dot"}) // with the old token
 	if err != nil || again.Token != rotated.Token {
-		t.Errorf("a rotation repeated: %+v, %v, want %+v", again, err, rotated)
+		t.Errorf("repeated rotation = %+v, %v, want %+v", again, err, rotated)
 	}
 	own.Key = ""
 	if _, err := r.register(own, credential.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrUnauthenticated) {
-		t.Errorf("with a token that was replaced: %v, want %v", err, fleet.ErrUnauthenticated)
+		t.Errorf("registration with a replaced token: error %v, want %v", err, fleet.ErrUnauthenticated)
 	}
 	if _, err := r.register(boot, credential.Registration{Name: "dot"}); !errors.Is(err, fleet.ErrConflict) {
-		t.Errorf("the first request once more, after the rotation: %v, want %v", err, fleet.ErrConflict)
+		t.Errorf("first request repeated after the rotation: error %v, want %v", err, fleet.ErrConflict)
 	}
 }
 
-// Who registers a name before Git declares it with other labels is not served what
-// Git says of it, nor does what was written to his cluster apply to that.
-func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
+// If Git declares a registered name with other labels, the token of the registration ends and the
+// deltas of the registered cluster do not apply to the declared one.
+func TestFileReplacesARegistrationWithOtherLabels(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(map[string]string{"environment": "dev"}))
@@ -198,39 +198,39 @@ func TestFileTakesOverFromARegistrationThatDisagrees(t *testing.T) {
 	r.release("main@2", acme("clusters/squat.yaml", clusterFile("squat", "prod"), "clusters/good.yaml", clusterFile("good", "dev")))
 	check := func(r *rig) {
 		t.Helper()
-		if r.valid(got["squat"]) || r.own("squat") != "" {
-			t.Errorf("the token of what disagreed is valid: %v, its own delta %s", r.valid(got["squat"]), r.own("squat"))
+		if r.valid(got["squat"]) || r.ownDelta("squat") != "" {
+			t.Errorf("squat: token is valid: %v, own delta = %s, want neither", r.valid(got["squat"]), r.ownDelta("squat"))
 		}
 		r.wantInput("squat", "db", `{"replicas":1,"tag":"v1"}`)
-		if !r.valid(got["good"]) || r.own("good") == "" {
-			t.Error("what agreed has lost its token or delta")
+		if !r.valid(got["good"]) || r.ownDelta("good") == "" {
+			t.Error("good has lost its token or its own delta")
 		}
 		r.wantInput("good", "db", `{"replicas":1,"tag":"both"}`)
 	}
 	check(r)
-	r = r.again()
+	r = r.restart()
 	check(r)
 }
 
-// What is wrong with a delta is no reason to keep a cluster from booting.
-func TestDeltaThatDoesNotApplyKeepsNoClusterOut(t *testing.T) {
+// A delta that does not apply does not prevent a cluster from registering.
+func TestStaleDeltaDoesNotPreventRegistration(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	r.apply(`{name: gold, selector: {matchLabels: {tier: gold}}, edits: [{kind: App, name: nobody, patch: {spec: {tag: v2}}}]}`)
 	if _, err := r.register(r.token(bootstrap(nil)), credential.Registration{Name: "dot", Labels: map[string]string{"tier": "gold"}}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := r.orphans("dot"), "delta/gold:edits[0]"; got != want {
-		t.Errorf("orphans of dot = %s, want %s", got, want)
+	if got, want := r.staleParts("dot"), "delta/gold:edits[0]"; got != want {
+		t.Errorf("stale parts of dot = %s, want %s", got, want)
 	}
 	r.declare(`{name: eve, labels: {tier: gold}}`)
-	r = r.again()
-	if got, want := r.orphans("eve"), "delta/gold:edits[0]"; got != want {
-		t.Errorf("orphans of eve = %s, want %s", got, want)
+	r = r.restart()
+	if got, want := r.staleParts("eve"), "delta/gold:edits[0]"; got != want {
+		t.Errorf("stale parts of eve = %s, want %s", got, want)
 	}
 }
 
-func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
+func TestPurgeRevokesTheTokensOfACluster(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(bootstrap(nil))
@@ -242,7 +242,7 @@ func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !r.valid(got.Token) {
-		t.Error("the token of a decommissioned cluster has ended, and it must poll its empty sets")
+		t.Error("the token of a decommissioned cluster is not valid, but the cluster has to poll its empty sets")
 	}
 	if _, err := r.Purge(t.Context(), ada, "dot"); err != nil {
 		t.Fatal(err)
@@ -251,19 +251,19 @@ func TestPurgeEndsTheTokensOfACluster(t *testing.T) {
 		t.Error("the token of a purged cluster is valid")
 	}
 	if _, err := r.register(boot, credential.Registration{Name: "dot"}); err != nil {
-		t.Errorf("a purged cluster registers again: %v", err)
+		t.Errorf("registration of a purged cluster: %v", err)
 	}
 }
 
-// A thousand clusters boot at once, and each asks three times, as one that heard
-// no answer does.
-func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
+// A thousand clusters register at once. Each repeats its request twice, as a client without an
+// answer does.
+func TestThousandConcurrentRegistrationsSucceed(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)
 	boot := r.token(credential.Request{Name: "boot", Role: fleet.RoleBootstrap, Uses: 1000, Labels: map[string]string{"environment": "dev"}})
 	const clusters, times = 1000, 3
 	var mu sync.Mutex
-	got := map[string]map[string]bool{} // by cluster: its tokens
+	got := map[string]map[string]bool{} // tokens by cluster
 	var all sync.WaitGroup
 	for n := range clusters * times {
 		all.Go(func() {
@@ -286,7 +286,7 @@ func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
 	tokens := map[string]bool{}
 	for name, own := range got {
 		if len(own) != 1 {
-			t.Errorf("%s got %d tokens, want the same each time", name, len(own))
+			t.Errorf("%s received %d tokens, want 1", name, len(own))
 		}
 		for token := range own {
 			tokens[token] = r.valid(token)
@@ -295,13 +295,13 @@ func TestAThousandBootsGiveAThousandClusters(t *testing.T) {
 	}
 	for token, valid := range tokens {
 		if !valid {
-			t.Errorf("%s is not valid", token)
+			t.Errorf("token %s is not valid", token)
 		}
 	}
 	if len(tokens) != clusters || len(r.view().Members()) != clusters+3 {
-		t.Errorf("%d tokens and %d clusters, want %d and 3 more", len(tokens), len(r.view().Members()), clusters)
+		t.Errorf("%d tokens and %d clusters, want %d and 3 more clusters", len(tokens), len(r.view().Members()), clusters)
 	}
-	if used := r.registrant(boot.Secret).Token.Used; used != clusters {
+	if used := r.registrationCredential(boot.Secret).Token.Used; used != clusters {
 		t.Errorf("the bootstrap token was used %d times, want %d", used, clusters)
 	}
 }

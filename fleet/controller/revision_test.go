@@ -18,40 +18,39 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 )
 
-// script is a source that a test moves. It is the one mock here, for failure
-// and order; the renderer is the real one.
-type script struct {
+// scriptedSource is a source that a test controls. The renderer of the tests is the real one.
+type scriptedSource struct {
 	mu      sync.Mutex
 	next    *fleet.Snapshot
 	err     error
-	hangs   bool // the next Fetch takes as long as it is let
-	panics  bool // every Fetch does
+	hangs   bool // the next Fetch blocks until its context ends
+	panics  bool // every Fetch panics
 	watches int
-	known   string // what the fleet said it knew when it last asked
+	known   string // the known revision of the last Fetch
 }
 
-func newScript() *script { return &script{} }
+func newSource() *scriptedSource { return &scriptedSource{} }
 
-func (s *script) String() string { return "script" }
+func (s *scriptedSource) String() string { return "scripted" }
 
-func (s *script) set(revision, tag string) {
+func (s *scriptedSource) set(revision, tag string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next, s.err = &fleet.Snapshot{Revision: revision, Tree: tree(tag)}, nil
 }
 
-func (s *script) fail(err error) {
+func (s *scriptedSource) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
 }
 
-func (s *script) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
+func (s *scriptedSource) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.known = known
 	if s.panics {
-		panic("told to")
+		panic("scripted panic")
 	}
 	if s.hangs {
 		s.hangs = false
@@ -64,7 +63,7 @@ func (s *script) Fetch(ctx context.Context, known string) (*fleet.Snapshot, erro
 	return s.next, nil
 }
 
-func (s *script) Watch(ctx context.Context, _ func()) error {
+func (s *scriptedSource) Watch(ctx context.Context, _ func()) error {
 	s.mu.Lock()
 	s.watches++
 	first := s.watches == 1
@@ -76,7 +75,7 @@ func (s *script) Watch(ctx context.Context, _ func()) error {
 	return nil
 }
 
-// tree is a fleet whose one input has a tag; an empty tag is a fault.
+// tree returns a fleet repo with one cluster and one input with a tag. An empty tag makes it invalid.
 func tree(tag string) fstest.MapFS {
 	spec := "spec: {tag: " + tag + "}"
 	if tag == "" {
@@ -100,7 +99,7 @@ spec: {dns: one.example.com}
 	}
 }
 
-func run(t *testing.T, s *script) (*controller.Controller, *prometheus.Registry) {
+func run(t *testing.T, s *scriptedSource) (*controller.Controller, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	f := controller.New(controller.Config{Source: s, Renderer: render.Renderer{}, Interval: time.Millisecond, Timeout: 50 * time.Millisecond, Registerer: registry})
@@ -116,7 +115,7 @@ func run(t *testing.T, s *script) (*controller.Controller, *prometheus.Registry)
 	return f, registry
 }
 
-// await waits for what must happen, however long it takes.
+// await waits up to a minute until happened returns true.
 func await(t *testing.T, what string, happened func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !happened(); time.Sleep(time.Millisecond) {
@@ -144,7 +143,7 @@ func served(f *controller.Controller) string {
 
 func TestFailedReleaseKeepsLastGood(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
 	await(t, "the first release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
@@ -161,14 +160,14 @@ func TestFailedReleaseKeepsLastGood(t *testing.T) {
 	}
 
 	s.set("main@1", "v1")
-	await(t, "the failure to be over", func() bool { return f.Status().Failed == nil })
+	await(t, "the end of the failure", func() bool { return f.Status().Failed == nil })
 	s.set("main@3", "v3")
-	await(t, "the next good release", func() bool { return strings.Contains(served(f), `"tag":"v3"`) })
+	await(t, "the next valid release", func() bool { return strings.Contains(served(f), `"tag":"v3"`) })
 }
 
-func TestNothingIsServedBeforeTheFirstGoodRelease(t *testing.T) {
+func TestNothingIsServedBeforeTheFirstValidRelease(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.fail(errors.New("connection refused"))
 	f, _ := run(t, s)
 	for _, want := range []string{"the source does not answer", "newest revision has faults"} {
@@ -179,19 +178,19 @@ func TestNothingIsServedBeforeTheFirstGoodRelease(t *testing.T) {
 		s.set("main@1", "")
 	}
 	s.set("main@2", "v2")
-	await(t, "a good release", func() bool { return strings.Contains(served(f), `"tag":"v2"`) })
+	await(t, "a valid release", func() bool { return strings.Contains(served(f), `"tag":"v2"`) })
 }
 
-func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T) {
+func TestUnavailableSourceKeepsLastGoodUntilItReturns(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
 	await(t, "the first release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
 	s.fail(errors.New("no route to host"))
-	await(t, "the source's error", func() bool { return f.Status().SourceError != nil })
+	await(t, "an error of the source", func() bool { return f.Status().SourceError != nil })
 	if got := served(f); !strings.Contains(got, `"tag":"v1"`) {
-		t.Errorf("served = %s while the source is away", got)
+		t.Errorf("served = %s while the source is unavailable", got)
 	}
 	s.set("main@2", "v2")
 	await(t, "the next release", func() bool { return strings.Contains(served(f), `"tag":"v2"`) })
@@ -200,9 +199,9 @@ func TestSourceThatComesBackIsFollowedAndUntilThenLastGoodIsServed(t *testing.T)
 	}
 }
 
-func TestSourceThatPanicsIsASilentSource(t *testing.T) {
+func TestPanicInASourceIsASourceError(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
 	await(t, "the first release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
@@ -212,8 +211,8 @@ func TestSourceThatPanicsIsASilentSource(t *testing.T) {
 		s.panics = is
 	}
 	panics(true)
-	await(t, "the source's error", func() bool { return f.Status().SourceError != nil })
-	if err := f.Status().SourceError; !strings.Contains(err.Error(), "told to") {
+	await(t, "an error of the source", func() bool { return f.Status().SourceError != nil })
+	if err := f.Status().SourceError; !strings.Contains(err.Error(), "scripted panic") {
 		t.Errorf("SourceError = %v, want the panic", err)
 	}
 	if got := served(f); !strings.Contains(got, `"tag":"v1"`) {
@@ -224,26 +223,26 @@ func TestSourceThatPanicsIsASilentSource(t *testing.T) {
 	await(t, "the next release", func() bool { return strings.Contains(served(f), `"tag":"v2"`) })
 }
 
-func TestRevisionThatIsNoTextIsReleased(t *testing.T) {
+func TestRevisionThatIsNotUTF8IsReleased(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.set("caf\xe9@1", "v1")
 	f, _ := run(t, s)
 	await(t, "the release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
 }
 
-func TestSourceThatHangsIsGivenUpAndAskedAgain(t *testing.T) {
+func TestHungFetchTimesOutAndIsRetried(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.set("main@1", "v1")
 	s.hangs = true
 	f, _ := run(t, s)
 	await(t, "a release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
 }
 
-func TestRevisionThatTheSourceRefusesIsAFailedRelease(t *testing.T) {
+func TestRefusedRevisionIsAFailedRelease(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
 	await(t, "the first release", func() bool { return strings.Contains(served(f), `"tag":"v1"`) })
@@ -254,41 +253,41 @@ func TestRevisionThatTheSourceRefusesIsAFailedRelease(t *testing.T) {
 	await(t, "the failure", func() bool { return f.Status().Failed != nil })
 	status := f.Status()
 	if status.Failed.Revision != "main@2" || status.Failed.Problems.Error() != "huge.bin: is larger than 16 MiB" || status.SourceError != nil {
-		t.Errorf("Status() = %+v, want main@2 failed, and a source that answers", status)
+		t.Errorf("Status() = %+v, want main@2 failed and no source error", status)
 	}
 	if got := served(f); got != good {
 		t.Errorf("served = %s, want %s", got, good)
 	}
 	s.set("main@1", "v1")
-	await(t, "the failure to be over", func() bool { return f.Status().Failed == nil })
+	await(t, "the end of the failure", func() bool { return f.Status().Failed == nil })
 }
 
-// nothing renders every cluster to nothing, without a reason.
-type nothing struct{ render.Renderer }
+// emptyRenderer renders nothing for every cluster and reports no problem.
+type emptyRenderer struct{ render.Renderer }
 
-func (n nothing) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+func (n emptyRenderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 	repo, err := n.Renderer.Compile(ctx, tree)
-	return silent{repo}, err
+	return emptyRepo{repo}, err
 }
 
-type silent struct{ fleet.Repo }
+type emptyRepo struct{ fleet.Repo }
 
-func (silent) Render(*fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (emptyRepo) Render(*fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	return nil, nil
 }
 
-func TestClusterThatIsRenderedToNothingIsAFault(t *testing.T) {
+func TestEmptyRenderingIsAFault(t *testing.T) {
 	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
-	view, problems, err := controller.Prepare(context.Background(), nothing{}, snapshot, nil, nil)
-	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to nothing`) {
+	view, problems, err := controller.Prepare(context.Background(), emptyRenderer{}, snapshot, nil, nil)
+	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to emptyRenderer`) {
 		t.Errorf("Prepare = %v, %v, %v, want a fault of the cluster", view, problems, err)
 	}
 }
 
-func TestWatchThatFailsIsTriedAgain(t *testing.T) {
+func TestFailedWatchIsRetried(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	run(t, s)
 	await(t, "a second Watch", func() bool {
 		s.mu.Lock()
@@ -297,9 +296,9 @@ func TestWatchThatFailsIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestViewNamesWhatItDoesNotHave(t *testing.T) {
+func TestViewNamesWhatIsNotFound(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.set("main@1", "v1")
 	f, _ := run(t, s)
 	await(t, "a release", func() bool { _, err := f.View(); return err == nil })
@@ -315,7 +314,7 @@ func TestViewNamesWhatItDoesNotHave(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := m.Body("other"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `input set "other": not found` {
-		t.Errorf("Inputs(other) = %v", err)
+		t.Errorf("Body(other) = %v", err)
 	}
 	if _, err := v.Object(m, fleet.ObjectName{Kind: "app", Name: "web"}); err != nil {
 		t.Errorf("Object(app, web) = %v", err)
@@ -326,9 +325,9 @@ func TestViewNamesWhatItDoesNotHave(t *testing.T) {
 	}
 }
 
-func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
+func TestMetricsReportLiveAndFailedReleases(t *testing.T) {
 	t.Parallel()
-	s := newScript()
+	s := newSource()
 	s.set("main@1", "v1")
 	f, registry := run(t, s)
 	await(t, "a release", func() bool { _, err := f.View(); return err == nil })
@@ -351,7 +350,7 @@ func TestMetricsTellWhatIsLiveAndWhatFails(t *testing.T) {
 		}
 	}
 	if _, old := got["tributary_live_release_info{revision=main@1}"]; old {
-		t.Error("a revision that is no longer live is still told")
+		t.Error("the metric of a revision that is no longer live is still there")
 	}
 	view, err := f.View()
 	if err != nil {
