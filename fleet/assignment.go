@@ -9,16 +9,16 @@ import (
 type Reason string
 
 const (
-	// ReasonRollout: the rollout in progress has reached the cluster.
+	// ReasonRollout means that the rollout in progress has reached the cluster.
 	ReasonRollout Reason = "rollout"
-	// ReasonSuperseded: the cluster got its release from a rollout that a newer release took
+	// ReasonSuperseded means that the cluster got its release from a rollout that a newer release took
 	// over. It stays until a wave of the newer one reaches it.
 	ReasonSuperseded Reason = "superseded"
-	// ReasonPinned: a pin keeps the cluster on the release.
+	// ReasonPinned means that a pin keeps the cluster on the release.
 	ReasonPinned Reason = "pinned"
-	// ReasonFailing: the release that the cluster should be on is not valid for it.
+	// ReasonFailing means that the release that the cluster should be on is not valid for it.
 	ReasonFailing Reason = "failing"
-	// ReasonOrphaned: the cluster's file has vanished. It stays on the release it was on.
+	// ReasonOrphaned means that the file of the cluster has vanished. It stays on the release it was on.
 	ReasonOrphaned Reason = "orphaned"
 )
 
@@ -152,13 +152,13 @@ type RolloutPause struct {
 type PauseReason string
 
 const (
-	// PauseManual: somebody paused it.
+	// PauseManual means that a user paused it.
 	PauseManual PauseReason = "manual"
-	// PauseGuard: the next wave removes more than the guard allows, and more than was approved.
+	// PauseGuard means that the next wave removes more than the guard allows, and more than was approved.
 	PauseGuard PauseReason = "guard"
-	// PauseInvalid: the release is not valid for any cluster any more.
+	// PauseInvalid means that the release is not valid for any cluster any more.
 	PauseInvalid PauseReason = "invalid"
-	// PauseReverted: the source went back to the live release, and taking the rollout back
+	// PauseReverted means that the source went back to the live release, and taking the rollout back
 	// removes more than the guard allows.
 	PauseReverted PauseReason = "reverted"
 )

@@ -280,7 +280,7 @@ func TestEmptyRenderingIsAFault(t *testing.T) {
 	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
 	view, problems, err := controller.Prepare(context.Background(), emptyRenderer{}, snapshot, nil, nil)
-	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to emptyRenderer`) {
+	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to nothing`) {
 		t.Errorf("Prepare = %v, %v, %v, want a fault of the cluster", view, problems, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"sync"
@@ -159,12 +160,20 @@ func (h *silentStore) Append(ctx context.Context, c *fleet.Change) error {
 	return ctx.Err()
 }
 
+// emptyArchive packs nothing. Encoders of the archive of package sources are shared between tests,
+// and one that is created in a synctest bubble cannot be used outside of it.
+type emptyArchive struct{ fleet.Archive }
+
+func (emptyArchive) Pack(context.Context, fs.FS) (*fleet.Packed, error) {
+	return &fleet.Packed{Digest: "sha256:0"}, nil
+}
+
 func TestHungStoreIsReportedAsUnavailable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource()
 		s.put("main@1", acme())
-		r := start(t, s, &silentStore{})
+		r := start(t, s, &silentStore{}, func(c *controller.Config) { c.Archive = emptyArchive{} })
 		synctest.Wait()
 		_, err := r.DeleteObject(t.Context(), ada, "ann", objectNamed("App/db"))
 		if !errors.Is(err, fleet.ErrStore) {

@@ -358,11 +358,11 @@ func checkGuard(o WriteOptions, v, next *view.View, diffs []impact.Diff) error {
 // checkScope returns an ErrForbidden where the write reaches further than its credential may: each
 // cluster that it is for must match the scope, before it and after it, and a delta or pin must not
 // come to be for other clusters later on.
-func (o WriteOptions) checkScope(v, next *view.View, names []string, m *mutation) error {
-	if o.Scope == nil {
+func (w WriteOptions) checkScope(v, next *view.View, names []string, m *mutation) error {
+	if w.Scope == nil {
 		return nil
 	}
-	scope, err := o.Scope.Compile()
+	scope, err := w.Scope.Compile()
 	if err != nil {
 		return fmt.Errorf("scope of the credential: %w: %w", fleet.ErrForbidden, err)
 	}

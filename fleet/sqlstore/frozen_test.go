@@ -34,7 +34,7 @@ func TestFrozenWriterHoldsUpOthersForSecondsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer blocker.Close(context.Background()) //nolint:errcheck // the test is over
+	defer blocker.Close(context.Background())
 	if _, err := blocker.Exec(t.Context(), `BEGIN; LOCK TABLE change_clusters`); err != nil {
 		t.Fatal(err)
 	}

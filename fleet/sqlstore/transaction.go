@@ -147,14 +147,6 @@ func placeholders(rows, columns int) string {
 	return b.String() + ")"
 }
 
-// requireRow returns an ErrNotFound where a statement touched no row.
-func requireRow(result sql.Result, noun string) error {
-	if n, err := result.RowsAffected(); err != nil || n > 0 {
-		return err
-	}
-	return fmt.Errorf("%s: %w", noun, fleet.ErrNotFound)
-}
-
 // orNull returns NULL for an empty text.
 func orNull(text string) any {
 	if text == "" {

@@ -33,8 +33,10 @@ type List[T any] struct {
 
 // Page sizes of the lists that are ordered by generation.
 const (
-	DefaultChanges, MaxChanges   = 50, 500
-	DefaultReleases, MaxReleases = 50, 500
+	DefaultChanges  = 50
+	MaxChanges      = 500
+	DefaultReleases = 50
+	MaxReleases     = 500
 )
 
 // SnapshotType is the media type of a packed snapshot, as a preview takes it.
