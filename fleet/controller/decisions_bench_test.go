@@ -22,7 +22,7 @@ func (s *timedStore) Append(ctx context.Context, c *fleet.Change) error {
 	return s.Store.Append(ctx, c)
 }
 
-// tenThousand is a fleet of 10,000 clusters that takes a release in two waves of half of them each. The
+// tenThousand returns a fleet repo of 10,000 clusters and a rollout in two waves of 5,000 clusters. The
 // version is that of its only app.
 func tenThousand(version int) fstest.MapFS {
 	tree := acme("base/web.yaml", app("web", fmt.Sprintf("{tag: v%d}", version)))
@@ -43,7 +43,7 @@ func tenThousand(version int) fstest.MapFS {
 // the view is published (commit-ms), and apart from that what comes before: rules, rendering and
 // guard (evaluate-ms).
 func BenchmarkDecisionsOverTenThousand(b *testing.B) {
-	s := newScript()
+	s := newSource()
 	s.put("main@1", tenThousand(1))
 	store := &timedStore{Store: openStore(b, sqliteFile(b))}
 	r := start(b, s, store)
