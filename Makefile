@@ -6,6 +6,7 @@ SHELL       := /bin/bash
 
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PORT      ?= 8080
+STORE     ?= sqlite:bin/run.db
 FUZZTIME  ?= 20s
 SOAKTIME  ?= 10m
 BENCH     ?= .
@@ -60,7 +61,7 @@ run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/flux/clusters/eu-prod-01/platform-components'
 	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/flux/clusters/eu-prod-01/namespaces'
 	@echo
-	@exec bin/tributary serve examples/fleet --listen 127.0.0.1:$(PORT) --store sqlite:bin/run.db
+	@exec bin/tributary serve examples/fleet --listen 127.0.0.1:$(PORT) --store $(STORE)
 
 # A package takes well under two minutes on an idle machine. The limit leaves room
 # for a slow one that is busy with something else.

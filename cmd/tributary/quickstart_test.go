@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -55,7 +56,7 @@ func makeRun(t *testing.T) string {
 	_ = free.Close()
 
 	var output strings.Builder
-	cmd := exec.Command("make", "-C", "../..", "run", "PORT="+port)
+	cmd := exec.Command("make", "-C", "../..", "run", "PORT="+port, "STORE=sqlite:"+filepath.Join(t.TempDir(), "run.db"))
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // make does not forward signals
 	if err := cmd.Start(); err != nil {
