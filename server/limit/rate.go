@@ -51,12 +51,13 @@ func (l *RateLimiter) Take(key Key) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now() // under the lock, because a rate.Limiter counts twice if its time goes back
-	r := l.limiter(key, now).ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if wait > 0 {
-		r.CancelAt(now)
+	limiter := l.limiter(key, now)
+	if limiter.AllowN(now, 1) {
+		return 0
 	}
-	return wait
+	r := limiter.ReserveN(now, 1)
+	defer r.CancelAt(now)
+	return r.DelayFrom(now)
 }
 
 // limiter returns the limiter of a key. The caller holds mu.
