@@ -159,9 +159,9 @@ func (c *Client) History(ctx context.Context, q fleet.ChangeQuery) ([]api.Change
 	if q.Limit > 0 {
 		limit = min(q.Limit, api.MaxChanges)
 	}
-	ask := get("history").with("cluster", q.Cluster).with("actor", q.Actor).with("delta", q.Delta).
+	list := get("history").with("cluster", q.Cluster).with("actor", q.Actor).with("delta", q.Delta).
 		with("since", timeText(q.Since)).with("until", timeText(q.Until)).with("limit", strconv.Itoa(limit))
-	changes, err := pages[api.Change](ctx, c, ask, q.Limit)
+	changes, err := pages[api.Change](ctx, c, list, q.Limit)
 	if q.Limit > 0 && len(changes) > q.Limit {
 		changes = changes[:q.Limit]
 	}
@@ -184,15 +184,15 @@ func (c *Client) Change(ctx context.Context, generation int64) (change api.Chang
 // Rollback restores deltas as they were at a generation: the delta of an ID, or all of
 // them if the ID is empty.
 func (c *Client) Rollback(ctx context.Context, o WriteOptions, generation int64, delta string) (*fleet.Result, error) {
-	ask := api.Rollback{Generation: generation}
+	request := api.Rollback{Generation: generation}
 	switch path := deltaPath(delta); {
 	case delta == "":
 	case path[0] == "clusters":
-		ask.Cluster = path[1]
+		request.Cluster = path[1]
 	default:
-		ask.Delta = path[1]
+		request.Delta = path[1]
 	}
-	q, err := post(ask, "rollback")
+	q, err := post(request, "rollback")
 	if err != nil {
 		return nil, err
 	}
@@ -202,21 +202,21 @@ func (c *Client) Rollback(ctx context.Context, o WriteOptions, generation int64,
 // Releases returns the releases that match, newest first, and the state of the source:
 // q.Limit releases, or all if that is 0. The field Before of q is ignored.
 func (c *Client) Releases(ctx context.Context, q fleet.ReleaseQuery) (all api.Releases, err error) {
-	ask := get("releases").with("state", string(q.State))
+	list := get("releases").with("state", string(q.State))
 	if q.Limit > 0 {
-		ask = ask.with("limit", strconv.Itoa(min(q.Limit, api.MaxReleases)))
+		list = list.with("limit", strconv.Itoa(min(q.Limit, api.MaxReleases)))
 	}
 	items := []fleet.Release{}
 	for {
 		var page api.Releases
-		if _, err := c.do(ctx, ask, &page); err != nil {
+		if _, err := c.do(ctx, list, &page); err != nil {
 			return all, err
 		}
 		items, all.Source = append(items, page.Items...), page.Source
 		if page.Next == "" || q.Limit > 0 && len(items) >= q.Limit {
 			break
 		}
-		ask = ask.with("cursor", page.Next)
+		list = list.with("cursor", page.Next)
 	}
 	if q.Limit > 0 && len(items) > q.Limit {
 		items = items[:q.Limit]
