@@ -36,7 +36,8 @@ func (r *Rules) GoLive(c *fleet.Change, release *fleet.Compiled) (*Plan, error) 
 			return row
 		}
 		was := r.spec(name)
-		vanished := was != nil && was.File != "" && release.File(name) == nil && release.IsUnreadable(name, was) == nil
+		fromFile := was != nil && was.File != "" || !r.state.Records[name].IsDeclared()
+		vanished := fromFile && release.File(name) == nil && release.IsUnreadable(name, was) == nil
 		switch {
 		case r.state.Records[name].IsDecommissioned():
 			return nil

@@ -134,7 +134,8 @@ func (p *Plan) lastSpec(name string, on fleet.ReleaseRef) *fleet.ClusterSpec {
 }
 
 // Unreadable returns the touched clusters whose file cannot be read in the release that they are
-// to be on. That release is not valid for them, whatever else is.
+// to be on, or that the live release has no file of. That release is not valid for them, whatever
+// else is.
 func (p *Plan) Unreadable() []fleet.FailingCluster {
 	var failing []fleet.FailingCluster
 	for _, name := range p.touched {
@@ -151,9 +152,27 @@ func (p *Plan) Unreadable() []fleet.FailingCluster {
 		}
 		if problem := release.IsUnreadable(name, p.before.spec(name)); problem != nil {
 			failing = append(failing, fleet.FailingCluster{Cluster: name, Reason: problem.String()})
+		} else if t.Reason == "" && p.loses(name) {
+			failing = append(failing, fleet.FailingCluster{Cluster: name, Reason: p.whyFailing(name)})
 		}
 	}
 	return failing
+}
+
+// loses reports whether a cluster that has a release would vanish from the fleet on the live one, which
+// does not declare it in any file that can be read, nor does the API. The live release's file of it may
+// be one that cannot be read, at another path than the file that the cluster has at present.
+func (p *Plan) loses(name string) bool {
+	return p.after.compiled(p.after.state.LiveRef()).File(name) == nil && !p.after.state.Records[name].IsDeclared() &&
+		p.before.exists(name) && !p.before.state.On(name).IsZero()
+}
+
+// whyFailing returns why a cluster is Failing by the row that the decision starts from.
+func (p *Plan) whyFailing(name string) string {
+	if row := covered(p.adjusted[name]); row != nil && row.Reason == fleet.ReasonFailing && row.Detail != "" {
+		return row.Detail
+	}
+	return "no file of the release that can be read declares it"
 }
 
 // Fail moves clusters that their release is not valid for: to the release of the row that theirs

@@ -134,8 +134,16 @@ func (r *Rules) hasHome(cluster string) bool {
 	if live == nil {
 		return true // It cannot be told here.
 	}
-	_, broken := live.Repo.Broken()[cluster]
-	return broken
+	for row := r.state.Assignments[cluster]; row != nil; row = row.Previous {
+		file := r.compiled(row.Release).File(cluster)
+		if file == nil && row.Spec != nil {
+			file = row.Spec.Named(cluster)
+		}
+		if live.IsUnreadable(cluster, file) != nil {
+			return true
+		}
+	}
+	return live.IsUnreadable(cluster, nil) != nil
 }
 
 // exists reports whether the cluster is part of the fleet and not decommissioned.
