@@ -36,7 +36,8 @@ type Assignment struct {
 	// Detail is the pin's name, or the first fault.
 	Detail string `json:"detail,omitempty"`
 	// Spec is what the cluster's file said last. It is set only where neither Release nor the
-	// live release has a readable file.
+	// live release has a readable file, or where Release has none and what the live release's
+	// file says is not valid for the cluster there.
 	Spec *ClusterSpec `json:"spec,omitempty"`
 	// Since is the generation of the change that put the cluster there.
 	Since int64 `json:"since"`
@@ -75,7 +76,7 @@ func SpecOf(c *Cluster) *ClusterSpec {
 func (s *ClusterSpec) Named(name string) *Cluster {
 	c := &Cluster{Name: name, File: s.File, DNS: s.DNS, Labels: s.Labels, Overlay: s.Overlay, Components: s.Components, Patches: s.Patches}
 	for _, text := range s.Resources {
-		c.Resources = append(c.Resources, Resource{YAML: text})
+		c.Resources = append(c.Resources, Resource{YAML: text, JSON: s.File == ""}) // a declaration's are JSON
 	}
 	return c
 }

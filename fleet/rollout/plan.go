@@ -133,6 +133,18 @@ func (p *Plan) lastSpec(name string, on fleet.ReleaseRef) *fleet.ClusterSpec {
 	return nil
 }
 
+// specToKeep is lastSpec of a cluster that keeps what it has. Where its release has no file of it, and
+// the live release has one that says something else, the cluster stays what it is: what a release
+// says that is not valid for a cluster must not change what the cluster is served.
+func (p *Plan) specToKeep(name string, on fleet.ReleaseRef) *fleet.ClusterSpec {
+	release, live := p.after.compiled(on), p.after.compiled(p.after.state.LiveRef())
+	was := p.before.spec(name)
+	if release == nil || release.File(name) != nil || live.File(name) == nil || was == nil || on != p.before.state.On(name) || was.Equal(live.File(name)) {
+		return p.lastSpec(name, on)
+	}
+	return fleet.SpecOf(was)
+}
+
 // Unreadable returns the touched clusters whose file cannot be read in the release that they are
 // to be on, or that the live release has no file of. That release is not valid for them, whatever
 // else is.
@@ -200,14 +212,14 @@ func (p *Plan) Fail(failing []fleet.FailingCluster) {
 			to, p.fellBack[name] = prev.Release, true
 		}
 		if to == target.Release && !to.IsZero() {
-			if c := p.before.spec(name); c != nil && c.File != "" && target.Reason != "" {
+			if c := p.before.spec(name); c != nil && target.Reason != "" {
 				p.rows[name] = p.row(name, target, base, fleet.SpecOf(c))
 				continue
 			}
 		}
 		p.rows[name] = p.keepSince(&fleet.Assignment{
 			Cluster: name, Release: to, Reason: fleet.ReasonFailing, Detail: p.failing[name], Since: p.generation(),
-			Spec: p.lastSpec(name, to), Previous: superseded(base),
+			Spec: p.specToKeep(name, to), Previous: superseded(base),
 		})
 	}
 	slices.Sort(p.touched)
