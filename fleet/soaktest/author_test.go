@@ -18,6 +18,8 @@ type author struct {
 	commits int // made so far
 	names   int // of clusters, objects and tags that were never used before
 	gone    map[string]file
+	// declared are the labels of clusters that the API came to declare.
+	declared map[string]map[string]string
 }
 
 // change is one thing that a commit may do. It returns what it did, "" for nothing.
@@ -28,7 +30,7 @@ type change struct {
 
 var changes = []change{
 	{14, (*author).tag}, {8, (*author).tagEnvironment}, {12, (*author).addObject}, {5, (*author).removeObject},
-	{6, (*author).addClusters}, {5, (*author).loseClusters}, {5, (*author).bringBack}, {8, (*author).relabel},
+	{6, (*author).addClusters}, {5, (*author).loseClusters}, {5, (*author).bringBack}, {3, (*author).adopt}, {8, (*author).relabel},
 	{8, (*author).patchCluster}, {4, (*author).patchTooMuch}, {4, (*author).patchNothing}, {5, (*author).breakFiles},
 	{3, (*author).breakExtras}, {3, (*author).breakFleet}, {3, (*author).breakBase},
 	{5, (*author).shrinkExtras}, {3, (*author).shrinkBase}, {3, (*author).renameSet}, {3, (*author).dropSet}, {3, (*author).bare},
@@ -183,6 +185,23 @@ func (a *author) bringBack(c *commit) string {
 	c.clusters[name] = a.gone[name]
 	delete(a.gone, name)
 	return "bring back " + name
+}
+
+// adopt adds the file of a cluster that the API declares.
+func (a *author) adopt(c *commit) string {
+	name := pick(a.Rand, a.declared)
+	if _, there := c.clusters[name]; name == "" || there {
+		return ""
+	}
+	f := file{labels: a.declared[name]}
+	if a.IntN(3) == 0 {
+		f.labels = a.labels(name)
+	}
+	if a.IntN(2) == 0 {
+		f.patch = objects{pick(a.Rand, c.base): {"replicas": 1 + a.IntN(12)}}
+	}
+	c.clusters[name] = f
+	return "adopt " + name
 }
 
 func (a *author) relabel(c *commit) string {

@@ -24,7 +24,7 @@ func (s *soak) fold(c *fleet.Change) {
 	delete(s.past, c.Generation-kept)
 	s.tally["log "+string(c.Kind)]++
 	wrong = append(wrong, next.invariants(c)...)
-	wrong = append(wrong, movesAlone(c, before, was, now)...)
+	wrong = append(wrong, next.moves(c, before, was, now)...)
 	if isGuarded(before, c) {
 		if lost := before.loss(before.live, was, now); len(lost) > 0 {
 			wrong = append(wrong, fmt.Sprintf("the guard is exceeded, and nobody allowed that: %s", lost))
@@ -66,7 +66,9 @@ func (m model) invariants(c *fleet.Change) (wrong []string) {
 		is(failing && row.Release == want.release, "%s is Failing on the release that it should be on: %s", name, told)
 		is(failing && written[name] && m.isValid(want, name, row), "%s is Failing, and %+v is valid for it: %s", name, want, told)
 		is(!failing && (row.Release != want.release || row.Reason != want.reason || row.Detail != want.pin), "%s should be on %+v: %s", name, want, told)
-		is(row.Spec != nil && written[name] && (m.file(row.Release, name) != nil || m.file(m.live, name) != nil), "%s needs no Spec: %s", name, told)
+		known := m.file(m.live, name)
+		is(row.Spec != nil && written[name] && (m.file(row.Release, name) != nil || known != nil && encode(fleet.SpecOf(known)) == encode(row.Spec)),
+			"%s needs no Spec: %s", name, told)
 		is(row.Since > m.generation || row.Cluster != name, "%s has the row %s", name, told)
 		if p := row.Previous; p != nil {
 			is(p.Previous != nil || p.Reason != fleet.ReasonSuperseded && p.Reason != fleet.ReasonFailing, "%s covers more than one row: %s", name, told)
@@ -83,12 +85,13 @@ func (m model) isValid(t target, name string, row *fleet.Assignment) bool {
 	return m.render(t.release, m.specOn(t, name, row.Spec)).sets != nil
 }
 
-// movesAlone returns the clusters that are left without an answer by a change, and those that it
-// moves although it is not in their history.
-func movesAlone(c *fleet.Change, m model, was, now map[string]*cluster) (wrong []string) {
+// moves returns the clusters that are left without an answer by a change, and those that it moves
+// although it is not in their history.
+func (m model) moves(c *fleet.Change, before model, was, now map[string]*cluster) (wrong []string) {
 	for name, old := range was {
 		if is := now[name]; old.sets != nil && (is == nil || is.sets == nil) && c.Kind != fleet.Purged {
-			wrong = append(wrong, fmt.Sprintf("%s is left without an answer: it is %s, and was %s", name, describe(is), describe(old)))
+			wrong = append(wrong, fmt.Sprintf("%s is left without an answer: it is %s by %s, and was %s by %s",
+				name, describe(is), encode(m.rows[name]), describe(old), encode(before.rows[name])))
 		}
 	}
 	for name, is := range now {

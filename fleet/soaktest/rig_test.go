@@ -54,7 +54,7 @@ type server struct {
 func newSoak(t *testing.T, seed uint64) *soak {
 	t.Helper()
 	s := &soak{
-		author: &author{Rand: rand.New(rand.NewPCG(seed, 0)), gone: map[string]file{}},
+		author: &author{Rand: rand.New(rand.NewPCG(seed, 0)), gone: map[string]file{}, declared: map[string]map[string]string{}},
 		t:      t, seed: seed, clock: newClock(), source: &script{}, url: "sqlite:" + filepath.Join(t.TempDir(), "soak.db"),
 		crowd: &crowd{heard: map[question]string{}}, onlookers: &crowd{heard: map[question]string{}},
 		model: newModel(), past: map[int64]map[string]*cluster{}, polled: map[string]poll{}, tally: map[string]int{},

@@ -242,7 +242,7 @@ func (s *soak) judge(held *fleet.Release) {
 			return
 		}
 		s.followLog()
-		if !errors.Is(err, fleet.ErrGuarded) || tries > 0 || before == held.Generation {
+		if !errors.Is(err, fleet.ErrGuarded) || tries > 0 || before == held.Generation && held.State == fleet.Held {
 			s.fail("Decide(approve) = %v", err)
 		}
 	}

@@ -259,7 +259,9 @@ func (s *soak) declare() {
 	if orphan := pick(s.Rand, s.inState(fleet.ClusterOrphaned)); orphan != "" && s.IntN(2) == 0 {
 		name = orphan
 	}
-	document := encode(map[string]any{"name": name, "dns": dnsOf(name), "labels": s.labels(name)})
+	labels := s.labels(name)
+	s.declared[name] = labels
+	document := encode(map[string]any{"name": name, "dns": dnsOf(name), "labels": labels})
 	s.try("", "declare "+document, func(o controller.WriteOptions) error {
 		_, _, err := s.server.Declare(s.t.Context(), o, []byte(document))
 		return err
@@ -270,6 +272,7 @@ func (s *soak) declare() {
 func (s *soak) register() {
 	name := s.fresh("r")
 	r := credential.Registration{Name: name, DNS: dnsOf(name), Labels: s.labels(name)}
+	s.declared[name] = r.Labels
 	s.try("", "register "+encode(r), func(o controller.WriteOptions) error {
 		_, err := s.server.Register(s.t.Context(), o, credential.RegistrationCredential{Role: fleet.RoleAdmin}, r)
 		return err
@@ -292,6 +295,7 @@ func (s *soak) relabelDeclared() {
 		return
 	}
 	labels := s.labels(name)
+	s.declared[name] = labels
 	s.try("", fmt.Sprintf("relabel %s as %s", name, labels), func(o controller.WriteOptions) error {
 		_, err := s.server.Redeclare(s.t.Context(), o, name, []byte(encode(map[string]any{"labels": labels})))
 		return err
