@@ -69,7 +69,7 @@ func (r *Rules) GoLive(c *fleet.Change, release *fleet.Compiled) (*Plan, error) 
 // orphan returns the row of a cluster whose file has vanished.
 func (r *Rules) orphan(name string, on fleet.ReleaseRef, was *fleet.Cluster) *fleet.Assignment {
 	row := &fleet.Assignment{Cluster: name, Release: on, Reason: fleet.ReasonOrphaned, Since: r.state.Generation + 1}
-	if was != nil && was.File != "" && r.compiled(on).File(name) == nil {
+	if was != nil && r.compiled(on).File(name) == nil {
 		row.Spec = fleet.SpecOf(was)
 	}
 	return row

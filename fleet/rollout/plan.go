@@ -120,7 +120,7 @@ func (p *Plan) lastSpec(name string, on fleet.ReleaseRef) *fleet.ClusterSpec {
 		return was.Spec
 	}
 	if c := p.before.spec(name); c != nil {
-		if c.File == "" {
+		if c.File == "" && p.after.state.Records[name].IsDeclared() {
 			return nil
 		}
 		return fleet.SpecOf(c)

@@ -24,7 +24,8 @@ import (
 //
 // The events, where X is a release:
 //
-//	files X: ann/dev cid!       the files that X has; one with ! cannot be read
+//	files X: ann/dev cid! dan/dev+
+//	                            the files that X has; one with ! cannot be read, one with + has a dns
 //	invalid X: ann bob          clusters that X is not valid for, from now on
 //	valid X: ann bob            the opposite
 //	live X                      X goes live for the whole fleet
@@ -222,7 +223,7 @@ var scenarios = []scenario{
 		"dan: orphaned A with dan/dev", "ann=C bob=C cid=C dan=A"},
 	{"pinned release is invalid for the new file", "live A; files B: ann/dev bob/dev cid/prod dan/dev; live B; pin p A: dan; invalid A: dan; files C: ann/dev bob/dev cid/prod dan/prod; live C",
 		"dan: pinned A by p with dan/dev", "ann=C bob=C cid=C dan=A"},
-	{"pinned release is invalid for the first file", "live A; declare dan/dev; pin p A: dan; invalid A: dan; files B: ann/dev bob/dev cid/prod dan/prod; live B",
+	{"pinned release is invalid for the first file", "live A; declare dan/dev; pin p A: dan; invalid A: dan; files B: ann/dev bob/dev cid/prod dan/dev+; live B",
 		"dan: pinned A by p with dan/dev", "ann=B bob=B cid=B dan=A"},
 	{"pin in a paused rollout", "live A; start B; pause; pin p A: env=dev",
 		"ann: pinned A by p, bob: pinned A by p", "ann=A bob=A cid=A"},
@@ -254,12 +255,22 @@ var scenarios = []scenario{
 		"dan: no row", "ann=B bob=B cid=A dan=B"},
 	{"relabelling away from a pin after its wave", "live A; pin p A: env=prod; declare dan/prod; declare eli/dev; start B; step; relabel dan/dev",
 		"dan: no row", "ann=B bob=B cid=A dan=B eli=B"},
-	{"declared cluster gets a file", "live A; declare dan/dev; files B: ann/dev bob/dev cid/prod dan/dev; live B",
+	{"declared cluster gets a file", "live A; declare dan/dev; files B: ann/dev bob/dev cid/prod dan/dev+; live B",
 		"", "ann=B bob=B cid=B dan=B"},
-	{"declared cluster gets a file that is invalid", "live A; declare dan/dev; invalid B: dan; files B: ann/dev bob/dev cid/prod dan/prod; live B",
+	{"declared cluster gets a file that is invalid", "live A; declare dan/dev; invalid B: dan; files B: ann/dev bob/dev cid/prod dan/dev+; live B",
 		"dan: failing A with dan/dev", "ann=B bob=B cid=B dan=A"},
 	{"failing cluster keeps the spec that its release lacks", "live A; files B: ann/dev bob/dev cid/prod dan/dev; live B; pin p A: dan; invalid B: dan; unpin p; invalid C: dan; files C: ann/dev bob/dev cid/prod dan/prod; live C",
 		"dan: failing A with dan/dev", "ann=C bob=C cid=C dan=A"},
+	{"file that contradicts a declaration", "live A; declare dan/dev; files B: ann/dev bob/dev cid/prod dan/prod; live B",
+		"", "ann=B bob=B cid=B dan=B"},
+	{"file that contradicts a declaration and is invalid", "live A; declare dan/dev; invalid B: dan; files B: ann/dev bob/dev cid/prod dan/prod; live B",
+		"dan: failing A with dan/dev", "ann=B bob=B cid=B dan=A"},
+	{"rollout contradicts a declaration", "live A; declare dan/prod; files B: ann/dev bob/dev cid/prod dan/dev; start B",
+		"ann: rollout B, bob: rollout B, dan: rollout B", "ann=B bob=B cid=A dan=B"},
+	{"rollout contradicts a declaration and is invalid", "live A; declare dan/dev; invalid B: dan; files B: ann/dev bob/dev cid/prod dan/prod; start B",
+		"ann: rollout B, bob: rollout B, dan: failing A with dan/dev", "ann=B bob=B cid=A dan=A"},
+	{"rollout contradicts a declaration and is invalid, then abort", "live A; declare dan/dev; invalid B: dan; files B: ann/dev bob/dev cid/prod dan/prod; start B; abort",
+		"ann: no row, bob: no row, dan: orphaned A with dan/dev", "ann=A bob=A cid=A dan=A"},
 	{"declared cluster is invalid", "live A; declare dan/dev; invalid B: dan; live B",
 		"dan: failing A", "ann=B bob=B cid=B dan=A"},
 
@@ -342,12 +353,15 @@ func (w *world) setFiles(release string, files []string) {
 	c := &fleet.Compiled{Ref: ref(release), Files: map[string]*fleet.Cluster{}}
 	broken := map[string]fleet.Problem{}
 	for _, file := range files {
-		name, env, _ := strings.Cut(strings.TrimSuffix(file, "!"), "/")
+		name, env, _ := strings.Cut(strings.TrimRight(file, "!+"), "/")
 		if strings.HasSuffix(file, "!") {
 			broken[name] = fleet.Problem{File: name + ".yaml", Message: "broken"}
 			continue
 		}
 		c.Files[name] = &fleet.Cluster{Name: name, File: name + ".yaml", Labels: map[string]string{"env": env}}
+		if strings.HasSuffix(file, "+") {
+			c.Files[name].DNS = name + ".example.com"
+		}
 	}
 	c.Names, c.Repo = slices.Sorted(maps.Keys(c.Files)), repo{broken: broken}
 	w.releases[release] = c
@@ -385,6 +399,7 @@ func (w *world) apply(event string) string {
 		c.Kind, c.Rollout = fleet.ReleaseRolledOut, &fleet.RolloutChange{Started: &fleet.Rollout{
 			Release: release.Ref, Waves: waves, New: added, RolloutProgress: fleet.RolloutProgress{Step: 1, Generation: c.Generation},
 		}}
+		w.dropContradicted(rules, c, release)
 		p, err = rules.Start(c, release)
 	case "step", "part":
 		progress := w.state.Rollout.RolloutProgress
@@ -433,7 +448,15 @@ func (w *world) apply(event string) string {
 
 func (w *world) goLive(rules *rollout.Rules, c *fleet.Change, release string) (*rollout.Plan, error) {
 	c.Kind, c.Release = fleet.WentLive, &fleet.ReleaseEvent{Ref: ref(release), To: fleet.Live}
+	w.dropContradicted(rules, c, w.releases[release])
 	return rules.GoLive(c, w.releases[release])
+}
+
+// dropContradicted ends declarations that the files of a release contradict, as the controller does.
+func (w *world) dropContradicted(rules *rollout.Rules, c *fleet.Change, release *fleet.Compiled) {
+	for _, name := range rules.Contradicted(release) {
+		c.Records = append(c.Records, fleet.RecordChange{Cluster: name, Before: w.state.Records[name]})
+	}
 }
 
 func pin(name, release string, scope []string) *fleet.Pin {
@@ -508,7 +531,7 @@ func rowText(a *fleet.Assignment) string {
 		text += " by " + a.Detail
 	}
 	if a.Spec != nil {
-		text += " with " + a.Cluster + "/" + a.Spec.Labels["env"]
+		text += " with " + a.Cluster + "/" + a.Spec.Labels["env"] + strings.Repeat("+", min(len(a.Spec.DNS), 1))
 	}
 	if a.Previous != nil {
 		text += " over " + rowText(a.Previous)

@@ -12,7 +12,8 @@ import (
 const RestWave = "rest"
 
 // Waves returns the waves in which a release reaches the fleet, without empty ones, and the
-// clusters that are new with it. The rules are those of the live release. The last wave makes the
+// clusters that are new with it: those that nothing declares, or whose declaration its files
+// contradict, so that it ends. The rules are those of the live release. The last wave makes the
 // release live. Orphans are in no wave, nor are clusters that the release would orphan.
 func (r *Rules) Waves(release *fleet.Compiled) (waves []fleet.Wave, added []string) {
 	live := r.compiled(r.state.LiveRef())
@@ -30,13 +31,14 @@ func (r *Rules) Waves(release *fleet.Compiled) (waves []fleet.Wave, added []stri
 		selectors[i], _ = rule.Selector.Compile() // checked when fleet.yaml was read
 	}
 	waves[len(rules)] = fleet.Wave{Name: RestWave}
+	contradicted := r.Contradicted(release)
 	for _, name := range r.state.Names(r.compiled) {
 		identity := r.state.Identity(name, r.compiled)
 		if identity == nil || r.state.Records[name].IsDecommissioned() {
 			continue
 		}
 		row := r.state.Assignments[name]
-		if row != nil && row.Reason == fleet.ReasonOrphaned {
+		if row != nil && row.Reason == fleet.ReasonOrphaned || slices.Contains(contradicted, name) {
 			continue
 		}
 		if was := r.spec(name); release.File(name) == nil && was != nil && was.File != "" && release.IsUnreadable(name, was) == nil {
@@ -52,7 +54,8 @@ func (r *Rules) Waves(release *fleet.Compiled) (waves []fleet.Wave, added []stri
 		waves[at].Clusters = append(waves[at].Clusters, name)
 	}
 	for _, name := range release.Names {
-		if !r.state.Records[name].IsDecommissioned() && r.state.Identity(name, r.compiled) == nil {
+		isNew := r.state.Identity(name, r.compiled) == nil || slices.Contains(contradicted, name)
+		if isNew && !r.state.Records[name].IsDecommissioned() {
 			added = append(added, name)
 		}
 	}
