@@ -1,7 +1,6 @@
 package soaktest
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -12,63 +11,63 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// author makes one commit after another, from a random number generator alone.
+// author writes one commit after another, from a random number generator alone.
 type author struct {
 	*rand.Rand
-	commits int // made so far
-	names   int // of clusters, objects and tags that were never used before
+	commits int // so far
+	names   int // of clusters, objects and tags, so far
 	gone    map[string]file
 	// declared are the labels of clusters that the API came to declare.
 	declared map[string]map[string]string
 }
 
-// change is one thing that a commit may do. It returns what it did, "" for nothing.
-type change struct {
+// edits are what a commit may do. Each returns what it did, "" for nothing.
+var edits = []struct {
 	weight int
 	do     func(a *author, c *commit) string
+}{
+	{22, (*author).tag}, {17, (*author).addOrRemoveObject}, {19, (*author).addOrLoseClusters}, {8, (*author).relabel}, {16, (*author).patchCluster},
+	{9, (*author).breakSomething}, {6, (*author).shrink}, {4, (*author).changeSets}, {4, (*author).toggleNotes}, {6, (*author).changeGuard}, {7, (*author).changeWaves},
 }
 
-var changes = []change{
-	{14, (*author).tag}, {8, (*author).tagEnvironment}, {12, (*author).addObject}, {5, (*author).removeObject},
-	{6, (*author).addClusters}, {5, (*author).loseClusters}, {5, (*author).bringBack}, {3, (*author).adopt}, {8, (*author).relabel},
-	{8, (*author).patchCluster}, {4, (*author).patchTooMuch}, {4, (*author).patchNothing}, {5, (*author).breakFiles},
-	{3, (*author).breakExtras}, {3, (*author).breakFleet}, {3, (*author).breakBase},
-	{5, (*author).shrinkExtras}, {3, (*author).shrinkBase}, {3, (*author).renameSet}, {3, (*author).dropSet}, {3, (*author).bare},
-	{4, (*author).toggleNotes}, {6, (*author).moveGuard}, {7, (*author).moveWaves},
+// first returns the commit that all others come after.
+func (a *author) first() *commit {
+	c := newCommit()
+	for range 200 {
+		name := a.fresh("c")
+		c.clusters[name] = file{labels: a.labels(name)}
+	}
+	a.commits++
+	c.revision = fmt.Sprintf("main@sha1:%040x", a.commits)
+	return c
 }
 
-// next is a commit on top of another, and what it does.
+// next returns a commit on top of another, and what it does. Most of them repair what is broken.
 func (a *author) next(before *commit) (*commit, string) {
 	c := before.clone()
 	var did []string
 	if a.IntN(10) < 7 {
-		c.mend()
-		did = append(did, "mend")
+		c.repair()
+		did = append(did, "repair")
 	}
-	for len(did) < 2 {
-		if what := a.change()(a, c); what != "" {
-			did = append(did, what)
-		} else if a.IntN(4) == 0 {
-			break
+	total := 0
+	for _, one := range edits {
+		total += one.weight
+	}
+	for done := 0; done < 2; done++ {
+		at := a.IntN(total)
+		for _, one := range edits {
+			if at -= one.weight; at < 0 {
+				if what := one.do(a, c); what != "" {
+					did = append(did, what)
+				}
+				break
+			}
 		}
 	}
 	a.commits++
 	c.revision = fmt.Sprintf("main@sha1:%040x", a.commits)
 	return c, strings.Join(did, ", ")
-}
-
-func (a *author) change() func(a *author, c *commit) string {
-	total := 0
-	for _, one := range changes {
-		total += one.weight
-	}
-	at := a.IntN(total)
-	for _, one := range changes {
-		if at -= one.weight; at < 0 {
-			return one.do
-		}
-	}
-	panic("weights do not add up")
 }
 
 // pick chooses a key of a map; "" of an empty one.
@@ -89,38 +88,29 @@ func (a *author) tag(c *commit) string {
 	if strings.HasPrefix(object, "Note/") {
 		return ""
 	}
-	c.base[object] = c.base[object].with("tag", a.fresh("v"))
-	return "tag " + object
-}
-
-func (a *author) tagEnvironment(c *commit) string {
-	environment, object := pick(a.Rand, c.overlays), pick(a.Rand, c.base)
-	if strings.HasPrefix(object, "Note/") {
-		return ""
+	if a.IntN(3) > 0 {
+		c.base[object] = c.base[object].with("tag", a.fresh("v"))
+		return "tag " + object
 	}
+	environment := pick(a.Rand, c.overlays)
 	c.overlays[environment].tags[object] = a.fresh("v")
 	return "tag " + object + " in " + environment
 }
 
-func (a *author) addObject(c *commit) string {
-	name := a.fresh([]string{"App/app", "Job/job", "Note/note"}[a.IntN(3)])
-	if strings.HasPrefix(name, "Note/") {
-		c.base[name] = spec{"text": name}
-	} else {
-		c.base[name] = spec{"tag": "v1", "replicas": 1 + a.IntN(3)}
+// addOrRemoveObject changes the base. Patches of clusters may be left without their object, but those
+// of overlays are not.
+func (a *author) addOrRemoveObject(c *commit) string {
+	if a.IntN(3) == 0 {
+		object := pick(a.Rand, c.base)
+		c.drop(object)
+		return "remove " + object
 	}
-	return "add " + name
+	object := a.fresh([]string{"App/app", "Job/job", "Note/note"}[a.IntN(3)])
+	c.base[object] = spec{"tag": "v1", "replicas": 1 + a.IntN(3)}
+	return "add " + object
 }
 
-// removeObject leaves patches of clusters, but not those of overlays, hitting nothing.
-func (a *author) removeObject(c *commit) string {
-	object := pick(a.Rand, c.base)
-	c.drop(object)
-	return "remove " + object
-}
-
-// drop takes an object away, unless it is one of the last: to kustomize a
-// kustomization.yaml without anything in it is a fault of its own.
+// drop removes an object, unless it is one of the last: an empty kustomization.yaml is a fault.
 func (c *commit) drop(object string) {
 	if len(c.base) < 4 {
 		return
@@ -131,21 +121,51 @@ func (c *commit) drop(object string) {
 	}
 }
 
-func (a *author) addClusters(c *commit) string {
-	if len(c.clusters) > 220 {
-		return ""
-	}
-	var names []string
-	for range 1 + a.IntN(3) {
-		name := a.fresh("c")
+// addOrLoseClusters adds files of clusters, removes some, brings one back, or adds the file of a cluster
+// that the API declares.
+func (a *author) addOrLoseClusters(c *commit) string {
+	switch name := pick(a.Rand, c.clusters); a.IntN(4) {
+	case 0:
+		if len(c.clusters) > 220 {
+			return ""
+		}
+		name = a.fresh("c")
 		c.clusters[name] = file{labels: a.labels(name), broken: a.IntN(4) == 0}
-		names = append(names, name)
+		return "add " + name
+	case 1:
+		if len(c.clusters) < 180 {
+			return ""
+		}
+		a.gone[name] = c.clusters[name]
+		delete(c.clusters, name)
+		return "lose " + name
+	case 2:
+		name = pick(a.Rand, a.gone)
+		if _, there := c.clusters[name]; there || name == "" {
+			return ""
+		}
+		c.clusters[name] = a.gone[name]
+		delete(a.gone, name)
+		return "bring back " + name
+	default:
+		name = pick(a.Rand, a.declared)
+		if _, there := c.clusters[name]; there || name == "" {
+			return ""
+		}
+		f := file{labels: a.declared[name]}
+		if a.IntN(3) == 0 {
+			f.labels = a.labels(name)
+		}
+		if a.IntN(2) == 0 {
+			f.patch = objects{pick(a.Rand, c.base): {"replicas": 1 + a.IntN(12)}}
+		}
+		c.clusters[name] = f
+		return "adopt " + name
 	}
-	return "add " + strings.Join(names, " ")
 }
 
-// labels are random ones. Some clusters are of no wave but the last, ever: the crowd
-// may have those polled when it likes.
+// labels returns random labels. Some clusters are always in the last wave: those that the crowd polls
+// whenever it likes.
 func (a *author) labels(name string) map[string]string {
 	l := map[string]string{"environment": environments[a.IntN(3)]}
 	if a.IntN(3) == 0 {
@@ -157,52 +177,8 @@ func (a *author) labels(name string) map[string]string {
 	return l
 }
 
-// isIdle tells it of c2, c20 to c29 and c200 and more.
+// isIdle reports it of c2, c20 to c29, and c200 and more.
 func isIdle(name string) bool { return strings.HasPrefix(name, "c2") }
-
-func (a *author) loseClusters(c *commit) string {
-	var names []string
-	for range 1 + a.IntN(3) {
-		name := pick(a.Rand, c.clusters)
-		if name == "" || len(c.clusters) < 180 {
-			break
-		}
-		a.gone[name] = c.clusters[name]
-		delete(c.clusters, name)
-		names = append(names, name)
-	}
-	if names == nil {
-		return ""
-	}
-	return "lose " + strings.Join(names, " ")
-}
-
-func (a *author) bringBack(c *commit) string {
-	name := pick(a.Rand, a.gone)
-	if _, there := c.clusters[name]; name == "" || there {
-		return ""
-	}
-	c.clusters[name] = a.gone[name]
-	delete(a.gone, name)
-	return "bring back " + name
-}
-
-// adopt adds the file of a cluster that the API declares.
-func (a *author) adopt(c *commit) string {
-	name := pick(a.Rand, a.declared)
-	if _, there := c.clusters[name]; name == "" || there {
-		return ""
-	}
-	f := file{labels: a.declared[name]}
-	if a.IntN(3) == 0 {
-		f.labels = a.labels(name)
-	}
-	if a.IntN(2) == 0 {
-		f.patch = objects{pick(a.Rand, c.base): {"replicas": 1 + a.IntN(12)}}
-	}
-	c.clusters[name] = f
-	return "adopt " + name
-}
 
 func (a *author) relabel(c *commit) string {
 	name := pick(a.Rand, c.clusters)
@@ -212,7 +188,15 @@ func (a *author) relabel(c *commit) string {
 	return "relabel " + name
 }
 
-func (a *author) patched(c *commit, object string, patch spec) string {
+// patchCluster patches an app of a cluster, or one that does not exist, and may ask for too much.
+func (a *author) patchCluster(c *commit) string {
+	object, patch := a.app(c), spec{"replicas": 2 + a.IntN(7), "env": map[string]any{"b": nil, "c": a.fresh("x")}}
+	switch a.IntN(4) {
+	case 0:
+		patch = spec{"replicas": tooMany}
+	case 1:
+		object = "App/nothing"
+	}
 	name := pick(a.Rand, c.clusters)
 	f := c.clusters[name]
 	if f.patch = maps.Clone(f.patch); f.patch == nil {
@@ -220,37 +204,36 @@ func (a *author) patched(c *commit, object string, patch spec) string {
 	}
 	f.patch[object] = patch
 	c.clusters[name] = f
-	return fmt.Sprintf("patch %s of %s", object, name)
+	return fmt.Sprintf("patch %s of %s with %s", object, name, encode(patch))
 }
 
-func (a *author) anApp(c *commit) string {
+func (a *author) app(c *commit) string {
 	apps := maps.Clone(c.base)
 	maps.DeleteFunc(apps, func(object string, _ spec) bool { return !strings.HasPrefix(object, "App/") })
+	if len(apps) == 0 {
+		return "App/nothing"
+	}
 	return pick(a.Rand, apps)
 }
 
-func (a *author) patchCluster(c *commit) string {
-	object := a.anApp(c)
-	if object == "" {
-		return ""
+// breakSomething breaks files of clusters, more or fewer than the guard allows, or the component, or
+// fleet.yaml, or an app of all clusters.
+func (a *author) breakSomething(c *commit) string {
+	switch a.IntN(14) {
+	case 0, 1, 2:
+		c.extras.broken = true
+		return "break the component"
+	case 3, 4:
+		c.unreadable = true
+		return "break fleet.yaml"
+	case 5, 6:
+		object := a.app(c)
+		if c.base[object] == nil {
+			return ""
+		}
+		c.base[object] = c.base[object].with("replicas", tooMany)
+		return "break " + object
 	}
-	return a.patched(c, object, spec{"replicas": 2 + a.IntN(7), "env": map[string]any{"b": nil, "c": a.fresh("x")}})
-}
-
-func (a *author) patchTooMuch(c *commit) string {
-	object := a.anApp(c)
-	if object == "" {
-		return ""
-	}
-	return "too much: " + a.patched(c, object, spec{"replicas": tooMany})
-}
-
-func (a *author) patchNothing(c *commit) string {
-	return "nothing: " + a.patched(c, "App/nothing", spec{"replicas": 1})
-}
-
-// breakFiles breaks so many that the guard lets it pass, or not.
-func (a *author) breakFiles(c *commit) string {
 	n := []int{1, 2, 5, 15, 30}[a.IntN(5)]
 	for range n {
 		name := pick(a.Rand, c.clusters)
@@ -261,91 +244,67 @@ func (a *author) breakFiles(c *commit) string {
 	return fmt.Sprintf("break %d files", n)
 }
 
-func (a *author) breakExtras(c *commit) string {
-	c.extras.broken = true
-	return "break the component"
-}
-
-func (a *author) breakFleet(c *commit) string {
-	c.unreadable = true
-	return "break fleet.yaml"
-}
-
-func (a *author) breakBase(c *commit) string {
-	object := a.anApp(c)
-	if object == "" {
-		return ""
-	}
-	c.base[object] = c.base[object].with("replicas", tooMany)
-	return "break " + object + " of all"
-}
-
-// shrinkExtras takes objects away from a third of the clusters, or gives them back.
-func (a *author) shrinkExtras(c *commit) string {
-	if len(c.extras.objects) < 3 {
+// shrink removes objects from the component, which a third of the clusters has, or gives them back; or
+// it removes some from the base, or an overlay's base.
+func (a *author) shrink(c *commit) string {
+	switch n := len(c.extras.objects); {
+	case a.IntN(4) == 0:
+		environment := pick(a.Rand, c.overlays)
+		o := c.overlays[environment]
+		o.bare = true
+		c.overlays[environment] = o
+		return "empty the overlay of " + environment
+	case a.IntN(3) == 0:
+		for range 2 + a.IntN(3) {
+			c.drop(pick(a.Rand, c.base))
+		}
+		return fmt.Sprintf("shrink the base to %d", len(c.base))
+	case n < 3:
 		for range 8 {
 			c.extras.objects[a.fresh("App/extra")] = spec{"tag": "v1"}
 		}
-		return "grow the component"
+	default:
+		for range a.IntN(n) {
+			delete(c.extras.objects, pick(a.Rand, c.extras.objects))
+		}
 	}
-	for range a.IntN(len(c.extras.objects)) {
-		delete(c.extras.objects, pick(a.Rand, c.extras.objects))
-	}
-	return fmt.Sprintf("shrink the component to %d", len(c.extras.objects))
+	return fmt.Sprintf("resize the component to %d", len(c.extras.objects))
 }
 
-func (a *author) shrinkBase(c *commit) string {
-	for range 2 + a.IntN(3) {
-		c.drop(pick(a.Rand, c.base))
-	}
-	return fmt.Sprintf("shrink the base to %d", len(c.base))
-}
-
-func (a *author) renameSet(c *commit) string {
-	other := map[string]string{"apps": "programs", "programs": "apps", "jobs": "tasks", "tasks": "jobs", "notes": "memos", "memos": "notes"}
-	kind := pick(a.Rand, c.sets)
-	c.sets[kind] = other[c.sets[kind]]
-	return fmt.Sprintf("call the set of %s %s", kind, c.sets[kind])
-}
-
-// everySet are all names that sets ever have.
+// everySet has all names that sets ever have.
 var everySet = []string{"apps", "jobs", "memos", "notes", "programs", "tasks"}
 
-func (a *author) dropSet(c *commit) string {
-	if len(c.sets) < 3 {
-		for kind, set := range newCommit().sets {
-			c.sets[kind] = cmp.Or(c.sets[kind], set)
-		}
-		return "bring the set back"
-	}
+// changeSets renames a set, removes one, or brings all back.
+func (a *author) changeSets(c *commit) string {
+	other := map[string]string{"apps": "programs", "programs": "apps", "jobs": "tasks", "tasks": "jobs", "notes": "memos", "memos": "notes"}
 	kind := pick(a.Rand, c.sets)
-	delete(c.sets, kind)
-	return "drop the set of " + kind
-}
-
-func (a *author) bare(c *commit) string {
-	environment := pick(a.Rand, c.overlays)
-	o := c.overlays[environment]
-	o.bare = true
-	c.overlays[environment] = o
-	return "empty the overlay of " + environment
+	switch {
+	case a.IntN(2) == 0:
+		c.sets[kind] = other[c.sets[kind]]
+	case len(c.sets) < 3:
+		c.sets = newCommit().sets
+	default:
+		delete(c.sets, kind)
+	}
+	return fmt.Sprintf("sets %s", encode(c.sets))
 }
 
 // toggleNotes empties the one set that may be empty, or fills it.
 func (a *author) toggleNotes(c *commit) string {
-	notes := maps.Clone(c.base)
-	maps.DeleteFunc(notes, func(object string, _ spec) bool { return !strings.HasPrefix(object, "Note/") })
-	for object := range notes {
-		c.drop(object)
+	before := len(c.base)
+	for _, object := range slices.Sorted(maps.Keys(c.base)) {
+		if strings.HasPrefix(object, "Note/") {
+			c.drop(object)
+		}
 	}
-	if len(notes) > 0 {
+	if len(c.base) < before {
 		return "no notes"
 	}
 	c.base["Note/welcome"] = spec{"text": "hello again"}
 	return "a note"
 }
 
-func (a *author) moveGuard(c *commit) string {
+func (a *author) changeGuard(c *commit) string {
 	limit := func(of ...string) fleet.Limit {
 		l, err := fleet.ParseLimit(of[a.IntN(len(of))])
 		if err != nil {
@@ -361,7 +320,7 @@ func (a *author) moveGuard(c *commit) string {
 	return fmt.Sprintf("guard %+v", c.guard)
 }
 
-func (a *author) moveWaves(c *commit) string {
+func (a *author) changeWaves(c *commit) string {
 	c.waves = nil
 	if a.IntN(4) == 0 {
 		return "no waves"
@@ -373,16 +332,4 @@ func (a *author) moveWaves(c *commit) string {
 		})
 	}
 	return fmt.Sprintf("%d waves", len(c.waves))
-}
-
-// first is the commit that all others come after.
-func (a *author) first() *commit {
-	c := newCommit()
-	for range 200 {
-		name := a.fresh("c")
-		c.clusters[name] = file{labels: a.labels(name)}
-	}
-	a.commits++
-	c.revision = fmt.Sprintf("main@sha1:%040x", a.commits)
-	return c
 }
