@@ -168,16 +168,20 @@ func (s *State) Identity(cluster string, compiled Lookup) *Cluster {
 		if c := compiled(a.Release).File(cluster); c != nil {
 			return c
 		}
-		if a.Spec != nil {
-			return a.Spec.Named(cluster)
-		}
+	}
+	spec := a != nil && a.Spec != nil
+	if spec && a.Spec.File != "" {
+		return a.Spec.Named(cluster)
 	}
 	if s.Rollout != nil {
 		if c := compiled(s.Rollout.Release).File(cluster); c != nil {
 			return c
 		}
 	}
-	if a != nil {
+	switch {
+	case spec: // a declaration that has ended, because the rollout's file contradicts it
+		return a.Spec.Named(cluster)
+	case a != nil:
 		return &Cluster{Name: cluster}
 	}
 	return nil

@@ -119,27 +119,33 @@ func (p *Plan) lastSpec(name string, on fleet.ReleaseRef) *fleet.ClusterSpec {
 	if was := p.before.state.Assignments[name]; was != nil && was.Spec != nil && (release == nil || was.Release == on) {
 		return was.Spec
 	}
-	if c := p.before.spec(name); c != nil {
-		if c.File == "" && p.after.state.Records[name].IsDeclared() {
-			return nil
-		}
+	c := p.before.spec(name)
+	if c != nil && c.File != "" {
 		return fleet.SpecOf(c)
 	}
+	if p.after.state.Records[name].IsDeclared() {
+		return nil
+	}
 	if r := p.after.state.Rollout; r != nil {
-		if c := p.after.compiled(r.Release).File(name); c != nil {
-			return fleet.SpecOf(c)
+		if file := p.after.compiled(r.Release).File(name); file != nil {
+			return fleet.SpecOf(file)
 		}
+	}
+	if c != nil {
+		return fleet.SpecOf(c) // its declaration has ended
 	}
 	return nil
 }
 
-// specToKeep is lastSpec of a cluster that keeps what it has. Where its release has no file of it, and
-// the live release has one that says something else, the cluster stays what it is: what a release
-// says that is not valid for a cluster must not change what the cluster is served.
+// specToKeep is lastSpec of a cluster that keeps what it has. Where its release has no file of it, the
+// cluster stays what it is, although the live release's file says something else or its declaration has
+// ended: what a release says that is not valid for a cluster must not change what the cluster is served.
 func (p *Plan) specToKeep(name string, on fleet.ReleaseRef) *fleet.ClusterSpec {
-	release, live := p.after.compiled(on), p.after.compiled(p.after.state.LiveRef())
+	release, live := p.after.compiled(on), p.after.compiled(p.after.state.LiveRef()).File(name)
 	was := p.before.spec(name)
-	if release == nil || release.File(name) != nil || live.File(name) == nil || was == nil || on != p.before.state.On(name) || was.Equal(live.File(name)) {
+	switch {
+	case release == nil, release.File(name) != nil, was == nil, on != p.before.state.On(name),
+		live != nil && was.Equal(live), live == nil && p.after.state.Records[name].IsDeclared():
 		return p.lastSpec(name, on)
 	}
 	return fleet.SpecOf(was)

@@ -271,6 +271,10 @@ var scenarios = []scenario{
 		"ann: rollout B, bob: rollout B, dan: failing A with dan/dev", "ann=B bob=B cid=A dan=A"},
 	{"rollout contradicts a declaration and is invalid, then abort", "live A; declare dan/dev; invalid B: dan; files B: ann/dev bob/dev cid/prod dan/prod; start B; abort",
 		"ann: no row, bob: no row, dan: orphaned A with dan/dev", "ann=A bob=A cid=A dan=A"},
+	{"rollout contradicts a declaration onto a pin", "live A; declare dan/dev; pin p A: env=prod; files B: ann/dev bob/dev cid/prod dan/prod; start B",
+		"ann: rollout B, bob: rollout B, dan: pinned A by p with dan/prod", "ann=B bob=B cid=A dan=A"},
+	{"rollout contradicts a declaration onto a pin that is invalid", "live A; declare dan/dev; pin p A: env=prod; invalid A: dan; files B: ann/dev bob/dev cid/prod dan/prod; start B",
+		"ann: rollout B, bob: rollout B, dan: pinned A by p with dan/dev", "ann=B bob=B cid=A dan=A"},
 	{"declared cluster is invalid", "live A; declare dan/dev; invalid B: dan; live B",
 		"dan: failing A", "ann=B bob=B cid=B dan=A"},
 

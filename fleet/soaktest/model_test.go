@@ -225,7 +225,8 @@ func (m model) pinFor(name string) *fleet.Pin {
 }
 
 // labels returns those by which pins and waves select a cluster: the ones in live's file, else the
-// declaration, else the row's file or Spec, else the rollout's file.
+// declaration, else the row's file or Spec, else the rollout's file. A Spec that was a declaration, which
+// the rollout's file has ended, comes last.
 func (m model) labels(name string) map[string]string {
 	row := m.rows[name]
 	if f := m.file(m.live, name); f != nil {
@@ -237,11 +238,14 @@ func (m model) labels(name string) map[string]string {
 	if row != nil && m.file(row.Release, name) != nil {
 		return m.file(row.Release, name).Labels
 	}
-	if row != nil && row.Spec != nil {
+	if row != nil && row.Spec != nil && row.Spec.File != "" {
 		return row.Spec.Labels
 	}
 	if m.rollout != nil && m.file(m.rollout.Release, name) != nil {
 		return m.file(m.rollout.Release, name).Labels
+	}
+	if row != nil && row.Spec != nil {
+		return row.Spec.Labels
 	}
 	return nil
 }

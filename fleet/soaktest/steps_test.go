@@ -18,10 +18,10 @@ type step struct {
 
 // steps are all, with how likely they are.
 var steps = []step{
-	{40, (*soak).commits}, {5, (*soak).forcePush},
+	{34, (*soak).commits}, {5, (*soak).forcePush},
 	{8, (*soak).putDelta}, {3, (*soak).deleteDelta}, {7, (*soak).patchObject}, {3, (*soak).deleteOwn}, {2, (*soak).rollBack}, {3, (*soak).expire},
 	{3, (*soak).declare}, {2, (*soak).register}, {3, (*soak).relabelDeclared}, {3, (*soak).decommission}, {2, (*soak).purge},
-	{14, (*soak).decide}, {12, (*soak).pollSome}, {6, (*soak).wait}, {4, (*soak).pin}, {3, (*soak).unpin},
+	{20, (*soak).decide}, {16, (*soak).pollSome}, {6, (*soak).wait}, {4, (*soak).pin}, {3, (*soak).unpin},
 	{4, (*soak).restarts}, {3, (*soak).sourceOutage}, {4, (*soak).storeOutage}, {3, (*soak).follow},
 }
 
