@@ -153,6 +153,8 @@ var scenarios = []scenario{
 		"ann: superseded B, bob: no row", "ann=B bob=A cid=A"},
 	{"takeover of a pinned new cluster", "live A; files B: ann/dev bob/dev cid/prod eve/dev; start B; pin p B: eve; start C; unpin p",
 		"eve: superseded B", "ann=C bob=C cid=A eve=B"},
+	{"takeover of a new cluster that is pinned to a release without it", "live A; files B: ann/dev bob/dev cid/prod eve/dev; start B; pin p A: eve; start C",
+		"ann: rollout C over superseded B, bob: rollout C over superseded B, eve: pinned A by p with eve/dev over superseded B", "ann=C bob=C cid=A eve=A"},
 	{"takeover of an invalid new cluster", "live A; files B: ann/dev bob/dev cid/prod eve/dev; invalid B: eve; start B; start C",
 		"ann: rollout C over superseded B, bob: rollout C over superseded B, eve: no row", "ann=C bob=C cid=A"},
 	{"takeover after the superseded clusters moved on", "live A; start B; start C; step; start B",

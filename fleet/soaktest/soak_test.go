@@ -22,6 +22,7 @@ import (
 const shortRun, shortSeed = 25, 1
 
 func TestNothingBreaksTheFleet(t *testing.T) {
+	t.Parallel()
 	steps, seed := number(t, "TRIBUTARY_SOAK_STEPS", shortRun), number(t, "TRIBUTARY_SOAK_SEED", shortSeed)
 	var until time.Duration
 	if text := os.Getenv("TRIBUTARY_SOAK_TIME"); text != "" {
@@ -71,6 +72,7 @@ func drive(t *testing.T, seed uint64, steps int) []string {
 }
 
 func TestSameSeedTakesTheSameSteps(t *testing.T) {
+	t.Parallel()
 	const seed, steps = 29, 8
 	if a, b := drive(t, seed, steps), drive(t, seed, steps); !slices.Equal(a, b) {
 		t.Errorf("steps of seed %d:\n%s\nand once more:\n%s", seed, strings.Join(a, "\n"), strings.Join(b, "\n"))
