@@ -77,12 +77,21 @@ func (m model) invariants(c *fleet.Change) (wrong []string) {
 	return wrong
 }
 
-// isValid reports whether a cluster can be served on a release.
+// isValid reports whether a cluster that is failing could be served on a release, as what it would be
+// there: it keeps what it was only because of the fault.
 func (m model) isValid(t target, name string, row *fleet.Assignment) bool {
 	if m.commits[t.release.Revision].clusters[name].broken {
 		return false
 	}
-	return m.render(t.release, m.specOn(t, name, row.Spec)).sets != nil
+	last := row.Spec
+	if last != nil && (last.File == "" || m.file(m.live, name) != nil) {
+		last = nil
+	}
+	spec := m.specOn(t, name, last)
+	if spec == nil && m.rollout != nil {
+		spec = m.file(m.rollout.Release, name)
+	}
+	return m.render(t.release, spec).sets != nil
 }
 
 // moves returns the clusters that are left without an answer by a change, and those that it moves
