@@ -51,6 +51,7 @@ func (p *Plan) retarget(name string, adjust adjust) error {
 	if adjust != nil {
 		row = adjust(name, was)
 	}
+	row = p.withSpec(name, row)
 	p.adjusted[name] = row
 	target, ok := p.after.desired(name, row)
 	if !ok {
@@ -70,6 +71,27 @@ func (p *Plan) retarget(name string, adjust adjust) error {
 	}
 	p.rows[name] = next
 	return nil
+}
+
+// withSpec returns a row that knows what the cluster is, also where the decision takes away what said
+// so: the live release's file, or the declaration. So does the row that it covers.
+func (p *Plan) withSpec(name string, row *fleet.Assignment) *fleet.Assignment {
+	if row == nil || p.after.state.Records[name].IsDeclared() || p.after.compiled(p.after.state.LiveRef()).File(name) != nil {
+		return row
+	}
+	next := *row
+	next.Previous = p.withSpec(name, row.Previous)
+	if row.Spec == nil && p.after.compiled(row.Release).File(name) == nil {
+		if r := p.before.state.Records[name]; r.IsDeclared() && p.before.compiled(p.before.state.LiveRef()).File(name) == nil {
+			next.Spec = fleet.SpecOf(r.Declared.Named(name))
+		} else if c := p.before.spec(name); c != nil {
+			next.Spec = fleet.SpecOf(c)
+		}
+	}
+	if next.Spec == row.Spec && next.Previous == row.Previous {
+		return row
+	}
+	return &next
 }
 
 // row returns the row of a cluster on its target. Base is the row that the decision starts from,
@@ -145,7 +167,7 @@ func (p *Plan) specToKeep(name string, on fleet.ReleaseRef) *fleet.ClusterSpec {
 	was := p.before.spec(name)
 	switch {
 	case release == nil, release.File(name) != nil, was == nil, on != p.before.state.On(name),
-		live != nil && was.Equal(live), live == nil && p.after.state.Records[name].IsDeclared():
+		live != nil && reflect.DeepEqual(fleet.SpecOf(was), fleet.SpecOf(live)), live == nil && p.after.state.Records[name].IsDeclared():
 		return p.lastSpec(name, on)
 	}
 	return fleet.SpecOf(was)

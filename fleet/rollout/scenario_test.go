@@ -227,6 +227,8 @@ var scenarios = []scenario{
 		"dan: pinned A by p with dan/dev", "ann=C bob=C cid=C dan=A"},
 	{"pinned release is invalid for the first file", "live A; declare dan/dev; pin p A: dan; invalid A: dan; files B: ann/dev bob/dev cid/prod dan/dev+; live B",
 		"dan: pinned A by p with dan/dev", "ann=B bob=B cid=B dan=A"},
+	{"pinned cluster whose file cannot be read", "live A; files B: ann/dev bob/dev cid/prod dan/dev; live B; pin p A: env=dev; files C: ann/dev bob/dev cid/prod dan!; live C",
+		"dan: pinned A by p with dan/dev", "ann=A bob=A cid=C dan=A"},
 	{"pin in a paused rollout", "live A; start B; pause; pin p A: env=dev",
 		"ann: pinned A by p, bob: pinned A by p", "ann=A bob=A cid=A"},
 
@@ -273,6 +275,8 @@ var scenarios = []scenario{
 		"ann: rollout B, bob: rollout B, dan: failing A with dan/dev", "ann=B bob=B cid=A dan=A"},
 	{"rollout contradicts a declaration and is invalid, then abort", "live A; declare dan/dev; invalid B: dan; files B: ann/dev bob/dev cid/prod dan/prod; start B; abort",
 		"ann: no row, bob: no row, dan: orphaned A with dan/dev", "ann=A bob=A cid=A dan=A"},
+	{"rollout contradicts a superseded declaration, then abort", "live A; declare dan/dev; start B; files C: ann/dev bob/dev cid/prod dan/prod; start C; abort",
+		"ann: superseded B, bob: superseded B, dan: superseded B with dan/dev", "ann=B bob=B cid=A dan=B"},
 	{"rollout contradicts a declaration onto a pin", "live A; declare dan/dev; pin p A: env=prod; files B: ann/dev bob/dev cid/prod dan/prod; start B",
 		"ann: rollout B, bob: rollout B, dan: pinned A by p with dan/prod", "ann=B bob=B cid=A dan=A"},
 	{"rollout contradicts a declaration onto a pin that is invalid", "live A; declare dan/dev; pin p A: env=prod; invalid A: dan; files B: ann/dev bob/dev cid/prod dan/prod; start B",
