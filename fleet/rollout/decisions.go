@@ -131,6 +131,9 @@ func (r *Rules) End(c *fleet.Change, reverted bool) (*Plan, error) {
 		switch {
 		case row.Reason == fleet.ReasonOrphaned:
 			return row
+		case row.Reason == fleet.ReasonRollout && homeless && row.Previous != nil && row.Previous.Reason == fleet.ReasonFailing && !row.Previous.Release.IsZero():
+			// The live release, which it failed on, has no file of it, and its declaration has ended.
+			return &fleet.Assignment{Cluster: name, Release: row.Previous.Release, Reason: fleet.ReasonOrphaned, Spec: row.Previous.Spec, Since: r.state.Generation + 1}
 		case row.Reason == fleet.ReasonRollout && row.Previous != nil && !ends(row.Previous):
 			return row.Previous
 		case homeless && row.Release.IsZero():

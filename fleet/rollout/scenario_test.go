@@ -277,6 +277,8 @@ var scenarios = []scenario{
 		"ann: no row, bob: no row, dan: orphaned A with dan/dev", "ann=A bob=A cid=A dan=A"},
 	{"rollout contradicts a superseded declaration, then abort", "live A; declare dan/dev; start B; files C: ann/dev bob/dev cid/prod dan/prod; start C; abort",
 		"ann: superseded B, bob: superseded B, dan: superseded B with dan/dev", "ann=B bob=B cid=A dan=B"},
+	{"rollout contradicts a failing declaration, then abort", "live A; declare dan/dev; invalid B: dan; live B; files C: ann/dev bob/dev cid/prod dan/prod; start C; abort",
+		"ann: no row, bob: no row, dan: orphaned A with dan/dev", "ann=B bob=B cid=B dan=A"},
 	{"rollout contradicts a declaration onto a pin", "live A; declare dan/dev; pin p A: env=prod; files B: ann/dev bob/dev cid/prod dan/prod; start B",
 		"ann: rollout B, bob: rollout B, dan: pinned A by p with dan/prod", "ann=B bob=B cid=A dan=A"},
 	{"rollout contradicts a declaration onto a pin that is invalid", "live A; declare dan/dev; pin p A: env=prod; invalid A: dan; files B: ann/dev bob/dev cid/prod dan/prod; start B",
