@@ -159,12 +159,6 @@ func (s Deltas) Without(clusters ...string) (changes []DeltaChange) {
 	return changes
 }
 
-// SameNamed reports whether both hold the very same named deltas, so that they differ in
-// clusters' own deltas at most.
-func (s Deltas) SameNamed(other Deltas) bool {
-	return slices.EqualFunc(s.named, other.named, func(a, b namedDelta) bool { return a.Delta == b.Delta })
-}
-
 // DeltasFor returns those of a list that are for a cluster, in the order in which they are
 // applied. The error is Problems where the list makes no sense as the deltas in force.
 func DeltasFor(c *Cluster, list []*Delta) ([]*Delta, error) {

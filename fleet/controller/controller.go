@@ -197,12 +197,8 @@ func (c *Controller) Polls(ctx context.Context, clusters ...string) map[string][
 	return last
 }
 
-func (w *writer) lastPolls(ctx context.Context, clusters []string) (last map[string][]fleet.Poll, err error) {
-	err = withTimeout(ctx, peopleTimeout, func(ctx context.Context) (err error) {
-		last, err = w.polls.Last(ctx, clusters)
-		return err
-	})
-	return last, err
+func (w *writer) lastPolls(ctx context.Context, clusters []string) (map[string][]fleet.Poll, error) {
+	return read(ctx, peopleTimeout, w.polls.Last, clusters)
 }
 
 // TokenUses returns when tokens were last used, by ID, as far as it is known here.
@@ -219,15 +215,11 @@ func (c *Controller) TokenUses(ctx context.Context) map[string]time.Time {
 }
 
 // History returns entries of the change log, newest first.
-func (c *Controller) History(ctx context.Context, q fleet.ChangeQuery) (found []fleet.Change, err error) {
+func (c *Controller) History(ctx context.Context, q fleet.ChangeQuery) ([]fleet.Change, error) {
 	if c.cfg.Store == nil {
 		return nil, nil
 	}
-	err = withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-		found, err = c.cfg.Store.Changes(ctx, q)
-		return err
-	})
-	return found, err
+	return read(ctx, storeTimeout, c.cfg.Store.Changes, q)
 }
 
 // statusBoard guards a Status.

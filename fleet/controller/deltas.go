@@ -217,11 +217,7 @@ func (c *Controller) stateAt(ctx context.Context, generation int64) (*fleet.Stat
 	if c.cfg.Store == nil {
 		return nil, fmt.Errorf("generation %d: %w: nothing is stored", generation, fleet.ErrNotFound)
 	}
-	var log *fleet.LogState
-	err := withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-		log, err = c.cfg.Store.StateAt(ctx, generation)
-		return err
-	})
+	log, err := read(ctx, storeTimeout, c.cfg.Store.StateAt, generation)
 	if err != nil {
 		return nil, err
 	}

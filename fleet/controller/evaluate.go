@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +23,6 @@ type candidate struct {
 	change   *fleet.Change
 	next     *view.View
 	rendered fleet.Problems // those that rendering found
-	diffs    []impact.Diff
 }
 
 // releaser decides about releases.
@@ -65,10 +63,11 @@ func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, befor
 	if c.failed() {
 		return c, nil
 	}
-	if c.diffs, err = impact.Compare(pairs(before, c.next), impact.Options{Fields: true}); err != nil {
+	diffs, err := impact.Compare(pairs(before, c.next), impact.Options{Fields: true})
+	if err != nil {
 		return nil, err
 	}
-	c.weigh()
+	c.checkGuard(diffs)
 	return c, nil
 }
 
@@ -178,12 +177,12 @@ func (c *candidate) guard() fleet.Guard {
 	return c.compiled.Repo.Guard()
 }
 
-// weigh sums up what the release changes, and which limits of the guard it exceeds.
-func (c *candidate) weigh() {
+// checkGuard sets the impact of the release, and the limits of the guard that it exceeds.
+func (c *candidate) checkGuard(diffs []impact.Diff) {
 	guard := c.guard()
-	c.Impact, c.Violations = impact.Sum(c.diffs), nil
+	c.Impact = impact.Sum(diffs)
 	if c.before != nil {
-		c.Violations = impact.Check(guard, c.diffs, c.Impact, c.before.InputCount)
+		c.Violations = impact.Check(guard, diffs, c.Impact, c.before.InputCount)
 	}
 	c.Violations = append(c.Violations, impact.CheckFailing(guard, c.Failing, c.Clusters)...)
 	impact.SetDigest(c.Impact, c.compiled.Ref, c.Failing)
@@ -196,87 +195,6 @@ func (c *candidate) document(s fleet.ReleaseState, generation int64) *fleet.Rele
 		ID: ref.ID(), Revision: ref.Revision, Digest: ref.Snapshot, State: s, At: c.change.At, Generation: generation, Clusters: c.Clusters,
 		Problems: c.Problems, Failing: c.Failing, Impact: c.Impact, Violations: c.Violations,
 	}
-}
-
-// rebase returns the candidate with what has been written since, where that is deltas of clusters'
-// own and brings no cluster into trouble: only those clusters are rendered and compared again. It
-// is nil where everything has to be evaluated. Releases and writes would else keep each other
-// waiting: a release of ten thousand clusters takes a while to render, and the writer's lock is held
-// for the last part.
-func (r *releaser) rebase(ctx context.Context, c *candidate, before *view.View, s *fleet.State) (*candidate, error) {
-	if !c.isPlain() || before == nil || before.Live() != c.before.Live() || len(before.Members()) != len(c.before.Members()) || !differInOwnDeltas(c.state, s) {
-		return nil, nil
-	}
-	now := *c
-	now.before, now.state = before, s
-	plan, err := r.goLive(&now, c.next.Releases())
-	if err != nil {
-		return nil, err
-	}
-	now.change = plan.Change()
-	names := c.writtenSince(before, s)
-	next, problems, err := c.next.Next(ctx, plan.State(), c.next.Releases(), names)
-	if err != nil || len(problems.Faults()) > 0 || !now.isPlain() {
-		return nil, err
-	}
-	now.next = next
-	theirs := func(p fleet.Problem) bool { _, is := slices.BinarySearch(names, p.Cluster); return is }
-	now.rendered = append(slices.DeleteFunc(slices.Clone(c.rendered), theirs), problems...)
-	now.collectProblems()
-	written, err := impact.Compare(pairsOf(before, next, names), impact.Options{Fields: true})
-	if err != nil {
-		return nil, err
-	}
-	now.diffs = impact.Replace(c.diffs, names, written)
-	now.weigh()
-	return &now, nil
-}
-
-// isPlain reports whether nothing comes of the candidate but that clusters go to its release.
-func (c *candidate) isPlain() bool {
-	return c.before != nil && len(c.Failing)+len(c.change.Assignments)+len(c.change.Records)+len(c.change.Deltas)+len(c.change.Tokens) == 0 &&
-		!hasSharedProblem(c.rendered) && !c.failed()
-}
-
-// differInOwnDeltas reports whether two states are the same but for clusters' own deltas.
-func differInOwnDeltas(a, b *fleet.State) bool {
-	return a.Live == b.Live && a.Rollout == b.Rollout && maps.Equal(a.Records, b.Records) && maps.Equal(a.Assignments, b.Assignments) &&
-		slices.Equal(a.Pins.List(), b.Pins.List()) && a.Deltas.SameNamed(b.Deltas)
-}
-
-// writtenSince returns the clusters whose own delta differs from that of the candidate, or that are
-// served something else now, sorted.
-func (c *candidate) writtenSince(before *view.View, s *fleet.State) (names []string) {
-	for i, m := range c.before.Members() {
-		if m != before.Members()[i] {
-			names = append(names, m.Cluster.Name)
-		}
-	}
-	was, is := c.state.Deltas, s.Deltas
-	for id, d := range is.All() {
-		if was.Get(id) != d {
-			names = append(names, d.Cluster)
-		}
-	}
-	for id, d := range was.All() {
-		if is.Get(id) == nil {
-			names = append(names, d.Cluster)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// reevaluate evaluates a candidate again where what is served has changed since. The caller holds mu.
-func (r *releaser) reevaluate(ctx context.Context, c *candidate) (*candidate, error) {
-	before, s := r.current.Load(), r.state()
-	if before == c.before && s == c.state {
-		return c, nil
-	}
-	if next, err := r.rebase(ctx, c, before, s); next != nil || err != nil {
-		return next, err
-	}
-	return r.evaluate(ctx, c.compiled, before, s, c)
 }
 
 // pairs returns the clusters that are not the same in two views, sorted by name. Before may be nil.

@@ -31,35 +31,30 @@ type Candidate struct {
 	Deltas     []*fleet.Delta
 }
 
-// Rebase evaluates a snapshot, calls write, and evaluates the snapshot again in three ways. rebased
-// renders only the clusters that were written to, and is nil where that is not possible; reused
+// Reevaluate evaluates a snapshot, calls write, and evaluates the snapshot again in two ways. reused
 // uses renderings of the first evaluation; fresh uses nothing of it.
-func (c *Controller) Rebase(ctx context.Context, s *fleet.Snapshot, write func()) (rebased, reused, fresh *Candidate, err error) {
+func (c *Controller) Reevaluate(ctx context.Context, s *fleet.Snapshot, write func()) (reused, fresh *Candidate, err error) {
 	compiled, err := fleet.Compile(ctx, c.cfg.Renderer, s, "", c.now())
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	first, err := c.releaser.evaluate(ctx, compiled, c.current.Load(), c.state(), nil)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	write()
 	v := c.current.Load()
 	fromScratch, err := c.releaser.evaluate(ctx, compiled, v, c.state(), nil)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	withRenderings, err := c.releaser.evaluate(ctx, compiled, v, c.state(), first)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	quick, err := c.releaser.rebase(ctx, first, v, c.state())
-	return quick.exported(), withRenderings.exported(), fromScratch.exported(), err
+	return withRenderings.exported(), fromScratch.exported(), nil
 }
 
 func (c *candidate) exported() *Candidate {
-	if c == nil {
-		return nil
-	}
 	return &Candidate{c.next, c.Impact, c.Problems, c.Violations, c.change, c.next.Deltas()}
 }

@@ -14,42 +14,41 @@ import (
 // forFront is a delta whose patch selects a deployment that the next release removes.
 const forFront = `{cluster: %s, patches: [{target: {kind: Deployment, name: front}, patch: '[{"op": "add", "path": "/spec/paused", "value": true}]'}]}`
 
-// A release that is rebased on writes equals one that is evaluated after them.
-func TestReleaseRebasedOnWritesEqualsAFreshEvaluation(t *testing.T) {
+// A release that is evaluated again after writes equals one that is evaluated from scratch after them.
+func TestReleaseReevaluatedAfterWritesEqualsAFreshEvaluation(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		name    string
-		write   func(r *rig)
-		rebased bool
-		files   map[string]string
-		gone    []string
+		name  string
+		write func(r *rig)
+		files map[string]string
+		gone  []string
 	}{
-		{"nothing", func(*rig) {}, true, nil, nil},
-		{"a patch", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, nil, nil},
+		{"nothing", func(*rig) {}, nil, nil},
+		{"a patch", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, nil, nil},
 		{"patches of two clusters", func(r *rig) {
 			r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`)
 			r.patch("cid", "App/db", `{"spec": {"tag": "v7"}}`)
-		}, true, nil, nil},
+		}, nil, nil},
 		{"a deleted delta", func(r *rig) {
 			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
 				t.Fatal(err)
 			}
-		}, true, nil, nil},
-		{"a patch of an object that the release removes", func(r *rig) { r.patch("cid", "Deployment/front", `{"spec": {"paused": true}}`) }, true, nil, nil},
-		{"a patch that is invalid in the release", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 9}}`) }, true, nil, nil},
-		{"a patch that selects nothing in the release", func(r *rig) { r.apply(fmt.Sprintf(forFront, "ann")) }, true, nil, nil},
-		{"a deleted patch that selected nothing", func(r *rig) { r.apply(`{cluster: cid, edits: [{kind: App, name: web, patch: {spec: {tag: v9}}}]}`) }, true, nil, nil},
+		}, nil, nil},
+		{"a patch of an object that the release removes", func(r *rig) { r.patch("cid", "Deployment/front", `{"spec": {"paused": true}}`) }, nil, nil},
+		{"a patch that is invalid in the release", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 9}}`) }, nil, nil},
+		{"a patch that selects nothing in the release", func(r *rig) { r.apply(fmt.Sprintf(forFront, "ann")) }, nil, nil},
+		{"a deleted patch that selected nothing", func(r *rig) { r.apply(`{cluster: cid, edits: [{kind: App, name: web, patch: {spec: {tag: v9}}}]}`) }, nil, nil},
 		{"a delta of a group", func(r *rig) {
 			r.apply(`{name: dev, selector: {matchLabels: {environment: dev}}, components: [components/extra]}`)
-		}, false, nil, nil},
-		{"a patch and a removed file", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, false, nil, []string{"clusters/cid.yaml"}},
-		{"a patch and an added file", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, true, map[string]string{"clusters/dan.yaml": clusterFile("dan", "dev")}, nil},
+		}, nil, nil},
+		{"a patch and a removed file", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, nil, []string{"clusters/cid.yaml"}},
+		{"a patch and an added file", func(r *rig) { r.patch("ann", "App/web", `{"spec": {"replicas": 5}}`) }, map[string]string{"clusters/dan.yaml": clusterFile("dan", "dev")}, nil},
 		{"a deleted delta without which inputs differ in their fields", func(r *rig) {
 			if _, err := r.DeleteDelta(t.Context(), ada, fleet.OwnID("bob")); err != nil {
 				t.Fatal(err)
 			}
-		}, false, map[string]string{"base/db.yaml": app("db", `{tag: v1, more: 1}`)}, nil},
-		{"a cluster", func(r *rig) { r.declare(`{name: dan, labels: {environment: dev}}`) }, false, nil, nil},
+		}, map[string]string{"base/db.yaml": app("db", `{tag: v1, more: 1}`)}, nil},
+		{"a cluster", func(r *rig) { r.declare(`{name: dan, labels: {environment: dev}}`) }, nil, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := startAcme(t)
@@ -64,15 +63,9 @@ func TestReleaseRebasedOnWritesEqualsAFreshEvaluation(t *testing.T) {
 			for _, path := range c.gone {
 				delete(tree, path)
 			}
-			rebased, reused, fresh, err := r.Rebase(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
+			reused, fresh, err := r.Reevaluate(t.Context(), &fleet.Snapshot{Revision: "main@2", Tree: tree}, func() { c.write(r) })
 			if err != nil {
 				t.Fatal(err)
-			}
-			if (rebased != nil) != c.rebased {
-				t.Fatalf("only the written clusters are rendered again: %v, want %v", rebased != nil, c.rebased)
-			}
-			if rebased != nil {
-				sameCandidates(t, rebased, fresh)
 			}
 			sameCandidates(t, reused, fresh)
 		})

@@ -29,8 +29,7 @@ func (r *releaser) takeRevision(ctx context.Context, s *fleet.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
 	}
-	before, state := r.current.Load(), r.state()
-	c, err := r.evaluate(ctx, compiled, before, state, nil)
+	c, err := r.evaluate(ctx, compiled, r.current.Load(), r.state(), nil)
 	if err != nil {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
 	}
@@ -43,14 +42,6 @@ func (r *releaser) takeRevision(ctx context.Context, s *fleet.Snapshot) error {
 			return fmt.Errorf("release of %s: %w", s.Revision, err)
 		}
 	}
-	if before, state := r.current.Load(), r.state(); before != c.before || state != c.state {
-		next, err := r.rebase(ctx, c, before, state) // most of what was written meanwhile
-		if err != nil {
-			return fmt.Errorf("release of %s: %w", s.Revision, err)
-		}
-		c = cmp.Or(next, c)
-	}
-
 	defer r.metrics.Lock(&r.mu)()
 	if _, err := r.update(ctx); err != nil {
 		return err
@@ -58,10 +49,13 @@ func (r *releaser) takeRevision(ctx context.Context, s *fleet.Snapshot) error {
 	if now := r.state(); r.servedRevision() == s.Revision || now.Rollout != nil && now.Rollout.Release == compiled.Ref {
 		return nil // An earlier try was kept after all.
 	}
-	if c, err = r.reevaluate(ctx, c); err != nil {
-		return fmt.Errorf("release of %s: %w", s.Revision, err)
+	if before, state := r.current.Load(), r.state(); before != c.before || state != c.state {
+		c, err = r.evaluate(ctx, compiled, before, state, c)
 	}
-	if err := r.decide(ctx, c, start); err != nil {
+	if err == nil {
+		err = r.decide(ctx, c, start)
+	}
+	if err != nil {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
 	}
 	return nil
@@ -193,11 +187,7 @@ func (r *releaser) wasRejected(ctx context.Context, c *candidate) (bool, error) 
 	if r.cfg.Store == nil || c.failed() {
 		return false, nil
 	}
-	var old *fleet.Release
-	err := withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-		old, err = r.cfg.Store.Release(ctx, c.compiled.Ref.ID())
-		return err
-	})
+	old, err := read(ctx, storeTimeout, r.cfg.Store.Release, c.compiled.Ref.ID())
 	if errors.Is(err, fleet.ErrNotFound) {
 		return false, nil
 	}
@@ -423,10 +413,7 @@ func (r *releaser) logAssignments(c *fleet.Change) {
 // Releases returns those that match, newest first.
 func (c *Controller) Releases(ctx context.Context, q fleet.ReleaseQuery) (found []fleet.Release, err error) {
 	if c.cfg.Store != nil {
-		err = withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-			found, err = c.cfg.Store.Releases(ctx, q)
-			return err
-		})
+		found, err = read(ctx, storeTimeout, c.cfg.Store.Releases, q)
 	} else {
 		for _, r := range c.cursor.Load().releases {
 			matches := q.State == "" || q.State == r.State || q.State == fleet.Live && r.State == fleet.RollingOut

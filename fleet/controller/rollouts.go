@@ -20,23 +20,15 @@ func (w *writer) findRelease(ctx context.Context, id string) (*fleet.Release, er
 	if strings.Contains(id, "@") {
 		id = fleet.ReleaseID(id)
 	}
-	var r *fleet.Release
 	if w.cfg.Store != nil {
-		err := withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-			r, err = w.cfg.Store.Release(ctx, id)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	} else if known := w.release(id); known != nil {
-		alone := *known
-		r = &alone
+		return read(ctx, storeTimeout, w.cfg.Store.Release, id)
 	}
-	if r == nil {
+	known := w.release(id)
+	if known == nil {
 		return nil, fmt.Errorf("release %q: %w", id, fleet.ErrNotFound)
 	}
-	return r, nil
+	r := *known
+	return &r, nil
 }
 
 // addProgress adds the progress of a release that is rolling out.

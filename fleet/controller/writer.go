@@ -89,6 +89,15 @@ func withTimeout(ctx context.Context, limit time.Duration, do func(ctx context.C
 	return err
 }
 
+// read calls a method of the store, or of what reads from it, with a time limit.
+func read[Q, T any](ctx context.Context, limit time.Duration, get func(context.Context, Q) (T, error), query Q) (found T, err error) {
+	err = withTimeout(ctx, limit, func(ctx context.Context) (err error) {
+		found, err = get(ctx, query)
+		return err
+	})
+	return found, err
+}
+
 // now returns the time as the change log keeps it.
 func (w *writer) now() time.Time { return w.cfg.Now().UTC().Truncate(time.Microsecond) }
 
@@ -333,11 +342,7 @@ func (w *writer) readLog(ctx context.Context) (changes []fleet.Change, whole boo
 }
 
 func (w *writer) readSince(ctx context.Context) ([]fleet.Change, error) {
-	var later *fleet.LogChanges
-	err := withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-		later, err = w.cfg.Store.Since(ctx, w.state().Generation)
-		return err
-	})
+	later, err := read(ctx, storeTimeout, w.cfg.Store.Since, w.state().Generation)
 	if err != nil {
 		return nil, err
 	}
@@ -453,11 +458,7 @@ func (w *writer) compileStored(ctx context.Context, ref fleet.ReleaseRef, at tim
 	if w.cfg.Store == nil {
 		return nil, unavailable(errors.New("nothing is stored"))
 	}
-	var packed *fleet.Packed
-	err := withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-		packed, err = w.cfg.Store.Snapshot(ctx, ref.Snapshot)
-		return err
-	})
+	packed, err := read(ctx, storeTimeout, w.cfg.Store.Snapshot, ref.Snapshot)
 	if errors.Is(err, fleet.ErrStore) || ctx.Err() != nil {
 		return nil, err
 	}

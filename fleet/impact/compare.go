@@ -1,7 +1,6 @@
 package impact
 
 import (
-	"cmp"
 	"runtime"
 	"slices"
 
@@ -247,20 +246,6 @@ func addLosses(g *fleet.ImpactGroup, p Pair) {
 			g.StaleParts = append(g.StaleParts, s.Delta+" "+s.Field)
 		}
 	}
-}
-
-// Replace returns diffs, which are sorted by cluster, with those of the named clusters replaced by
-// others. Names are sorted.
-func Replace(diffs []Diff, names []string, by []Diff) []Diff {
-	replaced := make([]Diff, 0, len(diffs)+len(by))
-	for _, d := range diffs {
-		if _, found := slices.BinarySearch(names, d.Cluster); !found {
-			replaced = append(replaced, d)
-		}
-	}
-	replaced = append(replaced, by...)
-	slices.SortFunc(replaced, func(a, b Diff) int { return cmp.Compare(a.Cluster, b.Cluster) })
-	return replaced
 }
 
 // identityFields returns the fields in which the identity of the cluster differs.
