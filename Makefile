@@ -76,12 +76,14 @@ test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector
 	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIMEOUT) $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
 
 # The tests that do less with -short.
-LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill|TestClusterGetsWhatKustomizeBuilds|TestHerdWithOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
+LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill
+LONG := $(LONG)|TestClusterGetsWhatKustomizeBuilds|TestHerdWithOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
+LONG := $(LONG)|TestSQLite|TestPostgres
 
 .PHONY: long
 long: $(ORAS) $(FLUXOCI) ## run in full the tests that `make test` shortens
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./render ./server
+	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./fleet/sqlstore ./render ./server
 
 .PHONY: reference
 reference: ## write docs/reference/cli.md from the commands
