@@ -1,6 +1,7 @@
 package impact
 
 import (
+	"encoding/json"
 	"runtime"
 	"slices"
 
@@ -253,7 +254,10 @@ func (c *comparison) identityFields(p Pair) (found []fleet.FieldEffect) {
 	if p.Before == nil || p.After == nil || p.Before.Cluster.SameIdentity(p.After.Cluster) {
 		return nil
 	}
-	// The text was encoded just now, so that it can be read.
-	_ = c.walk("cluster", fleet.EncodeJSON(p.Before.Cluster.Identity()), fleet.EncodeJSON(p.After.Cluster.Identity()), &found)
+	var before, after any
+	// The texts were encoded just now, so that they can be decoded.
+	_ = json.Unmarshal(fleet.EncodeJSON(p.Before.Cluster.Identity()), &before)
+	_ = json.Unmarshal(fleet.EncodeJSON(p.After.Cluster.Identity()), &after)
+	c.walk("cluster", before, after, &found)
 	return found
 }

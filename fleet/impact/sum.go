@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -18,14 +17,13 @@ import (
 func Sum(diffs []Diff) *fleet.Impact {
 	sum := &fleet.Impact{Clusters: len(diffs)}
 	groups := map[string]int{}
-	var key []byte
 	for _, d := range diffs {
 		count(sum, d.group.Changes)
-		key = appendKey(key[:0], &d.group)
-		at, known := groups[string(key)]
+		key := string(fleet.EncodeJSON(d.group))
+		at, known := groups[key]
 		if !known {
 			at = len(sum.Groups)
-			groups[string(key)] = at
+			groups[key] = at
 			sum.Groups = append(sum.Groups, d.group)
 		}
 		sum.Groups[at].Clusters = append(sum.Groups[at].Clusters, d.Cluster)
@@ -54,30 +52,6 @@ func count(sum *fleet.Impact, changes []fleet.InputEffect) {
 			sum.Moved++
 		}
 	}
-}
-
-// appendKey appends a text that two groups share only if their changes are the same.
-func appendKey(b []byte, g *fleet.ImpactGroup) []byte {
-	add := func(text string) { b = append(append(strconv.AppendInt(b, int64(len(text)), 10), ' '), text...) }
-	for _, c := range g.Changes {
-		add(c.Set)
-		add(c.ID)
-		add(string(c.Effect))
-		add(c.To)
-		b = append(strconv.AppendInt(b, int64(len(c.Fields)), 10), ' ')
-		for _, f := range c.Fields {
-			add(f.Path)
-			add(string(f.Before))
-			add(string(f.After))
-		}
-	}
-	for _, names := range [][]string{g.Vanished, g.Emptied, g.StaleParts} {
-		b = append(b, '|')
-		for _, name := range names {
-			add(name)
-		}
-	}
-	return b
 }
 
 // SetDigest sets the digest of an impact: of all that it says, of the release that has it, which is

@@ -32,59 +32,35 @@ type Renders struct {
 // members with a fault have no inputs, and are returned by Failing. The error is ctx's.
 func Build(ctx context.Context, s *fleet.State, live *fleet.Compiled, compiled Releases, o Options, others ...*View) (*View, fleet.Problems, error) {
 	v := &View{state: s, live: live, compiled: compiled, renders: o.Renders}
-	others = slices.DeleteFunc(slices.Clone(others), func(other *View) bool { return other == nil })
 	names := s.Names(v.lookup)
 	var places []int
 	v.members = make([]*Member, 0, len(names))
-	walks := make([]walk, len(others))
-	for i, other := range others {
-		walks[i] = walk{deltas: other.state.Deltas, rest: other.members}
-	}
 	for _, name := range names {
 		m := v.resolve(name)
 		if m == nil {
 			continue
 		}
-		for i := range walks {
-			walks[i].to(name)
-		}
-		if m = v.reuse(m, walks); !m.isDone() {
+		if m = v.reuse(m, others); !m.isDone() {
 			places = append(places, len(v.members))
 		}
 		v.members = append(v.members, m)
 	}
-	v.byName = placesAmong(v.members, others)
+	v.byName = placesOf(v.members)
 	problems, err := v.render(ctx, places, o.Progress)
 	return v, problems, err
 }
 
-// walk goes through the members of a view in the order of their names.
-type walk struct {
-	deltas fleet.Deltas
-	rest   []*Member
-	at     *Member // nil where there is none of the name
-}
-
-// to goes to a name that is greater than the one before.
-func (w *walk) to(name string) {
-	for len(w.rest) > 0 && w.rest[0].Cluster.Name < name {
-		w.rest = w.rest[1:]
-	}
-	if w.at = nil; len(w.rest) > 0 && w.rest[0].Cluster.Name == name {
-		w.at = w.rest[0]
-	}
-}
-
 // reuse returns the member as it was rendered in one of several views, or itself, prepared to be
 // rendered beginning with what the cluster was served.
-func (v *View) reuse(m *Member, walks []walk) *Member {
-	for _, w := range walks {
-		if old := w.at; old != nil && old.isDone() && old.isSame(m) && slices.Equal(w.deltas.For(old.Cluster), v.state.Deltas.For(m.Cluster)) {
+func (v *View) reuse(m *Member, others []*View) *Member {
+	for _, other := range others {
+		old := other.Named(m.Cluster.Name)
+		if old != nil && old.isDone() && old.isSame(m) && slices.Equal(other.state.Deltas.For(old.Cluster), v.state.Deltas.For(m.Cluster)) {
 			return old
 		}
 	}
-	for _, w := range walks {
-		m.startFrom(w.at)
+	for _, other := range others {
+		m.startFrom(other.Named(m.Cluster.Name))
 	}
 	return m
 }
@@ -96,6 +72,7 @@ func (v *View) Next(ctx context.Context, s *fleet.State, compiled Releases, name
 	next := *v
 	next.state, next.compiled = s, compiled
 	next.members = slices.Clone(v.members)
+	others = append([]*View{v}, others...)
 	moved := false // places or dns
 	var places []int
 	for _, name := range names {
@@ -107,13 +84,7 @@ func (v *View) Next(ctx context.Context, s *fleet.State, compiled Releases, name
 			}
 			continue
 		}
-		walks := []walk{}
-		for _, other := range append([]*View{v}, others...) {
-			if old := other.Named(name); old != nil {
-				walks = append(walks, walk{deltas: other.state.Deltas, at: old})
-			}
-		}
-		m = next.reuse(m, walks)
+		m = next.reuse(m, others)
 		if there {
 			moved = moved || !samePlace(m, next.members[at])
 			next.members[at] = m
@@ -189,12 +160,6 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 		}
 		return nil
 	}
-	if len(places) == 1 {
-		if err := work(ctx, 0); err != nil {
-			return nil, err
-		}
-		return problems[0], nil
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	for w := range workers {
 		group.Go(func() error { return work(ctx, w) })
@@ -255,16 +220,6 @@ func (v *View) MarkUnavailable() *View {
 		}
 	}
 	return &next
-}
-
-// placesAmong returns the places that another view has, where its members have the same names.
-func placesAmong(members []*Member, others []*View) map[string]int {
-	for _, other := range others {
-		if slices.EqualFunc(members, other.members, samePlace) {
-			return other.byName
-		}
-	}
-	return placesOf(members)
 }
 
 func samePlace(a, b *Member) bool {
