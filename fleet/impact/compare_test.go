@@ -204,9 +204,9 @@ func TestOrderOfKeysAndSpellingOfNumbersAreNoDifference(t *testing.T) {
 	}
 }
 
-// TestFieldsAreThoseThatADecoderFinds checks what is found in the text of inputs against the
-// decoded inputs.
-func TestFieldsAreThoseThatADecoderFinds(t *testing.T) {
+// TestFieldsMatchAnIndependentComparison checks fields against another comparison of the decoded
+// inputs.
+func TestFieldsMatchAnIndependentComparison(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
 	different := 0
