@@ -405,6 +405,9 @@ func (w *writer) serveChanges(ctx context.Context, v *view.View, changes []fleet
 		for _, a := range c.Assignments {
 			names[a.Cluster] = true
 		}
+		if c.Rollout != nil && c.Rollout.Progress == nil {
+			maps.Copy(names, notServed(v)) // Of some, only the rollout's file says what they are.
+		}
 	}
 	next, problems, err := v.Next(ctx, w.state(), compiled, slices.Sorted(maps.Keys(names)))
 	if err == nil && len(problems.Faults()) > 0 {
@@ -415,6 +418,17 @@ func (w *writer) serveChanges(ctx context.Context, v *view.View, changes []fleet
 	}
 	w.publish(next)
 	return nil
+}
+
+// notServed returns the names of the clusters whose polls are answered 503.
+func notServed(v *view.View) map[string]bool {
+	names := map[string]bool{}
+	for _, m := range v.Members() {
+		if m.Unavailable() != nil {
+			names[m.Cluster.Name] = true
+		}
+	}
+	return names
 }
 
 // loadReleases returns the releases that a state needs, from those that are known or the store. One

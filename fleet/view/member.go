@@ -159,7 +159,14 @@ func newMember(c *fleet.Cluster, release *fleet.Compiled) *Member {
 // for it still holds if the deltas are the same.
 func (m *Member) isSame(other *Member) bool {
 	return m.State == other.State && m.release == other.release && m.on == other.on && m.tombstone == other.tombstone &&
-		(m.unavailable == nil) == (other.unavailable == nil) && m.Cluster.Equal(other.Cluster)
+		text(m.unavailable) == text(other.unavailable) && m.Cluster.Equal(other.Cluster)
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // isDone reports whether the member needs no rendering.
