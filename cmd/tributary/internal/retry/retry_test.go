@@ -30,7 +30,7 @@ func tries(t *testing.T, patience, least time.Duration, outcome func(n int) erro
 	return at, reported, err
 }
 
-func TestDoTriesAtGrowingDistances(t *testing.T) {
+func TestRetryWaitsLongerEachTime(t *testing.T) {
 	t.Parallel()
 	at, reported, err := tries(t, time.Hour, 0, func(n int) error {
 		if n < 12 {
@@ -49,7 +49,7 @@ func TestDoTriesAtGrowingDistances(t *testing.T) {
 	}
 }
 
-func TestDoLeavesTheServerAloneForAsLongAsItWants(t *testing.T) {
+func TestRetryWaitsAsLongAsTheServerAsks(t *testing.T) {
 	t.Parallel()
 	at, _, err := tries(t, time.Hour, 90*time.Second, func(n int) error { return map[bool]error{true: errBusy}[n < 3] })
 	if err != nil || len(at) != 3 || at[1] < 90*time.Second || at[2]-at[1] < 90*time.Second {
@@ -57,7 +57,7 @@ func TestDoLeavesTheServerAloneForAsLongAsItWants(t *testing.T) {
 	}
 }
 
-func TestDoEndsWithTimeAndAtWhatDoesNotPass(t *testing.T) {
+func TestRetryEndsAtTheDeadlineAndAtPermanentErrors(t *testing.T) {
 	t.Parallel()
 	at, _, err := tries(t, 10*time.Minute, 0, func(int) error { return errBusy })
 	if !errors.Is(err, errBusy) || len(at) < 10 {
