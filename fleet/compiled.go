@@ -46,7 +46,7 @@ func (c *Compiled) File(cluster string) *Cluster {
 
 // IsUnreadable returns why the release's file of a cluster cannot be read, or nil: either the
 // file is known to be the cluster's, or it is the file that the cluster had before, and what it
-// declares now cannot be told. Before is the cluster as it was, or nil.
+// declares now is unknown. Before is the cluster as it was, or nil.
 func (c *Compiled) IsUnreadable(cluster string, before *Cluster) *Problem {
 	if p, broken := c.Repo.Broken()[cluster]; broken {
 		return &p

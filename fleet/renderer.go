@@ -40,8 +40,8 @@ type Repo interface {
 	// with the reason: the document has a fault, or several declare the name or the dns.
 	// Clusters whose names cannot be read are left out.
 	Broken() map[string]Problem
-	// Unread returns why it cannot be told which clusters a file declares: the file, or a folder
-	// that it is in, cannot be read. It is nil where it can be told, and where there is no such
+	// Unread returns why it is unknown which clusters a file declares: the file, or a folder
+	// that it is in, cannot be read. It is nil where that is known, and where there is no such
 	// file. A cluster that an earlier release had from the file has vanished only if it is in
 	// neither Clusters nor Broken, and Unread of the file is nil.
 	Unread(file string) *Problem

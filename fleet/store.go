@@ -50,7 +50,7 @@ type Store interface {
 	// names, that wait for a decision, and the ten that went live last. It returns how many
 	// entries it dropped.
 	Prune(ctx context.Context, before time.Time) (int64, error)
-	// Generation returns that of the last change. It is cheap: it tells whether there is a newer
+	// Generation returns that of the last change. It is cheap: it reports whether there is a newer
 	// change, and whether the store can be reached.
 	Generation(ctx context.Context) (int64, error)
 

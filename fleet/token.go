@@ -20,7 +20,7 @@ const (
 
 // Token is a bearer token as the log has it: what it is for, and its hash. It is immutable.
 type Token struct {
-	// ID distinguishes tokens; Name is what history and logs call whoever sends it.
+	// ID distinguishes tokens; Name is what history and logs call its user.
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	Role Role   `json:"role"`

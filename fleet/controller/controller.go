@@ -72,7 +72,7 @@ type Controller struct {
 	leader   *leader
 }
 
-// Status is what people need to know about a server beside what it serves.
+// Status describes a server, beside what it serves.
 type Status struct {
 	// Source names the source, without credentials.
 	Source string
@@ -174,7 +174,7 @@ func (c *Controller) Tokens() *credential.Set { return c.tokens.set.Load() }
 // RecordPoll records that a cluster polled one of its sets and was answered at a generation.
 func (c *Controller) RecordPoll(m *view.Member, set string, generation int64, agent string) {
 	release := ""
-	if m.State != fleet.ClusterDecommissioned { // else it was told to delete everything
+	if m.State != fleet.ClusterDecommissioned { // a decommissioned cluster gets no release
 		release = m.Release().ID()
 	}
 	c.polls.Record(m.Cluster.Name, set, release, generation, c.cfg.Now(), agent)

@@ -42,7 +42,7 @@ func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, befor
 		return nil, err
 	}
 	if earlier != nil && hasSharedProblem(earlier.rendered) {
-		earlier = nil // Whose problem it is cannot be told.
+		earlier = nil // It is unknown which clusters have the shared problem.
 	}
 	others := []*view.View{before}
 	if earlier != nil {
@@ -82,7 +82,7 @@ func (r *releaser) goLive(c *candidate, known view.Releases) (*rollout.Plan, err
 }
 
 // dropContradicted ends what was declared, registered and written for clusters that a file is for
-// now which has other labels: whoever declared the name was not that cluster.
+// now which has other labels: the name was declared for another cluster.
 func (r *releaser) dropContradicted(c *fleet.Change, s *fleet.State, names []string) {
 	for _, name := range names {
 		c.Records = append(c.Records, fleet.RecordChange{Cluster: name, Before: s.Records[name]})
@@ -107,21 +107,26 @@ func (w *writer) realize(ctx context.Context, plan *rollout.Plan, live *fleet.Co
 	if err != nil {
 		return nil, nil, err
 	}
-	v, more, err := w.isolateFailures(ctx, plan, v, others...)
-	return v, append(problems, more...), err
+	v, more, err := w.isolateFailures(ctx, plan, v, func(failing []fleet.FailingCluster) []fleet.FailingCluster { return failing }, others...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return v.MarkUnavailable(), append(problems, more...), nil
 }
 
 // failureRounds is how often failing clusters are moved: to what they had before, and to what they
 // have. They were rendered there once.
 const failureRounds = 2
 
-// isolateFailures moves the failing clusters of a view to releases that are valid for them.
-func (w *writer) isolateFailures(ctx context.Context, plan *rollout.Plan, v *view.View, others ...*view.View) (*view.View, fleet.Problems, error) {
+// isolateFailures moves failing clusters of a view, those that movable returns, to releases that are
+// valid for them. It returns the problems of rendering them there.
+func (w *writer) isolateFailures(ctx context.Context, plan *rollout.Plan, v *view.View, movable func([]fleet.FailingCluster) []fleet.FailingCluster,
+	others ...*view.View) (*view.View, fleet.Problems, error) {
 	var problems fleet.Problems
 	for range failureRounds {
-		failing := v.Failing()
+		failing := movable(v.Failing())
 		if len(failing) == 0 {
-			return v, problems, nil
+			break
 		}
 		plan.Fail(failing)
 		names := make([]string, len(failing))
@@ -138,7 +143,7 @@ func (w *writer) isolateFailures(ctx context.Context, plan *rollout.Plan, v *vie
 		}
 		problems = append(problems, more...)
 	}
-	return v.MarkUnavailable(), problems, nil
+	return v, problems, nil
 }
 
 func lookup(compiled view.Releases) fleet.Lookup {

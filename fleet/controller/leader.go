@@ -214,7 +214,7 @@ func (l *leader) followLog(ctx context.Context) {
 			_, err = l.update(ctx)
 			l.mu.Unlock()
 			next = logInterval
-		} else { // Whoever writes reads the log too, but may take long.
+		} else { // The present writer reads the log too, but may take long.
 			err = l.tokens.read(ctx, l.cfg.Store)
 			next = logInterval / 50
 		}

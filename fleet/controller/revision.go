@@ -117,7 +117,7 @@ func (w *writer) servedRevision() string {
 	return ""
 }
 
-// lastSeen returns the newest revision of which the log says what became; empty for none, and where
+// lastSeen returns the newest revision that the log has a result of; empty for none, and where
 // it failed, since it may be valid by now.
 func (w *writer) lastSeen() string {
 	if c := w.candidate(); c != nil {
@@ -159,7 +159,7 @@ func (r *releaser) returnTo(ctx context.Context, revision string) (done bool, er
 	case ro.Reverted:
 		return true, nil
 	case ro.Paused != nil:
-		// Whoever paused it decides.
+		// The user who paused it decides.
 		c := &fleet.Change{At: r.now(), Actor: fleet.SourceActor, Holder: r.holder()}
 		return true, r.pause(ctx, c, *ro.Paused, true)
 	}
@@ -203,7 +203,7 @@ func (r *releaser) fail(ctx context.Context, c *fleet.Change, failed *fleet.Rele
 	failed.Digest, failed.Impact, failed.Violations, failed.Generation = "", nil, nil, r.state().Generation+1
 	c.Kind, c.Release = fleet.ReleaseFailed, &fleet.ReleaseEvent{Ref: failed.Ref(), Clusters: failed.Clusters, To: fleet.Failed}
 	r.propose(c, failed)
-	r.metrics.CountFailure() // first, so that whoever sees the failure finds it counted
+	r.metrics.CountFailure() // first, so that a failure that is visible is counted
 	if err := r.commit(ctx, c, nil); err != nil {
 		return err
 	}

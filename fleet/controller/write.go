@@ -263,22 +263,9 @@ func (w *writer) fallBack(ctx context.Context, m *mutation, plan *rollout.Plan, 
 		// A fault of a stack belongs to no cluster, and is reported once.
 		return names[p.Cluster] || p.Cluster == "" && !p.Warning && all
 	})
-	for range failureRounds {
-		plan.Fail(failing)
-		compiled, err := w.loadReleases(ctx, plan.State(), next.Releases())
-		if err != nil {
-			return nil, nil, err
-		}
-		var more fleet.Problems
-		if next, more, err = next.Next(ctx, plan.State(), compiled, slices.Sorted(maps.Keys(names)), v); err != nil {
-			return nil, nil, err
-		}
-		rest = append(rest, more.Warnings()...)
-		if failing = m.mayFail(plan, next.Failing()); len(failing) == 0 {
-			break
-		}
-	}
-	return next, rest, nil
+	movable := func(failing []fleet.FailingCluster) []fleet.FailingCluster { return m.mayFail(plan, failing) }
+	next, more, err := w.isolateFailures(ctx, plan, next, movable, v)
+	return next, append(rest, more.Warnings()...), err
 }
 
 // withClusters returns the faults of a write, each with its cluster: one of the fleet repo that only

@@ -101,7 +101,7 @@ func read[Q, T any](ctx context.Context, limit time.Duration, get func(context.C
 // now returns the time as the change log keeps it.
 func (w *writer) now() time.Time { return w.cfg.Now().UTC().Truncate(time.Microsecond) }
 
-// holder returns who must hold the lease for a change to be kept that only the leader makes.
+// holder returns the ID of the server that must hold the lease when a change of the leader is appended.
 func (w *writer) holder() string {
 	if w.cfg.Store == nil {
 		return ""
@@ -113,7 +113,7 @@ func (w *writer) holder() string {
 // where next is nil, which differs in nothing but the generation. It is the only function that
 // appends and publishes. The caller holds mu.
 //
-// That the caller's context ends does not end the append: nobody could tell then whether the change
+// The end of the caller's context does not end the append: it would be unknown then whether the change
 // was kept.
 func (w *writer) commit(ctx context.Context, c *fleet.Change, next *view.View) error {
 	before := w.state().Generation
@@ -157,7 +157,7 @@ func (w *writer) advance(c *fleet.Change) {
 }
 
 // publish serves a view from now on, at the generation of the cursor. The metrics come first, so that
-// whoever sees the view does not find those of the one before.
+// the metrics are never older than the view.
 func (w *writer) publish(v *view.View) {
 	v = v.At(w.state(), w.release(v.Live().Ref.ID()))
 	w.metrics.SetLive(v)
@@ -513,7 +513,7 @@ func (h *tokenHolder) apply(c *fleet.Change) {
 	}
 }
 
-// read takes up the tokens that changed in the store, whoever writes here meanwhile.
+// read takes up the tokens that changed in the store. It does not wait for a writer.
 func (h *tokenHolder) read(ctx context.Context, store fleet.Store) error {
 	h.mu.Lock()
 	from := h.generation

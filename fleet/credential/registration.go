@@ -35,7 +35,7 @@ type RegistrationCredential struct {
 	// Labels are those that every registered cluster must have.
 	Labels map[string]string
 	// Secret is the credential as it was sent, and Key the idempotency key of the request, each
-	// empty for none. Whoever has both can get the cluster's token again.
+	// empty for none. With both, the cluster's token can be requested again.
 	Secret, Key string
 }
 

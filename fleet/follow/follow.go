@@ -62,7 +62,7 @@ func (f *Follower) Run(ctx context.Context, known string) {
 }
 
 // wait returns when it is time for the look after the one that began then: when somebody asks for it,
-// or after a pause. A host that asks for a pause gets it, whoever asks for a look.
+// or after a pause. A host that asks for a pause gets it, also when a look is requested.
 func (f *Follower) wait(ctx context.Context, begun time.Time, pause, retryAfter time.Duration) {
 	if retryAfter > 0 {
 		retryAfter += time.Duration(rand.Float64() * 0.1 * float64(retryAfter))

@@ -245,8 +245,8 @@ func placesOf(members []*Member) map[string]int {
 }
 
 // Clashes returns a problem for each cluster that the API declares with the dns of another
-// cluster. It is a fault for clusters that are being declared, and else a warning: whoever may
-// register a cluster must not be able to keep a release from going live.
+// cluster. It is a fault for clusters that are being declared, and else a warning: a
+// registration must not be able to keep a release from going live.
 func (v *View) Clashes(declaring map[string]bool) fleet.Problems {
 	var problems fleet.Problems
 	for i, m := range v.members {
