@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/view"
@@ -57,4 +58,12 @@ func (c *Controller) Reevaluate(ctx context.Context, s *fleet.Snapshot, write fu
 
 func (c *candidate) exported() *Candidate {
 	return &Candidate{c.next, c.Impact, c.Problems, c.Violations, c.change, c.next.Deltas()}
+}
+
+// TakeRevision takes the lead and makes a release of a snapshot.
+func (c *Controller) TakeRevision(ctx context.Context, s *fleet.Snapshot) error {
+	if _, _, err := c.cfg.Store.Lead(ctx, c.id, time.Minute); err != nil {
+		return err
+	}
+	return c.releaser.takeRevision(ctx, s)
 }

@@ -20,10 +20,8 @@ import (
 // live. What takes long is done before the lock is taken.
 func (r *releaser) takeRevision(ctx context.Context, s *fleet.Snapshot) error {
 	start := time.Now()
-	if r.knows(s.Revision) {
-		if done, err := r.returnTo(ctx, s.Revision); done || err != nil {
-			return err
-		}
+	if done, err := r.returnTo(ctx, s.Revision); done || err != nil {
+		return err
 	}
 	compiled, packed, err := r.compile(ctx, s)
 	if err != nil {
@@ -132,7 +130,7 @@ func (w *writer) lastSeen() string {
 	return w.servedRevision()
 }
 
-// knows reports whether a revision is live, rolling out, or was decided on, as far as is known here.
+// knows reports whether a revision is live, rolling out, or was decided on.
 func (r *releaser) knows(revision string) bool {
 	s := r.state()
 	if c := r.candidate(); c != nil && c.Revision == revision && c.State != fleet.Failed {

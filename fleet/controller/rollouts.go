@@ -85,14 +85,11 @@ func (c *Controller) Advance(ctx context.Context) error {
 
 // step reaches the next wave of the rollout. The last wave makes its release live.
 func (r *releaser) step(ctx context.Context, c *fleet.Change) error {
-	before, s := r.current.Load(), r.state()
-	if before == nil || before.Generation() != s.Generation {
-		return fmt.Errorf("rollout: %w: this server cannot serve what the change log says", fleet.ErrNotReady)
-	}
+	s := r.state()
 	ro := s.Rollout
-	compiled := before.Compiled(ro.Release)
-	if compiled == nil {
-		return fmt.Errorf("rollout: release of %s: %w", ro.Release.Revision, fleet.ErrUnavailable)
+	before, compiled, err := r.served(s)
+	if err != nil {
+		return err
 	}
 	wave := &ro.Waves[ro.Step]
 	check := func(next *view.View) (*fleet.RolloutPause, error) { return r.exceedsGuard(ctx, before, next, ro) }
@@ -128,6 +125,20 @@ func (r *releaser) step(ctx context.Context, c *fleet.Change) error {
 		doc.Decisions, doc.Impact, doc.Violations = old.Decisions, old.Impact, old.Violations
 	}
 	return r.goLiveEverywhere(ctx, c, t, doc, time.Now())
+}
+
+// served returns the view of a state in which a release is rolling out, and that release. It is an error
+// where this server serves an older state, whose live release may be another one, or lacks the release.
+func (r *releaser) served(s *fleet.State) (*view.View, *fleet.Compiled, error) {
+	v := r.current.Load()
+	if v == nil || v.Generation() != s.Generation {
+		return nil, nil, fmt.Errorf("rollout: %w: this server cannot serve what the change log says", fleet.ErrNotReady)
+	}
+	compiled := v.Compiled(s.Rollout.Release)
+	if compiled == nil {
+		return nil, nil, fmt.Errorf("rollout: release of %s: %w", s.Rollout.Release.Revision, fleet.ErrUnavailable)
+	}
+	return v, compiled, nil
 }
 
 // exceedsGuard returns why a wave must not be reached: by now it removes more than the guard allows,
@@ -174,10 +185,11 @@ func (r *releaser) pause(ctx context.Context, c *fleet.Change, why fleet.Rollout
 // end ends the rollout: clusters that it had reached go back, and its release enters a state, which is
 // Superseded where the source went back to the live release. The change may have its document already.
 func (r *releaser) end(ctx context.Context, c *fleet.Change, s fleet.ReleaseState) error {
-	before, state := r.current.Load(), r.state()
+	state := r.state()
 	ro := state.Rollout
-	if before == nil || before.Compiled(ro.Release) == nil {
-		return fmt.Errorf("rollout: release of %s: %w", ro.Release.Revision, fleet.ErrUnavailable)
+	before, _, err := r.served(state)
+	if err != nil {
+		return err
 	}
 	id, reverted := ro.Release.ID(), s == fleet.Superseded
 	c.Release = &fleet.ReleaseEvent{Ref: ro.Release, Clusters: len(ro.Wave().Clusters), From: fleet.RollingOut, To: s}
