@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Guard limits what one release, or one write, may remove of what clusters are served. A release
 // that exceeds it is held; a write that exceeds it is refused until it is confirmed. It is
 // spec.guard of fleet.yaml. The guard in force is that of the live release, so that a revision
 // cannot loosen the guard and use that at once.
+//
+// Package impact compares changes with it.
 type Guard struct {
 	// RemovedPerCluster limits how many of its inputs a cluster may lose, and RemovedPerFleet
 	// how many inputs all clusters together may. An input that moves to another set is lost,
@@ -68,22 +69,3 @@ func (l *Limit) UnmarshalText(text []byte) (err error) {
 	*l, err = ParseLimit(string(text))
 	return err
 }
-
-// WaveRule is an entry of spec.rollout.waves of fleet.yaml: which clusters a release reaches
-// next, and what must be true before the rollout goes on. A cluster is in the first wave that
-// selects it. Clusters that no wave selects come last.
-type WaveRule struct {
-	Name     string
-	Selector Selector
-	// Soak is how long the wave has the release before the next one gets it.
-	Soak time.Duration
-	// Manual makes the rollout wait for somebody to resume it after the wave.
-	Manual bool
-	// Polled is the share of its clusters, in percent, that must have polled the release;
-	// DefaultPolled where fleet.yaml does not say.
-	Polled int
-}
-
-// DefaultPolled is the share of a wave's clusters, in percent, that must have polled the
-// release. It is not all of them, because some clusters sleep.
-const DefaultPolled = 90

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"reflect"
-	"slices"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
@@ -245,101 +243,4 @@ func (c *Controller) Register(ctx context.Context, o WriteOptions, by credential
 	}
 	out.Generation = result.Generation
 	return out, nil
-}
-
-// CreateToken creates a token. It is an ErrConflict where a valid token has its name.
-func (c *Controller) CreateToken(ctx context.Context, o WriteOptions, r credential.Request) (*credential.NewToken, error) {
-	if problems := r.Check(); len(problems) > 0 {
-		return nil, problems
-	}
-	var made *credential.NewToken
-	generation, err := c.writeTokens(ctx, o, func() ([]fleet.TokenChange, error) {
-		one, change, err := r.New(c.Tokens(), o.Actor, c.now())
-		if made = one; err != nil {
-			return nil, err
-		}
-		return []fleet.TokenChange{change}, nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	made.Generation = generation
-	return made, nil
-}
-
-// RevokeToken ends a token, by its ID or name. A token that has ended stays as it is. It is an
-// ErrConflict where several valid tokens have the name.
-func (c *Controller) RevokeToken(ctx context.Context, o WriteOptions, idOrName string) (generation int64, err error) {
-	return c.writeTokens(ctx, o, func() ([]fleet.TokenChange, error) { return c.Tokens().Revoke(idOrName, c.now()) })
-}
-
-// writeTokens changes tokens alone, which needs no release. It returns the generation afterwards.
-func (c *Controller) writeTokens(ctx context.Context, o WriteOptions, mutate func() ([]fleet.TokenChange, error)) (generation int64, err error) {
-	err = c.withWriter(ctx, func() error {
-		changes, err := mutate()
-		if err != nil {
-			return err
-		}
-		if !o.DryRun && len(changes) > 0 {
-			change := &fleet.Change{At: c.now(), Kind: fleet.TokensChanged, Actor: o.Actor, Reason: o.Reason, Tokens: changes}
-			if err := c.commit(ctx, change, nil); err != nil {
-				return err
-			}
-		}
-		generation = c.state().Generation
-		return nil
-	})
-	return generation, err
-}
-
-// Pin keeps the clusters of a pin on its release. A pin of that name is replaced. What is wrong with
-// it is Problems, and so is what is wrong with the release for one of the clusters.
-func (c *Controller) Pin(ctx context.Context, o WriteOptions, p fleet.Pin) (*fleet.Result, error) {
-	if problems := p.Check(c.cfg.Now()); len(problems) > 0 {
-		return nil, problems
-	}
-	release, err := c.findRelease(ctx, p.Release)
-	if err != nil {
-		return nil, err
-	}
-	if release.Digest == "" && c.cfg.Store != nil {
-		return nil, fmt.Errorf("release %s: %w: it is %s, and nothing of it can be served", release.ID, fleet.ErrConflict, release.State)
-	}
-	compiled, err := c.loadRelease(ctx, release.Ref(), release.At)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w: releases are kept while a cluster is on them, while they are held or pinned, and if they are among the last to go live", fleet.ErrConflict, err)
-	}
-	p.Release, p.Revision, p.Snapshot = release.ID, release.Revision, release.Digest
-	p.Clusters = slices.Compact(slices.Sorted(slices.Values(p.Clusters)))
-	return c.write(ctx, o, fleet.Pinned, func(v *view.View) (*mutation, error) {
-		before := v.State().Pins.Get(p.Name)
-		if err := o.check(Version(before)); err != nil {
-			return nil, err
-		}
-		if reflect.DeepEqual(before, &p) {
-			return &mutation{}, nil
-		}
-		m := &mutation{pins: []fleet.PinChange{{Pin: p.Name, Before: before, After: &p}}, pinned: compiled}
-		for _, name := range p.Clusters {
-			if v.Named(name) == nil {
-				m.warnings = append(m.warnings, fmt.Sprintf("there is no cluster %q", name))
-			}
-		}
-		return m, nil
-	})
-}
-
-// Unpin removes a pin. Its clusters go with the fleet again, except those that the fleet's release is
-// not valid for.
-func (c *Controller) Unpin(ctx context.Context, o WriteOptions, name string) (*fleet.Result, error) {
-	return c.write(ctx, o, fleet.Pinned, func(v *view.View) (*mutation, error) {
-		before := v.State().Pins.Get(name)
-		if before == nil {
-			return nil, fmt.Errorf("pin %q: %w", name, fleet.ErrNotFound)
-		}
-		if err := o.check(Version(before)); err != nil {
-			return nil, err
-		}
-		return &mutation{pins: []fleet.PinChange{{Pin: name, Before: before}}}, nil
-	})
 }

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -406,32 +405,4 @@ func (r *releaser) logAssignments(c *fleet.Change) {
 	for _, record := range c.Records {
 		r.log.Warn("cluster file contradicts a registration, which has ended; the cluster must register again", "cluster", record.Cluster)
 	}
-}
-
-// Releases returns those that match, newest first.
-func (c *Controller) Releases(ctx context.Context, q fleet.ReleaseQuery) (found []fleet.Release, err error) {
-	if c.cfg.Store != nil {
-		found, err = read(ctx, storeTimeout, c.cfg.Store.Releases, q)
-	} else {
-		for _, r := range c.cursor.Load().releases {
-			matches := q.State == "" || q.State == r.State || q.State == fleet.Live && r.State == fleet.RollingOut
-			if matches && (q.Before == 0 || r.Generation < q.Before) {
-				found = append(found, *r)
-			}
-		}
-		slices.SortFunc(found, func(a, b fleet.Release) int { return cmp.Compare(b.Generation, a.Generation) })
-	}
-	for i := range found {
-		c.addProgress(ctx, &found[i])
-	}
-	return found, err
-}
-
-// Release returns one by its ID or revision, with the groups of its impact, or an ErrNotFound.
-func (c *Controller) Release(ctx context.Context, id string) (*fleet.Release, error) {
-	r, err := c.findRelease(ctx, id)
-	if err == nil {
-		c.addProgress(ctx, r)
-	}
-	return r, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -14,29 +13,6 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/rollout"
 	"github.com/tributary-gitops/tributary/fleet/view"
 )
-
-// findRelease returns a release by its ID or revision, or an ErrNotFound.
-func (w *writer) findRelease(ctx context.Context, id string) (*fleet.Release, error) {
-	if strings.Contains(id, "@") {
-		id = fleet.ReleaseID(id)
-	}
-	if w.cfg.Store != nil {
-		return read(ctx, storeTimeout, w.cfg.Store.Release, id)
-	}
-	known := w.release(id)
-	if known == nil {
-		return nil, fmt.Errorf("release %q: %w", id, fleet.ErrNotFound)
-	}
-	r := *known
-	return &r, nil
-}
-
-// addProgress adds the progress of a release that is rolling out.
-func (w *writer) addProgress(ctx context.Context, r *fleet.Release) {
-	if v := w.current.Load(); v != nil && v.State().Rollout != nil && v.State().Rollout.Release.ID() == r.ID {
-		r.Rollout, _ = w.progress(ctx, v)
-	}
-}
 
 // progress returns the progress of the rollout of a view, and whether the next wave may be reached.
 func (w *writer) progress(ctx context.Context, v *view.View) (*fleet.RolloutStatus, bool) {

@@ -11,7 +11,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-// dialect is all that differs between databases.
+// dialect is all that differs between SQLite and PostgreSQL. The SQL elsewhere is what both
+// understand; another database may need more.
 type dialect struct {
 	name goose.Dialect
 	// write begins a transaction in which each statement sees what others have committed before

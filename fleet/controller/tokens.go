@@ -1,0 +1,53 @@
+package controller
+
+import (
+	"context"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/credential"
+)
+
+// CreateToken creates a token. It is an ErrConflict where a valid token has its name.
+func (c *Controller) CreateToken(ctx context.Context, o WriteOptions, r credential.Request) (*credential.NewToken, error) {
+	if problems := r.Check(); len(problems) > 0 {
+		return nil, problems
+	}
+	var made *credential.NewToken
+	generation, err := c.writeTokens(ctx, o, func() ([]fleet.TokenChange, error) {
+		one, change, err := r.New(c.Tokens(), o.Actor, c.now())
+		if made = one; err != nil {
+			return nil, err
+		}
+		return []fleet.TokenChange{change}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	made.Generation = generation
+	return made, nil
+}
+
+// RevokeToken ends a token, by its ID or name. A token that has ended stays as it is. It is an
+// ErrConflict where several valid tokens have the name.
+func (c *Controller) RevokeToken(ctx context.Context, o WriteOptions, idOrName string) (generation int64, err error) {
+	return c.writeTokens(ctx, o, func() ([]fleet.TokenChange, error) { return c.Tokens().Revoke(idOrName, c.now()) })
+}
+
+// writeTokens changes tokens alone, which needs no release. It returns the generation afterwards.
+func (c *Controller) writeTokens(ctx context.Context, o WriteOptions, mutate func() ([]fleet.TokenChange, error)) (generation int64, err error) {
+	err = c.withWriter(ctx, func() error {
+		changes, err := mutate()
+		if err != nil {
+			return err
+		}
+		if !o.DryRun && len(changes) > 0 {
+			change := &fleet.Change{At: c.now(), Kind: fleet.TokensChanged, Actor: o.Actor, Reason: o.Reason, Tokens: changes}
+			if err := c.commit(ctx, change, nil); err != nil {
+				return err
+			}
+		}
+		generation = c.state().Generation
+		return nil
+	})
+	return generation, err
+}
