@@ -26,8 +26,10 @@ func (r *rig) poll(clusters ...string) {
 	}
 }
 
+// advance advances the rollout, which only the leader may.
 func (r *rig) advance() {
 	r.t.Helper()
+	r.await("the lead", func() bool { return r.Status().Leading })
 	if err := r.Advance(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
