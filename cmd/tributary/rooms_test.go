@@ -114,6 +114,26 @@ func TestRoomsImportOnlyAllowedPackages(t *testing.T) {
 	}
 }
 
+// TestRoomsAreKnownToTheLinter checks that .golangci.yml has a rule for each package, and allows each
+// package that some other package may import.
+func TestRoomsAreKnownToTheLinter(t *testing.T) {
+	t.Parallel()
+	config, err := os.ReadFile("../../.golangci.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for room, allowed := range rooms {
+		if !strings.Contains(string(config), "${config-path}/"+room+"/*.go") {
+			t.Errorf(".golangci.yml has no rule for %s", room)
+		}
+		for _, other := range allowed {
+			if !strings.Contains(string(config), "- "+module+"/"+other+"$\n") {
+				t.Errorf(".golangci.yml never allows %s, but %s may import it", other, room)
+			}
+		}
+	}
+}
+
 func TestTopLevelHoldsOnlyRoomsAndDocuments(t *testing.T) {
 	t.Parallel()
 	entries, err := os.ReadDir("../..")
