@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"sync"
 	"sync/atomic"
@@ -150,4 +151,27 @@ type interruptedRenderer struct {
 func (s interruptedRenderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
 	s.during()
 	return s.countingRenderer.Compile(ctx, tree)
+}
+
+// cancelingStore ends a context once it has returned a snapshot.
+type cancelingStore struct {
+	fleet.Store
+	cancel func()
+}
+
+func (s cancelingStore) Snapshot(ctx context.Context, digest string) (*fleet.Packed, error) {
+	packed, err := s.Store.Snapshot(ctx, digest)
+	s.cancel()
+	return packed, err
+}
+
+func TestServerThatStopsWhileItLoadsAReleaseReportsThat(t *testing.T) {
+	t.Parallel()
+	r := startAcme(t)
+	r.stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := controller.New(controller.Config{Renderer: render.Renderer{}, Archive: sources.Archive{}, Store: cancelingStore{r.store, cancel}})
+	if err := c.Restore(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Restore() = %v, want that its context ended", err)
+	}
 }

@@ -474,7 +474,7 @@ func (w *writer) compileStored(ctx context.Context, ref fleet.ReleaseRef, at tim
 	}
 	packed, err := read(ctx, storeTimeout, w.cfg.Store.Snapshot, ref.Snapshot)
 	if errors.Is(err, fleet.ErrStore) || ctx.Err() != nil {
-		return nil, err
+		return nil, cmp.Or(err, ctx.Err())
 	}
 	if err != nil {
 		return nil, unavailable(err)
