@@ -25,9 +25,12 @@ func (r *Rules) GoLive(c *fleet.Change, release *fleet.Compiled) (*Plan, error) 
 	if r.state.Rollout != nil {
 		c.Rollout = &fleet.RolloutChange{Ended: true}
 	}
-	names := append(r.state.Names(r.compiled), release.Names...)
-	slices.Sort(names)
-	names = slices.Compact(names)
+	names := r.state.Names(r.compiled)
+	if !slices.Equal(names, release.Names) { // as of most releases
+		names = append(names, release.Names...)
+		slices.Sort(names)
+		names = slices.Compact(names)
+	}
 	p, err := r.plan(c, r.with(release), names, func(name string, row *fleet.Assignment) *fleet.Assignment {
 		if row != nil && row.Reason == fleet.ReasonOrphaned {
 			if release.File(name) != nil {

@@ -34,7 +34,8 @@ func (r *Rules) plan(c *fleet.Change, compiled fleet.Lookup, touched []string, a
 	c.Assignments = nil
 	p := &Plan{
 		before: r, after: NewRules(r.state.Apply(c), compiled), change: c, touched: touched,
-		rows: map[string]*fleet.Assignment{}, adjusted: map[string]*fleet.Assignment{}, targets: map[string]Target{}, fellBack: map[string]bool{}, failing: map[string]string{},
+		rows: map[string]*fleet.Assignment{}, adjusted: map[string]*fleet.Assignment{}, targets: make(map[string]Target, len(touched)),
+		fellBack: map[string]bool{}, failing: map[string]string{},
 	}
 	for _, name := range touched {
 		if err := p.retarget(name, adjust); err != nil {
@@ -52,10 +53,11 @@ func (p *Plan) retarget(name string, adjust adjust) error {
 		row = adjust(name, was)
 	}
 	row = p.withSpec(name, row)
-	p.adjusted[name] = row
+	if row != nil || was != nil { // as of few clusters
+		p.adjusted[name], p.rows[name] = row, nil
+	}
 	target, ok := p.after.desired(name, row)
 	if !ok {
-		p.rows[name] = nil
 		return nil
 	}
 	p.targets[name] = target
@@ -69,7 +71,9 @@ func (p *Plan) retarget(name string, adjust adjust) error {
 	if on := p.before.state.On(name); target.Release != on && !target.Release.IsZero() && p.after.compiled(target.Release) == nil {
 		return fmt.Errorf("cluster %q: release of %s: %w", name, target.Release.Revision, fleet.ErrUnavailable)
 	}
-	p.rows[name] = next
+	if next != nil {
+		p.rows[name] = next
+	}
 	return nil
 }
 

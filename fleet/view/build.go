@@ -270,6 +270,9 @@ func (v *View) OverLimit() fleet.Problems {
 	for _, set := range v.live.Sets {
 		most, cluster := 0, ""
 		for _, m := range v.members {
+			if m.Count() <= max(most, fleet.DefaultLimit) {
+				continue
+			}
 			if n := len(m.Inputs[set].List()); n > most {
 				most, cluster = n, m.Cluster.Name
 			}

@@ -24,6 +24,7 @@ type Member struct {
 	fault       string
 	rendering   *fleet.Rendering // the last one, which the next may be equal to
 	bodies      map[string]*Body // of the last rendering
+	count       int              // of its inputs; else a release counts those of each cluster several times
 }
 
 // Release returns the name of the release that the member is on.
@@ -66,6 +67,14 @@ func (m *Member) Counts() map[string]int {
 		counts[set] = len(a.Inputs)
 	}
 	return counts
+}
+
+// Count returns the number of the member's inputs.
+func (m *Member) Count() int {
+	if m.Inputs == nil {
+		return 0
+	}
+	return m.count
 }
 
 // HasSet reports whether the member is served the set.
@@ -234,7 +243,7 @@ func (m *Member) with(r *fleet.Rendering) *Member {
 			}
 		}
 	}
-	next.rendering = r
+	next.rendering, next.count = r, next.Rendered.Count()
 	return &next
 }
 
@@ -248,7 +257,7 @@ var (
 // emptied returns the member with an empty answer for each set that the cluster was ever served.
 func (m *Member) emptied() *Member {
 	next := *m
-	next.Decommissioned, next.rendering = true, nil
+	next.Decommissioned, next.rendering, next.count = true, nil, 0
 	next.Inputs, next.bodies, next.Sets = map[string]*fleet.Answer{}, map[string]*Body{}, nil
 	for _, set := range slices.Concat(m.tombstone.Sets, m.release.Sets) {
 		if next.Inputs[set] == nil {
