@@ -25,7 +25,7 @@ import (
 )
 
 // clusterAnswers returns the documents of members of a view.
-func (s *Server) clusterAnswers(ctx context.Context, v *view.View, members ...*view.Member) []api.Cluster {
+func (s clusterHandlers) clusterAnswers(ctx context.Context, v *view.View, members ...*view.Member) []api.Cluster {
 	names := make([]string, len(members))
 	for i, m := range members {
 		names[i] = m.Cluster.Name
@@ -106,7 +106,7 @@ func pollAnswers(polls []fleet.Poll) []api.Poll {
 	return all
 }
 
-func (s *Server) getClusters(r *http.Request, v *view.View, query url.Values) (any, error) {
+func (s clusterHandlers) getClusters(r *http.Request, v *view.View, query url.Values) (any, error) {
 	selector, err := selectorIn(query)
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func clusterPage(v *view.View, selector labels.Selector, limit int, after string
 	return page, ""
 }
 
-func (s *Server) getCluster(r *http.Request, v *view.View, _ url.Values) (any, error) {
+func (s clusterHandlers) getCluster(r *http.Request, v *view.View, _ url.Values) (any, error) {
 	member, err := memberOf(r, v)
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func memberOf(r *http.Request, v *view.View) (*view.Member, error) {
 	return member, withList(err, "/api/v1/clusters")
 }
 
-func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
+func (s clusterHandlers) postCluster(w http.ResponseWriter, r *http.Request) error {
 	write, err := writeOptions(w, r)
 	if err != nil {
 		return err
@@ -182,7 +182,7 @@ func (s *Server) postCluster(w http.ResponseWriter, r *http.Request) error {
 	return created(w, "/api/v1/clusters/"+name, result, result.Generation)
 }
 
-func (s *Server) patchCluster(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s clusterHandlers) patchCluster(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	text, _, err := document(r, api.MergePatchType)
 	if err != nil {
 		return nil, err
@@ -194,7 +194,7 @@ func (s *Server) patchCluster(r *http.Request, write controller.WriteOptions) (*
 	return result, withList(err, "/api/v1/clusters")
 }
 
-func (s *Server) deleteCluster(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s clusterHandlers) deleteCluster(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	purge, err := flag(r.URL.Query(), "purge")
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func (s *Server) deleteCluster(r *http.Request, write controller.WriteOptions) (
 
 // clusterVersion returns the version that a write of the cluster in the path requires. The
 // client has the tag of what a GET answers.
-func (s *Server) clusterVersion(r *http.Request) (*string, error) {
+func (s clusterHandlers) clusterVersion(r *http.Request) (*string, error) {
 	if !hasPrecondition(r.Header) {
 		return nil, nil
 	}
@@ -229,7 +229,7 @@ func (s *Server) clusterVersion(r *http.Request) (*string, error) {
 
 const minKey, maxKey = 20, 128 // characters of an idempotency key
 
-func (s *Server) postRegister(w http.ResponseWriter, r *http.Request) error {
+func (s clusterHandlers) postRegister(w http.ResponseWriter, r *http.Request) error {
 	who := identityOf(w)
 	if wait := s.registerRate.Take(limit.Key{Name: who.Name}); wait > 0 {
 		return limit.RateError(wait, "register fewer clusters at once")
@@ -271,7 +271,7 @@ const (
 
 // getBootstrap makes every provider ask for as many inputs as there can be: a set may
 // grow, and Flux Operator silently deletes what is beyond its limit.
-func (s *Server) getBootstrap(_ *http.Request, v *view.View, _ url.Values) (any, error) {
+func (s clusterHandlers) getBootstrap(_ *http.Request, v *view.View, _ url.Values) (any, error) {
 	all := api.Bootstrap{Sets: []api.BootstrapSet{}, ResourceSets: []json.RawMessage{}}
 	for _, name := range v.Sets() {
 		all.Sets = append(all.Sets, api.BootstrapSet{Name: name, Limit: fleet.MaxInputs})

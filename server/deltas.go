@@ -12,7 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getDeltas(_ *http.Request, v *view.View, _ url.Values) (any, error) {
+func (s deltaHandlers) getDeltas(_ *http.Request, v *view.View, _ url.Values) (any, error) {
 	all := api.List[api.Delta]{Items: []api.Delta{}}
 	overdue := s.fleet.Status().Overdue
 	usage := v.DeltaUsage()
@@ -58,7 +58,7 @@ func (s *Server) clusterName(nameOrDNS string) string {
 	return nameOrDNS
 }
 
-func (s *Server) getDelta(r *http.Request, v *view.View, _ url.Values) (any, error) {
+func (s deltaHandlers) getDelta(r *http.Request, v *view.View, _ url.Values) (any, error) {
 	id, err := deltaID(r, v)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (s *Server) getDelta(r *http.Request, v *view.View, _ url.Values) (any, err
 	return delta, nil
 }
 
-func (s *Server) putDelta(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s deltaHandlers) putDelta(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	write, id, err := s.deltaWrite(r, write)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (s *Server) putDelta(r *http.Request, write controller.WriteOptions) (*flee
 	return s.fleet.PutDelta(r.Context(), write, delta)
 }
 
-func (s *Server) deleteDelta(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s deltaHandlers) deleteDelta(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	write, id, err := s.deltaWrite(r, write)
 	if err != nil {
 		return nil, err
@@ -96,7 +96,7 @@ func (s *Server) deleteDelta(r *http.Request, write controller.WriteOptions) (*f
 
 // deltaWrite returns the options of a write with the version that it requires, and the ID of
 // the delta that it is for.
-func (s *Server) deltaWrite(r *http.Request, write controller.WriteOptions) (controller.WriteOptions, string, error) {
+func (s deltaHandlers) deltaWrite(r *http.Request, write controller.WriteOptions) (controller.WriteOptions, string, error) {
 	view, err := s.view()
 	if err != nil {
 		return write, "", err

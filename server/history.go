@@ -14,7 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getHistory(r *http.Request, query url.Values) (any, error) {
+func (s historyHandlers) getHistory(r *http.Request, query url.Values) (any, error) {
 	q, err := changeQuery(query)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func changeQuery(query url.Values) (q fleet.ChangeQuery, err error) {
 	return q, nil
 }
 
-func (s *Server) getChange(r *http.Request, _ url.Values) (any, error) {
+func (s historyHandlers) getChange(r *http.Request, _ url.Values) (any, error) {
 	text := mux.Vars(r)["generation"]
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
@@ -69,7 +69,7 @@ func (s *Server) getChange(r *http.Request, _ url.Values) (any, error) {
 	return api.NewChange(&changes[0]), nil
 }
 
-func (s *Server) postRollback(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s historyHandlers) postRollback(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	if hasPrecondition(r.Header) {
 		return nil, fmt.Errorf("%w: If-Match: a rollback has nothing to compare with; see what it would do with ?dryRun=true", api.ErrBadRequest)
 	}

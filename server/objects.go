@@ -15,7 +15,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getObjects(r *http.Request, v *view.View, _ url.Values) (any, error) {
+func (s objectHandlers) getObjects(r *http.Request, v *view.View, _ url.Values) (any, error) {
 	member, err := memberOf(r, v)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (s *Server) getObjects(r *http.Request, v *view.View, _ url.Values) (any, e
 	return all, nil
 }
 
-func (s *Server) getObject(r *http.Request, v *view.View, query url.Values) (any, error) {
+func (s objectHandlers) getObject(r *http.Request, v *view.View, query url.Values) (any, error) {
 	member, err := memberOf(r, v)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func objectName(r *http.Request, query url.Values) fleet.ObjectName {
 	return fleet.ObjectName{Kind: path["kind"], Name: path["name"], Group: given("group"), Namespace: given("namespace")}
 }
 
-func (s *Server) patchObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s objectHandlers) patchObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	body, mediaType, err := document(r, api.MergePatchType, api.JSONPatchType, api.StrategicMergePatchType)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *Server) patchObject(r *http.Request, write controller.WriteOptions) (*f
 	return s.fleet.PatchObject(r.Context(), write, mux.Vars(r)["cluster"], name, patch)
 }
 
-func (s *Server) putObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s objectHandlers) putObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	body, _, err := document(r, documentTypes...)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (s *Server) putObject(r *http.Request, write controller.WriteOptions) (*fle
 	return s.fleet.PutObject(r.Context(), write, mux.Vars(r)["cluster"], name, body)
 }
 
-func (s *Server) deleteObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s objectHandlers) deleteObject(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	name := objectName(r, r.URL.Query())
 	version, err := s.objectVersion(r, name, nil)
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Server) deleteObject(r *http.Request, write controller.WriteOptions) (*
 
 // objectVersion returns the version that a write of an object requires. Document is what a PUT
 // replaces the object by, else nil: the path of a PUT says neither group nor namespace.
-func (s *Server) objectVersion(r *http.Request, name fleet.ObjectName, document []byte) (*string, error) {
+func (s objectHandlers) objectVersion(r *http.Request, name fleet.ObjectName, document []byte) (*string, error) {
 	if !hasPrecondition(r.Header) {
 		return nil, nil
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getPins(_ *http.Request, v *view.View, _ url.Values) (any, error) {
+func (s pinHandlers) getPins(_ *http.Request, v *view.View, _ url.Values) (any, error) {
 	kept := map[string]int{}
 	for _, m := range v.Members() {
 		if p := v.Pin(m); p != nil {
@@ -27,7 +27,7 @@ func (s *Server) getPins(_ *http.Request, v *view.View, _ url.Values) (any, erro
 	return all, nil
 }
 
-func (s *Server) getPin(r *http.Request, v *view.View, _ url.Values) (any, error) {
+func (s pinHandlers) getPin(r *http.Request, v *view.View, _ url.Values) (any, error) {
 	name := mux.Vars(r)["name"]
 	for _, p := range v.Pins() {
 		if p.Name == name {
@@ -38,7 +38,7 @@ func (s *Server) getPin(r *http.Request, v *view.View, _ url.Values) (any, error
 }
 
 // putPin accepts what a GET answers: fields that only the server sets are ignored.
-func (s *Server) putPin(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s pinHandlers) putPin(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	var p fleet.Pin
 	if err := jsonDocument(r, &p); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (s *Server) putPin(r *http.Request, write controller.WriteOptions) (*fleet.
 	return s.fleet.Pin(r.Context(), write, p)
 }
 
-func (s *Server) deletePin(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s pinHandlers) deletePin(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
 	version, err := s.pinVersion(r)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (s *Server) deletePin(r *http.Request, write controller.WriteOptions) (*fle
 }
 
 // pinVersion returns the version that a write of the pin in the path requires.
-func (s *Server) pinVersion(r *http.Request) (*string, error) {
+func (s pinHandlers) pinVersion(r *http.Request) (*string, error) {
 	if !hasPrecondition(r.Header) {
 		return nil, nil
 	}

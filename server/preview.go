@@ -31,7 +31,7 @@ var errPreviewing = fmt.Errorf("%w: another preview is being made, and only one 
 type ReadTree func(ctx context.Context, packed io.Reader) (fs.FS, error)
 
 // getPreview returns what another ref of the source would change.
-func (s *Server) getPreview(w http.ResponseWriter, r *http.Request) error {
+func (s previewHandlers) getPreview(w http.ResponseWriter, r *http.Request) error {
 	query, err := parameters(r, "ref")
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func (s *Server) getPreview(w http.ResponseWriter, r *http.Request) error {
 }
 
 // postPreview returns what the snapshot in the body would change.
-func (s *Server) postPreview(w http.ResponseWriter, r *http.Request) error {
+func (s previewHandlers) postPreview(w http.ResponseWriter, r *http.Request) error {
 	query, err := parameters(r, "revision")
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func (s *Server) postPreview(w http.ResponseWriter, r *http.Request) error {
 
 // preview makes one preview at a time, because each costs as much as a release: a client
 // that may only read must not keep the server from its work.
-func (s *Server) preview(w http.ResponseWriter, r *http.Request, compute func(context.Context) (*fleet.Preview, error)) error {
+func (s previewHandlers) preview(w http.ResponseWriter, r *http.Request, compute func(context.Context) (*fleet.Preview, error)) error {
 	if !s.previewing.TryLock() {
 		return errPreviewing
 	}

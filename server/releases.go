@@ -15,7 +15,7 @@ import (
 )
 
 // getReleases works before a release is live, since that is when it is needed most.
-func (s *Server) getReleases(r *http.Request, query url.Values) (any, error) {
+func (s releaseHandlers) getReleases(r *http.Request, query url.Values) (any, error) {
 	q, err := releaseQuery(query)
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ const maxTogether = 8
 
 // releasePage returns slightly more than the limit if one change moved several releases
 // to another state, since the cursor of the next page is that change's generation.
-func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page api.List[fleet.Release], err error) {
+func (s releaseHandlers) releasePage(r *http.Request, q fleet.ReleaseQuery) (page api.List[fleet.Release], err error) {
 	limit := q.Limit
 	q.Limit += maxTogether
 	found, err := s.fleet.Releases(r.Context(), q)
@@ -63,7 +63,7 @@ func (s *Server) releasePage(r *http.Request, q fleet.ReleaseQuery) (page api.Li
 	return page, nil
 }
 
-func (s *Server) sourceAnswer() api.Source {
+func (s releaseHandlers) sourceAnswer() api.Source {
 	status := s.fleet.Status()
 	source := api.Source{Name: status.Source, Leading: status.Leading}
 	if !status.LookedAt.IsZero() {
@@ -75,7 +75,7 @@ func (s *Server) sourceAnswer() api.Source {
 	return source
 }
 
-func (s *Server) getRelease(r *http.Request, _ url.Values) (any, error) {
+func (s releaseHandlers) getRelease(r *http.Request, _ url.Values) (any, error) {
 	release, err := s.fleet.Release(r.Context(), mux.Vars(r)["id"])
 	if err != nil {
 		return nil, withList(err, "/api/v1/releases")
@@ -84,7 +84,7 @@ func (s *Server) getRelease(r *http.Request, _ url.Values) (any, error) {
 }
 
 // postDecision answers a decision on a release.
-func (s *Server) postDecision(verdict fleet.Verdict) handler {
+func (s releaseHandlers) postDecision(verdict fleet.Verdict) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		write, digest, err := decision(w, r)
 		if err != nil {

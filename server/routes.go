@@ -29,55 +29,75 @@ const (
 	previewPath = "/api/v1/preview"
 )
 
+// The handlers of one resource each, which share the server.
+type (
+	clusterHandlers struct{ *Server }
+	objectHandlers  struct{ *Server }
+	deltaHandlers   struct{ *Server }
+	pinHandlers     struct{ *Server }
+	releaseHandlers struct{ *Server }
+	historyHandlers struct{ *Server }
+	tokenHandlers   struct{ *Server }
+	previewHandlers struct{ *Server }
+)
+
 // routes returns the whole API. HEAD is answered wherever GET is.
 func (s *Server) routes() []route {
+	clusters := clusterHandlers{s}
+	objects := objectHandlers{s}
+	deltas := deltaHandlers{s}
+	pins := pinHandlers{s}
+	releases := releaseHandlers{s}
+	history := historyHandlers{s}
+	tokens := tokenHandlers{s}
+	previews := previewHandlers{s}
 	return []route{
 		{"GET", "/api/v1/flux/clusters/{cluster}/{set}", auth.Cluster, "the inputs that a cluster's Flux polls", nil},
 		{"GET", "/api/v2/flux/clusters/{cluster}/{set}", auth.Cluster, "the same", nil},
 		{"GET", "/api/v1/flux/clusters", auth.Viewer, "the clusters as inputs; ?selector=", s.getClusterInputs},
 		{"GET", "/api/v2/flux/clusters", auth.Viewer, "the same", s.getClusterInputs},
 
-		{"GET", "/api/v1/clusters", auth.Viewer, "the fleet; ?selector=, ?limit=, ?cursor=", s.readView(s.getClusters, "selector", "limit", "cursor")},
-		{"POST", "/api/v1/clusters", auth.Operator, "declare a cluster through the API", s.postCluster},
-		{"GET", "/api/v1/clusters/{cluster}", auth.Viewer, "one cluster, by name or dns", s.readView(s.getCluster)},
-		{"PATCH", "/api/v1/clusters/{cluster}", auth.Operator, "change what the API declares of it", s.write(s.patchCluster)},
-		{"DELETE", "/api/v1/clusters/{cluster}", auth.Admin, "decommission it; ?purge=true removes its record", s.write(s.deleteCluster, "purge")},
-		{"POST", "/api/v1/register", auth.Bootstrap, "register the calling cluster", s.postRegister},
-		{"GET", "/api/v1/clusters/{cluster}/objects", auth.Viewer, "the objects of a cluster", s.readView(s.getObjects)},
-		{"GET", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", auth.Viewer, "one object; ?group=, ?namespace=", s.readView(s.getObject, "group", "namespace")},
-		{"PATCH", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", auth.Operator, "change it for this cluster", s.write(s.patchObject, "group", "namespace")},
-		{"PUT", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", auth.Operator, "add an object for this cluster", s.write(s.putObject)},
-		{"DELETE", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", auth.Operator, "remove it from this cluster", s.write(s.deleteObject, "group", "namespace")},
-		{"GET", "/api/v1/clusters/{cluster}/delta", auth.Viewer, "the cluster's own delta", s.readView(s.getDelta)},
-		{"PUT", "/api/v1/clusters/{cluster}/delta", auth.Operator, "replace it", s.write(s.putDelta)},
-		{"DELETE", "/api/v1/clusters/{cluster}/delta", auth.Operator, "delete it", s.write(s.deleteDelta)},
+		{"GET", "/api/v1/clusters", auth.Viewer, "the fleet; ?selector=, ?limit=, ?cursor=", s.readView(clusters.getClusters, "selector", "limit", "cursor")},
+		{"POST", "/api/v1/clusters", auth.Operator, "declare a cluster through the API", clusters.postCluster},
+		{"GET", "/api/v1/clusters/{cluster}", auth.Viewer, "one cluster, by name or dns", s.readView(clusters.getCluster)},
+		{"PATCH", "/api/v1/clusters/{cluster}", auth.Operator, "change what the API declares of it", s.write(clusters.patchCluster)},
+		{"DELETE", "/api/v1/clusters/{cluster}", auth.Admin, "decommission it; ?purge=true removes its record", s.write(clusters.deleteCluster, "purge")},
+		{"POST", "/api/v1/register", auth.Bootstrap, "register the calling cluster", clusters.postRegister},
+		{"GET", "/api/v1/clusters/{cluster}/objects", auth.Viewer, "the objects of a cluster", s.readView(objects.getObjects)},
+		{"GET", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", auth.Viewer, "one object; ?group=, ?namespace=", s.readView(objects.getObject, "group", "namespace")},
+		{"PATCH", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", auth.Operator, "change it for this cluster", s.write(objects.patchObject, "group", "namespace")},
+		{"PUT", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", auth.Operator, "add an object for this cluster", s.write(objects.putObject)},
+		{"DELETE", "/api/v1/clusters/{cluster}/objects/{kind}/{name}", auth.Operator, "remove it from this cluster", s.write(objects.deleteObject, "group", "namespace")},
+		{"GET", "/api/v1/clusters/{cluster}/delta", auth.Viewer, "the cluster's own delta", s.readView(deltas.getDelta)},
+		{"PUT", "/api/v1/clusters/{cluster}/delta", auth.Operator, "replace it", s.write(deltas.putDelta)},
+		{"DELETE", "/api/v1/clusters/{cluster}/delta", auth.Operator, "delete it", s.write(deltas.deleteDelta)},
 
-		{"GET", "/api/v1/deltas", auth.Viewer, "all deltas, with their stale parts", s.readView(s.getDeltas)},
-		{"GET", "/api/v1/deltas/{name}", auth.Viewer, "a named delta", s.readView(s.getDelta)},
-		{"PUT", "/api/v1/deltas/{name}", auth.Operator, "set a delta for a group of clusters", s.write(s.putDelta)},
-		{"DELETE", "/api/v1/deltas/{name}", auth.Operator, "delete it", s.write(s.deleteDelta)},
-		{"GET", "/api/v1/history", auth.Viewer, "the change log; ?cluster=, ?actor=, ?delta=, ?since=, ?until=", s.read(s.getHistory, "cluster", "actor", "delta", "since", "until", "limit", "cursor")},
-		{"GET", "/api/v1/history/{generation}", auth.Viewer, "one change", s.read(s.getChange)},
-		{"POST", "/api/v1/rollback", auth.Operator, "restore deltas of an earlier generation", s.write(s.postRollback)},
+		{"GET", "/api/v1/deltas", auth.Viewer, "all deltas, with their stale parts", s.readView(deltas.getDeltas)},
+		{"GET", "/api/v1/deltas/{name}", auth.Viewer, "a named delta", s.readView(deltas.getDelta)},
+		{"PUT", "/api/v1/deltas/{name}", auth.Operator, "set a delta for a group of clusters", s.write(deltas.putDelta)},
+		{"DELETE", "/api/v1/deltas/{name}", auth.Operator, "delete it", s.write(deltas.deleteDelta)},
+		{"GET", "/api/v1/history", auth.Viewer, "the change log; ?cluster=, ?actor=, ?delta=, ?since=, ?until=", s.read(history.getHistory, "cluster", "actor", "delta", "since", "until", "limit", "cursor")},
+		{"GET", "/api/v1/history/{generation}", auth.Viewer, "one change", s.read(history.getChange)},
+		{"POST", "/api/v1/rollback", auth.Operator, "restore deltas of an earlier generation", s.write(history.postRollback)},
 		{"GET", "/api/v1/events", auth.Viewer, "changes as they happen, as server-sent events", s.getEvents},
-		{"GET", "/api/v1/releases", auth.Viewer, "releases and their states; ?state=, ?limit=, ?cursor=", s.read(s.getReleases, "state", "limit", "cursor")},
-		{"GET", "/api/v1/releases/{id}", auth.Viewer, "one release, by ID or revision", s.read(s.getRelease)},
-		{"POST", "/api/v1/releases/{id}/approve", auth.Admin, "let a held release go live", s.postDecision(fleet.Approve)},
-		{"POST", "/api/v1/releases/{id}/reject", auth.Admin, "never let it go live", s.postDecision(fleet.Reject)},
-		{"POST", "/api/v1/releases/{id}/pause", auth.Admin, "pause its rollout", s.postDecision(fleet.Pause)},
-		{"POST", "/api/v1/releases/{id}/resume", auth.Admin, "resume it, also past a gate", s.postDecision(fleet.Resume)},
-		{"POST", "/api/v1/releases/{id}/skip", auth.Admin, "start the next wave now", s.postDecision(fleet.Skip)},
-		{"POST", "/api/v1/releases/{id}/abort", auth.Admin, "return all waves to what they had", s.postDecision(fleet.Abort)},
-		{"GET", "/api/v1/pins", auth.Viewer, "the pins, which keep clusters on a release", s.readView(s.getPins)},
-		{"GET", "/api/v1/pins/{name}", auth.Viewer, "one pin", s.readView(s.getPin)},
-		{"PUT", "/api/v1/pins/{name}", auth.Operator, "keep clusters on a release", s.write(s.putPin)},
-		{"DELETE", "/api/v1/pins/{name}", auth.Operator, "let them follow the fleet again", s.write(s.deletePin)},
-		{"GET", previewPath, auth.Viewer, "what another ref of the source would change; ?ref=", s.getPreview},
-		{"POST", previewPath, auth.Viewer, "what the snapshot in the body would change", s.postPreview},
-		{"GET", "/api/v1/bootstrap", auth.Viewer, "what a new cluster's Flux needs", s.readView(s.getBootstrap)},
-		{"GET", "/api/v1/tokens", auth.Admin, "the tokens; ?all=true includes those that have ended", s.read(s.getTokens, "all")},
-		{"POST", "/api/v1/tokens", auth.Admin, "create a token, which is shown once", s.postToken},
-		{"DELETE", "/api/v1/tokens/{token}", auth.Admin, "revoke a token, by ID or name", s.deleteToken},
+		{"GET", "/api/v1/releases", auth.Viewer, "releases and their states; ?state=, ?limit=, ?cursor=", s.read(releases.getReleases, "state", "limit", "cursor")},
+		{"GET", "/api/v1/releases/{id}", auth.Viewer, "one release, by ID or revision", s.read(releases.getRelease)},
+		{"POST", "/api/v1/releases/{id}/approve", auth.Admin, "let a held release go live", releases.postDecision(fleet.Approve)},
+		{"POST", "/api/v1/releases/{id}/reject", auth.Admin, "never let it go live", releases.postDecision(fleet.Reject)},
+		{"POST", "/api/v1/releases/{id}/pause", auth.Admin, "pause its rollout", releases.postDecision(fleet.Pause)},
+		{"POST", "/api/v1/releases/{id}/resume", auth.Admin, "resume it, also past a gate", releases.postDecision(fleet.Resume)},
+		{"POST", "/api/v1/releases/{id}/skip", auth.Admin, "start the next wave now", releases.postDecision(fleet.Skip)},
+		{"POST", "/api/v1/releases/{id}/abort", auth.Admin, "return all waves to what they had", releases.postDecision(fleet.Abort)},
+		{"GET", "/api/v1/pins", auth.Viewer, "the pins, which keep clusters on a release", s.readView(pins.getPins)},
+		{"GET", "/api/v1/pins/{name}", auth.Viewer, "one pin", s.readView(pins.getPin)},
+		{"PUT", "/api/v1/pins/{name}", auth.Operator, "keep clusters on a release", s.write(pins.putPin)},
+		{"DELETE", "/api/v1/pins/{name}", auth.Operator, "let them follow the fleet again", s.write(pins.deletePin)},
+		{"GET", previewPath, auth.Viewer, "what another ref of the source would change; ?ref=", previews.getPreview},
+		{"POST", previewPath, auth.Viewer, "what the snapshot in the body would change", previews.postPreview},
+		{"GET", "/api/v1/bootstrap", auth.Viewer, "what a new cluster's Flux needs", s.readView(clusters.getBootstrap)},
+		{"GET", "/api/v1/tokens", auth.Admin, "the tokens; ?all=true includes those that have ended", s.read(tokens.getTokens, "all")},
+		{"POST", "/api/v1/tokens", auth.Admin, "create a token, which is shown once", tokens.postToken},
+		{"DELETE", "/api/v1/tokens/{token}", auth.Admin, "revoke a token, by ID or name", tokens.deleteToken},
 
 		{"POST", "/api/v1/webhooks/github", auth.Webhook, "read the source now, for GitHub", s.postWebhook(webhook.GitHub)},
 		{"POST", "/api/v1/webhooks/gitlab", auth.Webhook, "for GitLab", s.postWebhook(webhook.GitLab)},

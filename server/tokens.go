@@ -12,7 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-func (s *Server) getTokens(r *http.Request, query url.Values) (any, error) {
+func (s tokenHandlers) getTokens(r *http.Request, query url.Values) (any, error) {
 	all, err := flag(query, "all")
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (s *Server) getTokens(r *http.Request, query url.Values) (any, error) {
 	return list, nil
 }
 
-func (s *Server) postToken(w http.ResponseWriter, r *http.Request) error {
+func (s tokenHandlers) postToken(w http.ResponseWriter, r *http.Request) error {
 	write, err := plainWriteOptions(w, r, "a write of tokens")
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) error {
 	return created(w, "/api/v1/tokens/"+made.ID, answer, made.Generation)
 }
 
-func (s *Server) deleteToken(w http.ResponseWriter, r *http.Request) error {
+func (s tokenHandlers) deleteToken(w http.ResponseWriter, r *http.Request) error {
 	write, err := plainWriteOptions(w, r, "a write of tokens")
 	if err != nil {
 		return err
