@@ -138,7 +138,7 @@ func newBare(b *testing.B) *bare {
 	return &bare{
 		db:      db,
 		head:    prepare(`UPDATE head SET generation = $1`),
-		change:  prepare(`INSERT INTO changes (generation, made_at, kind, actor, reason) VALUES ($1, $2, $3, $4, $5)`),
+		change:  prepare(`INSERT INTO changes (generation, made_at, kind, actor, reason, for_assigned) VALUES ($1, $2, $3, $4, $5, FALSE)`),
 		cluster: prepare(`INSERT INTO change_clusters VALUES ($1, $2)`),
 		became:  prepare(`INSERT INTO delta_changes VALUES ($1, $2, $3, $4)`),
 		inForce: prepare(`INSERT INTO deltas (delta, generation) VALUES ($1, $2)
