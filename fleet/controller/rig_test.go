@@ -21,6 +21,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
+	"github.com/tributary-gitops/tributary/fleet/storetest"
 	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
@@ -134,14 +135,16 @@ func startAcme(t testing.TB, configure ...func(*controller.Config)) *rig {
 // sqliteFile returns the URL of a database that does not exist yet.
 func sqliteFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "tributary.db") }
 
-// openStore opens a store and closes it when the test ends.
+// openStore opens a store. When the test ends, the fold of its log must equal what it has stored; then it is
+// closed.
 func openStore(t testing.TB, url string) *sqlstore.Store {
 	t.Helper()
 	s, err := sqlstore.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	t.Cleanup(func() { // after the controllers on it have stopped
+		storetest.FoldEqualsState(t, s)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
