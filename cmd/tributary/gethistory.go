@@ -11,10 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/change"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textdiff"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -84,11 +81,7 @@ func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOp
 	if o.output != "" {
 		return o.print(w, api.List[api.Change]{Items: changes})
 	}
-	t := table.New(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
-	for _, c := range changes {
-		t.Row(fmt.Sprint(c.Generation), textfmt.Time(c.At), c.Actor, string(c.Kind), change.Summary(c, 3), c.Reason)
-	}
-	return t.Flush()
+	return listing.Changes(w, changes)
 }
 
 // moment parses a time, or how long ago it was; the zero time for "".
@@ -118,28 +111,5 @@ func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, 
 	if o.output != "" {
 		return o.print(w, entry)
 	}
-	return printChange(w, entry)
-}
-
-// printChange prints a change as git show prints a commit.
-func printChange(w io.Writer, c api.Change) error {
-	fmt.Fprintf(w, "generation %d\n", c.Generation)
-	for _, line := range [][2]string{
-		{"time", textfmt.Time(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
-		{"what", change.Summary(c, 1+len(c.Pins)+len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", textfmt.List(c.Clusters, 10)},
-	} {
-		if line[1] != "" {
-			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", textfmt.Visible(line[1]))
-		}
-	}
-	parts, err := change.Parts(c)
-	if err != nil {
-		return err
-	}
-	d := textdiff.New(w)
-	for _, p := range parts {
-		fmt.Fprintln(w)
-		d.Print(p.Title, p.Before, p.After)
-	}
-	return nil
+	return listing.Change(w, entry)
 }

@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -46,7 +44,7 @@ func getSet(ctx context.Context, c *client.Client, w io.Writer, cluster, set str
 	if o.output != "" {
 		return output.Document(w, answer, o.output)
 	}
-	return inputTable(w, map[string]json.RawMessage{set: answer})
+	return listing.Inputs(w, map[string]json.RawMessage{set: answer})
 }
 
 func getInputs(ctx context.Context, c *client.Client, w io.Writer, cluster string, o *getOptions) error {
@@ -63,40 +61,5 @@ func getInputs(ctx context.Context, c *client.Client, w io.Writer, cluster strin
 	if o.output != "" {
 		return o.print(w, all)
 	}
-	return inputTable(w, all)
-}
-
-// maxSummary limits how much of an input a row shows, in characters.
-const maxSummary = 100
-
-func inputTable(w io.Writer, sets map[string]json.RawMessage) error {
-	t := table.New(w, "SET", "ID", "FIELDS")
-	for _, set := range slices.Sorted(maps.Keys(sets)) {
-		var answer struct{ Inputs []map[string]json.RawMessage }
-		if err := json.Unmarshal(sets[set], &answer); err != nil {
-			return err
-		}
-		for _, input := range answer.Inputs {
-			var id string
-			if err := json.Unmarshal(input["id"], &id); err != nil {
-				return err
-			}
-			t.Row(set, id, summary(input))
-		}
-	}
-	return t.Flush()
-}
-
-// summary returns the fields of an input, shortened to one row.
-func summary(input map[string]json.RawMessage) string {
-	text := ""
-	for _, field := range slices.Sorted(maps.Keys(input)) {
-		if field != "id" && field != "cluster" {
-			text += field + "=" + string(input[field]) + " "
-		}
-	}
-	if runes := []rune(text); len(runes) > maxSummary {
-		return string(runes[:maxSummary]) + "…"
-	}
-	return text
+	return listing.Inputs(w, all)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -10,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -92,16 +91,5 @@ func getObjects(ctx context.Context, c *client.Client, w io.Writer, cluster stri
 		}
 		return output.Objects(w, objects, o.output)
 	}
-	t := table.New(w, "KIND", "NAMESPACE", "NAME", "APIVERSION")
-	for _, text := range texts {
-		var object struct {
-			APIVersion, Kind string
-			Metadata         struct{ Name, Namespace string }
-		}
-		if err := json.Unmarshal(text, &object); err != nil {
-			return err
-		}
-		t.Row(object.Kind, object.Metadata.Namespace, object.Metadata.Name, object.APIVersion)
-	}
-	return t.Flush()
+	return listing.Objects(w, texts)
 }

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -34,15 +32,7 @@ Exit status is 0, or 1 if the server does not answer.`,
 				if o.output != "" {
 					return o.print(w, api.List[api.Pin]{Items: pins})
 				}
-				t := table.New(w, "NAME", "FOR", "CLUSTERS", "RELEASE", "EXPIRES", "REASON", "REVISION")
-				for _, p := range pins {
-					expires := "never"
-					if p.ExpiresAt != nil {
-						expires = textfmt.Time(*p.ExpiresAt)
-					}
-					t.Row(p.Name, pinScope(p.Pin), fmt.Sprint(p.Status.Clusters), p.Release, expires, p.Reason, p.Revision)
-				}
-				return t.Flush()
+				return listing.Pins(w, pins)
 			})
 		},
 	}

@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -63,75 +60,7 @@ func getReleases(ctx context.Context, c *client.Client, w io.Writer, q fleet.Rel
 	if o.output != "" {
 		return o.print(w, releases)
 	}
-	if err := releaseTable(w, releases.Items); err != nil {
-		return err
-	}
-	newer := false
-	for i := range releases.Items {
-		r := &releases.Items[i]
-		if newer && r.State == fleet.Failed {
-			continue // only the newest failed revision needs to be fixed
-		}
-		newer = newer || r.State != fleet.Superseded
-		if err := printOpen(w, r); err != nil {
-			return err
-		}
-	}
-	if releases.Source.Error != "" {
-		fmt.Fprintf(w, "source %s: %s\n", textfmt.Visible(releases.Source.Name), textfmt.Visible(releases.Source.Error))
-	}
-	return nil
-}
-
-func releaseTable(w io.Writer, releases []fleet.Release) error {
-	t := table.New(w, "ID", "STATE", "AT", "CLUSTERS", "REMOVED", "CHANGED", "ADDED", "PROBLEMS", "REVISION")
-	for _, r := range releases {
-		removed, changed, added := "", "", ""
-		if i := r.Impact; i != nil { // a moved input is removed from one set and added to another
-			removed, changed, added = fmt.Sprint(i.Removed+i.Moved), fmt.Sprint(i.Changed), fmt.Sprint(i.Added+i.Moved)
-		}
-		t.Row(r.ID, string(r.State), textfmt.Time(r.At), fmt.Sprint(r.Clusters), removed, changed, added, fmt.Sprint(len(r.Problems)), r.Revision)
-	}
-	return t.Flush()
-}
-
-// printOpen prints what needs attention in a release.
-func printOpen(w io.Writer, r *fleet.Release) error {
-	open := r.State == fleet.Live || r.State == fleet.Held || r.State == fleet.Failed
-	if !open || r.State != fleet.Held && r.Rollout == nil && len(r.Failing)+len(r.Problems) == 0 {
-		return nil
-	}
-	return printRelease(w, r, r.State == fleet.Held)
-}
-
-// printRelease prints a release, and also its impact if impact is set.
-func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
-	fmt.Fprintf(w, "\nrelease %s of %s: %s\n", r.ID, textfmt.Visible(r.Revision), progressText(r))
-	if r.Rollout != nil {
-		if err := preview.PrintWaves(w, r.Rollout.Waves); err != nil {
-			return err
-		}
-	}
-	preview.PrintReasons(w, r.Violations, r.Failing)
-	for _, p := range preview.OtherProblems(r.Problems, r.Failing) {
-		fmt.Fprintf(w, "%s: %s\n", r.State, textfmt.Visible(p.String()))
-	}
-	if impact && r.Impact != nil {
-		fmt.Fprintln(w, preview.Scale(r.Impact))
-		preview.PrintImpact(w, r.Impact)
-	}
-	if r.State == fleet.Held {
-		fmt.Fprintf(w, "if this is intended: tributary release approve %s%s\n", r.ID, digestFlag(r.Impact))
-	}
-	return nil
-}
-
-// digestFlag returns the flag that approves only the impact that was shown.
-func digestFlag(i *fleet.Impact) string {
-	if i == nil {
-		return ""
-	}
-	return " --digest " + i.Digest
+	return listing.Releases(w, releases.Items, releases.Source)
 }
 
 func getRelease(ctx context.Context, c *client.Client, w io.Writer, name string, o *getOptions) error {
@@ -142,18 +71,5 @@ func getRelease(ctx context.Context, c *client.Client, w io.Writer, name string,
 	if o.output != "" {
 		return o.print(w, r)
 	}
-	if err := releaseTable(w, []fleet.Release{*r}); err != nil {
-		return err
-	}
-	if err := printRelease(w, r, true); err != nil {
-		return err
-	}
-	for _, d := range r.Decisions {
-		fmt.Fprintf(w, "%s: %s by %s", textfmt.Time(d.At), d.Verdict, textfmt.Visible(d.Actor))
-		if d.Reason != "" {
-			fmt.Fprintf(w, ": %s", textfmt.Visible(d.Reason))
-		}
-		fmt.Fprintf(w, " (generation %d)\n", d.Generation)
-	}
-	return nil
+	return listing.Release(w, r)
 }

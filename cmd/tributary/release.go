@@ -6,9 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
@@ -99,24 +99,6 @@ func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOp
 	if o.output == "json" {
 		return output.JSON(cmd.OutOrStdout(), release)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "release %s of %s: %s\n", release.ID, release.Revision, progressText(release))
+	fmt.Fprintf(cmd.OutOrStdout(), "release %s of %s: %s\n", release.ID, release.Revision, listing.Progress(release))
 	return nil
-}
-
-// progressText describes the state of a release and its rollout.
-func progressText(r *fleet.Release) string {
-	if r.Rollout == nil {
-		return string(r.State)
-	}
-	reached := 0
-	for _, w := range r.Rollout.Waves {
-		if w.Reached {
-			reached++
-		}
-	}
-	text := fmt.Sprintf("%s, %s; %d of %d waves have it", r.State, r.Rollout.Phase, reached, len(r.Rollout.Waves))
-	if r.Rollout.Reason != "" {
-		text += ": " + r.Rollout.Reason
-	}
-	return textfmt.Visible(text)
 }

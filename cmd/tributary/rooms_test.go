@@ -16,11 +16,11 @@ const module = "github.com/tributary-gitops/tributary"
 // commandParts are the packages that only the command line uses. None imports an adapter.
 var commandParts = []string{
 	"cmd/tributary/internal/bootstrap",
-	"cmd/tributary/internal/change",
 	"cmd/tributary/internal/document",
 	"cmd/tributary/internal/drain",
 	"cmd/tributary/internal/exitcode",
 	"cmd/tributary/internal/kubesecret",
+	"cmd/tributary/internal/listing",
 	"cmd/tributary/internal/output",
 	"cmd/tributary/internal/preview",
 	"cmd/tributary/internal/progress",
@@ -39,11 +39,11 @@ var rooms = map[string][]string{
 	"cmd/tributary": slices.Concat(commandParts, []string{"sources", "render", "server", "server/api", "server/client", "fleet", "fleet/controller", "fleet/credential", "fleet/edit", "fleet/sqlstore"}),
 
 	"cmd/tributary/internal/bootstrap":  {"server/api"},
-	"cmd/tributary/internal/change":     {"fleet", "server/api", "cmd/tributary/internal/document", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/document":   {"fleet"},
 	"cmd/tributary/internal/drain":      {"server/api", "server/client"},
 	"cmd/tributary/internal/exitcode":   {},
 	"cmd/tributary/internal/kubesecret": {},
+	"cmd/tributary/internal/listing":    {"fleet", "server/api", "cmd/tributary/internal/document", "cmd/tributary/internal/preview", "cmd/tributary/internal/selector", "cmd/tributary/internal/table", "cmd/tributary/internal/textdiff", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/output":     {"fleet"},
 	"cmd/tributary/internal/preview":    {"fleet", "cmd/tributary/internal/table", "cmd/tributary/internal/textdiff", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/progress":   {},

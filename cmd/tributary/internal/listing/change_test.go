@@ -1,4 +1,4 @@
-package change
+package listing
 
 import (
 	"testing"
@@ -27,7 +27,7 @@ func TestSummaryNamesWhatBecameOfClusters(t *testing.T) {
 		{declared, declared, "Cluster/one"},
 		{declared, nil, "Cluster/one (dropped)"},
 	} {
-		got := Summary(api.Change{Records: []api.RecordChange{{Cluster: "one", Before: c.before, After: c.after}}}, 3)
+		got := changeSummary(api.Change{Records: []api.RecordChange{{Cluster: "one", Before: c.before, After: c.after}}}, 3)
 		if got != c.want {
 			t.Errorf("%+v, %+v: %q, want %q", c.before, c.after, got, c.want)
 		}

@@ -1,23 +1,54 @@
-// Package change describes an entry of the change log.
-//
-//	fmt.Println(change.Summary(c, 3)) // "delta/pin-keda (new), Cluster/edge-7 (orphaned)"
-//
-// Parts returns the same things as documents, for a diff.
-package change
+package listing
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textdiff"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// Summary names what changed, up to limit things.
-func Summary(c api.Change, limit int) string {
+// Changes prints a row for each change.
+func Changes(w io.Writer, changes []api.Change) error {
+	t := table.New(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
+	for _, c := range changes {
+		t.Row(fmt.Sprint(c.Generation), textfmt.Time(c.At), c.Actor, string(c.Kind), changeSummary(c, 3), c.Reason)
+	}
+	return t.Flush()
+}
+
+// Change prints a change as git show prints a commit.
+func Change(w io.Writer, c api.Change) error {
+	fmt.Fprintf(w, "generation %d\n", c.Generation)
+	for _, line := range [][2]string{
+		{"time", textfmt.Time(c.At)}, {"actor", c.Actor}, {"kind", string(c.Kind)}, {"reason", c.Reason},
+		{"what", changeSummary(c, 1+len(c.Pins)+len(c.Deltas)+len(c.Records)+len(c.Tokens))}, {"clusters", textfmt.List(c.Clusters, 10)},
+	} {
+		if line[1] != "" {
+			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", textfmt.Visible(line[1]))
+		}
+	}
+	parts, err := changeParts(c)
+	if err != nil {
+		return err
+	}
+	d := textdiff.New(w)
+	for _, p := range parts {
+		fmt.Fprintln(w)
+		d.Print(p.Title, p.Before, p.After)
+	}
+	return nil
+}
+
+// changeSummary names what changed, up to limit things.
+func changeSummary(c api.Change, limit int) string {
 	var all []string
 	if c.Release != nil {
 		all = append(all, "release "+c.Release.Revision)
@@ -76,13 +107,13 @@ func tokenTitle(t fleet.TokenChange) string {
 	return "token " + cmp.Or(t.After, t.Before, &fleet.Token{Name: t.Token}).Name
 }
 
-// Part is one thing that changed, before and after, as YAML; "" if it did not exist.
-type Part struct{ Title, Before, After string }
+// part is one thing that changed, before and after, as YAML; "" if it did not exist.
+type part struct{ Title, Before, After string }
 
-// Parts returns the things that changed.
-func Parts(c api.Change) (all []Part, err error) {
+// changeParts returns the things that changed.
+func changeParts(c api.Change) (all []part, err error) {
 	add := func(title, before, after string, errs ...error) {
-		all, err = append(all, Part{title, before, after}), cmp.Or(append([]error{err}, errs...)...)
+		all, err = append(all, part{title, before, after}), cmp.Or(append([]error{err}, errs...)...)
 	}
 	for _, p := range c.Pins {
 		before, beforeErr := toYAML(p.Before)
