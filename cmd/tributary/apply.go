@@ -11,13 +11,14 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type applyOptions struct {
-	writeFlags
+	remote.WriteFlags
 	file string
 }
 
@@ -35,7 +36,7 @@ The documents are sent one by one, in the order of the file. The first one that 
 rejects ends the command; those before it are kept. Prints the inputs that change, as a
 diff.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary apply -f pin-keda.yaml --dry-run
   tributary apply -f pin-keda.yaml --reason INC-4711
   tributary apply -f edge-7.yaml
@@ -45,7 +46,7 @@ Exit status is 0, or 1 if not all documents were applied.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return apply(cmd.Context(), cmd, o) },
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	cmd.Flags().StringVarP(&o.file, "filename", "f", "", "file with deltas and clusters, - for standard input")
 	return cmd
 }
@@ -62,7 +63,7 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	if err != nil {
 		return err
 	}
-	client, err := o.client()
+	client, err := o.Client()
 	if err != nil {
 		return err
 	}
@@ -70,17 +71,17 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 	for i, d := range documents {
 		result, err := o.put(ctx, client, d)
 		if err != nil {
-			err = fmt.Errorf("%s:%d: %s: %w", o.file, d.Line, d.ID, refused(err))
-			if i > 0 && !o.dryRun {
+			err = fmt.Errorf("%s:%d: %s: %w", o.file, d.Line, d.ID, remote.Error(err))
+			if i > 0 && !o.DryRun {
 				err = fmt.Errorf("%w\nthe documents before it were applied", err)
 			}
 			return err
 		}
 		if len(documents) > 1 {
-			o.say(cmd.OutOrStdout(), d.ID)
+			o.Say(cmd.OutOrStdout(), d.ID)
 		}
-		if o.output == "text" {
-			if err := o.printResult(cmd, result); err != nil {
+		if o.Output == "text" {
+			if err := o.Print(cmd, result); err != nil {
 				return err
 			}
 		}
@@ -93,7 +94,7 @@ func apply(ctx context.Context, cmd *cobra.Command, o *applyOptions) error {
 func (o *applyOptions) put(ctx context.Context, c *client.Client, d document.Document) (*fleet.Result, error) {
 	name, isCluster := strings.CutPrefix(d.ID, document.ClusterPrefix)
 	if !isCluster {
-		return c.PutDelta(ctx, o.options(), d.ID, d.Text)
+		return c.PutDelta(ctx, o.Options(), d.ID, d.Text)
 	}
 	fields, err := document.Cluster(d.Text)
 	if err != nil {
@@ -108,22 +109,22 @@ func (o *applyOptions) put(ctx context.Context, c *client.Client, d document.Doc
 		if err != nil {
 			return nil, err
 		}
-		return c.PatchCluster(ctx, o.options(), name, patch)
+		return c.PatchCluster(ctx, o.Options(), name, patch)
 	}
 	body, err := json.Marshal(fields)
 	if err != nil {
 		return nil, err
 	}
-	return c.DeclareCluster(ctx, o.options(), body) // the server rejects a cluster that is in the fleet repo
+	return c.DeclareCluster(ctx, o.Options(), body) // the server rejects a cluster that is in the fleet repo
 }
 
 // printAll prints results as JSON: a single one by itself, several as a list.
 func (o *applyOptions) printAll(cmd *cobra.Command, results []*fleet.Result) error {
 	switch {
-	case o.output != "json":
+	case o.Output != "json":
 		return nil
 	case len(results) == 1:
-		return o.printResult(cmd, results[0])
+		return o.Print(cmd, results[0])
 	}
 	for _, r := range results {
 		for _, warning := range r.Warnings {

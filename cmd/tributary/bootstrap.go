@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/bootstrap"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
@@ -19,7 +20,7 @@ import (
 )
 
 type bootstrapOptions struct {
-	server    serverFlags
+	server    remote.Flags
 	serverURL string
 	labels    map[string]string
 	dns       string
@@ -43,7 +44,7 @@ token.
 With --ca-file the cluster trusts these certificates too. Use --server-url if the cluster
 reaches the server at another address than this machine does.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary bootstrap edge-7 --labels environment=dev,region=eu | kubectl apply -f -
   tributary bootstrap edge-7 --labels environment=dev --server https://10.0.0.7 \
     --server-url https://tributary.example.com --ca-file ca.pem --ttl 1h > edge-7.yaml
@@ -52,7 +53,7 @@ Exit status is 0, or 1 if nothing was printed.`,
 		Args: named("CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error { return runBootstrap(cmd, o, args[0]) },
 	}
-	o.server.bind(cmd)
+	o.server.Bind(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.serverURL, "server-url", "", "URL at which the cluster reaches the server (default: that of --server)")
 	f.StringToStringVar(&o.labels, "labels", nil, "labels of the cluster, such as environment=dev,region=eu")
@@ -66,7 +67,7 @@ Exit status is 0, or 1 if nothing was printed.`,
 
 func runBootstrap(cmd *cobra.Command, o *bootstrapOptions, name string) error {
 	if o.serverURL == "" {
-		o.serverURL = o.server.config.URL
+		o.serverURL = o.server.Config.URL
 	}
 	if err := o.check(name); err != nil {
 		return fmt.Errorf("bootstrap: %w", err)
@@ -75,19 +76,19 @@ func runBootstrap(cmd *cobra.Command, o *bootstrapOptions, name string) error {
 		Cluster: name, Labels: o.labels, DNS: o.dns, ServerURL: o.serverURL,
 		Namespace: o.namespace, Image: o.image, Interval: o.interval,
 	}
-	if o.server.config.CAFile != "" {
-		text, err := os.ReadFile(o.server.config.CAFile)
+	if o.server.Config.CAFile != "" {
+		text, err := os.ReadFile(o.server.Config.CAFile)
 		if err != nil {
 			return err
 		}
 		m.CA = string(text)
 	}
-	client, err := o.server.client()
+	client, err := o.server.Client()
 	if err != nil {
 		return err
 	}
 	if m.Fleet, err = client.Bootstrap(cmd.Context()); err != nil {
-		return refused(err)
+		return remote.Error(err)
 	}
 	// The token comes last, so that an earlier error leaves no unused token behind.
 	token, err := client.CreateToken(cmd.Context(), api.TokenRequest{
@@ -95,7 +96,7 @@ func runBootstrap(cmd *cobra.Command, o *bootstrapOptions, name string) error {
 		Role: fleet.RoleBootstrap, Cluster: name, Labels: o.labels, Uses: 1, TTL: o.ttl.String(),
 	})
 	if err != nil {
-		return refused(err)
+		return remote.Error(err)
 	}
 	m.Token, m.TokenID = token.Secret, token.ID
 	for _, warning := range m.Warnings() {

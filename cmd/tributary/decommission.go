@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/drain"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/result"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
@@ -17,7 +18,7 @@ import (
 )
 
 type decommissionOptions struct {
-	writeFlags
+	remote.WriteFlags
 	wait    bool
 	timeout time.Duration
 	purge   bool
@@ -36,7 +37,7 @@ and says that the machine can be deleted. The cluster's token is valid until the
 Run the command again to keep waiting. With --purge it forgets the cluster in the end, for
 which the cluster's file must be gone from the fleet repo. Requires an admin token.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary decommission eu-dev-01 --dry-run
   tributary decommission eu-dev-01 --reason 'replaced by eu-dev-02'
   tributary decommission eu-dev-01 --purge --timeout 30m
@@ -46,7 +47,7 @@ latter case it stays decommissioned.`,
 		Args: named("CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error { return decommission(cmd, o, args[0]) },
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.wait, "wait", true, "wait until the cluster has polled its empty sets")
 	f.DurationVar(&o.timeout, "timeout", time.Hour, "maximum time to wait")
@@ -61,18 +62,18 @@ func decommission(cmd *cobra.Command, o *decommissionOptions, name string) error
 	case o.timeout <= 0:
 		return fmt.Errorf("decommission: --timeout %s: must be positive", o.timeout)
 	}
-	client, err := o.client()
+	client, err := o.Client()
 	if err != nil {
 		return err
 	}
-	if err := o.begin(cmd, client, name); err != nil || o.dryRun || !o.wait {
-		return refused(err)
+	if err := o.begin(cmd, client, name); err != nil || o.DryRun || !o.wait {
+		return remote.Error(err)
 	}
 	report := func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "tributary: "+format+"\n", args...) }
 	w := drain.Wait{Look: func(ctx context.Context) (api.Cluster, error) { return client.Cluster(ctx, name) }, Report: report, Timeout: o.timeout}
 	polled, err := w.Do(cmd.Context())
 	if err != nil {
-		return refused(err)
+		return remote.Error(err)
 	}
 	verdict := "it has polled its empty sets, and its machine can be deleted"
 	if polled == 0 {
@@ -81,7 +82,7 @@ func decommission(cmd *cobra.Command, o *decommissionOptions, name string) error
 	if o.purge {
 		return o.forget(cmd, client, name, verdict)
 	}
-	o.say(cmd.OutOrStdout(), fmt.Sprintf("cluster %q: %s; forget the cluster with tributary delete cluster", name, verdict))
+	o.Say(cmd.OutOrStdout(), fmt.Sprintf("cluster %q: %s; forget the cluster with tributary delete cluster", name, verdict))
 	return nil
 }
 
@@ -95,7 +96,7 @@ func (o *decommissionOptions) begin(cmd *cobra.Command, c *client.Client, name s
 		fmt.Fprintf(cmd.ErrOrStderr(), "tributary: cluster %q is already decommissioned\n", name)
 		return nil
 	}
-	result, err := c.Decommission(cmd.Context(), o.options(), name, false)
+	result, err := c.Decommission(cmd.Context(), o.Options(), name, false)
 	if err != nil {
 		return err
 	}
@@ -105,8 +106,8 @@ func (o *decommissionOptions) begin(cmd *cobra.Command, c *client.Client, name s
 // printEmptied prints how many inputs are removed from each set. All of them are, so a
 // diff would not say more.
 func (o *decommissionOptions) printEmptied(cmd *cobra.Command, r *fleet.Result) error {
-	if o.output == "json" {
-		return o.printResult(cmd, r)
+	if o.Output == "json" {
+		return o.Print(cmd, r)
 	}
 	gone := map[string]int{}
 	var sets []string
@@ -116,20 +117,20 @@ func (o *decommissionOptions) printEmptied(cmd *cobra.Command, r *fleet.Result) 
 		}
 	}
 	for _, set := range sets {
-		o.say(cmd.OutOrStdout(), fmt.Sprintf("%s: all %s", set, textfmt.Count(gone[set], "input")))
+		o.Say(cmd.OutOrStdout(), fmt.Sprintf("%s: all %s", set, textfmt.Count(gone[set], "input")))
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", textfmt.Visible(warning))
 	}
-	o.say(cmd.OutOrStdout(), result.Outcome(r))
+	o.Say(cmd.OutOrStdout(), result.Outcome(r))
 	return nil
 }
 
 func (o *decommissionOptions) forget(cmd *cobra.Command, c *client.Client, name, verdict string) error {
-	result, err := c.Decommission(cmd.Context(), o.options(), name, true)
+	result, err := c.Decommission(cmd.Context(), o.Options(), name, true)
 	if err != nil {
-		return fmt.Errorf("cluster %q is decommissioned but not purged: %w", name, refused(err))
+		return fmt.Errorf("cluster %q is decommissioned but not purged: %w", name, remote.Error(err))
 	}
-	o.say(cmd.OutOrStdout(), fmt.Sprintf("generation %d: cluster %q is purged; %s", result.Generation, name, verdict))
+	o.Say(cmd.OutOrStdout(), fmt.Sprintf("generation %d: cluster %q is purged; %s", result.Generation, name, verdict))
 	return nil
 }

@@ -7,19 +7,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newDelete() *cobra.Command {
-	o := &writeFlags{}
+	o := &remote.WriteFlags{}
 	cmd := &cobra.Command{
 		Use:   "delete",
 		Short: "Delete a delta, an object of a cluster, or a decommissioned cluster",
 		Long: `Deletes a delta, so that its clusters get what the fleet repo and other deltas say;
 removes an object from one cluster; or forgets a decommissioned cluster.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary delete delta pin-keda
   tributary delete delta --cluster eu-prod-01
   tributary delete object eu-prod-01 Namespace/sandbox --dry-run
@@ -27,11 +29,11 @@ removes an object from one cluster; or forgets a decommissioned cluster.
 
 Exit status is 0, or 1 if nothing was changed.`,
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	return withSubcommands(cmd, "resource", newDeleteDelta(o), newDeleteObject(o), newDeleteCluster(o))
 }
 
-func newDeleteDelta(o *writeFlags) *cobra.Command {
+func newDeleteDelta(o *remote.WriteFlags) *cobra.Command {
 	var cluster string
 	cmd := &cobra.Command{
 		Use:   "delta NAME, or delta --cluster CLUSTER",
@@ -39,7 +41,7 @@ func newDeleteDelta(o *writeFlags) *cobra.Command {
 		Long: `Deletes a delta and prints the inputs that change, as a diff. The history keeps the
 delta, and rollback restores it.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary delete delta pin-keda --reason 'KEDA 2.15.1 is out'
   tributary delete delta --cluster eu-prod-01 --dry-run
 
@@ -53,7 +55,7 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if id == "" {
 				return errors.New("delete delta: name a delta, or a cluster with --cluster")
 			}
-			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+			return o.Write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
 				return c.DeleteDelta(ctx, options, id)
 			})
 		},
@@ -62,8 +64,8 @@ Exit status is 0, or 1 if nothing was changed.`,
 	return cmd
 }
 
-func newDeleteObject(o *writeFlags) *cobra.Command {
-	var narrow objectFlags
+func newDeleteObject(o *remote.WriteFlags) *cobra.Command {
+	var narrow flags.Object
 	cmd := &cobra.Command{
 		Use:   "object CLUSTER KIND/NAME",
 		Short: "Remove an object from one cluster",
@@ -71,26 +73,26 @@ func newDeleteObject(o *writeFlags) *cobra.Command {
 the cluster's delta added the object, the addition is undone. Otherwise the delta records
 that the cluster must not have the object.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary delete object eu-prod-01 Namespace/sandbox --reason 'moved to eu-prod-02'
 
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: named("CLUSTER", "KIND/NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := narrow.name(args[1])
+			name, err := narrow.Name(args[1])
 			if err != nil {
 				return err
 			}
-			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+			return o.Write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
 				return c.DeleteObject(ctx, options, args[0], name)
 			})
 		},
 	}
-	narrow.bind(cmd.Flags())
+	narrow.Bind(cmd.Flags())
 	return cmd
 }
 
-func newDeleteCluster(o *writeFlags) *cobra.Command {
+func newDeleteCluster(o *remote.WriteFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "cluster NAME",
 		Short: "Forget a decommissioned cluster",
@@ -99,13 +101,13 @@ func newDeleteCluster(o *writeFlags) *cobra.Command {
 the name is free, and polls for it are answered with 404, on which Flux keeps what it
 has. Requires an admin token.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary delete cluster eu-dev-01 --reason 'machine is gone'
 
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+			return o.Write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
 				return c.Decommission(ctx, options, args[0], true)
 			})
 		},

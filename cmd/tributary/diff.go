@@ -12,6 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
@@ -20,7 +21,7 @@ import (
 
 type diffOptions struct {
 	source sourceFlags
-	server serverFlags
+	server remote.Flags
 	deltas string
 	output string
 }
@@ -68,7 +69,7 @@ it, 3 if it has faults, and 4 if the comparison failed.`,
 	}
 	f := cmd.Flags()
 	o.source.bind(f)
-	o.server.bindAddress(f)
+	o.server.BindAddress(cmd, f)
 	f.StringVar(&o.deltas, "deltas", "", "file with deltas to apply to both SOURCEs, - for standard input")
 	f.StringVarP(&o.output, "output", "o", "text", "text, markdown or json")
 	return cmd
@@ -127,8 +128,8 @@ func (o *diffOptions) compareWithServer(ctx context.Context, ref string) (*fleet
 	}
 	// The certificate flags apply to the server as well as to the source.
 	tls := o.source.options.TLS
-	o.server.config.CAFile, o.server.config.CertFile, o.server.config.KeyFile = tls.CAFile, tls.CertFile, tls.KeyFile
-	client, err := o.server.client()
+	o.server.Config.CAFile, o.server.Config.CertFile, o.server.Config.KeyFile = tls.CAFile, tls.CertFile, tls.KeyFile
+	client, err := o.server.Client()
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (o *diffOptions) compareWithServer(ctx context.Context, ref string) (*fleet
 		return nil, err
 	}
 	p, err := client.PreviewSnapshot(ctx, snapshot.Revision, packed)
-	return p, refused(err)
+	return p, remote.Error(err)
 }
 
 // fetch fetches a source. For a revision that cannot be a snapshot it returns a preview

@@ -8,12 +8,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // getOptions are shared by the subcommands of get.
 type getOptions struct {
-	server serverFlags
+	server remote.Flags
 	output string
 }
 
@@ -24,14 +25,14 @@ func newGet() *cobra.Command {
 		Short: "Show clusters, objects, inputs, deltas, releases, pins, history or tokens",
 		Long: `Shows what a server has, as a table, or with -o as JSON or YAML.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary get clusters --selector environment=prod
   tributary get deltas -o yaml > deltas.yaml
   tributary get history --cluster eu-prod-01 --since 24h
 
 Exit status is 0, or 1 if it does not exist or the server does not answer.`,
 	}
-	o.server.bind(cmd)
+	o.server.Bind(cmd)
 	cmd.PersistentFlags().StringVarP(&o.output, "output", "o", "", "json or yaml (default: a table)")
 	return withSubcommands(cmd, "resource", newGetClusters(o), newGetObjects(o), newGetInputs(o), newGetDeltas(o), newGetReleases(o), newGetPins(o), newGetHistory(o), newGetTokens(o))
 }
@@ -43,11 +44,11 @@ func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *c
 			return err
 		}
 	}
-	client, err := o.server.client()
+	client, err := o.server.Client()
 	if err != nil {
 		return err
 	}
-	return refused(show(cmd.Context(), client, cmd.OutOrStdout()))
+	return remote.Error(show(cmd.Context(), client, cmd.OutOrStdout()))
 }
 
 // print prints v in the format of --output.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -24,7 +25,7 @@ orphaned or decommissioned), its release, and how long ago it last polled. A clu
 late if it has not polled for longer than it usually does. For one cluster it also shows
 why it is on that release, and its polls.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary get clusters
   tributary get clusters --selector 'environment=prod,region in (eu,us)'
   tributary get clusters eu-prod-01 -o yaml

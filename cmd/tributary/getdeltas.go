@@ -12,6 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -26,7 +27,7 @@ func newGetDeltas(o *getOptions) *cobra.Command {
 apply to some clusters (orphans). As YAML they are documents for apply -f and render
 --deltas. As JSON they include their status.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary get deltas
   tributary get deltas pin-keda -o yaml
   tributary get deltas --cluster eu-prod-01 -o yaml

@@ -11,7 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -33,7 +35,7 @@ func newGetHistory(shared *getOptions) *cobra.Command {
 cluster, pin and token before and after. Changes older than the server's retention may
 be missing.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary get history
   tributary get history --cluster eu-prod-01 --since 24h
   tributary get history --delta pin-keda --actor ada --limit 10
@@ -62,10 +64,10 @@ Exit status is 0, or 1 if the generation does not exist or the server does not a
 
 func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOptions) error {
 	var err error
-	if o.query.Since, err = moment("--since", o.since, time.Now()); err != nil {
+	if o.query.Since, err = flags.Moment("since", o.since, time.Now()); err != nil {
 		return err
 	}
-	if o.query.Until, err = moment("--until", o.until, time.Now()); err != nil {
+	if o.query.Until, err = flags.Moment("until", o.until, time.Now()); err != nil {
 		return err
 	}
 	if o.query.Limit < 0 {
@@ -82,21 +84,6 @@ func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOp
 		return o.print(w, api.List[api.Change]{Items: changes})
 	}
 	return listing.Changes(w, changes)
-}
-
-// moment parses a time, or how long ago it was; the zero time for "".
-func moment(flag, text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t, nil
-	}
-	ago, err := time.ParseDuration(text)
-	if err != nil || ago < 0 {
-		return time.Time{}, fmt.Errorf("%s %q: must be a time such as 2026-01-02T03:04:05Z, or how long ago, such as 24h", flag, text)
-	}
-	return now.Add(-ago), nil
 }
 
 func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, o *historyOptions) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -19,7 +20,7 @@ func newGetInputs(o *getOptions) *cobra.Command {
 		Long: `Shows the inputs of a cluster, which is given by name or dns. With SET and -o json it
 prints exactly the answer to a poll of that set.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary get inputs eu-prod-01
   tributary get inputs eu-prod-01 platform-components -o yaml
 

@@ -2,56 +2,27 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
-// objectFlags distinguish objects with the same KIND/NAME.
-type objectFlags struct {
-	flags            *pflag.FlagSet
-	group, namespace string
-}
-
-func (o *objectFlags) bind(f *pflag.FlagSet) {
-	o.flags = f
-	f.StringVar(&o.group, "group", "", "API group of the object, if several groups have the kind; empty for the core group")
-	f.StringVar(&o.namespace, "namespace", "", "namespace of the object, if several namespaces have the name; empty for none")
-}
-
-// name parses KIND/NAME. A flag that is set to the empty string counts as set.
-func (o *objectFlags) name(text string) (name fleet.ObjectName, err error) {
-	kind, rest, found := strings.Cut(text, "/")
-	if !found || kind == "" || rest == "" {
-		return name, fmt.Errorf("%q: must be KIND/NAME, such as PlatformComponent/keda", text)
-	}
-	name = fleet.ObjectName{Kind: kind, Name: rest}
-	if o.flags.Changed("group") {
-		name.Group = &o.group
-	}
-	if o.flags.Changed("namespace") {
-		name.Namespace = &o.namespace
-	}
-	return name, nil
-}
-
 func newGetObjects(o *getOptions) *cobra.Command {
-	var narrow objectFlags
+	var narrow flags.Object
 	cmd := &cobra.Command{
 		Use:   "objects CLUSTER [KIND/NAME]",
 		Short: "Show the objects of a cluster, or one of them in full",
 		Long: `Shows the objects of a cluster with all deltas applied. A single object is printed in
 full, as YAML unless -o json is given.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary get objects eu-prod-01
   tributary get objects eu-prod-01 PlatformComponent/keda
   tributary get objects eu-prod-01 -o yaml > objects.yaml
@@ -63,7 +34,7 @@ Exit status is 0, or 1 if the object does not exist or the server does not answe
 				if len(args) == 1 {
 					return getObjects(ctx, c, w, args[0], o)
 				}
-				name, err := narrow.name(args[1])
+				name, err := narrow.Name(args[1])
 				if err != nil {
 					return err
 				}
@@ -75,7 +46,7 @@ Exit status is 0, or 1 if the object does not exist or the server does not answe
 			})
 		},
 	}
-	narrow.bind(cmd.Flags())
+	narrow.Bind(cmd.Flags())
 	return cmd
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -24,7 +25,7 @@ needs attention: what a held release would remove, how far a rollout is, the clu
 for which a release is invalid, and other problems. For one release, given by ID or
 revision, it shows everything, including the decisions on it.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary get releases
   tributary get releases --state held -o json
   tributary get releases 3f9c1b22a0d4

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -20,7 +21,7 @@ func newGetTokens(o *getOptions) *cobra.Command {
 		Long: `Shows each token with its role, what it is for, its last use and its expiry. The secret
 of a token is shown only once, when the token is created. Requires an admin token.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary get tokens
   tributary get tokens --all -o json
 

@@ -9,12 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newLabel() *cobra.Command {
-	o := &writeFlags{}
+	o := &remote.WriteFlags{}
 	cmd := &cobra.Command{
 		Use:   "label CLUSTER KEY=VALUE... KEY-...",
 		Short: "Change the labels of a cluster that was declared through the API",
@@ -22,7 +23,7 @@ func newLabel() *cobra.Command {
 the cluster follows its labels: the command prints the inputs that change, as a diff.
 Labels of a cluster in the fleet repo must be changed there.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary label edge-7 environment=staging --dry-run
   tributary label edge-7 region=eu gpu- --reason 'moved to Dublin'
 
@@ -36,12 +37,12 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if err != nil {
 				return fmt.Errorf("label: %w", err)
 			}
-			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+			return o.Write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
 				return c.PatchCluster(ctx, options, args[0], patch)
 			})
 		},
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	return cmd
 }
 

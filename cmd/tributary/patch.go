@@ -10,19 +10,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/setting"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type patchOptions struct {
-	writeFlags
-	object    objectFlags
+	remote.WriteFlags
+	object    flags.Object
 	settings  setting.List
 	patch     string
 	patchFile string
 	kind      string
-	group     groupFlags
+	group     flags.Group
 }
 
 func newPatch() *cobra.Command {
@@ -40,7 +42,7 @@ delta. Prints the inputs that change, as a diff.
 strategic merge patch, as YAML or JSON. With --delta it takes merge patches only; write a
 document with kustomize patches for tributary apply instead.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary patch eu-prod-01 PlatformComponent/keda --set spec.values.replicaCount=3 --dry-run
   tributary patch eu-prod-01 PlatformComponent/keda --patch '{spec: {values: {replicaCount: null}}}'
   tributary patch eu-prod-01 Namespace/web --type json \
@@ -52,10 +54,10 @@ Exit status is 0, or 1 if nothing was changed.`,
 		Args: cobra.ArbitraryArgs, // checked below: --delta may come from the environment
 		RunE: func(cmd *cobra.Command, args []string) error { return patch(cmd, args, o) },
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	f := cmd.Flags()
-	o.object.bind(f)
-	o.group.bind(f)
+	o.object.Bind(f)
+	o.group.Bind(f)
 	f.Var(o.settings.Flag("set"), "set", "change, such as spec.values.replicaCount=3 (may be repeated)")
 	f.Var(o.settings.Flag("set-string"), "set-string", "like --set, with values that are always strings (may be repeated)")
 	f.Var(o.settings.Flag("set-json"), "set-json", "like --set, with values in JSON (may be repeated)")
@@ -71,13 +73,13 @@ var patchTypes = map[string]fleet.PatchType{
 
 func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
 	wanted := named("CLUSTER", "KIND/NAME")
-	if o.group.delta != "" {
+	if o.group.Name != "" {
 		wanted = named("KIND/NAME")
 	}
 	if err := wanted(cmd, args); err != nil {
 		return err
 	}
-	name, err := o.object.name(args[len(args)-1])
+	name, err := o.object.Name(args[len(args)-1])
 	if err != nil {
 		return err
 	}
@@ -85,11 +87,11 @@ func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
 	if err != nil {
 		return err
 	}
-	return o.write(cmd, func(ctx context.Context, c *client.Client, _ client.WriteOptions) (*fleet.Result, error) {
-		if o.group.delta != "" {
+	return o.Write(cmd, func(ctx context.Context, c *client.Client, _ client.WriteOptions) (*fleet.Result, error) {
+		if o.group.Name != "" {
 			return o.patchGroup(ctx, c, name, change)
 		}
-		if err := o.group.unused(); err != nil {
+		if err := o.group.Unused(); err != nil {
 			return nil, err
 		}
 		return o.patchObject(ctx, c, args[0], name, change)
@@ -151,7 +153,7 @@ func (c objectChange) of(object json.RawMessage) (fleet.ObjectPatch, error) {
 // write requires that the object has not changed since.
 func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluster string, name fleet.ObjectName, change objectChange) (*fleet.Result, error) {
 	return retryStale(func() (*fleet.Result, error) {
-		options := o.options()
+		options := o.Options()
 		var object json.RawMessage
 		if change.assignments.Indexed() {
 			var err error

@@ -11,13 +11,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 type pinOptions struct {
-	writeFlags
+	remote.WriteFlags
 	clusters []string
 	selector string
 	all      bool
@@ -38,7 +41,7 @@ Prints the inputs that change, as a diff.
 Without --name the name of the pin is derived from its clusters, and the pin replaces one
 of that name for the same clusters.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary pin 3f9c1b22a0d4 --all --reason INC-4711
   tributary pin 3f9c1b22a0d4 --cluster eu-prod-01 --expires 72h
   tributary pin main@sha1:8f1c… --selector environment=prod --name freeze --dry-run
@@ -47,9 +50,9 @@ Exit status is 0, or 1 if nothing was changed.`,
 		Args: named("RELEASE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return pin(cmd, args[0], o) },
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	f := cmd.Flags()
-	f.Var(nameList{&o.clusters}, "cluster", "name of a cluster (may be repeated)")
+	f.Var(flags.Names(&o.clusters), "cluster", "name of a cluster (may be repeated)")
 	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters, in the syntax of kubectl")
 	f.BoolVar(&o.all, "all", false, "all clusters of the fleet")
 	f.StringVar(&o.name, "name", "", "name of the pin (default: derived from its clusters)")
@@ -62,12 +65,12 @@ func pin(cmd *cobra.Command, release string, o *pinOptions) error {
 	if err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
-	return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+	return o.Write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
 		if o.name == "" {
 			if err := guardDerivedName(ctx, c, p, &options); err != nil {
 				return nil, err
 			}
-			o.say(cmd.OutOrStdout(), "pin "+p.Name)
+			o.Say(cmd.OutOrStdout(), "pin "+p.Name)
 		}
 		return c.PutPin(ctx, options, p)
 	})
@@ -75,7 +78,7 @@ func pin(cmd *cobra.Command, release string, o *pinOptions) error {
 
 // pin returns the pin that the flags describe.
 func (o *pinOptions) pin(release string, now time.Time) (p fleet.Pin, err error) {
-	p = fleet.Pin{Name: o.name, Release: release, Reason: o.reason}
+	p = fleet.Pin{Name: o.name, Release: release, Reason: o.Reason}
 	given := 0
 	for _, is := range []bool{len(o.clusters) > 0, o.selector != "", o.all} {
 		if is {
@@ -99,41 +102,10 @@ func (o *pinOptions) pin(release string, now time.Time) (p fleet.Pin, err error)
 		return p, err
 	}
 	if p.Name == "" {
-		p.Name = toLabel(derived)
+		p.Name = textfmt.Label(derived)
 	}
-	p.ExpiresAt, err = expiry(o.expires, now)
+	p.ExpiresAt, err = flags.Expiry("expires", o.expires, now)
 	return p, err
-}
-
-// toLabel turns a text into a DNS label.
-func toLabel(text string) string {
-	plain := strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
-			return r
-		}
-		return '-'
-	}, strings.ToLower(text))
-	for strings.Contains(plain, "--") {
-		plain = strings.ReplaceAll(plain, "--", "-")
-	}
-	plain = strings.Trim(plain, "-")
-	return strings.TrimRight(plain[:min(len(plain), 63)], "-")
-}
-
-// expiry parses a time, or a duration from now; nil for "".
-func expiry(text string, now time.Time) (*time.Time, error) {
-	if text == "" {
-		return nil, nil
-	}
-	at, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		left, err := time.ParseDuration(text)
-		if err != nil || left <= 0 {
-			return nil, fmt.Errorf("--expires %q: must be a duration such as 72h, or a time such as 2026-01-02T03:04:05Z", text)
-		}
-		at = now.Add(left).UTC().Truncate(time.Second)
-	}
-	return &at, nil
 }
 
 // guardDerivedName makes sure that a pin with a derived name does not replace a pin of
@@ -159,24 +131,24 @@ func pinScope(p *fleet.Pin) string {
 }
 
 func newUnpin() *cobra.Command {
-	o := &writeFlags{}
+	o := &remote.WriteFlags{}
 	cmd := &cobra.Command{
 		Use:   "unpin NAME",
 		Short: "Remove a pin",
 		Long: `Removes a pin. Its clusters follow the fleet again at once. Prints the inputs that change,
 as a diff. See tributary get pins for names.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary unpin freeze --reason 'INC-4711 is over'
 
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+			return o.Write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
 				return c.DeletePin(ctx, options, args[0])
 			})
 		},
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/progress"
 	"github.com/tributary-gitops/tributary/fleet"
@@ -63,7 +64,7 @@ tag could not be set.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Var(nameList{&o.tags}, "tag", "additional tag (may be repeated)")
+	f.Var(flags.Names(&o.tags), "tag", "additional tag (may be repeated)")
 	f.StringVar(&o.source, "source", "", "value of the annotation source (default: the remote origin of the checkout)")
 	f.StringVar(&o.revision, "revision", "", "value of the annotation revision, such as main@sha1:<commit> (default: that of the checkout)")
 	f.StringVar(&o.created, "created", "", "value of the annotation created (RFC 3339; default: the time of the commit)")

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/kubesecret"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/retry"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
@@ -18,7 +19,7 @@ import (
 )
 
 type registerOptions struct {
-	server     serverFlags
+	server     remote.Flags
 	request    api.Registration
 	key        string
 	timeout    time.Duration
@@ -46,7 +47,7 @@ Failures that may pass (no connection, too many requests, a server that is not r
 retried until --timeout. For an hour, repeating a registration with the same idempotency
 key returns the same token.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary register --server https://tributary.example.com --token-file bootstrap-token \
     --name edge-7 --dns edge-7.k8s.example.com --labels environment=dev,region=eu > token
   tributary register --token-file bootstrap-token --name edge-7 --secret flux-system/tributary-token
@@ -56,7 +57,7 @@ Exit status is 0, or 1 if no token was obtained.`,
 		Args: named(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return register(cmd, o) },
 	}
-	o.server.bind(cmd)
+	o.server.Bind(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.request.Name, "name", "", "name of the cluster")
 	f.StringVar(&o.request.DNS, "dns", "", "alternative name of the cluster, which contains a dot")
@@ -84,7 +85,7 @@ func register(cmd *cobra.Command, o *registerOptions) error {
 	if o.secret != "" {
 		return o.intoSecret(ctx, report)
 	}
-	client, err := o.server.client()
+	client, err := o.server.Client()
 	if err != nil {
 		return err
 	}
@@ -108,7 +109,7 @@ func (o *registerOptions) register(ctx context.Context, c *client.Client, key st
 	if err == nil {
 		report("cluster %q is registered", answer.Cluster)
 	}
-	return answer, refused(err)
+	return answer, remote.Error(err)
 }
 
 // intoSecret registers the cluster if the Secret holds no token, or rotates the token that
@@ -174,7 +175,7 @@ const keepTimeout = 20 * time.Second
 // isInvalid reports whether the server rejects a token. It asks for a set with an
 // impossible name, which changes nothing and does not count as a poll.
 func (o *registerOptions) isInvalid(ctx context.Context, held string) bool {
-	client, err := o.server.clientWith(held)
+	client, err := o.server.ClientWith(held)
 	if err != nil {
 		return false
 	}
@@ -189,12 +190,12 @@ func (o *registerOptions) clientFor(held string) (*client.Client, string, error)
 	case !o.rotate && held != "":
 		return nil, "", nil
 	case !o.rotate:
-		client, err := o.server.client()
+		client, err := o.server.Client()
 		return client, rand.Text(), err
 	case held == "":
 		return nil, "", fmt.Errorf("register: secret %s holds no token to replace; leave out --rotate", o.secret)
 	}
-	client, err := o.server.clientWith(held)
+	client, err := o.server.ClientWith(held)
 	// The key is derived from the token, so that a process that ends between the answer and
 	// the Secret loses nothing: the next one gets the same answer.
 	return client, fmt.Sprintf("%x", sha256.Sum256([]byte("rotate "+held))), err

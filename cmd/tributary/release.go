@@ -9,6 +9,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
@@ -39,7 +40,7 @@ func newRelease() *cobra.Command {
 		Long: `Decides on a held release, or controls one that is rolling out; see tributary get
 releases. Requires an admin token.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary release approve 3f9c1b22a0d4 --reason 'the old ingress goes, as planned'
   tributary release pause 3f9c1b22a0d4
 
@@ -53,7 +54,7 @@ Exit status is 0, or 1 if nothing was decided.`,
 }
 
 type verdictOptions struct {
-	server         serverFlags
+	server         remote.Flags
 	reason, digest string
 	output         string
 }
@@ -63,14 +64,14 @@ func newVerdict(verdict fleet.Verdict, short, long string, digest bool) *cobra.C
 	cmd := &cobra.Command{
 		Use:   string(verdict) + " RELEASE",
 		Short: short,
-		Long:  long + "\n\nRELEASE is an ID or a revision. Requires an admin token.\n\n" + serverHelp,
+		Long:  long + "\n\nRELEASE is an ID or a revision. Requires an admin token.\n\n" + remote.Help,
 		Example: fmt.Sprintf(`  tributary release %s 3f9c1b22a0d4 --reason INC-4711
 
 Exit status is 0, or 1 if nothing was decided.`, verdict),
 		Args: named("RELEASE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return decide(cmd, verdict, args[0], o) },
 	}
-	o.server.bind(cmd)
+	o.server.Bind(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.reason, "reason", "", "reason, recorded in the history")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
@@ -84,7 +85,7 @@ func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOp
 	if err := output.Check(o.output, "text", "json"); err != nil {
 		return err
 	}
-	client, err := o.server.client()
+	client, err := o.server.Client()
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOp
 		return preview.GuardError(guardErr, "the impact of the release has changed, and nothing was decided", "--digest")
 	}
 	if err != nil {
-		return refused(err)
+		return remote.Error(err)
 	}
 	if o.output == "json" {
 		return output.JSON(cmd.OutOrStdout(), release)

@@ -7,12 +7,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newRollback() *cobra.Command {
-	o := &writeFlags{}
+	o := &remote.WriteFlags{}
 	var generation int64
 	var cluster, delta string
 	cmd := &cobra.Command{
@@ -23,7 +24,7 @@ change, which can be rolled back in turn. Deltas that have expired since then ar
 restored, and releases do not change. Prints the inputs that change, as a diff. See
 tributary get history for generations.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary rollback --to 41 --delta pin-keda --dry-run
   tributary rollback --to 41 --cluster eu-prod-01 --reason INC-4712
   tributary rollback --to 41
@@ -42,12 +43,12 @@ Exit status is 0, or 1 if nothing was changed.`,
 			if err != nil {
 				return fmt.Errorf("rollback: %w", err)
 			}
-			return o.write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
+			return o.Write(cmd, func(ctx context.Context, c *client.Client, options client.WriteOptions) (*fleet.Result, error) {
 				return c.Rollback(ctx, options, generation, id)
 			})
 		},
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	f := cmd.Flags()
 	f.Int64Var(&generation, "to", 0, "generation to restore")
 	f.StringVar(&cluster, "cluster", "", "restore only the delta of this cluster")

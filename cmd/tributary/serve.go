@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"runtime/debug"
@@ -18,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
@@ -26,24 +26,24 @@ import (
 )
 
 type serveOptions struct {
-	source              sourceFlags
-	listen, addrFile    string
-	interval            time.Duration
-	store               string
-	retention           time.Duration
-	readOnly            bool
-	tokensFile          string
-	adminTokenFile      string
-	webhookSecretFile   string
-	tlsCert, tlsKey     string
-	clientCA            string
-	oidcIssuer          string
-	oidcAudience        string
-	oidcRules, oidcCA   string
-	allowAnonymous      bool
-	debugListen         string
-	load                loadFlags
-	logFormat, logLevel string
+	source            sourceFlags
+	listen, addrFile  string
+	interval          time.Duration
+	store             string
+	retention         time.Duration
+	readOnly          bool
+	tokensFile        string
+	adminTokenFile    string
+	webhookSecretFile string
+	tlsCert, tlsKey   string
+	clientCA          string
+	oidcIssuer        string
+	oidcAudience      string
+	oidcRules, oidcCA string
+	allowAnonymous    bool
+	debugListen       string
+	load              flags.Load
+	log               flags.Log
 }
 
 func newServe() *cobra.Command {
@@ -101,10 +101,9 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if the server cannot run.`,
 	f.StringVar(&o.oidcRules, "oidc-rules-file", "", "YAML file that maps claims of OpenID Connect tokens to roles; read again when it changes")
 	f.StringVar(&o.oidcCA, "oidc-ca-file", "", "PEM certificates to trust for the issuer, in addition to the system's")
 	f.BoolVar(&o.allowAnonymous, "insecure-allow-anonymous", false, "give every request the rights of an admin, on any address")
-	o.load.bind(f)
+	o.load.Bind(f)
 	f.StringVar(&o.debugListen, "debug-listen", "", "loopback address to serve go tool pprof on, such as 127.0.0.1:6060")
-	f.StringVar(&o.logFormat, "log-format", "text", "log format: text or json")
-	f.StringVar(&o.logLevel, "log-level", "info", "log level: debug, info, warn or error")
+	o.log.Bind(f)
 	return cmd
 }
 
@@ -117,7 +116,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}
-	logger, err := newLogger(stderr, o.logFormat, o.logLevel)
+	logger, err := o.log.Logger(stderr)
 	if err != nil {
 		return err
 	}
@@ -127,7 +126,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	case o.retention < 0:
 		return fmt.Errorf("--history-retention %s: must not be negative", o.retention)
 	}
-	limits, err := o.load.limits()
+	limits, err := o.load.Limits()
 	if err != nil {
 		return err
 	}
@@ -217,18 +216,17 @@ func writeAddress(file string, addr net.Addr) error {
 	return os.Rename(part, file)
 }
 
-func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
-	var o slog.HandlerOptions
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: must be debug, info, warn or error", level)
+// listenDebug opens the address of --debug-listen; nil if it is empty.
+func listenDebug(ctx context.Context, address string) (net.Listener, error) {
+	if address == "" {
+		return nil, nil
 	}
-	o.Level = l
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, &o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, &o)), nil
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err == nil {
+		if err = server.CheckDebugAddress(listener.Addr()); err == nil {
+			return listener, nil
+		}
+		_ = listener.Close()
 	}
-	return nil, fmt.Errorf("--log-format %q: must be text or json", format)
+	return nil, fmt.Errorf("--debug-listen %s: %w", address, err)
 }

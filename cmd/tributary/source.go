@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/sources"
@@ -35,9 +36,9 @@ func (s *sourceFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&git.SSHKeyFile, "git-ssh-key-file", "", "private key for ssh (default: the agent at SSH_AUTH_SOCK)")
 	f.StringVar(&git.SSHPassphraseFile, "git-ssh-passphrase-file", "", "file with the passphrase of that key")
 	f.StringVar(&git.KnownHostsFile, "git-known-hosts-file", "", "file with the keys of the ssh hosts to trust (default ~/.ssh/known_hosts)")
-	f.Var(nameList{&git.VerifyKeyFiles}, "verify-git-keys", "files with OpenPGP or SSH public keys; a signature by one of them is required")
+	f.Var(flags.Names(&git.VerifyKeyFiles), "verify-git-keys", "files with OpenPGP or SSH public keys; a signature by one of them is required")
 	f.StringVar((*string)(&git.Verify), "verify-git-mode", "", "what must be signed: head (the commit), tag or tag-and-head (default head)")
-	f.Var(nameList{&s.options.OCI.VerifyKeyFiles}, "verify-oci-keys", "files with Cosign public keys; a signature by one of them is required")
+	f.Var(flags.Names(&s.options.OCI.VerifyKeyFiles), "verify-oci-keys", "files with Cosign public keys; a signature by one of them is required")
 }
 
 // bindRegistry binds the flags that push takes too.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
@@ -15,20 +16,20 @@ import (
 )
 
 func newToken() *cobra.Command {
-	o := &serverFlags{}
+	o := &remote.Flags{}
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Create and revoke the credentials of people, pipelines and clusters",
 		Long: `Creates and revokes tokens. A token is shown only once, when it is created, because the
 server keeps only its hash. tributary get tokens lists them.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary token create --name ada --role admin
   tributary token revoke ada
 
 Exit status is 0, or 1 if nothing was changed.`,
 	}
-	o.bind(cmd)
+	o.Bind(cmd)
 	return withSubcommands(cmd, "command", newTokenCreate(o), newTokenRevoke(o))
 }
 
@@ -41,7 +42,7 @@ type tokenOptions struct {
 	store    string
 }
 
-func newTokenCreate(s *serverFlags) *cobra.Command {
+func newTokenCreate(s *remote.Flags) *cobra.Command {
 	o := &tokenOptions{}
 	cmd := &cobra.Command{
 		Use:   "create --role ROLE",
@@ -53,7 +54,7 @@ clusters.
 With --store it writes to the change log directly, without a server. This is how the first
 admin gets a token. --store takes the same values as that of serve.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary token create --name ada --role admin --store sqlite:/var/lib/tributary/tributary.db
   tributary token create --name eu-pipeline --role operator --selector region=eu --ttl 2160h
   tributary token create --name dev-boot --role bootstrap --labels environment=dev --uses 10 --ttl 24h
@@ -75,14 +76,14 @@ Exit status is 0, or 1 if no token was created.`,
 	return cmd
 }
 
-func createToken(cmd *cobra.Command, s *serverFlags, o *tokenOptions) error {
+func createToken(cmd *cobra.Command, s *remote.Flags, o *tokenOptions) error {
 	request, err := o.tokenRequest(cmd)
 	if err != nil {
 		return fmt.Errorf("token create: %w", err)
 	}
 	made, err := o.create(cmd.Context(), s, request)
 	if err != nil {
-		return refused(err)
+		return remote.Error(err)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "tributary: token %q (%s) of role %s, %s: keep it, because it is not shown again\n",
 		textfmt.Visible(made.Name), textfmt.Visible(made.ID), textfmt.Visible(string(made.Role)), validity(made.ExpiresAt))
@@ -115,11 +116,11 @@ func (o *tokenOptions) tokenRequest(cmd *cobra.Command) (api.TokenRequest, error
 	return request, nil
 }
 
-func (o *tokenOptions) create(ctx context.Context, s *serverFlags, request api.TokenRequest) (api.CreatedToken, error) {
+func (o *tokenOptions) create(ctx context.Context, s *remote.Flags, request api.TokenRequest) (api.CreatedToken, error) {
 	if o.store != "" {
 		return createInStore(ctx, o.store, request)
 	}
-	client, err := s.client()
+	client, err := s.Client()
 	if err != nil {
 		return api.CreatedToken{}, err
 	}
@@ -133,25 +134,25 @@ func validity(expires *time.Time) string {
 	return "valid until " + textfmt.Time(*expires)
 }
 
-func newTokenRevoke(s *serverFlags) *cobra.Command {
+func newTokenRevoke(s *remote.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NAME",
 		Short: "Revoke a token, by its name or ID",
 		Long: `Revokes a token, given by name or ID. It stops working on every server within a second.
 
-` + serverHelp,
+` + remote.Help,
 		Example: `  tributary token revoke eu-pipeline
 
 Exit status is 0, or 1 if the token does not exist or the server does not answer.`,
 		Args: named("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := s.client()
+			client, err := s.Client()
 			if err != nil {
 				return err
 			}
 			done, err := client.RevokeToken(cmd.Context(), args[0])
 			if err != nil {
-				return refused(err)
+				return remote.Error(err)
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "generation %d: token %q is revoked\n", done.Generation, args[0])
 			return nil

@@ -72,3 +72,18 @@ func Shorten(text string, limit int) string {
 	}
 	return text
 }
+
+// Label turns a text into a DNS label.
+func Label(text string) string {
+	plain := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(text))
+	for strings.Contains(plain, "--") {
+		plain = strings.ReplaceAll(plain, "--", "-")
+	}
+	plain = strings.Trim(plain, "-")
+	return strings.TrimRight(plain[:min(len(plain), 63)], "-")
+}

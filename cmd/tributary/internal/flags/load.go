@@ -1,30 +1,30 @@
-package main
+package flags
 
 import (
-	"context"
 	"fmt"
-	"net"
 
 	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/server"
 )
 
-// loadFlags limit the load on a server. On the command line 0 means no limit; in
-// limit.Limits it means the default.
-type loadFlags struct {
+// Load limits the load on a server. On the command line 0 means no limit; in
+// server.Limits it means the default.
+type Load struct {
 	pollRate, requestRate float64
 	polls, connections    int
 }
 
-func (l *loadFlags) bind(f *pflag.FlagSet) {
+// Bind adds the flags to f.
+func (l *Load) Bind(f *pflag.FlagSet) {
 	f.Float64Var(&l.pollRate, "poll-rate", 20, "polls per second of one credential for one cluster, with bursts of a minute's worth; 0 for no limit")
 	f.Float64Var(&l.requestRate, "request-rate", 200, "other requests per second of one credential, with bursts of ten seconds' worth; 0 for no limit")
 	f.IntVar(&l.polls, "max-polls", 4096, "polls answered at the same time, not counting slow clients; more get 503")
 	f.IntVar(&l.connections, "max-connections", 16384, "open connections; polls on further ones get 503")
 }
 
-func (l *loadFlags) limits() (server.Limits, error) {
+// Limits returns the limits that the flags set.
+func (l *Load) Limits() (server.Limits, error) {
 	switch {
 	case l.pollRate < 0:
 		return server.Limits{}, fmt.Errorf("--poll-rate %g: must not be negative", l.pollRate)
@@ -45,19 +45,4 @@ func orNoLimit(perSecond float64) float64 {
 		return -1
 	}
 	return perSecond
-}
-
-// listenDebug opens the address of --debug-listen; nil if it is empty.
-func listenDebug(ctx context.Context, address string) (net.Listener, error) {
-	if address == "" {
-		return nil, nil
-	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err == nil {
-		if err = server.CheckDebugAddress(listener.Addr()); err == nil {
-			return listener, nil
-		}
-		_ = listener.Close()
-	}
-	return nil, fmt.Errorf("--debug-listen %s: %w", address, err)
 }
