@@ -141,17 +141,21 @@ func (b *inputBuilder) checkContract(values map[string]any) {
 				b.fault(path, directiveLeft)
 			}
 		})
+		fleetrepo.CheckResourceSets(b.object.Values(), func(path, message string) { b.fault(path, "%s", message) })
 	}
 	if !b.set.AllowSecrets && isReadableSecret(b.object) {
 		b.fault("data", "is a Secret that is not encrypted, and Flux Operator keeps inputs in its status; encrypt it, send a reference, or set allowSecrets: true on the input set")
 	}
 }
 
-// isHarmless reports whether nothing below v is too large or a directive. It takes a
-// tenth of the time of walk.
+// isHarmless reports whether nothing below v is too large, a directive or a ResourceSet.
+// It takes a tenth of the time of walk.
 func isHarmless(v any) bool {
 	switch v := v.(type) {
 	case map[string]any:
+		if fleetrepo.IsResourceSet(v) {
+			return false
+		}
 		for key, child := range v {
 			if strings.HasSuffix(key, "$patch") || !isHarmless(child) {
 				return false

@@ -47,6 +47,12 @@ type Renderer struct{ last *atomic.Pointer[Repo] }
 // memory and makes no other difference.
 func NewRenderer() Renderer { return Renderer{new(atomic.Pointer[Repo])} }
 
+// UnprotectedResourceSets finds the ResourceSets in the YAML and JSON files of a tree that do
+// not wait for their providers, also in files that a release does not consist of.
+func UnprotectedResourceSets(tree fs.FS) fleet.Problems {
+	return fleetrepo.UnprotectedResourceSets(tree)
+}
+
 // ReadDelta implements fleet.Renderer.
 func (Renderer) ReadDelta(text []byte) (*fleet.Delta, error) { return fleetrepo.ReadDelta(text) }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -9,9 +10,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"unicode"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/tributary-gitops/tributary/render"
 )
 
 // TestFleetRepoOfREADMEWorksAsTyped runs the shell block of the README's fleet repo in an
@@ -225,4 +229,24 @@ func readText(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestPrintedResourceSetsWaitForTheirProviders checks each block of YAML in the documents,
+// and the files of examples, for ResourceSets that do not wait for their providers.
+func TestPrintedResourceSetsWaitForTheirProviders(t *testing.T) {
+	t.Parallel()
+	found, tree := 0, fstest.MapFS{}
+	block := regexp.MustCompile("(?ms)^(?:```yaml|[^\n]*<<'?EOF'?)\n(.*?)^(?:```|EOF)$")
+	walk(t, "../..", ".md", func(file, text string) {
+		for i, m := range block.FindAllStringSubmatch(text, -1) {
+			tree[fmt.Sprintf("%s-%d.yaml", strings.TrimPrefix(file, "../../"), i)] = &fstest.MapFile{Data: []byte(m[1])}
+			found += strings.Count(m[1], "kind: ResourceSet\n")
+		}
+	})
+	if problems := render.UnprotectedResourceSets(tree); len(problems) > 0 || found < 2 {
+		t.Errorf("of %d ResourceSets in documents: %v", found, problems)
+	}
+	if problems := render.UnprotectedResourceSets(os.DirFS("../../examples")); len(problems) > 0 {
+		t.Error(problems)
+	}
 }

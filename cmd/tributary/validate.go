@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +31,9 @@ func newValidate() *cobra.Command {
 		Use:   "validate SOURCE",
 		Short: "Check every cluster of a fleet repo, for a pull request's CI",
 		Long: `Renders and checks every cluster, and prints each problem on a line: file:line: field:
-what to do. Warnings are printed too, but do not affect the exit status.
+what to do. Warnings are printed too, but do not affect the exit status. It also checks that
+each ResourceSet in a YAML file of the fleet repo waits for its providers, because Flux
+deletes everything made from a provider that is recreated otherwise.
 
 ` + sourceHelp,
 		Example: `  tributary validate .
@@ -80,7 +84,8 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 	return printReport(w, r, o)
 }
 
-// checkFleet renders and checks every cluster, as the server does.
+// checkFleet renders and checks every cluster, as the server does. It also checks the
+// ResourceSets that a cluster may get by another way than a release.
 func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report, error) {
 	clusters := 0
 	line := progress.New(os.Stderr)
@@ -92,7 +97,13 @@ func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	r := report{Revision: snapshot.Revision, Clusters: clusters, Problems: problems}
+	for _, p := range render.UnprotectedResourceSets(snapshot.Tree) {
+		known := func(k fleet.Problem) bool { return k.File == p.File && strings.HasSuffix(k.Message, p.Message) }
+		if !slices.ContainsFunc(problems, known) {
+			problems = append(problems, p)
+		}
+	}
+	r := report{Revision: snapshot.Revision, Clusters: clusters, Problems: problems.Sort()}
 	if view != nil {
 		r.Sets = view.Sets()
 	}

@@ -22,8 +22,8 @@ const (
 	resourceSetKind       = "ResourceSet"
 )
 
-// resourceSetDocument is what Tributary must know of a ResourceSet. Flux Operator checks
-// the rest more strictly than would be possible here.
+// resourceSetDocument is what Tributary must know of a ResourceSet, besides its providers.
+// Flux Operator checks the rest more strictly than would be possible here.
 type resourceSetDocument struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -116,6 +116,7 @@ func (d *document) resourceSet() fleet.Object {
 	if err != nil {
 		d.problem("", "%v", err)
 	}
+	CheckResourceSets(value, func(path, message string) { d.problem(path, "%s", message) })
 	return set
 }
 

@@ -95,7 +95,8 @@ func (m Manifests) Providers() []Provider {
 }
 
 // ResourceSets returns the fleet repo's ResourceSets as YAML. Those without a namespace
-// get the namespace of the providers, which they could not find from elsewhere.
+// get the namespace of the providers, which they could not find from elsewhere, and so do
+// their dependencies on providers.
 func (m Manifests) ResourceSets() ([]string, error) {
 	var all []string
 	for _, text := range m.Fleet.ResourceSets {
@@ -107,6 +108,11 @@ func (m Manifests) ResourceSets() ([]string, error) {
 		}
 		if meta, ok := set["metadata"].(map[string]any); ok && namespaceOf(set) == "" {
 			meta["namespace"] = m.Namespace
+			for _, d := range providerDependencies(set) {
+				if d["namespace"] == nil {
+					d["namespace"] = m.Namespace
+				}
+			}
 		}
 		body, err := yaml.Marshal(set)
 		if err != nil {
@@ -121,6 +127,18 @@ func namespaceOf(object map[string]any) string {
 	meta, _ := object["metadata"].(map[string]any)
 	namespace, _ := meta["namespace"].(string)
 	return namespace
+}
+
+// providerDependencies returns the dependencies of a ResourceSet on providers.
+func providerDependencies(set map[string]any) (all []map[string]any) {
+	spec, _ := set["spec"].(map[string]any)
+	list, _ := spec["dependsOn"].([]any)
+	for _, entry := range list {
+		if d, ok := entry.(map[string]any); ok && d["kind"] == any("ResourceSetInputProvider") {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // Warnings returns what may not work in the cluster.
@@ -138,6 +156,12 @@ func (m Manifests) Warnings() (all []string) {
 		}
 		if namespace := namespaceOf(set); namespace != "" && namespace != m.Namespace {
 			all = append(all, fmt.Sprintf("a ResourceSet is in namespace %q, where it does not find the providers, which are in %q", namespace, m.Namespace))
+			continue
+		}
+		for _, d := range providerDependencies(set) {
+			if there, given := d["namespace"].(string); given && there != m.Namespace {
+				all = append(all, fmt.Sprintf("a ResourceSet waits for provider %q in namespace %q, and the providers are in %q", d["name"], there, m.Namespace))
+			}
 		}
 	}
 	return all
