@@ -11,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/opencontainers/go-digest"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // archive is a tree as a gzipped tar. The same tree always gives the same
@@ -29,7 +30,7 @@ type archive struct {
 const archiveLevel = 6
 
 // newArchive archives a tree, which must not contain symbolic links.
-func newArchive(ctx context.Context, t *tree) (*archive, error) {
+func newArchive(ctx context.Context, t *tree.Tree) (*archive, error) {
 	var data bytes.Buffer
 	zip, err := gzip.NewWriterLevel(&data, archiveLevel)
 	if err != nil {
@@ -38,7 +39,7 @@ func newArchive(ctx context.Context, t *tree) (*archive, error) {
 	zip.ModTime = time.Unix(0, 0) // This means no time; the zero Time does not.
 	content := sha256.New()
 	w := &archiver{ctx: ctx, tar: tar.NewWriter(io.MultiWriter(content, zip))}
-	if err := w.writeChildren("", t.root); err != nil {
+	if err := w.writeChildren("", t.Root); err != nil {
 		return nil, err
 	}
 	if err := w.tar.Close(); err != nil {
@@ -58,9 +59,9 @@ type archiver struct {
 
 // writeChildren writes the content of a directory. Each directory comes before
 // its files, because oras does not create missing directories.
-func (w *archiver) writeChildren(directory string, n *node) error {
-	for _, child := range n.children {
-		name := path.Join(directory, child.name)
+func (w *archiver) writeChildren(directory string, n *tree.Node) error {
+	for _, child := range n.Children {
+		name := path.Join(directory, child.Base)
 		write := w.writeFile
 		if child.IsDir() {
 			write = w.writeDirectory
@@ -72,22 +73,22 @@ func (w *archiver) writeChildren(directory string, n *node) error {
 	return w.ctx.Err()
 }
 
-func (w *archiver) writeDirectory(name string, n *node) error {
+func (w *archiver) writeDirectory(name string, n *tree.Node) error {
 	if err := w.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755}); err != nil {
 		return err
 	}
 	return w.writeChildren(name, n)
 }
 
-func (w *archiver) writeFile(name string, n *node) error {
+func (w *archiver) writeFile(name string, n *tree.Node) error {
 	w.files++
-	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(n.data))}
-	if n.mode == modeExecutable {
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(n.Data))}
+	if n.Mode == tree.ModeExecutable {
 		header.Mode = 0o755
 	}
 	if err := w.tar.WriteHeader(header); err != nil {
 		return err
 	}
-	_, err := w.tar.Write(n.data)
+	_, err := w.tar.Write(n.Data)
 	return err
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // archived contains the files that every archive must be able to contain.
@@ -40,13 +42,13 @@ func long() string {
 
 func archiveOf(t *testing.T) *archive {
 	t.Helper()
-	b := newBuilder(Limits{}.orDefaults(), "", nil)
+	b := tree.NewBuilder(tree.Limits{}.OrDefaults(), "", nil)
 	for _, f := range archived {
-		if err := b.addFile(f.name, f.mode, int64(len(f.content)), strings.NewReader(f.content)); err != nil {
+		if err := b.AddFile(f.name, f.mode, int64(len(f.content)), strings.NewReader(f.content)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	made, err := b.tree()
+	made, err := b.Tree()
 	if err != nil {
 		t.Fatal(err)
 	}

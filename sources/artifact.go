@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/version"
 	"oras.land/oras-go/v2/registry"
 )
 
@@ -80,11 +82,11 @@ func parseArtifact(reference string) (artifact, error) {
 	case (registry.Reference{Registry: host}).ValidateRegistry() != nil:
 		return artifact{}, invalidSource("has no valid registry: write oci://host[:port]/repository:tag")
 	case (registry.Reference{Repository: repository}).ValidateRepository() != nil:
-		return artifact{}, invalidSource("repository %s is not valid: use lower-case letters and digits, with . _ - / between them", printable(repository))
+		return artifact{}, invalidSource("repository %s is not valid: use lower-case letters and digits, with . _ - / between them", message.Printable(repository))
 	case tagged && (registry.Reference{Reference: tag}).ValidateReferenceAsTag() != nil:
-		return artifact{}, invalidSource("tag %s is not valid: write oci://registry/repository:tag", printable(tag))
+		return artifact{}, invalidSource("tag %s is not valid: write oci://registry/repository:tag", message.Printable(tag))
 	case pinned && !sha256Digest.MatchString(digest):
-		return artifact{}, invalidSource("digest %s is not valid: write @sha256: and 64 hexadecimal digits", printable(digest))
+		return artifact{}, invalidSource("digest %s is not valid: write @sha256: and 64 hexadecimal digits", message.Printable(digest))
 	}
 	return a, nil
 }
@@ -98,13 +100,13 @@ func (a *artifact) take(values map[string]string) error {
 			return invalidSource("has both a tag or digest and semver: remove one of them")
 		}
 		a.semver = versions
-		if err := checkRange("semver", versions); err != nil {
-			return err
+		if err := version.CheckRange(versions); err != nil {
+			return invalidSource("semver: %s", err)
 		}
 	}
 	if layer, ok := values["layer"]; ok {
 		if !mediaType.MatchString(layer) {
-			return invalidSource("layer %s is not a media type: write application/vnd.cncf.flux.content.v1.tar+gzip", printable(layer))
+			return invalidSource("layer %s is not a media type: write application/vnd.cncf.flux.content.v1.tar+gzip", message.Printable(layer))
 		}
 		a.layer = layer
 	}

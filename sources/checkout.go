@@ -14,6 +14,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // checkout describes the Git checkout that contains a directory.
@@ -33,7 +34,7 @@ type checkout struct {
 // readCheckout looks for a checkout in the directory and its parents. It
 // returns nil if there is none, or if its commit does not contain the
 // directory. t is the tree that was read from the directory, with its links.
-func readCheckout(directory string, t *tree) (*checkout, error) {
+func readCheckout(directory string, t *tree.Tree) (*checkout, error) {
 	directory, err := filepath.EvalSymlinks(directory) // As in Git, the parents of a link are not the parents of its target.
 	if err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // readCommit reads a commit's tree from the server. If have is not nil, the
@@ -30,7 +32,7 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 		return nil, err
 	}
 	defer s.close()
-	r := &commitReader{ctx: ctx, budget: budget{limits: o.limits}, used: objects{}, leafDirs: leafDirs{}, filtered: remote.supportsFilter()}
+	r := &commitReader{ctx: ctx, budget: tree.Budget{Limits: o.limits}, used: objects{}, leafDirs: leafDirs{}, filtered: remote.supportsFilter()}
 	if have != nil {
 		r.have, r.known, r.used = have.objects, have.leafDirs, make(objects, len(have.objects))
 	}
@@ -44,12 +46,12 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 	if err != nil {
 		return nil, err
 	}
-	return &commit{at.commit, &tree{root}, r.used, r.leafDirs}, nil
+	return &commit{at.commit, tree.New(root), r.used, r.leafDirs}, nil
 }
 
 // readOptions say which part of a commit is read.
 type readOptions struct {
-	limits Limits
+	limits tree.Limits
 	// path is the directory that becomes the root; empty for the whole tree.
 	path string
 	// verify checks signatures before anything of the tree is read.
@@ -59,7 +61,7 @@ type readOptions struct {
 // commitReader builds a tree from a commit's objects.
 type commitReader struct {
 	ctx    context.Context
-	budget budget
+	budget tree.Budget
 	pack   *pack
 	have   objects
 	// used collects the objects of the new commit.
@@ -74,7 +76,7 @@ type commitReader struct {
 	suspect string
 }
 
-func (r *commitReader) root(at remoteRef, o readOptions) (*node, error) {
+func (r *commitReader) root(at remoteRef, o readOptions) (*tree.Node, error) {
 	if err := r.peel(at, o.verify); err != nil {
 		return nil, err
 	}
@@ -85,17 +87,17 @@ func (r *commitReader) root(at remoteRef, o readOptions) (*node, error) {
 	if err := o.verify.commit(raw); err != nil {
 		return nil, err
 	}
-	tree, ok := treeOf(raw)
+	top, ok := treeOf(raw)
 	if !ok {
-		return nil, &fault{"", fmt.Sprintf("commit %s does not begin with its tree; create another commit", at.commit)}
+		return nil, tree.NewFault("", "commit %s does not begin with its tree; create another commit", at.commit)
 	}
-	hash, err := r.descend(tree, o.path)
+	hash, err := r.descend(top, o.path)
 	if err != nil {
 		return nil, err
 	}
 	root, err := r.directory(".", hash)
 	if err == nil && r.suspect != "" {
-		err = tooLarge(r.suspect, r.budget.limits)
+		err = tree.TooLarge(r.suspect, r.budget.Limits)
 	}
 	return root, err
 }
@@ -109,29 +111,29 @@ func treeOf(commit []byte) (plumbing.Hash, bool) {
 	return plumbing.NewHash(hash), ok && plumbing.IsHash(hash)
 }
 
-func (r *commitReader) directory(name string, hash plumbing.Hash) (*node, error) {
+func (r *commitReader) directory(name string, hash plumbing.Hash) (*tree.Node, error) {
 	if n, err := r.reuse(name, hash); n != nil || err != nil {
 		return n, err
 	}
 	before := r.budget
 	if _, ok := r.size(hash); !ok {
-		return &node{mode: modeDirectory}, r.missing(name, hash)
+		return &tree.Node{Mode: tree.ModeDirectory}, r.missing(name, hash)
 	}
 	listing, err := r.listing(name, hash)
 	if err != nil {
 		return nil, err
 	}
-	children := make([]*node, 0, len(listing.Entries))
+	children := make([]*tree.Node, 0, len(listing.Entries))
 	for _, entry := range listing.Entries {
 		child, err := r.entry(name, entry)
 		if err != nil {
 			return nil, err
 		}
-		if child.mode != modeDirectory || len(child.children) > 0 {
+		if child.Mode != tree.ModeDirectory || len(child.Children) > 0 {
 			children = append(children, child)
 		}
 	}
-	n, err := newDirectoryNode(path.Base(name), name, children)
+	n, err := tree.NewDirectory(path.Base(name), name, children)
 	if err == nil {
 		r.remember(name, hash, n, listing, before)
 	}
@@ -145,16 +147,16 @@ func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree
 	}
 	listing := &gitobject.Tree{}
 	if err := listing.Decode(encodedObject(plumbing.TreeObject, data)); err != nil {
-		return nil, &fault{name, fmt.Sprintf("%v; create another commit", err)}
+		return nil, tree.NewFault(name, "%v; create another commit", err)
 	}
 	return listing, nil
 }
 
-func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*node, error) {
+func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*tree.Node, error) {
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	name, err := r.budget.enter(directory, entry.Name)
+	name, err := r.budget.Enter(directory, entry.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -163,13 +165,13 @@ func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*node
 		return r.directory(name, entry.Hash)
 	case filemode.Submodule:
 		message := fmt.Sprintf("is a submodule at commit %s, and submodules are not read; replace it with its files", entry.Hash)
-		return &node{name: entry.Name, mode: modeSubmodule, err: &fault{name, message}}, nil
+		return &tree.Node{Base: entry.Name, Mode: tree.ModeSubmodule, Err: tree.NewFault(name, "%s", message)}, nil
 	case filemode.Symlink:
-		data, err := r.file(name, entry.Hash, r.budget.link)
-		return &node{name: entry.Name, mode: modeLink, data: data}, err
+		data, err := r.file(name, entry.Hash, r.budget.Link)
+		return &tree.Node{Base: entry.Name, Mode: tree.ModeLink, Data: data}, err
 	default:
-		data, err := r.file(name, entry.Hash, r.budget.file)
-		return newFileNode(name, entry.Mode == filemode.Executable, data), err
+		data, err := r.file(name, entry.Hash, r.budget.File)
+		return tree.NewFile(name, entry.Mode == filemode.Executable, data), err
 	}
 }
 
@@ -201,16 +203,16 @@ func (r *commitReader) size(hash plumbing.Hash) (int64, bool) {
 func (r *commitReader) missing(name string, hash plumbing.Hash) error {
 	switch {
 	case r.pack.tooLarge[hash]:
-		return tooLarge(name, r.budget.limits)
+		return tree.TooLarge(name, r.budget.Limits)
 	case r.pack.partial():
-		return fmt.Errorf("%w: %s is missing", errPack, printable(name))
+		return fmt.Errorf("%w: %s is missing", errPack, message.Printable(name))
 	case r.pack.unresolved:
 		r.suspect = cmp.Or(r.suspect, name)
 		return nil
 	case r.filtered && r.have == nil: // Otherwise the server may assume that it is here already.
-		return tooLarge(name, r.budget.limits)
+		return tree.TooLarge(name, r.budget.Limits)
 	}
-	return fmt.Errorf("%w: %s is missing", errPack, printable(name))
+	return fmt.Errorf("%w: %s is missing", errPack, message.Printable(name))
 }
 
 // object returns an object's content and keeps it for the next commit.
@@ -235,7 +237,7 @@ func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]b
 		if kind == plumbing.CommitObject {
 			remedy = "point the ref to a commit"
 		}
-		return nil, &fault{"", fmt.Sprintf("object %s is a %s where a %s is needed; %s", hash, o.kind, kind, remedy)}
+		return nil, tree.NewFault("", "object %s is a %s where a %s is needed; %s", hash, o.kind, kind, remedy)
 	}
 	r.used[hash] = o
 	return o.data, nil

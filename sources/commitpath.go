@@ -10,6 +10,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // descend returns the tree at a path below a commit's tree. It reads only the
@@ -38,7 +40,7 @@ func (r *commitReader) intermediateTree(name string, hash plumbing.Hash) (*gitob
 		if err := r.missing(name, hash); err != nil {
 			return nil, err
 		}
-		return nil, tooLarge(name, r.budget.limits)
+		return nil, tree.TooLarge(name, r.budget.Limits)
 	}
 	return r.listing(name, hash)
 }
@@ -48,24 +50,18 @@ func (r *commitReader) intermediateTree(name string, hash plumbing.Hash) (*gitob
 func directoryEntry(listing *gitobject.Tree, at string) (plumbing.Hash, error) {
 	i := slices.IndexFunc(listing.Entries, func(e gitobject.TreeEntry) bool { return e.Name == path.Base(at) })
 	if i < 0 {
-		return plumbing.ZeroHash, wrongPath(at, fmt.Sprintf("is not in the repository, which has %s there", directories(listing)))
+		return plumbing.ZeroHash, tree.WrongPath(at, fmt.Sprintf("is not in the repository, which has %s there", directories(listing)))
 	}
 	switch entry := listing.Entries[i]; entry.Mode {
 	case filemode.Dir:
 		return entry.Hash, nil
 	case filemode.Submodule:
-		return entry.Hash, wrongPath(at, "is a submodule, and submodules are not read; name its own repository as the SOURCE")
+		return entry.Hash, tree.WrongPath(at, "is a submodule, and submodules are not read; name its own repository as the SOURCE")
 	case filemode.Symlink:
-		return entry.Hash, wrongPath(at, "is a symbolic link; name the directory itself")
+		return entry.Hash, tree.WrongPath(at, "is a symbolic link; name the directory itself")
 	default:
-		return entry.Hash, wrongPath(at, "is a file; name the directory that contains fleet.yaml")
+		return entry.Hash, tree.WrongPath(at, "is a file; name the directory that contains fleet.yaml")
 	}
-}
-
-// wrongPath returns a fault for a path in the source. It has no file, because
-// the paths of files are relative to the fleet repo's root.
-func wrongPath(at, message string) error {
-	return &fault{"", "path " + printable(at) + " " + message}
 }
 
 func directories(listing *gitobject.Tree) string {
@@ -75,5 +71,5 @@ func directories(listing *gitobject.Tree) string {
 			names = append(names, entry.Name)
 		}
 	}
-	return summarize("directory", "directories", names)
+	return message.Summarize("directory", "directories", names)
 }

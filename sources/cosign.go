@@ -15,6 +15,8 @@ import (
 	ociremote "oras.land/oras-go/v2/registry/remote"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // verify returns nil if one of the keys signed the manifest. Cosign stores
@@ -64,7 +66,7 @@ func (b badSignature) Error() string { return string(b) }
 const anotherKey badSignature = "made with none of the keys of --verify-oci-keys"
 
 func anotherArtifact(named string) badSignature {
-	return badSignature("made for another artifact, " + clean(named))
+	return badSignature("made for another artifact, " + message.Clean(named))
 }
 
 const (
@@ -119,7 +121,7 @@ func (s *signatureSearch) fault() error {
 	if s.found > 0 {
 		wrong = fmt.Sprintf("none of the artifact's signatures is valid (%d found: %s)", s.found, strings.Join(s.reasons[:min(3, len(s.reasons))], "; "))
 	}
-	return &fault{"", wrong + ": sign it with cosign sign --key cosign.key " + name}
+	return tree.NewFault("", "%s: sign it with cosign sign --key cosign.key %s", wrong, name)
 }
 
 // read returns the content of a tag or digest, bounded in size and verified
@@ -132,7 +134,7 @@ func (s *signatureSearch) read(ctx context.Context, store registry.ReferenceFetc
 	}
 	defer body.Close()
 	if held.Size > maxSignatureSize {
-		return nil, badSignature("it is larger than " + bytesize(maxSignatureSize))
+		return nil, badSignature("it is larger than " + message.Size(maxSignatureSize))
 	}
 	text, err := content.ReadAll(body, held)
 	if errors.Is(err, content.ErrMismatchedDigest) || errors.Is(err, content.ErrTrailingData) {

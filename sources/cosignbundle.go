@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"oras.land/oras-go/v2/errdef"
 )
 
@@ -158,5 +159,5 @@ func (k cosignKey) rejectionReason(b *bundle.Bundle, otherwise badSignature) bad
 }
 
 func attestation(of string) badSignature {
-	return badSignature("an attestation of " + clean(of) + ", which is not a signature")
+	return badSignature("an attestation of " + message.Clean(of) + ", which is not a signature")
 }

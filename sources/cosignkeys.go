@@ -17,6 +17,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // cosignKeys are public keys. A signature of any of them is valid.
@@ -111,7 +112,7 @@ func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
 	case "CERTIFICATE":
 		return nil, errors.New("contains a certificate: name its public key (`openssl x509 -pubkey -noout -in FILE` prints it)")
 	default:
-		return nil, fmt.Errorf("contains a PEM block of type %s: name a public key, such as cosign.pub", printable(block.Type))
+		return nil, fmt.Errorf("contains a PEM block of type %s: name a public key, such as cosign.pub", message.Printable(block.Type))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("contains a public key that cannot be read: %w", err)

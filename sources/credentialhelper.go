@@ -12,6 +12,7 @@ import (
 
 	"github.com/docker/docker-credential-helpers/client"
 	"github.com/docker/docker-credential-helpers/credentials"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
@@ -31,7 +32,7 @@ var helperName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 func runHelper(ctx context.Context, helper, server string) (auth.Credential, error) {
 	name := "docker-credential-" + helper
 	if !helperName.MatchString(helper) {
-		return auth.EmptyCredential, fmt.Errorf("credential helper %s is not valid: it must be the part of a program's name after docker-credential-", printable(helper))
+		return auth.EmptyCredential, fmt.Errorf("credential helper %s is not valid: it must be the part of a program's name after docker-credential-", message.Printable(helper))
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {

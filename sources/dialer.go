@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 
-	"github.com/go-git/go-git/v5/plumbing/transport"
+	gittransport "github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/go-git/go-git/v5/plumbing/transport/file"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // dialer opens connections to one repository. It reads keys and other files
@@ -35,7 +35,7 @@ type fileDialer struct{ path string }
 func (fileDialer) close() {}
 
 func (d fileDialer) dial(ctx context.Context) (*remote, error) {
-	s, err := file.DefaultClient.NewUploadPackSession(&transport.Endpoint{Protocol: "file", Path: d.path}, nil)
+	s, err := file.DefaultClient.NewUploadPackSession(&gittransport.Endpoint{Protocol: "file", Path: d.path}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (d fileDialer) dial(ctx context.Context) (*remote, error) {
 }
 
 // listRefs takes ownership of the session.
-func listRefs(ctx context.Context, s transport.UploadPackSession) (*remote, error) {
+func listRefs(ctx context.Context, s gittransport.UploadPackSession) (*remote, error) {
 	refs, err := s.AdvertisedReferencesContext(ctx)
 	if err != nil {
 		_ = s.Close() // The session has failed already.
@@ -62,24 +62,8 @@ const (
 	maxPreamble = 1 << 20
 )
 
-// cappedBody returns an error once a server has sent more than it may.
-type cappedBody struct {
-	io.ReadCloser
-	left int64
-	err  error
-}
-
 var (
 	errTooMuch  = errors.New("the server sends more than a fleet repo may contain; move files that no cluster needs elsewhere")
-	errRefs     = fmt.Errorf("the server lists more than %s of branches and tags; delete the ones that are not needed", bytesize(maxRefs))
+	errRefs     = fmt.Errorf("the server lists more than %s of branches and tags; delete the ones that are not needed", message.Size(maxRefs))
 	errPreamble = errors.New("the server sends too much before the requested objects; it is not a Git server, or it is broken")
 )
-
-func (b *cappedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, b.err
-	}
-	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
-}

@@ -12,15 +12,16 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // differences returns the sorted names of the files of a directory's tree that
 // differ from the committed tree. It compares content hashes. Unlike git
 // status, it does not rely on file times and includes ignored files, because
 // these are pushed too.
-func differences(directory string, t *tree, committed *gitobject.Tree) ([]string, error) {
+func differences(directory string, t *tree.Tree, committed *gitobject.Tree) ([]string, error) {
 	d := differ{directory: directory}
-	err := d.compare(".", t.root, committed)
+	err := d.compare(".", t.Root, committed)
 	slices.Sort(d.names)
 	return d.names, err
 }
@@ -32,27 +33,27 @@ type differ struct {
 
 func (d *differ) add(name string) { d.names = append(d.names, name) }
 
-func (d *differ) compare(name string, n *node, committed *gitobject.Tree) error {
+func (d *differ) compare(name string, n *tree.Node, committed *gitobject.Tree) error {
 	known := map[string]bool{}
 	for _, entry := range committed.Entries {
 		known[entry.Name] = true
-		if err := d.entry(path.Join(name, entry.Name), n.child(entry.Name), entry, committed); err != nil {
+		if err := d.entry(path.Join(name, entry.Name), n.Child(entry.Name), entry, committed); err != nil {
 			return err
 		}
 	}
-	for _, child := range n.children {
-		if !known[child.name] {
-			d.add(path.Join(name, child.name))
+	for _, child := range n.Children {
+		if !known[child.Base] {
+			d.add(path.Join(name, child.Base))
 		}
 	}
 	return nil
 }
 
-func (d *differ) entry(name string, n *node, entry gitobject.TreeEntry, in *gitobject.Tree) error {
+func (d *differ) entry(name string, n *tree.Node, entry gitobject.TreeEntry, in *gitobject.Tree) error {
 	switch {
 	case entry.Mode == filemode.Submodule:
 		return d.submodule(name, n, entry.Hash)
-	case n == nil || n.mode.Type() != entryType(entry.Mode):
+	case n == nil || n.Mode.Type() != entryType(entry.Mode):
 		d.add(name)
 		return nil
 	case n.IsDir():
@@ -61,9 +62,9 @@ func (d *differ) entry(name string, n *node, entry gitobject.TreeEntry, in *gito
 			return err
 		}
 		return d.compare(name, n, committed)
-	case (n.mode == modeExecutable) != (entry.Mode == filemode.Executable):
+	case (n.Mode == tree.ModeExecutable) != (entry.Mode == filemode.Executable):
 		d.add(name)
-	case plumbing.ComputeHash(plumbing.BlobObject, n.data) != entry.Hash && !isLFSContent(n.data, entry, in):
+	case plumbing.ComputeHash(plumbing.BlobObject, n.Data) != entry.Hash && !isLFSContent(n.Data, entry, in):
 		d.add(name)
 	}
 	return nil
@@ -71,7 +72,7 @@ func (d *differ) entry(name string, n *node, entry gitobject.TreeEntry, in *gito
 
 // submodule compares a submodule with the commit that is recorded for it. A
 // submodule that was not checked out, as in most clones, is not a difference.
-func (d *differ) submodule(name string, n *node, commit plumbing.Hash) error {
+func (d *differ) submodule(name string, n *tree.Node, commit plumbing.Hash) error {
 	if n == nil {
 		return nil
 	}
@@ -104,7 +105,7 @@ func isLFSContent(content []byte, entry gitobject.TreeEntry, in *gitobject.Tree)
 	}
 	pointer, err := file.Contents()
 	sum := sha256.Sum256(content)
-	return err == nil && isLFSPointer([]byte(pointer)) &&
+	return err == nil && tree.IsLFSPointer([]byte(pointer)) &&
 		strings.Contains(pointer, "\noid sha256:"+hex.EncodeToString(sum[:])+"\n")
 }
 

@@ -15,21 +15,24 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
+	"golang.org/x/sync/semaphore"
 )
 
 // directory is a local directory as a source. It never follows a symbolic link
 // out of the directory, but the SOURCE itself may be a link.
 type directory struct {
 	path   string
-	limits Limits
+	limits tree.Limits
 
-	fetching fetchMutex
-	last     *tree
+	fetching *semaphore.Weighted
+	last     *tree.Tree
 	now      func() time.Time
 }
 
-func newDirectory(path string, limits Limits) *directory {
-	return &directory{path: path, limits: limits, fetching: newFetchMutex(), now: time.Now}
+func newDirectory(path string, limits tree.Limits) *directory {
+	return &directory{path: path, limits: limits, fetching: semaphore.NewWeighted(1), now: time.Now}
 }
 
 // String returns the absolute path.
@@ -41,13 +44,13 @@ func (d *directory) Close() error { return nil }
 // Fetch reads all files and compares the resulting revision with known. Times
 // and sizes are not enough to tell that a file is unchanged.
 func (d *directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
-	if err := d.fetching.lock(ctx); err != nil {
+	if err := d.fetching.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer d.fetching.unlock()
+	defer d.fetching.Release(1)
 	t, err := d.readStable(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("directory %s: %w", printable(d.path), asRefused("local", err))
+		return nil, fmt.Errorf("directory %s: %w", message.Printable(d.path), tree.Refused("local", err))
 	}
 	d.last = t
 	revision := localRevision(t)
@@ -57,7 +60,7 @@ func (d *directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, e
 	return &fleet.Snapshot{Revision: revision, Tree: t}, nil
 }
 
-func (d *directory) read(ctx context.Context) (*tree, error) {
+func (d *directory) read(ctx context.Context) (*tree.Tree, error) {
 	// With the slash, a FIFO is an error instead of blocking until there is a
 	// writer.
 	root, err := os.OpenRoot(d.path + "/")
@@ -77,25 +80,25 @@ func (d *directory) read(ctx context.Context) (*tree, error) {
 
 // localRevision returns a hash of the tree's content. It does not depend on the
 // times of files or the order in which they were listed.
-func localRevision(t *tree) string {
+func localRevision(t *tree.Tree) string {
 	h := sha256.New()
-	hashNode(h, "", t.root)
+	hashNode(h, "", t.Root)
 	return "local@sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // hashNode writes each part with its length, so different trees never write the
 // same bytes.
-func hashNode(h hash.Hash, name string, n *node) {
+func hashNode(h hash.Hash, name string, n *tree.Node) {
 	hashPart(h, []byte(name))
-	hashPart(h, []byte(n.mode.String()))
-	hashPart(h, n.data)
-	if n.err != nil {
-		hashPart(h, []byte(n.err.Error()))
+	hashPart(h, []byte(n.Mode.String()))
+	hashPart(h, n.Data)
+	if n.Err != nil {
+		hashPart(h, []byte(n.Err.Error()))
 	} else {
 		hashPart(h, nil)
 	}
-	for _, child := range n.children {
-		hashNode(h, path.Join(name, child.name), child)
+	for _, child := range n.Children {
+		hashNode(h, path.Join(name, child.Base), child)
 	}
 }
 

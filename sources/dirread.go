@@ -10,6 +10,8 @@ import (
 	"path"
 	"syscall"
 	"time"
+
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // readDirBatch is the number of directory entries that are read at a time, so a
@@ -22,7 +24,7 @@ const readDirBatch = 512
 type dirReader struct {
 	ctx    context.Context
 	root   *os.Root
-	budget budget
+	budget tree.Budget
 	now    func() time.Time
 	// seen is the state of each entry before it was read.
 	seen   []entryState
@@ -31,34 +33,34 @@ type dirReader struct {
 
 // readDirectory reads root. Files that are unchanged since last, which may be
 // nil, share its memory.
-func readDirectory(ctx context.Context, root *os.Root, limits Limits, last *tree, now func() time.Time) (*tree, error) {
-	r := &dirReader{ctx: ctx, root: root, now: now, budget: budget{limits: limits}}
+func readDirectory(ctx context.Context, root *os.Root, limits tree.Limits, last *tree.Tree, now func() time.Time) (*tree.Tree, error) {
+	r := &dirReader{ctx: ctx, root: root, now: now, budget: tree.Budget{Limits: limits}}
 	if last == nil {
-		last = &tree{&node{}}
+		last = tree.New(&tree.Node{})
 	}
 	if _, err := r.stat("."); err != nil {
 		return nil, err
 	}
-	n, err := r.directory(".", last.root)
+	n, err := r.directory(".", last.Root)
 	if err != nil {
 		return nil, err
 	}
-	if n.err != nil {
-		return nil, n.err
+	if n.Err != nil {
+		return nil, n.Err
 	}
-	return &tree{n}, r.verifyUnchanged()
+	return tree.New(n), r.verifyUnchanged()
 }
 
 // directory reads a directory. last is its previous node, or nil.
-func (r *dirReader) directory(name string, last *node) (*node, error) {
+func (r *dirReader) directory(name string, last *tree.Node) (*tree.Node, error) {
 	f, err := r.open(name)
 	if errors.Is(err, fs.ErrPermission) {
-		return &node{name: path.Base(name), mode: modeDirectory, err: unreadable(name)}, nil
+		return &tree.Node{Base: path.Base(name), Mode: tree.ModeDirectory, Err: unreadable(name)}, nil
 	} else if err != nil {
 		return nil, &unstableError{name, err}
 	}
 	defer f.Close()
-	var children []*node
+	var children []*tree.Node
 	for {
 		batch, err := f.ReadDir(readDirBatch)
 		for _, entry := range batch {
@@ -70,23 +72,23 @@ func (r *dirReader) directory(name string, last *node) (*node, error) {
 				return nil, err
 			}
 			// Git has no empty directories, so they are left out.
-			if child.mode != modeDirectory || child.err != nil || len(child.children) > 0 {
+			if child.Mode != tree.ModeDirectory || child.Err != nil || len(child.Children) > 0 {
 				children = append(children, child)
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			return newDirectoryNode(path.Base(name), name, children)
+			return tree.NewDirectory(path.Base(name), name, children)
 		} else if err != nil {
 			return nil, &unstableError{name, err}
 		}
 	}
 }
 
-func (r *dirReader) entry(directory, base string, last *node) (*node, error) {
+func (r *dirReader) entry(directory, base string, last *tree.Node) (*tree.Node, error) {
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	name, err := r.budget.enter(directory, base)
+	name, err := r.budget.Enter(directory, base)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func (r *dirReader) entry(directory, base string, last *node) (*node, error) {
 		return nil, err
 	}
 	if last != nil {
-		last = last.child(base)
+		last = last.Child(base)
 	}
 	switch info.Mode().Type() {
 	case 0:
@@ -106,38 +108,38 @@ func (r *dirReader) entry(directory, base string, last *node) (*node, error) {
 		return r.link(name)
 	default:
 		// Opening a FIFO or a device could block or have side effects.
-		return &node{name: base, mode: info.Mode().Type(), err: &fault{name, "is not a regular file; remove it"}}, nil
+		return &tree.Node{Base: base, Mode: info.Mode().Type(), Err: tree.NewFault(name, "is not a regular file; remove it")}, nil
 	}
 }
 
-func (r *dirReader) link(name string) (*node, error) {
+func (r *dirReader) link(name string) (*tree.Node, error) {
 	target, err := r.root.Readlink(name)
 	if err != nil {
 		return nil, &unstableError{name, err}
 	}
-	if err := r.budget.link(name, int64(len(target))); err != nil {
+	if err := r.budget.Link(name, int64(len(target))); err != nil {
 		return nil, err
 	}
-	return &node{name: path.Base(name), mode: modeLink, data: []byte(target)}, nil
+	return &tree.Node{Base: path.Base(name), Mode: tree.ModeLink, Data: []byte(target)}, nil
 }
 
-func (r *dirReader) file(name string, info fs.FileInfo, last *node) (*node, error) {
-	if err := r.budget.file(name, info.Size()); err != nil {
+func (r *dirReader) file(name string, info fs.FileInfo, last *tree.Node) (*tree.Node, error) {
+	if err := r.budget.File(name, info.Size()); err != nil {
 		return nil, err
 	}
 	executable := info.Mode()&0o111 != 0
 	content, err := r.content(name, info)
 	if errors.Is(err, fs.ErrPermission) {
-		n := newFileNode(name, executable, nil)
-		n.err = unreadable(name)
+		n := tree.NewFile(name, executable, nil)
+		n.Err = unreadable(name)
 		return n, nil
 	} else if err != nil {
 		return nil, &unstableError{name, err}
 	}
-	if last != nil && last.mode.IsRegular() && bytes.Equal(last.data, content) {
-		return newFileNode(name, executable, last.data), nil
+	if last != nil && last.Mode.IsRegular() && bytes.Equal(last.Data, content) {
+		return tree.NewFile(name, executable, last.Data), nil
 	}
-	return newFileNode(name, executable, bytes.Clone(content)), nil
+	return tree.NewFile(name, executable, bytes.Clone(content)), nil
 }
 
 // content returns a file's content, which is valid until the next call.
@@ -165,5 +167,5 @@ func (r *dirReader) open(name string) (*os.File, error) {
 }
 
 func unreadable(name string) error {
-	return &fault{name, "cannot be read; give this process permission, or remove it"}
+	return tree.NewFault(name, "cannot be read; give this process permission, or remove it")
 }

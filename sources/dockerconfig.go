@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
@@ -118,7 +119,7 @@ func (c *dockerConfig) credential(ctx context.Context, at registry.Reference) (a
 	}
 	credential, err := c.Auths[key].credential()
 	if err != nil {
-		return auth.EmptyCredential, fmt.Errorf("%s: auths, %s: %w", c.file, printable(key), err)
+		return auth.EmptyCredential, fmt.Errorf("%s: auths, %s: %w", c.file, message.Printable(key), err)
 	}
 	return credential, nil
 }

@@ -10,9 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/transport"
+	gittransport "github.com/go-git/go-git/v5/plumbing/transport"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
 )
 
 // fetchTransport sends the requests of one fetch. It bounds the answers, and
@@ -24,7 +26,7 @@ type fetchTransport struct {
 	// most is the maximum size of a pack in bytes.
 	most int64
 	// body is the body of the last answer.
-	body   *cappedBody
+	body   *transport.LimitedBody
 	origin *url.URL
 	// token is true if there is a token for the origin.
 	token bool
@@ -40,9 +42,9 @@ func (x *fetchTransport) RoundTrip(request *http.Request) (*http.Response, error
 		cancel(nil)
 		return nil, err
 	}
-	x.body = &cappedBody{newStallReader(ctx, response.Body, cancel, x.stall), maxPreamble, errPreamble}
+	x.body = transport.NewLimitedBody(transport.NewStallReader(ctx, response.Body, cancel, x.stall), maxPreamble, errPreamble)
 	if request.Method == http.MethodGet || response.StatusCode != http.StatusOK {
-		x.body.left, x.body.err = maxRefs, errRefs
+		x.body.Left, x.body.Err = maxRefs, errRefs
 	}
 	if response.StatusCode >= http.StatusBadRequest {
 		x.refusal = response
@@ -53,11 +55,11 @@ func (x *fetchTransport) RoundTrip(request *http.Request) (*http.Response, error
 
 // drainedBody reads the last few bytes before it closes. go-git stops at the
 // last ref, and a connection with unread data is not reused.
-type drainedBody struct{ *cappedBody }
+type drainedBody struct{ *transport.LimitedBody }
 
 func (b drainedBody) Close() error {
-	_, _ = io.CopyN(io.Discard, b.cappedBody, 4<<10) // The content no longer matters.
-	return b.cappedBody.Close()
+	_, _ = io.CopyN(io.Discard, b.LimitedBody, 4<<10) // The content no longer matters.
+	return b.LimitedBody.Close()
 }
 
 // wantsOtherScheme reports whether the server would accept the token under the
@@ -89,11 +91,11 @@ func (x *fetchTransport) explain(err error) error {
 		return err
 	}
 	switch {
-	case errors.Is(err, transport.ErrAuthenticationRequired):
+	case errors.Is(err, gittransport.ErrAuthenticationRequired):
 		return fmt.Errorf("%w: %w", fleet.ErrUnauthenticated, x.unauthenticated())
-	case errors.Is(err, transport.ErrAuthorizationFailed):
+	case errors.Is(err, gittransport.ErrAuthorizationFailed):
 		return fmt.Errorf("%w: %w", fleet.ErrForbidden, x.forbidden())
-	case errors.Is(err, transport.ErrRepositoryNotFound):
+	case errors.Is(err, gittransport.ErrRepositoryNotFound):
 		return fmt.Errorf("%w; check the URL, and that %s", fleet.ErrNotFound, x.accessHint())
 	}
 	if after := x.retryAfter(); after > 0 {
@@ -105,7 +107,7 @@ func (x *fetchTransport) explain(err error) error {
 func (x *fetchTransport) unauthenticated() error {
 	switch host := x.redirectedHost(); {
 	case x.token && host != "":
-		return fmt.Errorf("the repository has moved to %s, and the token is not sent there; use its new URL", printable(host))
+		return fmt.Errorf("the repository has moved to %s, and the token is not sent there; use its new URL", message.Printable(host))
 	case x.token:
 		return errors.New("the server does not accept the token in --git-token-file; put a valid token there, and check whether the server needs --git-username")
 	}
@@ -130,5 +132,5 @@ func (x *fetchTransport) retryAfter() time.Duration {
 	if s := x.refusal.StatusCode; s != http.StatusTooManyRequests && s != http.StatusServiceUnavailable {
 		return 0
 	}
-	return retryAfter(x.refusal.Header.Get("Retry-After"), time.Now())
+	return transport.RetryAfter(x.refusal.Header.Get("Retry-After"), time.Now())
 }

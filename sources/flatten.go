@@ -8,73 +8,76 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // flatten returns the tree with each symbolic link replaced by a copy of its
 // target. Flux silently drops links from archives, and what is missing from a
 // rendering is deleted. A file that cannot be read is refused even if nothing
 // uses it, because no error could be reported later.
-func flatten(ctx context.Context, t *tree, limits Limits) (*tree, error) {
-	f := &flattener{ctx: ctx, from: t, to: newBuilder(limits, "", t)}
-	if len(t.root.children) == 0 {
-		return nil, &fault{"", "contains no files; name the directory that contains fleet.yaml"}
+func flatten(ctx context.Context, t *tree.Tree, limits tree.Limits) (*tree.Tree, error) {
+	f := &flattener{ctx: ctx, from: t, to: tree.NewBuilder(limits, "", t)}
+	if len(t.Root.Children) == 0 {
+		return nil, tree.NewFault("", "contains no files; name the directory that contains fleet.yaml")
 	}
-	if err := f.directory("", t.root); err != nil {
+	if err := f.directory("", t.Root); err != nil {
 		return nil, err
 	}
-	return f.to.tree()
+	return f.to.Tree()
 }
 
 type flattener struct {
 	ctx  context.Context
-	from *tree
+	from *tree.Tree
 	// to refuses the same entries as the reader of artifacts.
-	to *builder
+	to *tree.Builder
 	// ancestors are the directories from the root to the current one, as they
 	// were read.
-	ancestors []*node
+	ancestors []*tree.Node
 }
 
-func (f *flattener) directory(name string, n *node) error {
+func (f *flattener) directory(name string, n *tree.Node) error {
 	f.ancestors = append(f.ancestors, n)
 	defer func() { f.ancestors = f.ancestors[:len(f.ancestors)-1] }()
-	for _, child := range n.children {
-		if err := f.entry(path.Join(name, child.name), child); err != nil {
+	for _, child := range n.Children {
+		if err := f.entry(path.Join(name, child.Base), child); err != nil {
 			return err
 		}
 	}
 	return f.ctx.Err()
 }
 
-func (f *flattener) entry(name string, n *node) error {
+func (f *flattener) entry(name string, n *tree.Node) error {
 	if err := f.checkName(name); err != nil {
 		return err
 	}
-	if n.isLink() {
+	if n.IsLink() {
 		var err error
 		if n, err = f.follow(name, n); err != nil {
 			return err
 		}
 	}
 	switch {
-	case n.err != nil && !isLFSPointer(n.data): // A pointer stays a pointer and is refused where it is used.
-		return n.err
+	case n.Err != nil && !tree.IsLFSPointer(n.Data): // A pointer stays a pointer and is refused where it is used.
+		return n.Err
 	case !n.IsDir():
-		return f.to.addFile(name, n.mode, int64(len(n.data)), bytes.NewReader(n.data))
+		return f.to.AddFile(name, n.Mode, int64(len(n.Data)), bytes.NewReader(n.Data))
 	}
-	if err := f.to.addDirectory(name); err != nil {
+	if err := f.to.AddDirectory(name); err != nil {
 		return err
 	}
 	return f.directory(name, n)
 }
 
-func (f *flattener) follow(name string, link *node) (*node, error) {
-	target, err := f.from.walk("push", name, true)
+func (f *flattener) follow(name string, link *tree.Node) (*tree.Node, error) {
+	target, err := f.from.Lookup("push", name, true)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to nothing; remove it"}
+		return nil, tree.NewFault(name, "symbolic link to %s leads to nothing; remove it", message.Printable(string(link.Data)))
 	case err == nil && slices.Contains(f.ancestors, target):
-		return nil, &fault{name, "symbolic link to " + printable(string(link.data)) + " leads to a directory that contains it; remove it"}
+		return nil, tree.NewFault(name, "symbolic link to %s leads to a directory that contains it; remove it", message.Printable(string(link.Data)))
 	}
 	return target, err
 }
@@ -82,11 +85,11 @@ func (f *flattener) follow(name string, link *node) (*node, error) {
 // checkName also refuses names that Flux refuses: it rejects ../ anywhere in a
 // path.
 func (f *flattener) checkName(name string) error {
-	if _, err := entryName(name, f.to.budget.limits); err != nil {
+	if _, err := f.to.EntryName(name); err != nil {
 		return err
 	}
 	if strings.HasSuffix(name, "..") {
-		return &fault{name, "its name ends in .., and Flux does not read artifacts that have such a directory; rename it"}
+		return tree.NewFault(name, "its name ends in .., and Flux does not read artifacts that have such a directory; rename it")
 	}
 	return nil
 }

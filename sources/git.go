@@ -13,8 +13,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // repository is a Git repository as a source. Between fetches it keeps the last
@@ -26,7 +28,7 @@ type repository struct {
 	options Options
 	dialer  dialer
 
-	fetching fetchMutex
+	fetching *semaphore.Weighted
 	// last is the result that was read last; nil at first. Only a Fetch that
 	// holds the fetching mutex stores it; At loads it at any time.
 	last atomic.Pointer[readResult]
@@ -43,7 +45,7 @@ type repository struct {
 // commit is the content of one commit.
 type commit struct {
 	hash     plumbing.Hash
-	tree     *tree
+	tree     *tree.Tree
 	objects  objects
 	leafDirs leafDirs
 }
@@ -67,7 +69,7 @@ func newRepository(at location, o Options) (*repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &repository{at: at, options: o, dialer: d, fetching: newFetchMutex()}, nil
+	return &repository{at: at, options: o, dialer: d, fetching: semaphore.NewWeighted(1)}, nil
 }
 
 // String returns the URL, with the ref if one was given.
@@ -85,10 +87,10 @@ func (r *repository) Close() error {
 // Fetch asks the server for its refs, and downloads a pack only if the ref has
 // moved away from known. It takes as long as the server does; ctx bounds it.
 func (r *repository) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
-	if err := r.fetching.lock(ctx); err != nil {
+	if err := r.fetching.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer r.fetching.unlock()
+	defer r.fetching.Release(1)
 	snapshot, err := r.fetch(ctx, known)
 	if err != nil {
 		return nil, fmt.Errorf("git repository %s: %w", r.at.base(), explain(ctx, err))
@@ -127,7 +129,7 @@ func (r *repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 		if at.ref == "" && errors.Is(err, fleet.ErrNotFound) {
 			r.missingIn = remote.digest()
 		}
-		return nil, asRefused(at.revision(), err)
+		return nil, tree.Refused(at.revision(), err)
 	}
 	return r.snapshot(at), nil
 }
@@ -155,7 +157,7 @@ func (r *repository) cachedOutcome(at remoteRef, verify verifier, known string) 
 		}
 		return fetchOutcome{snapshot: r.snapshot(at)}, true
 	case r.refused.err != nil && r.refused.subject == s:
-		return fetchOutcome{err: asRefused(revision, r.refused.err)}, true
+		return fetchOutcome{err: tree.Refused(revision, r.refused.err)}, true
 	}
 	return fetchOutcome{}, false
 }
@@ -175,7 +177,7 @@ func (r *repository) reverify(at remoteRef, verify verifier) error {
 	}
 	if err := verify.verifyStored(at, last.commit.objects); err != nil {
 		r.refused = refusedRevision{at.revision(), s, err}
-		return asRefused(at.revision(), err)
+		return tree.Refused(at.revision(), err)
 	}
 	r.last.Store(&readResult{last.commit, s})
 	return nil
@@ -189,7 +191,7 @@ func (r *repository) advance(ctx context.Context, remote *remote, at remoteRef, 
 	if err != nil && have != nil && ctx.Err() == nil && blamesHave(err) {
 		next, err = r.refetch(ctx, at, o)
 	}
-	if isPermanent(err) {
+	if tree.IsPermanent(err) {
 		r.refused = refusedRevision{at.revision(), verify.subject(at), err}
 	}
 	if err != nil {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // gitToken is the token for a Git host over http and https.
@@ -35,9 +37,9 @@ func readSecret(option, file string) (string, error) {
 	secret := strings.TrimRight(string(content), "\r\n")
 	switch {
 	case secret == "":
-		return "", fmt.Errorf("%s: %s is empty", option, printable(file))
+		return "", fmt.Errorf("%s: %s is empty", option, message.Printable(file))
 	case strings.ContainsAny(secret, "\r\n\x00"):
-		return "", fmt.Errorf("%s: %s has more than one line; leave only the secret in it", option, printable(file))
+		return "", fmt.Errorf("%s: %s has more than one line; leave only the secret in it", option, message.Printable(file))
 	}
 	return secret, nil
 }

@@ -9,24 +9,21 @@ import (
 	"net"
 	"net/url"
 	"os/exec"
-	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
-	"github.com/go-git/go-git/v5/plumbing/transport"
+	gittransport "github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // uploadPackRefused is the start of go-git's error, which has no type, for a
 // server that answers a request with something else than a pack.
 const uploadPackRefused = "error decoding upload-pack response: "
-
-const noAnswer = "no answer in time; is the host up, and reachable from here?"
 
 // explain rewrites an error about a repository so that it says what to do. A
 // server controls the text of its messages, so only one line of printable
@@ -38,21 +35,21 @@ func explain(ctx context.Context, err error) error {
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w", noAnswer, ctx.Err())
+		return fmt.Errorf("%s: %w", message.NoAnswer, ctx.Err())
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &refused):
 		return refused
 	case errors.As(err, &host):
 		return host
-	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+	case errors.Is(err, gittransport.ErrEmptyRemoteRepository):
 		return fmt.Errorf("default branch: %w; the repository is empty, push a commit", fleet.ErrNotFound)
-	case errors.Is(err, transport.ErrRepositoryNotFound):
+	case errors.Is(err, gittransport.ErrRepositoryNotFound):
 		return fmt.Errorf("%w; check the URL", fleet.ErrNotFound)
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("git is not installed, and git+file needs it; install it, or serve the repository over http")
 	}
-	return rewordedError{clean(reason(err)), err}
+	return message.Reword(err, message.Clean(reason(err)))
 }
 
 // reason returns an error's text without the wrapping of go-git and net/http.
@@ -85,7 +82,7 @@ func reason(err error) string {
 	case answered:
 		return "the server answered the request for the commit with: " + answer
 	case errors.As(err, &wait) && wait.Timeout():
-		return noAnswer
+		return message.NoAnswer
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the server ended its answer too early; try again, or check its log"
 	case errors.As(err, &urlErr):
@@ -102,45 +99,4 @@ func unwrapUnexpected(err error) error {
 		err = unexpected.Err
 	}
 	return err
-}
-
-// rewordedError is an error with another text.
-type rewordedError struct {
-	text string
-	err  error
-}
-
-func (e rewordedError) Error() string { return e.text }
-func (e rewordedError) Unwrap() error { return e.err }
-
-var (
-	urlLike = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]*`)
-	// maxForeignText is the maximum length of a server's text in an error.
-	maxForeignText = 300
-)
-
-// clean returns a text as one printable line, without the secrets that URLs may
-// contain.
-func clean(text string) string {
-	text = urlLike.ReplaceAllStringFunc(text, cleanURL)
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > maxForeignText {
-		text = strings.ToValidUTF8(text[:maxForeignText], "") + "…"
-	}
-	return text
-}
-
-func cleanURL(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		scheme, _, _ := strings.Cut(text, "://")
-		return scheme + "://…"
-	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }

@@ -9,8 +9,9 @@ import (
 	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
-	"github.com/go-git/go-git/v5/plumbing/transport"
+	gittransport "github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
 )
 
 // httpDialer connects to a repository over http or https. It has its own
@@ -19,7 +20,7 @@ import (
 // source.
 type httpDialer struct {
 	url   *url.URL
-	pool  *pool
+	pool  *transport.Pool
 	token gitToken
 	// bearer is true once the server has asked for the token as a bearer token.
 	// Later fetches then send it that way at once.
@@ -32,10 +33,10 @@ func newHTTPDialer(u *url.URL, o Options) (dialer, error) {
 	if token.file != "" && u.Scheme == "http" && !o.PlainHTTP && !isLoopback(u.Hostname()) {
 		return nil, invalidOption("the token in --git-token-file would be sent over the network unencrypted: use https, or allow it with --plain-http")
 	}
-	return &httpDialer{url: u, pool: &pool{files: o.TLS}, token: token, most: boundsOf(o.Limits, true).transfer}, nil
+	return &httpDialer{url: u, pool: transport.NewPool(o.TLS), token: token, most: boundsOf(o.Limits, true).transfer}, nil
 }
 
-func (d *httpDialer) close() { d.pool.close() }
+func (d *httpDialer) close() { d.pool.Close() }
 
 // dial takes one round trip, unless the server first says how it wants the
 // token.
@@ -44,11 +45,11 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	next, err := d.pool.transport()
+	next, err := d.pool.Transport()
 	if err != nil {
 		return nil, err
 	}
-	x := &fetchTransport{next: next, stall: stallTimeout, most: d.most, origin: d.url, token: token != ""}
+	x := &fetchTransport{next: next, stall: transport.StallTimeout, most: d.most, origin: d.url, token: token != ""}
 	bearer := d.bearer.Load()
 	r, err := d.list(ctx, x, d.auth(token, bearer))
 	if err != nil && x.wantsOtherScheme(bearer) {
@@ -61,7 +62,7 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 	return r, nil
 }
 
-func (d *httpDialer) list(ctx context.Context, x *fetchTransport, shown transport.AuthMethod) (*remote, error) {
+func (d *httpDialer) list(ctx context.Context, x *fetchTransport, shown gittransport.AuthMethod) (*remote, error) {
 	// A server may redirect when its refs are listed, and only then. go-git
 	// does not follow redirects from https to http, and drops credentials if
 	// the host changes.
@@ -81,7 +82,7 @@ func (d *httpDialer) list(ctx context.Context, x *fetchTransport, shown transpor
 	return r, nil
 }
 
-func (d *httpDialer) auth(token string, bearer bool) transport.AuthMethod {
+func (d *httpDialer) auth(token string, bearer bool) gittransport.AuthMethod {
 	switch {
 	case token == "":
 		return nil
@@ -93,14 +94,14 @@ func (d *httpDialer) auth(token string, bearer bool) transport.AuthMethod {
 
 // endpoint returns a new endpoint for each connection, because a redirect
 // changes it.
-func (d *httpDialer) endpoint() *transport.Endpoint {
+func (d *httpDialer) endpoint() *gittransport.Endpoint {
 	host := d.url.Hostname()
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
 	port, _ := strconv.Atoi(d.url.Port())
 	// go-git puts the path into a URL unchanged.
-	return &transport.Endpoint{Protocol: d.url.Scheme, Host: host, Port: port, Path: d.url.EscapedPath()}
+	return &gittransport.Endpoint{Protocol: d.url.Scheme, Host: host, Port: port, Path: d.url.EscapedPath()}
 }
 
 // httpSession replaces go-git's errors with more useful ones.
@@ -112,11 +113,11 @@ type httpSession struct {
 func (s *httpSession) UploadPack(ctx context.Context, r *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	response, err := s.session.UploadPack(ctx, r)
 	switch body := s.transport.body; {
-	case err != nil && body != nil && body.left <= 0:
-		return nil, body.err // go-git keeps only the text of this error.
+	case err != nil && body != nil && body.Left <= 0:
+		return nil, body.Err // go-git keeps only the text of this error.
 	case err != nil:
 		return nil, s.transport.explain(err)
 	}
-	s.transport.body.left, s.transport.body.err = s.transport.most, errTooMuch // The pack follows.
+	s.transport.body.Left, s.transport.body.Err = s.transport.most, errTooMuch // The pack follows.
 	return response, nil
 }

@@ -4,8 +4,9 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/Masterminds/semver/v3"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/version"
 )
 
 // gitRef is the parsed value of ?ref=. The zero value means the branch that the
@@ -38,32 +39,24 @@ func parseGitRef(values map[string]string) (gitRef, error) {
 	case !ok:
 		return gitRef{}, nil
 	case semantic:
-		return gitRef{semver: versions}, checkRange("ref", versions)
+		if err := version.CheckRange(versions); err != nil {
+			return gitRef{}, invalidSource("ref: %s", err)
+		}
+		return gitRef{semver: versions}, nil
 	case commitHash.MatchString(ref):
 		return gitRef{commit: strings.ToLower(ref)}, nil
 	case !validRefName(ref):
-		return gitRef{}, invalidSource("ref %s is not the name of a branch or tag: leave ref out for the default branch", printable(ref))
+		return gitRef{}, invalidSource("ref %s is not the name of a branch or tag: leave ref out for the default branch", message.Printable(ref))
 	}
 	return gitRef{name: ref}, nil
 }
 
 func validRefName(name string) bool {
-	if printable(name) != name {
+	if message.Printable(name) != name {
 		return false
 	}
 	if strings.HasPrefix(name, "refs/") {
 		return plumbing.ReferenceName(name).Validate() == nil && strings.Count(name, "/") >= 2
 	}
 	return plumbing.NewBranchReferenceName(name).Validate() == nil
-}
-
-// checkRange returns an error if versions is not a range of semantic versions.
-func checkRange(parameter, versions string) error {
-	if len(versions) > 256 {
-		return invalidSource("%s: the range is longer than 256 bytes", parameter)
-	}
-	if _, err := semver.NewConstraint(versions); err != nil || strings.TrimSpace(versions) == "" {
-		return invalidSource("%s: %s is not a range of versions: write >=1.0.0, 1.x, ~1.2 or >=1.0%%20<2.0", parameter, printable(versions))
-	}
-	return nil
 }

@@ -10,6 +10,8 @@ import (
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/tributary-gitops/tributary/sources/gitsign"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // verifier says which signatures a revision needs. The zero value needs none.
@@ -82,10 +84,8 @@ func signatureFault(refusal error) error {
 	if refusal == nil {
 		return nil
 	}
-	f := &fault{"", refusal.Error()}
-	if errors.Is(refusal, gitsign.ErrNotYet) {
-		return transientFault{f}
-	}
+	f := tree.NewFault("", "%s", refusal.Error())
+	f.Transient = errors.Is(refusal, gitsign.ErrNotYet)
 	return f
 }
 
@@ -100,7 +100,7 @@ func (v verifier) tag(ref string, tag *gitobject.Tag, raw []byte) error {
 		return err
 	}
 	if name := strings.TrimPrefix(ref, tagPrefix); tag.Name != name {
-		return &fault{"", fmt.Sprintf("the tag %s was signed under another name, %s; create and sign a tag with the right name", printable(name), printable(tag.Name))}
+		return tree.NewFault("", "the tag %s was signed under another name, %s; create and sign a tag with the right name", message.Printable(name), message.Printable(tag.Name))
 	}
 	return nil
 }
@@ -112,9 +112,9 @@ func (v verifier) requireTag(at remoteRef) error {
 	case !v.needsTag() || !at.tag.IsZero():
 		return nil
 	case strings.HasPrefix(at.ref, tagPrefix):
-		return &fault{"", fmt.Sprintf("the tag %s is not annotated and so cannot be signed; create it with git tag --sign", printable(strings.TrimPrefix(at.ref, tagPrefix)))}
+		return tree.NewFault("", "the tag %s is not annotated and so cannot be signed; create it with git tag --sign", message.Printable(strings.TrimPrefix(at.ref, tagPrefix)))
 	}
-	return &fault{"", "the revision was not found by a tag, but a tag's signature is required; name a tag with ?ref=, or verify only the commit"}
+	return tree.NewFault("", "the revision was not found by a tag, but a tag's signature is required; name a tag with ?ref=, or verify only the commit")
 }
 
 // maxTagChain is the maximum number of tags that point to one another.
@@ -142,14 +142,14 @@ func (r *commitReader) peel(at remoteRef, v verifier) error {
 		case plumbing.TagObject:
 		case plumbing.CommitObject:
 			if hash != at.commit {
-				return fmt.Errorf("%w: %s points to another commit than the server says", errPack, printable(at.ref))
+				return fmt.Errorf("%w: %s points to another commit than the server says", errPack, message.Printable(at.ref))
 			}
 			return nil
 		default:
-			return &fault{"", fmt.Sprintf("%s: points to a %s, where a commit is needed; tag a commit", printable(at.ref), tag.TargetType)}
+			return tree.NewFault("", "%s: points to a %s, where a commit is needed; tag a commit", message.Printable(at.ref), tag.TargetType)
 		}
 	}
-	return &fault{"", fmt.Sprintf("%s: more than %d tags point to one another; tag the commit", printable(at.ref), maxTagChain)}
+	return tree.NewFault("", "%s: more than %d tags point to one another; tag the commit", message.Printable(at.ref), maxTagChain)
 }
 
 func (r *commitReader) tag(hash plumbing.Hash) (*gitobject.Tag, []byte, error) {
@@ -164,7 +164,7 @@ func (r *commitReader) tag(hash plumbing.Hash) (*gitobject.Tag, []byte, error) {
 func decodeTag(hash plumbing.Hash, raw []byte) (*gitobject.Tag, error) {
 	tag := &gitobject.Tag{}
 	if err := tag.Decode(encodedObject(plumbing.TagObject, raw)); err != nil {
-		return nil, &fault{"", fmt.Sprintf("tag %s: %v; create another", hash, err)}
+		return nil, tree.NewFault("", "tag %s: %v; create another", hash, err)
 	}
 	return tag, nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 	"oras.land/oras-go/v2/content"
 	ociremote "oras.land/oras-go/v2/registry/remote"
 )
@@ -35,14 +37,14 @@ func (l layer) mustUnpack() bool {
 
 // pull streams a layer into b. If it fails, b must not be used: only at its end
 // is it known whether the layer matches the manifest.
-func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder) error {
+func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *tree.Builder) error {
 	blob, err := from.Blobs().Fetch(ctx, l.Descriptor)
 	if err != nil {
 		return fmt.Errorf("layer %s: %w", l.Digest, explainSizeError(err, l.Descriptor))
 	}
 	defer blob.Close()
 	verified := content.NewVerifyReader(blob, l.Descriptor)
-	err = l.read(ctx, bufio.NewReaderSize(verified, sniffLength), b)
+	err = l.read(ctx, bufio.NewReaderSize(verified, tree.SniffLength), b)
 	if ctx.Err() != nil {
 		return ctx.Err() // This must not look like a fault of the content.
 	}
@@ -52,9 +54,9 @@ func (l layer) pull(ctx context.Context, from *ociremote.Repository, b *builder)
 	if err := verified.Verify(); err != nil {
 		return fmt.Errorf("layer %s: %w", l.Digest, explainVerifyError(err))
 	}
-	var broken *fault
+	var broken *tree.Fault
 	if err != nil && !errors.As(err, &broken) {
-		return &fault{"", fmt.Sprintf("layer %s of media type %s is broken: %s; push the artifact again", l.Digest, clean(l.MediaType), clean(err.Error()))}
+		return tree.NewFault("", "layer %s of media type %s is broken: %s; push the artifact again", l.Digest, message.Clean(l.MediaType), message.Clean(err.Error()))
 	}
 	return err
 }
@@ -82,32 +84,32 @@ func explainVerifyError(err error) error {
 	return err
 }
 
-func (l layer) read(ctx context.Context, r *bufio.Reader, b *builder) error {
-	start, err := r.Peek(sniffLength)
+func (l layer) read(ctx context.Context, r *bufio.Reader, b *tree.Builder) error {
+	start, err := r.Peek(tree.SniffLength)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	switch {
-	case l.mustUnpack() && !compressed(start) && !isArchive(start) && len(start) > 0:
-		return &fault{"", fmt.Sprintf("layer %s of media type %s is not a tar archive and has no title to use as a file name; what tributary push, flux push artifact and oras push create is supported, and tar with or without gzip or zstd; name another layer with layer= and its media type", l.Digest, clean(l.MediaType))}
-	case l.mustUnpack(), l.only && isArchive(start):
+	case l.mustUnpack() && !tree.Compressed(start) && !tree.IsArchive(start) && len(start) > 0:
+		return tree.NewFault("", "layer %s of media type %s is not a tar archive and has no title to use as a file name; what tributary push, flux push artifact and oras push create is supported, and tar with or without gzip or zstd; name another layer with layer= and its media type", l.Digest, message.Clean(l.MediaType))
+	case l.mustUnpack(), l.only && tree.IsArchive(start):
 		return l.unpack(ctx, start, r, b)
 	}
-	name, err := entryName(l.title(), b.budget.limits)
+	name, err := b.EntryName(l.title())
 	if err != nil {
 		return err
 	}
 	if name == "." {
-		return &fault{"", fmt.Sprintf("layer %s: its title %s is not a file name; push the artifact again", l.Digest, printable(l.title()))}
+		return tree.NewFault("", "layer %s: its title %s is not a file name; push the artifact again", l.Digest, message.Printable(l.title()))
 	}
-	return b.addFile(name, 0, l.Size, r)
+	return b.AddFile(name, 0, l.Size, r)
 }
 
-func (l layer) unpack(ctx context.Context, start []byte, r io.Reader, b *builder) error {
-	files, err := decompress(start, r)
+func (l layer) unpack(ctx context.Context, start []byte, r io.Reader, b *tree.Builder) error {
+	files, err := tree.Decompress(start, r)
 	if err != nil {
 		return err
 	}
 	defer files.Close()
-	return untar(ctx, files, b)
+	return b.AddTar(ctx, files)
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // A commit usually changes one directory of many, and most files of a fleet are
@@ -21,7 +22,7 @@ type leafDirKey struct {
 }
 
 type leafDir struct {
-	node    *node
+	node    *tree.Node
 	objects []plumbing.Hash // of the directory and its entries
 	files   int
 	bytes   int64
@@ -29,11 +30,11 @@ type leafDir struct {
 
 // remember stores a directory that was read, if it is a leaf directory. before
 // is the budget from before it was read.
-func (r *commitReader) remember(path string, hash plumbing.Hash, n *node, listing *gitobject.Tree, before budget) {
+func (r *commitReader) remember(path string, hash plumbing.Hash, n *tree.Node, listing *gitobject.Tree, before tree.Budget) {
 	if r.suspect != "" {
 		return // Something may be missing.
 	}
-	f := leafDir{node: n, objects: []plumbing.Hash{hash}, files: r.budget.files - before.files, bytes: r.budget.bytes - before.bytes}
+	f := leafDir{node: n, objects: []plumbing.Hash{hash}, files: r.budget.Files - before.Files, bytes: r.budget.Bytes - before.Bytes}
 	for _, entry := range listing.Entries {
 		switch entry.Mode {
 		case filemode.Dir:
@@ -48,7 +49,7 @@ func (r *commitReader) remember(path string, hash plumbing.Hash, n *node, listin
 
 // reuse returns a leaf directory that is unchanged since the previous commit;
 // nil if there is none.
-func (r *commitReader) reuse(path string, hash plumbing.Hash) (*node, error) {
+func (r *commitReader) reuse(path string, hash plumbing.Hash) (*tree.Node, error) {
 	f, known := r.known[leafDirKey{path, hash}]
 	if !known {
 		return nil, nil
@@ -57,5 +58,5 @@ func (r *commitReader) reuse(path string, hash plumbing.Hash) (*node, error) {
 		r.used[h] = r.have[h]
 	}
 	r.leafDirs[leafDirKey{path, hash}] = f
-	return f.node, r.budget.addExisting(path, f.files, f.bytes)
+	return f.node, r.budget.AddExisting(path, f.files, f.bytes)
 }

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // location is a parsed SOURCE. Exactly one of directory, repository and
@@ -155,7 +156,7 @@ func checkScheme(u *url.URL) error {
 	case "file":
 		return invalidSource("scheme file is not supported: write git+file:///… for a Git repository, or only the path of a directory")
 	default:
-		return invalidSource("scheme %s is not supported: use an https, http, ssh, git+file or oci URL, or a directory", printable(u.Scheme))
+		return invalidSource("scheme %s is not supported: use an https, http, ssh, git+file or oci URL, or a directory", message.Printable(u.Scheme))
 	}
 }
 
@@ -180,7 +181,7 @@ func parsePath(values map[string]string) (string, error) {
 	case path == "." || written == "/":
 		return "", nil
 	case !fs.ValidPath(path), strings.Contains(path, "\x00"):
-		return "", invalidSource("path %s is not a path within the tree: write it from the root, without ..", printable(written))
+		return "", invalidSource("path %s is not a path within the tree: write it from the root, without ..", message.Printable(written))
 	}
 	return path, nil
 }

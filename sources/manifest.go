@@ -2,11 +2,12 @@ package sources
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // maxLayers is more than any tool creates.
@@ -28,15 +29,15 @@ type manifest struct {
 func parseManifest(content []byte) (manifest, error) {
 	var m manifest
 	if err := json.Unmarshal(content, &m); err != nil {
-		return m, &fault{"", "the manifest is not the JSON of an image; push the artifact again"}
+		return m, tree.NewFault("", "the manifest is not the JSON of an image; push the artifact again")
 	}
 	switch {
 	case m.FSLayers != nil:
-		return m, &fault{"", "the manifest uses Docker's first schema, which is not supported; push the artifact again with a current tool"}
+		return m, tree.NewFault("", "the manifest uses Docker's first schema, which is not supported; push the artifact again with a current tool")
 	case m.Blobs != nil:
-		return m, &fault{"", "the manifest is an OCI artifact manifest, which is obsolete; push the artifact again as an image manifest"}
+		return m, tree.NewFault("", "the manifest is an OCI artifact manifest, which is obsolete; push the artifact again as an image manifest")
 	case m.Layers != nil && m.Manifests != nil:
-		return m, &fault{"", "the manifest is an image and an index at once; push the artifact again"}
+		return m, tree.NewFault("", "the manifest is an image and an index at once; push the artifact again")
 	}
 	return m, nil
 }
@@ -57,10 +58,10 @@ func (m manifest) image() (ocispec.Descriptor, error) {
 		}
 		return d, nil
 	}
-	return ocispec.Descriptor{}, &fault{"", fmt.Sprintf("the artifact is an index of %d images in place of an image, and none of them is for linux/amd64; push the image itself, or name its digest", len(m.Manifests))}
+	return ocispec.Descriptor{}, tree.NewFault("", "the artifact is an index of %d images in place of an image, and none of them is for linux/amd64; push the image itself, or name its digest", len(m.Manifests))
 }
 
-var errNestedIndex = &fault{"", "the artifact is an index of indexes in place of an image; push the image itself, or name its digest"}
+var errNestedIndex = tree.NewFault("", "the artifact is an index of indexes in place of an image; push the image itself, or name its digest")
 
 const titleAnnotation = ocispec.AnnotationTitle
 
@@ -68,7 +69,7 @@ const titleAnnotation = ocispec.AnnotationTitle
 // media type, as in Flux. Layers with titles are all read, as oras pull does.
 func (m manifest) selectLayers(mediaType string) ([]ocispec.Descriptor, error) {
 	if len(m.Layers) > maxLayers {
-		return nil, &fault{"", fmt.Sprintf("the artifact has more than %d layers; push it again as one layer", maxLayers)}
+		return nil, tree.NewFault("", "the artifact has more than %d layers; push it again as one layer", maxLayers)
 	}
 	layers := m.Layers
 	if mediaType != "" {
@@ -76,9 +77,9 @@ func (m manifest) selectLayers(mediaType string) ([]ocispec.Descriptor, error) {
 	}
 	switch {
 	case len(m.Layers) == 0:
-		return nil, &fault{"", "the artifact has no layers and so no files; push it again"}
+		return nil, tree.NewFault("", "the artifact has no layers and so no files; push it again")
 	case len(layers) == 0:
-		return nil, &fault{"", fmt.Sprintf("the artifact has no layer of media type %s; name one that it has with layer=: %s", mediaType, m.mediaTypes())}
+		return nil, tree.NewFault("", "the artifact has no layer of media type %s; name one that it has with layer=: %s", mediaType, m.mediaTypes())
 	case layers[0].Annotations[titleAnnotation] == "":
 		return layers[:1], nil
 	}
@@ -93,21 +94,21 @@ func (m manifest) mediaTypes() string {
 			types = append(types, d.MediaType)
 		}
 	}
-	return clean(strings.Join(types, ", "))
+	return message.Clean(strings.Join(types, ", "))
 }
 
 // checkLayers checks what can be checked before a layer is pulled.
-func checkLayers(layers []ocispec.Descriptor, limits Limits) error {
+func checkLayers(layers []ocispec.Descriptor, limits tree.Limits) error {
 	var size int64
 	for _, d := range layers {
 		if err := d.Digest.Validate(); err != nil {
-			return &fault{"", fmt.Sprintf("a layer has the digest %s, which is not possible; push the artifact again", clean(printable(string(d.Digest))))}
+			return tree.NewFault("", "a layer has the digest %s, which is not possible; push the artifact again", message.Clean(message.Printable(string(d.Digest))))
 		}
 		if d.Size < 0 {
-			return &fault{"", fmt.Sprintf("layer %s has a size of %d bytes, which is not possible; push the artifact again", d.Digest, d.Size)}
+			return tree.NewFault("", "layer %s has a size of %d bytes, which is not possible; push the artifact again", d.Digest, d.Size)
 		}
-		if d.Size > maxUnpacked(limits)-size {
-			return &fault{"", fmt.Sprintf("layer %s: with its %d bytes the artifact is much larger than %s; move files that no cluster needs out of the fleet repo", d.Digest, d.Size, bytesize(limits.TreeSize))}
+		if d.Size > tree.MaxUnpacked(limits)-size {
+			return tree.NewFault("", "layer %s: with its %d bytes the artifact is much larger than %s; move files that no cluster needs out of the fleet repo", d.Digest, d.Size, message.Size(limits.TreeSize))
 		}
 		size += d.Size
 	}

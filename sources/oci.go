@@ -7,23 +7,26 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/semaphore"
 	"oras.land/oras-go/v2/content"
 	ociremote "oras.land/oras-go/v2/registry/remote"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // registryArtifact is an OCI artifact as a source. Between fetches it keeps the
 // tree in memory. Layers are streamed into it, and nothing is stored on disk.
 type registryArtifact struct {
 	at     location
-	limits Limits
+	limits tree.Limits
 	// keys are files of public keys. If there are any, only signed artifacts
 	// are read.
 	keys   []string
 	client *registryClient
 
-	fetching fetchMutex
+	fetching *semaphore.Weighted
 	// last is the artifact that was read last; its digest is empty at first.
 	// Only a Fetch that holds the fetching mutex stores it; At loads it at any time.
 	last atomic.Pointer[pulled]
@@ -42,13 +45,13 @@ type registryArtifact struct {
 // immutable.
 type pulled struct {
 	digest digest.Digest
-	tree   *tree
+	tree   *tree.Tree
 }
 
 func newRegistryArtifact(at location, o Options) (*registryArtifact, error) {
 	r := &registryArtifact{
 		at: at, limits: o.Limits, keys: o.OCI.VerifyKeyFiles,
-		client: newRegistry(*at.artifact, o), fetching: newFetchMutex(),
+		client: newRegistry(*at.artifact, o), fetching: semaphore.NewWeighted(1),
 	}
 	r.last.Store(&pulled{})
 	return r, nil
@@ -70,10 +73,10 @@ func (r *registryArtifact) Close() error {
 // the digest differs from known. It takes as long as the registry does; ctx
 // bounds it.
 func (r *registryArtifact) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
-	if err := r.fetching.lock(ctx); err != nil {
+	if err := r.fetching.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
-	defer r.fetching.unlock()
+	defer r.fetching.Release(1)
 	snapshot, err := r.fetch(ctx, known)
 	if err != nil {
 		return nil, fmt.Errorf("oci artifact %s: %w", r.at.base(), r.client.explain(ctx, err))
@@ -99,7 +102,7 @@ func (r *registryArtifact) fetch(ctx context.Context, known string) (*fleet.Snap
 		return nil, nil
 	}
 	if err := r.advance(ctx, from, head); err != nil {
-		return nil, asRefused(revision, err)
+		return nil, tree.Refused(revision, err)
 	}
 	return &fleet.Snapshot{Revision: revision, Tree: r.last.Load().tree}, nil
 }
@@ -116,7 +119,7 @@ func (r *registryArtifact) advance(ctx context.Context, from *ociremote.Reposito
 		return r.refused.err
 	}
 	next, err := r.pull(ctx, from, head)
-	if isPermanent(err) {
+	if tree.IsPermanent(err) {
 		r.refused.digest, r.refused.err = head.Digest, err
 	}
 	if err != nil {
@@ -138,7 +141,7 @@ func (r *registryArtifact) verify(ctx context.Context, from *ociremote.Repositor
 	return keys.verify(ctx, from, head)
 }
 
-func (r *registryArtifact) pull(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) (*tree, error) {
+func (r *registryArtifact) pull(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) (*tree.Tree, error) {
 	m, err := readImage(ctx, from, head)
 	if err != nil {
 		return nil, err
@@ -150,13 +153,13 @@ func (r *registryArtifact) pull(ctx context.Context, from *ociremote.Repository,
 	if err := checkLayers(layers, r.limits); err != nil {
 		return nil, err
 	}
-	b := newBuilder(r.limits, r.at.path, r.last.Load().tree)
+	b := tree.NewBuilder(r.limits, r.at.path, r.last.Load().tree)
 	for _, d := range layers {
 		if err := (layer{d, len(layers) == 1}).pull(ctx, from, b); err != nil {
 			return nil, err
 		}
 	}
-	return b.tree()
+	return b.Tree()
 }
 
 // readImage reads the manifest of an image. If head is an index, it reads the
@@ -179,9 +182,9 @@ func readImage(ctx context.Context, from *ociremote.Repository, head ocispec.Des
 func readManifest(ctx context.Context, from *ociremote.Repository, d ocispec.Descriptor) (manifest, error) {
 	switch {
 	case d.Digest.Validate() != nil || d.Size < 0:
-		return manifest{}, &fault{"", "the index names an image with an invalid digest or size; push it again"}
+		return manifest{}, tree.NewFault("", "the index names an image with an invalid digest or size; push it again")
 	case d.Size > maxManifest:
-		return manifest{}, &fault{"", fmt.Sprintf("the manifest is larger than %s; push the artifact again with fewer layers", bytesize(maxManifest))}
+		return manifest{}, tree.NewFault("", "the manifest is larger than %s; push the artifact again with fewer layers", message.Size(maxManifest))
 	}
 	body, err := from.Manifests().Fetch(ctx, d)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // explain rewrites an error about a registry so that it says what to do. A
@@ -25,12 +26,12 @@ func (c *registryClient) explain(ctx context.Context, err error) error {
 	var (
 		refused  *fleet.RefusedError
 		retry    *fleet.RetryError
-		reworded rewordedError
+		reworded message.Reworded
 		unread   credentialFileError
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("%s: %w", noAnswer, ctx.Err())
+		return fmt.Errorf("%s: %w", message.NoAnswer, ctx.Err())
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &refused):
@@ -40,12 +41,12 @@ func (c *registryClient) explain(ctx context.Context, err error) error {
 	case errors.As(err, &reworded):
 		return reworded
 	case errors.As(err, &unread):
-		return rewordedError{clean(unread.Error()), err}
+		return message.Reword(err, message.Clean(unread.Error()))
 	case isCredentialError(err) && c.answered(err):
 		c.clearTokens()
 		return c.credentialError(err)
 	}
-	return rewordedError{clean(c.reason(err)), err}
+	return message.Reword(err, message.Clean(c.reason(err)))
 }
 
 func status(err error) int {
@@ -78,7 +79,7 @@ func registryMessage(err error) string {
 	if !errors.As(err, &answer) || len(answer.Errors) == 0 {
 		return ""
 	}
-	return "; the registry says: " + clean(answer.Errors.Error())
+	return "; the registry says: " + message.Clean(answer.Errors.Error())
 }
 
 func (c *registryClient) credentialError(err error) error {
@@ -116,7 +117,7 @@ func (c *registryClient) reason(err error) string {
 	errors.As(err, &urlErr)
 	switch {
 	case urlErr != nil && urlErr.Timeout():
-		return noAnswer
+		return message.NoAnswer
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusBadRequest && c.plainHTTP:
 		return "the registry answered 400 Bad Request to plain http; leave --plain-http out if it has TLS"
 	case errors.As(err, &answer):
@@ -140,7 +141,7 @@ func (c *registryClient) reason(err error) string {
 // that request may fail before the message is read.
 func (c *registryClient) mayWantCertificate(err error) bool {
 	var operation *net.OpError
-	if c.plainHTTP || c.pool.files.CertFile != "" {
+	if c.plainHTTP || c.pool.HasCertificate() {
 		return false
 	}
 	return errors.As(err, &operation) && operation.Op == "remote error" || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) ||

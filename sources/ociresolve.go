@@ -17,6 +17,8 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/version"
 )
 
 // resolve returns the wanted manifest and its tag, which is empty if the SOURCE
@@ -67,7 +69,7 @@ func resolve(ctx context.Context, from *ociremote.Repository, reference string) 
 		}
 	}
 	if err == nil && !sha256Digest.MatchString(head.Digest.String()) {
-		err = fmt.Errorf("the registry names the manifest %s, and only sha256 is supported", clean(head.Digest.String()))
+		err = fmt.Errorf("the registry names the manifest %s, and only sha256 is supported", message.Clean(head.Digest.String()))
 	}
 	return head, err
 }
@@ -99,7 +101,7 @@ func (a artifact) highestTag(ctx context.Context, from *ociremote.Repository) (s
 			tags[i] = strings.ReplaceAll(tag, "_", "+")
 		}
 	}
-	tag, ok := highestVersion(tags, a.semver)
+	tag, ok := version.Highest(tags, a.semver)
 	if !ok {
 		return "", fmt.Errorf("semver %s: %w: none of the repository's %d tags is a version in that range", a.semver, fleet.ErrNotFound, len(tags))
 	}
@@ -122,7 +124,7 @@ func allTags(ctx context.Context, from *ociremote.Repository) (all []string, err
 	})
 	switch {
 	case errors.Is(err, errdef.ErrTooManyPages):
-		return nil, fmt.Errorf("the repository lists more than %d tags, or more than %d pages or %s of them, too many to look for a version in; name a tag", maxTags, maxTagPages, bytesize(maxTagBytes))
+		return nil, fmt.Errorf("the repository lists more than %d tags, or more than %d pages or %s of them, too many to look for a version in; name a tag", maxTags, maxTagPages, message.Size(maxTagBytes))
 	case isNotFound(err):
 		return nil, errRepository
 	}
@@ -146,5 +148,5 @@ func tagNotFound(ctx context.Context, from *ociremote.Repository, tag string) er
 	case len(some) == 0:
 		return fmt.Errorf("tag %s: %w there", tag, fleet.ErrNotFound)
 	}
-	return fmt.Errorf("tag %s: %w there; it has %s", tag, fleet.ErrNotFound, summarize("tag", "tags", some))
+	return fmt.Errorf("tag %s: %w there; it has %s", tag, fleet.ErrNotFound, message.Summarize("tag", "tags", some))
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // Options say how a source is read. The zero value works for a source that is
@@ -22,15 +24,12 @@ type Options struct {
 	OCI       OCIOptions
 }
 
+// Limits bound the time and memory that one snapshot may cost, because a fleet
+// repo is untrusted input. A zero field means its default.
+type Limits = tree.Limits
+
 // TLSOptions name PEM files.
-type TLSOptions struct {
-	// CAFile contains the certificates of authorities that are trusted in
-	// addition to the system's.
-	CAFile string
-	// CertFile and KeyFile are the client certificate and its key, for servers
-	// that request one.
-	CertFile, KeyFile string
-}
+type TLSOptions = transport.TLS
 
 // GitOptions say how to authenticate to a Git host and which signatures are
 // trusted.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // errPack is the error for a pack that does not contain what was requested.
@@ -140,7 +142,7 @@ func inflateAll(s *packfile.Scanner, w io.Writer, size int64) error {
 
 func packError(err error) error {
 	var (
-		broken *fault
+		broken *tree.Fault
 		disk   *fs.PathError
 	)
 	switch {
@@ -150,7 +152,7 @@ func packError(err error) error {
 		return fmt.Errorf("%w: it ends too early", errPack)
 	case errors.As(err, &disk):
 		return fmt.Errorf("temporary file: %w; free some space, or set TMPDIR to a directory with enough space", disk.Err)
-	case errors.Is(err, errStalled), errors.Is(err, errTooMuch), errors.Is(err, errPreamble):
+	case errors.Is(err, transport.ErrStalled), errors.Is(err, errTooMuch), errors.Is(err, errPreamble):
 		return err
 	}
 	if told, ok := strings.CutPrefix(err.Error(), "unexpected error: "); ok { // go-git returns the server's messages this way.

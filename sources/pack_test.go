@@ -13,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // packOf writes a pack that git would not write.
@@ -59,7 +60,7 @@ func takeIn(t testing.TB, data []byte, have objects) (*pack, error) {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
-	return readPack(context.Background(), bytes.NewReader(data), s, have, boundsOf(Limits{FileSize: 1000, TreeSize: 4000}.orDefaults(), false))
+	return readPack(context.Background(), bytes.NewReader(data), s, have, boundsOf(tree.Limits{FileSize: 1000, TreeSize: 4000}.OrDefaults(), false))
 }
 
 // copyAll returns the instruction to copy a base of less than 256 bytes.

@@ -1,12 +1,15 @@
 package sources
 
-import "fmt"
+import (
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
+)
 
 // packBounds bound what one pack may cost, mostly in disk space. A pack has to
 // be read to its end before it is known which of its objects are files of the
 // fleet repo.
 type packBounds struct {
-	Limits
+	tree.Limits
 	// wide is true for a pack that contains more than the fleet repo.
 	wide bool
 	// objects is the maximum number of objects.
@@ -22,7 +25,7 @@ type packBounds struct {
 // servers send unasked, for files that are too large and are refused by name
 // later, and for deltas, their results and directories. Wide is for a
 // repository that contains more than the fleet repo, or its history.
-func boundsOf(l Limits, wide bool) packBounds {
+func boundsOf(l tree.Limits, wide bool) packBounds {
 	b := packBounds{
 		Limits: l, wide: wide,
 		// A tree has at most as many files and directories as it has entries.
@@ -39,14 +42,14 @@ func boundsOf(l Limits, wide bool) packBounds {
 
 func (b packBounds) tooManyObjects() error {
 	if b.wide {
-		return &fault{"", fmt.Sprintf("the repository has more than %d files, directories and commits; keep the fleet repo in one of its own", b.objects)}
+		return tree.NewFault("", "the repository has more than %d files, directories and commits; keep the fleet repo in one of its own", b.objects)
 	}
-	return tooManyFiles(b.Limits)
+	return tree.TooManyFiles(b.Limits)
 }
 
 func (b packBounds) tooManyBytes() error {
 	if b.wide {
-		return &fault{"", fmt.Sprintf("the repository around the fleet repo takes more than %s; keep the fleet repo in one of its own", bytesize(b.spooled))}
+		return tree.NewFault("", "the repository around the fleet repo takes more than %s; keep the fleet repo in one of its own", message.Size(b.spooled))
 	}
-	return &fault{"", fmt.Sprintf("its files are much larger than %s in total; move files that no cluster needs out of the fleet repo", bytesize(b.TreeSize))}
+	return tree.NewFault("", "its files are much larger than %s in total; move files that no cluster needs out of the fleet repo", message.Size(b.TreeSize))
 }

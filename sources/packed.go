@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // Archive is a fleet.Archive. Only Archive reads what it packs, in this version
@@ -62,7 +63,7 @@ func (Archive) Unpack(ctx context.Context, p *fleet.Packed) (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tree{root}, nil
+	return tree.New(root), nil
 }
 
 // packed reads a snapshot: all of its parts, or one archive in the earlier
@@ -110,7 +111,7 @@ func (u unpacker) archive(ctx context.Context, part fleet.PackedPart) error {
 }
 
 // unpacker maps the path of each directory to its nodes.
-type unpacker map[string][]*node
+type unpacker map[string][]*tree.Node
 
 func (u unpacker) read(ctx context.Context, archive *tar.Reader) error {
 	for {
@@ -123,36 +124,36 @@ func (u unpacker) read(ctx context.Context, archive *tar.Reader) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		}
-		n := &node{name: path.Base(header.Name), mode: modeLink, data: []byte(header.Linkname)}
+		n := &tree.Node{Base: path.Base(header.Name), Mode: tree.ModeLink, Data: []byte(header.Linkname)}
 		if header.Typeflag == tar.TypeReg {
 			data, err := io.ReadAll(archive)
 			if err != nil {
 				return err
 			}
-			n = newFileNode(header.Name, header.Mode&0o111 != 0, data)
+			n = tree.NewFile(header.Name, header.Mode&0o111 != 0, data)
 		}
 		u.add(path.Dir(header.Name), n)
 	}
 }
 
 // add adds a node to a directory, which is created if it does not exist.
-func (u unpacker) add(directory string, n *node) {
+func (u unpacker) add(directory string, n *tree.Node) {
 	if _, there := u[directory]; !there {
-		u.add(path.Dir(directory), &node{name: path.Base(directory), mode: modeDirectory})
+		u.add(path.Dir(directory), &tree.Node{Base: path.Base(directory), Mode: tree.ModeDirectory})
 	}
 	u[directory] = append(u[directory], n)
 }
 
-func (u unpacker) directory(name string) (*node, error) {
+func (u unpacker) directory(name string) (*tree.Node, error) {
 	children := u[name]
 	for i, child := range children {
 		if !child.IsDir() {
 			continue
 		}
 		var err error
-		if children[i], err = u.directory(path.Join(name, child.name)); err != nil {
+		if children[i], err = u.directory(path.Join(name, child.Base)); err != nil {
 			return nil, err
 		}
 	}
-	return newDirectoryNode(path.Base(name), name, children)
+	return tree.NewDirectory(path.Base(name), name, children)
 }

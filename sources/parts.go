@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // A snapshot is packed in parts of some dozens of files. A commit usually
@@ -56,7 +57,7 @@ type lister struct {
 	files []packedFile
 	// before are the directories that were listed last, and directories those
 	// of this run.
-	before, directories map[*node]contents
+	before, directories map[*tree.Node]contents
 }
 
 // contents are the path of a directory and the files in and below it.
@@ -67,7 +68,7 @@ type contents struct {
 
 // children lists the files in and below a directory. As in Git, directories
 // have no entries of their own.
-func (l *lister) children(directory string, n *node) error {
+func (l *lister) children(directory string, n *tree.Node) error {
 	start := len(l.files)
 	if known, ok := l.before[n]; ok && n != nil && known.path == directory {
 		l.files = append(l.files, known.files...)
@@ -83,7 +84,7 @@ func (l *lister) children(directory string, n *node) error {
 			return err
 		}
 		f := packedFile{name: path.Join(directory, entry.Name()), mode: entry.Type()}
-		n, known := entry.(*node) // Only a *node is known to be unchanged.
+		n, known := entry.(*tree.Node) // Only a *node is known to be unchanged.
 		switch {
 		case f.mode&fs.ModeIrregular != 0:
 			continue
@@ -94,7 +95,7 @@ func (l *lister) children(directory string, n *node) error {
 			continue
 		}
 		if known {
-			f.mode, f.content = n.mode, fleet.ContentOf(n.data)
+			f.mode, f.content = n.Mode, fleet.ContentOf(n.Data)
 		}
 		l.files = append(l.files, f)
 	}
@@ -104,7 +105,7 @@ func (l *lister) children(directory string, n *node) error {
 
 // record stores the files that were found in a directory. n is nil if the
 // directory has no identity.
-func (l *lister) record(n *node, directory string, start int) {
+func (l *lister) record(n *tree.Node, directory string, start int) {
 	if n != nil {
 		l.directories[n] = contents{directory, l.files[start:len(l.files):len(l.files)]}
 	}
@@ -126,18 +127,18 @@ func (l *lister) parts() (parts []*part) {
 type lastPacked struct {
 	mu          sync.Mutex
 	parts       map[string]*part // by the name of the last file
-	directories map[*node]contents
+	directories map[*tree.Node]contents
 	files       int
 }
 
 // lister returns a lister that reuses the directories that were listed last.
-func (l *lastPacked) lister(ctx context.Context, tree fs.FS) *lister {
+func (l *lastPacked) lister(ctx context.Context, files fs.FS) *lister {
 	if l == nil {
-		return &lister{ctx: ctx, tree: tree, directories: map[*node]contents{}}
+		return &lister{ctx: ctx, tree: files, directories: map[*tree.Node]contents{}}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &lister{ctx: ctx, tree: tree, files: make([]packedFile, 0, l.files), before: l.directories, directories: map[*node]contents{}}
+	return &lister{ctx: ctx, tree: files, files: make([]packedFile, 0, l.files), before: l.directories, directories: map[*tree.Node]contents{}}
 }
 
 // reuseParts takes the packed form of unchanged parts.
@@ -228,12 +229,12 @@ func (f packedFile) write(w *tar.Writer, from fs.FS) error {
 // readForPacking also reads files that cannot be opened, such as Git LFS
 // pointers.
 func readForPacking(from fs.FS, name string) ([]byte, fs.FileMode, error) {
-	if t, ok := from.(*tree); ok {
-		n, err := t.findLink("pack", name)
+	if t, ok := from.(*tree.Tree); ok {
+		n, err := t.Lookup("pack", name, false)
 		if err != nil {
 			return nil, 0, err
 		}
-		return n.data, n.mode, nil
+		return n.Data, n.Mode, nil
 	}
 	info, err := fs.Stat(from, name)
 	if err != nil {

@@ -3,24 +3,26 @@ package sources
 import (
 	"fmt"
 	"testing"
+
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // TestReusedListingKeepsNoOlderListing changes one directory after another. A
 // reused listing must not keep alive the whole list that it was part of.
 func TestReusedListingKeepsNoOlderListing(t *testing.T) {
 	t.Parallel()
-	var children []*node
+	var children []*tree.Node
 	for i := range 5 {
 		children = append(children, folderOf(t, i))
 	}
 	last := &lastPacked{}
 	for i := range children {
 		children[i] = folderOf(t, i)
-		root, err := newDirectoryNode(".", ".", children)
+		root, err := tree.NewDirectory(".", ".", children)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := last.lister(t.Context(), &tree{root})
+		l := last.lister(t.Context(), tree.New(root))
 		if err := l.children(".", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -37,10 +39,10 @@ func TestReusedListingKeepsNoOlderListing(t *testing.T) {
 	}
 }
 
-func folderOf(t *testing.T, i int) *node {
+func folderOf(t *testing.T, i int) *tree.Node {
 	t.Helper()
 	name := fmt.Sprint(i)
-	n, err := newDirectoryNode(name, name, []*node{newFileNode(name+"/a", false, []byte("a")), newFileNode(name+"/b", false, []byte("b"))})
+	n, err := tree.NewDirectory(name, name, []*tree.Node{tree.NewFile(name+"/a", false, []byte("a")), tree.NewFile(name+"/b", false, []byte("b"))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // PushOptions say how a directory is pushed and described. The zero value works
@@ -88,12 +90,12 @@ func Push(ctx context.Context, dir, reference string, o PushOptions) (Pushed, er
 	return pushed, nil
 }
 
-func directoryFor(dir string, limits Limits) (*directory, error) {
+func directoryFor(dir string, limits tree.Limits) (*directory, error) {
 	at, err := parseLocation(dir)
 	if err != nil || at.directory == "" {
 		return nil, invalidOption("the source of a push must be a directory: name the one that contains fleet.yaml")
 	}
-	return newDirectory(at.directory, limits.orDefaults()), nil
+	return newDirectory(at.directory, limits.OrDefaults()), nil
 }
 
 // makeImage makes the image of a directory and calls o.Check.
@@ -107,7 +109,7 @@ func makeImage(ctx context.Context, d *directory, o PushOptions) (*image, Pushed
 	}
 	flat, err := flatten(ctx, d.last, d.limits)
 	if err != nil {
-		return nil, Pushed{}, fmt.Errorf("directory %s: %w", printable(d.path), asRefused("local", err))
+		return nil, Pushed{}, fmt.Errorf("directory %s: %w", message.Printable(d.path), tree.Refused("local", err))
 	}
 	if o.Check != nil {
 		if err := o.Check(ctx, &fleet.Snapshot{Revision: localRevision(flat), Tree: flat}); err != nil {
@@ -125,12 +127,12 @@ func makeImage(ctx context.Context, d *directory, o PushOptions) (*image, Pushed
 
 // describe combines the options with the description of the checkout. A
 // checkout that cannot be read is an error only if its information is needed.
-func (o PushOptions) describe(dir string, t *tree) (Pushed, error) {
+func (o PushOptions) describe(dir string, t *tree.Tree) (Pushed, error) {
 	about, created := Pushed{Source: o.Source, Revision: o.Revision}, o.Created
 	c, err := readCheckout(dir, t)
 	switch {
 	case err != nil && (o.Source == "" || o.Revision == ""):
-		return Pushed{}, fmt.Errorf("git checkout of %s: %s; set --source and --revision instead", printable(dir), clean(err.Error()))
+		return Pushed{}, fmt.Errorf("git checkout of %s: %s; set --source and --revision instead", message.Printable(dir), message.Clean(err.Error()))
 	case err == nil && c != nil:
 		revision, committed := c.provenance()
 		about.Source, about.Revision = cmp.Or(about.Source, c.source), cmp.Or(about.Revision, revision)

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"oras.land/oras-go/v2/registry"
 )
 
@@ -12,11 +13,11 @@ import (
 func parseTarget(reference string) (artifact, error) {
 	at, err := parseLocation(reference)
 	if err != nil { // The error is about the target, not about a SOURCE.
-		return artifact{}, rewordedError{"target" + strings.TrimPrefix(err.Error(), "SOURCE"), err}
+		return artifact{}, message.Reword(err, "target"+strings.TrimPrefix(err.Error(), "SOURCE"))
 	}
 	switch a := at.artifact; {
 	case a == nil:
-		return artifact{}, invalidOption("target %s is not an OCI artifact: write oci://registry/repository:tag", printable(at.base()))
+		return artifact{}, invalidOption("target %s is not an OCI artifact: write oci://registry/repository:tag", message.Printable(at.base()))
 	case a.digest != "":
 		return artifact{}, invalidOption("target oci://%s names a digest, which follows from the content: write oci://%s:tag", a, a.name())
 	case a.semver != "" || a.layer != "" || at.path != "":
@@ -44,7 +45,7 @@ func (o PushOptions) check(at artifact) ([]string, error) {
 	tags := []string{at.tag}
 	for _, tag := range o.Tags {
 		if (registry.Reference{Reference: tag}).ValidateReferenceAsTag() != nil {
-			return nil, invalidOption("tag %s is not valid: use at most 128 letters, digits and . _ -", printable(tag))
+			return nil, invalidOption("tag %s is not valid: use at most 128 letters, digits and . _ -", message.Printable(tag))
 		}
 		if !slices.Contains(tags, tag) {
 			tags = append(tags, tag)

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
 	"oras.land/oras-go/v2/registry"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/version"
 )
 
 var (
@@ -23,7 +25,7 @@ func (r *repository) At(ctx context.Context, ref string) (*fleet.Snapshot, error
 	if err != nil {
 		return nil, err
 	}
-	other := &repository{at: r.at, options: r.options, dialer: r.dialer, fetching: newFetchMutex()}
+	other := &repository{at: r.at, options: r.options, dialer: r.dialer, fetching: semaphore.NewWeighted(1)}
 	other.at.ref = want
 	other.last.Store(r.last.Load())
 	return other.Fetch(ctx, "")
@@ -36,7 +38,7 @@ func (r *registryArtifact) At(ctx context.Context, ref string) (*fleet.Snapshot,
 	if err != nil {
 		return nil, err
 	}
-	other := &registryArtifact{at: r.at, limits: r.limits, keys: r.keys, client: r.client, fetching: newFetchMutex()}
+	other := &registryArtifact{at: r.at, limits: r.limits, keys: r.keys, client: r.client, fetching: semaphore.NewWeighted(1)}
 	other.at.artifact = &want
 	other.last.Store(r.last.Load())
 	return other.Fetch(ctx, "")
@@ -58,7 +60,7 @@ func (a artifact) other(ref string) (artifact, error) {
 	a.tag, a.digest, a.semver = "", "", ""
 	versions, ranged := strings.CutPrefix(ref, semverPrefix)
 	switch {
-	case ranged && checkRange("ref", versions) == nil:
+	case ranged && version.CheckRange(versions) == nil:
 		a.semver = versions
 	case sha256Digest.MatchString(ref):
 		a.digest = ref

@@ -11,6 +11,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/version"
 )
 
 const (
@@ -42,8 +44,8 @@ func (t remoteRef) revision() string {
 // which appears in metrics, logs and answers.
 func (r *remote) resolve(want gitRef) (remoteRef, error) {
 	at, err := r.find(want)
-	if err == nil && printable(at.ref) != at.ref {
-		return remoteRef{}, fmt.Errorf("ref %s: %w: its name contains characters that cannot be printed; rename it", printable(at.ref), fleet.ErrInvalid)
+	if err == nil && message.Printable(at.ref) != at.ref {
+		return remoteRef{}, fmt.Errorf("ref %s: %w: its name contains characters that cannot be printed; rename it", message.Printable(at.ref), fleet.ErrInvalid)
 	}
 	return at, err
 }
@@ -83,7 +85,7 @@ func (r *remote) branchOrTag(name string) (remoteRef, error) {
 	switch {
 	case branch && tag:
 		return remoteRef{}, fmt.Errorf("ref %s: %w: there is a branch and a tag of that name; write ?ref=%s%[1]s or ?ref=%[4]s%[1]s",
-			printable(name), fleet.ErrConflict, branchPrefix, tagPrefix)
+			message.Printable(name), fleet.ErrConflict, branchPrefix, tagPrefix)
 	case tag:
 		return r.ref(tagPrefix + name)
 	case branch:
@@ -105,9 +107,9 @@ func (r *remote) ref(name string) (remoteRef, error) {
 }
 
 func (r *remote) highestTag(versions string) (remoteRef, error) {
-	tag, ok := highestVersion(r.names(tagPrefix), versions)
+	tag, ok := version.Highest(r.names(tagPrefix), versions)
 	if !ok {
-		return remoteRef{}, fmt.Errorf("tag in semver:%s: %w; %s", printable(versions), fleet.ErrNotFound, r.describeRefs())
+		return remoteRef{}, fmt.Errorf("tag in semver:%s: %w; %s", message.Printable(versions), fleet.ErrNotFound, r.describeRefs())
 	}
 	return r.ref(tagPrefix + tag)
 }
@@ -119,7 +121,7 @@ func (r *remote) notFound(name string) error {
 	if shortHash.MatchString(name) {
 		return fmt.Errorf("branch or tag %s: %w; if it is a commit, write all 40 digits", name, fleet.ErrNotFound)
 	}
-	return fmt.Errorf("ref %s: %w; %s", printable(name), fleet.ErrNotFound, r.describeRefs())
+	return fmt.Errorf("ref %s: %w; %s", message.Printable(name), fleet.ErrNotFound, r.describeRefs())
 }
 
 // names returns the names of the refs under a prefix, sorted.
@@ -139,23 +141,5 @@ func (r *remote) names(prefix string) []string {
 func (r *remote) describeRefs() string {
 	branches, tags := r.names(branchPrefix), r.names(tagPrefix)
 	slices.Reverse(tags)
-	return "the repository has " + summarize("branch", "branches", branches) + " and " + summarize("tag", "tags", tags)
-}
-
-func summarize(one, many string, names []string) string {
-	const most = 5
-	shown := make([]string, min(most, len(names)))
-	for i := range shown {
-		shown[i] = printable(names[i])
-	}
-	switch list := strings.Join(shown, ", "); {
-	case len(names) == 0:
-		return "no " + many
-	case len(names) == 1:
-		return "the " + one + " " + list
-	case len(names) > most:
-		return fmt.Sprintf("the %s %s and %d more", many, list, len(names)-most)
-	default:
-		return "the " + many + " " + list
-	}
+	return "the repository has " + message.Summarize("branch", "branches", branches) + " and " + message.Summarize("tag", "tags", tags)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
 	"oras.land/oras-go/v2/registry"
 	ociremote "oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -20,7 +21,7 @@ type registryClient struct {
 	at         registry.Reference
 	plainHTTP  bool
 	configFile string
-	pool       *pool
+	pool       *transport.Pool
 
 	mu sync.Mutex
 	// tokens are the tokens that were sent last. The next request sends them at
@@ -34,7 +35,7 @@ type registryClient struct {
 func newRegistry(a artifact, o Options) *registryClient {
 	return &registryClient{
 		at:        registry.Reference{Registry: a.registry, Repository: canonicalRepository(a)},
-		plainHTTP: o.PlainHTTP, configFile: o.OCI.ConfigFile, pool: &pool{files: o.TLS},
+		plainHTTP: o.PlainHTTP, configFile: o.OCI.ConfigFile, pool: transport.NewPool(o.TLS),
 	}
 }
 
@@ -51,7 +52,7 @@ func canonicalRepository(a artifact) string {
 // repository that uses them. It sends no request. The result is for one fetch
 // or push, because the files may change.
 func (c *registryClient) dial() (*ociremote.Repository, error) {
-	transport, err := c.pool.transport()
+	next, err := c.pool.Transport()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (c *registryClient) dial() (*ociremote.Repository, error) {
 		return nil, err
 	}
 	client := &auth.Client{
-		Client:     &http.Client{Transport: registryTransport{transport, stallTimeout}, CheckRedirect: c.checkRedirect},
+		Client:     &http.Client{Transport: registryTransport{next, transport.StallTimeout}, CheckRedirect: c.checkRedirect},
 		Header:     http.Header{"User-Agent": {"tributary"}},
 		ClientID:   "tributary",
 		Credential: c.credentialFunc(config),
@@ -118,7 +119,7 @@ func (c *registryClient) clearTokens() {
 	c.tokens = nil
 }
 
-func (c *registryClient) close() { c.pool.close() }
+func (c *registryClient) close() { c.pool.Close() }
 
 var errDowngrade = errors.New("it redirects from https to http, which anyone on the network can read; configure the registry to redirect to https")
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote/auth"
 )
@@ -76,18 +77,18 @@ func TestStalledAnswerIsAnError(t *testing.T) {
 		<-r.Context().Done()
 	}))
 	defer server.Close()
-	for name, transport := range map[string]http.RoundTripper{
+	for name, tripper := range map[string]http.RoundTripper{
 		"registry": registryTransport{http.DefaultTransport, time.Second},
 		"git":      &fetchTransport{next: http.DefaultTransport, stall: time.Second},
 	} {
-		client := &http.Client{Transport: transport}
+		client := &http.Client{Transport: tripper}
 		response, err := client.Get(server.URL)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
-		if text, err := io.ReadAll(response.Body); string(text) != "some of it" || !errors.Is(err, errStalled) {
-			t.Errorf("%s: ReadAll = %q, %v, want some of it and then %v", name, text, err, errStalled)
+		if text, err := io.ReadAll(response.Body); string(text) != "some of it" || !errors.Is(err, transport.ErrStalled) {
+			t.Errorf("%s: ReadAll = %q, %v, want some of it and then %v", name, text, err, transport.ErrStalled)
 		}
 	}
 }

@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
 )
 
 // registryTransport adds what oras-go does not support: errors for a registry
@@ -32,13 +31,13 @@ func (t registryTransport) RoundTrip(request *http.Request) (*http.Response, err
 		cancel(nil)
 		return nil, err
 	}
-	response.Body = newStallReader(ctx, response.Body, cancel, t.stall)
+	response.Body = transport.NewStallReader(ctx, response.Body, cancel, t.stall)
 	return response, nil
 }
 
 // throttled returns an error if the registry asks clients to slow down.
 func throttled(response *http.Response, now time.Time) error {
-	after := retryAfter(response.Header.Get("Retry-After"), now)
+	after := transport.RetryAfter(response.Header.Get("Retry-After"), now)
 	switch {
 	case response.StatusCode == http.StatusTooManyRequests:
 		return &fleet.RetryError{Err: errors.New("it answered 429 Too Many Requests: poll less often, or use credentials"), After: after}
@@ -46,16 +45,4 @@ func throttled(response *http.Response, now time.Time) error {
 		return &fleet.RetryError{Err: errors.New("it answered 503 Service Unavailable"), After: after}
 	}
 	return nil
-}
-
-// retryAfter parses a number of seconds or a date; 0 for neither.
-func retryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		return max(0, date.Sub(now))
-	}
-	return 0
 }

@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"context"
 	"io"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -28,7 +27,7 @@ func Open(ref string, o Options) (Source, error) {
 	if err := o.check(at); err != nil {
 		return nil, err
 	}
-	o.Limits = o.Limits.orDefaults()
+	o.Limits = o.Limits.OrDefaults()
 	switch {
 	case at.repository != nil:
 		return newRepository(at, o)
@@ -37,20 +36,3 @@ func Open(ref string, o Options) (Source, error) {
 	}
 	return newDirectory(at.directory, o.Limits), nil
 }
-
-// fetchMutex lets one Fetch run at a time. Unlike a sync.Mutex, waiting for it
-// ends with a context, because a Fetch may take as long as its host does.
-type fetchMutex chan struct{}
-
-func newFetchMutex() fetchMutex { return make(fetchMutex, 1) }
-
-func (t fetchMutex) lock(ctx context.Context) error {
-	select {
-	case t <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (t fetchMutex) unlock() { <-t }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh/agent"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // identity is how the client authenticates to a host.
@@ -47,13 +48,13 @@ func readSSHKey(o GitOptions) (ssh.Signer, error) {
 	case err == nil:
 		return signer, nil
 	case errors.As(err, &locked) && o.SSHPassphraseFile == "":
-		return nil, fmt.Errorf("%s needs a passphrase: put it into a file, and name the file with --git-ssh-passphrase-file", printable(o.SSHKeyFile))
+		return nil, fmt.Errorf("%s needs a passphrase: put it into a file, and name the file with --git-ssh-passphrase-file", message.Printable(o.SSHKeyFile))
 	case errors.As(err, &locked):
 		return parseLockedKey(content, o)
 	case strings.Contains(err.Error(), "ENCRYPTED PRIVATE KEY"): // The library does not decrypt PKCS#8.
-		return nil, fmt.Errorf("%s is encrypted in a format that is not supported; convert it to OpenSSH's format with ssh-keygen -p -f", printable(o.SSHKeyFile))
+		return nil, fmt.Errorf("%s is encrypted in a format that is not supported; convert it to OpenSSH's format with ssh-keygen -p -f", message.Printable(o.SSHKeyFile))
 	}
-	return nil, fmt.Errorf("%s contains no readable private key: %s; create one with ssh-keygen -t ed25519", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
+	return nil, fmt.Errorf("%s contains no readable private key: %s; create one with ssh-keygen -t ed25519", message.Printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
 }
 
 func parseLockedKey(content []byte, o GitOptions) (ssh.Signer, error) {
@@ -63,9 +64,9 @@ func parseLockedKey(content []byte, o GitOptions) (ssh.Signer, error) {
 	}
 	signer, err := ssh.ParsePrivateKeyWithPassphrase(content, []byte(passphrase))
 	if errors.Is(err, x509.IncorrectPasswordError) {
-		return nil, fmt.Errorf("the passphrase in --git-ssh-passphrase-file is not the passphrase of %s", printable(o.SSHKeyFile))
+		return nil, fmt.Errorf("the passphrase in --git-ssh-passphrase-file is not the passphrase of %s", message.Printable(o.SSHKeyFile))
 	} else if err != nil {
-		return nil, fmt.Errorf("%s: %s", printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
+		return nil, fmt.Errorf("%s: %s", message.Printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
 	}
 	return signer, nil
 }

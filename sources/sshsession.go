@@ -12,10 +12,12 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
-	"github.com/go-git/go-git/v5/plumbing/transport"
+	gittransport "github.com/go-git/go-git/v5/plumbing/transport"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
 )
 
 // sshSession is a git-upload-pack that runs on another host.
@@ -24,7 +26,7 @@ type sshSession struct {
 	conn   *sshConn
 	*ssh.Session
 	stdin  io.WriteCloser
-	stdout *stallReader
+	stdout *transport.StallReader
 	stderr headBuffer
 	most   int64
 }
@@ -38,9 +40,9 @@ func openUploadPack(ctx context.Context, client *ssh.Client, conn *sshConn, path
 		return nil, err
 	}
 	refs := packp.NewAdvRefs()
-	err = refs.Decode(&cappedBody{s.stdout, maxRefs, errRefs})
+	err = refs.Decode(transport.NewLimitedBody(s.stdout, maxRefs, errRefs))
 	if errors.Is(err, packp.ErrEmptyAdvRefs) || err == nil && refs.IsEmpty() {
-		err = transport.ErrEmptyRemoteRepository
+		err = gittransport.ErrEmptyRemoteRepository
 	}
 	if err != nil {
 		err = s.explain(ctx, err) // Explain needs the connection.
@@ -64,7 +66,7 @@ func (s *sshSession) start(ctx context.Context, command string) (err error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	context.AfterFunc(ctx, s.conn.close)
-	s.stdout = newStallReader(ctx, io.NopCloser(stdout), cancel, stallTimeout)
+	s.stdout = transport.NewStallReader(ctx, io.NopCloser(stdout), cancel, transport.StallTimeout)
 	return s.Start(command)
 }
 
@@ -81,14 +83,14 @@ func (s *sshSession) Close() error {
 // UploadPack sends the whole request at once, as go-git does.
 func (s *sshSession) UploadPack(ctx context.Context, request *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
 	stop := context.AfterFunc(ctx, s.conn.close)
-	bounded := &cappedBody{s.stdout, maxPreamble, errPreamble}
+	bounded := transport.NewLimitedBody(s.stdout, maxPreamble, errPreamble)
 	body := &sshBody{s, stop, bounded}
 	response := packp.NewUploadPackResponse(request)
 	err := s.send(request)
 	if err == nil {
 		err = response.Decode(body)
 	}
-	bounded.left, bounded.err = s.most, errTooMuch // Now comes the pack.
+	bounded.Left, bounded.Err = s.most, errTooMuch // Now comes the pack.
 	if err != nil {
 		err = s.explain(ctx, err) // Explain needs the connection.
 		_ = body.Close()          // It has failed already.
@@ -187,7 +189,7 @@ type headBuffer struct {
 func (h *headBuffer) Write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.text = append(h.text, p[:min(len(p), maxForeignText-len(h.text))]...)
+	h.text = append(h.text, p[:min(len(p), message.MaxForeign-len(h.text))]...)
 	return len(p), nil
 }
 

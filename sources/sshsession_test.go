@@ -3,6 +3,8 @@ package sources
 import (
 	"strings"
 	"testing"
+
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 func TestHeadBufferKeepsOnlyTheBeginning(t *testing.T) {
@@ -13,7 +15,7 @@ func TestHeadBufferKeepsOnlyTheBeginning(t *testing.T) {
 			t.Fatalf("Write = %d, %v, want 1000", n, err)
 		}
 	}
-	if got := h.String(); got != strings.Repeat("x", maxForeignText) || cap(h.text) > 10*maxForeignText {
-		t.Errorf("kept %d bytes in %d, want %d", len(got), cap(h.text), maxForeignText)
+	if got := h.String(); got != strings.Repeat("x", message.MaxForeign) || cap(h.text) > 10*message.MaxForeign {
+		t.Errorf("kept %d bytes in %d, want %d", len(got), cap(h.text), message.MaxForeign)
 	}
 }

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // maxAttempts is how often a directory is read if it keeps changing. The pauses
@@ -14,7 +17,7 @@ const maxAttempts = 7
 
 // readStable reads the directory until nothing changes during a read. A
 // snapshot that is half old and half new is a state that never existed.
-func (d *directory) readStable(ctx context.Context) (*tree, error) {
+func (d *directory) readStable(ctx context.Context) (*tree.Tree, error) {
 	pause := 25 * time.Millisecond
 	for attempt := 1; ; attempt++ {
 		t, err := d.read(ctx)
@@ -41,9 +44,9 @@ type unstableError struct {
 func (e *unstableError) Error() string {
 	var at *fs.PathError
 	if errors.As(e.cause, &at) && !errors.Is(at, fs.ErrNotExist) {
-		return printable(e.name) + ": " + at.Err.Error()
+		return message.Printable(e.name) + ": " + at.Err.Error()
 	}
-	return printable(e.name) + ": keeps changing while it is read; keep files that change all the time out of the fleet repo"
+	return message.Printable(e.name) + ": keeps changing while it is read; keep files that change all the time out of the fleet repo"
 }
 
 var errChanged = errors.New("has changed")

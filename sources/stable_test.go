@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // TestFetchWaitsForRecentlyWrittenFiles checks that a file is not served while
@@ -27,7 +29,7 @@ func TestFetchWaitsForRecentlyWrittenFiles(t *testing.T) {
 		age    time.Duration
 		served bool
 	}{{quietPeriod / 2, false}, {2 * quietPeriod, true}, {-time.Hour, true}} { // in the last case, clocks differ
-		d := newDirectory(dir, Limits{}.orDefaults())
+		d := newDirectory(dir, tree.Limits{}.OrDefaults())
 		d.now = func() time.Time { return info.ModTime().Add(c.age) }
 		_, err := d.Fetch(context.Background(), "")
 		var moving *unstableError

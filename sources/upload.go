@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 // PackUpload packs a tree as one archive, which ReadUpload reads.
@@ -24,23 +26,23 @@ func PackUpload(ctx context.Context, tree fs.FS) ([]byte, error) {
 // ReadUpload reads the archive of an untrusted client. It enforces the same
 // limits as for the archive of an artifact. A fault of the tree is a
 // fleet.ErrInvalid.
-func ReadUpload(ctx context.Context, packed io.Reader, limits Limits) (fs.FS, error) {
-	whole := bufio.NewReaderSize(packed, sniffLength)
-	start, err := whole.Peek(sniffLength)
+func ReadUpload(ctx context.Context, packed io.Reader, limits tree.Limits) (fs.FS, error) {
+	whole := bufio.NewReaderSize(packed, tree.SniffLength)
+	start, err := whole.Peek(tree.SniffLength)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	files, err := decompress(start, whole)
+	files, err := tree.Decompress(start, whole)
 	if err != nil {
 		return nil, err
 	}
 	defer files.Close()
-	b := newBuilder(limits.orDefaults(), "", nil)
-	if err := untar(ctx, files, b); err != nil {
+	b := tree.NewBuilder(limits.OrDefaults(), "", nil)
+	if err := b.AddTar(ctx, files); err != nil {
 		return nil, err
 	}
-	if len(b.directories["."].children) == 0 {
-		return nil, &fault{"", "contains no file; send the archive that tributary diff sends"}
+	if b.Empty() {
+		return nil, tree.NewFault("", "contains no file; send the archive that tributary diff sends")
 	}
-	return b.tree()
+	return b.Tree()
 }

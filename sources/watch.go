@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
 const (
@@ -37,7 +39,7 @@ func (d *directory) Watch(ctx context.Context, changed func()) error {
 	for ctx.Err() == nil {
 		w, err := newWatcher(d.path, d.limits)
 		if err != nil {
-			return fmt.Errorf("directory %s: %w", printable(d.path), err)
+			return fmt.Errorf("directory %s: %w", message.Printable(d.path), err)
 		}
 		changed()
 		w.wait(ctx)
@@ -52,11 +54,11 @@ type watcher struct {
 	// root is the file that path led to; nil if there was none.
 	root   fs.FileInfo
 	events *fsnotify.Watcher
-	limits Limits
+	limits tree.Limits
 	files  int
 }
 
-func newWatcher(path string, limits Limits) (*watcher, error) {
+func newWatcher(path string, limits tree.Limits) (*watcher, error) {
 	events, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, explainWatch(err)
@@ -92,7 +94,7 @@ func (w *watcher) add(dir string) error {
 		batch, err := f.ReadDir(readDirBatch)
 		for _, entry := range batch {
 			if w.files++; w.files > w.limits.Files {
-				return tooManyFiles(w.limits)
+				return tree.TooManyFiles(w.limits)
 			}
 			if !entry.IsDir() || entry.Name() == ".git" {
 				continue

@@ -1,4 +1,4 @@
-package sources
+package tree
 
 import (
 	"archive/tar"
@@ -58,11 +58,11 @@ func FuzzUntar(f *testing.F) {
 // listArchive lists everything in an archive, and panics if the limits are
 // exceeded.
 func listArchive(archive []byte, within string, limits Limits) (string, error) {
-	b := newBuilder(limits, within, nil)
-	if err := untar(context.Background(), bytes.NewReader(archive), b); err != nil {
+	b := NewBuilder(limits, within, nil)
+	if err := b.AddTar(context.Background(), bytes.NewReader(archive)); err != nil {
 		return "", err
 	}
-	tree, err := b.tree()
+	tree, err := b.Tree()
 	if err != nil {
 		return "", err
 	}
@@ -78,14 +78,14 @@ func listArchive(archive []byte, within string, limits Limits) (string, error) {
 		if files++; name == "." {
 			files--
 		}
-		n, err := tree.findLink("stat", name)
+		n, err := tree.Lookup("stat", name, false)
 		if err != nil {
 			panic("a tree without the file " + name)
 		}
-		if !n.isLink() {
-			size += len(n.data)
+		if !n.IsLink() {
+			size += len(n.Data)
 		}
-		list.WriteString(d.Type().String() + name + "\x00" + string(n.data) + "\x00")
+		list.WriteString(d.Type().String() + name + "\x00" + string(n.Data) + "\x00")
 		return nil
 	})
 	if files > limits.Files || size > int(limits.TreeSize) {

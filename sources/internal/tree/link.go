@@ -1,10 +1,12 @@
-package sources
+package tree
 
 import (
 	"errors"
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // maxLinks is the maximum number of symbolic links in one path. It is Linux's
@@ -12,25 +14,21 @@ import (
 const maxLinks = 40
 
 // find returns the node at name, following symbolic links.
-func (t *tree) find(op, name string) (*node, error) {
-	n, err := t.walk(op, name, true)
-	if err == nil && n.err != nil {
-		return nil, n.err
+func (t *Tree) find(op, name string) (*Node, error) {
+	n, err := t.Lookup(op, name, true)
+	if err == nil && n.Err != nil {
+		return nil, n.Err
 	}
 	return n, err
 }
 
-// findLink returns the node at name without following a symbolic link in the
-// last element. It also returns nodes that cannot be opened.
-func (t *tree) findLink(op, name string) (*node, error) {
-	return t.walk(op, name, false)
-}
-
-func (t *tree) walk(op, name string, follow bool) (*node, error) {
+// Lookup returns the node at name, even one that cannot be opened. It follows a
+// symbolic link in the last element only if follow is true. Errors name op.
+func (t *Tree) Lookup(op, name string, follow bool) (*Node, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrInvalid}
 	}
-	w := walker{at: []*node{t.root}}
+	w := walker{at: []*Node{t.Root}}
 	w.push(name, nil)
 	for len(w.todo) > 0 {
 		if err := w.step(follow); errors.Is(err, fs.ErrNotExist) {
@@ -46,7 +44,7 @@ func (t *tree) walk(op, name string, follow bool) (*node, error) {
 // target of a link is relative to the directory that contains the link.
 type walker struct {
 	// at are the nodes from the root to the current position.
-	at    []*node
+	at    []*Node
 	todo  []step
 	links int
 }
@@ -60,7 +58,7 @@ type step struct {
 
 type link struct{ path, target string }
 
-func (w *walker) here() *node { return w.at[len(w.at)-1] }
+func (w *walker) here() *Node { return w.at[len(w.at)-1] }
 
 func (w *walker) push(path string, from *link) {
 	names := strings.Split(path, "/")
@@ -74,10 +72,10 @@ func (w *walker) push(path string, from *link) {
 func (w *walker) step(follow bool) error {
 	next := w.todo[0]
 	w.todo = w.todo[1:]
-	if err := w.here().err; err != nil {
+	if err := w.here().Err; err != nil {
 		return err
 	}
-	if !w.here().mode.IsDir() {
+	if !w.here().Mode.IsDir() {
 		return fs.ErrNotExist
 	}
 	switch next.name {
@@ -90,21 +88,21 @@ func (w *walker) step(follow bool) error {
 		w.at = w.at[:len(w.at)-1]
 		return nil
 	}
-	n := w.here().child(next.name)
+	n := w.here().Child(next.name)
 	if n == nil {
 		return fs.ErrNotExist
 	}
-	if n.isLink() && (follow || len(w.todo) > 0) {
+	if n.IsLink() && (follow || len(w.todo) > 0) {
 		return w.follow(n)
 	}
 	w.at = append(w.at, n)
 	return nil
 }
 
-func (w *walker) follow(n *node) error {
-	l := &link{path: w.path(n.name), target: string(n.data)}
+func (w *walker) follow(n *Node) error {
+	l := &link{path: w.path(n.Base), target: string(n.Data)}
 	if w.links++; w.links > maxLinks {
-		return &fault{l.path, "symbolic link to " + printable(l.target) + " leads in a circle; point it at a file"}
+		return NewFault(l.path, "symbolic link to %s leads in a circle; point it at a file", message.Printable(l.target))
 	}
 	if path.IsAbs(l.target) {
 		return l.leadsOut()
@@ -117,11 +115,11 @@ func (w *walker) follow(n *node) error {
 func (w *walker) path(name string) string {
 	names := make([]string, 0, len(w.at))
 	for _, n := range w.at[1:] {
-		names = append(names, n.name)
+		names = append(names, n.Base)
 	}
 	return strings.Join(append(names, name), "/")
 }
 
 func (l *link) leadsOut() error {
-	return &fault{l.path, "symbolic link to " + printable(l.target) + " leads out of the fleet repo; replace it with a copy"}
+	return NewFault(l.path, "symbolic link to %s leads out of the fleet repo; replace it with a copy", message.Printable(l.target))
 }

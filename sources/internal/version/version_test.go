@@ -1,4 +1,4 @@
-package sources
+package version
 
 import (
 	"slices"
@@ -23,12 +23,12 @@ func TestHighestVersion(t *testing.T) {
 	} {
 		for range len(c.tags) {
 			c.tags = append(c.tags[1:], c.tags[0])
-			if got, _ := highestVersion(c.tags, c.versions); got != c.want {
+			if got, _ := Highest(c.tags, c.versions); got != c.want {
 				t.Errorf("highest of %q in %q = %q, want %q", c.tags, c.versions, got, c.want)
 			}
 		}
 		slices.Reverse(c.tags)
-		if got, ok := highestVersion(c.tags, c.versions); got != c.want || ok != (got != "") {
+		if got, ok := Highest(c.tags, c.versions); got != c.want || ok != (got != "") {
 			t.Errorf("highest of %q in %q = %q, %v, want %q", c.tags, c.versions, got, ok, c.want)
 		}
 	}

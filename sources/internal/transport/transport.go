@@ -1,4 +1,4 @@
-package sources
+package transport
 
 import (
 	"crypto/sha256"
@@ -12,10 +12,20 @@ import (
 	"time"
 )
 
-// pool keeps connections to one source's HTTP server, with certificates read
+// TLS names PEM files.
+type TLS struct {
+	// CAFile contains the certificates of authorities that are trusted in
+	// addition to the system's.
+	CAFile string
+	// CertFile and KeyFile are the client certificate and its key, for servers
+	// that request one.
+	CertFile, KeyFile string
+}
+
+// Pool keeps connections to one source's HTTP server, with certificates read
 // from files. It is safe for concurrent use.
-type pool struct {
-	files TLSOptions
+type Pool struct {
+	files TLS
 
 	mu   sync.Mutex
 	last *http.Transport
@@ -23,9 +33,12 @@ type pool struct {
 	contentDigest [sha256.Size]byte
 }
 
-// transport returns the current transport. It is created again when the files
+// NewPool returns a pool without connections.
+func NewPool(files TLS) *Pool { return &Pool{files: files} }
+
+// Transport returns the current transport. It is created again when the files
 // have changed.
-func (p *pool) transport() (*http.Transport, error) {
+func (p *Pool) Transport() (*http.Transport, error) {
 	content, err := p.files.read()
 	if err != nil {
 		return nil, err
@@ -46,7 +59,11 @@ func (p *pool) transport() (*http.Transport, error) {
 	return p.last, nil
 }
 
-func (p *pool) close() {
+// HasCertificate reports whether there is a client certificate.
+func (p *Pool) HasCertificate() bool { return p.files.CertFile != "" }
+
+// Close closes idle connections.
+func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.last != nil {
@@ -66,10 +83,10 @@ func newTransport(config *tls.Config) *http.Transport {
 	}
 }
 
-// tlsContent is the content of the files of TLSOptions.
+// tlsContent is the content of the files of TLS.
 type tlsContent struct{ ca, cert, key []byte }
 
-func (o TLSOptions) read() (c tlsContent, err error) {
+func (o TLS) read() (c tlsContent, err error) {
 	for _, f := range []struct {
 		option, name string
 		into         *[]byte
@@ -93,7 +110,7 @@ func (c tlsContent) digest() [sha256.Size]byte {
 	return [sha256.Size]byte(hash.Sum(nil))
 }
 
-func (c tlsContent) config(from TLSOptions) (*tls.Config, error) {
+func (c tlsContent) config(from TLS) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.ca != nil {
 		roots, err := x509.SystemCertPool()
