@@ -11,7 +11,6 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/drain"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/result"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -96,34 +95,11 @@ func (o *decommissionOptions) begin(cmd *cobra.Command, c *client.Client, name s
 		fmt.Fprintf(cmd.ErrOrStderr(), "tributary: cluster %q is already decommissioned\n", name)
 		return nil
 	}
-	result, err := c.Decommission(cmd.Context(), o.Options(), name, false)
+	removed, err := c.Decommission(cmd.Context(), o.Options(), name, false)
 	if err != nil {
 		return err
 	}
-	return o.printEmptied(cmd, result)
-}
-
-// printEmptied prints how many inputs are removed from each set. All of them are, so a
-// diff would not say more.
-func (o *decommissionOptions) printEmptied(cmd *cobra.Command, r *fleet.Result) error {
-	if o.Output == "json" {
-		return o.Print(cmd, r)
-	}
-	gone := map[string]int{}
-	var sets []string
-	for _, c := range r.Changes {
-		if gone[c.Set]++; gone[c.Set] == 1 {
-			sets = append(sets, c.Set)
-		}
-	}
-	for _, set := range sets {
-		o.Say(cmd.OutOrStdout(), fmt.Sprintf("%s: all %s", set, textfmt.Count(gone[set], "input")))
-	}
-	for _, warning := range r.Warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", textfmt.Visible(warning))
-	}
-	o.Say(cmd.OutOrStdout(), result.Outcome(r))
-	return nil
+	return o.PrintWith(cmd, removed, result.PrintEmptied)
 }
 
 func (o *decommissionOptions) forget(cmd *cobra.Command, c *client.Client, name, verdict string) error {

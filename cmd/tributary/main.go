@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 )
 
 // version is set by the build.
@@ -101,27 +101,10 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flags.FromEnvironment(cmd.Flags()) },
 	}
 	root.AddCommand(newServe(), newRender(), newValidate(), newDiff(), newPush(),
 		newGet(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
 		newLabel(), newDecommission(), newToken(), newRegister(), newBootstrap())
 	return root
-}
-
-// fromEnvironment sets every flag that the command line does not set from its environment
-// variable.
-func fromEnvironment(flags *pflag.FlagSet) error {
-	var wrong error
-	flags.VisitAll(func(f *pflag.Flag) {
-		name := "TRIBUTARY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
-		value, set := os.LookupEnv(name)
-		if !set || f.Changed || wrong != nil {
-			return
-		}
-		if err := flags.Set(f.Name, value); err != nil {
-			wrong = fmt.Errorf("%s=%q: %w", name, value, err)
-		}
-	})
-	return wrong
 }

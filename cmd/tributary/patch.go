@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/setting"
@@ -19,12 +16,9 @@ import (
 
 type patchOptions struct {
 	remote.WriteFlags
-	object    flags.Object
-	settings  setting.List
-	patch     string
-	patchFile string
-	kind      string
-	group     flags.Group
+	object flags.Object
+	change flags.Change
+	group  flags.Group
 }
 
 func newPatch() *cobra.Command {
@@ -58,17 +52,8 @@ Exit status is 0, or 1 if nothing was changed.`,
 	f := cmd.Flags()
 	o.object.Bind(f)
 	o.group.Bind(f)
-	f.Var(o.settings.Flag("set"), "set", "change, such as spec.values.replicaCount=3 (may be repeated)")
-	f.Var(o.settings.Flag("set-string"), "set-string", "like --set, with values that are always strings (may be repeated)")
-	f.Var(o.settings.Flag("set-json"), "set-json", "like --set, with values in JSON (may be repeated)")
-	f.StringVar(&o.patch, "patch", "", "patch, as YAML or JSON")
-	f.StringVar(&o.patchFile, "patch-file", "", "file with the patch, - for standard input")
-	f.StringVar(&o.kind, "type", "merge", "type of the patch: merge, json or strategic")
+	o.change.Bind(f)
 	return cmd
-}
-
-var patchTypes = map[string]fleet.PatchType{
-	"merge": fleet.MergePatch, "json": fleet.JSONPatch, "strategic": fleet.StrategicMergePatch,
 }
 
 func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
@@ -83,7 +68,7 @@ func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
 	if err != nil {
 		return err
 	}
-	change, err := o.change(cmd.InOrStdin())
+	change, err := o.change.Read(cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
@@ -98,70 +83,19 @@ func patch(cmd *cobra.Command, args []string, o *patchOptions) error {
 	})
 }
 
-// objectChange is a change to an object: either a patch, or assignments.
-type objectChange struct {
-	patch       *fleet.ObjectPatch
-	assignments setting.Assignments
-}
-
-func (o *patchOptions) change(stdin io.Reader) (c objectChange, err error) {
-	kind, known := patchTypes[o.kind]
-	given := 0
-	for _, is := range []bool{len(o.settings) > 0, o.patch != "", o.patchFile != ""} {
-		if is {
-			given++
-		}
-	}
-	switch {
-	case !known:
-		return c, fmt.Errorf("--type %q: must be merge, json or strategic", o.kind)
-	case given == 0:
-		return c, errors.New("patch: no change given; use --set, --patch or --patch-file")
-	case given > 1:
-		return c, errors.New("patch: use only one of --set, --patch and --patch-file")
-	case len(o.settings) > 0 && kind != fleet.MergePatch:
-		return c, errors.New("--set makes a merge patch; leave out --type, or use --patch")
-	case len(o.settings) > 0:
-		c.assignments, err = o.settings.Assignments()
-		return c, err
-	}
-	text := []byte(o.patch)
-	if o.patchFile != "" {
-		if text, err = document.ReadFile(o.patchFile, stdin); err != nil {
-			return c, err
-		}
-	}
-	body, err := document.ToJSON(text)
-	if err != nil {
-		return c, fmt.Errorf("the patch: %w", err)
-	}
-	c.patch = &fleet.ObjectPatch{Type: kind, Body: body}
-	return c, nil
-}
-
-// of returns the patch for an object, which may be nil unless the assignments are
-// indexed.
-func (c objectChange) of(object json.RawMessage) (fleet.ObjectPatch, error) {
-	if c.patch != nil {
-		return *c.patch, nil
-	}
-	body, err := c.assignments.MergePatch(object)
-	return fleet.ObjectPatch{Type: fleet.MergePatch, Body: body}, err
-}
-
 // patchObject changes an object of one cluster. If it has to read the object first, the
 // write requires that the object has not changed since.
-func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluster string, name fleet.ObjectName, change objectChange) (*fleet.Result, error) {
+func (o *patchOptions) patchObject(ctx context.Context, c *client.Client, cluster string, name fleet.ObjectName, change flags.ObjectChange) (*fleet.Result, error) {
 	return retryStale(func() (*fleet.Result, error) {
 		options := o.Options()
 		var object json.RawMessage
-		if change.assignments.Indexed() {
+		if change.Indexed() {
 			var err error
 			if object, options.IfMatch, err = c.Object(ctx, cluster, name); err != nil {
 				return nil, err
 			}
 		}
-		patch, err := change.of(object)
+		patch, err := change.Patch(object)
 		if err != nil {
 			return nil, err
 		}

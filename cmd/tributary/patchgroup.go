@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/edit"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -13,14 +14,14 @@ import (
 
 // patchGroup adds an edit to a named delta, which it creates if necessary. It keeps
 // concurrent changes to the delta.
-func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fleet.ObjectName, change objectChange) (*fleet.Result, error) {
+func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fleet.ObjectName, change flags.ObjectChange) (*fleet.Result, error) {
 	switch {
-	case change.patch != nil && change.patch.Type != fleet.MergePatch:
+	case !change.IsMerge():
 		return nil, errors.New("--delta takes merge patches only; write a document with patches for tributary apply")
-	case change.assignments.Indexed():
+	case change.Indexed():
 		return nil, errors.New("the entries of a list can differ between clusters: with --delta, set the list as a whole, as {a,b} or with --set-json")
 	}
-	patch, err := change.of(nil)
+	patch, err := change.Patch(nil)
 	if err != nil {
 		return nil, err
 	}

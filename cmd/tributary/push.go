@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/progress"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/report"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources"
 )
@@ -96,7 +95,7 @@ func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOp
 	line.Clear()
 	var refused *fleet.RefusedError
 	if errors.As(err, &refused) {
-		return printReport(w, report{Revision: refused.Revision, Problems: fleet.Problems{refused.Problem}}, validateOptions{output: o.output})
+		return report.Print(w, report.Report{Revision: refused.Revision, Problems: fleet.Problems{refused.Problem}}, o.output)
 	} else if err != nil {
 		return err
 	}
@@ -116,28 +115,8 @@ func (o pushOptions) options() (sources.PushOptions, error) {
 		p.Annotations[name] = value
 	}
 	var err error
-	p.Created, err = o.createdTime()
+	p.Created, err = flags.Created(o.created)
 	return p, err
-}
-
-// createdTime returns the time of --created or SOURCE_DATE_EPOCH; the zero time for none.
-func (o pushOptions) createdTime() (time.Time, error) {
-	if o.created != "" {
-		t, err := time.Parse(time.RFC3339, o.created)
-		if err != nil {
-			return t, fmt.Errorf("--created %q: must be a time such as 2026-01-02T03:04:05Z", o.created)
-		}
-		return t, nil
-	}
-	epoch := os.Getenv("SOURCE_DATE_EPOCH")
-	if epoch == "" {
-		return time.Time{}, nil
-	}
-	seconds, err := strconv.ParseUint(epoch, 10, 37) // 37 bits reach beyond the year 6000
-	if err != nil {
-		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH=%q: must be seconds since 1970", epoch)
-	}
-	return time.Unix(int64(seconds), 0), nil
 }
 
 // checkPush validates the fleet before the push. If that fails, the report is the output.
@@ -148,7 +127,7 @@ func checkPush(ctx context.Context, w, stderr io.Writer, snapshot *fleet.Snapsho
 		return err
 	}
 	if len(r.Problems.Faults()) > 0 {
-		return printReport(w, r, validateOptions{output: o.output})
+		return report.Print(w, r, o.output)
 	}
 	for _, p := range r.Problems {
 		fmt.Fprintln(stderr, "tributary: warning:", p)

@@ -7,8 +7,10 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/lookup"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
@@ -80,9 +82,9 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 	if err != nil {
 		return err
 	}
-	c, err := findCluster(repo, name)
+	c, err := lookup.Find(repo, name)
 	if o.whatIf.isSet(cmd.Flags()) {
-		c, err = o.whatIf.cluster(repo, name)
+		c, err = lookup.New(repo, fleet.Cluster{Name: name, DNS: o.whatIf.dns, Labels: o.whatIf.labels}, render.Renderer{}.ReadDeclaration)
 	}
 	if err != nil {
 		return err
@@ -104,23 +106,6 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 		return output.Objects(w, rendering.Objects(), o.output)
 	}
 	return printInputs(w, rendering, o)
-}
-
-// findCluster returns the cluster with this name or dns.
-func findCluster(repo fleet.Repo, name string) (*fleet.Cluster, error) {
-	for _, c := range repo.Clusters() {
-		if c.Name == name || (c.DNS == name && name != "") {
-			return c, nil
-		}
-	}
-	faults := repo.Problems().Faults() // one of them may hide the cluster
-	if p, broken := repo.Broken()[name]; broken && !repo.Failed() {
-		faults = fleet.Problems{p}
-	}
-	if len(faults) > 0 {
-		return nil, fmt.Errorf("cluster %q cannot be rendered:\n%w", name, faults)
-	}
-	return nil, fmt.Errorf("cluster %q: %w in the fleet repo", name, fleet.ErrNotFound)
 }
 
 // renderWith renders a cluster with those of the deltas that are for it. The problems say
@@ -154,4 +139,26 @@ func printInputs(w io.Writer, r *fleet.Rendering, o renderOptions) error {
 		return err
 	}
 	return output.Document(w, b.Bytes(), o.output)
+}
+
+// whatIf describes a cluster that does not exist yet.
+type whatIf struct {
+	labels map[string]string
+	dns    string
+}
+
+func (w *whatIf) bind(f *pflag.FlagSet) {
+	f.StringToStringVar(&w.labels, "labels", nil, "labels of a cluster that does not exist yet, such as environment=dev,region=eu")
+	f.StringVar(&w.dns, "dns", "", "dns of a cluster that does not exist yet")
+}
+
+// isSet reports whether a flag describes a new cluster.
+func (w *whatIf) isSet(f *pflag.FlagSet) bool { return f.Changed("labels") || f.Changed("dns") }
+
+// args checks the arguments. CLUSTER is optional for a new cluster.
+func (w *whatIf) args(cmd *cobra.Command, args []string) error {
+	if w.isSet(cmd.Flags()) && len(args) == 1 {
+		return nil
+	}
+	return named("SOURCE", "CLUSTER")(cmd, args)
 }

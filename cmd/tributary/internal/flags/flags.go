@@ -1,5 +1,5 @@
 // Package flags has the groups of flags, and the kinds of flag values, that are more than a plain
-// variable: names, objects, times, the clusters of a delta, limits and logs.
+// variable: names, objects and changes to them, times, the clusters of a delta, limits and logs.
 //
 //	var log flags.Log
 //	log.Bind(cmd.Flags())

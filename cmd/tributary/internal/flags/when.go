@@ -2,6 +2,8 @@ package flags
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"time"
 )
 
@@ -35,4 +37,24 @@ func Moment(flag, text string, now time.Time) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("--%s %q: must be a time such as 2026-01-02T03:04:05Z, or how long ago, such as 24h", flag, text)
 	}
 	return now.Add(-ago), nil
+}
+
+// Created parses the value of --created, or else that of SOURCE_DATE_EPOCH; the zero time for none.
+func Created(text string) (time.Time, error) {
+	if text != "" {
+		t, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return t, fmt.Errorf("--created %q: must be a time such as 2026-01-02T03:04:05Z", text)
+		}
+		return t, nil
+	}
+	epoch := os.Getenv("SOURCE_DATE_EPOCH")
+	if epoch == "" {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseUint(epoch, 10, 37) // 37 bits reach beyond the year 6000
+	if err != nil {
+		return time.Time{}, fmt.Errorf("SOURCE_DATE_EPOCH=%q: must be seconds since 1970", epoch)
+	}
+	return time.Unix(int64(seconds), 0), nil
 }

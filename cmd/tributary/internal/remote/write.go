@@ -59,9 +59,13 @@ func (f *WriteFlags) Write(cmd *cobra.Command, do func(ctx context.Context, c *c
 	return f.Print(cmd, r)
 }
 
-// Print prints the result of a write: each input that changed, as a diff. Warnings
-// go to stderr.
+// Print prints the result of a write: each input that changed, as a diff.
 func (f *WriteFlags) Print(cmd *cobra.Command, r *fleet.Result) error {
+	return f.PrintWith(cmd, r, result.Print)
+}
+
+// PrintWith prints the result of a write as JSON, or else with a function. Warnings go to stderr.
+func (f *WriteFlags) PrintWith(cmd *cobra.Command, r *fleet.Result, print func(io.Writer, *fleet.Result) error) error {
 	w := cmd.OutOrStdout()
 	for _, warning := range r.Warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "tributary: warning:", textfmt.Visible(warning))
@@ -69,7 +73,7 @@ func (f *WriteFlags) Print(cmd *cobra.Command, r *fleet.Result) error {
 	if f.Output == "json" {
 		return output.JSON(w, r)
 	}
-	return result.Print(w, r)
+	return print(w, r)
 }
 
 // Say prints a line, unless the output is JSON.

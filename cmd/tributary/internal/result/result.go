@@ -33,13 +33,30 @@ func Print(w io.Writer, r *fleet.Result) error {
 		d.PrintHunks(g.input+" in "+textfmt.List(g.clusters, maxNames), g.isNew, g.isGone, g.hunks)
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w, Outcome(r))
+	fmt.Fprintln(w, outcome(r))
 	return nil
 }
 
-// Outcome says in one line whether the change was kept, at which generation, and how much
+// PrintEmptied prints how many inputs are removed from each set. All of them are, so a diff would
+// not say more.
+func PrintEmptied(w io.Writer, r *fleet.Result) error {
+	gone := map[string]int{}
+	var sets []string
+	for _, c := range r.Changes {
+		if gone[c.Set]++; gone[c.Set] == 1 {
+			sets = append(sets, c.Set)
+		}
+	}
+	for _, set := range sets {
+		fmt.Fprintf(w, "%s: all %s\n", set, textfmt.Count(gone[set], "input"))
+	}
+	fmt.Fprintln(w, outcome(r))
+	return nil
+}
+
+// outcome says in one line whether the change was kept, at which generation, and how much
 // it changed.
-func Outcome(r *fleet.Result) string {
+func outcome(r *fleet.Result) string {
 	clusters := map[string]bool{}
 	for _, c := range r.Changes {
 		clusters[c.Cluster] = true
