@@ -17,9 +17,10 @@ import (
 // complete returns an object with its input in every set.
 func (r *Repo) complete(o kustomize.Object) *cache.Object {
 	out := &cache.Object{Object: o, Inputs: make([]*cache.Input, len(r.sets))}
+	spent := 0
 	for i, set := range r.sets {
 		if set.Selects(&out.Object) {
-			out.Inputs[i] = newInput(set, &out.Object)
+			out.Inputs[i], spent = newInput(set, &out.Object, spent)
 		}
 	}
 	return out
@@ -32,15 +33,17 @@ type inputBuilder struct {
 	in     *cache.Input
 }
 
-func newInput(s *fleetrepo.InputSet, o *kustomize.Object) *cache.Input {
+// newInput returns the input of an object in a set. spent is what the schemas of other sets
+// took to evaluate, and the second result what they take with that of this one.
+func newInput(s *fleetrepo.InputSet, o *kustomize.Object, spent int) (*cache.Input, int) {
 	b := &inputBuilder{s, o, &cache.Input{}}
 	values := b.values()
 	b.in.ID = b.id()
 	values["id"] = b.in.ID
 	b.in.Keys = slices.Sorted(maps.Keys(values))
 	b.checkContract(values)
-	s.Validate(values, func(path, message string) {
-		b.fault(b.pathInObject(path), "%s, according to %s", message, s.Schema)
+	spent = s.Validate(values, spent, func(path, message string) {
+		b.fault(b.pathInObject(path), "%s", message)
 	})
 	head, tail := map[string]any{}, map[string]any{}
 	for key, value := range values {
@@ -51,7 +54,7 @@ func newInput(s *fleetrepo.InputSet, o *kustomize.Object) *cache.Input {
 		}
 	}
 	b.in.Head, b.in.Tail = b.encode(head), b.encode(tail)
-	return b.in
+	return b.in, spent
 }
 
 func (b *inputBuilder) fault(path, format string, args ...any) {

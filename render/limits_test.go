@@ -121,6 +121,49 @@ func TestSlowShapesAreRefused(t *testing.T) {
 	})
 }
 
+// TestLargeRegularExpressionsAreRefused has targets whose regular expressions took all
+// memory, or minutes to match.
+func TestLargeRegularExpressionsAreRefused(t *testing.T) {
+	t.Parallel()
+	long, multiplied := "(a|"+strings.Repeat("b", 3_000_000)+")", "(abcdefgh){999}"
+	const tooLong, tooMany = "is a regular expression of 3000004 bytes, and one may have at most 4096", "whose repetitions multiply to more than 420 states"
+	kustomization := func(more string) func(fstest.MapFS) {
+		return func(tree fstest.MapFS) {
+			tree["base/kustomization.yaml"].Data = []byte("resources: [all.yaml]\n" + more)
+		}
+	}
+	for name, c := range map[string]struct {
+		change func(tree fstest.MapFS)
+		want   string
+	}{
+		"cluster": {func(tree fstest.MapFS) {
+			file := tree["clusters/one.yaml"]
+			file.Data = append(file.Data, "spec:\n  patches:\n  - {target: {kind: App, name: '"+multiplied+"'}, patch: '[]'}\n"...)
+		}, `clusters/one.yaml:6: cluster "one": spec.patches[0]: target.name is a regular expression ` + tooMany},
+		"selector": {func(tree fstest.MapFS) {
+			file := tree["clusters/one.yaml"]
+			file.Data = append(file.Data, "spec:\n  patches:\n  - {target: {kind: App, labelSelector: "+strings.Repeat("a", 5_000)+"}, patch: '[]'}\n"...)
+		}, `clusters/one.yaml:6: cluster "one": spec.patches[0]: target.labelSelector has 5000 bytes, and may have at most 4096`},
+		"patch":       {kustomization("patches:\n- target: {kind: '" + long + "'}\n  patch: '[]'\n"), "base/kustomization.yaml:3: kind: " + tooLong},
+		"replacement": {kustomization("replacements:\n- source: {kind: App}\n  targets:\n  - select: {name: '" + multiplied + "'}\n"), "base/kustomization.yaml:5: name: is a regular expression " + tooMany},
+		"image":       {kustomization("images:\n- name: '" + long + "'\n  newTag: v1\n"), "base/kustomization.yaml:3: name: " + tooLong},
+		"plugin":      {kustomization("transformers:\n- |-\n  apiVersion: builtin\n  kind: PatchTransformer\n  metadata: {name: x}\n  target: {kind: '" + multiplied + "'}\n"), "base/kustomization.yaml:3: kind: is a regular expression " + tooMany},
+		"replacements": {func(tree fstest.MapFS) {
+			kustomization("replacements: [{path: r.yaml}]\n")(tree)
+			tree["base/r.yaml"] = &fstest.MapFile{Data: []byte("source: {kind: App}\ntargets:\n- reject: [{name: '" + multiplied + "'}]\n")}
+		}, "base/r.yaml:3: name: is a regular expression " + tooMany},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tree := small(apps(3, "a: b"))
+			c.change(tree)
+			if got := problemsOf(t, tree); !strings.Contains(got, c.want) {
+				t.Errorf("problems = %.300s, want one with %q", got, c.want)
+			}
+		})
+	}
+}
+
 func indent(text string) string {
 	return "      " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n      ") + "\n"
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -18,6 +17,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/schema"
 )
 
 // FleetFile is the file at the root of a fleet repo that Spec is read from.
@@ -74,7 +74,7 @@ type InputSet struct {
 	FieldPaths map[string]FieldPath
 
 	selector labels.Selector
-	schema   *jsonschema.Schema // nil if the set has none
+	schema   *schema.Schema // nil if the set has none
 }
 
 // Selects reports whether an object belongs to the set.
@@ -82,6 +82,16 @@ func (s *InputSet) Selects(o *kustomize.Object) bool {
 	return (s.Kind == "" || s.Kind == o.Kind) &&
 		(s.APIVersion == "" || s.APIVersion == o.APIVersion) &&
 		(s.selector == nil || s.selector.Matches(o.Metadata("labels")))
+}
+
+// Validate holds the fields of an input against the set's schema and calls fault with the
+// path and the message of each violation. spent is what the other sets of the same object
+// took, as [schema.Schema.Validate] counts it, and the result what they took together.
+func (s *InputSet) Validate(input map[string]any, spent int, fault func(path, message string)) int {
+	if s.schema == nil {
+		return spent
+	}
+	return s.schema.Validate(input, spent, fault)
 }
 
 // Rule is an entry of spec.placement.
@@ -257,10 +267,10 @@ func (f *fleetDocument) check(d *document, tree fs.FS) {
 	if len(f.Spec.Inputs) == 0 {
 		d.problem("spec.inputs", "must have at least one input set, or there is nothing to serve")
 	}
-	seen := map[string]bool{}
+	seen, schemas := map[string]bool{}, schema.NewLoader(tree)
 	for i := range f.Spec.Inputs {
 		set, path := &f.Spec.Inputs[i], FieldIndex("spec.inputs", i)
-		set.check(d, path, tree)
+		set.check(d, path, schemas)
 		if seen[set.Name] {
 			d.problem(path+".name", "an input set named %q exists already; each needs its own name", set.Name)
 		}
@@ -287,7 +297,7 @@ func (d *document) checkType(version, kind, want string) {
 	}
 }
 
-func (s *InputSet) check(d *document, path string, tree fs.FS) {
+func (s *InputSet) check(d *document, path string, schemas *schema.Loader) {
 	s.Line = d.line(path)
 	if !isDNSLabel(s.Name) {
 		d.problem(path+".name", "%q must be a DNS-1123 label, because it is part of the set's URL", s.Name)
@@ -319,7 +329,7 @@ func (s *InputSet) check(d *document, path string, tree fs.FS) {
 	}
 	if s.Schema != "" {
 		var err error
-		if s.schema, err = loadSchema(tree, s.Schema); err != nil {
+		if s.schema, err = schemas.Load(s.Schema); err != nil {
 			d.problem(path+".schema", "%v", err)
 		}
 	}

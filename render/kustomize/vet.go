@@ -177,6 +177,7 @@ func (v *Vetting) visit(dir string, from reference) *vettedDir {
 		return reference{file: file, field: field, value: value, line: lineOf(root, field, value)}
 	}
 	v.refuseFields(k, at)
+	v.checkPatterns(file, 0, root, false)
 	for _, p := range k.Resources {
 		out.add(v.resource(dir, at("resources", p), types.KustomizationKind))
 	}
@@ -348,10 +349,31 @@ func (v *Vetting) otherFiles(dir string, k *types.Kustomization, at func(field, 
 	}
 	for field, paths := range named {
 		for _, p := range paths {
-			if p != "" {
-				v.regularFile(dir, at(field, p))
+			if p == "" {
+				continue
+			}
+			clean, ok := v.regularFile(dir, at(field, p))
+			if ok && field == "replacements" {
+				v.replacementFile(clean)
 			}
 		}
+	}
+}
+
+// replacementFile vets a file of replacements.
+func (v *Vetting) replacementFile(file string) {
+	data, err := ReadFile(v.tree, file)
+	if err != nil {
+		v.problem(reference{file: file}, "%s", Unreadable(err, ""))
+		return
+	}
+	if p := CheckYAML(file, data); p != nil {
+		v.report(*p)
+		return
+	}
+	var root yaml.Node
+	if yaml.Unmarshal(data, &root) == nil { // kustomize reports the rest
+		v.checkPatterns(file, 0, &root, false)
 	}
 }
 

@@ -150,6 +150,9 @@ func parse(p fleet.Patch, newTarget func(fleet.Target) (*target, error)) (*Patch
 	if wrong := kustomize.CheckYAML("patch", []byte(p.Patch)); wrong != nil {
 		return nil, errors.New(wrong.Message)
 	}
+	if err := checkTarget(p.Target); err != nil {
+		return nil, err
+	}
 	out := &Patch{source: p}
 	text := strings.TrimSpace(p.Patch)
 	out.needsBuild = p.Options != fleet.PatchOptions{} || kustomize.IsUnusual(text)
@@ -239,6 +242,26 @@ func (p *Patch) transform(o *kustomize.Object) (*kustomize.Object, error) {
 	}
 	after, err := left[0].Object()
 	return &after, err
+}
+
+// checkTarget refuses a target whose regular expressions or selectors are too large.
+func checkTarget(t *fleet.Target) error {
+	if t == nil {
+		return nil
+	}
+	for _, f := range []struct{ name, text string }{
+		{"group", t.Group}, {"version", t.Version}, {"kind", t.Kind}, {"name", t.Name}, {"namespace", t.Namespace},
+	} {
+		if _, wrong := kustomize.CheckPattern(f.text, kustomize.TargetStates); wrong != "" {
+			return fmt.Errorf("target.%s %s", f.name, wrong)
+		}
+	}
+	for _, f := range []struct{ name, text string }{{"labelSelector", t.LabelSelector}, {"annotationSelector", t.AnnotationSelector}} {
+		if len(f.text) > kustomize.MaxPattern {
+			return fmt.Errorf("target.%s has %d bytes, and may have at most %d", f.name, len(f.text), kustomize.MaxPattern)
+		}
+	}
+	return nil
 }
 
 // target selects objects as kustomize's `target` does.

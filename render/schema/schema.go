@@ -1,0 +1,213 @@
+// Package schema validates inputs with the JSON Schemas of a tree that nobody has checked.
+//
+//	loader := schema.NewLoader(tree)
+//	s, err := loader.Load("schemas/app.json")
+//	spent := 0
+//	spent = s.Validate(input, spent, func(path, message string) {
+//		// The input violates the schema, or takes too long to evaluate.
+//	})
+//
+// A schema of a kilobyte can take longer than anyone waits, because subschemas that refer
+// to each other multiply. So loading bounds what a schema may be, and validating counts
+// what it does and stops at a bound that follows from the input alone: the same input has
+// the same result on every machine. What the library does between two counts is bounded by
+// what was counted.
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net/url"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"github.com/tributary-gitops/tributary/render/kustomize"
+)
+
+// Limits on the evaluation of one object, in steps. A step is about one subschema on one
+// value. An ordinary schema takes two or three for each value.
+const (
+	baseSteps  = 10_000
+	valueSteps = 25
+	maxSteps   = 500_000
+	// deepValue is the depth from which an input gets fewer steps, because each violation
+	// keeps its path.
+	deepValue = 16
+)
+
+const (
+	maxViolations = 20  // that are reported for one input
+	maxMessage    = 500 // bytes of one of their messages, which may quote values
+)
+
+// Schema is a compiled JSON Schema. It is safe for concurrent use: one input is validated
+// at a time.
+type Schema struct {
+	file     string
+	compiled *jsonschema.Schema
+
+	mu    sync.Mutex
+	meter *meter // guarded by mu
+}
+
+// treeURL is the base that a schema's location and its relative references resolve
+// against. It never leaves the process.
+const treeURL = "tree:///"
+
+// Loader loads the schemas of one tree, each file once.
+type Loader struct {
+	tree     fs.FS
+	loaded   map[string]result
+	mappings int // of all schemas
+}
+
+type result struct {
+	schema *Schema
+	err    error
+}
+
+// NewLoader returns a Loader for a tree.
+func NewLoader(tree fs.FS) *Loader { return &Loader{tree: tree, loaded: map[string]result{}} }
+
+// Load compiles the JSON Schema in a file of the tree. It may refer to other files of the
+// tree and to nothing else.
+func (l *Loader) Load(file string) (*Schema, error) {
+	known, ok := l.loaded[file]
+	if !ok {
+		known.schema, known.err = l.compile(file)
+		l.loaded[file] = known
+	}
+	return known.schema, known.err
+}
+
+func (l *Loader) compile(file string) (*Schema, error) {
+	clean, inside := kustomize.InTree(".", file)
+	if !inside {
+		return nil, errors.New(kustomize.Outside(file))
+	}
+	if l.mappings > maxAllMappings {
+		return nil, fmt.Errorf("%q: all schemas together may have at most %d mappings; let sets share some", file, maxAllMappings)
+	}
+	d := &documents{tree: l.tree, meter: &meter{left: math.MaxInt}, patterns: map[string]*pattern{}}
+	c := jsonschema.NewCompiler()
+	c.UseLoader(d)
+	c.UseRegexpEngine(d.compilePattern)
+	c.RegisterVocabulary(&jsonschema.Vocabulary{URL: treeURL, Compile: d.collect})
+	c.AssertVocabs()
+	compiled, err := c.Compile(treeURL + clean)
+	l.mappings += d.mappings
+	if err == nil && d.exceeded == nil {
+		d.exceeded = d.instrument()
+	}
+	if d.exceeded != nil {
+		err = d.exceeded
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q: %s", file, strings.ReplaceAll(err.Error(), treeURL, ""))
+	}
+	return &Schema{file: file, compiled: compiled, meter: d.meter}, nil
+}
+
+// Validate calls fault with the path and the message of each violation; of many, with the
+// first ones. spent is what the other schemas of the same object took, and the result what
+// they took together.
+func (s *Schema) Validate(input map[string]any, spent int, fault func(path, message string)) int {
+	values, depth, strange := measure(input, 0)
+	if strange != "" {
+		fault("", fmt.Sprintf("cannot be compared with schema %s: the number %.40s is too long; write it as a string", s.file, strange))
+		return spent
+	}
+	limit := min(baseSteps+valueSteps*values, maxSteps) / (1 + depth/deepValue)
+	err, took := s.evaluate(input, limit-spent)
+	if errors.Is(err, errExhausted) {
+		fault("", fmt.Sprintf("schema %s takes more than %d steps to evaluate, the bound for %d values; simplify it: its subschemas multiply", s.file, limit, values))
+		return spent + took
+	}
+	s.report(err, fault)
+	return spent + took
+}
+
+// evaluate validates an input within a number of steps, and returns how many it took.
+func (s *Schema) evaluate(input map[string]any, steps int) (err error, took int) { //nolint:revive // the error is a result of the validation
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.meter.left = steps
+	defer func() {
+		took = steps - s.meter.left
+		if reason := recover(); reason != nil {
+			if reason != errExhausted { //nolint:errorlint // it is the very value
+				panic(reason)
+			}
+			err = errExhausted
+		}
+	}()
+	return s.compiled.Validate(input), 0
+}
+
+// report calls fault for the violations that have no further cause.
+func (s *Schema) report(err error, fault func(path, message string)) {
+	if err == nil {
+		return
+	}
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		fault("", err.Error()+", according to "+s.file)
+		return
+	}
+	printer := message.NewPrinter(language.English)
+	found := 0
+	var leaves func(e *jsonschema.ValidationError)
+	leaves = func(e *jsonschema.ValidationError) {
+		if len(e.Causes) == 0 {
+			if found++; found <= maxViolations {
+				fault(strings.Join(e.InstanceLocation, "."), shorten(e.ErrorKind.LocalizedString(printer))+", according to "+s.file)
+			}
+		}
+		for _, cause := range e.Causes {
+			leaves(cause)
+		}
+	}
+	leaves(invalid)
+	if more := found - maxViolations; more > 0 {
+		fault("", fmt.Sprintf("has %d more violations, according to %s", more, s.file))
+	}
+}
+
+func shorten(text string) string {
+	if len(text) <= maxMessage {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxMessage], "") + "…"
+}
+
+// Load implements jsonschema.URLLoader. It reads from the tree alone, so that a $ref
+// cannot reach the network or a file outside.
+func (d *documents) Load(ref string) (any, error) {
+	u, err := url.Parse(ref)
+	if err != nil {
+		return nil, err
+	}
+	if u.Scheme != "tree" || u.Host != "" {
+		return nil, fmt.Errorf("%s is not in the fleet repo; copy it there and refer to it by a relative path", ref)
+	}
+	name := path.Clean(strings.TrimPrefix(u.Path, "/"))
+	data, err := kustomize.ReadFile(d.tree, name)
+	if err != nil {
+		return nil, errors.New(kustomize.Unreadable(err, "the path is relative to the root of the fleet repo"))
+	}
+	if d.read += len(data); d.read > maxBytes {
+		return nil, d.exceed("%s: a schema and the files that it refers to may have at most %d bytes; leave out what the inputs do not need", name, maxBytes)
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(data)))
+	if err != nil {
+		return nil, err
+	}
+	return doc, d.check(name, doc, 0, len(name))
+}
