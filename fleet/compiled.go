@@ -69,8 +69,9 @@ type Rendered struct {
 	Inputs map[string]*Answer
 	// Stale are the parts of deltas that the cluster is served without.
 	Stale []StalePart
-	// Decommissioned reports that every answer is empty because the cluster is decommissioned.
-	Decommissioned bool
+	// Decommissioned reports that every answer is empty because the cluster is decommissioned, and
+	// Orphaned that the cluster's file has vanished.
+	Decommissioned, Orphaned bool
 }
 
 // IsServed reports whether polls of the cluster are answered. It may be nil.

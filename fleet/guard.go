@@ -22,6 +22,8 @@ type Guard struct {
 	// AllowEmptySets lets a set of a cluster become empty, AllowVanishedSets lets one vanish,
 	// and AllowStaleParts lets parts of deltas stop applying.
 	AllowEmptySets, AllowVanishedSets, AllowStaleParts bool
+	// AllowReownedNames lets a dns come to find another cluster.
+	AllowReownedNames bool
 }
 
 // DefaultGuard returns the guard of a fleet.yaml without spec.guard.

@@ -18,9 +18,60 @@ type Impact struct {
 	Moved   int `json:"moved"`
 	// Fields counts the fields that differ in Changed inputs.
 	Fields int `json:"fields"`
+	// New are clusters that there were not before, and Orphaned are those whose file vanishes; they
+	// stay on what they have. Both are sorted.
+	New      []string `json:"newClusters,omitempty"`
+	Orphaned []string `json:"orphanedClusters,omitempty"`
+	// Renamed are those of Orphaned that seem to be among New by another name, sorted by the old
+	// name. They are in both lists, too.
+	Renamed []RenamedCluster `json:"renamedClusters,omitempty"`
+	// Reowned are the dns names by which another cluster is found, sorted.
+	Reowned []ReownedName `json:"reownedNames,omitempty"`
+	// Lists are the lists of clusters that were polled, as a management cluster does, and that
+	// lose or gain clusters, sorted by selector.
+	Lists []ListEffect `json:"lists,omitempty"`
 	// Groups have all of it: clusters with the same changes are one group. The groups that lose
 	// most come first.
 	Groups []ImpactGroup `json:"groups,omitempty"`
+}
+
+// IsEmpty reports whether nothing changes, neither what clusters are served nor which clusters
+// there are. The impact may be nil.
+func (i *Impact) IsEmpty() bool {
+	return i == nil || i.Clusters+len(i.New)+len(i.Orphaned)+len(i.Reowned)+len(i.Lists) == 0
+}
+
+// RenamedCluster is a cluster whose file vanishes while a new cluster appears with the same dns, or
+// with a file that says the same.
+type RenamedCluster struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// By is dns or content.
+	By string `json:"by"`
+}
+
+// What two names of one cluster have in common.
+const (
+	RenamedByDNS     = "dns"
+	RenamedByContent = "content"
+)
+
+// ReownedName is a dns by which another cluster is found afterwards: a cluster that polls by it is
+// served the other one's inputs.
+type ReownedName struct {
+	DNS  string `json:"dns"`
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// ListEffect is what becomes of the list of the clusters that match a selector. Each cluster is an
+// input of the list.
+type ListEffect struct {
+	Selector string `json:"selector"`
+	// Before is how many clusters the list had. Added and Removed are sorted.
+	Before  int      `json:"before"`
+	Removed []string `json:"removed,omitempty"`
+	Added   []string `json:"added,omitempty"`
 }
 
 // ImpactGroup is what changes in the same way for some clusters.
@@ -80,7 +131,7 @@ type InputChange struct {
 // Violation is a limit of the guard that is exceeded.
 type Violation struct {
 	// Rule is the field of spec.guard: removedPerCluster, removedPerFleet, failingClusters,
-	// allowEmptySets, allowVanishedSets or allowOrphanedParts.
+	// allowEmptySets, allowVanishedSets, allowOrphanedParts or allowReownedNames.
 	Rule string `json:"rule"`
 	// Cluster is the first that exceeds it, where the limit is one of clusters.
 	Cluster string `json:"cluster,omitempty"`

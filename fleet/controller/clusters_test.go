@@ -220,8 +220,8 @@ func TestRenamedClusterTakesItsDNS(t *testing.T) {
 	}
 }
 
-// A file may use a dns that was declared through the API for another cluster. The file wins and
-// the clash is reported, so that a registration cannot block releases.
+// A file may use a dns that was declared through the API for another cluster, where the guard allows
+// it. The file wins, and the clash is reported.
 func TestDNSOfAFileBeatsADeclaredOne(t *testing.T) {
 	t.Parallel()
 	r := startAcme(t)

@@ -63,11 +63,11 @@ func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, befor
 	if c.failed() {
 		return c, nil
 	}
-	diffs, err := impact.Compare(pairs(before, c.next), impact.Options{Fields: true})
+	diffs, sum, err := r.weigh(before, c.next, pairs(before, c.next), impact.Options{Fields: true})
 	if err != nil {
 		return nil, err
 	}
-	c.checkGuard(diffs)
+	c.checkGuard(diffs, sum)
 	return c, nil
 }
 
@@ -183,9 +183,9 @@ func (c *candidate) guard() fleet.Guard {
 }
 
 // checkGuard sets the impact of the release, and the limits of the guard that it exceeds.
-func (c *candidate) checkGuard(diffs []impact.Diff) {
+func (c *candidate) checkGuard(diffs []impact.Diff, sum *fleet.Impact) {
 	guard := c.guard()
-	c.Impact = impact.Sum(diffs)
+	c.Impact = sum
 	if c.before != nil {
 		c.Violations = impact.Check(guard, diffs, c.Impact, c.before.InputCount)
 	}
@@ -247,13 +247,26 @@ func pair(a, b *view.Member) (p impact.Pair, differ bool) {
 	return p, !view.SameRendering(a, b)
 }
 
-// compare returns what lies between two views, and which limits of a guard that exceeds.
-func compare(guard fleet.Guard, before, after *view.View) (*fleet.Impact, []fleet.Violation, error) {
-	diffs, err := impact.Compare(pairs(before, after), impact.Options{Fields: true})
+// weigh returns what differs in pairs of two views, and the impact of that. Before is nil ahead of
+// the first release, to which every cluster would be new.
+func (w *writer) weigh(before, after *view.View, pairs []impact.Pair, o impact.Options) ([]impact.Diff, *fleet.Impact, error) {
+	diffs, err := impact.Compare(pairs, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	sum := impact.Sum(diffs)
+	if before == nil {
+		return diffs, sum, nil
+	}
+	return diffs, sum, impact.AddClusters(sum, pairs, impact.Fleet{OwnerBefore: before.Owner, OwnerAfter: after.Owner, Listed: before.CountListed})
+}
+
+// compare returns what lies between two views, and which limits of a guard that exceeds.
+func (w *writer) compare(guard fleet.Guard, before, after *view.View) (*fleet.Impact, []fleet.Violation, error) {
+	diffs, sum, err := w.weigh(before, after, pairs(before, after), impact.Options{Fields: true})
+	if err != nil {
+		return nil, nil, err
+	}
 	return sum, impact.Check(guard, diffs, sum, before.InputCount), nil
 }
 
@@ -279,11 +292,9 @@ func (r *releaser) preview(ctx context.Context, s *fleet.Snapshot, before *view.
 	if c.failed() {
 		return p, nil
 	}
-	diffs, err := impact.Compare(pairs(before, c.next), impact.Options{Fields: true, Values: true})
-	if err != nil {
+	if _, p.Impact, err = r.weigh(before, c.next, pairs(before, c.next), impact.Options{Fields: true, Values: true}); err != nil {
 		return nil, err
 	}
-	p.Impact = impact.Sum(diffs)
 	p.Impact.Digest = c.Impact.Digest
 	if before != nil {
 		waves, _ := rollout.NewRules(state, lookup(before.Releases())).Waves(compiled)
@@ -294,7 +305,7 @@ func (r *releaser) preview(ctx context.Context, s *fleet.Snapshot, before *view.
 	switch {
 	case len(c.Violations) > 0:
 		p.Outcome = fleet.OutcomeHeld
-	case p.Impact.Clusters == 0:
+	case p.Impact.IsEmpty():
 		p.Outcome = fleet.OutcomeNone
 	default:
 		p.Outcome = fleet.OutcomeChanges

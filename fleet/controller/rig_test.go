@@ -37,7 +37,7 @@ func acme(files ...string) fstest.MapFS {
 kind: Fleet
 metadata: {name: acme}
 spec:
-  guard: {removedPerCluster: 100%, removedPerFleet: 100%, failingClusters: 0, allowEmptySets: true, allowVanishedSets: true, allowOrphanedParts: true}
+  guard: {removedPerCluster: 100%, removedPerFleet: 100%, failingClusters: 0, allowEmptySets: true, allowVanishedSets: true, allowOrphanedParts: true, allowReownedNames: true}
   inputs:
   - {name: apps, kind: App, schema: schemas/app.json}
   - {name: deployments, kind: Deployment, fields: {manifest: .}}

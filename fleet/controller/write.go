@@ -130,9 +130,9 @@ func (w *writer) tryWrite(ctx context.Context, o WriteOptions, kind fleet.Change
 	if err != nil {
 		return nil, err
 	}
-	diffs, err := impact.Compare(pairsOf(v, next, names), impact.Options{Changes: true})
+	diffs, sum, err := w.weigh(v, next, pairsOf(v, next, names), impact.Options{Changes: true})
 	if err == nil && kind != fleet.Decommissioned && kind != fleet.Purged { // to decommission a cluster is to confirm it
-		err = checkGuard(o, v, next, diffs)
+		err = w.checkGuard(o, v, next, diffs, sum)
 	}
 	if err != nil {
 		return nil, err
@@ -319,7 +319,7 @@ func newStaleParts(m *mutation, old, now *view.Member) (problems fleet.Problems)
 // checkGuard returns a *GuardError where a write removes more than a guard allows, and that was not
 // confirmed. The guards are that of the live release, and those of the releases that the changed
 // clusters are on: the live one may have loosened its guard while they were pinned.
-func checkGuard(o WriteOptions, v, next *view.View, diffs []impact.Diff) error {
+func (w *writer) checkGuard(o WriteOptions, v, next *view.View, diffs []impact.Diff, changed *fleet.Impact) error {
 	guards := []fleet.Guard{v.Guard()}
 	for _, d := range diffs {
 		if m := v.Named(d.Cluster); m != nil && m.Repo() != nil && m.Repo() != v.Live().Repo && !slices.Contains(guards, m.Repo().Guard()) {
@@ -327,10 +327,10 @@ func checkGuard(o WriteOptions, v, next *view.View, diffs []impact.Diff) error {
 		}
 	}
 	for _, guard := range guards {
-		if len(impact.Check(guard, diffs, impact.Sum(diffs), v.InputCount)) == 0 {
+		if len(impact.Check(guard, diffs, changed, v.InputCount)) == 0 {
 			continue
 		}
-		sum, violations, err := compare(guard, v, next)
+		sum, violations, err := w.compare(guard, v, next)
 		if err != nil {
 			return err
 		}

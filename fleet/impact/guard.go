@@ -30,7 +30,41 @@ func Check(g fleet.Guard, diffs []Diff, i *fleet.Impact, inputs func() int) []fl
 	if !g.AllowStaleParts {
 		found = append(found, perCluster(diffs, "allowOrphanedParts", func(d *Diff) string { return list("%s would stop applying", d.group.StaleParts) })...)
 	}
+	return append(append(found, checkLists(g, i.Lists)...), checkReowned(g, i.Reowned)...)
+}
+
+// checkLists returns the violations of lists of clusters. The same limits hold as for the input sets of
+// a cluster.
+func checkLists(g fleet.Guard, lists []fleet.ListEffect) (found []fleet.Violation) {
+	for _, l := range lists {
+		name := "the list of all clusters"
+		if l.Selector != "" {
+			name = fmt.Sprintf("the list of clusters matching %q", l.Selector)
+		}
+		n := len(l.Removed)
+		if n > g.RemovedPerCluster.Of(l.Before) {
+			found = append(found, fleet.Violation{Rule: "removedPerCluster", Message: fmt.Sprintf("%s would lose %d of %d (%s allowed): %s",
+				name, n, l.Before, g.RemovedPerCluster, abbreviate(l.Removed, 3))})
+		}
+		if !g.AllowEmptySets && n > 0 && n == l.Before && len(l.Added) == 0 {
+			found = append(found, fleet.Violation{Rule: "allowEmptySets", Message: name + " would become empty"})
+		}
+	}
 	return found
+}
+
+// checkReowned returns the violation of dns names that come to find other clusters.
+func checkReowned(g fleet.Guard, names []fleet.ReownedName) []fleet.Violation {
+	if len(names) == 0 || g.AllowReownedNames {
+		return nil
+	}
+	first := names[0]
+	v := fleet.Violation{Rule: "allowReownedNames", Cluster: first.From, Message: fmt.Sprintf(
+		"the dns %q of cluster %q would find cluster %q, whose inputs polls by that name would get", first.DNS, first.From, first.To)}
+	if n := len(names) - 1; n > 0 {
+		v.Message += fmt.Sprintf(", and %d more names would find other clusters", n)
+	}
+	return []fleet.Violation{v}
 }
 
 // CheckFailing returns the violation of a release that is not valid for more clusters than the

@@ -84,9 +84,27 @@ func Covers(approved, i *fleet.Impact) bool {
 	return true
 }
 
-// losses yields a text for each thing that each cluster loses.
+// losses yields a text for each thing that each cluster loses, and each that is lost to those who poll
+// by a dns or a list.
 func losses(i *fleet.Impact) iter.Seq[string] {
 	return func(yield func(string) bool) {
+		var around []string
+		for _, name := range i.Orphaned {
+			around = append(around, name+" file")
+		}
+		for _, r := range i.Reowned {
+			around = append(around, r.DNS+" owner "+r.To)
+		}
+		for _, l := range i.Lists {
+			for _, name := range l.Removed {
+				around = append(around, name+" list "+l.Selector)
+			}
+		}
+		for _, loss := range around {
+			if !yield(loss) {
+				return
+			}
+		}
 		for _, g := range i.Groups {
 			var names []string
 			for _, input := range lostInputs(&g) {

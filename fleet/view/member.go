@@ -136,7 +136,7 @@ func (v *View) resolve(name string) *Member {
 	m := newMember(c, release)
 	m.on = row.Release
 	if row.Reason == fleet.ReasonOrphaned {
-		m.State = fleet.ClusterOrphaned
+		m.State, m.Orphaned = fleet.ClusterOrphaned, true
 	}
 	switch {
 	case row.Release.IsZero():
@@ -283,5 +283,5 @@ func (m *Member) rank() int {
 // SameRendering reports whether a cluster is served the very same in two views. Either may be nil.
 func SameRendering(a, b *Member) bool {
 	return a == b || a != nil && b != nil && a.rendering != nil && a.rendering == b.rendering &&
-		a.State == b.State && a.unavailable == nil && b.unavailable == nil
+		a.State == b.State && a.unavailable == nil && b.unavailable == nil && (a.Cluster == b.Cluster || a.Cluster.SameIdentity(b.Cluster))
 }

@@ -112,6 +112,24 @@ func (v *View) Named(name string) *Member {
 	return nil
 }
 
+// Owner returns what the cluster is served that is found by a dns, or nil.
+func (v *View) Owner(dns string) *fleet.Rendered {
+	if at, ok := v.byName[dns]; ok {
+		return &v.members[at].Rendered
+	}
+	return nil
+}
+
+// CountListed returns how many clusters the list of a selector has.
+func (v *View) CountListed(selector labels.Selector) (n int) {
+	for _, m := range v.members {
+		if m.isListed(selector) {
+			n++
+		}
+	}
+	return n
+}
+
 // InputCount returns how many inputs the view serves.
 func (v *View) InputCount() (n int) {
 	for _, m := range v.members {
@@ -237,7 +255,7 @@ func (v *View) ClusterInputs(selector labels.Selector) (*Body, error) {
 	}
 	inputs := []input{}
 	for _, m := range v.members {
-		if m.State != fleet.ClusterDecommissioned && selector.Matches(labels.Set(m.Cluster.Labels)) {
+		if m.isListed(selector) {
 			inputs = append(inputs, input{ID: m.Cluster.Name, Cluster: m.Cluster.Identity()})
 		}
 	}
@@ -255,6 +273,11 @@ func (v *View) ClusterInputs(selector labels.Selector) (*Body, error) {
 			len(inputs), b.Len(), fleet.ErrTooLarge, fleet.MaxInputs, fleet.MaxBody)
 	}
 	return TextBody(b.Bytes()), nil
+}
+
+// isListed reports whether the list of a selector has the member.
+func (m *Member) isListed(selector labels.Selector) bool {
+	return m.State != fleet.ClusterDecommissioned && selector.Matches(labels.Set(m.Cluster.Labels))
 }
 
 // ClusterVersion returns a text that changes whenever anything changes that the view says about a

@@ -172,6 +172,7 @@ type guard struct {
 	AllowEmptySets    bool        `json:"allowEmptySets"`
 	AllowVanishedSets bool        `json:"allowVanishedSets"`
 	AllowStaleParts   bool        `json:"allowOrphanedParts"`
+	AllowReownedNames bool        `json:"allowReownedNames"`
 }
 
 // wave is an entry of spec.rollout.waves, the document form of fleet.WaveRule.
