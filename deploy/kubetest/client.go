@@ -62,6 +62,28 @@ func (c *Client) Get(ctx context.Context, like *unstructured.Unstructured) (*uns
 	return of.Get(ctx, like.GetName(), metav1.GetOptions{})
 }
 
+// Delete deletes an object. Its finalizers still have to be done.
+func (c *Client) Delete(ctx context.Context, object *unstructured.Unstructured) error {
+	of, err := c.of(object)
+	if err != nil {
+		return err
+	}
+	return of.Delete(ctx, object.GetName(), metav1.DeleteOptions{})
+}
+
+// Lose deletes an object without its finalizers, as a lost cluster loses it.
+func (c *Client) Lose(ctx context.Context, object *unstructured.Unstructured) error {
+	of, err := c.of(object)
+	if err != nil {
+		return err
+	}
+	none := []byte(`{"metadata": {"finalizers": null}}`)
+	if _, err := of.Patch(ctx, object.GetName(), types.MergePatchType, none, metav1.PatchOptions{}); err != nil {
+		return err
+	}
+	return c.Delete(ctx, object)
+}
+
 // of returns the resource of an object. An object without a namespace is in the namespace
 // default.
 func (c *Client) of(object *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
