@@ -77,7 +77,7 @@ test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector
 
 # The tests that do less with -short.
 LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill
-LONG := $(LONG)|TestClusterGetsWhatKustomizeBuilds|TestHerdWithOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
+LONG := $(LONG)|TestClusterGetsWhatKustomizeBuilds|TestTreesAreBuiltOrRefusedAsByKustomize|TestHerdWithOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
 LONG := $(LONG)|TestSQLite|TestPostgres
 
 .PHONY: long

@@ -122,7 +122,9 @@ func (b *stackBuild) do(f func() (*stack, fleet.Problems)) {
 			b.stack, b.problems = nil, fleet.Problems{fleetrepo.PanicProblem(b.place.Overlay, reason)}
 		}
 	}()
-	b.stack, b.problems = f()
+	var found fleet.Problems
+	b.stack, found = f()
+	b.problems = append(b.problems, found...)
 }
 
 // buildStacks places all clusters and builds the stack of each place once.
@@ -142,7 +144,7 @@ func (r *Repo) buildStacks(ctx context.Context, earlier *Repo) error {
 	group.SetLimit(runtime.GOMAXPROCS(0)) // kustomize builds one at a time, and results are read meanwhile
 	for key, b := range builds {
 		group.Go(func() error {
-			if len(b.problems) == 0 && ctx.Err() == nil {
+			if b.stack != nil && ctx.Err() == nil {
 				b.do(func() (*stack, fleet.Problems) { return r.buildOrReuse(b.stack, earlierStacks[key]) })
 			}
 			return ctx.Err()
@@ -186,10 +188,11 @@ func (r *Repo) placeClusters(earlier *Repo) map[string]*stackBuild {
 }
 
 // vet returns the stack of a placement before it is built; nil if it must not be built.
+// The problems of one that may be built are warnings.
 func (r *Repo) vet(p fleet.Placement, v *kustomize.Vetting) (*stack, fleet.Problems) {
 	valid, problems := v.Placement(p)
 	if valid {
-		return &stack{placement: p, vetting: v, valid: map[string]bool{}, flattened: map[string]string{}}, nil
+		return &stack{placement: p, vetting: v, valid: map[string]bool{}, flattened: map[string]string{}}, problems
 	}
 	for _, dir := range append([]string{p.Overlay}, p.Components...) {
 		if problem, ok := r.spec.Missing[dir]; ok {
@@ -340,7 +343,7 @@ func (r *Repo) missingDirectories(c *fleet.Cluster) (problems fleet.Problems) {
 // stackFaults says why the stack of a cluster is missing. There is always a reason,
 // because nobody could help a cluster that fails without one.
 func (r *Repo) stackFaults(c *fleet.Cluster, key string) fleet.Problems {
-	problems := r.stackProblems[key]
+	problems := r.stackProblems[key].Faults()
 	if len(problems) == 0 {
 		return fleet.Problems{clusterProblem(c, "", errors.New("its stack has a problem that is not listed, because there are too many; fix the others first"))}
 	}

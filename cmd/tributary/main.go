@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -28,25 +29,40 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, func() { exitOnSignal(stop) })
-	cmd, err := newRoot().ExecuteContextC(ctx)
+	stderr := takeStderr()
+	context.AfterFunc(ctx, func() { exitOnSignal(stop, stderr) })
+	root := newRoot()
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return 0
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		fmt.Fprintln(os.Stderr, "tributary: interrupted")
+		fmt.Fprintln(stderr, "tributary: interrupted")
 	case !errors.Is(err, exitcode.ErrReported):
-		fmt.Fprintln(os.Stderr, "tributary:", err)
+		fmt.Fprintln(stderr, "tributary:", err)
 	}
 	return exitcode.Of(cmd, err)
 }
 
+// takeStderr returns the standard error output for what Tributary says itself. What
+// libraries write to os.Stderr is dropped from then on: kustomize prints a line for each
+// deprecated field of each build, without a file, between the JSON lines of a server's log.
+// Tributary reports such fields itself. Panics of the Go runtime are still printed.
+func takeStderr() *os.File {
+	stderr := os.Stderr
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stderr = null
+	}
+	return stderr
+}
+
 // exitOnSignal exits a while after the first signal, because a kustomize build cannot be
 // interrupted. A second signal ends the process at once.
-func exitOnSignal(stop context.CancelFunc) {
+func exitOnSignal(stop context.CancelFunc, stderr io.Writer) {
 	stop()
 	time.Sleep(shutdownTimeout)
-	fmt.Fprintln(os.Stderr, "tributary: stopped by a signal before it was done")
+	fmt.Fprintln(stderr, "tributary: stopped by a signal before it was done")
 	os.Exit(1)
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -87,7 +86,7 @@ func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOp
 			return checkPush(ctx, w, stderr, snapshot, o)
 		}
 	}
-	line := progress.New(os.Stderr)
+	line := progress.New(stderr)
 	options.Progress = func(done, total int64) {
 		line.Show("%.1f of %.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
 	}
@@ -122,7 +121,7 @@ func (o pushOptions) options() (sources.PushOptions, error) {
 // checkPush validates the fleet before the push. If that fails, the report is the output.
 // Otherwise warnings go to stderr.
 func checkPush(ctx context.Context, w, stderr io.Writer, snapshot *fleet.Snapshot, o pushOptions) error {
-	r, err := checkFleet(ctx, snapshot)
+	r, err := checkFleet(ctx, stderr, snapshot)
 	if err != nil {
 		return err
 	}

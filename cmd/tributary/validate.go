@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -40,7 +39,7 @@ deletes everything made from a provider that is recreated otherwise.
 Exit status is 0 if the fleet can be served, and 1 if not.`,
 		Args: named("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return validate(cmd.Context(), cmd.OutOrStdout(), args[0], o)
+			return validate(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], o)
 		},
 	}
 	o.source.bind(cmd.Flags())
@@ -48,7 +47,7 @@ Exit status is 0 if the fleet can be served, and 1 if not.`,
 	return cmd
 }
 
-func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) error {
+func validate(ctx context.Context, w, stderr io.Writer, ref string, o validateOptions) error {
 	if err := output.Check(o.output, "text", "json"); err != nil {
 		return err
 	}
@@ -60,7 +59,7 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 		return err
 	}
 	defer func() { _ = source.Close() }()
-	r, err := checkFleet(ctx, snapshot)
+	r, err := checkFleet(ctx, stderr, snapshot)
 	if err != nil {
 		return err
 	}
@@ -69,9 +68,9 @@ func validate(ctx context.Context, w io.Writer, ref string, o validateOptions) e
 
 // checkFleet renders and checks every cluster, as the server does. It also checks the
 // ResourceSets that a cluster may get by another way than a release.
-func checkFleet(ctx context.Context, snapshot *fleet.Snapshot) (report.Report, error) {
+func checkFleet(ctx context.Context, stderr io.Writer, snapshot *fleet.Snapshot) (report.Report, error) {
 	clusters := 0
-	line := progress.New(os.Stderr)
+	line := progress.New(stderr)
 	view, problems, err := controller.Prepare(ctx, render.Renderer{}, snapshot, nil, func(done, total int) {
 		clusters = total
 		line.Show("%d of %d clusters", done, total)

@@ -14,6 +14,7 @@ package fleetrepo
 
 import (
 	"bytes"
+	"cmp"
 	"encoding"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/internal/nearest"
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
@@ -182,6 +184,9 @@ func (d *document) decodeValue(path string, n *yaml.Node, v reflect.Value) {
 		return
 	}
 	if isNull(n) {
+		if isSelector(v.Type()) {
+			d.problem(path, "is empty; write {} to select all, or say which")
+		}
 		return // as in Kubernetes, a field that is null is not set
 	}
 	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
@@ -231,11 +236,22 @@ func (d *document) decodeStruct(path string, n *yaml.Node, v reflect.Value) {
 		field, known := fields[key]
 		if !known {
 			d.lines[name] = at
-			d.problem(name, "unknown field; known fields are %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+			known := slices.Sorted(maps.Keys(fields))
+			hint := cmp.Or(nearest.Hint(key, known), "; known fields are "+strings.Join(known, ", "))
+			d.problem(name, "unknown field%s", hint)
 			return
+		}
+		if isNull(child) && isSelector(v.Type()) {
+			d.problem(name, "is empty, and the selector would select all; remove the field, or say which")
 		}
 		d.decodeValue(name, child, v.Field(field))
 	})
+}
+
+// isSelector reports whether a field of the type selects clusters or objects. One that is
+// null may have lost its lines to a comment, and it must not mean all.
+func isSelector(t reflect.Type) bool {
+	return t == reflect.TypeFor[fleet.Selector]() || t == reflect.TypeFor[*fleet.Selector]()
 }
 
 // structFields has the result of fieldsOf for each type.

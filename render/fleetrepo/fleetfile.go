@@ -96,9 +96,9 @@ func (s *InputSet) Validate(input map[string]any, spent int, fault func(path, me
 
 // Rule is an entry of spec.placement.
 type Rule struct {
-	Selector   fleet.Selector `json:"selector"`
-	Overlay    string         `json:"overlay"`
-	Components []string       `json:"components"`
+	Selector   *fleet.Selector `json:"selector"`
+	Overlay    string          `json:"overlay"`
+	Components []string        `json:"components"`
 
 	selector labels.Selector
 	missing  []missingDirectory
@@ -279,7 +279,11 @@ func (f *fleetDocument) check(d *document, tree fs.FS) {
 	}
 	for i := range f.Spec.Placement {
 		r, path := &f.Spec.Placement[i], FieldIndex("spec.placement", i)
-		r.selector = compileSelector(d, path+".selector", r.Selector)
+		if r.Selector == nil { // a rule that has lost its selector must not place every cluster
+			d.problem(path+".selector", "must say which clusters the rule is for; {} means all")
+		} else {
+			r.selector = compileSelector(d, path+".selector", *r.Selector)
+		}
 		if r.Overlay == "" && len(r.Components) == 0 {
 			d.problem(path, "must name an overlay, components, or both")
 		}

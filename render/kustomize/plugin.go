@@ -27,14 +27,33 @@ func (v *Vetting) plugins(dir string, k *types.Kustomization, at func(field, val
 			if yaml.Unmarshal([]byte(text), &inline) == nil && len(inline.Content) > 0 && inline.Content[0].Kind != yaml.ScalarNode {
 				r.value = "it"
 				v.pluginConfig(r, []byte(text))
-			} else if clean, ok := v.regularFile(dir, r); ok {
-				data, err := ReadFile(v.tree, clean)
-				if err != nil {
-					v.problem(r, "%s: %s", text, Unreadable(err, ""))
-				}
-				v.pluginConfig(r, data)
+			} else {
+				v.pluginFiles(r, v.resource(dir, r, types.KustomizationKind))
 			}
 		}
+	}
+}
+
+// pluginFiles vets the files of a reference to plugins: one file, or those of a
+// kustomization.
+func (v *Vetting) pluginFiles(r reference, found *vettedDir) {
+	if found == nil || !found.valid {
+		return
+	}
+	if !found.plain { // a patch could turn a harmless plugin into one that reaches the network
+		v.problem(r, "the kustomization in %s does more than name files below it, and kustomizations of plugins may do no more", r.value)
+		return
+	}
+	for _, file := range found.files {
+		data, err := ReadFile(v.tree, file)
+		if err != nil {
+			v.problem(r, "%s: %s", file, Unreadable(err, ""))
+		}
+		at := r
+		if found.dir != "" {
+			at = reference{file: file, value: "it"}
+		}
+		v.pluginConfig(at, data)
 	}
 }
 
@@ -74,10 +93,10 @@ func remoteFile(n *yaml.Node, loaded bool) string {
 	case yaml.AliasNode:
 		return remoteFile(n.Alias, loaded)
 	case yaml.ScalarNode:
-		if _, value, named := strings.Cut(n.Value, "="); loaded && named && isRemote(value) {
+		if _, value, named := strings.Cut(n.Value, "="); loaded && named && isRemoteFile(value) {
 			return value
 		}
-		if loaded && isRemote(n.Value) {
+		if loaded && isRemoteFile(n.Value) {
 			return n.Value
 		}
 	case yaml.MappingNode:
@@ -102,14 +121,22 @@ func loads(key string) bool {
 	return slices.Contains([]string{"path", "paths", "file", "files", "env", "envs", "targetfilepath"}, strings.ToLower(key))
 }
 
-var scpUser = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]*@`)
+// A user, a host, and a path: what Git's scp syntax needs at least.
+var scpPath = regexp.MustCompile(`^[a-z][a-z0-9-]*@[^/:]*[/:]`)
 
 // isRemote reports whether kustomize might download or clone a path. When in doubt it
 // returns true: kustomize tries a URL before a directory of that name.
 func isRemote(p string) bool {
 	lower := strings.TrimPrefix(strings.ToLower(p), "git::")
-	return strings.Contains(lower, "://") || scpUser.MatchString(lower) ||
+	return strings.Contains(lower, "://") || scpPath.MatchString(lower) ||
 		strings.HasPrefix(lower, "github.com/") || strings.HasPrefix(lower, "github.com:")
+}
+
+// isRemoteFile reports whether kustomize downloads a file that it only reads, such as a
+// patch.
+func isRemoteFile(p string) bool {
+	u, err := url.Parse(p)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // redact removes credentials and the query from a URL, because messages are logged.

@@ -48,12 +48,13 @@ func NewVetting(tree fs.FS) *Vetting { return &Vetting{tree: tree, dirs: map[str
 
 // vettedDir is the kustomization of a directory and all that it leads to.
 type vettedDir struct {
+	dir   string // "" for a file that an entry names
 	kind  string // Kustomization or Component
 	valid bool
 	steps int
 	// plain reports that the kustomization, like all that it leads to, does nothing but
-	// name resources. files are then all files it leads to, and flat reports that some of
-	// them are in directories that it names.
+	// name resources, and names directories only below its own. files are then all files it
+	// leads to, and flat reports that some of them are in directories that it names.
 	plain bool
 	files []string
 	flat  bool
@@ -101,7 +102,8 @@ func (v *Vetting) IsValid(dir string) bool {
 // kustomizations do nothing but name files. kustomize treats each of them as a target
 // with a configuration to merge, which takes as long as reading the objects. Without
 // transformers, generators or anything else on the way, one kustomization that names all
-// files in the same order means the same. Where such a build fails, repeat it
+// files in the same order means the same. Directories below the one that names them can
+// form no cycle that kustomize would refuse. Where such a build fails, repeat it
 // unflattened, so that messages have the names that the author knows.
 func (v *Vetting) Flattened(dir string) string {
 	known := v.dirs[dir]
@@ -123,6 +125,17 @@ func (v *Vetting) Flattened(dir string) string {
 type reference struct {
 	file, field, value string
 	line               int
+	// isFile reports that kustomize takes the value for a file or a URL of one, and never
+	// for a Git repository.
+	isFile bool
+}
+
+// isRemote reports whether kustomize might download or clone the value.
+func (r reference) isRemote() bool {
+	if r.isFile {
+		return isRemoteFile(r.value)
+	}
+	return isRemote(r.value)
 }
 
 // subject names the directory that the reference leads to, for messages that do not show
@@ -136,6 +149,13 @@ func (r reference) subject(dir string) string {
 
 func (v *Vetting) problem(r reference, format string, args ...any) {
 	v.report(fleet.Problem{File: r.file, Line: r.line, Field: r.field, Message: fmt.Sprintf(format, args...)})
+}
+
+// warning notes what does not keep the kustomization from being built.
+func (v *Vetting) warning(r reference, format string, args ...any) {
+	if len(v.problems) < MaxProblems {
+		v.problems = append(v.problems, fleet.Problem{File: r.file, Line: r.line, Field: r.field, Message: fmt.Sprintf(format, args...), Warning: true})
+	}
 }
 
 func (v *Vetting) report(p fleet.Problem) {
@@ -172,12 +192,13 @@ func (v *Vetting) visit(dir string, from reference) *vettedDir {
 	if k == nil {
 		return &vettedDir{problems: slices.Clone(v.problems[before:])}
 	}
-	out := &vettedDir{kind: k.Kind, valid: true, steps: countSteps(k), plain: onlyNamesResources(k)}
+	out := &vettedDir{dir: dir, kind: k.Kind, valid: true, steps: countSteps(k), plain: onlyNamesResources(k)}
 	at := func(field, value string) reference {
 		return reference{file: file, field: field, value: value, line: lineOf(root, field, value)}
 	}
 	v.refuseFields(k, at)
 	v.checkPatterns(file, 0, root, false)
+	v.deprecatedFields(file, root)
 	for _, p := range k.Resources {
 		out.add(v.resource(dir, at("resources", p), types.KustomizationKind))
 	}
@@ -202,13 +223,14 @@ func (d *vettedDir) add(next *vettedDir) {
 	d.steps += next.steps
 	d.valid = d.valid && next.valid
 	d.problems = append(d.problems, next.problems...)
-	d.plain = d.plain && next.plain && len(d.files)+len(next.files) <= maxObjects
+	down := next.dir == "" || strings.HasPrefix(next.dir, d.dir+"/") || d.dir == "."
+	d.plain = d.plain && next.plain && down && len(d.files)+len(next.files) <= maxObjects
 	if !d.plain {
 		d.files = nil // repetitions could make it millions
 		return
 	}
 	d.files = append(d.files, next.files...)
-	d.flat = d.flat || next.kind != ""
+	d.flat = d.flat || next.dir != ""
 }
 
 func countSteps(k *types.Kustomization) int {
@@ -241,35 +263,50 @@ func (v *Vetting) load(dir string, from reference) (string, *types.Kustomization
 		v.problem(reference{file: file}, "%s", Unreadable(err, "is it a link?"))
 		return "", nil, nil
 	}
-	if p := CheckYAML(file, data); p != nil {
-		v.report(*p)
-		return "", nil, nil
-	}
-	var root yaml.Node
-	var k types.Kustomization
-	if err := yaml.Unmarshal(data, &root); err != nil {
-		v.report(SyntaxProblem(file, err))
-		return "", nil, nil
-	}
-	if err := k.Unmarshal(data); err != nil {
-		r := reference{file: file}
-		if _, field, ok := strings.Cut(err.Error(), "unknown field "); ok {
-			r.line = lineOf(&root, strings.Trim(field, `"`), "")
+	root, problems := parseStrictly(file, data)
+	if problems != nil {
+		for _, p := range problems {
+			v.report(p)
 		}
-		v.problem(r, "%s", err)
+		return "", nil, nil
+	}
+	var k types.Kustomization
+	if err := k.Unmarshal(data); err != nil {
+		v.report(decodingProblem(file, root, err))
 		return "", nil, nil
 	}
 	k.FixKustomization()
-	return file, &k, &root
+	if p := checkType(file, root, &k); p != nil {
+		v.report(*p)
+		return "", nil, nil
+	}
+	return file, &k, root
 }
 
 // refuseFields refuses fields that would leave the tree or outlive the build.
 func (v *Vetting) refuseFields(k *types.Kustomization, at func(field, value string) reference) {
 	if len(k.OpenAPI) > 0 {
-		v.problem(at("openapi", ""), "is not supported: kustomize would keep the schema for every later build")
+		v.problem(at("openapi", ""), "is not supported, because kustomize would keep the schema for every later build; "+
+			"to change a list of a kind that kustomize does not know, use a JSON patch (patches[].patch with op and path)")
 	}
 	if len(k.HelmCharts) > 0 || k.HelmGlobals != nil || len(k.HelmChartInflationGenerator) > 0 {
 		v.problem(at("helmCharts", ""), "Helm is not run here, because it would reach the network; describe the release in an object and let Flux install it")
+	}
+}
+
+// deprecatedFields warns of the fields that kustomize itself warns of.
+func (v *Vetting) deprecatedFields(file string, root *yaml.Node) {
+	for _, d := range []struct{ field, instead string }{
+		{"bases", "resources"},
+		{"commonLabels", "labels, with includeSelectors: true where selectors need them"},
+		{"imageTags", "images"},
+		{"patchesJson6902", "patches"},
+		{"patchesStrategicMerge", "patches"},
+		{"vars", "replacements"},
+	} {
+		if line := lineOf(root, d.field, ""); line > 0 {
+			v.warning(reference{file: file, field: d.field, line: line}, "is deprecated in kustomize; use %s", d.instead)
+		}
 	}
 }
 
@@ -300,8 +337,16 @@ func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
 func (v *Vetting) locate(dir string, r reference) (string, fs.FileInfo) {
 	clean, inside := InTree(dir, r.value)
 	switch {
-	case isRemote(r.value):
+	case r.isRemote():
+		_, err := fs.Stat(v.tree, clean)
+		if inside && err == nil {
+			v.problem(r, "%s is a URL to kustomize, and a path of the fleet repo; write ./%[1]s for the path", r.value)
+			return "", nil
+		}
 		v.problem(r, "%s is remote, and only files of the fleet repo are read; copy it there", redact(r.value))
+		return "", nil
+	case strings.Contains(r.value, " - ../"):
+		v.problem(r, twoEntries, r.value)
 		return "", nil
 	case !inside:
 		v.problem(r, "%s leads out of the fleet repo", r.value)
@@ -310,12 +355,30 @@ func (v *Vetting) locate(dir string, r reference) (string, fs.FileInfo) {
 	clean, err := followLinks(v.tree, clean)
 	if err == nil {
 		var info fs.FileInfo
-		if info, err = fs.Stat(v.tree, clean); err == nil {
+		if info, err = fs.Stat(v.tree, clean); err == nil && info.IsDir() && isAmbiguous(r.value) {
+			v.problem(r, twoEntries, r.value)
+			return "", nil
+		}
+		if err == nil {
 			return clean, info
 		}
 	}
 	v.problem(r, "%s: %s", r.value, Unreadable(err, "the path is relative to "+dir))
 	return "", nil
+}
+
+const twoEntries = "%q is read as one path, and cleaning it would drop a part; are these two entries, with the second indented too far?"
+
+// isAmbiguous reports whether kustomize refuses a path to a directory, because a part has
+// ".." in it and is not "..": in "../base - ../shared", two entries of a list have become
+// one text.
+func isAmbiguous(p string) bool {
+	for part := range strings.SplitSeq(p, "/") {
+		if part != ".." && strings.Contains(part, "..") {
+			return true
+		}
+	}
+	return false
 }
 
 // regularFile vets a reference that must lead to a file.
@@ -352,7 +415,9 @@ func (v *Vetting) otherFiles(dir string, k *types.Kustomization, at func(field, 
 			if p == "" {
 				continue
 			}
-			clean, ok := v.regularFile(dir, at(field, p))
+			r := at(field, p)
+			r.isFile = true
+			clean, ok := v.regularFile(dir, r)
 			if ok && field == "replacements" {
 				v.replacementFile(clean)
 			}

@@ -1,13 +1,14 @@
 // Package progress shows the progress of a long command on a terminal, in a line that is
 // replaced and finally removed.
 //
-//	line := progress.New(os.Stderr)
+//	line := progress.New(cmd.ErrOrStderr())
 //	defer line.Clear()
 //	line.Show("%d of %d clusters", done, total)
 package progress
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -17,14 +18,15 @@ import (
 // Line is the line. It stays empty during the first second, and if the output is not a
 // terminal.
 type Line struct {
-	file        *os.File
+	w           io.Writer
 	terminal    bool
 	start, last time.Time
 }
 
-// New returns a line of a file.
-func New(file *os.File) *Line {
-	return &Line{file: file, terminal: term.IsTerminal(int(file.Fd())), start: time.Now()}
+// New returns a line of an output.
+func New(w io.Writer) *Line {
+	file, ok := w.(*os.File)
+	return &Line{w: w, terminal: ok && term.IsTerminal(int(file.Fd())), start: time.Now()}
 }
 
 // Show replaces the line, at most ten times a second.
@@ -34,12 +36,12 @@ func (l *Line) Show(format string, args ...any) {
 		return
 	}
 	l.last = now
-	fmt.Fprintf(l.file, "\r\x1b[K"+format, args...)
+	fmt.Fprintf(l.w, "\r\x1b[K"+format, args...)
 }
 
 // Clear removes the line.
 func (l *Line) Clear() {
 	if !l.last.IsZero() {
-		fmt.Fprint(l.file, "\r\x1b[K")
+		fmt.Fprint(l.w, "\r\x1b[K")
 	}
 }
