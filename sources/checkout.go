@@ -9,11 +9,12 @@ import (
 	"time"
 
 	"github.com/go-git/go-billy/v5/osfs"
-	"github.com/go-git/go-git/v5"
+	gogit "github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/tributary-gitops/tributary/sources/git"
 	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
@@ -40,7 +41,7 @@ func readCheckout(directory string, t *tree.Tree) (*checkout, error) {
 		return nil, err
 	}
 	repository, err := openCheckout(directory, true)
-	if errors.Is(err, git.ErrRepositoryNotExists) {
+	if errors.Is(err, gogit.ErrRepositoryNotExists) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
@@ -72,8 +73,8 @@ func readCheckout(directory string, t *tree.Tree) (*checkout, error) {
 
 // openCheckout opens the repository of a working copy, or of one that contains
 // the directory.
-func openCheckout(directory string, above bool) (*git.Repository, error) {
-	repository, err := git.PlainOpenWithOptions(directory, &git.PlainOpenOptions{DetectDotGit: above, EnableDotGitCommonDir: true})
+func openCheckout(directory string, above bool) (*gogit.Repository, error) {
+	repository, err := gogit.PlainOpenWithOptions(directory, &gogit.PlainOpenOptions{DetectDotGit: above, EnableDotGitCommonDir: true})
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +86,12 @@ func openCheckout(directory string, above bool) (*git.Repository, error) {
 	// Without this, objects that are borrowed from another repository are not
 	// found.
 	options := filesystem.Options{AlternatesFS: osfs.New("/")}
-	return git.Open(filesystem.NewStorageWithOptions(storage.Filesystem(), cache.NewObjectLRUDefault(), options), worktree.Filesystem)
+	return gogit.Open(filesystem.NewStorageWithOptions(storage.Filesystem(), cache.NewObjectLRUDefault(), options), worktree.Filesystem)
 }
 
 // committedTree returns the directory's tree in the commit; nil if there is
 // none.
-func committedTree(repository *git.Repository, commit *gitobject.Commit, directory string) (*gitobject.Tree, error) {
+func committedTree(repository *gogit.Repository, commit *gitobject.Commit, directory string) (*gitobject.Tree, error) {
 	root, err := commit.Tree()
 	if err != nil {
 		return nil, err
@@ -112,21 +113,21 @@ func committedTree(repository *git.Repository, commit *gitobject.Commit, directo
 
 // headRevision names the revision by the branch that is checked out. Without a
 // branch, as in CI, it uses the tag of the commit if there is exactly one.
-func headRevision(repository *git.Repository, head *plumbing.Reference) (string, error) {
+func headRevision(repository *gogit.Repository, head *plumbing.Reference) (string, error) {
 	if head.Name().IsBranch() {
-		return remoteRef{ref: head.Name().String(), commit: head.Hash()}.revision(), nil
+		return git.Revision(head.Name().String(), head.Hash()), nil
 	}
 	tags, err := tagsAt(repository, head.Hash())
 	if err != nil {
 		return "", err
 	}
 	if len(tags) == 1 {
-		return remoteRef{ref: tagPrefix + tags[0], commit: head.Hash()}.revision(), nil
+		return git.Revision(plumbing.NewTagReferenceName(tags[0]).String(), head.Hash()), nil
 	}
-	return "sha1:" + head.Hash().String(), nil
+	return git.Revision("", head.Hash()), nil
 }
 
-func tagsAt(repository *git.Repository, commit plumbing.Hash) ([]string, error) {
+func tagsAt(repository *gogit.Repository, commit plumbing.Hash) ([]string, error) {
 	refs, err := repository.Tags()
 	if err != nil {
 		return nil, err
@@ -145,9 +146,9 @@ func tagsAt(repository *git.Repository, commit plumbing.Hash) ([]string, error) 
 	return tags, err
 }
 
-func origin(repository *git.Repository) (string, error) {
-	remote, err := repository.Remote(git.DefaultRemoteName)
-	if errors.Is(err, git.ErrRemoteNotFound) {
+func origin(repository *gogit.Repository) (string, error) {
+	remote, err := repository.Remote(gogit.DefaultRemoteName)
+	if errors.Is(err, gogit.ErrRemoteNotFound) {
 		return "", nil
 	} else if err != nil {
 		return "", err

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/git"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
@@ -25,7 +26,7 @@ type location struct {
 	// password, query and fragment.
 	repository *url.URL
 	// ref is the ref to read from the repository.
-	ref gitRef
+	ref git.Ref
 	// artifact is the artifact to read from a registry.
 	artifact *artifact
 	// path is the fleet repo's directory in the repository or artifact, in the
@@ -48,11 +49,7 @@ func (l location) String() string {
 func (l location) base() string {
 	switch {
 	case l.repository != nil:
-		u := *l.repository
-		if u.Scheme == "file" {
-			u.Scheme = "git+file"
-		}
-		return u.String()
+		return git.BaseURL(l.repository)
 	case l.artifact != nil:
 		return "oci://" + l.artifact.name()
 	}
@@ -130,9 +127,11 @@ func parseRepositoryURL(u *url.URL) (location, error) {
 	if err != nil {
 		return location{}, err
 	}
-	ref, err := parseGitRef(values)
-	if err != nil {
-		return location{}, err
+	var ref git.Ref
+	if text, ok := values["ref"]; ok {
+		if ref, err = git.ParseRef(text); err != nil {
+			return location{}, invalidSource("%s", err)
+		}
 	}
 	l := location{ref: ref, repository: &url.URL{
 		Scheme: strings.TrimPrefix(u.Scheme, "git+"), User: u.User, Host: u.Host, Path: u.Path, RawPath: u.RawPath,

@@ -1,10 +1,10 @@
 package sources
 
 import (
-	"fmt"
 	"slices"
 
-	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/git"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"github.com/tributary-gitops/tributary/sources/internal/transport"
 	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
@@ -33,38 +33,17 @@ type TLSOptions = transport.TLS
 
 // GitOptions say how to authenticate to a Git host and which signatures are
 // trusted.
-type GitOptions struct {
-	// TokenFile contains a token or password for http and https.
-	TokenFile string
-	// Username is sent with the token; "" works for hosts that only check the
-	// token.
-	Username string
-	// SSHKeyFile is a private key in PEM or OpenSSH format. Without it, the
-	// agent at SSH_AUTH_SOCK is used.
-	SSHKeyFile string
-	// SSHPassphraseFile contains the passphrase of the key.
-	SSHPassphraseFile string
-	// KnownHostsFile contains the keys of SSH hosts in the format of ssh(1); ""
-	// means ~/.ssh/known_hosts. Other hosts are refused.
-	KnownHostsFile string
-	// VerifyKeyFiles contain public keys, OpenPGP (armored) or SSH (one per
-	// line). If there are any, only what one of the keys has signed is read.
-	VerifyKeyFiles []string
-	// Verify says what must be signed.
-	Verify VerifyMode
-}
+type GitOptions = git.Options
 
 // VerifyMode says which signature is verified, as Flux's
 // GitRepository.spec.verify.mode does.
-type VerifyMode string
+type VerifyMode = git.VerifyMode
 
+// The modes of VerifyMode.
 const (
-	// VerifyHead verifies the commit. It is the meaning of "".
-	VerifyHead VerifyMode = "head"
-	// VerifyTag verifies the annotated tag that points to the commit.
-	VerifyTag VerifyMode = "tag"
-	// VerifyTagAndHead verifies both.
-	VerifyTagAndHead VerifyMode = "tag-and-head"
+	VerifyHead       = git.VerifyHead
+	VerifyTag        = git.VerifyTag
+	VerifyTagAndHead = git.VerifyTagAndHead
 )
 
 // OCIOptions say how to authenticate to a registry and which signatures are
@@ -84,25 +63,17 @@ type OCIOptions struct {
 func (o Options) check(at location) error {
 	switch {
 	case (o.TLS.CertFile == "") != (o.TLS.KeyFile == ""):
-		return invalidOption("a client certificate needs both a certificate file and a key file: name the other one as well")
+		return message.Invalid("a client certificate needs both a certificate file and a key file: name the other one as well")
 	case len(o.Git.VerifyKeyFiles) > 0 && at.repository == nil:
-		return invalidOption("keys to verify commits apply only to a Git repository, and the source is not one")
+		return message.Invalid("keys to verify commits apply only to a Git repository, and the source is not one")
 	case len(o.OCI.VerifyKeyFiles) > 0 && at.artifact == nil:
-		return invalidOption("keys to verify artifacts apply only to an oci:// source, and the source is not one")
+		return message.Invalid("keys to verify artifacts apply only to an oci:// source, and the source is not one")
 	case slices.Contains(o.Git.VerifyKeyFiles, "") || slices.Contains(o.OCI.VerifyKeyFiles, ""):
-		return invalidOption("keys to verify with: a file name is empty; name a file that contains public keys")
+		return message.Invalid("keys to verify with: a file name is empty; name a file that contains public keys")
 	case o.Git.Verify != "" && len(o.Git.VerifyKeyFiles) == 0:
-		return invalidOption("verify %s: name the public keys to verify with", o.Git.Verify)
-	case !o.Git.Verify.known():
-		return invalidOption("verify %q: must be head, tag or tag-and-head", string(o.Git.Verify))
+		return message.Invalid("verify %s: name the public keys to verify with", o.Git.Verify)
+	case !o.Git.Verify.Known():
+		return message.Invalid("verify %q: must be head, tag or tag-and-head", string(o.Git.Verify))
 	}
 	return nil
-}
-
-func (m VerifyMode) known() bool {
-	return m == "" || m == VerifyHead || m == VerifyTag || m == VerifyTagAndHead
-}
-
-func invalidOption(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), fleet.ErrInvalid)
 }

@@ -93,7 +93,7 @@ func Push(ctx context.Context, dir, reference string, o PushOptions) (Pushed, er
 func directoryFor(dir string, limits tree.Limits) (*directory, error) {
 	at, err := parseLocation(dir)
 	if err != nil || at.directory == "" {
-		return nil, invalidOption("the source of a push must be a directory: name the one that contains fleet.yaml")
+		return nil, message.Invalid("the source of a push must be a directory: name the one that contains fleet.yaml")
 	}
 	return newDirectory(at.directory, limits.OrDefaults()), nil
 }

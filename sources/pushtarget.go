@@ -17,13 +17,13 @@ func parseTarget(reference string) (artifact, error) {
 	}
 	switch a := at.artifact; {
 	case a == nil:
-		return artifact{}, invalidOption("target %s is not an OCI artifact: write oci://registry/repository:tag", message.Printable(at.base()))
+		return artifact{}, message.Invalid("target %s is not an OCI artifact: write oci://registry/repository:tag", message.Printable(at.base()))
 	case a.digest != "":
-		return artifact{}, invalidOption("target oci://%s names a digest, which follows from the content: write oci://%s:tag", a, a.name())
+		return artifact{}, message.Invalid("target oci://%s names a digest, which follows from the content: write oci://%s:tag", a, a.name())
 	case a.semver != "" || a.layer != "" || at.path != "":
-		return artifact{}, invalidOption("target oci://%s has parameters (?…), which are for reading: write oci://%s:tag", a.name(), a.name())
+		return artifact{}, message.Invalid("target oci://%s has parameters (?…), which are for reading: write oci://%s:tag", a.name(), a.name())
 	case !strings.HasSuffix(reference, ":"+a.tag):
-		return artifact{}, invalidOption("target oci://%s names no tag: write oci://%s:tag", a.name(), a.name())
+		return artifact{}, message.Invalid("target oci://%s names no tag: write oci://%s:tag", a.name(), a.name())
 	default:
 		return *a, nil
 	}
@@ -37,15 +37,15 @@ func (o PushOptions) check(at artifact) ([]string, error) {
 	for key := range o.Annotations {
 		switch key {
 		case "":
-			return nil, invalidOption("an annotation has no name: write name=value")
+			return nil, message.Invalid("an annotation has no name: write name=value")
 		case sourceAnnotation, revisionAnnotation, createdAnnotation:
-			return nil, invalidOption("annotation %s: use --%s instead", key, key[strings.LastIndex(key, ".")+1:])
+			return nil, message.Invalid("annotation %s: use --%s instead", key, key[strings.LastIndex(key, ".")+1:])
 		}
 	}
 	tags := []string{at.tag}
 	for _, tag := range o.Tags {
 		if (registry.Reference{Reference: tag}).ValidateReferenceAsTag() != nil {
-			return nil, invalidOption("tag %s is not valid: use at most 128 letters, digits and . _ -", message.Printable(tag))
+			return nil, message.Invalid("tag %s is not valid: use at most 128 letters, digits and . _ -", message.Printable(tag))
 		}
 		if !slices.Contains(tags, tag) {
 			tags = append(tags, tag)

@@ -79,7 +79,6 @@ func TestStalledAnswerIsAnError(t *testing.T) {
 	defer server.Close()
 	for name, tripper := range map[string]http.RoundTripper{
 		"registry": registryTransport{http.DefaultTransport, time.Second},
-		"git":      &fetchTransport{next: http.DefaultTransport, stall: time.Second},
 	} {
 		client := &http.Client{Transport: tripper}
 		response, err := client.Get(server.URL)

@@ -4,6 +4,7 @@ import (
 	"io"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/git"
 )
 
 // Source is a fleet.Source that must be closed, because it keeps connections.
@@ -30,7 +31,10 @@ func Open(ref string, o Options) (Source, error) {
 	o.Limits = o.Limits.OrDefaults()
 	switch {
 	case at.repository != nil:
-		return newRepository(at, o)
+		return git.New(git.Config{
+			Name: at.String(), URL: at.repository, Ref: at.ref, Path: at.path,
+			Limits: o.Limits, TLS: o.TLS, PlainHTTP: o.PlainHTTP, Options: o.Git,
+		})
 	case at.artifact != nil:
 		return newRegistryArtifact(at, o)
 	}

@@ -65,9 +65,10 @@ var rooms = map[string][]string{
 	"cmd/tributary/internal/textdiff":     {"cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/textfmt":      {},
 
-	"sources":                    {"fleet", "sources/gitsign", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version"},
-	"sources/gitsign":            {},
-	"sources/internal/message":   {},
+	"sources":                    {"fleet", "sources/git", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version"},
+	"sources/git":                {"fleet", "sources/git/signature", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version"},
+	"sources/git/signature":      {},
+	"sources/internal/message":   {"fleet"},
 	"sources/internal/transport": {},
 	"sources/internal/tree":      {"fleet", "sources/internal/message"},
 	"sources/internal/version":   {"sources/internal/message"},

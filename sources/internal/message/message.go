@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // Printable quotes a name if it contains characters that could break out of a
@@ -91,3 +93,21 @@ func cleanURL(text string) string {
 
 // NoAnswer is the text for a host that does not answer in time.
 const NoAnswer = "no answer in time; is the host up, and reachable from here?"
+
+// Invalid returns a fleet.ErrInvalid.
+func Invalid(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), fleet.ErrInvalid)
+}
+
+// MaxRef is the maximum length of a ref from a caller in bytes, because
+// it appears in answers and logs. Git hosts allow no longer names.
+const MaxRef = 256
+
+// InvalidRef returns an error for a ref that comes from a caller; names says what
+// it may be.
+func InvalidRef(ref, names string) error {
+	if len(ref) > MaxRef {
+		return fmt.Errorf("ref: %w: it is longer than %d bytes", fleet.ErrInvalid, MaxRef)
+	}
+	return fmt.Errorf("ref %q: %w: name %s", ref, fleet.ErrInvalid, names)
+}

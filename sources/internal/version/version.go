@@ -10,6 +10,9 @@ import (
 	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
+// Prefix marks a range of versions in a ref.
+const Prefix = "semver:"
+
 // Highest returns the tag of the highest version in a range, chosen as
 // Flux does: tags are strict semantic versions with an optional v prefix, and
 // pre-releases count only if the range names one. Of two tags with the same

@@ -1,0 +1,252 @@
+package git
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
+)
+
+// readCommit reads a commit's tree from the server. If have is not nil, the
+// server does not send its objects again, and unchanged files share its memory.
+func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit, o readOptions) (*commit, error) {
+	want, err := remote.want(at, have, o)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := remote.pack(ctx, want)
+	if err != nil {
+		return nil, explainPackError(at, err)
+	}
+	defer stream.close()
+	s, err := newSpool()
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	r := &commitReader{ctx: ctx, budget: tree.Budget{Limits: o.limits}, used: objects{}, leafDirs: leafDirs{}, filtered: remote.supportsFilter()}
+	if have != nil {
+		r.have, r.known, r.used = have.objects, have.leafDirs, make(objects, len(have.objects))
+	}
+	if r.pack, err = readPack(ctx, stream, s, r.have, want.bounds); err != nil {
+		return nil, err
+	}
+	if _, ok := r.size(at.commit); !ok && want.history {
+		return nil, commitNotFound(at.commit)
+	}
+	root, err := r.root(at, o)
+	if err != nil {
+		return nil, err
+	}
+	return &commit{at.commit, tree.New(root), r.used, r.leafDirs}, nil
+}
+
+// readOptions say which part of a commit is read.
+type readOptions struct {
+	limits tree.Limits
+	// path is the directory that becomes the root; empty for the whole tree.
+	path string
+	// verify checks signatures before anything of the tree is read.
+	verify verifier
+}
+
+// commitReader builds a tree from a commit's objects.
+type commitReader struct {
+	ctx    context.Context
+	budget tree.Budget
+	pack   *pack
+	have   objects
+	// used collects the objects of the new commit.
+	used objects
+	// known are the leaf directories of the previous commit, and leafDirs those
+	// of this one.
+	known, leafDirs leafDirs
+	// filtered is true if the server leaves out files that are too large.
+	filtered bool
+	// suspect is a missing file that may be too large. It is blamed only if no
+	// other file is found to be too large.
+	suspect string
+}
+
+func (r *commitReader) root(at remoteRef, o readOptions) (*tree.Node, error) {
+	if err := r.peel(at, o.verify); err != nil {
+		return nil, err
+	}
+	raw, err := r.object(at.commit, plumbing.CommitObject)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.verify.commit(raw); err != nil {
+		return nil, err
+	}
+	top, ok := treeOf(raw)
+	if !ok {
+		return nil, tree.NewFault("", "commit %s does not begin with its tree; create another commit", at.commit)
+	}
+	hash, err := r.descend(top, o.path)
+	if err != nil {
+		return nil, err
+	}
+	root, err := r.directory(".", hash)
+	if err == nil && r.suspect != "" {
+		err = tree.TooLarge(r.suspect, r.budget.Limits)
+	}
+	return root, err
+}
+
+// treeOf returns the tree that the first line of a commit names. The rest is
+// not needed, and go-git needs time quadratic in the length of a signature to
+// parse it.
+func treeOf(commit []byte) (plumbing.Hash, bool) {
+	line, _, _ := bytes.Cut(commit, []byte("\n"))
+	hash, ok := strings.CutPrefix(string(line), "tree ")
+	return plumbing.NewHash(hash), ok && plumbing.IsHash(hash)
+}
+
+func (r *commitReader) directory(name string, hash plumbing.Hash) (*tree.Node, error) {
+	if n, err := r.reuse(name, hash); n != nil || err != nil {
+		return n, err
+	}
+	before := r.budget
+	if _, ok := r.size(hash); !ok {
+		return &tree.Node{Mode: tree.ModeDirectory}, r.missing(name, hash)
+	}
+	listing, err := r.listing(name, hash)
+	if err != nil {
+		return nil, err
+	}
+	children := make([]*tree.Node, 0, len(listing.Entries))
+	for _, entry := range listing.Entries {
+		child, err := r.entry(name, entry)
+		if err != nil {
+			return nil, err
+		}
+		if child.Mode != tree.ModeDirectory || len(child.Children) > 0 {
+			children = append(children, child)
+		}
+	}
+	n, err := tree.NewDirectory(path.Base(name), name, children)
+	if err == nil {
+		r.remember(name, hash, n, listing, before)
+	}
+	return n, err
+}
+
+func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree, error) {
+	data, err := r.object(hash, plumbing.TreeObject)
+	if err != nil {
+		return nil, err
+	}
+	listing := &gitobject.Tree{}
+	if err := listing.Decode(encodedObject(plumbing.TreeObject, data)); err != nil {
+		return nil, tree.NewFault(name, "%v; create another commit", err)
+	}
+	return listing, nil
+}
+
+func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*tree.Node, error) {
+	if err := r.ctx.Err(); err != nil {
+		return nil, err
+	}
+	name, err := r.budget.Enter(directory, entry.Name)
+	if err != nil {
+		return nil, err
+	}
+	switch entry.Mode {
+	case filemode.Dir:
+		return r.directory(name, entry.Hash)
+	case filemode.Submodule:
+		message := fmt.Sprintf("is a submodule at commit %s, and submodules are not read; replace it with its files", entry.Hash)
+		return &tree.Node{Base: entry.Name, Mode: tree.ModeSubmodule, Err: tree.NewFault(name, "%s", message)}, nil
+	case filemode.Symlink:
+		data, err := r.file(name, entry.Hash, r.budget.Link)
+		return &tree.Node{Base: entry.Name, Mode: tree.ModeLink, Data: data}, err
+	default:
+		data, err := r.file(name, entry.Hash, r.budget.File)
+		return tree.NewFile(name, entry.Mode == filemode.Executable, data), err
+	}
+}
+
+// file returns the content of a file or link if allow accepts its size.
+func (r *commitReader) file(name string, hash plumbing.Hash, allow func(name string, size int64) error) ([]byte, error) {
+	size, ok := r.size(hash)
+	if !ok {
+		return nil, r.missing(name, hash)
+	}
+	if err := allow(name, size); err != nil {
+		return nil, err
+	}
+	return r.object(hash, plumbing.BlobObject)
+}
+
+func (r *commitReader) size(hash plumbing.Hash) (int64, bool) {
+	if o, ok := r.used[hash]; ok {
+		return int64(len(o.data)), true
+	}
+	if o, ok := r.have[hash]; ok {
+		return int64(len(o.data)), true
+	}
+	at, ok := r.pack.spool.index[hash]
+	return at.size, ok
+}
+
+// missing explains why an object is missing. Usually it is too large, so the
+// server left it out or the pack reader skipped it.
+func (r *commitReader) missing(name string, hash plumbing.Hash) error {
+	switch {
+	case r.pack.tooLarge[hash]:
+		return tree.TooLarge(name, r.budget.Limits)
+	case r.pack.partial():
+		return fmt.Errorf("%w: %s is missing", errPack, message.Printable(name))
+	case r.pack.unresolved:
+		r.suspect = cmp.Or(r.suspect, name)
+		return nil
+	case r.filtered && r.have == nil: // Otherwise the server may assume that it is here already.
+		return tree.TooLarge(name, r.budget.Limits)
+	}
+	return fmt.Errorf("%w: %s is missing", errPack, message.Printable(name))
+}
+
+// object returns an object's content and keeps it for the next commit.
+func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]byte, error) {
+	o, ok := r.used[hash]
+	if !ok {
+		o, ok = r.have[hash]
+	}
+	if !ok {
+		at, ok := r.pack.spool.index[hash]
+		if !ok {
+			return nil, fmt.Errorf("%w: %s %s is missing", errPack, kind, hash)
+		}
+		data, err := r.pack.spool.read(at)
+		if err != nil {
+			return nil, err
+		}
+		o = object{at.kind, data}
+	}
+	if o.kind != kind {
+		remedy := "rewrite the commit"
+		if kind == plumbing.CommitObject {
+			remedy = "point the ref to a commit"
+		}
+		return nil, tree.NewFault("", "object %s is a %s where a %s is needed; %s", hash, o.kind, kind, remedy)
+	}
+	r.used[hash] = o
+	return o.data, nil
+}
+
+// encodedObject returns an object in the form that go-git decodes.
+func encodedObject(kind plumbing.ObjectType, data []byte) plumbing.EncodedObject {
+	encoded := &plumbing.MemoryObject{}
+	encoded.SetType(kind)
+	_, _ = encoded.Write(data) // Writing to memory does not fail.
+	return encoded
+}
