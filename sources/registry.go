@@ -22,6 +22,7 @@ type registryClient struct {
 	plainHTTP  bool
 	configFile string
 	pool       *transport.Pool
+	retries    transport.Retries
 
 	mu sync.Mutex
 	// tokens are the tokens that were sent last. The next request sends them at
@@ -35,7 +36,7 @@ type registryClient struct {
 func newRegistry(a artifact, o Options) *registryClient {
 	return &registryClient{
 		at:        registry.Reference{Registry: a.registry, Repository: canonicalRepository(a)},
-		plainHTTP: o.PlainHTTP, configFile: o.OCI.ConfigFile, pool: transport.NewPool(o.TLS),
+		plainHTTP: o.PlainHTTP, configFile: o.OCI.ConfigFile, pool: transport.NewPool(o.TLS), retries: transport.FetchRetries,
 	}
 }
 
@@ -61,7 +62,7 @@ func (c *registryClient) dial() (*ociremote.Repository, error) {
 		return nil, err
 	}
 	client := &auth.Client{
-		Client:     &http.Client{Transport: registryTransport{next, transport.StallTimeout}, CheckRedirect: c.checkRedirect},
+		Client:     &http.Client{Transport: registryTransport{c.retries.Transport(next), transport.StallTimeout}, CheckRedirect: c.checkRedirect},
 		Header:     http.Header{"User-Agent": {"tributary"}},
 		ClientID:   "tributary",
 		Credential: c.credentialFunc(config),
