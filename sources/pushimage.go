@@ -84,12 +84,14 @@ func newUpload(ctx context.Context, i *image, report func(done, total int64), li
 // interrupted starts over in a new upload, because the old one may be gone or
 // complete.
 func (u *upload) put(to *ociremote.Repository, tag string) error {
-	there, err := to.Manifests().Resolve(u.ctx, tag)
-	if err == nil && there.Digest == u.image.manifest.Digest || err != nil && !isNotFound(err) {
-		return err
-	}
 	for attempt := 0; ; attempt++ {
-		_, err := oras.Copy(u.ctx, u, tag, to, tag, oras.CopyOptions{CopyGraphOptions: oras.CopyGraphOptions{Concurrency: 1}})
+		there, err := to.Manifests().Resolve(u.ctx, tag)
+		if err == nil && there.Digest == u.image.manifest.Digest {
+			return nil
+		}
+		if err == nil || isNotFound(err) {
+			_, err = oras.Copy(u.ctx, u, tag, to, tag, oras.CopyOptions{CopyGraphOptions: oras.CopyGraphOptions{Concurrency: 1}})
+		}
 		if errors.Is(context.Cause(u.ctx), errSendStalled) {
 			return errSendStalled
 		}
@@ -104,19 +106,20 @@ func (u *upload) put(to *ociremote.Repository, tag string) error {
 	}
 }
 
-// wasInterrupted reports whether a blob may be sent again after an error.
+// wasInterrupted reports whether the image may be sent again after an error.
 func wasInterrupted(err error) bool {
 	var throttled *fleet.RetryError
-	var network net.Error
-	switch code := status(err); {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return false
+	var network *net.OpError
+	code := status(err)
+	switch {
 	case errors.As(err, &throttled):
 		return throttled.After == 0
 	case code != 0:
 		return code >= http.StatusInternalServerError || code == http.StatusNotFound
+	case errors.As(err, &network):
+		return network.Op == "read" || network.Op == "write"
 	}
-	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // Resolve, Exists and Fetch implement oras.ReadOnlyTarget.

@@ -18,14 +18,17 @@ type Retries struct {
 var FetchRetries = Retries{2, 5 * time.Second}
 
 // Transport returns next with repeated requests. One whose body cannot be read
-// again is sent once, and one that the server asks to wait for longer is not
-// repeated.
+// again is sent once. One is not repeated either if the server asks to wait for
+// longer, or to slow down without saying for how long.
 func (r Retries) Transport(next http.RoundTripper) http.RoundTripper {
 	policy := &retry.GenericPolicy{
 		MaxRetry: r.Most, MaxWait: r.Longest,
 		Retryable: func(response *http.Response, err error) (bool, error) {
-			if response != nil && (response.StatusCode == http.StatusNotImplemented || after(response) > r.Longest) {
-				return false, nil
+			if response != nil {
+				wait := after(response)
+				if wait > r.Longest || wait == 0 && response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusNotImplemented {
+					return false, nil
+				}
 			}
 			return retry.DefaultPredicate(response, err)
 		},
