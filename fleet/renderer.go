@@ -55,8 +55,8 @@ type Repo interface {
 	// be applied, or that cause a fault which there is not without them, are skipped and are the
 	// rendering's stale parts. Earlier is what was rendered for the cluster before, of this repo
 	// or another, or nil. What is unchanged is taken from it, which makes no difference but in
-	// time and memory.
-	Render(c *Cluster, deltas []*Delta, earlier *Rendering) (*Rendering, Problems)
+	// time and memory. Where ctx ends first, the rendering is nil and the problems mean nothing.
+	Render(ctx context.Context, c *Cluster, deltas []*Delta, earlier *Rendering) (*Rendering, Problems)
 	// StrategicMerge applies a strategic merge patch to one object, as kustomize does, and
 	// returns the object as JSON.
 	StrategicMerge(o Object, patch []byte) ([]byte, error)

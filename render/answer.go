@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func (j *renderJob) inputs(s *fleetrepo.InputSet, index int, objects []*cache.Ob
 		}
 	}
 	members := membersOf(index, objects)
-	return inputsOf(members), j.repo.memberProblems(s, j.stack, j.cluster, members)
+	return inputsOf(members), j.repo.memberProblems(j.ctx, s, j.stack, j.cluster, members)
 }
 
 // answer is what the objects of a stack give to one set.
@@ -77,7 +78,7 @@ type answer struct {
 }
 
 // answer returns a stack's answer to the set at an index.
-func (r *Repo) answer(s *fleetrepo.InputSet, index int, st *stack) *answer {
+func (r *Repo) answer(ctx context.Context, s *fleetrepo.InputSet, index int, st *stack) *answer {
 	members := membersOf(index, st.Objects)
 	a := &answer{inputs: inputsOf(members), positions: make([]int, len(st.Objects))}
 	for i, o := range st.Objects {
@@ -87,7 +88,7 @@ func (r *Repo) answer(s *fleetrepo.InputSet, index int, st *stack) *answer {
 	if faulty || len(members) > fleet.MaxInputs || len(members) == 0 && !s.AllowEmpty {
 		return a // the problem names the cluster
 	}
-	a.warnings = slices.Clip(r.memberProblems(s, st, &fleet.Cluster{}, members))
+	a.warnings = slices.Clip(r.memberProblems(ctx, s, st, &fleet.Cluster{}, members))
 	a.valid = len(a.warnings.Faults()) == 0
 	return a
 }
@@ -140,7 +141,7 @@ func inputsOf(members []member) []*fleet.Input {
 	return inputs
 }
 
-func (r *Repo) memberProblems(s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, members []member) fleet.Problems {
+func (r *Repo) memberProblems(ctx context.Context, s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, members []member) fleet.Problems {
 	var problems fleet.Problems
 	if len(members) == 0 && !s.AllowEmpty {
 		problems = append(problems, setProblem(s, c, "is empty, which makes Flux delete everything that it made from the set; give the cluster an object of the set, or set allowEmpty: true on it"))
@@ -150,7 +151,7 @@ func (r *Repo) memberProblems(s *fleetrepo.InputSet, st *stack, c *fleet.Cluster
 	}
 	for i, m := range members {
 		for _, f := range m.in.Faults {
-			problems = append(problems, r.objectProblem(s, st, c, m.Object, f))
+			problems = append(problems, r.objectProblem(ctx, s, st, c, m.Object, f))
 		}
 		if i == 0 {
 			continue
@@ -160,7 +161,7 @@ func (r *Repo) memberProblems(s *fleetrepo.InputSet, st *stack, c *fleet.Cluster
 			continue // other problems may follow from them
 		}
 		if m.in.ID == before.in.ID {
-			problems = append(problems, r.objectProblem(s, st, c, m.Object, cache.Fault{Message: fmt.Sprintf(
+			problems = append(problems, r.objectProblem(ctx, s, st, c, m.Object, cache.Fault{Message: fmt.Sprintf(
 				"has the same id %q as %s %s; set id in fleet.yaml to paths that distinguish them, such as [kind, metadata.namespace, metadata.name]",
 				m.in.ID, before.APIVersion, kustomize.Title(before.ID))}))
 		}
@@ -180,11 +181,11 @@ func setProblem(s *fleetrepo.InputSet, c *fleet.Cluster, format string, args ...
 // objectProblem is a problem of one object in the set. If all clusters of the stack share
 // the object, it is a problem of the object's file, so that it is reported once, and
 // otherwise of the cluster that changed or added the object.
-func (r *Repo) objectProblem(s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, o *cache.Object, f cache.Fault) fleet.Problem {
+func (r *Repo) objectProblem(ctx context.Context, s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, o *cache.Object, f cache.Fault) fleet.Problem {
 	p := fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name, Field: f.Path}
 	if slices.Contains(st.Objects, o) {
 		p.Cluster = ""
-		p.File, p.Line = r.originOf(st, o.ID, f.Path)
+		p.File, p.Line = r.originOf(ctx, st, o.ID, f.Path)
 	}
 	p.Message = fmt.Sprintf("%s in input set %q: %s", kustomize.Title(o.ID), s.Name, f.Message)
 	return p
@@ -206,9 +207,15 @@ func differentKeys(s *fleetrepo.InputSet, a, b *cache.Input) fleet.Problem {
 // originOf returns the file in the tree that an object of the stack comes from and, as
 // far as it can be found, the line of a field. Origins take another build, so they are
 // only looked up for a problem.
-func (r *Repo) originOf(s *stack, id resid.ResId, field string) (file string, line int) {
-	s.origins.Do(func() { s.files = kustomize.Origins(kustomize.StackFiles(s.vetting, s.placement, "originAnnotations")) })
+func (r *Repo) originOf(ctx context.Context, s *stack, id resid.ResId, field string) (file string, line int) {
+	s.origins.Lock()
+	if s.files == nil && ctx.Err() == nil {
+		if files := kustomize.Origins(ctx, kustomize.StackFiles(s.vetting, s.placement, "originAnnotations")); ctx.Err() == nil {
+			s.files = files
+		}
+	}
 	file, known := s.files[id.String()]
+	s.origins.Unlock()
 	if !known {
 		return s.placement.Overlay, 0
 	}

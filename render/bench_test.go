@@ -24,7 +24,7 @@ func BenchmarkClusterAgainstKrusty(b *testing.B) {
 	for b.Loop() {
 		start := time.Now()
 		for range 20 {
-			if rendering, problems := repo.Render(c, nil, nil); rendering == nil {
+			if rendering, problems := repo.Render(context.Background(), c, nil, nil); rendering == nil {
 				b.Fatal(problems)
 			}
 		}
@@ -57,7 +57,7 @@ func BenchmarkEditAgainstPatch(b *testing.B) {
 	took := func(deltas []*fleet.Delta) time.Duration {
 		start := time.Now()
 		for range 20 {
-			if rendering, problems := repo.Render(c, deltas, nil); rendering == nil || rendering.Stale != nil {
+			if rendering, problems := repo.Render(context.Background(), c, deltas, nil); rendering == nil || rendering.Stale != nil {
 				b.Fatal(problems)
 			}
 		}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,7 +17,7 @@ import (
 
 // Render implements fleet.Repo. It takes one rendering if there are no deltas or all of
 // them fit. If nothing has changed, it returns the earlier rendering.
-func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (rendering *fleet.Rendering, problems fleet.Problems) {
+func (r *Repo) Render(ctx context.Context, c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (rendering *fleet.Rendering, problems fleet.Problems) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			rendering, problems = nil, fleet.Problems{fleetrepo.PanicProblem(c.File, reason)}
@@ -37,12 +38,15 @@ func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Re
 	if s, built := r.stacks[p.key]; built && s == nil {
 		return nil, r.stackFaults(c, p.key)
 	}
-	render := func(parts []part) outcome { return r.renderWith(c, p, parts, before) }
+	render := func(parts []part) outcome { return r.renderWith(ctx, c, p, parts, before) }
 	parts := deltaParts(deltas)
 	out := render(parts)
 	if len(parts) > 0 && out.rendering == nil {
 		s := partSelection{render: render}
 		out = s.isolateStale(parts)
+	}
+	if ctx.Err() != nil {
+		return nil, nil
 	}
 	if out.rendering != nil {
 		current := out.rendering.Cache.(*renderCache)
@@ -54,7 +58,7 @@ func (r *Repo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Re
 // renderWith renders a cluster with some parts of deltas: its stack, its own resources,
 // patches and edits on top, and the inputs of every set. A panic becomes a fault, so that
 // a part which causes one becomes stale.
-func (r *Repo) renderWith(c *fleet.Cluster, p *place, ofDeltas []part, earlier *renderCache) (out outcome) {
+func (r *Repo) renderWith(ctx context.Context, c *fleet.Cluster, p *place, ofDeltas []part, earlier *renderCache) (out outcome) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			out = outcome{problems: fleet.Problems{fleetrepo.PanicProblem(c.File, reason)}}
@@ -62,11 +66,11 @@ func (r *Repo) renderWith(c *fleet.Cluster, p *place, ofDeltas []part, earlier *
 	}()
 	parts := partsOf(c, ofDeltas)
 	p = p.with(parts.components)
-	s, problems := r.stackOf(p, c, parts)
+	s, problems := r.stackOf(ctx, p, c, parts)
 	if s == nil {
 		return outcome{problems: problems}
 	}
-	j := &renderJob{repo: r, stack: s, cluster: c, earlier: earlier}
+	j := &renderJob{ctx: ctx, repo: r, stack: s, cluster: c, earlier: earlier}
 	j.current = &renderCache{spec: r.spec, output: s.BuildOutput, place: p, cluster: c}
 	objects, problems := j.objects(parts)
 	if len(problems.Faults()) > 0 {
@@ -110,7 +114,7 @@ func (j *renderJob) build(parts *clusterParts) ([]*cache.Object, fleet.Problems)
 	if !errors.Is(err, patch.ErrNeedsBuild) {
 		return objects, problems
 	}
-	if objects, err = j.repo.buildFull(j.stack.YAML(), parts.resources, patches); err != nil {
+	if objects, err = j.repo.buildFull(j.ctx, j.stack.YAML(), parts.resources, patches); err != nil {
 		return nil, fleet.Problems{clusterProblem(j.cluster, "spec", err)}
 	}
 	j.current.resources, j.current.steps, j.current.full = nil, nil, objects
@@ -256,6 +260,9 @@ func (j *renderJob) step(by any, o *cache.Object, apply func() (*kustomize.Objec
 		after, known = j.repo.applied.Get(appliedKey{by, o})
 	}
 	if !known {
+		if err := j.ctx.Err(); err != nil {
+			return nil, err
+		}
 		changed, err := apply()
 		if err != nil {
 			return nil, err
@@ -344,7 +351,7 @@ func (r *Repo) readIndependent(p *part) ([]*cache.Object, error) {
 }
 
 // buildFull builds resources and patches on top of a stack with kustomize.
-func (r *Repo) buildFull(stackYAML []byte, resources []part, patches []*patch.Patch) ([]*cache.Object, error) {
+func (r *Repo) buildFull(ctx context.Context, stackYAML []byte, resources []part, patches []*patch.Patch) ([]*cache.Object, error) {
 	var texts []string
 	for i := range resources {
 		text, err := resources[i].resourceYAML()
@@ -357,7 +364,7 @@ func (r *Repo) buildFull(stackYAML []byte, resources []part, patches []*patch.Pa
 	for _, p := range patches {
 		list = append(list, p.Kustomize())
 	}
-	found, err := kustomize.Build(kustomize.LayerFiles(stackYAML, texts, list))
+	found, err := kustomize.Build(ctx, kustomize.LayerFiles(stackYAML, texts, list))
 	if err != nil {
 		return nil, err
 	}

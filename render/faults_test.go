@@ -188,7 +188,7 @@ func sets(t *testing.T, repo fleet.Repo) map[string]map[string]string {
 	t.Helper()
 	all := map[string]map[string]string{}
 	for _, c := range repo.Clusters() {
-		rendering, problems := repo.Render(c, nil, nil)
+		rendering, problems := repo.Render(context.Background(), c, nil, nil)
 		if (rendering == nil) != (len(problems.Faults()) > 0) {
 			t.Errorf("cluster %q: rendering = %v with faults %v", c.Name, rendering, problems.Faults())
 		}
@@ -207,7 +207,7 @@ func sets(t *testing.T, repo fleet.Repo) map[string]map[string]string {
 func reason(repo, earlier fleet.Repo, cluster string) string {
 	named := func(c *fleet.Cluster) bool { return c.Name == cluster }
 	if at := slices.IndexFunc(repo.Clusters(), named); at >= 0 {
-		_, problems := repo.Render(repo.Clusters()[at], nil, nil)
+		_, problems := repo.Render(context.Background(), repo.Clusters()[at], nil, nil)
 		return problems.Faults().Error()
 	}
 	if p, broken := repo.Broken()[cluster]; broken {

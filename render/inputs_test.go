@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -51,7 +52,7 @@ func TestAnswerIsItsInputs(t *testing.T) {
 	forSeeds(t, 60, func(t *testing.T, seed uint64) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 11))}
 		files, cluster := g.fleet()
-		rendering, _ := compiled(t, files).Render(cluster, nil, nil)
+		rendering, _ := compiled(t, files).Render(context.Background(), cluster, nil, nil)
 		if rendering == nil {
 			return
 		}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"slices"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -11,6 +12,7 @@ import (
 
 // renderJob is one rendering of one cluster while it runs.
 type renderJob struct {
+	ctx     context.Context
 	repo    *Repo
 	stack   *stack
 	cluster *fleet.Cluster

@@ -92,7 +92,7 @@ func objectsOf(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) (
 	}
 	p, _ := r.place(c)
 	parts := partsOf(c, deltaParts(deltas))
-	s, problems := r.stackOf(p.with(parts.components), c, parts)
+	s, problems := r.stackOf(context.Background(), p.with(parts.components), c, parts)
 	if s == nil {
 		return nil, problems
 	}

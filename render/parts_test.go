@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -27,12 +28,12 @@ func TestStalePartsAreWhatDoesNotFit(t *testing.T) {
 		c.Resources, c.Patches = nil, nil // another property covers them
 		g.served = false
 		repo := compiled(t, files)
-		if rendering, problems := repo.Render(c, nil, nil); rendering == nil {
+		if rendering, problems := repo.Render(context.Background(), c, nil, nil); rendering == nil {
 			t.Fatal(problems)
 		}
 		deltas := []generated{g.delta("one"), g.delta("two"), g.delta("three")}
 		read := readAll(t, deltas)
-		rendering, problems := repo.Render(c, read, nil)
+		rendering, problems := repo.Render(context.Background(), c, read, nil)
 		if rendering == nil {
 			t.Fatalf("a delta broke the cluster: %v\n%s", problems, show(files, c, deltas))
 		}
@@ -54,7 +55,7 @@ func TestStalePartsAreWhatDoesNotFit(t *testing.T) {
 
 func checkStaleParts(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta, with *fleet.Rendering) {
 	t.Helper()
-	again, _ := r.Render(c, deltas, nil)
+	again, _ := r.Render(context.Background(), c, deltas, nil)
 	if !sameAnswers(again, with) || !reflect.DeepEqual(again.Stale, with.Stale) {
 		t.Errorf("Render gives stale parts %v, then %v", with.Stale, again.Stale)
 	}
@@ -63,7 +64,7 @@ func checkStaleParts(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.De
 	}
 	p, _ := r.place(c)
 	rest := slices.DeleteFunc(deltaParts(deltas), isStale)
-	out := r.renderWith(c, p, rest, nil)
+	out := r.renderWith(context.Background(), c, p, rest, nil)
 	if out.rendering == nil || !sameAnswers(out.rendering, with) || !reflect.DeepEqual(out.rendering.Objects(), with.Objects()) {
 		t.Errorf("without the stale parts %v the cluster has different answers: %v", with.Stale, out.problems)
 	}
@@ -72,7 +73,7 @@ func checkStaleParts(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.De
 			continue
 		}
 		back := slices.DeleteFunc(deltaParts(deltas), func(p part) bool { return isStale(p) && p.order != i })
-		if out := r.renderWith(c, p, back, nil); out.rendering != nil {
+		if out := r.renderWith(context.Background(), c, p, back, nil); out.rendering != nil {
 			t.Errorf("%v is stale, and fits", all.Part)
 		}
 	}

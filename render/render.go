@@ -5,7 +5,7 @@
 //	renderer := render.NewRenderer()
 //	repo, err := renderer.Compile(ctx, tree)
 //	for _, c := range repo.Clusters() {
-//		rendering, problems := repo.Render(c, deltas, nil)
+//		rendering, problems := repo.Render(ctx, c, deltas, nil)
 //	}
 //
 // Running kustomize for every cluster would cost milliseconds where rendering takes

@@ -87,8 +87,8 @@ func TestReuseDoesNotChangeRenderings(t *testing.T) {
 			}
 			for _, c := range h.clusters {
 				before := earlier[c.Name]
-				got, problems := again.Render(c, h.deltas, before)
-				want, all := fresh.Render(c, h.deltas, nil)
+				got, problems := again.Render(context.Background(), c, h.deltas, before)
+				want, all := fresh.Render(context.Background(), c, h.deltas, nil)
 				if !slices.Equal(problems, all) || (got == nil) != (want == nil) {
 					t.Fatalf("%s: problems of %s are %v, want %v", did, c.Name, problems, all)
 				}
@@ -133,12 +133,12 @@ func TestUnchangedObjectsKeepTheirInputs(t *testing.T) {
 	c := &fleet.Cluster{Name: "one", Patches: []fleet.Patch{{Patch: "{apiVersion: example.com/v1, kind: App, metadata: {name: b}, spec: {n: 2}}"}}}
 	renderer := NewRenderer()
 	files["clusters/one.yaml"] = "apiVersion: tributary/v1alpha1\nkind: Cluster\nmetadata: {name: one}\n"
-	before, problems := compileWith(t, renderer, files).Render(c, nil, nil)
+	before, problems := compileWith(t, renderer, files).Render(context.Background(), c, nil, nil)
 	if before == nil {
 		t.Fatal(problems)
 	}
 	files["base/all.yaml"] = strings.Replace(files["base/all.yaml"], "{name: c}\nspec: {n: 1}", "{name: c}\nspec: {n: 3}", 1)
-	after, _ := compileWith(t, renderer, files).Render(c, nil, before)
+	after, _ := compileWith(t, renderer, files).Render(context.Background(), c, nil, before)
 	was, is := before.Inputs["apps"].Inputs, after.Inputs["apps"].Inputs
 	if was[0] != is[0] || was[1] != is[1] || was[2].Same(is[2]) {
 		t.Errorf("inputs = %v, then %v, want the first two kept and the third changed", was, is)
@@ -166,7 +166,7 @@ spec:
 	})
 	var inputs [][]*fleet.Input
 	for _, c := range repo.Clusters() {
-		rendering, problems := repo.Render(c, nil, nil)
+		rendering, problems := repo.Render(context.Background(), c, nil, nil)
 		if rendering == nil {
 			t.Fatal(problems)
 		}

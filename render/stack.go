@@ -104,8 +104,8 @@ type stack struct {
 	valid     map[string]bool
 	flattened map[string]string
 
-	origins sync.Once
-	files   map[string]string // which file each object comes from, by ID
+	origins sync.Mutex
+	files   map[string]string // which file each object comes from, by ID; guarded by origins
 }
 
 // stackBuild is a stack that is yet to be built.
@@ -145,7 +145,7 @@ func (r *Repo) buildStacks(ctx context.Context, earlier *Repo) error {
 	for key, b := range builds {
 		group.Go(func() error {
 			if b.stack != nil && ctx.Err() == nil {
-				b.do(func() (*stack, fleet.Problems) { return r.buildOrReuse(b.stack, earlierStacks[key]) })
+				b.do(func() (*stack, fleet.Problems) { return r.buildOrReuse(ctx, b.stack, earlierStacks[key]) })
 			}
 			return ctx.Err()
 		})
@@ -203,8 +203,9 @@ func (r *Repo) vet(p fleet.Placement, v *kustomize.Vetting) (*stack, fleet.Probl
 }
 
 // buildOrReuse builds a stack that has been vetted. If a build of the earlier revision's
-// stack would read the same, it takes that result.
-func (r *Repo) buildOrReuse(s, earlier *stack) (*stack, fleet.Problems) {
+// stack would read the same, it takes that result. Where ctx ends first, the result means
+// nothing.
+func (r *Repo) buildOrReuse(ctx context.Context, s, earlier *stack) (*stack, fleet.Problems) {
 	if earlier != nil && earlier.wouldBuildTheSame(s.vetting, r.tree) {
 		s.read, s.valid, s.flattened = earlier.read, earlier.valid, earlier.flattened
 		s.BuildOutput, s.answers = earlier.BuildOutput, earlier.answers
@@ -225,13 +226,16 @@ func (r *Repo) buildOrReuse(s, earlier *stack) (*stack, fleet.Problems) {
 		s.flattened[dir] = s.vetting.Flattened(dir)
 		return s.flattened[dir]
 	}
-	if s.BuildOutput, err = r.builds.Build(f); err != nil {
+	if s.BuildOutput, err = r.builds.Build(ctx, f); err != nil && ctx.Err() == nil {
 		f = newFiles()
-		s.BuildOutput, err = r.builds.Build(f)
+		s.BuildOutput, err = r.builds.Build(ctx, f)
+	}
+	if ctx.Err() != nil {
+		return nil, nil // the build that was given up may still use what it was given
 	}
 	if err == nil {
 		for i, set := range r.sets {
-			s.answers = append(s.answers, r.answer(set, i, s))
+			s.answers = append(s.answers, r.answer(ctx, set, i, s))
 		}
 	}
 	s.read.Release()
@@ -279,11 +283,11 @@ type derivedStack struct {
 
 // stackOf returns the stack of a place, including the components of deltas. It is nil if
 // and only if there are problems.
-func (r *Repo) stackOf(p *place, c *fleet.Cluster, parts *clusterParts) (*stack, fleet.Problems) {
+func (r *Repo) stackOf(ctx context.Context, p *place, c *fleet.Cluster, parts *clusterParts) (*stack, fleet.Problems) {
 	if s := r.stacks[p.key]; s != nil {
 		return s, nil
 	}
-	d := r.derive(p)
+	d := r.derive(ctx, p)
 	if d.stack != nil {
 		return d.stack, nil
 	}
@@ -303,7 +307,7 @@ func (r *Repo) stackOf(p *place, c *fleet.Cluster, parts *clusterParts) (*stack,
 
 // derive builds a stack with its own vetting, because other clusters are being rendered
 // and may read Compile's.
-func (r *Repo) derive(p *place) derivedStack {
+func (r *Repo) derive(ctx context.Context, p *place) derivedStack {
 	if known, ok := r.derived.stacks.Get(p.key); ok {
 		return known
 	}
@@ -314,9 +318,11 @@ func (r *Repo) derive(p *place) derivedStack {
 	}
 	var d derivedStack
 	if d.stack, d.problems = r.vet(p.Placement, kustomize.NewVetting(r.tree)); d.stack != nil {
-		d.stack, d.problems = r.buildOrReuse(d.stack, nil)
+		d.stack, d.problems = r.buildOrReuse(ctx, d.stack, nil)
 	}
-	r.derived.stacks.Add(p.key, d)
+	if ctx.Err() == nil {
+		r.derived.stacks.Add(p.key, d)
+	}
 	return d
 }
 

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -19,7 +20,7 @@ func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	}
 	repo := compiled(t, files)
 	p := fleet.Placement{Overlay: "base", Components: []string{"extra"}}
-	first := repo.derive(newPlace(p))
+	first := repo.derive(context.Background(), newPlace(p))
 	repo.derived.stacks.Purge()
 	var group sync.WaitGroup
 	stacks := make([]*stack, 16)
@@ -27,7 +28,7 @@ func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	for i := range stacks {
 		group.Go(func() {
 			<-start
-			stacks[i] = repo.derive(newPlace(p)).stack
+			stacks[i] = repo.derive(context.Background(), newPlace(p)).stack
 		})
 	}
 	close(start)
@@ -39,7 +40,7 @@ func TestDerivedStackIsBuiltOnce(t *testing.T) {
 	}
 	for i := range 2 * maxDerived {
 		p := fleet.Placement{Overlay: "base", Components: strings.Fields(fmt.Sprint("none", i))}
-		if d := repo.derive(newPlace(p)); d.stack != nil {
+		if d := repo.derive(context.Background(), newPlace(p)); d.stack != nil {
 			t.Fatalf("a stack with %v is built", p.Components)
 		}
 	}

@@ -77,7 +77,7 @@ func rendered(t *testing.T, tree fstest.MapFS, deltas []*fleet.Delta) string {
 	repo := compile(t, tree)
 	var b strings.Builder
 	for _, c := range repo.Clusters() {
-		rendering, problems := repo.Render(c, deltas, nil)
+		rendering, problems := repo.Render(context.Background(), c, deltas, nil)
 		for _, p := range problems.Sort() {
 			fmt.Fprintf(&b, "%s: warning %v: %s\n", c.Name, p.Warning, p)
 		}
@@ -115,14 +115,14 @@ func TestClustersRenderAtOnce(t *testing.T) {
 	cluster := compile(t, tree).Clusters()[0]
 	var want []string
 	for _, d := range deltas {
-		rendering, _ := compile(t, tree).Render(cluster, d, nil)
+		rendering, _ := compile(t, tree).Render(context.Background(), cluster, d, nil)
 		want = append(want, fmt.Sprintf("%v %s", rendering.Stale, rendering.Inputs["apps"].JSON()))
 	}
 	repo := compile(t, tree)
 	var group sync.WaitGroup
 	for i := range 64 {
 		group.Go(func() {
-			rendering, problems := repo.Render(cluster, deltas[i%8], nil)
+			rendering, problems := repo.Render(context.Background(), cluster, deltas[i%8], nil)
 			if got := fmt.Sprintf("%v %s", rendering.Stale, rendering.Inputs["apps"].JSON()); got != want[i%8] {
 				t.Errorf("rendered beside others: %s, %v, want %s", got, problems, want[i%8])
 			}
@@ -148,7 +148,7 @@ func TestMissingDirectoryOfDeclaredClusterIsNamed(t *testing.T) {
 		{&fleet.Cluster{Overlay: "base", Components: []string{"components/gone"}}, `components[0]: "components/gone": does not exist`},
 	} {
 		test.cluster.Name = "edge-1"
-		rendering, problems := repo.Render(test.cluster, nil, nil)
+		rendering, problems := repo.Render(context.Background(), test.cluster, nil, nil)
 		if rendering != nil || len(problems) != 1 || !strings.Contains(problems[0].String(), test.want) {
 			t.Errorf("Render(%+v) = %v, %v, want the one problem %q", test.cluster, rendering, problems, test.want)
 		}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -46,7 +47,7 @@ func (r *Repo) strategicMerge(o fleet.Object, text string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	built, err := r.buildFull(object, nil, []*patch.Patch{p})
+	built, err := r.buildFull(context.Background(), object, nil, []*patch.Patch{p})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -23,7 +24,7 @@ func TestStrategicMergeIsKustomizes(t *testing.T) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 10))}
 		files, _ := g.fleet()
 		repo := compiled(t, files)
-		rendering, problems := repo.Render(&fleet.Cluster{Name: "c"}, nil, nil)
+		rendering, problems := repo.Render(context.Background(), &fleet.Cluster{Name: "c"}, nil, nil)
 		if rendering == nil {
 			if strings.Contains(problems.Error(), "beyond") {
 				return

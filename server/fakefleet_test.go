@@ -121,7 +121,7 @@ func (r *repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
 
 func (r *repo) Waves() []fleet.WaveRule { return nil }
 
-func (r *repo) Render(c *fleet.Cluster, _ []*fleet.Delta, _ *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (r *repo) Render(_ context.Context, c *fleet.Cluster, _ []*fleet.Delta, _ *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	if r.renderer.panics.Load() {
 		panic("told to")
 	}

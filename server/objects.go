@@ -20,7 +20,7 @@ func (s objectHandlers) getObjects(r *http.Request, v *view.View, _ url.Values) 
 	if err != nil {
 		return nil, err
 	}
-	objects, err := v.Objects(member)
+	objects, err := v.Objects(r.Context(), member)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (s objectHandlers) getObject(r *http.Request, v *view.View, query url.Value
 	if err != nil {
 		return nil, err
 	}
-	object, err := v.Object(member, objectName(r, query))
+	object, err := v.Object(r.Context(), member, objectName(r, query))
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (s objectHandlers) objectVersion(r *http.Request, name fleet.ObjectName, do
 	if err != nil {
 		return nil, err
 	}
-	object, err := v.Object(member, name)
+	object, err := v.Object(r.Context(), member, name)
 	switch {
 	case errors.Is(err, fleet.ErrNotFound):
 		return requiredVersion(r.Header, nil, "")

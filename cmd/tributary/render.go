@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -89,7 +90,7 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 	if err != nil {
 		return err
 	}
-	rendering, problems, err := renderWith(repo, c, deltas)
+	rendering, problems, err := renderWith(cmd.Context(), repo, c, deltas)
 	if err != nil {
 		return err
 	}
@@ -110,12 +111,15 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 
 // renderWith renders a cluster with those of the deltas that are for it. The problems say
 // why if there is no rendering.
-func renderWith(repo fleet.Repo, c *fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
+func renderWith(ctx context.Context, repo fleet.Repo, c *fleet.Cluster, deltas []*fleet.Delta) (*fleet.Rendering, fleet.Problems, error) {
 	own, err := fleet.DeltasFor(c, deltas)
 	if err != nil {
 		return nil, nil, err
 	}
-	rendering, problems := repo.Render(c, own, nil)
+	rendering, problems := repo.Render(ctx, c, own, nil)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	if rendering == nil && repo.Failed() { // these may be the cause
 		problems = append(problems, repo.Problems()...).Sort()
 	}

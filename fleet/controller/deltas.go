@@ -160,9 +160,9 @@ func (c *Controller) writeObject(ctx context.Context, o WriteOptions, cluster st
 			if t.Own != nil {
 				others = deltas[:len(deltas)-1] // the cluster's own delta comes last
 			}
-			return m.Objects(append(slices.Clone(others), own), wanted)
+			return m.Objects(ctx, append(slices.Clone(others), own), wanted)
 		}
-		if t.Objects, err = m.Objects(deltas, fleet.ObjectName{Kind: name.Kind, Name: name.Name}.Matches); err != nil {
+		if t.Objects, err = m.Objects(ctx, deltas, fleet.ObjectName{Kind: name.Kind, Name: name.Name}.Matches); err != nil {
 			return nil, err
 		}
 		t.StrategicMerge = m.Repo().StrategicMerge

@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,7 +135,7 @@ func (e *editing) shown() fleet.Object {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	o, err := v.Object(m, e.object)
+	o, err := v.Object(context.Background(), m, e.object)
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -36,9 +36,9 @@ type countingRepo struct {
 	renderer countingRenderer
 }
 
-func (r countingRepo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (r countingRepo) Render(ctx context.Context, c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	r.renderer.rendered.Add(1)
-	return r.Repo.Render(c, deltas, earlier)
+	return r.Repo.Render(ctx, c, deltas, earlier)
 }
 
 // listeningStore is a store that closes listening once notices arrive.

@@ -272,7 +272,7 @@ func (n emptyRenderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, err
 
 type emptyRepo struct{ fleet.Repo }
 
-func (emptyRepo) Render(*fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (emptyRepo) Render(context.Context, *fleet.Cluster, []*fleet.Delta, *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	return nil, nil
 }
 
@@ -316,11 +316,11 @@ func TestViewNamesWhatIsNotFound(t *testing.T) {
 	if _, err := m.Body("other"); !errors.Is(err, fleet.ErrNotFound) || err.Error() != `input set "other": not found` {
 		t.Errorf("Body(other) = %v", err)
 	}
-	if _, err := v.Object(m, fleet.ObjectName{Kind: "app", Name: "web"}); err != nil {
+	if _, err := v.Object(t.Context(), m, fleet.ObjectName{Kind: "app", Name: "web"}); err != nil {
 		t.Errorf("Object(app, web) = %v", err)
 	}
 	other := "other.example.com"
-	if _, err := v.Object(m, fleet.ObjectName{Kind: "App", Name: "web", Group: &other}); !errors.Is(err, fleet.ErrNotFound) {
+	if _, err := v.Object(t.Context(), m, fleet.ObjectName{Kind: "App", Name: "web", Group: &other}); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("Object of another group = %v, want ErrNotFound", err)
 	}
 }

@@ -30,12 +30,12 @@ type blockingRepo struct {
 	renderer blockingRenderer
 }
 
-func (r blockingRepo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (r blockingRepo) Render(ctx context.Context, c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	if r.renderer.block.CompareAndSwap(true, false) {
 		close(r.renderer.entered)
 		<-r.renderer.release
 	}
-	return r.Repo.Render(c, deltas, earlier)
+	return r.Repo.Render(ctx, c, deltas, earlier)
 }
 
 // A token that another server revokes stops working within a second, also while this server

@@ -41,10 +41,10 @@ func (s stricterRepo) Problems() fleet.Problems {
 	return s.Repo.Problems()
 }
 
-func (s stricterRepo) Render(c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+func (s stricterRepo) Render(ctx context.Context, c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	switch {
 	case c.Name != "ann":
-		return s.Repo.Render(c, deltas, earlier)
+		return s.Repo.Render(ctx, c, deltas, earlier)
 	case s.stack:
 		return nil, nil
 	}

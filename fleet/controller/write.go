@@ -212,7 +212,7 @@ func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c
 	}
 	problems = problems.Sort()
 	if faults := problems.Faults(); len(faults) > 0 {
-		return nil, nil, nil, withClusters(next, names, faults)
+		return nil, nil, nil, withClusters(ctx, next, names, faults)
 	}
 	for _, p := range problems {
 		warnings = append(warnings, p.String())
@@ -270,12 +270,12 @@ func (w *writer) fallBack(ctx context.Context, m *mutation, plan *rollout.Plan, 
 
 // withClusters returns the faults of a write, each with its cluster: one of the fleet repo that only
 // shows with the write is else reported once for all clusters.
-func withClusters(next *view.View, names []string, faults fleet.Problems) fleet.Problems {
+func withClusters(ctx context.Context, next *view.View, names []string, faults fleet.Problems) fleet.Problems {
 	shared := func(p fleet.Problem) bool { return p.Cluster == "" }
 	if !slices.ContainsFunc(faults, shared) {
 		return faults
 	}
-	return append(next.Faults(names), slices.DeleteFunc(slices.Clone(faults), shared)...).Sort()
+	return append(next.Faults(ctx, names), slices.DeleteFunc(slices.Clone(faults), shared)...).Sort()
 }
 
 // unmatchedClusters returns warnings about a delta that is for no cluster, or names one that does

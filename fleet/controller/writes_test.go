@@ -79,7 +79,7 @@ func TestWriteToAnotherVersionIsStale(t *testing.T) {
 	r := startAcme(t)
 	r.apply(devDelta)
 	object := func(kindAndName string) string {
-		o, err := r.view().Object(r.member("ann"), objectNamed(kindAndName))
+		o, err := r.view().Object(t.Context(), r.member("ann"), objectNamed(kindAndName))
 		if err != nil {
 			t.Fatal(err)
 		}

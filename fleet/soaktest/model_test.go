@@ -347,7 +347,7 @@ func (m model) render(ref fleet.ReleaseRef, spec *fleet.Cluster) *cluster {
 	if known := m.rendered[key]; known != nil {
 		return known
 	}
-	rendering, problems := m.repo(ref).Render(spec, c.deltas, nil)
+	rendering, problems := m.repo(ref).Render(context.Background(), spec, c.deltas, nil)
 	c.problems = problems.Faults()
 	if rendering != nil {
 		c.sets = map[string]answer{}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -144,7 +145,7 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 				return err
 			}
 			before := v.members[places[n]]
-			m, found := before.render(v.state.Deltas)
+			m, found := before.render(ctx, v.state.Deltas)
 			v.members[places[n]] = m
 			v.renders.count(m, before)
 			problems[w] = append(problems[w], found...)
@@ -160,11 +161,12 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 		}
 		return nil
 	}
+	whole := ctx
 	group, ctx := errgroup.WithContext(ctx)
 	for w := range workers {
 		group.Go(func() error { return work(ctx, w) })
 	}
-	if err := group.Wait(); err != nil {
+	if err := cmp.Or(group.Wait(), whole.Err()); err != nil { // the last cluster may have been cut short
 		return nil, err
 	}
 	return slices.Concat(problems...), nil
@@ -193,14 +195,14 @@ func (v *View) Failing() []fleet.FailingCluster {
 
 // Faults renders the named clusters once more and returns the faults of each, with its cluster. A
 // fault that many clusters share is else reported once for all of them.
-func (v *View) Faults(names []string) fleet.Problems {
+func (v *View) Faults(ctx context.Context, names []string) fleet.Problems {
 	var all fleet.Problems
 	for _, name := range names {
 		m := v.Named(name)
 		if m == nil {
 			continue
 		}
-		_, problems := m.render(v.state.Deltas)
+		_, problems := m.render(ctx, v.state.Deltas)
 		for _, p := range problems.Faults() {
 			p.Cluster = name
 			all = append(all, p)

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -94,14 +95,17 @@ func (m *Member) ServedSets() []string {
 // Objects returns the objects that the member would have with those deltas, as far as they are
 // wanted; all where wanted is nil. They are made on demand, because keeping every cluster's
 // objects would take more memory than all answers to polls.
-func (m *Member) Objects(deltas []*fleet.Delta, wanted func(fleet.Object) bool) ([]fleet.Object, error) {
+func (m *Member) Objects(ctx context.Context, deltas []*fleet.Delta, wanted func(fleet.Object) bool) ([]fleet.Object, error) {
 	switch {
 	case m.State == fleet.ClusterDecommissioned:
 		return nil, nil
 	case m.unavailable != nil:
 		return nil, m.unavailable
 	}
-	rendering, problems := m.release.Repo.Render(m.Cluster, deltas, m.rendering)
+	rendering, problems := m.release.Repo.Render(ctx, m.Cluster, deltas, m.rendering)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if faults := problems.Faults(); len(faults) > 0 {
 		return nil, faults
 	}
@@ -189,15 +193,15 @@ func (m *Member) startFrom(old *Member) {
 }
 
 // render returns the member as those deltas make it. Where there is a fault, the member has no
-// inputs.
-func (m *Member) render(deltas fleet.Deltas) (*Member, fleet.Problems) {
+// inputs. Where ctx ends first, the result means nothing.
+func (m *Member) render(ctx context.Context, deltas fleet.Deltas) (*Member, fleet.Problems) {
 	switch {
 	case m.State == fleet.ClusterDecommissioned:
 		return m.emptied(), nil
 	case m.unavailable != nil:
 		return m, nil
 	}
-	rendering, problems := m.release.Repo.Render(m.Cluster, deltas.For(m.Cluster), m.rendering)
+	rendering, problems := m.release.Repo.Render(ctx, m.Cluster, deltas.For(m.Cluster), m.rendering)
 	switch {
 	case rendering != nil:
 		return m.with(rendering), problems

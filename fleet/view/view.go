@@ -15,6 +15,7 @@ package view
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -151,14 +152,14 @@ func (v *View) Declared(m *Member) *fleet.Declaration {
 func (v *View) Identity(name string) *fleet.Cluster { return v.state.Identity(name, v.lookup) }
 
 // Objects returns the member's objects.
-func (v *View) Objects(m *Member) ([]fleet.Object, error) {
-	return m.Objects(v.state.Deltas.For(m.Cluster), nil)
+func (v *View) Objects(ctx context.Context, m *Member) ([]fleet.Object, error) {
+	return m.Objects(ctx, v.state.Deltas.For(m.Cluster), nil)
 }
 
 // Object returns the member's one object of a name. It is an ErrConflict that lists the candidates
 // where there are several.
-func (v *View) Object(m *Member, name fleet.ObjectName) (fleet.Object, error) {
-	objects, err := m.Objects(v.state.Deltas.For(m.Cluster), name.Matches)
+func (v *View) Object(ctx context.Context, m *Member, name fleet.ObjectName) (fleet.Object, error) {
+	objects, err := m.Objects(ctx, v.state.Deltas.For(m.Cluster), name.Matches)
 	if err != nil {
 		return fleet.Object{}, err
 	}

@@ -7,13 +7,14 @@
 //	}
 //	builds := cache.NewBuildCache(complete)
 //	builds.Add(earlierOutput)
-//	output, err := builds.Build(files) // shares objects with earlierOutput
+//	output, err := builds.Build(ctx, files) // shares objects with earlierOutput
 //
 // A cache never changes a result. It only saves time and memory.
 package cache
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"slices"
 	"strconv"
@@ -117,8 +118,8 @@ func (c *BuildCache) Add(b *BuildOutput) {
 // Build builds a stack, and then builds the result once more, because that is how the
 // objects of every cluster are made. Objects whose second build is known already are not
 // built again. kustomize is locked only while it builds.
-func (c *BuildCache) Build(f *kustomize.Filesystem) (*BuildOutput, error) {
-	found, err := kustomize.Build(f)
+func (c *BuildCache) Build(ctx context.Context, f *kustomize.Filesystem) (*BuildOutput, error) {
+	found, err := kustomize.Build(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (c *BuildCache) Build(f *kustomize.Filesystem) (*BuildOutput, error) {
 			rest = append(rest, i)
 		}
 	}
-	complete, err := c.buildAgain(b, rest, digests)
+	complete, err := c.buildAgain(ctx, b, rest, digests)
 	if err != nil || !complete {
 		return b, err // the second build hid some objects, so nothing is known about the others
 	}
@@ -156,7 +157,7 @@ func (c *BuildCache) Build(f *kustomize.Filesystem) (*BuildOutput, error) {
 
 // buildAgain sets the objects at some indexes to what the second build makes of them
 // together. It returns false if that made more or fewer objects.
-func (c *BuildCache) buildAgain(b *BuildOutput, indexes []int, digests []digest) (complete bool, err error) {
+func (c *BuildCache) buildAgain(ctx context.Context, b *BuildOutput, indexes []int, digests []digest) (complete bool, err error) {
 	c.mu.Lock()
 	objects := c.dependents[digestOfAll(indexes, digests)]
 	c.mu.Unlock()
@@ -170,11 +171,11 @@ func (c *BuildCache) buildAgain(b *BuildOutput, indexes []int, digests []digest)
 	for _, i := range indexes {
 		texts = append(texts, b.texts[i])
 	}
-	if objects, err = c.buildLayer(texts); err != nil {
+	if objects, err = c.buildLayer(ctx, texts); err != nil {
 		return false, err
 	}
 	if len(objects) != len(indexes) {
-		b.Objects, err = c.buildLayer(b.texts)
+		b.Objects, err = c.buildLayer(ctx, b.texts)
 		return false, err
 	}
 	for n, i := range indexes {
@@ -183,8 +184,8 @@ func (c *BuildCache) buildAgain(b *BuildOutput, indexes []int, digests []digest)
 	return true, nil
 }
 
-func (c *BuildCache) buildLayer(texts [][]byte) ([]*Object, error) {
-	found, err := kustomize.Build(kustomize.LayerFiles(joinYAML(texts), nil, nil))
+func (c *BuildCache) buildLayer(ctx context.Context, texts [][]byte) ([]*Object, error) {
+	found, err := kustomize.Build(ctx, kustomize.LayerFiles(joinYAML(texts), nil, nil))
 	if err != nil {
 		return nil, err
 	}

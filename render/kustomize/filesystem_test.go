@@ -1,6 +1,7 @@
 package kustomize
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -18,13 +19,13 @@ func TestKustomizationMustBeVetted(t *testing.T) {
 	}
 	v, p := NewVetting(tree), fleet.Placement{Overlay: "overlay"}
 	f := StackFiles(v, p)
-	if _, err := Build(f); err == nil || !strings.Contains(f.Refused().Error(), "overlay/kustomization.yaml: no resources or components entry leads to") {
+	if _, err := Build(context.Background(), f); err == nil || !strings.Contains(f.Refused().Error(), "overlay/kustomization.yaml: no resources or components entry leads to") {
 		t.Errorf("Build before the vetting = %v, refused %v", err, f.Refused())
 	}
 	if valid, problems := v.Placement(p); !valid || len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if found, err := Build(StackFiles(v, p)); err != nil || len(found) != 1 {
+	if found, err := Build(context.Background(), StackFiles(v, p)); err != nil || len(found) != 1 {
 		t.Errorf("Build = %v, %v", found, err)
 	}
 }

@@ -6,7 +6,7 @@
 //	if valid, problems := v.Placement(placement); !valid {
 //		return problems
 //	}
-//	resources, err := kustomize.Build(kustomize.StackFiles(v, placement))
+//	resources, err := kustomize.Build(ctx, kustomize.StackFiles(v, placement))
 //	object, err := resources[0].Object()
 //
 // Nothing here reaches the network, runs a program or reads outside of the tree, and
@@ -14,12 +14,12 @@
 package kustomize
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path"
 	"strconv"
 	"strings"
-	"sync"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"sigs.k8s.io/kustomize/api/builtins"
@@ -37,7 +37,9 @@ import (
 // mu is held around every call into kustomize that may use its OpenAPI schema, which
 // kustomize keeps in globals (kubernetes-sigs/kustomize#4824, #5805). The lock is global
 // because they are.
-var mu sync.Mutex
+//
+// It is a channel of capacity 1, so that waiting for it can end with a context.
+var mu = make(chan struct{}, 1)
 
 // maxCopies limits what the copy operations of one JSON patch may add, in bytes. Forty
 // operations that copy a value into itself would make a terabyte.
@@ -50,9 +52,13 @@ func init() { jsonpatch.AccumulatedCopySizeLimit = maxCopies } //nolint:gocheckn
 // WithLock runs f while nothing else calls kustomize. Some inputs make kustomize panic.
 // WithLock turns the panic into an error and drops the state that it may have left
 // behind.
-func WithLock(f func() error) (err error) {
-	mu.Lock()
-	defer mu.Unlock()
+func WithLock(f func() error) error {
+	mu <- struct{}{}
+	defer func() { <-mu }()
+	return locked(f)
+}
+
+func locked(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			openapi.ResetOpenAPI()
@@ -75,18 +81,46 @@ func WithoutLock(f func() error) (err error) {
 
 func panicError(reason any) error { return fmt.Errorf("kustomize panics on it: %v", reason) }
 
-// Build runs `kustomize build` on what StackFiles or LayerFiles returned.
-func Build(f *Filesystem) (resources []Resource, err error) {
-	err = WithLock(func() error {
-		options := krusty.MakeDefaultOptions() // no plugins, no Helm, order as written
-		options.LoadRestrictions = types.LoadRestrictionsNone
-		m, err := krusty.MakeKustomizer(options).Run(f, f.dir)
-		if err == nil {
-			resources = identify(m)
-		}
-		return err
-	})
-	return resources, err
+// Build runs `kustomize build` on what StackFiles or LayerFiles returned. Its error is ctx's
+// where that ends first. kustomize cannot be stopped, and then goes on for the rest of its
+// bounded time with nobody waiting for it but the next build: the caller must not use f any
+// more.
+func Build(ctx context.Context, f *Filesystem) ([]Resource, error) {
+	select {
+	case mu <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	type result struct {
+		resources []Resource
+		err       error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() { <-mu }()
+		var r result
+		r.err = locked(func() (err error) {
+			r.resources, err = run(f)
+			return err
+		})
+		done <- r
+	}()
+	select {
+	case r := <-done:
+		return r.resources, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func run(f *Filesystem) ([]Resource, error) {
+	options := krusty.MakeDefaultOptions() // no plugins, no Helm, order as written
+	options.LoadRestrictions = types.LoadRestrictionsNone
+	m, err := krusty.MakeKustomizer(options).Run(f, f.dir)
+	if err != nil {
+		return nil, err
+	}
+	return identify(m), nil
 }
 
 // ReadResources reads the objects in YAML text the way kustomize does.
@@ -150,9 +184,9 @@ func factory() *resmap.Factory {
 // Origins builds a stack once more with kustomize's origin annotations and returns the
 // file that each object comes from, by the string form of its ID. Where the build fails,
 // the map is empty.
-func Origins(f *Filesystem) map[string]string {
+func Origins(ctx context.Context, f *Filesystem) map[string]string {
 	files := map[string]string{}
-	resources, err := Build(f)
+	resources, err := Build(ctx, f)
 	if err != nil {
 		return files
 	}
