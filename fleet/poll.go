@@ -2,10 +2,13 @@ package fleet
 
 import "time"
 
-// Poll is the last poll of one input set by one cluster.
+// Poll is the last poll of one input set by one cluster. The last poll of a list of clusters, as a
+// management cluster makes, is one without a Cluster, and its Set is the selector.
 type Poll struct {
 	Cluster string `json:"-"`
 	Set     string `json:"set"`
+	// DNS is the name by which the cluster polled, where that was its dns.
+	DNS string `json:"dns,omitempty"`
 	// At is when it was, to the microsecond.
 	At time.Time `json:"at"`
 	// Generation is the generation at which it was answered.

@@ -10,6 +10,10 @@ type Result struct {
 	Changes []InputChange `json:"changes"`
 	// Clusters are those that the write was for, sorted.
 	Clusters []string `json:"clusters"`
+	// Lists are the lists of clusters that lose or gain some, and Reowned the dns names by which
+	// another cluster is found now.
+	Lists   []ListEffect  `json:"lists,omitempty"`
+	Reowned []ReownedName `json:"reownedNames,omitempty"`
 	// Warnings are what may not be as it was meant.
 	Warnings []string `json:"warnings,omitempty"`
 }

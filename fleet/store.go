@@ -92,11 +92,17 @@ type PollStore interface {
 	// SavePolls keeps polls, and when tokens were last used by ID. What is there and is later
 	// stays.
 	SavePolls(ctx context.Context, polls []Poll, uses map[string]time.Time) error
-	// Polls returns the last polls of clusters, of all where clusters is nil, sorted by cluster
-	// and set.
-	Polls(ctx context.Context, clusters []string) ([]Poll, error)
+	// Polls returns the last polls that match, sorted by cluster and set.
+	Polls(ctx context.Context, q PollQuery) ([]Poll, error)
 	// Uses returns when tokens were last used, by ID.
 	Uses(ctx context.Context) (map[string]time.Time, error)
+}
+
+// PollQuery chooses polls. The zero value chooses all.
+type PollQuery struct {
+	// Clusters chooses those of clusters, and Names those that were made by one of some dns names;
+	// nil chooses all.
+	Clusters, Names []string
 }
 
 // LogState is what a change log adds up to.

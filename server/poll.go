@@ -89,6 +89,7 @@ func (s *Server) sendPoll(w http.ResponseWriter, r *http.Request, set string, p 
 // polled is what was found for a poll.
 type polled struct {
 	who    auth.Identity
+	asked  string // the name or dns of the cluster
 	view   *view.View
 	member *view.Member
 	body   *view.Body
@@ -100,6 +101,7 @@ func (s *Server) poll(r *http.Request, cluster, set string) (p polled, err error
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return p, &methodError{method: r.Method, allowed: "GET, HEAD"}
 	}
+	p.asked = cluster
 	if p.who, err = s.auth.Authenticate(r); err != nil {
 		return p, err
 	}
@@ -160,7 +162,7 @@ const operatorAgent = "flux-operator/"
 func (s *Server) record(p polled, r *http.Request, set string) {
 	agent := r.UserAgent()
 	if r.Method == http.MethodGet && (p.who.Role == auth.Cluster || strings.HasPrefix(agent, operatorAgent)) {
-		s.fleet.RecordPoll(p.member, set, p.view.Generation(), agent)
+		s.fleet.RecordPoll(p.member, p.asked, set, p.view.Generation(), agent)
 	}
 }
 
@@ -190,6 +192,11 @@ func (s *Server) getClusterInputs(w http.ResponseWriter, r *http.Request) error 
 	body, err := view.ClusterInputs(selector)
 	if err != nil {
 		return err
+	}
+	if agent := r.UserAgent(); r.Method == http.MethodGet && strings.HasPrefix(agent, operatorAgent) {
+		if err := s.fleet.RecordListPoll(selector, view.Generation(), agent); err != nil {
+			return err
+		}
 	}
 	write(w, r, jsonType, body, stampOf(view))
 	return nil

@@ -28,6 +28,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller/metrics"
@@ -171,13 +172,24 @@ func (c *Controller) Changed() <-chan struct{} { return c.changed.wait() }
 // Tokens returns the tokens of the log.
 func (c *Controller) Tokens() *credential.Set { return c.tokens.set.Load() }
 
-// RecordPoll records that a cluster polled one of its sets and was answered at a generation.
-func (c *Controller) RecordPoll(m *view.Member, set string, generation int64, agent string) {
-	release := ""
-	if m.State != fleet.ClusterDecommissioned { // a decommissioned cluster gets no release
-		release = m.Release().ID()
+// RecordPoll records that a cluster polled one of its sets, by its name or dns, and was answered at a
+// generation.
+func (c *Controller) RecordPoll(m *view.Member, name, set string, generation int64, agent string) {
+	p := fleet.Poll{Cluster: m.Cluster.Name, Set: set, At: c.cfg.Now(), Generation: generation, Agent: agent}
+	if name != m.Cluster.Name {
+		p.DNS = name
 	}
-	c.polls.Record(m.Cluster.Name, set, release, generation, c.cfg.Now(), agent)
+	if m.State != fleet.ClusterDecommissioned { // a decommissioned cluster gets no release
+		p.Release = m.Release().ID()
+	}
+	c.polls.Record(p)
+}
+
+// RecordListPoll records that the list of the clusters that match a selector is polled. It is an
+// ErrTooLarge where the list cannot be remembered, so that nobody could say what it would lose: do not
+// answer the poll then.
+func (c *Controller) RecordListPoll(selector labels.Selector, generation int64, agent string) error {
+	return c.polls.RecordList(selector, generation, c.cfg.Now(), agent)
 }
 
 // RecordUse records that a token is used.

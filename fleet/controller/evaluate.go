@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/impact"
 	"github.com/tributary-gitops/tributary/fleet/rollout"
@@ -63,7 +65,7 @@ func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, befor
 	if c.failed() {
 		return c, nil
 	}
-	diffs, sum, err := r.weigh(before, c.next, pairs(before, c.next), impact.Options{Fields: true})
+	diffs, sum, err := r.weigh(ctx, before, c.next, pairs(before, c.next), impact.Options{Fields: true})
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +251,7 @@ func pair(a, b *view.Member) (p impact.Pair, differ bool) {
 
 // weigh returns what differs in pairs of two views, and the impact of that. Before is nil ahead of
 // the first release, to which every cluster would be new.
-func (w *writer) weigh(before, after *view.View, pairs []impact.Pair, o impact.Options) ([]impact.Diff, *fleet.Impact, error) {
+func (w *writer) weigh(ctx context.Context, before, after *view.View, pairs []impact.Pair, o impact.Options) ([]impact.Diff, *fleet.Impact, error) {
 	diffs, err := impact.Compare(pairs, o)
 	if err != nil {
 		return nil, nil, err
@@ -258,12 +260,18 @@ func (w *writer) weigh(before, after *view.View, pairs []impact.Pair, o impact.O
 	if before == nil {
 		return diffs, sum, nil
 	}
-	return diffs, sum, impact.AddClusters(sum, pairs, impact.Fleet{OwnerBefore: before.Owner, OwnerAfter: after.Owner, Listed: before.CountListed})
+	return diffs, sum, impact.AddClusters(sum, pairs, impact.Fleet{
+		OwnerBefore: before.Owner, OwnerAfter: after.Owner, Listed: before.CountListed,
+		Lists: func() ([]labels.Selector, error) { return read(ctx, storeTimeout, w.polls.Lists, w.cfg.Now()) },
+		LastOwners: func(names []string) (map[string]string, error) {
+			return read(ctx, storeTimeout, w.polls.LastOwners, names)
+		},
+	})
 }
 
 // compare returns what lies between two views, and which limits of a guard that exceeds.
-func (w *writer) compare(guard fleet.Guard, before, after *view.View) (*fleet.Impact, []fleet.Violation, error) {
-	diffs, sum, err := w.weigh(before, after, pairs(before, after), impact.Options{Fields: true})
+func (w *writer) compare(ctx context.Context, guard fleet.Guard, before, after *view.View) (*fleet.Impact, []fleet.Violation, error) {
+	diffs, sum, err := w.weigh(ctx, before, after, pairs(before, after), impact.Options{Fields: true})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -292,7 +300,7 @@ func (r *releaser) preview(ctx context.Context, s *fleet.Snapshot, before *view.
 	if c.failed() {
 		return p, nil
 	}
-	if _, p.Impact, err = r.weigh(before, c.next, pairs(before, c.next), impact.Options{Fields: true, Values: true}); err != nil {
+	if _, p.Impact, err = r.weigh(ctx, before, c.next, pairs(before, c.next), impact.Options{Fields: true, Values: true}); err != nil {
 		return nil, err
 	}
 	p.Impact.Digest = c.Impact.Digest

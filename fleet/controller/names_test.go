@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/fstest"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // fileWithDNS returns the file of a cluster of dev that is found by a dns.
@@ -67,5 +69,48 @@ func TestReleaseThatDropsADNSGoesLive(t *testing.T) {
 	r.release("main@2", guarded("", "clusters/ann.yaml", fileWithDNS("ann", "new.example.com")))
 	if _, err := r.view().Member("ann.example.com"); err == nil {
 		t.Error("ann is still found by the dns that it had")
+	}
+}
+
+// Two writes that are harmless one by one: the first takes the name away, and the second gives it to
+// another cluster.
+func TestWriteThatGivesAPolledDNSToAnotherClusterMustBeConfirmed(t *testing.T) {
+	t.Parallel()
+	r := startAcme(t)
+	r.release("main@2", guarded(""))
+	r.declare(`{name: one, dns: p1.example.com}`)
+	r.declare(`{name: two}`)
+	r.recordPoll("p1.example.com", "apps", r.view().Generation(), "flux-operator/v0.58")
+	if _, err := r.Redeclare(t.Context(), ada, "one", []byte(`{"dns": null}`)); err != nil {
+		t.Fatal(err)
+	}
+	r = r.restart() // which remembers who polled by which name
+	give := func(o controller.WriteOptions) (*fleet.Result, error) {
+		return r.Redeclare(t.Context(), o, "two", []byte(`{"dns": "p1.example.com"}`))
+	}
+	err := r.wantRefused(fleet.ErrGuarded, func() (*fleet.Result, error) { return give(ada) })
+	var refused *fleet.GuardError
+	if !errors.As(err, &refused) || !slices.Equal(refused.Impact.Reowned, []fleet.ReownedName{{DNS: "p1.example.com", From: "one", To: "two"}}) {
+		t.Fatalf("giving the name to another cluster: %v", err)
+	}
+	confirmed := ada
+	confirmed.Confirm = refused.Impact.Digest
+	if _, err := give(confirmed); err != nil {
+		t.Errorf("the confirmed write: %v", err)
+	}
+}
+
+func TestDNSThatNobodyPollsByMayBeGivenToAnotherCluster(t *testing.T) {
+	t.Parallel()
+	r := startAcme(t)
+	r.release("main@2", guarded(""))
+	r.declare(`{name: one, dns: p1.example.com}`)
+	r.declare(`{name: two}`)
+	r.recordPoll("p1.example.com", "apps", r.view().Generation(), "flux-operator/v0.58")
+	r.recordPoll("one", "apps", r.view().Generation(), "flux-operator/v0.58") // it polls by its name now
+	for _, change := range [][2]string{{"one", `{"dns": null}`}, {"two", `{"dns": "p1.example.com"}`}} {
+		if _, err := r.Redeclare(t.Context(), ada, change[0], []byte(change[1])); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

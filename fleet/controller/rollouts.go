@@ -120,7 +120,7 @@ func (r *releaser) served(s *fleet.State) (*view.View, *fleet.Compiled, error) {
 // exceedsGuard returns why a wave must not be reached: by now it removes more than the guard allows,
 // and more than was approved. It is nil where the wave may be reached.
 func (r *releaser) exceedsGuard(ctx context.Context, before, next *view.View, ro *fleet.Rollout) (*fleet.RolloutPause, error) {
-	sum, violations, err := r.compare(before.Guard(), before, next)
+	sum, violations, err := r.compare(ctx, before.Guard(), before, next)
 	if err != nil || len(violations) == 0 {
 		return nil, err
 	}
@@ -190,7 +190,7 @@ func (r *releaser) end(ctx context.Context, c *fleet.Change, s fleet.ReleaseStat
 		return err
 	}
 	if reverted {
-		_, violations, err := r.compare(before.Guard(), before, next)
+		_, violations, err := r.compare(ctx, before.Guard(), before, next)
 		if err != nil {
 			return err
 		}

@@ -262,7 +262,7 @@ func TestPurgedClusterLeavesNoPolls(t *testing.T) {
 	r.declare(`{name: dot}`)
 	r.recordPoll("dot", "apps", 2, "")
 	r.await("the poll in the store", func() bool {
-		polls, err := r.store.Polls(t.Context(), []string{"dot"})
+		polls, err := r.store.Polls(t.Context(), fleet.PollQuery{Clusters: []string{"dot"}})
 		return err == nil && len(polls) == 1
 	})
 	for _, end := range []func(context.Context, controller.WriteOptions, string) (*fleet.Result, error){r.Decommission, r.Purge} {

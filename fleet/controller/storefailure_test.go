@@ -141,7 +141,7 @@ func (*silentStore) Releases(context.Context, fleet.ReleaseQuery) ([]fleet.Relea
 func (*silentStore) Release(_ context.Context, id string) (*fleet.Release, error) {
 	return nil, fmt.Errorf("release %q: %w", id, fleet.ErrNotFound)
 }
-func (*silentStore) Polls(context.Context, []string) ([]fleet.Poll, error) { return nil, nil }
+func (*silentStore) Polls(context.Context, fleet.PollQuery) ([]fleet.Poll, error) { return nil, nil }
 func (*silentStore) TokensSince(context.Context, int64) ([]*fleet.Token, int64, error) {
 	return nil, 0, nil
 }
@@ -241,7 +241,7 @@ func TestConcurrentReleasesAndWritesAreAllServed(t *testing.T) {
 // hungStore is a store that never answers reads of polls and token uses.
 type hungStore struct{ fleet.Store }
 
-func (hungStore) Polls(ctx context.Context, _ []string) ([]fleet.Poll, error) {
+func (hungStore) Polls(ctx context.Context, _ fleet.PollQuery) ([]fleet.Poll, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

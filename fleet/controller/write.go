@@ -130,16 +130,16 @@ func (w *writer) tryWrite(ctx context.Context, o WriteOptions, kind fleet.Change
 	if err != nil {
 		return nil, err
 	}
-	diffs, sum, err := w.weigh(v, next, pairsOf(v, next, names), impact.Options{Changes: true})
+	diffs, sum, err := w.weigh(ctx, v, next, pairsOf(v, next, names), impact.Options{Changes: true})
 	if err == nil && kind != fleet.Decommissioned && kind != fleet.Purged { // to decommission a cluster is to confirm it
-		err = w.checkGuard(o, v, next, diffs, sum)
+		err = w.checkGuard(ctx, o, v, next, diffs, sum)
 	}
 	if err != nil {
 		return nil, err
 	}
 	result := &fleet.Result{
 		Generation: v.Generation(), DryRun: o.DryRun, Changes: []fleet.InputChange{}, Clusters: append([]string{}, names...),
-		Warnings: slices.Concat(m.warnings, warnings),
+		Lists: sum.Lists, Reowned: sum.Reowned, Warnings: slices.Concat(m.warnings, warnings),
 	}
 	for _, d := range diffs {
 		result.Changes = append(result.Changes, d.Changes...)
@@ -319,7 +319,7 @@ func newStaleParts(m *mutation, old, now *view.Member) (problems fleet.Problems)
 // checkGuard returns a *GuardError where a write removes more than a guard allows, and that was not
 // confirmed. The guards are that of the live release, and those of the releases that the changed
 // clusters are on: the live one may have loosened its guard while they were pinned.
-func (w *writer) checkGuard(o WriteOptions, v, next *view.View, diffs []impact.Diff, changed *fleet.Impact) error {
+func (w *writer) checkGuard(ctx context.Context, o WriteOptions, v, next *view.View, diffs []impact.Diff, changed *fleet.Impact) error {
 	guards := []fleet.Guard{v.Guard()}
 	for _, d := range diffs {
 		if m := v.Named(d.Cluster); m != nil && m.Repo() != nil && m.Repo() != v.Live().Repo && !slices.Contains(guards, m.Repo().Guard()) {
@@ -330,7 +330,7 @@ func (w *writer) checkGuard(o WriteOptions, v, next *view.View, diffs []impact.D
 		if len(impact.Check(guard, diffs, changed, v.InputCount)) == 0 {
 			continue
 		}
-		sum, violations, err := w.compare(guard, v, next)
+		sum, violations, err := w.compare(ctx, guard, v, next)
 		if err != nil {
 			return err
 		}

@@ -12,8 +12,11 @@ import (
 
 // Fleet tells AddClusters what the clusters that differ do not say themselves.
 type Fleet struct {
-	// OwnerBefore and OwnerAfter return the cluster that is found by a dns, or nil.
-	OwnerBefore, OwnerAfter func(dns string) *fleet.Rendered
+	// OwnerBefore and OwnerAfter return the cluster that is found by a dns, or by its name, or nil.
+	OwnerBefore, OwnerAfter func(name string) *fleet.Rendered
+	// LastOwners returns the clusters that were served last to those who polled by some dns names, by
+	// dns. It is only called for names that nobody has before and somebody has after.
+	LastOwners func(names []string) (map[string]string, error)
 	// Lists returns the selectors of the lists of clusters that were polled. It is only called where
 	// a cluster comes, goes or gets other labels. Listed returns how many clusters matched before.
 	Lists  func() ([]labels.Selector, error)
@@ -35,7 +38,9 @@ func AddClusters(sum *fleet.Impact, pairs []Pair, f Fleet) (err error) {
 		}
 	}
 	sum.Renamed = renamed(orphaned, appeared)
-	sum.Reowned = f.reowned(pairs)
+	if sum.Reowned, err = f.reowned(pairs); err != nil {
+		return err
+	}
 	sum.Lists, err = f.lists(pairs)
 	return err
 }
@@ -84,9 +89,11 @@ func content(c *fleet.Cluster) string {
 
 // reowned returns the dns names whose owner changes. Only names of clusters that differ can. A name
 // that nobody has afterwards is not among them: its polls are answered 404, and Flux keeps what it
-// has. Nor is one of a cluster that was decommissioned, which has nothing to lose.
-func (f Fleet) reowned(pairs []Pair) (found []fleet.ReownedName) {
-	names := map[string]bool{}
+// has. Where another cluster gets the name later, the one that had it when it was last polled by it
+// counts. A name of a cluster that is decommissioned before is not among them, since its polls have
+// nothing to lose.
+func (f Fleet) reowned(pairs []Pair) (found []fleet.ReownedName, err error) {
+	names, taken := map[string]bool{}, []string{}
 	for _, p := range pairs {
 		for _, r := range []*fleet.Rendered{p.Before, p.After} {
 			if r != nil && r.Cluster.DNS != "" {
@@ -94,13 +101,30 @@ func (f Fleet) reowned(pairs []Pair) (found []fleet.ReownedName) {
 			}
 		}
 	}
-	for _, dns := range slices.Sorted(maps.Keys(names)) {
-		before, after := f.OwnerBefore(dns), f.OwnerAfter(dns)
-		if before != nil && after != nil && !before.Decommissioned && before.Cluster.Name != after.Cluster.Name {
-			found = append(found, fleet.ReownedName{DNS: dns, From: before.Cluster.Name, To: after.Cluster.Name})
+	for dns := range names {
+		if f.OwnerBefore(dns) == nil && f.OwnerAfter(dns) != nil {
+			taken = append(taken, dns)
 		}
 	}
-	return found
+	last := map[string]string{}
+	if len(taken) > 0 && f.LastOwners != nil {
+		if last, err = f.LastOwners(taken); err != nil {
+			return nil, err
+		}
+	}
+	for _, dns := range slices.Sorted(maps.Keys(names)) {
+		before, after := f.OwnerBefore(dns), f.OwnerAfter(dns)
+		from := last[dns]
+		if before != nil {
+			from = before.Cluster.Name
+		} else if from != "" {
+			before = f.OwnerBefore(from)
+		}
+		if after != nil && from != "" && from != after.Cluster.Name && (before == nil || !before.Decommissioned) {
+			found = append(found, fleet.ReownedName{DNS: dns, From: from, To: after.Cluster.Name})
+		}
+	}
+	return found, nil
 }
 
 // lists returns the lists that lose or gain clusters. Only clusters that differ can.

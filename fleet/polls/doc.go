@@ -4,7 +4,7 @@
 //
 //	t := polls.New(store)
 //	_ = t.MergeSaved(ctx, nil)                           // at start: what is known from before
-//	t.Record("edge-1", "apps", release, generation, now, agent) // on each poll
+//	t.Record(fleet.Poll{Cluster: "edge-1", Set: "apps"})  // on each poll
 //	_ = t.Save(ctx)                                      // every SaveInterval
 //	last, err := t.Last(ctx, []string{"edge-1"})         // by cluster, from all servers
 //	if err == nil && polls.HavePolled(last["edge-1"], isServed, release, generation) { ... }

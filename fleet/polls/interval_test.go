@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/polls"
 )
 
@@ -12,10 +13,10 @@ import (
 func every(t *testing.T, gaps []time.Duration) time.Duration {
 	t.Helper()
 	tracker, now := polls.New(nil), time.Unix(1e9, 0)
-	tracker.Record("ann", "apps", "r", 1, now, "")
+	tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 1, At: now})
 	for _, gap := range gaps {
 		now = now.Add(gap)
-		tracker.Record("ann", "apps", "r", 1, now, "")
+		tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 1, At: now})
 	}
 	return lastOf(t, tracker, "ann")[0].Every
 }

@@ -69,20 +69,16 @@ const maxAgentBytes = 128
 
 // Record records that a cluster polled one of its sets and was served a release, at a
 // generation. The release is empty where the cluster is decommissioned. The agent is the
-// User-Agent, of which the first 128 bytes are kept.
-func (t *Tracker) Record(cluster, set, releaseID string, generation int64, now time.Time, agent string) {
-	c := load[clusterPolls](&t.clusters, cluster)
-	if generation < c.since {
+// User-Agent, of which the first 128 bytes are kept. Every and Gap follow from the poll before.
+func (t *Tracker) Record(poll fleet.Poll) {
+	c := load[clusterPolls](&t.clusters, poll.Cluster)
+	if poll.Generation < c.since {
 		return
 	}
-	if len(agent) > maxAgentBytes {
-		agent = agent[:maxAgentBytes]
-	}
-	p := &fleet.Poll{
-		Cluster: cluster, Set: set, At: now.UTC().Truncate(time.Microsecond), Generation: generation, Release: releaseID,
-		Agent: strings.ReplaceAll(strings.ToValidUTF8(agent, "\uFFFD"), "\x00", "\uFFFD"),
-	}
-	s := load[setPoll](&c.sets, set)
+	p := &poll
+	p.Agent = p.Agent[:min(len(p.Agent), maxAgentBytes)]
+	p.At, p.Agent = p.At.UTC().Truncate(time.Microsecond), strings.ReplaceAll(strings.ToValidUTF8(p.Agent, "\uFFFD"), "\x00", "\uFFFD")
+	s := load[setPoll](&c.sets, p.Set)
 	for {
 		before := s.last.Load()
 		if before != nil {
@@ -112,7 +108,7 @@ func (t *Tracker) Last(ctx context.Context, clusters []string) (map[string][]fle
 	var err error
 	if t.store != nil && len(clusters) > 0 {
 		var saved []fleet.Poll
-		saved, err = t.store.Polls(ctx, clusters)
+		saved, err = t.store.Polls(ctx, fleet.PollQuery{Clusters: clusters})
 		for _, p := range saved {
 			if c, ok := t.clusters.Load(p.Cluster); !ok || c.(*clusterPolls).since <= p.Generation {
 				all[p.Cluster] = append(all[p.Cluster], p)
@@ -228,7 +224,7 @@ func (t *Tracker) MergeSaved(ctx context.Context, clusters []string) error {
 	if t.store == nil {
 		return nil
 	}
-	polls, err := t.store.Polls(ctx, clusters)
+	polls, err := t.store.Polls(ctx, fleet.PollQuery{Clusters: clusters})
 	if err != nil {
 		return err
 	}

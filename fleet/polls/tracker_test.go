@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/polls"
 )
@@ -48,11 +50,11 @@ func (m *memory) SavePolls(_ context.Context, polls []fleet.Poll, uses map[strin
 	return nil
 }
 
-func (m *memory) Polls(_ context.Context, clusters []string) (found []fleet.Poll, err error) {
+func (m *memory) Polls(_ context.Context, q fleet.PollQuery) (found []fleet.Poll, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.polls {
-		if clusters == nil || slices.Contains(clusters, p.Cluster) {
+		if (q.Clusters == nil || slices.Contains(q.Clusters, p.Cluster)) && (q.Names == nil || slices.Contains(q.Names, p.DNS)) {
 			found = append(found, p)
 		}
 	}
@@ -101,7 +103,7 @@ func TestServersThatTakeTurnsKnowTheIntervalOfTheCluster(t *testing.T) {
 	servers := []*polls.Tracker{polls.New(store), polls.New(store), polls.New(store)}
 	for n := range 20 {
 		one := servers[n*n%len(servers)] // not in order
-		one.Record("ann", "apps", "r", 1, time.Unix(int64(n)*600, 0), "")
+		one.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 1, At: time.Unix(int64(n)*600, 0)})
 		save(t, one)
 	}
 	for _, one := range servers {
@@ -113,7 +115,7 @@ func TestIntervalSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	store := newMemory()
 	record := func(tracker *polls.Tracker, n int64) {
-		tracker.Record("ann", "apps", "r", n, time.Unix(n*600, 0), "")
+		tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: n, At: time.Unix(n*600, 0)})
 	}
 	first := polls.New(store)
 	for n := range int64(5) {
@@ -173,7 +175,7 @@ func TestHavePolledWantsTheReleaseInEverySet(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, p := range c.here {
-			tracker.Record("ann", p.Set, p.Release, p.Generation, p.At, "")
+			tracker.Record(fleet.Poll{Cluster: "ann", Set: p.Set, Release: p.Release, Generation: p.Generation, At: p.At})
 		}
 		last, err := tracker.Last(t.Context(), []string{"ann", "bob"})
 		if err != nil {
@@ -195,7 +197,7 @@ func TestLastReportsThatOtherServersAreUnknown(t *testing.T) {
 	store := newMemory()
 	store.err = errors.New("connection refused")
 	tracker := polls.New(store)
-	tracker.Record("ann", "apps", "r", 1, time.Unix(1, 0), "")
+	tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 1, At: time.Unix(1, 0)})
 	tracker.Touch("t1", time.Unix(1, 0))
 	if last, err := tracker.Last(t.Context(), []string{"ann"}); !errors.Is(err, store.err) || len(last["ann"]) != 1 {
 		t.Errorf("Last = %v, %v; want the poll of this server, and the error", last, err)
@@ -213,7 +215,7 @@ func TestWhatCouldNotBeSavedIsSavedLater(t *testing.T) {
 	store := newMemory()
 	store.err = errors.New("connection refused")
 	tracker := polls.New(store)
-	tracker.Record("ann", "apps", "r", 3, time.Unix(5, 0), "agent")
+	tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 3, At: time.Unix(5, 0), Agent: "agent"})
 	tracker.Touch("t1", time.Unix(6, 0))
 	for range 2 {
 		if err := tracker.Save(t.Context()); !errors.Is(err, store.err) {
@@ -255,17 +257,17 @@ func TestPollsOfAPurgedClusterAreForgotten(t *testing.T) {
 	t.Parallel()
 	store := newMemory()
 	tracker, other := polls.New(store), polls.New(store)
-	tracker.Record("ann", "apps", "r", 4, time.Unix(1, 0), "")
-	tracker.Record("bob", "apps", "r", 4, time.Unix(1, 0), "")
-	other.Record("ann", "infra", "r", 4, time.Unix(1, 0), "")
+	tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 4, At: time.Unix(1, 0)})
+	tracker.Record(fleet.Poll{Cluster: "bob", Set: "apps", Release: "r", Generation: 4, At: time.Unix(1, 0)})
+	other.Record(fleet.Poll{Cluster: "ann", Set: "infra", Release: "r", Generation: 4, At: time.Unix(1, 0)})
 	tracker.Forget("ann", 5)
-	tracker.Record("ann", "apps", "r", 4, time.Unix(2, 0), "") // it was being answered meanwhile
-	save(t, other)                                             // and so was this one
+	tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 4, At: time.Unix(2, 0)}) // it was being answered meanwhile
+	save(t, other)                                                                                            // and so was this one
 	merge(t, tracker)
 	if last := lastOf(t, tracker, "ann"); len(last) > 0 {
 		t.Errorf("the last polls of the purged cluster are %+v", last)
 	}
-	tracker.Record("ann", "apps", "r", 6, time.Unix(3, 0), "")
+	tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 6, At: time.Unix(3, 0)})
 	if last := lastOf(t, tracker, "ann"); len(last) != 1 || last[0].Generation != 6 || last[0].Gap != 0 {
 		t.Errorf("the last polls of the new cluster are %+v, want its own one", last)
 	}
@@ -278,7 +280,7 @@ func TestPollsAreSortedBySet(t *testing.T) {
 	t.Parallel()
 	tracker := polls.New(newMemory())
 	for _, set := range []string{"infra", "apps", "zoo"} {
-		tracker.Record("ann", set, "r", 1, time.Unix(1, 0), "")
+		tracker.Record(fleet.Poll{Cluster: "ann", Set: set, Release: "r", Generation: 1, At: time.Unix(1, 0)})
 	}
 	save(t, tracker)
 	var sets []string
@@ -300,7 +302,7 @@ func TestAgentIsKeptAsText(t *testing.T) {
 		strings.Repeat("x", 200):        strings.Repeat("x", 128),
 		strings.Repeat("x", 127) + "é!": strings.Repeat("x", 127) + "\uFFFD",
 	} {
-		tracker.Record("ann", "apps", "r", 1, time.Unix(1, 0), agent)
+		tracker.Record(fleet.Poll{Cluster: "ann", Set: "apps", Release: "r", Generation: 1, At: time.Unix(1, 0), Agent: agent})
 		if got := lastOf(t, tracker, "ann")[0].Agent; got != want {
 			t.Errorf("the agent %q is kept as %q, want %q", agent, got, want)
 		}
@@ -316,7 +318,7 @@ func TestPollsAreRecordedWhileOthersAreSaved(t *testing.T) {
 	for n := range clusters {
 		recording.Go(func() {
 			for at := range int64(each) {
-				tracker.Record(fmt.Sprint("c", n), "apps", "r", at, time.Unix(at, 0), "")
+				tracker.Record(fleet.Poll{Cluster: fmt.Sprint("c", n), Set: "apps", Release: "r", Generation: at, At: time.Unix(at, 0)})
 				tracker.Touch(fmt.Sprint("t", n), time.Unix(at, 0))
 			}
 		})
@@ -358,8 +360,54 @@ func BenchmarkRecord(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
-			tracker.Record(names[i%len(names)], "apps", "r", 1, now, "flux-operator/v0.33")
+			tracker.Record(fleet.Poll{Cluster: names[i%len(names)], Set: "apps", Release: "r", Generation: 1, At: now, Agent: "flux-operator/v0.33"})
 			tracker.Touch("t1", now)
 		}
 	})
+}
+
+func selector(t *testing.T, text string) labels.Selector {
+	t.Helper()
+	s, err := labels.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestListsAreBounded holds that nobody who may poll makes the server remember without end, and that
+// what is polled stays remembered.
+func TestListsAreBounded(t *testing.T) {
+	t.Parallel()
+	tracker, start := polls.New(newMemory()), time.Unix(0, 0)
+	for n := range polls.MaxLists {
+		if err := tracker.RecordList(selector(t, fmt.Sprint("n=", n)), 1, start, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tracker.RecordList(selector(t, "one=more"), 1, start, ""); !errors.Is(err, fleet.ErrTooLarge) {
+		t.Errorf("RecordList of one too many: %v, want %v", err, fleet.ErrTooLarge)
+	}
+	later := start.Add(polls.ListMemory)
+	if err := tracker.RecordList(selector(t, "n=0"), 1, later.Add(-1), ""); err != nil {
+		t.Errorf("RecordList of one that is known: %v", err)
+	}
+	if err := tracker.RecordList(selector(t, "one=more"), 1, later, ""); err != nil {
+		t.Errorf("RecordList after the others were forgotten: %v", err)
+	}
+	if err := tracker.RecordList(selector(t, "long in (x"+manyValues(20)+")"), 1, later, ""); !errors.Is(err, fleet.ErrTooLarge) {
+		t.Errorf("RecordList of a long selector: %v, want %v", err, fleet.ErrTooLarge)
+	}
+	got, err := tracker.Lists(t.Context(), later)
+	if err != nil || len(got) != 2 || got[0].String() != "n=0" || got[1].String() != "one=more" {
+		t.Errorf("Lists = %v, %v, want n=0 and one=more", got, err)
+	}
+}
+
+// manyValues returns values for a selector, each preceded by a comma.
+func manyValues(n int) (text string) {
+	for i := range n {
+		text += fmt.Sprintf(",v%d%s", i, strings.Repeat("z", 55))
+	}
+	return text
 }

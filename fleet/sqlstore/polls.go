@@ -11,15 +11,15 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
-const pollColumns = `cluster, input_set, polled_at, generation, release, polls_every, gap, agent`
+const pollColumns = `cluster, input_set, polled_at, generation, release, polls_every, gap, agent, dns`
 
 // SavePolls stores polls and uses of tokens, except where what is there is later: several servers
 // answer one cluster. Rows are written in a fixed order, so that two servers that save at the same
 // time do not deadlock.
 func (s *Store) SavePolls(ctx context.Context, polls []fleet.Poll, uses map[string]time.Time) error {
-	rows := make([]any, 0, 8*len(polls))
+	rows := make([]any, 0, 9*len(polls))
 	for _, p := range sortedPolls(polls) {
-		rows = append(rows, p.Cluster, p.Set, p.At.UnixMicro(), p.Generation, p.Release, p.Every.Microseconds(), p.Gap.Microseconds(), p.Agent)
+		rows = append(rows, p.Cluster, p.Set, p.At.UnixMicro(), p.Generation, p.Release, p.Every.Microseconds(), p.Gap.Microseconds(), p.Agent, p.DNS)
 	}
 	used := make([]any, 0, 2*len(uses))
 	for _, id := range slices.Sorted(maps.Keys(uses)) {
@@ -28,8 +28,9 @@ func (s *Store) SavePolls(ctx context.Context, polls []fleet.Poll, uses map[stri
 	return s.write(ctx, "polls", func(ctx context.Context, tx *sql.Tx) error {
 		err := s.insertRows(ctx, tx, "polls ("+pollColumns+")",
 			` ON CONFLICT (cluster, input_set) DO UPDATE SET polled_at = excluded.polled_at, generation = excluded.generation,
-				release = excluded.release, polls_every = excluded.polls_every, gap = excluded.gap, agent = excluded.agent
-			WHERE polls.polled_at < excluded.polled_at`, 8, rows)
+				release = excluded.release, polls_every = excluded.polls_every, gap = excluded.gap, agent = excluded.agent,
+				dns = excluded.dns
+			WHERE polls.polled_at < excluded.polled_at`, 9, rows)
 		if err != nil {
 			return err
 		}
@@ -44,26 +45,32 @@ func sortedPolls(polls []fleet.Poll) []fleet.Poll {
 	})
 }
 
-// Polls returns the last polls of clusters, sorted by cluster and set; of all where clusters is
-// nil.
-func (s *Store) Polls(ctx context.Context, clusters []string) ([]fleet.Poll, error) {
+// Polls returns the last polls that match, sorted by cluster and set.
+func (s *Store) Polls(ctx context.Context, q fleet.PollQuery) ([]fleet.Poll, error) {
+	column, values := "cluster", q.Clusters
+	if q.Names != nil {
+		column, values = "dns <> '' AND dns", q.Names
+	}
 	var found []fleet.Poll
 	err := s.read(ctx, "polls", func(tx *sql.Tx) (err error) {
-		if clusters == nil {
+		if values == nil {
 			found, err = appendPolls(ctx, tx, found, "")
 			return err
 		}
-		for chunk := range slices.Chunk(clusters, maxRows) {
-			var names []any
-			for _, name := range chunk {
-				names = append(names, name)
+		for chunk := range slices.Chunk(values, maxRows) {
+			var args []any
+			for _, value := range chunk {
+				args = append(args, value)
 			}
-			if found, err = appendPolls(ctx, tx, found, ` WHERE cluster IN `+placeholders(1, len(names)), names...); err != nil {
+			if found, err = appendPolls(ctx, tx, found, ` WHERE `+column+` IN `+placeholders(1, len(args)), args...); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if q.Names != nil && q.Clusters != nil {
+		found = slices.DeleteFunc(found, func(p fleet.Poll) bool { return !slices.Contains(q.Clusters, p.Cluster) })
+	}
 	return sortedPolls(found), err
 }
 
@@ -72,7 +79,7 @@ func appendPolls(ctx context.Context, tx *sql.Tx, found []fleet.Poll, where stri
 	err := each(ctx, tx, func(rows *sql.Rows) error {
 		var p fleet.Poll
 		var at, every, gap int64
-		err := rows.Scan(&p.Cluster, &p.Set, &at, &p.Generation, &p.Release, &every, &gap, &p.Agent)
+		err := rows.Scan(&p.Cluster, &p.Set, &at, &p.Generation, &p.Release, &every, &gap, &p.Agent, &p.DNS)
 		p.At = time.UnixMicro(at).UTC()
 		p.Every, p.Gap = time.Duration(every)*time.Microsecond, time.Duration(gap)*time.Microsecond
 		found = append(found, p)

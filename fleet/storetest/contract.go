@@ -78,7 +78,7 @@ func everyMethod(ctx context.Context, s Store) map[string]error {
 	failed["ReleaseLease"] = s.ReleaseLease(ctx, "ann")
 	failed["RequestLook"] = s.RequestLook(ctx)
 	failed["SavePolls"] = s.SavePolls(ctx, []fleet.Poll{{Cluster: "eu-01", Set: "apps", At: noon}}, nil)
-	_, failed["Polls"] = s.Polls(ctx, []string{"eu-01"})
+	_, failed["Polls"] = s.Polls(ctx, fleet.PollQuery{Clusters: []string{"eu-01"}})
 	_, failed["Uses"] = s.Uses(ctx)
 	return failed
 }

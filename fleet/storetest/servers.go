@@ -167,7 +167,7 @@ func lastPollStays(t *testing.T, open Database) {
 	poll := func(cluster, set string, after time.Duration, generation int64) fleet.Poll {
 		return fleet.Poll{
 			Cluster: cluster, Set: set, At: noon.Add(after), Generation: generation, Release: strange,
-			Every: time.Duration(generation) * time.Minute, Gap: time.Duration(generation) * time.Second, Agent: strange,
+			Every: time.Duration(generation) * time.Minute, Gap: time.Duration(generation) * time.Second, Agent: strange, DNS: cluster + ".example.com",
 		}
 	}
 	save := func(s Store, use time.Duration, polls ...fleet.Poll) {
@@ -178,7 +178,7 @@ func lastPollStays(t *testing.T, open Database) {
 	save(s, 2, poll("eu-01", "b", 2, 7), poll("eu-01", "a", 2, 7), poll("us-01", "a", 0, 1))
 	save(other, time.Second, poll("eu-01", "a", time.Second, 9), poll("eu-01", "b", -time.Second, 6))
 	save(s, 1)
-	got, err := s.Polls(t.Context(), []string{"eu-01", "none"})
+	got, err := s.Polls(t.Context(), fleet.PollQuery{Clusters: []string{"eu-01", "none"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,11 +187,15 @@ func lastPollStays(t *testing.T, open Database) {
 			t.Errorf("Polls = %+v, want %+v at %d", got, want, i)
 		}
 	}
-	all, err := s.Polls(t.Context(), nil)
+	all, err := s.Polls(t.Context(), fleet.PollQuery{})
 	if err != nil || len(all) != 3 || all[0].Cluster != "eu-01" || all[2] != poll("us-01", "a", 0, 1) {
 		t.Errorf("Polls of all = %+v, %v, want all 3", all, err)
 	}
-	if none, err := s.Polls(t.Context(), []string{}); err != nil || len(none) > 0 {
+	byName, err := s.Polls(t.Context(), fleet.PollQuery{Names: []string{"us-01.example.com", "none", ""}})
+	if err != nil || len(byName) != 1 || byName[0] != poll("us-01", "a", 0, 1) {
+		t.Errorf("Polls by a dns = %+v, %v, want that of us-01", byName, err)
+	}
+	if none, err := s.Polls(t.Context(), fleet.PollQuery{Clusters: []string{}}); err != nil || len(none) > 0 {
 		t.Errorf("Polls of no cluster = %+v, %v", none, err)
 	}
 	used, err := other.Uses(t.Context())
@@ -214,7 +218,7 @@ func purgedClusterHasNoPolls(t *testing.T, open Database) {
 		t.Fatal(err)
 	}
 	log{*purge}.appendTo(t, s)
-	got, err := s.Polls(t.Context(), []string{"eu-01", "us-01"})
+	got, err := s.Polls(t.Context(), fleet.PollQuery{Clusters: []string{"eu-01", "us-01"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -262,9 +262,10 @@ CREATE TABLE lease (
 );
 INSERT INTO lease (holder, until, looks) VALUES ('', 0, 0);
 
--- The last poll of each input set by each cluster: the generation and the release that it was
--- answered with, how often the cluster polls, and the time since the poll before, both in
--- microseconds and 0 where they are not known.
+-- The last poll of each input set by each cluster: the dns by which it polled, empty for its name,
+-- the generation and the release that it was answered with, how often the cluster polls, and the
+-- time since the poll before, both in microseconds and 0 where they are not known. A row without a
+-- cluster is the last poll of a list of clusters, and its input set is the selector.
 CREATE TABLE polls (
     cluster     TEXT NOT NULL,
     input_set   TEXT NOT NULL,
@@ -274,8 +275,10 @@ CREATE TABLE polls (
     polls_every BIGINT NOT NULL,
     gap         BIGINT NOT NULL,
     agent       TEXT NOT NULL,
+    dns         TEXT NOT NULL,
     PRIMARY KEY (cluster, input_set)
 );
+CREATE INDEX polls_by_dns ON polls (dns) WHERE dns <> '';
 
 CREATE TABLE token_uses (
     token   TEXT PRIMARY KEY,
