@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -20,6 +21,10 @@ func TestSQLiteFileThatWasReplacedTakesNothing(t *testing.T) {
 		"replaced": func(path string) error {
 			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
 		},
+		"without its WAL":    func(path string) error { return os.Remove(path + "-wal") },
+		"without its index":  func(path string) error { return os.Remove(path + "-shm") },
+		"with an empty WAL":  func(path string) error { return os.Truncate(path+"-wal", 0) },
+		"with a shorter WAL": func(path string) error { return os.Truncate(path+"-wal", 5_000) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -37,5 +42,30 @@ func TestSQLiteFileThatWasReplacedTakesNothing(t *testing.T) {
 				t.Errorf("Append = %v, want a fleet.ErrStore", err)
 			}
 		})
+	}
+}
+
+// TestSQLiteWALMayBeTruncatedByACheckpoint: a person or a backup may do that, and nothing in the
+// WAL is needed then.
+func TestSQLiteWALMayBeTruncatedByACheckpoint(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "log.db")
+	s := open(t, "sqlite:"+path)
+	t.Cleanup(func() { _ = s.Close() })
+	other, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = other.Close() })
+	for generation := range int64(3) {
+		if err := s.Append(t.Context(), &fleet.Change{Generation: generation + 1, At: time.Now(), Kind: fleet.Written}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.ExecContext(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path + "-wal"); err != nil || info.Size() != 0 {
+			t.Fatalf("the WAL is %v, %v, want it empty", info, err)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -22,8 +21,8 @@ import (
 
 // sqliteSettings are those of each connection. With synchronous=FULL a commit in WAL mode is on
 // the disk when it returns. Temporary files in memory need no space in yet another place.
-const sqliteSettings = "?_busy_timeout=10000&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
-	"&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(67108864)"
+var sqliteSettings = "?_busy_timeout=10000&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" +
+	fmt.Sprintf("&_pragma=temp_store(MEMORY)&_pragma=journal_size_limit(%d)", walSizeLimit)
 
 // openSQLite opens a file. All that follows sqlite: is its path. There is one connection that
 // writes, because SQLite has one writer at a time, and waiting for the connection is fairer than
@@ -52,7 +51,7 @@ func openSQLite(from string) (*dialect, *sql.DB, *sql.DB, error) {
 		tables:   `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
 		pairs:    `json_each($1)`,
 		check:    func(context.Context, *sql.DB) error { return nil },
-		present:  (&databaseFile{path: path}).present,
+		present:  (&sqliteFiles{path: path, was: map[string]os.FileInfo{}}).present,
 		lock:     func(ctx context.Context, db *sql.DB) (func() error, error) { return lockSQLite(ctx, db, path) },
 		conflict: func(error) bool { return false },
 		full:     sqliteFull,
@@ -73,29 +72,6 @@ func checkPath(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("store sqlite:%s: %w: not a file", path, fleet.ErrStore)
 	}
-	return nil
-}
-
-// databaseFile is the file as it was at the first write.
-type databaseFile struct {
-	path string
-	mu   sync.Mutex
-	was  os.FileInfo
-}
-
-// present returns an error where the path no longer leads to the file that is open. What is
-// written to a file that was removed or replaced is lost when the process ends.
-func (f *databaseFile) present() error {
-	now, err := os.Stat(f.path)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case err != nil && f.was == nil:
-		return nil // it is created with the schema
-	case err != nil, f.was != nil && !os.SameFile(f.was, now):
-		return fmt.Errorf("the file %s was removed or replaced while it was in use; put it back, or restart", f.path)
-	}
-	f.was = now
 	return nil
 }
 

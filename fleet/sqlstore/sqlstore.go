@@ -50,7 +50,7 @@ func open(ctx context.Context, url string, schema func(context.Context, *sql.DB,
 	if err != nil {
 		return nil, errors.Join(s.wrap(ctx, "change log", err), s.Close())
 	}
-	return s, s.wrap(ctx, "change log", s.dialect.present())
+	return s, s.wrap(ctx, "change log", s.dialect.present(ctx, s.writer))
 }
 
 // Generation returns that of the last change.

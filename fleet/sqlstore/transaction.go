@@ -16,7 +16,8 @@ import (
 const commitTimeout = 30 * time.Second
 
 // write runs a transaction that changes something. It ends with ctx, except while it commits: a
-// commit is waited for, so that the caller never gets an error for a change that was made.
+// commit is waited for, so that the caller never gets an error for a change that was made. Only
+// where the files of the database are lost meanwhile it does, because the change may be too.
 func (s *Store) write(ctx context.Context, noun string, do func(ctx context.Context, tx *sql.Tx) error) error {
 	return s.wrap(ctx, noun, s.transact(ctx, do))
 }
@@ -26,7 +27,7 @@ func (s *Store) transact(ctx context.Context, do func(ctx context.Context, tx *s
 	defer cancel()
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	if err := s.dialect.present(); err != nil {
+	if err := s.dialect.present(inner, s.writer); err != nil {
 		return err
 	}
 	if err := s.statements.prepare(inner, s.writer); err != nil {
@@ -45,7 +46,10 @@ func (s *Store) transact(ctx context.Context, do func(ctx context.Context, tx *s
 		return ctx.Err()
 	}
 	defer time.AfterFunc(commitTimeout, cancel).Stop()
-	return tx.Commit()
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	return s.dialect.present(inner, s.writer)
 }
 
 // read runs a transaction in which every query sees the same state.
@@ -73,6 +77,9 @@ func (s *Store) wrap(ctx context.Context, noun string, err error) error {
 		return fmt.Errorf("%s: %w: %s", noun, fleet.ErrConflict, err.Error())
 	case s.dialect.full(err):
 		return fmt.Errorf("%s: %w: %s", noun, fleet.ErrStoreFull, err.Error())
+	}
+	if lost := s.dialect.present(ctx, s.writer); lost != nil {
+		err = lost // the driver's error follows from it
 	}
 	return fmt.Errorf("%s: %w: %s", noun, fleet.ErrStore, err.Error())
 }
