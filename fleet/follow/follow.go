@@ -5,8 +5,10 @@
 //	f.Run(ctx, known)       // until ctx ends
 //	f.Requests <- struct{}{} // asks for a look
 //
-// What it finds it hands to Take. It keeps nothing and decides nothing: a snapshot that was taken is
-// not fetched again, and one that was not is fetched at the next look.
+// What it finds it hands to Take, one snapshot at a time. Where that takes long and the source moves on
+// meanwhile, it ends that Take's context and takes the newer snapshot. It keeps nothing and decides
+// nothing: a snapshot that was taken is not fetched again, and one that was not is fetched at the next
+// look.
 package follow
 
 import (
@@ -30,14 +32,26 @@ type Follower struct {
 	Log               *slog.Logger
 	// Requests, of capacity 1, ask for a look.
 	Requests chan struct{}
-	// Take makes a release of a snapshot. Where it fails, the snapshot is fetched again.
+	// Take makes a release of a snapshot. Where it fails, the snapshot is fetched again. The cause of
+	// its context's end is ErrMovedOn where a newer snapshot is there.
 	Take func(ctx context.Context, s *fleet.Snapshot) error
 	// Refuse records a revision that cannot be made into a snapshot.
 	Refuse func(ctx context.Context, refused *fleet.RefusedError) error
 	// Fetched is called after each look at the source, and Looked with what became of the look.
 	Fetched func(took time.Duration, err error)
 	Looked  func(err error)
+
+	// patience is how long a Take may take before a newer snapshot ends it.
+	patience time.Duration
 }
+
+// ErrMovedOn reports that the source has a newer snapshot than the one that is taken.
+var ErrMovedOn = errors.New("the source has moved on to a newer revision")
+
+// minPatience is how long a Take may take at first, though the source has moved on. It doubles with
+// each Take that is ended, up to maxPatience, until one is through: else nothing would go live where
+// snapshots come faster than they are taken.
+const minPatience, maxPatience = 15 * time.Second, time.Hour
 
 // Run looks at the source, and takes what is new, until ctx ends. Known is the revision that was
 // looked at last, valid or not; empty for none.
@@ -156,11 +170,69 @@ func (f *Follower) look(ctx context.Context, known string) (string, error) {
 	case snapshot == nil:
 		return known, nil
 	}
-	if err := f.Take(ctx, snapshot); err != nil {
-		f.Looked(err)
-		return "", err
+	return f.takeNewest(ctx, snapshot)
+}
+
+// takeNewest takes a snapshot, or the newest that the source has by the time that one is through. It
+// returns the revision of the one that was taken.
+func (f *Follower) takeNewest(ctx context.Context, s *fleet.Snapshot) (string, error) {
+	f.patience = max(f.patience, minPatience)
+	for {
+		newer, err := f.takeUnlessMoved(ctx, s)
+		if newer == nil {
+			f.patience = minPatience
+			if err != nil {
+				f.Looked(err)
+				return "", err
+			}
+			return s.Revision, nil
+		}
+		f.patience = min(2*f.patience, maxPatience)
+		f.Log.Warn("release is given up: the source has moved on", "revision", s.Revision, "newer", newer.Revision)
+		s = newer
 	}
-	return snapshot.Revision, nil
+}
+
+// takeUnlessMoved takes a snapshot. Where it has not been taken once the patience is at an end, and
+// the source has a newer one, it gives up and returns that.
+func (f *Follower) takeUnlessMoved(ctx context.Context, s *fleet.Snapshot) (newer *fleet.Snapshot, err error) {
+	taking, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	done := make(chan error, 1)
+	go func() { done <- f.Take(taking, s) }()
+	for next := time.After(f.patience); newer == nil; {
+		select {
+		case err := <-done:
+			return nil, err
+		case <-next:
+		}
+		newer = f.lookBeside(ctx, s.Revision)
+		select {
+		case err := <-done:
+			return nil, err
+		default:
+		}
+		if newer == nil {
+			next = time.After(min(f.patience, Pause(f.Interval, 0)))
+		}
+	}
+	giveUp(ErrMovedOn)
+	if err := <-done; err == nil || ctx.Err() != nil { // it was through, or all ends
+		return nil, err
+	}
+	return newer, nil
+}
+
+// lookBeside returns what the source holds other than a revision that is being taken, or nil. The next
+// look reports what is wrong with the source.
+func (f *Follower) lookBeside(ctx context.Context, revision string) *fleet.Snapshot {
+	start := time.Now()
+	snapshot, err := f.fetch(ctx, revision)
+	if err != nil {
+		return nil
+	}
+	f.Fetched(time.Since(start), nil)
+	return snapshot
 }
 
 // fetch asks the source. What it makes of hostile bytes must not end the process, and with it the
