@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources"
 )
 
 // TestGitBoundsWhatComesBeforeAPack uses servers that never send the pack, but
@@ -141,4 +142,20 @@ func TestGitSearchesOnceForAMissingCommit(t *testing.T) {
 	if got, _ := server.takeRequests(); !slices.Contains(got, "POST git-upload-pack") {
 		t.Errorf("requests = %q, want it to be looked for again where refs have moved", got)
 	}
+}
+
+// TestGitReadsLongDeltaChains reads an old commit from a server that gives it out
+// only with the history. The versions of the file are deltas of one another, and
+// take more memory together than the tree may.
+func TestGitReadsLongDeltaChains(t *testing.T) {
+	t.Parallel()
+	repo := newGitRepo(t)
+	text := noise(40_000)
+	first := repo.commit(map[string]string{"fleet.yaml": text})
+	for i := range 30 {
+		repo.commit(map[string]string{"fleet.yaml": text[i:] + noise(i)})
+	}
+	repo.inBare("gc", "--quiet", "--aggressive", "--prune=now")
+	s := openWith(t, repo.serve().url()+"?ref="+first, sources.Limits{TreeSize: 400_000})
+	wantContents(t, fetch(t, s, "").Tree, map[string]string{"fleet.yaml": text})
 }

@@ -2,7 +2,6 @@ package git
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
 	"path"
@@ -27,18 +26,14 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 		return nil, explainPackError(at, err)
 	}
 	defer stream.close()
-	s, err := newSpool()
-	if err != nil {
-		return nil, err
-	}
-	defer s.close()
 	r := &commitReader{ctx: ctx, budget: tree.Budget{Limits: o.limits}, used: objects{}, leafDirs: leafDirs{}, filtered: remote.supportsFilter()}
 	if have != nil {
 		r.have, r.known, r.used = have.objects, have.leafDirs, make(objects, len(have.objects))
 	}
-	if r.pack, err = readPack(ctx, stream, s, r.have, want.bounds); err != nil {
+	if r.pack, err = readPack(ctx, stream, r.have, want.bounds); err != nil {
 		return nil, err
 	}
+	defer r.pack.close()
 	if _, ok := r.size(at.commit); !ok && want.history {
 		return nil, commitNotFound(at.commit)
 	}
@@ -71,9 +66,6 @@ type commitReader struct {
 	known, leafDirs leafDirs
 	// filtered is true if the server leaves out files that are too large.
 	filtered bool
-	// suspect is a missing file that may be too large. It is blamed only if no
-	// other file is found to be too large.
-	suspect string
 }
 
 func (r *commitReader) root(at remoteRef, o readOptions) (*tree.Node, error) {
@@ -95,11 +87,7 @@ func (r *commitReader) root(at remoteRef, o readOptions) (*tree.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	root, err := r.directory(".", hash)
-	if err == nil && r.suspect != "" {
-		err = tree.TooLarge(r.suspect, r.budget.Limits)
-	}
-	return root, err
+	return r.directory(".", hash)
 }
 
 // treeOf returns the tree that the first line of a commit names. The rest is
@@ -116,9 +104,6 @@ func (r *commitReader) directory(name string, hash plumbing.Hash) (*tree.Node, e
 		return n, err
 	}
 	before := r.budget
-	if _, ok := r.size(hash); !ok {
-		return &tree.Node{Mode: tree.ModeDirectory}, r.missing(name, hash)
-	}
 	listing, err := r.listing(name, hash)
 	if err != nil {
 		return nil, err
@@ -141,6 +126,13 @@ func (r *commitReader) directory(name string, hash plumbing.Hash) (*tree.Node, e
 }
 
 func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree, error) {
+	size, ok := r.size(hash)
+	switch {
+	case !ok:
+		return nil, r.missing(name)
+	case size > r.budget.Limits.FileSize:
+		return nil, tree.TooLarge(name, r.budget.Limits)
+	}
 	data, err := r.object(hash, plumbing.TreeObject)
 	if err != nil {
 		return nil, err
@@ -179,7 +171,7 @@ func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*tree
 func (r *commitReader) file(name string, hash plumbing.Hash, allow func(name string, size int64) error) ([]byte, error) {
 	size, ok := r.size(hash)
 	if !ok {
-		return nil, r.missing(name, hash)
+		return nil, r.missing(name)
 	}
 	if err := allow(name, size); err != nil {
 		return nil, err
@@ -194,22 +186,15 @@ func (r *commitReader) size(hash plumbing.Hash) (int64, bool) {
 	if o, ok := r.have[hash]; ok {
 		return int64(len(o.data)), true
 	}
-	at, ok := r.pack.spool.index[hash]
+	at, ok := r.pack.index[hash]
 	return at.size, ok
 }
 
 // missing explains why an object is missing. Usually it is too large, so the
-// server left it out or the pack reader skipped it.
-func (r *commitReader) missing(name string, hash plumbing.Hash) error {
-	switch {
-	case r.pack.tooLarge[hash]:
-		return tree.TooLarge(name, r.budget.Limits)
-	case r.pack.partial():
-		return fmt.Errorf("%w: %s is missing", errPack, message.Printable(name))
-	case r.pack.unresolved:
-		r.suspect = cmp.Or(r.suspect, name)
-		return nil
-	case r.filtered && r.have == nil: // Otherwise the server may assume that it is here already.
+// server left it out, or a delta was skipped.
+func (r *commitReader) missing(name string) error {
+	// With an earlier commit, the server may assume that it is here already.
+	if r.filtered && r.have == nil || r.pack.skipped && !r.pack.partial() {
 		return tree.TooLarge(name, r.budget.Limits)
 	}
 	return fmt.Errorf("%w: %s is missing", errPack, message.Printable(name))
@@ -222,11 +207,11 @@ func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]b
 		o, ok = r.have[hash]
 	}
 	if !ok {
-		at, ok := r.pack.spool.index[hash]
-		if !ok {
+		at, ok := r.pack.index[hash]
+		if !ok || at.offset < 0 {
 			return nil, fmt.Errorf("%w: %s %s is missing", errPack, kind, hash)
 		}
-		data, err := r.pack.spool.read(at)
+		data, err := r.pack.read(at)
 		if err != nil {
 			return nil, err
 		}

@@ -16,33 +16,22 @@ import (
 
 // descend returns the tree at a path below a commit's tree. It reads only the
 // trees on the way.
-func (r *commitReader) descend(tree plumbing.Hash, to string) (plumbing.Hash, error) {
+func (r *commitReader) descend(hash plumbing.Hash, to string) (plumbing.Hash, error) {
 	if to == "" {
-		return tree, nil
+		return hash, nil
 	}
 	at := ""
 	for name := range strings.SplitSeq(to, "/") {
-		listing, err := r.intermediateTree(at, tree)
+		listing, err := r.listing(cmp.Or(at, "."), hash)
 		if err != nil {
-			return tree, err
+			return hash, err
 		}
 		at = path.Join(at, name)
-		if tree, err = directoryEntry(listing, at); err != nil {
-			return tree, err
+		if hash, err = directoryEntry(listing, at); err != nil {
+			return hash, err
 		}
 	}
-	return tree, nil
-}
-
-func (r *commitReader) intermediateTree(name string, hash plumbing.Hash) (*gitobject.Tree, error) {
-	name = cmp.Or(name, ".")
-	if _, ok := r.size(hash); !ok {
-		if err := r.missing(name, hash); err != nil {
-			return nil, err
-		}
-		return nil, tree.TooLarge(name, r.budget.Limits)
-	}
-	return r.listing(name, hash)
+	return hash, nil
 }
 
 // directoryEntry returns the tree at a path whose last element should be in the

@@ -31,9 +31,6 @@ type leafDir struct {
 // remember stores a directory that was read, if it is a leaf directory. before
 // is the budget from before it was read.
 func (r *commitReader) remember(path string, hash plumbing.Hash, n *tree.Node, listing *gitobject.Tree, before tree.Budget) {
-	if r.suspect != "" {
-		return // Something may be missing.
-	}
 	f := leafDir{node: n, objects: []plumbing.Hash{hash}, files: r.budget.Files - before.Files, bytes: r.budget.Bytes - before.Bytes}
 	for _, entry := range listing.Entries {
 		switch entry.Mode {

@@ -53,14 +53,17 @@ func deltaOf(base plumbing.Hash, baseSize, size int, instructions string) []byte
 	return packed(plumbing.REFDeltaObject, len(d), base[:], d)
 }
 
+func testBounds() packBounds {
+	return boundsOf(tree.Limits{FileSize: 1000, TreeSize: 4000}.OrDefaults(), false)
+}
+
 func takeIn(t testing.TB, data []byte, have objects) (*pack, error) {
 	t.Helper()
-	s, err := newSpool()
-	if err != nil {
-		t.Fatal(err)
+	p, err := readPack(context.Background(), bytes.NewReader(data), have, testBounds())
+	if err == nil {
+		t.Cleanup(p.close)
 	}
-	t.Cleanup(s.close)
-	return readPack(context.Background(), bytes.NewReader(data), s, have, boundsOf(tree.Limits{FileSize: 1000, TreeSize: 4000}.OrDefaults(), false))
+	return p, err
 }
 
 // copyAll returns the instruction to copy a base of less than 256 bytes.
@@ -83,7 +86,7 @@ func TestPackAppliesDeltasInAnyOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for hash, want := range map[plumbing.Hash]string{first: "first", second: "first+", third: "first++", other: "known+"} {
-		if got, err := p.spool.read(p.spool.index[hash]); err != nil || string(got) != want {
+		if got, err := p.read(p.index[hash]); err != nil || string(got) != want {
 			t.Errorf("object %s = %q, %v, want %q", hash, got, err, want)
 		}
 	}
@@ -113,7 +116,7 @@ func TestPackRefusesWhatIsBroken(t *testing.T) {
 		"delta without sizes":   packOf(2, blob("base"), packed(plumbing.REFDeltaObject, 1, base[:], []byte{0x80})),
 	} {
 		if p, err := takeIn(t, data, nil); err == nil {
-			t.Errorf("%s: pack was read, with %d objects, want an error", name, len(p.spool.index))
+			t.Errorf("%s: pack was read, with %d objects, want an error", name, len(p.index))
 		} else if errors.Is(err, fleet.ErrInvalid) {
 			t.Errorf("%s: error = %v, which blames the fleet repo", name, err)
 		}
@@ -133,30 +136,34 @@ func TestPackIsReadInBoundedMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !p.unresolved || len(p.spool.index) != 1 {
-			t.Errorf("lost = %v with %d objects, want only the base", p.unresolved, len(p.spool.index))
+		if !p.skipped || len(p.index) != 1 {
+			t.Errorf("skipped = %v with %d objects, want only the base", p.skipped, len(p.index))
 		}
 	})
 	t.Run("base", func(t *testing.T) {
-		huge := strings.Repeat("x", 1001)
+		huge := strings.Repeat("x", 4001)
 		hash := plumbing.ComputeHash(plumbing.BlobObject, []byte(huge))
-		p, err := takeIn(t, packOf(2, blob(huge), deltaOf(hash, 1001, 1, "\x01+")), nil)
+		p, err := takeIn(t, packOf(2, blob(huge), deltaOf(hash, 4001, 1, "\x01+")), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !p.unresolved || !p.tooLarge[hash] || len(p.spool.index) != 0 {
-			t.Errorf("lost = %v, too large = %v with %d objects, want none", p.unresolved, p.tooLarge, len(p.spool.index))
+		if at := p.index[hash]; !p.skipped || len(p.index) != 1 || at.offset >= 0 || at.size != 4001 || p.size > 100 {
+			t.Errorf("skipped = %v, base at %v, and %d bytes on disk, want only the size of the base", p.skipped, at, p.size)
 		}
 	})
-	t.Run("chain", func(t *testing.T) {
-		objects, last := [][]byte{blob(content)}, content
-		for range 100 {
-			hash := plumbing.ComputeHash(plumbing.BlobObject, []byte(last))
-			objects = append(objects, deltaOf(hash, len(last), len(last)+1, "\xb0"+string([]byte{byte(len(last)), byte(len(last) >> 8)})+"\x01y"))
-			last += "y"
+	t.Run("results", func(t *testing.T) {
+		bounds := testBounds()
+		bounds.inflated = 10_000
+		objects := [][]byte{blob(content)}
+		for i := range 10 {
+			objects = append(objects, deltaOf(base, 250, 1001+i, strings.Repeat(copyAll(125), 8)+copyAll(i+1)))
 		}
-		if _, err := takeIn(t, packOf(len(objects), objects...), nil); err == nil || !strings.Contains(err.Error(), "depend on one another") {
-			t.Errorf("error = %v, want one about deltas that depend on one another", err)
+		p, err := readPack(t.Context(), bytes.NewReader(packOf(len(objects), objects...)), nil, bounds)
+		if err == nil {
+			p.close()
+		}
+		if !errors.Is(err, fleet.ErrInvalid) {
+			t.Errorf("error = %v, want a fleet.ErrInvalid, because the results of the deltas are too large together", err)
 		}
 	})
 	t.Run("count", func(t *testing.T) {
@@ -164,6 +171,26 @@ func TestPackIsReadInBoundedMemory(t *testing.T) {
 			t.Errorf("error = %v, want a fleet.ErrInvalid", err)
 		}
 	})
+}
+
+// TestPackReadsLongChains uses a chain of deltas whose results take more memory
+// together than the tree may.
+func TestPackReadsLongChains(t *testing.T) {
+	t.Parallel()
+	last := strings.Repeat("x", 250)
+	objects := [][]byte{blob(last)}
+	for range 100 {
+		hash := plumbing.ComputeHash(plumbing.BlobObject, []byte(last))
+		objects = append(objects, deltaOf(hash, len(last), len(last)+1, "\xb0"+string([]byte{byte(len(last)), byte(len(last) >> 8)})+"\x01y"))
+		last += "y"
+	}
+	p, err := takeIn(t, packOf(len(objects), objects...), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.read(p.index[plumbing.ComputeHash(plumbing.BlobObject, []byte(last))]); err != nil || string(got) != last {
+		t.Errorf("the last object = %q, %v, want %q", got, err, last)
+	}
 }
 
 // FuzzPack checks that a pack at worst fails, and that an object is never found
@@ -182,12 +209,15 @@ func FuzzPack(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for hash, at := range p.spool.index {
-			content, err := p.spool.read(at)
+		for hash, at := range p.index {
+			if at.offset < 0 {
+				continue
+			}
+			content, err := p.read(at)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := plumbing.ComputeHash(at.kind, content); got != hash || at.size > 1000 {
+			if got := plumbing.ComputeHash(at.kind, content); got != hash || at.size > 4000 {
 				t.Fatalf("object %s has hash %s and %d bytes", hash, got, at.size)
 			}
 		}
