@@ -22,6 +22,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrStale reports a write whose precondition no longer holds.
 	ErrStale = errors.New("changed meanwhile")
+	// ErrBusy reports a change that was not finished in time, because of others. Nothing is changed.
+	ErrBusy = errors.New("busy")
 	// ErrStore reports that the change log cannot be reached or written.
 	ErrStore = errors.New("store unavailable")
 	// ErrStoreFull is an ErrStore of a store that has no space left.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -45,7 +47,40 @@ func (s *Server) serveRoute(w http.ResponseWriter, r *http.Request, rt route) er
 		return err
 	}
 	defer leave()
+	if rt.changes() {
+		return s.serveChange(w, r, rt)
+	}
 	return rt.handle(w, r)
+}
+
+// changes reports whether rt is for changes of the fleet, or for dry runs of them.
+func (rt route) changes() bool {
+	return rt.method != http.MethodGet && rt.role >= auth.Bootstrap && rt.role != auth.Webhook && rt.path != previewPath
+}
+
+// serveChange answers the request for a change, which ends with its client and within Limits.Change.
+// What one credential has worked out does not keep others waiting.
+func (s *Server) serveChange(w http.ResponseWriter, r *http.Request, rt route) error {
+	ctx, cancel := context.WithTimeout(r.Context(), s.cfg.Limits.Change)
+	defer cancel()
+	most := max(1, s.cfg.Limits.Requests/4)
+	if rt.role == auth.Bootstrap {
+		most = s.cfg.Limits.Requests // clusters share the token, and have a rate of their own
+	}
+	leave, err := s.changes.Enter(ctx, limitKey(identityOf(w)), most)
+	if err == nil {
+		defer leave()
+		err = rt.handle(w, r.WithContext(ctx))
+	} else if reason := limit.Reason(err); reason != "" {
+		s.metrics.requestsShed.WithLabelValues(reason).Inc()
+	}
+	switch {
+	case err == nil || ctx.Err() == nil || !errors.Is(err, ctx.Err()):
+		return err
+	case r.Context().Err() != nil:
+		return fmt.Errorf("%w: the client left before the change was checked, and nothing is changed", fleet.ErrBusy)
+	}
+	return fmt.Errorf("%w: the change was not checked within %s, and nothing is changed: try again later, or change less at once", fleet.ErrBusy, s.cfg.Limits.Change)
 }
 
 // unescapeVars unescapes the parts of the path, which the router leaves as they came.

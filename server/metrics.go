@@ -37,7 +37,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		pollsShed: counter("tributary_polls_shed_total",
 			"Polls that were shed, by reason: busy (too many at one time), slow (most of those by slow clients), connections (too many are open) or rate (of one credential).", "reason"),
 		requestsShed: counter("tributary_requests_shed_total",
-			"Other requests that were shed, by reason: busy, slow or rate.", "reason"),
+			"Other requests that were shed, by reason: busy, slow, rate, or share (too many changes of one credential are under way).", "reason"),
 		connectionsClosed: counter("tributary_connections_closed_total",
 			"Connections that were closed because too many are open, by reason: idle, silent (nothing was sent) or refused (a new one).", "reason"),
 		requests: counter("tributary_http_requests_total",
@@ -57,7 +57,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	// An alert needs the 0 that comes before the first event.
 	for vec, values := range map[*prometheus.CounterVec][]string{
 		m.pollsShed:             {limit.ReasonBusy, limit.ReasonSlow, limit.ReasonConnections, limit.ReasonRate},
-		m.requestsShed:          {limit.ReasonBusy, limit.ReasonSlow, limit.ReasonRate},
+		m.requestsShed:          {limit.ReasonBusy, limit.ReasonSlow, limit.ReasonRate, limit.ReasonShare},
 		m.connectionsClosed:     {limit.ClosedIdle, limit.ClosedSilent, limit.ClosedRefused},
 		m.failedAuthentications: auth.FailureKinds,
 	} {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/tributary-gitops/tributary/fleet/controller"
 )
 
 // openAPI documents the whole API. A test compares every answer with it.
@@ -26,15 +28,33 @@ const pingTimeout = 500 * time.Millisecond
 // getReadiness is for load balancers too: they send traffic once there is something to
 // serve. Polls are answered while writes are not, so that the server stays ready then.
 func (s *Server) getReadiness(w http.ResponseWriter, r *http.Request) error {
+	query, err := parameters(r, "verbose")
+	if err != nil {
+		return err
+	}
 	if _, err := s.view(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), pingTimeout)
 	defer cancel()
+	text := "ok\n"
 	if err := s.fleet.Ping(ctx); err != nil {
-		return plain(w, r, "ok, but the change log cannot be reached, so writes are refused\n")
+		text = "ok, but the change log cannot be reached, so writes are refused\n"
 	}
-	return plain(w, r, "ok\n")
+	if query.Has("verbose") {
+		text += slowChanges(s.fleet.Slow(), s.cfg.Now())
+	}
+	return plain(w, r, text)
+}
+
+// slowChanges has a line for each change that somebody has worked on for long.
+func slowChanges(slow []controller.SlowChange, now time.Time) string {
+	var lines strings.Builder
+	for _, c := range slow {
+		fmt.Fprintf(&lines, "slow change: %s by %q since %s: %s for %s\n",
+			c.What, c.Actor, c.Since.UTC().Format(time.RFC3339), c.Stage, now.Sub(c.Entered).Round(time.Second))
+	}
+	return lines.String()
 }
 
 // getIndex shows the routes to a person with a browser.

@@ -93,6 +93,9 @@ type Limits struct {
 	// in which a client must take 256 KiB of it, or the rest, and in which a TLS handshake
 	// must end, 30 s.
 	Write, Stall time.Duration
+	// Change is the time in which a change must be checked, from the end of its headers. It
+	// ends then, and changes nothing. 25 s.
+	Change time.Duration
 	// Idle is the time between two requests of a connection. 2 min.
 	Idle time.Duration
 	// Shutdown is the time that answers have to finish once the server stops. 20 s.
@@ -116,6 +119,9 @@ type Limits struct {
 	// Polls and Requests are how many of each are answered at one time, without those of
 	// slow clients. Webhooks have a quarter of Requests. 4,096 and 1,024.
 	Polls, Requests int
+	// Changes is how many changes of one credential are worked on at one time, also as dry
+	// runs. More of them wait, up to a quarter of Requests. 4.
+	Changes int
 	// PollRate is how many polls of one cluster a credential may make a second, and
 	// RequestRate how many other requests. The polls of a minute, or the requests of ten
 	// seconds, may come at once. 20 and 200; negative for no limit.
@@ -128,6 +134,7 @@ func (l Limits) withDefaults() Limits {
 		Read:         cmp.Or(l.Read, 30*time.Second),
 		Write:        cmp.Or(l.Write, time.Minute),
 		Stall:        cmp.Or(l.Stall, 30*time.Second),
+		Change:       cmp.Or(l.Change, 25*time.Second),
 		Idle:         cmp.Or(l.Idle, 2*time.Minute),
 		Shutdown:     cmp.Or(l.Shutdown, 20*time.Second),
 		Issuer:       cmp.Or(l.Issuer, 3*time.Second),
@@ -141,6 +148,7 @@ func (l Limits) withDefaults() Limits {
 		Connections: cmp.Or(l.Connections, 16_384),
 		Polls:       cmp.Or(l.Polls, 4096),
 		Requests:    cmp.Or(l.Requests, 1024),
+		Changes:     cmp.Or(l.Changes, 4),
 		PollRate:    cmp.Or(l.PollRate, 20),
 		RequestRate: cmp.Or(l.RequestRate, 200),
 	}
@@ -159,6 +167,7 @@ type Server struct {
 	polls        *limit.InflightLimiter
 	requests     *limit.InflightLimiter // other than polls and webhooks
 	hooks        *limit.InflightLimiter
+	changes      *limit.Shares
 	pollRate     *limit.RateLimiter
 	requestRate  *limit.RateLimiter
 	registerRate *limit.RateLimiter
@@ -221,6 +230,7 @@ func (s *Server) newLimiters() {
 	limits := s.cfg.Limits
 	s.polls, s.requests = limit.NewInflightLimiter(limits.Polls), limit.NewInflightLimiter(limits.Requests)
 	s.hooks = limit.NewInflightLimiter(max(1, limits.Requests/4))
+	s.changes = limit.NewShares(limits.Changes)
 	s.pollRate = limit.NewRateLimiter(limits.PollRate, int(60*limits.PollRate))
 	s.requestRate = limit.NewRateLimiter(limits.RequestRate, int(10*limits.RequestRate))
 	s.registerRate = limit.NewRateLimiter(registrationsPerSecond, registrationsAtOnce)

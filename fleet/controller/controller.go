@@ -10,9 +10,9 @@
 // it, impact compares it with what is served, edit and credential work out what a write means, and
 // polls knows which cluster polled what.
 //
-// There is one writer at a time, and any number of readers, which never wait. A change goes one way,
-// whatever it is about: check and render, compare with the guard, append to the log, publish the view.
-// The function writer.commit appends and publishes; everything that can fail comes before it. Several
+// A change goes one way, whatever it is about: mutate, render, check, lock, commit. Readers never wait, and
+// writers only while another one appends to the log and publishes the view: a change is worked out before
+// the lock is taken, and again if another one came before. The function writer.change is that way. Several
 // servers may run on one log: one of them leads, which means that it follows the source and makes the
 // changes that nobody asked for, and all of them serve and take writes.
 package controller
@@ -28,9 +28,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/lock"
 	"github.com/tributary-gitops/tributary/fleet/controller/metrics"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/polls"
@@ -112,10 +114,12 @@ func New(cfg Config) *Controller {
 	if cfg.Store != nil {
 		store = cfg.Store
 	}
-	w := &writer{cfg: cfg, log: cfg.Logger, id: rand.Text(), polls: polls.New(store), published: make(chan struct{}, 1)}
-	w.metrics = metrics.New(cfg.Registerer, w.current.Load, &w.renders)
-	w.cursor.Store(&cursor{state: fleet.NewState(&fleet.LogState{})})
-	w.tokens.set.Store(credential.NewSet(nil))
+	w := &writer{
+		cfg: cfg, log: cfg.Logger, id: rand.Text(), polls: polls.New(store), published: make(chan struct{}, 1),
+		lock: lock.New(), catching: semaphore.NewWeighted(1),
+	}
+	w.at.Store(&position{state: fleet.NewState(&fleet.LogState{})})
+	w.metrics = metrics.New(cfg.Registerer, w.served, &w.renders)
 	if cfg.Source != nil {
 		w.status.update(func(s *Status) { s.Source = cfg.Source.String() })
 	}
@@ -133,9 +137,14 @@ func New(cfg Config) *Controller {
 func (c *Controller) View() (*view.View, error) { return c.view() }
 
 func (w *writer) view() (*view.View, error) {
-	if v := w.current.Load(); v != nil {
+	if v := w.served(); v != nil {
 		return v, nil
 	}
+	return nil, w.whyNotReady()
+}
+
+// whyNotReady returns the error of a server that serves nothing yet.
+func (w *writer) whyNotReady() error {
 	reason := "the first revision is being fetched and rendered"
 	switch status := w.status.get(); {
 	case status.Failed != nil:
@@ -147,7 +156,7 @@ func (w *writer) view() (*view.View, error) {
 	case !status.Leading:
 		reason = "no release is live, and this server does not follow the source"
 	}
-	return nil, fmt.Errorf("fleet: %w: %s", fleet.ErrNotReady, reason)
+	return fmt.Errorf("fleet: %w: %s", fleet.ErrNotReady, reason)
 }
 
 // Status returns the present status.
@@ -165,12 +174,25 @@ func (c *Controller) Ping(ctx context.Context) error {
 	return err
 }
 
+// SlowChange is a change that somebody has worked on for long.
+type SlowChange = lock.Report
+
+// Slow returns the changes that somebody has worked on for long, oldest first.
+func (c *Controller) Slow() []SlowChange { return c.lock.Slow() }
+
+// reportSlow logs and counts a change that takes long.
+func (w *writer) reportSlow(r lock.Report) {
+	w.metrics.CountSlow(r.Stage)
+	w.log.Warn("change takes long", "actor", r.Actor, "change", r.What, "stage", string(r.Stage), "stage_since", r.Entered, "since", r.Since,
+		"took", time.Since(r.Since).Round(time.Millisecond))
+}
+
 // Changed returns a channel that is closed once there is another view or, where nothing is served
 // yet, another change in the log. Take it before looking at either.
 func (c *Controller) Changed() <-chan struct{} { return c.changed.wait() }
 
 // Tokens returns the tokens of the log.
-func (c *Controller) Tokens() *credential.Set { return c.tokens.set.Load() }
+func (c *Controller) Tokens() *credential.Set { return c.tokens.Set() }
 
 // RecordPoll records that a cluster polled one of its sets, by its name or dns, and was answered at a
 // generation.

@@ -142,8 +142,11 @@ func (c *Controller) DeleteObject(ctx context.Context, o WriteOptions, cluster s
 }
 
 // writeObject changes one object of one cluster. The cluster is rendered once to read it, and once to
-// check the change.
+// check the change; not again where other changes come before that are about other clusters.
 func (c *Controller) writeObject(ctx context.Context, o WriteOptions, cluster string, name fleet.ObjectName, change func(t *edit.Target) (*fleet.Delta, error)) (*fleet.Result, error) {
+	var last *mutation
+	var member *view.Member // that it is of
+	var known []*fleet.Delta
 	return c.write(ctx, o, fleet.Written, func(v *view.View) (*mutation, error) {
 		m, err := v.Member(cluster)
 		if err != nil {
@@ -153,6 +156,9 @@ func (c *Controller) writeObject(ctx context.Context, o WriteOptions, cluster st
 			return nil, errDecommissioned(m)
 		}
 		deltas := v.State().Deltas.For(m.Cluster)
+		if m == member && slices.Equal(deltas, known) {
+			return last, nil // Another change came before, which is not about the cluster.
+		}
 		id := fleet.OwnID(m.Cluster.Name)
 		t := &edit.Target{Cluster: m.Cluster.Name, Own: v.State().Deltas.Get(id), Stale: m.Stale}
 		t.Render = func(own *fleet.Delta, wanted func(fleet.Object) bool) ([]fleet.Object, error) {
@@ -180,6 +186,7 @@ func (c *Controller) writeObject(ctx context.Context, o WriteOptions, cluster st
 		if after != nil && after.ExpiresAt != nil {
 			out.warnings = append(out.warnings, fmt.Sprintf("the cluster's own delta expires at %s, and this change with it", after.ExpiresAt.Format(time.RFC3339)))
 		}
+		last, member, known = out, m, deltas
 		return out, nil
 	})
 }
@@ -228,7 +235,7 @@ func (c *Controller) stateAt(ctx context.Context, generation int64) (*fleet.Stat
 // of its own. One without which the rest could not be served, or that exceeds the guard, stays in force.
 func (w *writer) withdrawExpired(ctx context.Context) {
 	for {
-		if v := w.current.Load(); v != nil {
+		if v := w.served(); v != nil {
 			w.withdraw(ctx, v)
 		}
 		select {

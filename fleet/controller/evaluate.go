@@ -43,24 +43,15 @@ func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, befor
 	if err != nil {
 		return nil, err
 	}
-	if earlier != nil && hasSharedProblem(earlier.rendered) {
-		earlier = nil // It is unknown which clusters have the shared problem.
-	}
-	others := []*view.View{before}
+	var again rendering
 	if earlier != nil {
-		others = append(others, earlier.next)
+		again = rendering{earlier.next, earlier.rendered}
 	}
-	if c.next, c.rendered, err = r.realize(ctx, plan, compiled, known, others...); err != nil {
+	if c.next, c.rendered, err = r.realize(ctx, plan, compiled, known, append([]*view.View{before}, again.views()...)...); err != nil {
 		return nil, err
 	}
 	c.change, c.Failing = plan.Change(), plan.Failing()
-	if earlier != nil {
-		for _, p := range earlier.rendered {
-			if m := c.next.Named(p.Cluster); m != nil && m == earlier.next.Named(p.Cluster) {
-				c.rendered = append(c.rendered, p)
-			}
-		}
-	}
+	c.rendered = append(c.rendered, again.problemsIn(c.next)...)
 	c.collectProblems()
 	if c.failed() {
 		return c, nil
@@ -88,7 +79,7 @@ func (r *releaser) goLive(c *candidate, known view.Releases) (*rollout.Plan, err
 func (r *releaser) dropContradicted(c *fleet.Change, s *fleet.State, names []string) {
 	for _, name := range names {
 		c.Records = append(c.Records, fleet.RecordChange{Cluster: name, Before: s.Records[name]})
-		c.Tokens = append(c.Tokens, r.tokens.set.Load().EndAll(name, c.At)...)
+		c.Tokens = append(c.Tokens, r.tokens.Set().EndAll(name, c.At)...)
 	}
 	if len(names) > 0 {
 		c.Deltas, c.Pins = s.Deltas.Without(names...), s.Pins.Without(names...)
@@ -152,8 +143,32 @@ func lookup(compiled view.Releases) fleet.Lookup {
 	return func(ref fleet.ReleaseRef) *fleet.Compiled { return compiled[ref] }
 }
 
-func hasSharedProblem(problems fleet.Problems) bool {
-	return slices.ContainsFunc(problems, func(p fleet.Problem) bool { return p.Cluster == "" })
+// rendering is what was rendered for a change that another one came before. The zero value is none.
+type rendering struct {
+	view     *view.View
+	problems fleet.Problems // of rendering it
+}
+
+// views returns the view to take members from. There is none where a problem is shared: it is unknown
+// which clusters have it.
+func (r rendering) views() []*view.View {
+	if r.view == nil || slices.ContainsFunc(r.problems, func(p fleet.Problem) bool { return p.Cluster == "" }) {
+		return nil
+	}
+	return []*view.View{r.view}
+}
+
+// problemsIn returns the problems of the members that another view has taken.
+func (r rendering) problemsIn(next *view.View) (taken fleet.Problems) {
+	if len(r.views()) == 0 {
+		return nil
+	}
+	for _, p := range r.problems {
+		if m := next.Named(p.Cluster); m != nil && m == r.view.Named(p.Cluster) {
+			taken = append(taken, p)
+		}
+	}
+	return taken
 }
 
 func (c *candidate) collectProblems() {

@@ -14,7 +14,7 @@ func (c *Controller) Evaluate(ctx context.Context, s *fleet.Snapshot) (*fleet.Im
 	if err != nil {
 		return nil, err
 	}
-	v := c.current.Load()
+	v := c.served()
 	evaluated, err := c.releaser.evaluate(ctx, compiled, v, v.State(), nil)
 	if err != nil {
 		return nil, err
@@ -39,12 +39,12 @@ func (c *Controller) Reevaluate(ctx context.Context, s *fleet.Snapshot, write fu
 	if err != nil {
 		return nil, nil, err
 	}
-	first, err := c.releaser.evaluate(ctx, compiled, c.current.Load(), c.state(), nil)
+	first, err := c.releaser.evaluate(ctx, compiled, c.served(), c.state(), nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	write()
-	v := c.current.Load()
+	v := c.served()
 	fromScratch, err := c.releaser.evaluate(ctx, compiled, v, c.state(), nil)
 	if err != nil {
 		return nil, nil, err

@@ -37,6 +37,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	all.Go(func() { c.leader.followLog(ctx) })
 	all.Go(func() { c.leader.prefetchAnnounced(ctx) })
 	all.Go(func() { c.savePolls(ctx) })
+	all.Go(func() { c.lock.Watch(ctx, c.reportSlow) })
 	if !c.cfg.ReadOnly {
 		c.leader.run(ctx)
 	}
@@ -201,21 +202,35 @@ func (l *leader) followLog(ctx context.Context) {
 	if l.cfg.Store == nil {
 		return
 	}
+	caughtUp, running := make(chan error, 1), false
 	next := logInterval
+	var catching sync.WaitGroup
+	defer catching.Wait()
 	for down := false; ; {
+		var err error
 		select {
 		case <-ctx.Done():
 			return
 		case <-l.logChanged:
 		case <-time.After(next):
+		case err = <-caughtUp:
+			running = false
 		}
-		var err error
-		if l.mu.TryLock() {
-			_, err = l.update(ctx)
-			l.mu.Unlock()
-			next = logInterval
-		} else { // The present writer reads the log too, but may take long.
-			err = l.tokens.read(ctx, l.cfg.Store)
+		behind := false
+		if err == nil {
+			behind, err = l.isBehind(ctx)
+		}
+		next = logInterval
+		switch {
+		case !behind:
+		case !running && l.catching.TryAcquire(1):
+			running = true
+			catching.Go(func() {
+				defer l.catching.Release(1)
+				caughtUp <- l.takeUp(ctx)
+			})
+		default: // What is new is being rendered. A revoked token must not wait for that.
+			err = withStoreTimeout(ctx, func(ctx context.Context) error { return l.tokens.Read(ctx, l.cfg.Store) })
 			next = logInterval / 50
 		}
 		if err != nil && !down && ctx.Err() == nil {
@@ -311,7 +326,7 @@ func (l *leader) followSource(ctx context.Context) {
 
 // announce lets the other servers render a release while this one does.
 func (w *writer) announce(ctx context.Context, revision string, packed *fleet.Packed) {
-	if v := w.current.Load(); v == nil || v.Compiled(fleet.ReleaseRef{Revision: revision, Snapshot: packed.Digest}) != nil {
+	if v := w.served(); v == nil || v.Compiled(fleet.ReleaseRef{Revision: revision, Snapshot: packed.Digest}) != nil {
 		return // no server can prefetch it, or every server has it
 	}
 	err := withStoreTimeout(ctx, func(ctx context.Context) error { return w.cfg.Store.Announce(ctx, revision, packed) })
@@ -336,7 +351,7 @@ func (l *leader) prefetchAnnounced(ctx context.Context) {
 
 // prerender renders a release for every cluster, beside what is served.
 func (l *leader) prerender(ctx context.Context, ref fleet.ReleaseRef) {
-	v := l.current.Load()
+	v := l.served()
 	if v == nil || v.Compiled(ref) != nil {
 		return
 	}
@@ -369,6 +384,6 @@ func (l *leader) prerendered(ctx context.Context, ref fleet.ReleaseRef, v *view.
 
 // forgetPrefetched drops a prefetched release that is served by now, held or failed.
 func (w *writer) forgetPrefetched() {
-	v, candidate := w.current.Load(), w.state().Candidate
+	v, candidate := w.served(), w.state().Candidate
 	w.prefetch.Forget(func(ref fleet.ReleaseRef) bool { return v.Compiled(ref) != nil || ref == candidate })
 }

@@ -1,8 +1,8 @@
 package controller
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,29 +43,32 @@ func (w *writer) progress(ctx context.Context, v *view.View) (*fleet.RolloutStat
 // Advance reaches the next wave of the rollout in progress, if there is one and its present wave is
 // through. Run does so while the server leads.
 func (c *Controller) Advance(ctx context.Context) error {
-	v := c.current.Load()
+	v := c.served()
 	if v == nil || v.State().Rollout == nil || v.State().Rollout.Paused != nil {
 		return nil
 	}
 	if _, through := c.progress(ctx, v); !through {
 		return nil
 	}
-	return c.withWriter(ctx, func() error {
-		now := c.state().Rollout
+	var t *candidate
+	return c.change(ctx, fleet.OwnActor, "next wave of "+v.State().Rollout.Release.Revision, releasePace, func(ctx context.Context, at *position) (p *proposal, err error) {
+		now := at.state.Rollout
 		if now == nil || now.Paused != nil || now.Generation != v.State().Rollout.Generation {
-			return nil
+			return nil, nil
 		}
-		return c.releaser.step(ctx, &fleet.Change{At: c.now(), Actor: fleet.OwnActor, Holder: c.holder()})
+		p, t, err = c.releaser.step(ctx, at, &fleet.Change{At: c.now(), Actor: fleet.OwnActor, Holder: c.holder()}, t)
+		return p, err
 	})
 }
 
-// step reaches the next wave of the rollout. The last wave makes its release live.
-func (r *releaser) step(ctx context.Context, c *fleet.Change) error {
-	s := r.state()
+// step reaches the next wave of the rollout. The last wave makes its release live: earlier is what was
+// evaluated for that before another change came, and so is what is returned.
+func (r *releaser) step(ctx context.Context, at *position, c *fleet.Change, earlier *candidate) (*proposal, *candidate, error) {
+	s := at.state
 	ro := s.Rollout
-	before, compiled, err := r.served(s)
+	before, compiled, err := at.rollingOut()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	wave := &ro.Waves[ro.Step]
 	check := func(next *view.View) (*fleet.RolloutPause, error) { return r.exceedsGuard(ctx, before, next, ro) }
@@ -77,44 +80,44 @@ func (r *releaser) step(ctx context.Context, c *fleet.Change) error {
 		c.Rollout = &fleet.RolloutChange{Progress: &next}
 		plan, err := rollout.NewRules(s, lookup(before.Releases())).Step(c)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		return r.reachWave(ctx, c, plan, before, compiled, wave, check)
+		p, err := r.reachWave(ctx, at, c, plan, before, compiled, wave, check)
+		return p, nil, err
 	}
-	t, err := r.evaluate(ctx, compiled, before, s, nil)
+	t, err := r.evaluate(ctx, compiled, before, s, earlier)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	pause := &fleet.RolloutPause{Reason: fleet.PauseInvalid, Detail: oneLine(t.Problems.Faults())}
 	if !t.failed() {
 		if pause, err = check(t.next); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	if pause != nil {
-		return r.pause(ctx, &fleet.Change{At: c.At, Actor: c.Actor, Holder: c.Holder}, *pause, false)
+		return r.pause(at, &fleet.Change{At: c.At, Actor: c.Actor, Holder: c.Holder}, *pause, false), t, nil
 	}
 	// What it changes is shown as it was when it was decided on.
 	doc := t.document(fleet.Live, s.Generation+1)
 	doc.At = c.At
-	if old := r.release(doc.ID); old != nil {
+	if old := at.releases[doc.ID]; old != nil {
 		doc.Decisions, doc.Impact, doc.Violations = old.Decisions, old.Impact, old.Violations
 	}
-	return r.goLiveEverywhere(ctx, c, t, doc, time.Now())
+	return r.goLiveEverywhere(at, c, t, doc, time.Now()), t, nil
 }
 
-// served returns the view of a state in which a release is rolling out, and that release. It is an error
+// rollingOut returns what is served while a release is rolling out, and that release. It is an error
 // where this server serves an older state, whose live release may be another one, or lacks the release.
-func (r *releaser) served(s *fleet.State) (*view.View, *fleet.Compiled, error) {
-	v := r.current.Load()
-	if v == nil || v.Generation() != s.Generation {
+func (p *position) rollingOut() (*view.View, *fleet.Compiled, error) {
+	if !p.isServed() {
 		return nil, nil, fmt.Errorf("rollout: %w: this server cannot serve what the change log says", fleet.ErrNotReady)
 	}
-	compiled := v.Compiled(s.Rollout.Release)
+	compiled := p.view.Compiled(p.state.Rollout.Release)
 	if compiled == nil {
-		return nil, nil, fmt.Errorf("rollout: release of %s: %w", s.Rollout.Release.Revision, fleet.ErrUnavailable)
+		return nil, nil, fmt.Errorf("rollout: release of %s: %w", p.state.Rollout.Release.Revision, fleet.ErrUnavailable)
 	}
-	return v, compiled, nil
+	return p.view, compiled, nil
 }
 
 // exceedsGuard returns why a wave must not be reached: by now it removes more than the guard allows,
@@ -141,8 +144,8 @@ func (r *releaser) exceedsGuard(ctx context.Context, before, next *view.View, ro
 }
 
 // pause pauses the rollout, or records that the source went back while it is paused.
-func (r *releaser) pause(ctx context.Context, c *fleet.Change, why fleet.RolloutPause, reverted bool) error {
-	ro := r.state().Rollout
+func (r *releaser) pause(at *position, c *fleet.Change, why fleet.RolloutPause, reverted bool) *proposal {
+	ro := at.state.Rollout
 	next := ro.RolloutProgress
 	next.Paused, next.Reverted = &why, next.Reverted || reverted
 	c.Kind, c.Rollout = fleet.ReleaseRolledOut, &fleet.RolloutChange{Progress: &next}
@@ -151,52 +154,50 @@ func (r *releaser) pause(ctx context.Context, c *fleet.Change, why fleet.Rollout
 	paused.RolloutProgress = next
 	status, _ := rollout.Status(&paused, 0, 0, r.cfg.Now())
 	c.Reason = "paused: " + status.Reason
-	if err := r.commit(ctx, c, nil); err != nil {
-		return err
-	}
-	r.log.Error("rollout is paused", "revision", ro.Release.Revision, "why", status.Reason)
-	return nil
+	return &proposal{change: c, done: func() {
+		r.log.Error("rollout is paused", "revision", ro.Release.Revision, "why", status.Reason)
+	}}
 }
 
 // end ends the rollout: clusters that it had reached go back, and its release enters a state, which is
 // Superseded where the source went back to the live release. The change may have its document already.
-func (r *releaser) end(ctx context.Context, c *fleet.Change, s fleet.ReleaseState) error {
-	state := r.state()
+func (r *releaser) end(ctx context.Context, at *position, c *fleet.Change, s fleet.ReleaseState) (*proposal, error) {
+	state := at.state
 	ro := state.Rollout
-	before, _, err := r.served(state)
+	before, _, err := at.rollingOut()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	id, reverted := ro.Release.ID(), s == fleet.Superseded
 	c.Release = &fleet.ReleaseEvent{Ref: ro.Release, Clusters: len(ro.Wave().Clusters), From: fleet.RollingOut, To: s}
-	if at := slices.IndexFunc(c.Releases, func(doc *fleet.Release) bool { return doc.ID == id }); at >= 0 {
-		c.Releases[at] = r.entered(c.Releases[at], s, c)
-	} else if doc := r.release(id); doc != nil {
-		c.Releases = append(c.Releases, r.entered(doc, s, c))
+	if i := slices.IndexFunc(c.Releases, func(doc *fleet.Release) bool { return doc.ID == id }); i >= 0 {
+		c.Releases[i] = at.entered(c.Releases[i], s, c)
+	} else if doc := at.releases[id]; doc != nil {
+		c.Releases = append(c.Releases, at.entered(doc, s, c))
 	}
 	switch {
 	case reverted && !state.Candidate.IsZero():
-		r.supersede(c, state.Candidate)
+		r.supersede(at, c, state.Candidate)
 		c.Candidate = &fleet.ReleaseRef{}
 	case !reverted && state.Candidate.IsZero():
 		c.Candidate = &ro.Release
 	}
 	plan, err := rollout.NewRules(state, lookup(before.Releases())).End(c, reverted)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	next, _, err := r.realize(ctx, plan, before.Live(), before.Releases(), before)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if reverted {
 		_, violations, err := r.compare(ctx, before.Guard(), before, next)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(violations) > 0 {
 			why := fleet.RolloutPause{Reason: fleet.PauseReverted, Detail: violations[0].Message}
-			return r.pause(ctx, &fleet.Change{At: c.At, Actor: c.Actor, Holder: c.Holder}, why, true)
+			return r.pause(at, &fleet.Change{At: c.At, Actor: c.Actor, Holder: c.Holder}, why, true), nil
 		}
 	}
 	var reached []string
@@ -205,11 +206,9 @@ func (r *releaser) end(ctx context.Context, c *fleet.Change, s fleet.ReleaseStat
 	}
 	c = plan.Change()
 	c.Clusters = clustersBetween(before, next, reached)
-	if err := r.commit(ctx, c, next); err != nil {
-		return err
-	}
-	r.log.Warn("rollout ended", "revision", ro.Release.Revision, "state", string(s), "reason", c.Reason)
-	return nil
+	return &proposal{change: c, next: next, done: func() {
+		r.log.Warn("rollout ended", "revision", ro.Release.Revision, "state", string(s), "reason", c.Reason)
+	}}, nil
 }
 
 // Decide records what somebody decides about a release, and does it. Digest is that of the impact that
@@ -221,111 +220,115 @@ func (c *Controller) Decide(ctx context.Context, w WriteOptions, verdict fleet.V
 	if err != nil {
 		return nil, err
 	}
-	err = c.withWriter(ctx, func() error {
-		ro := c.state().Rollout
-		rolling := ro != nil && ro.Release.ID() == r.ID
-		now := c.release(r.ID)
-		if now == nil {
-			now = r // It is neither live, nor rolling out, nor the candidate.
-			rolling = false
+	var t *candidate
+	err = c.change(ctx, w.Actor, string(verdict)+" "+r.ID, releasePace, func(ctx context.Context, at *position) (p *proposal, err error) {
+		known := at.releases[r.ID]
+		now := cmp.Or(known, r)
+		if err := rollout.CheckVerdict(now, known != nil && rolloutRef(at.state).ID() == r.ID, verdict); err != nil || w.DryRun {
+			return nil, err
 		}
-		if err := rollout.CheckVerdict(now, rolling, verdict); err != nil || w.DryRun {
-			return err
-		}
-		if c.release(r.ID) == nil {
-			return fmt.Errorf("release %s: %w: a newer release has replaced it; to go back to it, pin it", r.ID, fleet.ErrConflict)
+		if known == nil { // It is neither live, nor rolling out, nor the candidate.
+			return nil, fmt.Errorf("release %s: %w: a newer release has replaced it; to go back to it, pin it", r.ID, fleet.ErrConflict)
 		}
 		reason := string(verdict)
 		if w.Reason != "" {
 			reason += ": " + w.Reason
 		}
 		change := &fleet.Change{At: c.now(), Kind: fleet.ReleaseDecided, Actor: w.Actor, Reason: reason}
-		return c.releaser.apply(ctx, change, now, fleet.Decision{
-			Verdict: verdict, Actor: w.Actor, Reason: w.Reason, At: change.At, Generation: c.state().Generation + 1,
-		}, digest)
+		d := fleet.Decision{Verdict: verdict, Actor: w.Actor, Reason: w.Reason, At: change.At, Generation: at.state.Generation + 1}
+		if verdict == fleet.Approve {
+			p, t, err = c.releaser.approve(ctx, at, change, now, d, digest, t)
+			return p, err
+		}
+		return c.releaser.apply(ctx, at, change, now, d)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return c.Release(ctx, r.ID)
+	return c.Release(context.WithoutCancel(ctx), r.ID) // it is decided
 }
 
-// apply does what somebody decided about a release.
-func (r *releaser) apply(ctx context.Context, c *fleet.Change, now *fleet.Release, d fleet.Decision, digest string) error {
-	if d.Verdict == fleet.Approve {
-		return r.approve(ctx, c, now, d, digest)
-	}
+// apply does what somebody decided about a release, other than to approve it.
+func (r *releaser) apply(ctx context.Context, at *position, c *fleet.Change, now *fleet.Release, d fleet.Decision) (*proposal, error) {
 	after := *now
 	after.Decisions = append(slices.Clone(now.Decisions), d)
 	c.Releases = []*fleet.Release{&after}
 	c.Release = &fleet.ReleaseEvent{Ref: now.Ref(), Clusters: now.Clusters, From: now.State, To: now.State, Decision: &d}
 	switch d.Verdict {
 	case fleet.Abort:
-		return r.end(ctx, c, fleet.Rejected)
+		return r.end(ctx, at, c, fleet.Rejected)
 	case fleet.Reject:
 		after.State, after.At, after.Generation = fleet.Rejected, c.At, d.Generation
 		c.Release.To = fleet.Rejected
 	default:
-		ro := r.state().Rollout
-		if why, waiting := r.waitsFor(ctx); d.Verdict == fleet.Resume && ro.Paused == nil && !waiting {
-			return fmt.Errorf("release %s: %w: it is neither paused nor at a manual gate: %s", now.ID, fleet.ErrConflict, why)
+		ro := at.state.Rollout
+		if why, waiting := r.waitsFor(ctx, at); d.Verdict == fleet.Resume && ro.Paused == nil && !waiting {
+			return nil, fmt.Errorf("release %s: %w: it is neither paused nor at a manual gate: %s", now.ID, fleet.ErrConflict, why)
 		}
 		next := rollout.Steer(ro, d.Verdict, c.Actor, d.Reason)
 		c.Rollout, c.Release.Pause = &fleet.RolloutChange{Progress: &next}, next.Paused
 	}
-	if err := r.commit(ctx, c, nil); err != nil {
-		return err
-	}
-	r.log.Info("decision", "verdict", string(d.Verdict), "revision", now.Revision, "release", now.ID, "actor", c.Actor, "reason", d.Reason)
-	return nil
+	return &proposal{change: c, done: func() {
+		r.log.Info("decision", "verdict", string(d.Verdict), "revision", now.Revision, "release", now.ID, "actor", c.Actor, "reason", d.Reason)
+	}}, nil
 }
 
 // waitsFor returns what the rollout waits for, and whether that is for somebody to resume it.
-func (r *releaser) waitsFor(ctx context.Context) (string, bool) {
-	v := r.current.Load()
-	if v == nil || v.State().Rollout == nil {
+func (r *releaser) waitsFor(ctx context.Context, at *position) (string, bool) {
+	if at.view == nil || at.view.State().Rollout == nil {
 		return "", false
 	}
-	status, _ := r.progress(ctx, v)
+	status, _ := r.progress(ctx, at.view)
 	return status.Reason, status.Phase == fleet.Waiting
 }
 
-// approve lets a held release go on, if what it changes is what was approved.
-func (r *releaser) approve(ctx context.Context, c *fleet.Change, now *fleet.Release, d fleet.Decision, digest string) error {
-	compiled, err := r.loadRelease(ctx, now.Ref(), c.At)
+// approve lets a held release go on, if what it changes is what was approved. Earlier is what was
+// evaluated before another change came, and so is what is returned.
+func (r *releaser) approve(ctx context.Context, at *position, c *fleet.Change, now *fleet.Release, d fleet.Decision, digest string, earlier *candidate) (*proposal, *candidate, error) {
+	compiled, err := r.loadOnce(ctx, now, c.At, earlier)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	t, err := r.evaluate(ctx, compiled, r.current.Load(), r.state(), nil)
+	t, err := r.evaluate(ctx, compiled, at.view, at.state, earlier)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	t.change.At = c.At
 	if digest == "" {
 		digest = now.Impact.Digest
 	}
 	if t.failed() || t.Impact.Digest != digest || t.Impact.Digest != now.Impact.Digest {
-		return r.askAgain(ctx, c, now, t)
+		p, err := r.askAgain(c, now, t)
+		return p, t, err
 	}
 	d.Impact = digest
 	doc := t.document(fleet.RollingOut, d.Generation)
 	doc.Decisions = append(slices.Clone(now.Decisions), d)
-	return r.start(ctx, c, t, doc, digest, c.At)
+	p, err := r.start(ctx, at, c, t, doc, digest, c.At)
+	return p, t, err
+}
+
+// loadOnce returns a compiled release, that of an earlier evaluation if there was one.
+func (r *releaser) loadOnce(ctx context.Context, now *fleet.Release, at time.Time, earlier *candidate) (*fleet.Compiled, error) {
+	if earlier != nil {
+		return earlier.compiled, nil
+	}
+	return r.loadRelease(ctx, now.Ref(), at)
 }
 
 // askAgain keeps what a held release changes by now, and returns it as a *GuardError.
-func (r *releaser) askAgain(ctx context.Context, c *fleet.Change, now *fleet.Release, t *candidate) error {
+func (r *releaser) askAgain(c *fleet.Change, now *fleet.Release, t *candidate) (*proposal, error) {
 	if t.failed() {
-		return fmt.Errorf("release %s: %w: it is not valid for any cluster any more: %w", now.ID, fleet.ErrConflict, t.Problems.Faults())
+		return nil, fmt.Errorf("release %s: %w: it is not valid for any cluster any more: %w", now.ID, fleet.ErrConflict, t.Problems.Faults())
 	}
 	refused := &fleet.GuardError{Impact: t.Impact, Violations: append([]fleet.Violation{{Rule: "approval", Message: fmt.Sprintf(
 		"the impact is no longer the one that is approved; look at the release again, and approve %s", t.Impact.Digest)}}, t.Violations...)}
 	if t.Impact.Digest == now.Impact.Digest {
-		return refused
+		return nil, refused
 	}
 	doc := t.document(now.State, now.Generation)
 	doc.At, doc.Decisions = now.At, now.Decisions
 	c.Kind, c.Reason, c.Releases = fleet.ReleaseHeld, "what is served has changed since", []*fleet.Release{doc}
 	c.Release = &fleet.ReleaseEvent{Ref: now.Ref(), Clusters: doc.Clusters, From: now.State, To: now.State}
-	return errors.Join(refused, r.commit(ctx, c, nil))
+	return &proposal{change: c, err: refused}, nil
 }

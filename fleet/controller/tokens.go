@@ -35,19 +35,13 @@ func (c *Controller) RevokeToken(ctx context.Context, o WriteOptions, idOrName s
 
 // writeTokens changes tokens alone, which needs no release. It returns the generation afterwards.
 func (c *Controller) writeTokens(ctx context.Context, o WriteOptions, mutate func() ([]fleet.TokenChange, error)) (generation int64, err error) {
-	err = c.withWriter(ctx, func() error {
+	err = c.change(ctx, o.Actor, string(fleet.TokensChanged), writePace, func(_ context.Context, at *position) (*proposal, error) {
 		changes, err := mutate()
-		if err != nil {
-			return err
+		if generation = at.state.Generation; err != nil || o.DryRun || len(changes) == 0 {
+			return nil, err
 		}
-		if !o.DryRun && len(changes) > 0 {
-			change := &fleet.Change{At: c.now(), Kind: fleet.TokensChanged, Actor: o.Actor, Reason: o.Reason, Tokens: changes}
-			if err := c.commit(ctx, change, nil); err != nil {
-				return err
-			}
-		}
-		generation = c.state().Generation
-		return nil
+		change := &fleet.Change{At: c.now(), Kind: fleet.TokensChanged, Actor: o.Actor, Reason: o.Reason, Tokens: changes}
+		return &proposal{change: change, done: func() { generation = change.Generation }}, nil
 	})
 	return generation, err
 }

@@ -91,13 +91,19 @@ func (m *mutation) reason() string {
 	return ""
 }
 
-// write changes deltas, pins and clusters: the change is rendered and checked, appended, and served,
-// or nothing happens. Mutate works out the change while nobody else writes.
+// write changes deltas, pins and clusters: it is mutated, rendered, checked and, with the lock held,
+// committed, or nothing happens. Mutate may be called several times, since another change may come before
+// the lock is taken.
 func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*fleet.Result, error) {
 	var result *fleet.Result
-	err := w.withWriter(ctx, func() (err error) {
-		result, err = w.tryWrite(ctx, o, kind, mutate)
-		return err
+	var rendered rendering // for the next call of mutate
+	pace := writePace
+	if o.DryRun {
+		pace = dryRunPace
+	}
+	err := w.change(ctx, o.Actor, string(kind), pace, func(ctx context.Context, at *position) (p *proposal, err error) {
+		p, result, err = w.proposeWrite(ctx, at, o, kind, mutate, &rendered)
+		return p, err
 	})
 	w.metrics.CountWrite(o.DryRun, err)
 	if err != nil {
@@ -106,36 +112,38 @@ func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKin
 	return result, nil
 }
 
-func (w *writer) tryWrite(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*fleet.Result, error) {
-	v, err := w.view()
-	if err != nil {
-		return nil, err
+// proposeWrite works out a write at a position. The proposal is nil where nothing is to be written.
+func (w *writer) proposeWrite(ctx context.Context, at *position, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error),
+	earlier *rendering) (*proposal, *fleet.Result, error) {
+	v := at.view
+	if v == nil {
+		return nil, nil, w.whyNotReady()
 	}
-	if now := w.state().Generation; v.Generation() != now {
-		return nil, fmt.Errorf("fleet: %w for writes: this server cannot serve what the change log says at generation %d", fleet.ErrNotReady, now)
+	if !at.isServed() {
+		return nil, nil, fmt.Errorf("fleet: %w for writes: this server cannot serve what the change log says at generation %d", fleet.ErrNotReady, at.state.Generation)
 	}
 	m, err := mutate(v)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m.deltas = slices.DeleteFunc(m.deltas, isNoChange)
 	c := &fleet.Change{
 		At: w.now(), Kind: kind, Actor: o.Actor, Reason: cmp.Or(o.Reason, m.reason()), Holder: m.holder,
 		Deltas: m.deltas, Records: m.records, Tokens: m.tokens, Pins: m.pins,
 	}
-	next, names, warnings, err := w.applyMutation(ctx, v, m, c)
+	next, names, warnings, err := w.applyMutation(ctx, v, m, c, earlier)
 	if err == nil {
 		err = o.checkScope(v, next, names, m)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	diffs, sum, err := w.weigh(ctx, v, next, pairsOf(v, next, names), impact.Options{Changes: true})
 	if err == nil && kind != fleet.Decommissioned && kind != fleet.Purged { // to decommission a cluster is to confirm it
 		err = w.checkGuard(ctx, o, v, next, diffs, sum)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	result := &fleet.Result{
 		Generation: v.Generation(), DryRun: o.DryRun, Changes: []fleet.InputChange{}, Clusters: append([]string{}, names...),
@@ -145,14 +153,10 @@ func (w *writer) tryWrite(ctx context.Context, o WriteOptions, kind fleet.Change
 		result.Changes = append(result.Changes, d.Changes...)
 	}
 	if o.DryRun || m.isEmpty() {
-		return result, nil
+		return nil, result, nil
 	}
 	c.Clusters = result.Clusters
-	if err := w.commit(ctx, c, next); err != nil {
-		return nil, err
-	}
-	result.Generation = c.Generation
-	return result, nil
+	return &proposal{change: c, next: next, done: func() { result.Generation = c.Generation }}, result, nil
 }
 
 func isNoChange(c fleet.DeltaChange) bool {
@@ -164,7 +168,7 @@ func isNoChange(c fleet.DeltaChange) bool {
 
 // applyMutation renders what a mutation leads to, with the names of the clusters that it is for, and
 // completes the change with assignments. Where a cluster could not be served so, it is Problems.
-func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c *fleet.Change) (next *view.View, names, warnings []string, err error) {
+func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c *fleet.Change, earlier *rendering) (next *view.View, names, warnings []string, err error) {
 	found := v.Affected(m.deltas)
 	if m.about != "" {
 		found[m.about] = true
@@ -190,10 +194,12 @@ func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c
 		}
 	}
 	names = slices.Sorted(maps.Keys(found))
-	next, problems, err := v.Next(ctx, state, compiled, names)
+	next, problems, err := v.Next(ctx, state, compiled, names, earlier.views()...)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	problems = append(problems, earlier.problemsIn(next)...)
+	*earlier = rendering{next, problems}
 	if plan != nil {
 		if next, problems, err = w.fallBack(ctx, m, plan, next, problems, v); err != nil {
 			return nil, nil, nil, err

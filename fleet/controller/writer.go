@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/lock"
 	"github.com/tributary-gitops/tributary/fleet/controller/metrics"
 	"github.com/tributary-gitops/tributary/fleet/controller/prefetch"
 	"github.com/tributary-gitops/tributary/fleet/credential"
@@ -20,11 +22,11 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
-// writer appends to the change log and publishes views. It has the only lock that changes wait for.
+// writer appends to the change log and publishes views.
 //
-// While mu is held, and only then, the cursor and the view are replaced, the cursor first. Both are
-// immutable and may be read at any time. The view is of the cursor's state, unless that cannot be
-// served here: it stays as it was then, or nil.
+// Where it is, is one immutable position, which may be read at any time. It is replaced only while the
+// lock is held, and nothing is rendered meanwhile: whatever takes long is worked out at a position
+// beforehand, and counts only if the writer is still there once it has the lock.
 type writer struct {
 	cfg       Config
 	log       *slog.Logger
@@ -36,39 +38,73 @@ type writer struct {
 	published chan struct{} // of capacity 1: a view was published
 	changed   broadcast     // there is another view, or another change
 	prefetch  prefetch.Cache
-	tokens    tokenHolder
+	tokens    credential.Holder
 
-	mu      sync.Mutex
-	current atomic.Pointer[view.View] // nil until something is served
-	cursor  atomic.Pointer[cursor]
+	lock     *lock.Lock
+	at       atomic.Pointer[position]
+	catching *semaphore.Weighted // of weight 1: held by the goroutine that takes up what the log has
+	// stale is true where the log may hold more than is known here: an append whose end was not
+	// heard, or a change of another server that could not be taken up.
+	stale atomic.Bool
 }
 
-// cursor is where the change log is, as far as it is known here: the next change comes after it.
-type cursor struct {
+// position is where the change log is, as far as it is known here, and what is served. It is immutable.
+type position struct {
 	state *fleet.State
 	// releases are the live one, that of the rollout and the candidate, by ID.
 	releases map[string]*fleet.Release
+	// view is what is served; nil until something is. It is of the state, unless that cannot be
+	// served here: then it stays as it was.
+	view *view.View
 	// loaded is true once the log has been read.
 	loaded bool
-	// stale is true where the log may hold more than is known here: an append whose end was not
-	// heard, or a change of another server that could not be taken up.
-	stale bool
 }
 
-// state returns the state at the cursor.
-func (w *writer) state() *fleet.State { return w.cursor.Load().state }
-
-// release returns a release that the cursor has, or nil.
-func (w *writer) release(id string) *fleet.Release { return w.cursor.Load().releases[id] }
+// isServed reports whether the view is of the state.
+func (p *position) isServed() bool {
+	return p.view != nil && p.view.Generation() == p.state.Generation
+}
 
 // candidate returns the newest release that the fleet is not going to, or nil.
-func (w *writer) candidate() *fleet.Release { return w.release(w.state().Candidate.ID()) }
+func (p *position) candidate() *fleet.Release { return p.releases[p.state.Candidate.ID()] }
 
-func (w *writer) setCursor(change func(c *cursor)) {
-	next := *w.cursor.Load()
-	change(&next)
-	w.cursor.Store(&next)
+// revision returns the revision that is live; empty for none.
+func (p *position) revision() string {
+	if p.view == nil {
+		return ""
+	}
+	return p.view.Live().Ref.Revision
 }
+
+// after returns the position after changes, with those releases of a list that the state names, the
+// last one of each ID. The view stays.
+func (p *position) after(state *fleet.State, releases []*fleet.Release) *position {
+	next := *p
+	next.state = state
+	if len(releases) == 0 && state.Candidate == p.state.Candidate && state.LiveRef() == p.state.LiveRef() && rolloutRef(state) == rolloutRef(p.state) {
+		return &next
+	}
+	next.releases = map[string]*fleet.Release{}
+	for _, r := range slices.Concat(slices.Collect(maps.Values(p.releases)), releases) {
+		if r.ID == state.Candidate.ID() || r.ID == state.LiveRef().ID() || r.ID == rolloutRef(state).ID() {
+			next.releases[r.ID] = r
+		}
+	}
+	return &next
+}
+
+func rolloutRef(s *fleet.State) (ref fleet.ReleaseRef) {
+	if s.Rollout != nil {
+		ref = s.Rollout.Release
+	}
+	return ref
+}
+
+// state returns the state at the present position.
+func (w *writer) state() *fleet.State { return w.at.Load().state }
+
+// served returns what is served, or nil.
+func (w *writer) served() *view.View { return w.at.Load().view }
 
 // storeTimeout is how long one access to the store may take, for which the lock is held.
 const storeTimeout = 30 * time.Second
@@ -109,20 +145,148 @@ func (w *writer) holder() string {
 	return w.id
 }
 
-// commit makes a change durable and publishes the view that it leads to: next, or the present view
-// where next is nil, which differs in nothing but the generation. It is the only function that
-// appends and publishes. The caller holds mu.
+// proposal is a change that is ready to be committed at the position that it was worked out at.
+type proposal struct {
+	change *fleet.Change
+	// next is the view that the change leads to; nil stands for the present one, which differs in
+	// nothing but the generation.
+	next *view.View
+	// done, where it is not nil, is called once the change is committed, and err returned then.
+	done func()
+	err  error
+}
+
+// pace says for how long others wait for a change: from the beginning, and again each time that
+// another change came before it.
+type pace struct{ first, again time.Duration }
+
+var (
+	// Most writes are worked out in a few milliseconds. To wait for them is better than to work out
+	// another one that they will make void.
+	writePace = pace{200 * time.Millisecond, 2 * time.Second}
+	// A release is rendered for longer. Most of it holds after other changes.
+	releasePace = pace{again: 5 * time.Second}
+	// Nobody waits for a dry run.
+	dryRunPace = pace{}
+)
+
+// A change is given up once so many others came before it and so much time has passed. In one server
+// that does not happen to one that is worked out within its turn, but other servers do not wait for it.
+const (
+	giveUpRounds = 10
+	giveUpTime   = 20 * time.Second
+)
+
+// maxUnexplained is how often the store may refuse a change although the log has not gone on: this server
+// may no longer hold the lease that the change needs.
+const maxUnexplained = 5
+
+var errOvertaken = errors.New("another change came before")
+
+// change makes a change. Propose works it out at a position: it mutates, renders and checks, without the
+// lock. Then, with the lock held, the proposal is committed, if the writer is still at that position. Else
+// it is worked out again. A proposal that is nil changes nothing.
+func (w *writer) change(ctx context.Context, actor, what string, p pace, propose func(ctx context.Context, at *position) (*proposal, error)) error {
+	if w.cfg.ReadOnly {
+		return fleet.ErrReadOnly
+	}
+	work := w.lock.Begin(actor, what)
+	defer work.End()
+	begun, turn, unexplained, end := time.Now(), p.first, 0, int64(unknownEnd)
+	for round := 1; ; round++ {
+		if err := w.catchUpIfStale(ctx); err != nil {
+			return err
+		}
+		if turn > 0 {
+			if err := work.TakeTurn(ctx, turn); err != nil {
+				return err
+			}
+		}
+		at := w.at.Load()
+		proposed, err := propose(ctx, at)
+		if err != nil || proposed == nil {
+			work.EndTurn()
+			if final, err := w.isFinal(ctx, at, &end, err); final {
+				return err
+			}
+			continue
+		}
+		if err = w.commitAt(ctx, work, at, proposed); !errors.Is(err, errOvertaken) {
+			return err
+		}
+		if w.catchUpIfStale(ctx) == nil && w.state().Generation == at.state.Generation {
+			unexplained++
+		}
+		switch {
+		case unexplained == maxUnexplained:
+			return err
+		case round >= giveUpRounds && time.Since(begun) > giveUpTime:
+			return fmt.Errorf("%w: %d other changes came before this one, and nothing is changed: try again: %w", fleet.ErrBusy, round, err)
+		}
+		turn = p.again
+	}
+}
+
+const unknownEnd = -1
+
+// isFinal reports whether a change that was refused at a position, or changes nothing there, was worked
+// out after all that the log had when it was requested: another server may have written that. End is where
+// the log ended after the request. It returns the error to answer with.
+func (w *writer) isFinal(ctx context.Context, at *position, end *int64, refused error) (bool, error) {
+	if ctx.Err() != nil || errors.Is(refused, fleet.ErrStore) || *end != unknownEnd && at.state.Generation >= *end {
+		return true, refused
+	}
+	var err error
+	if *end, err = w.logEnd(ctx, at); err == nil && at.state.Generation < *end {
+		err = w.catchUp(ctx)
+	} else if err == nil {
+		return true, refused
+	}
+	return err != nil, cmp.Or(refused, err)
+}
+
+// catchUpIfStale takes up what the log has, if that may be more than is known.
+func (w *writer) catchUpIfStale(ctx context.Context) error {
+	if w.stale.Load() {
+		return w.catchUp(ctx)
+	}
+	return nil
+}
+
+// commitAt commits a proposal, if the writer is still at a position.
+func (w *writer) commitAt(ctx context.Context, work *lock.Work, at *position, p *proposal) error {
+	unlock, err := w.metrics.Lock(ctx, work)
+	if err != nil {
+		return err
+	}
+	if w.at.Load() == at {
+		err = w.commit(ctx, at, p)
+	} else {
+		err = errOvertaken
+	}
+	unlock()
+	if err != nil {
+		return err
+	}
+	if p.done != nil {
+		p.done()
+	}
+	return p.err
+}
+
+// commit makes a change durable and publishes the view that it leads to. It is the only function that
+// appends to the log. The caller holds the lock.
 //
 // The end of the caller's context does not end the append: it would be unknown then whether the change
 // was kept.
-func (w *writer) commit(ctx context.Context, c *fleet.Change, next *view.View) error {
-	before := w.state().Generation
-	c.Generation = before + 1
+func (w *writer) commit(ctx context.Context, at *position, p *proposal) error {
+	c := p.change
+	c.Generation = at.state.Generation + 1
 	c.Sort()
 	if w.cfg.Store != nil {
 		err := withStoreTimeout(context.WithoutCancel(ctx), func(ctx context.Context) error { return w.cfg.Store.Append(ctx, c) })
 		if err != nil {
-			w.setCursor(func(c *cursor) { c.stale = !errors.Is(err, fleet.ErrStoreFull) })
+			w.stale.Store(!errors.Is(err, fleet.ErrStoreFull))
 			w.metrics.CountStoreError()
 			if errors.Is(err, fleet.ErrConflict) {
 				err = fmt.Errorf("%w: %w", errOvertaken, err)
@@ -130,67 +294,25 @@ func (w *writer) commit(ctx context.Context, c *fleet.Change, next *view.View) e
 			return err
 		}
 	}
-	w.advance(c)
-	w.tokens.apply(c)
-	if v := w.current.Load(); next == nil && v != nil && v.Generation() == before {
-		next = v
+	next := at.after(at.state.Apply(c), w.withoutGroups(c.Releases))
+	w.forgetPurged(c)
+	w.tokens.Apply(c)
+	if c.Kind == fleet.ReleaseFailed {
+		w.metrics.CountFailure() // first, so that a failure that is visible is counted
 	}
-	if next == nil {
-		w.changed.notify()
-		return nil
+	v := p.next
+	if v == nil && at.isServed() {
+		v = at.view
 	}
-	w.publish(next)
+	w.move(next, v)
 	return nil
 }
 
-// advance moves the cursor past the next change.
-func (w *writer) advance(c *fleet.Change) {
-	w.setCursor(func(now *cursor) { now.state = now.state.Apply(c) })
-	if c.Rollout != nil || c.Candidate != nil || len(c.Releases) > 0 {
-		w.setReleases(append(slices.Collect(maps.Values(w.cursor.Load().releases)), c.Releases...))
-	}
-	for _, r := range c.Records {
-		if r.Purged() {
-			w.polls.Forget(r.Cluster, c.Generation)
-		}
-	}
-}
-
-// publish serves a view from now on, at the generation of the cursor. The metrics come first, so that
-// the metrics are never older than the view.
-func (w *writer) publish(v *view.View) {
-	v = v.At(w.state(), w.release(v.Live().Ref.ID()))
-	w.metrics.SetLive(v)
-	w.current.Store(v)
-	signal(w.published)
-	w.changed.notify()
-}
-
-// setReleases keeps those of a list that the state names, the last one of each ID, and updates
-// status and metrics.
-func (w *writer) setReleases(all []*fleet.Release) {
-	byID := map[string]*fleet.Release{}
-	for _, r := range all {
-		if w.cfg.Store != nil && r.Impact != nil && r.Impact.Groups != nil {
-			r = withoutGroups(r) // the store has them
-		}
-		byID[r.ID] = r
-	}
-	s := w.state()
-	kept := map[string]*fleet.Release{}
-	keep := func(ref fleet.ReleaseRef) *fleet.Release {
-		r := byID[ref.ID()]
-		if r != nil {
-			kept[r.ID] = r
-		}
-		return r
-	}
-	keep(s.LiveRef())
-	if s.Rollout != nil {
-		keep(s.Rollout.Release)
-	}
+// move goes to another position, and serves a view there; nil stands for the one that is served already.
+// The caller holds the lock. The metrics come first, so that they are never older than the view.
+func (w *writer) move(next *position, v *view.View) {
 	var failed, held *fleet.Release
-	if r := keep(s.Candidate); r != nil {
+	if r := next.candidate(); r != nil {
 		switch r.State {
 		case fleet.Failed:
 			failed = r
@@ -199,330 +321,59 @@ func (w *writer) setReleases(all []*fleet.Release) {
 		default:
 		}
 	}
-	w.setCursor(func(c *cursor) { c.releases = kept })
 	w.status.update(func(s *Status) { s.Failed, s.Held = failed, held })
-	w.metrics.SetReleases(failed, held, s.Rollout)
-}
-
-func withoutGroups(r *fleet.Release) *fleet.Release {
-	next, impact := *r, *r.Impact
-	impact.Groups = nil
-	next.Impact = &impact
-	return &next
-}
-
-// maxConflictRetries is how often a change is tried that conflicts with nothing in the log.
-const maxConflictRetries = 5
-
-var errOvertaken = errors.New("another change came before")
-
-// withWriter runs one writer after the other, and again where a change of another server came
-// before. Where try fails for another reason, it must not have decided on an old log.
-func (w *writer) withWriter(ctx context.Context, try func() error) error {
-	if w.cfg.ReadOnly {
-		return fleet.ErrReadOnly
+	w.metrics.SetReleases(failed, held, next.state.Rollout)
+	if v != nil {
+		next.view = v.At(next.state, next.releases[v.Live().Ref.ID()])
+		w.metrics.SetLive(next.view)
 	}
-	defer w.metrics.Lock(&w.mu)()
-	for tries := 1; ; tries++ {
-		if w.cursor.Load().stale {
-			if err := w.catchUp(ctx); err != nil {
-				return err
-			}
-		}
-		before := w.state().Generation
-		err := try()
-		if w.state().Generation != before || errors.Is(err, fleet.ErrStore) {
-			return err
-		}
-		moved, failed := w.update(ctx)
-		overtaken := errors.Is(err, errOvertaken)
-		switch {
-		case ctx.Err() != nil:
-			return err
-		case moved:
-			// What another server wrote may change everything.
-		case failed != nil && (err == nil || overtaken):
-			return failed
-		case !overtaken || tries == maxConflictRetries:
-			return err
+	w.at.Store(next)
+	if v != nil {
+		signal(w.published)
+	}
+	w.changed.notify()
+}
+
+func (w *writer) forgetPurged(c *fleet.Change) {
+	for _, r := range c.Records {
+		if r.Purged() {
+			w.polls.Forget(r.Cluster, c.Generation)
 		}
 	}
 }
 
-// update makes sure that the cursor is at the end of the log, which other servers write too, and
-// reports whether it was not. The caller holds mu.
-func (w *writer) update(ctx context.Context) (moved bool, err error) {
+// withoutGroups returns releases without the groups of their impacts, if the store has those.
+func (w *writer) withoutGroups(releases []*fleet.Release) []*fleet.Release {
 	if w.cfg.Store == nil {
-		return false, nil
+		return releases
 	}
-	var last int64
+	short := slices.Clone(releases)
+	for i, r := range short {
+		if r.Impact != nil && r.Impact.Groups != nil {
+			next, impact := *r, *r.Impact
+			impact.Groups = nil
+			next.Impact = &impact
+			short[i] = &next
+		}
+	}
+	return short
+}
+
+// logEnd returns the generation at which the log ends, which other servers write too.
+func (w *writer) logEnd(ctx context.Context, at *position) (end int64, err error) {
+	if w.cfg.Store == nil {
+		return at.state.Generation, nil
+	}
 	err = withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-		last, err = w.cfg.Store.Generation(ctx)
+		end, err = w.cfg.Store.Generation(ctx)
 		return err
 	})
-	before := w.state().Generation
-	if err != nil || last == before && !w.cursor.Load().stale {
-		return false, err
-	}
-	err = w.catchUp(ctx)
-	return err == nil && w.state().Generation != before, err
+	return end, err
 }
 
-// restoreTries is how often Restore looks for more. One look takes as long as what it brings, so
-// that after the first there is little left, but for a release.
-const restoreTries = 10
-
-// Restore takes up where the change log ends, and serves what was served then. Run does so too; call
-// it before to know when polls can be answered.
-func (w *writer) Restore(ctx context.Context) error {
-	if w.cfg.Store == nil {
-		return nil
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if c := w.cursor.Load(); c.loaded && !c.stale {
-		return nil
-	}
-	if err := w.catchUp(ctx); err != nil {
-		return err
-	}
-	// Other servers went on while the release was compiled and rendered. A cluster that they
-	// answered must not be answered with less here. Where the log cannot be read any more, what is
-	// served is good enough to begin with.
-	for range restoreTries {
-		if moved, err := w.update(ctx); !moved || err != nil {
-			return nil
-		}
-	}
-	return nil
-}
-
-// catchUp takes up what the log says, and serves it. The caller holds mu.
-func (w *writer) catchUp(ctx context.Context) error {
-	v, from := w.current.Load(), w.state().Generation
-	changes, whole, err := w.readLog(ctx)
-	if err != nil {
-		return err
-	}
-	wentLive := slices.ContainsFunc(changes, func(c fleet.Change) bool { return c.Kind == fleet.WentLive })
-	if !whole && !wentLive && v != nil && v.Generation() == from {
-		err = w.serveChanges(ctx, v, changes)
-	} else if err = w.serveState(ctx, v); err == nil {
-		w.forgetPrefetched()
-	}
-	w.setCursor(func(c *cursor) { c.stale = err != nil })
-	return err
-}
-
-// readLog moves the cursor to the end of the log. It returns the changes on the way, or that the
-// whole log was read.
-func (w *writer) readLog(ctx context.Context) (changes []fleet.Change, whole bool, err error) {
-	if w.cursor.Load().loaded {
-		changes, err = w.readSince(ctx)
-		if !errors.Is(err, fleet.ErrNotFound) {
-			return changes, false, err
-		}
-	}
-	var log *fleet.LogState
-	err = withStoreTimeout(ctx, func(ctx context.Context) (err error) {
-		log, err = w.cfg.Store.Load(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, false, err
-	}
-	if served := w.state().Generation; log.Generation < served {
-		return nil, false, fmt.Errorf("change log: %w: it ends at generation %d, but generation %d is served: the database was replaced; restore the right one, or start anew",
-			fleet.ErrStore, log.Generation, served)
-	}
-	w.cursor.Store(&cursor{state: fleet.NewState(log), loaded: true})
-	w.setReleases(log.Releases)
-	w.tokens.update(log.Generation, func(*credential.Set) *credential.Set { return credential.NewSet(log.Tokens) })
-	return nil, true, nil
-}
-
-func (w *writer) readSince(ctx context.Context) ([]fleet.Change, error) {
-	later, err := read(ctx, storeTimeout, w.cfg.Store.Since, w.state().Generation)
-	if err != nil {
-		return nil, err
-	}
-	for i := range later.Changes {
-		w.advance(&later.Changes[i])
-	}
-	w.setReleases(later.Releases)
-	w.tokens.update(w.state().Generation, func(s *credential.Set) *credential.Set { return s.With(later.Tokens) })
-	return later.Changes, nil
-}
-
-// serveState serves the state at the cursor, whatever is served now.
-func (w *writer) serveState(ctx context.Context, v *view.View) error {
-	s := w.state()
-	if s.Live == nil || w.cfg.Renderer == nil {
-		return nil
-	}
-	live, err := w.loadRelease(ctx, s.Live.ReleaseRef, s.Live.At)
-	if errors.Is(err, fleet.ErrUnavailable) {
-		w.log.Error("live release cannot be loaded; waiting for the source", "revision", s.Live.Revision, "err", err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	compiled, err := w.loadReleases(ctx, s, view.Releases{live.Ref: live})
-	if err != nil {
-		return err
-	}
-	// What was rendered beforehand comes first: clusters that changed since are in neither view.
-	next, problems, err := view.Build(ctx, s, live, compiled, view.Options{Renders: &w.renders}, w.prefetch.Get(ctx, live.Ref), v)
-	if err != nil {
-		return err
-	}
-	if failing := next.Failing(); len(failing) > 0 {
-		// Another version rendered it for all clusters. The ones that this version can render are served.
-		problems = append(problems, live.Repo.Problems()...).Sort()
-		w.log.Error("release is not valid for some clusters with this version of Tributary; they are not served",
-			"revision", live.Ref.Revision, "clusters", len(failing), "err", oneLine(problems.Faults()))
-		next = next.MarkUnavailable()
-	}
-	w.publish(next)
-	w.log.Info("release is loaded", "revision", live.Ref.Revision, "generation", s.Generation, "clusters", len(next.Members()))
-	return nil
-}
-
-// serveChanges serves what other servers changed since a view.
-func (w *writer) serveChanges(ctx context.Context, v *view.View, changes []fleet.Change) error {
-	compiled, err := w.loadReleases(ctx, w.state(), v.Releases())
-	if err != nil {
-		return err
-	}
-	names := map[string]bool{}
-	for i := range changes {
-		c := &changes[i]
-		maps.Copy(names, v.Affected(c.Deltas))
-		for _, r := range c.Records {
-			names[r.Cluster] = true
-		}
-		for _, a := range c.Assignments {
-			names[a.Cluster] = true
-		}
-		if c.Rollout != nil && c.Rollout.Progress == nil {
-			maps.Copy(names, notServed(v)) // Of some, only the rollout's file says what they are.
-		}
-	}
-	next, problems, err := v.Next(ctx, w.state(), compiled, slices.Sorted(maps.Keys(names)))
-	if err == nil && len(problems.Faults()) > 0 {
-		err = problems.Faults()
-	}
-	if err != nil {
-		return err
-	}
-	w.publish(next)
-	return nil
-}
-
-// notServed returns the names of the clusters whose polls are answered 503.
-func notServed(v *view.View) map[string]bool {
-	names := map[string]bool{}
-	for _, m := range v.Members() {
-		if m.Unavailable() != nil {
-			names[m.Cluster.Name] = true
-		}
-	}
-	return names
-}
-
-// loadReleases returns the releases that a state needs, from those that are known or the store. One
-// that is unavailable is left out and logged: its clusters are answered 503.
-func (w *writer) loadReleases(ctx context.Context, s *fleet.State, known view.Releases) (view.Releases, error) {
-	compiled := view.Releases{}
-	for ref, user := range s.ReleasesInUse() {
-		c := cmp.Or(known[ref], w.current.Load().Compiled(ref))
-		if c == nil {
-			var err error
-			c, err = w.loadRelease(ctx, ref, time.Time{})
-			if errors.Is(err, fleet.ErrUnavailable) {
-				w.log.Error("release cannot be loaded", "for", user, "err", err)
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		compiled[ref] = c
-	}
-	return compiled, nil
-}
-
-// loadRelease returns a compiled release: the one that is served, the one that was prefetched, or
-// one compiled from its snapshot. It is an ErrUnavailable where trying again will not help.
-func (w *writer) loadRelease(ctx context.Context, ref fleet.ReleaseRef, at time.Time) (*fleet.Compiled, error) {
-	if c := w.current.Load().Compiled(ref); c != nil {
-		return c, nil
-	}
-	if v := w.prefetch.Get(ctx, ref); v != nil {
-		return v.Live(), nil
-	}
-	return w.compileStored(ctx, ref, at)
-}
-
-func (w *writer) compileStored(ctx context.Context, ref fleet.ReleaseRef, at time.Time) (*fleet.Compiled, error) {
-	unavailable := func(err error) error {
-		return fmt.Errorf("release of %s: %w: %w", ref.Revision, fleet.ErrUnavailable, err)
-	}
-	if w.cfg.Store == nil {
-		return nil, unavailable(errors.New("nothing is stored"))
-	}
-	packed, err := read(ctx, storeTimeout, w.cfg.Store.Snapshot, ref.Snapshot)
-	if errors.Is(err, fleet.ErrStore) || ctx.Err() != nil {
-		return nil, cmp.Or(err, ctx.Err())
-	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	tree, err := w.cfg.Archive.Unpack(ctx, packed)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	return fleet.Compile(ctx, w.cfg.Renderer, &fleet.Snapshot{Revision: ref.Revision, Tree: tree}, ref.Snapshot, at)
-}
-
-// tokenHolder has the tokens of the log. It never waits for the writer, which may render for a
-// while: a revoked token must stop working within a second.
-type tokenHolder struct {
-	set        atomic.Pointer[credential.Set]
-	mu         sync.Mutex // guards generation, and set against concurrent updates
-	generation int64
-}
-
-// update replaces the tokens by those of a generation, unless later ones are known.
-func (h *tokenHolder) update(generation int64, next func(*credential.Set) *credential.Set) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if generation >= h.generation {
-		h.set.Store(next(h.set.Load()))
-		h.generation = generation
-	}
-}
-
-func (h *tokenHolder) apply(c *fleet.Change) {
-	if len(c.Tokens) > 0 {
-		h.update(c.Generation, func(s *credential.Set) *credential.Set { return s.Apply(c.Tokens) })
-	}
-}
-
-// read takes up the tokens that changed in the store. It does not wait for a writer.
-func (h *tokenHolder) read(ctx context.Context, store fleet.Store) error {
-	h.mu.Lock()
-	from := h.generation
-	h.mu.Unlock()
-	return withStoreTimeout(ctx, func(ctx context.Context) error {
-		changed, now, err := store.TokensSince(ctx, from)
-		if err == nil {
-			h.update(now, func(s *credential.Set) *credential.Set { return s.With(changed) })
-		}
-		return err
-	})
+// isBehind reports whether the log has more than is known here.
+func (w *writer) isBehind(ctx context.Context) (bool, error) {
+	at, stale := w.at.Load(), w.stale.Load()
+	end, err := w.logEnd(ctx, at)
+	return err == nil && (stale || !at.loaded && w.cfg.Store != nil || end != at.state.Generation), err
 }

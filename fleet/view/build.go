@@ -128,8 +128,8 @@ func (v *View) At(s *fleet.State, release *fleet.Release) *View {
 	return &next
 }
 
-// yieldThreshold is how many clusters are rendered without yielding: somebody waits for them with
-// the writer's lock held.
+// yieldThreshold is how many clusters are rendered without yielding: somebody waits for them, and others
+// wait for the write.
 const yieldThreshold = 100
 
 // render renders the members at those places. The view is not published yet, and owns its slice.

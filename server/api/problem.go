@@ -43,7 +43,7 @@ const ProblemType = "urn:tributary:problem:"
 // The errors that only a server with an HTTP API can meet. The others are in fleet.
 var (
 	ErrBadRequest       = errors.New("bad request")
-	ErrBusy             = errors.New("busy")
+	ErrBusy             = fleet.ErrBusy
 	ErrIssuer           = errors.New("issuer unavailable")
 	ErrMediaType        = errors.New("unsupported media type")
 	ErrMethodNotAllowed = errors.New("method not allowed")

@@ -1,6 +1,6 @@
 // Package limit bounds what clients can cost a server. What exceeds a bound is turned
-// away at once, with an error that says why; nothing waits in a queue, since clients
-// that wait only give up and come again.
+// away at once, with an error that says why. Only changes wait in a queue, one for each
+// credential: clients that wait otherwise give up and come again.
 //
 //	polls := limit.NewInflightLimiter(4096)
 //	slot, err := polls.Enter(time.Now())
@@ -10,7 +10,7 @@
 //	defer polls.Leave(slot)
 //
 // An InflightLimiter bounds the requests that are answered at one time, a RateLimiter
-// the requests of each credential, a Listener the open connections, and a stall writer
+// how often each credential sends requests, Shares how many of its changes are worked on, a Listener the open connections, and a stall writer
 // the time that a client takes to read. The package knows nothing of what is served.
 package limit
 
@@ -29,6 +29,7 @@ const (
 	ReasonSlow        = "slow"        // the same, and most of them are of clients that read slowly
 	ReasonConnections = "connections" // the bound on open connections
 	ReasonRate        = "rate"        // the rate of a credential
+	ReasonShare       = "share"       // the changes of a credential that are under way
 )
 
 var (

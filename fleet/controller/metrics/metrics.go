@@ -4,15 +4,16 @@
 package metrics
 
 import (
+	"context"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/lock"
 	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
@@ -28,6 +29,7 @@ type Metrics struct {
 	storeErrors   prometheus.Counter
 	waiting       prometheus.Gauge
 	waited, swap  prometheus.Histogram
+	slow          *prometheus.CounterVec
 	leading       prometheus.Gauge
 	held, losing  prometheus.Gauge
 	rollout       *prometheus.GaugeVec
@@ -80,8 +82,11 @@ func New(r prometheus.Registerer, current func() *view.View, renders *view.Rende
 			Name: "tributary_write_wait_seconds", Help: "How long writes waited for other writers.", Buckets: seconds,
 		}),
 		swap: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "tributary_swap_duration_seconds", Help: "How long a change kept other writers waiting, until it was served or refused.", Buckets: seconds,
+			Name: "tributary_swap_duration_seconds", Help: "How long a change held the writer's lock, until it was kept and served.", Buckets: seconds,
 		}),
+		slow: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tributary_slow_changes_total", Help: "Reports of changes that take longer than 5 s, by what they were doing: rendering, waiting (for others) or locked (keeping all others waiting).",
+		}, []string{"stage"}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tributary_store_errors_total", Help: "Changes that the change log did not accept.",
 		}),
@@ -89,9 +94,12 @@ func New(r prometheus.Registerer, current func() *view.View, renders *view.Rende
 	// A counter that does not exist before it counts cannot be alerted on.
 	m.failures.WithLabelValues("fetch")
 	m.failures.WithLabelValues("render")
+	for _, s := range lock.Stages {
+		m.slow.WithLabelValues(string(s))
+	}
 	if r != nil {
 		r.MustRegister(m.fetch, m.render, m.info, m.since, m.failing, m.failures,
-			m.overdue, m.writes, m.leading, m.held, m.losing, m.rollout, m.storeErrors, m.waiting, m.waited, m.swap)
+			m.overdue, m.writes, m.leading, m.held, m.losing, m.rollout, m.storeErrors, m.waiting, m.waited, m.swap, m.slow)
 		r.MustRegister(&viewCollector{current})
 		r.MustRegister(renderCounter("rendered", &renders.Rendered), renderCounter("reused", &renders.Reused))
 	}
@@ -119,8 +127,9 @@ func (m *Metrics) SetReleases(failed, held *fleet.Release, r *fleet.Rollout) {
 	if held != nil && held.Impact != nil {
 		m.losing.Set(float64(held.Impact.Removed + held.Impact.Moved))
 	}
-	m.rollout.Reset()
-	if r != nil {
+	if r == nil {
+		m.rollout.Reset()
+	} else {
 		m.rollout.WithLabelValues("reached").Set(float64(r.Step))
 		m.rollout.WithLabelValues("waiting").Set(float64(len(r.Waves) - r.Step))
 	}
@@ -142,17 +151,20 @@ func (m *Metrics) SetLive(v *view.View) {
 }
 
 // Lock waits for the writer's lock, and returns the function that unlocks it.
-func (m *Metrics) Lock(mu *sync.Mutex) (unlock func()) {
+func (m *Metrics) Lock(ctx context.Context, work *lock.Work) (unlock func(), err error) {
 	asked := time.Now()
 	m.waiting.Inc()
-	mu.Lock()
+	err = work.Lock(ctx)
 	m.waiting.Dec()
 	begun := time.Now()
 	m.waited.Observe(begun.Sub(asked).Seconds())
-	return func() {
-		mu.Unlock()
-		m.swap.Observe(time.Since(begun).Seconds())
+	if err != nil {
+		return nil, err
 	}
+	return func() {
+		work.Unlock()
+		m.swap.Observe(time.Since(begun).Seconds())
+	}, nil
 }
 
 // CountWrite counts what came of a write.
@@ -242,6 +254,9 @@ func (m *Metrics) CountFailure() { m.failures.WithLabelValues("render").Inc() }
 
 // CountStoreError counts a change that the change log did not accept.
 func (m *Metrics) CountStoreError() { m.storeErrors.Inc() }
+
+// CountSlow counts the report of a change that takes long.
+func (m *Metrics) CountSlow(s lock.Stage) { m.slow.WithLabelValues(string(s)).Inc() }
 
 // SetOverdue sets how many deltas and pins have expired and stay in force.
 func (m *Metrics) SetOverdue(n int) { m.overdue.Set(float64(n)) }

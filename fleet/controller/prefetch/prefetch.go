@@ -1,6 +1,6 @@
 // Package prefetch keeps a release that a server rendered before it went live, because the leader
-// announced it. Else a server that follows would begin to compile and render only then, with the
-// writer's lock held, and would serve older answers than the leader for as long as that takes.
+// announced it. Else a server that follows would begin to compile and render only then,
+// and would serve older answers than the leader for as long as that takes.
 //
 //	finish := cache.Begin(ref)
 //	finish(render(ref))          // nil where it cannot be rendered

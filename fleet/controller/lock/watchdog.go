@@ -1,0 +1,89 @@
+package lock
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Stage says what a worker is doing.
+type Stage string
+
+// The stages of work. Only Locked keeps all others waiting.
+const (
+	Rendering Stage = "rendering"
+	Waiting   Stage = "waiting"
+	Locked    Stage = "locked"
+)
+
+// Stages are all stages.
+var Stages = []Stage{Rendering, Waiting, Locked}
+
+// Report is work under way: an actor works on something since a time, and has entered a stage of it at
+// another.
+type Report struct {
+	Actor, What string
+	Since       time.Time
+	Stage       Stage
+	Entered     time.Time
+}
+
+// entry is work under way, and how long after it began it is reported.
+type entry struct {
+	report Report
+	due    time.Duration
+}
+
+func (w *Work) enter(s Stage) {
+	w.lock.mu.Lock()
+	defer w.lock.mu.Unlock()
+	if e := w.lock.working[w]; e != nil {
+		e.report.Stage, e.report.Entered = s, time.Now()
+	}
+}
+
+// patience is how long work may take before it is reported.
+const patience = 5 * time.Second
+
+// Slow returns the work that takes long, oldest first.
+func (l *Lock) Slow() []Report { return l.reports(func(*entry) bool { return true }) }
+
+// reports returns the work that takes long and that include is true for, oldest first.
+func (l *Lock) reports(include func(*entry) bool) (found []Report) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.working {
+		if time.Since(e.report.Since) >= patience && include(e) {
+			found = append(found, e.report)
+		}
+	}
+	slices.SortFunc(found, func(a, b Report) int { return a.Since.Compare(b.Since) })
+	return found
+}
+
+// watchInterval is how often the watchdog looks.
+const watchInterval = time.Second
+
+// Watch calls slow for work that takes longer than five seconds, and again each time that it has taken
+// twice as long, until ctx ends.
+func (l *Lock) Watch(ctx context.Context, slow func(Report)) {
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		due := func(e *entry) bool {
+			if time.Since(e.report.Since) < e.due {
+				return false
+			}
+			e.due *= 2
+			return true
+		}
+		for _, r := range l.reports(due) {
+			slow(r)
+		}
+	}
+}
