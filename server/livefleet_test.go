@@ -14,6 +14,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
+	"github.com/tributary-gitops/tributary/fleet/storetest"
+	"github.com/tributary-gitops/tributary/fleet/storetest/invariants"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/sources"
@@ -74,6 +76,21 @@ func startLive(t *testing.T, adjust ...func(*server.Config)) *live {
 	return startLiveWith(t, func(s fleet.Store) fleet.Store { return s }, adjust...)
 }
 
+// openStore opens a new SQLite file. When the test ends, the store is checked and closed.
+func openStore(t *testing.T, r fleet.Renderer) *sqlstore.Store {
+	t.Helper()
+	store, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // after the controllers on it have stopped
+		storetest.FoldEqualsState(t, store)
+		invariants.Hold(t, store, r, sources.Archive{})
+		_ = store.Close()
+	})
+	return store
+}
+
 // startLiveWith is startLive with a wrapper around the store.
 func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, adjust ...func(*server.Config)) *live {
 	t.Helper()
@@ -86,11 +103,7 @@ func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, adjust ...f
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = source.Close() })
-	store, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := openStore(t, render.Renderer{})
 	adjusted := func(c *server.Config) {
 		c.Registry = prometheus.NewRegistry()
 		c.Fleet = controller.New(controller.Config{

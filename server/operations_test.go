@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"net/http"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,12 +31,7 @@ func (h *hanging) Generation(ctx context.Context) (int64, error) {
 // longer, every server would be taken out of service, and no poll would be answered.
 func TestServerIsReadyWithinASecondEvenIfTheStoreHangs(t *testing.T) {
 	t.Parallel()
-	store, err := sqlstore.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "tributary.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	h := &hanging{Store: store}
+	h := &hanging{Store: openStore(t, &renderer{})}
 	from := &source{}
 	made := start(t, func(c *server.Config) {
 		c.Fleet = controller.New(controller.Config{Source: from, Renderer: &renderer{}, Store: h, Archive: sources.Archive{}, Logger: c.Logger, Interval: time.Hour})

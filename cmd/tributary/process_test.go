@@ -34,6 +34,7 @@ func newProcess(t testing.TB, args ...string) *process { return newProcessAs(t, 
 
 func newProcessAs(t testing.TB, as string, args ...string) *process {
 	t.Helper()
+	checkStoreAtEnd(t, args)
 	p := &process{t: t, as: as, args: args, listen: "127.0.0.1:0", client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	t.Cleanup(func() {
 		if p.cmd != nil {

@@ -88,6 +88,7 @@ var rooms = map[string][]string{
 	"fleet/sqlstore":             {"fleet"},
 	"fleet/storetest":            {"fleet"},
 	"fleet/storetest/daemon":     {},
+	"fleet/storetest/invariants": {"fleet", "fleet/rollout"},
 	"fleet/storetest/pgtest":     {"fleet/storetest/daemon"},
 	"deploy/kubetest":            {"fleet/storetest/daemon"},
 

@@ -44,11 +44,20 @@ func TestMain(m *testing.M) {
 //	registry                      start docker-registry at $REGISTRY, without TLS
 //	postgres                      start PostgreSQL with an empty database, whose URL is then $DATABASE
 //	eventually PATH STATUS REGEXP request PATH until the answer matches
+//
+// The stores that the scripts leave are checked at the end.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	database := sync.OnceValue(func() string { return pgtest.Start(t).Database(t) })
+	database := sync.OnceValue(func() string {
+		url := pgtest.Start(t).Database(t)
+		t.Cleanup(func() { checkStore(t, url) })
+		return url
+	})
+	root := t.TempDir()
+	t.Cleanup(func() { checkStoresIn(t, root) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
+		WorkdirRoot:         root,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GIT_CONFIG_GLOBAL", env.WorkDir+"/.gitconfig")

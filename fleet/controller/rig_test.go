@@ -22,6 +22,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/fleet/storetest"
+	"github.com/tributary-gitops/tributary/fleet/storetest/invariants"
 	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
@@ -135,8 +136,7 @@ func startAcme(t testing.TB, configure ...func(*controller.Config)) *rig {
 // sqliteFile returns the URL of a database that does not exist yet.
 func sqliteFile(t testing.TB) string { return "sqlite:" + filepath.Join(t.TempDir(), "tributary.db") }
 
-// openStore opens a store. When the test ends, the fold of its log must equal what it has stored; then it is
-// closed.
+// openStore opens a store. When the test ends, the store is checked and closed.
 func openStore(t testing.TB, url string) *sqlstore.Store {
 	t.Helper()
 	s, err := sqlstore.Open(t.Context(), url)
@@ -145,6 +145,7 @@ func openStore(t testing.TB, url string) *sqlstore.Store {
 	}
 	t.Cleanup(func() { // after the controllers on it have stopped
 		storetest.FoldEqualsState(t, s)
+		invariants.Hold(t, s, render.Renderer{}, sources.Archive{})
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/rollout"
+	"github.com/tributary-gitops/tributary/fleet/storetest/invariants"
 )
 
 // A scenario is some events, one after the other. The table has the rows that the last event writes,
@@ -571,46 +572,32 @@ func (w *world) on() string {
 	return strings.Join(all, " ")
 }
 
-// checkInvariants checks what holds after every change.
+// checkInvariants checks what holds after every change, and that no cluster is forgotten.
 func (w *world) checkInvariants(event string) {
 	w.t.Helper()
-	s, rules := w.state, rollout.NewRules(w.state, w.lookup)
+	s := w.state
 	if s.Live == nil {
 		return
 	}
-	is := func(broken bool, format string, args ...any) {
-		if broken {
-			w.t.Errorf("after %s: "+format, append([]any{event}, args...)...)
-		}
+	isValid := func(_ *fleet.State, name string, on rollout.Target) bool {
+		_, broken := w.lookup(on.Release).Repo.Broken()[name]
+		return !broken && !w.invalid[name+"@"+on.Release.Revision]
 	}
-	if r := s.Rollout; r != nil {
-		is(r.Step < 0 || r.Step >= len(r.Waves) || r.Step+r.Part <= 0, "step %d and part %d of %d waves", r.Step, r.Part, len(r.Waves))
+	for _, broken := range (invariants.Rules{Compiled: w.lookup, IsValid: isValid}).Broken(s) {
+		w.t.Errorf("after %s: %s", event, broken)
 	}
-	live := w.releases[s.LiveRef().Revision]
+	live := w.lookup(s.LiveRef())
 	for _, name := range slices.Concat(s.Names(w.lookup), slices.Sorted(maps.Keys(w.was))) {
-		row := s.Assignments[name]
-		want, somewhere := rules.Desired(name)
-		if s.Records[name].IsDecommissioned() {
-			is(row != nil || somewhere, "%s is decommissioned and has the row %s", name, rowText(row))
-			continue
+		row, isPurge := s.Assignments[name], strings.HasPrefix(strings.TrimSpace(event), "purge")
+		known := row != nil || live.File(name) != nil || s.Records[name].IsDeclared() || s.Records[name].IsDecommissioned()
+		if w.was[name] && !known && !isPurge {
+			w.t.Errorf("after %s: %s is forgotten", event, name)
 		}
-		known := row != nil || live.File(name) != nil || s.Records[name].IsDeclared()
-		is(!known && w.was[name] && !strings.HasPrefix(strings.TrimSpace(event), "purge"), "%s is forgotten", name)
-		if w.was[name] = known && !s.On(name).IsZero(); !known {
+		if row != nil && !row.Release.IsZero() && w.lookup(row.Release) == nil {
+			w.t.Errorf("after %s: %s is on a release that is not stored: %s", event, name, rowText(row))
+		}
+		if w.was[name] = known && !s.On(name).IsZero(); !w.was[name] {
 			delete(w.was, name)
-			continue
 		}
-		is(!somewhere, "%s should be nowhere", name)
-		if row == nil {
-			is(want.Reason != "", "%s has no row, and should be on %+v", name, want)
-			continue
-		}
-		failing := row.Reason == fleet.ReasonFailing
-		is(!failing && (row.Release != want.Release || row.Reason != want.Reason), "%s should be on %+v: %s", name, want, rowText(row))
-		is(failing && row.Release == want.Release, "%s is failing on its own release: %s", name, rowText(row))
-		_, broken := w.lookup(want.Release).Repo.Broken()[name]
-		is(failing && !broken && !w.invalid[name+"@"+want.Release.Revision], "%s is failing, and %s is valid for it", name, want.Release.Revision)
-		is(row.Previous != nil && row.Previous.Previous != nil, "%s covers two rows: %s", name, rowText(row))
-		is(!row.Release.IsZero() && w.lookup(row.Release) == nil, "%s is on a release that is not stored: %s", name, rowText(row))
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/fleet/storetest"
+	"github.com/tributary-gitops/tributary/fleet/storetest/invariants"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
 )
@@ -129,6 +130,7 @@ func (s *soak) done() {
 	s.server.stop()
 	s.reader.stop()
 	storetest.FoldEqualsState(s.t, s.log)
+	invariants.Hold(s.t, s.log, render.Renderer{}, sources.Archive{})
 	if err := s.log.Close(); err != nil {
 		s.t.Error(err)
 	}
