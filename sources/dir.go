@@ -25,6 +25,9 @@ import (
 type directory struct {
 	path   string
 	limits tree.Limits
+	// keep reports whether a file, or a directory with files, is read; nil for
+	// all.
+	keep func(name string) bool
 
 	fetching *semaphore.Weighted
 	last     *tree.Tree
@@ -75,7 +78,7 @@ func (d *directory) read(ctx context.Context) (*tree.Tree, error) {
 		return nil, err
 	}
 	defer root.Close()
-	return readDirectory(ctx, root, d.limits, d.last, d.now)
+	return readDirectory(ctx, root, d.keep, d.limits, d.last, d.now)
 }
 
 // localRevision returns a hash of the tree's content. It does not depend on the

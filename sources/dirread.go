@@ -24,6 +24,7 @@ const readDirBatch = 512
 type dirReader struct {
 	ctx    context.Context
 	root   *os.Root
+	keep   func(name string) bool
 	budget tree.Budget
 	now    func() time.Time
 	// seen is the state of each entry before it was read.
@@ -31,10 +32,10 @@ type dirReader struct {
 	buffer []byte
 }
 
-// readDirectory reads root. Files that are unchanged since last, which may be
+// readDirectory reads what is to be kept of root; all if keep is nil. Files that are unchanged since last, which may be
 // nil, share its memory.
-func readDirectory(ctx context.Context, root *os.Root, limits tree.Limits, last *tree.Tree, now func() time.Time) (*tree.Tree, error) {
-	r := &dirReader{ctx: ctx, root: root, now: now, budget: tree.Budget{Limits: limits}}
+func readDirectory(ctx context.Context, root *os.Root, keep func(name string) bool, limits tree.Limits, last *tree.Tree, now func() time.Time) (*tree.Tree, error) {
+	r := &dirReader{ctx: ctx, root: root, keep: keep, now: now, budget: tree.Budget{Limits: limits}}
 	if last == nil {
 		last = tree.New(&tree.Node{})
 	}
@@ -64,7 +65,7 @@ func (r *dirReader) directory(name string, last *tree.Node) (*tree.Node, error) 
 	for {
 		batch, err := f.ReadDir(readDirBatch)
 		for _, entry := range batch {
-			if entry.Name() == ".git" {
+			if entry.Name() == ".git" || r.keep != nil && !r.keep(path.Join(name, entry.Name())) {
 				continue
 			}
 			child, err := r.entry(name, entry.Name(), last)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -55,6 +56,12 @@ type Pushed struct {
 	// Differ lists the files that differ from the commit that is checked out,
 	// sorted; empty if there is no checkout.
 	Differ []string `json:"differ,omitempty"`
+	// Ignored lists the files and directories that Git ignores and that are not
+	// in the artifact.
+	Ignored []string `json:"ignored,omitempty"`
+	// Warning says why annotations of the checkout are missing, if git cannot
+	// read it.
+	Warning string `json:"warning,omitempty"`
 }
 
 // Push reads a directory as a directory source does, and pushes it to a
@@ -77,7 +84,7 @@ func Push(ctx context.Context, dir, reference string, o PushOptions) (Pushed, er
 	if err != nil {
 		return Pushed{}, err
 	}
-	i, pushed, err := makeImage(ctx, d, o)
+	i, pushed, err := o.image(ctx, d)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -98,53 +105,64 @@ func directoryFor(dir string, limits tree.Limits) (*directory, error) {
 	return newDirectory(at.directory, limits.OrDefaults()), nil
 }
 
-// makeImage makes the image of a directory and calls o.Check.
-func makeImage(ctx context.Context, d *directory, o PushOptions) (*image, Pushed, error) {
+// image makes the image of a directory and calls o.Check.
+func (o PushOptions) image(ctx context.Context, d *directory) (*image, Pushed, error) {
+	about := Pushed{Source: o.Source, Revision: o.Revision}
+	c, err := openCheckout(ctx, d.path)
+	if err == nil && c != nil {
+		kept, err := c.files()
+		if err != nil {
+			return nil, about, err
+		}
+		d.keep = func(name string) bool {
+			if !kept[name] {
+				about.Ignored = append(about.Ignored, name)
+			}
+			return kept[name]
+		}
+	}
 	if _, err := d.Fetch(ctx, ""); err != nil {
-		return nil, Pushed{}, err
+		return nil, about, err
 	}
-	about, err := o.describe(d.path, d.last)
-	if err != nil {
-		return nil, Pushed{}, err
-	}
+	slices.Sort(about.Ignored) // A directory that changes is read several times.
+	about.Ignored = slices.Compact(about.Ignored)
+	o.describe(&about, c)
 	flat, err := flatten(ctx, d.last, d.limits)
 	if err != nil {
-		return nil, Pushed{}, fmt.Errorf("directory %s: %w", message.Printable(d.path), tree.Refused("local", err))
+		return nil, about, fmt.Errorf("directory %s: %w", message.Printable(d.path), tree.Refused("local", err))
 	}
 	if o.Check != nil {
 		if err := o.Check(ctx, &fleet.Snapshot{Revision: localRevision(flat), Tree: flat}); err != nil {
-			return nil, Pushed{}, err
+			return nil, about, err
 		}
 	}
 	packed, err := newArchive(ctx, flat)
 	if err != nil {
-		return nil, Pushed{}, err
+		return nil, about, err
 	}
 	about.Files, about.Size = packed.files, int64(len(packed.data))
 	i, err := newImage(packed, about.annotations(o.Annotations))
 	return i, about, err
 }
 
-// describe combines the options with the description of the checkout. A
-// checkout that cannot be read is an error only if its information is needed.
-func (o PushOptions) describe(dir string, t *tree.Tree) (Pushed, error) {
-	about, created := Pushed{Source: o.Source, Revision: o.Revision}, o.Created
-	c, err := readCheckout(dir, t)
-	switch {
-	case err != nil && (o.Source == "" || o.Revision == ""):
-		return Pushed{}, fmt.Errorf("git checkout of %s: %s; set --source and --revision instead", message.Printable(dir), message.Clean(err.Error()))
-	case err == nil && c != nil:
-		revision, committed := c.provenance()
-		about.Source, about.Revision = cmp.Or(about.Source, c.source), cmp.Or(about.Revision, revision)
-		about.Differ = c.differing
+// describe completes what the options say with what the checkout says, which
+// may be nil. What it does not say is left out.
+func (o PushOptions) describe(about *Pushed, c *checkout) {
+	created := o.Created
+	if c != nil {
+		found, err := c.provenance()
+		if err != nil {
+			about.Warning = fmt.Sprintf("git checkout of %s: %s", message.Printable(c.directory), message.Clean(err.Error()))
+		}
+		about.Source, about.Revision = cmp.Or(about.Source, found.source), cmp.Or(about.Revision, found.revision)
+		about.Differ = found.differing
 		if created.IsZero() {
-			created = committed
+			created = found.created
 		}
 	}
 	if !created.IsZero() {
 		about.Created = created.UTC().Format(time.RFC3339)
 	}
-	return about, nil
 }
 
 // annotations returns the annotations that Flux and other tools use, and

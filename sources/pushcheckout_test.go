@@ -2,6 +2,11 @@ package sources_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources"
 )
 
@@ -147,7 +153,7 @@ func TestPushListsDifferencesFromTheCommit(t *testing.T) {
 	c.write("left.log", "of a build")
 	c.write("same/new", "a")
 	c.write("new/dir/x", "a")
-	differ := []string{"changed", "dir", "file-to-dir", "gone", "kind", "left.log", "link", "mode", "new", "same/new"}
+	differ := []string{"changed", "dir/gone", "file-to-dir", "file-to-dir/x", "gone", "kind", "link", "mode", "new/dir/x", "same/new"}
 	wantDescribed(t, c.push(), acme, "main@sha1:"+head+"-dirty", "", differ...)
 	// Files in the index are not committed either.
 	c.git("add", "--all")
@@ -222,22 +228,25 @@ func TestPushFromAndAroundASubmodule(t *testing.T) {
 	module.git("remote", "set-url", "origin", "git@git.example.com:acme/platform.git")
 	wantDescribed(t, module.push("base"), "git@git.example.com:acme/platform.git", "main@sha1:"+inner.git("rev-parse", "HEAD"), committed)
 	module.write("base/a.yaml", "b")
-	wantDescribed(t, outer.push(), acme, "main@sha1:"+head+"-dirty", "", "platform/base/a.yaml")
+	wantDescribed(t, outer.push(), acme, "main@sha1:"+head+"-dirty", "", "platform")
 	// Another commit of the submodule is another tree.
 	module.commit()
-	wantDescribed(t, outer.push(), acme, "main@sha1:"+head+"-dirty", "", "platform/base/a.yaml")
+	wantDescribed(t, outer.push(), acme, "main@sha1:"+head+"-dirty", "", "platform")
 	outer.git("submodule", "--quiet", "deinit", "--force", "platform")
 	wantDescribed(t, outer.push(), acme, "main@sha1:"+head, committed)
 }
 
 // TestPushKnowsContentFromGitLFS uses the file that a committed pointer stands
-// for.
+// for, and a filter in place of Git LFS.
 func TestPushKnowsContentFromGitLFS(t *testing.T) {
 	t.Parallel()
 	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb\nsize 1\n"
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "logo": pointer})
+	c.git("config", "filter.lfs.clean", "sed -z 's|^a$|"+strings.ReplaceAll(pointer, "\n", `\n`)+"|'")
+	must(t, os.WriteFile(filepath.Join(c.dir, ".git", "info", "attributes"), []byte("logo filter=lfs\n"), 0o600))
 	head := c.git("rev-parse", "HEAD")
 	c.write("logo", "a")
+	c.git("add", "logo") // As a checkout by Git LFS does, this records the file's size.
 	wantDescribed(t, c.push(), acme, "main@sha1:"+head, committed)
 	c.write("logo", "b")
 	wantDescribed(t, c.push(), acme, "main@sha1:"+head+"-dirty", "", "logo")
@@ -274,10 +283,127 @@ func TestPushFromACheckoutThatCannotBeRead(t *testing.T) {
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	must(t, os.RemoveAll(filepath.Join(c.dir, ".git", "objects")))
 	must(t, os.Mkdir(filepath.Join(c.dir, ".git", "objects"), 0o755))
-	o := sources.PushOptions{Options: c.registry.options()}
-	c.registry.pushError(c.dir, "fleet:v1", o, "git checkout of "+c.dir+": ", "set --source and --revision instead")
-	o.Source, o.Revision = "https://git.example.com/fleet", "main@sha1:abc"
+	pushed := c.push()
+	wantDescribed(t, pushed, "", "", "")
+	if want := "git checkout of " + c.dir + ": "; !strings.HasPrefix(pushed.Warning, want) {
+		t.Errorf("warning = %q, want %q and why", pushed.Warning, want)
+	}
+	o := sources.PushOptions{Options: c.registry.options(), Source: "https://git.example.com/fleet", Revision: "main@sha1:abc"}
 	wantDescribed(t, c.registry.pushWith(c.dir, "fleet:v1", o), o.Source, o.Revision, "")
+	// Without its configuration, what it ignores is not known.
+	must(t, os.Remove(filepath.Join(c.dir, ".git", "HEAD")))
+	c.registry.pushError(c.dir, "fleet:v1", o, "git checkout of "+c.dir+": the files that it ignores, which may be secrets, are not known")
+}
+
+func TestPushFromASparseCheckout(t *testing.T) {
+	t.Parallel()
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a", "docs/b": "b", "base/c": "c"})
+	head := c.git("rev-parse", "HEAD")
+	c.git("sparse-checkout", "set", "base")
+	pushed := c.push()
+	wantDescribed(t, pushed, acme, "main@sha1:"+head, committed)
+	wantContents(t, fetch(t, c.registry.open("fleet:v1"), "").Tree, map[string]string{"fleet.yaml": "a", "base/c": "c"})
+}
+
+func TestPushFromASHA256Checkout(t *testing.T) {
+	t.Parallel()
+	c := &gitCheckout{t, writeTree(t, map[string]string{"fleet.yaml": "a"}), newRegistryServer(t)}
+	c.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256")
+	c.git("remote", "add", "origin", acme)
+	head := c.commit()
+	wantDescribed(t, c.push(), acme, "main@sha256:"+head, committed)
+}
+
+// TestPushLeavesOutWhatGitIgnores writes secrets that a .gitignore of the
+// checkout, one in a submodule, and the checkout's own exclude file name.
+func TestPushLeavesOutWhatGitIgnores(t *testing.T) {
+	t.Parallel()
+	inner := newGitCheckout(t, map[string]string{"base/a.yaml": "a", ".gitignore": "*.key\n"})
+	c := newGitCheckout(t, map[string]string{"fleet/fleet.yaml": "a", ".gitignore": ".env\n/fleet/node_modules/\ntracked\n", "fleet/link": "-> fleet.yaml"})
+	c.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner.dir, "fleet/platform")
+	c.write("fleet/tracked", "a")
+	c.git("add", "--force", "fleet/tracked")
+	head := c.commit()
+	must(t, os.WriteFile(filepath.Join(c.dir, ".git", "info", "exclude"), []byte("*.pem\n"), 0o600))
+	c.write("fleet/.env", "secret")
+	c.write("fleet/deep/.env", "secret")
+	c.write("fleet/tls.pem", "secret")
+	c.write("fleet/node_modules/a/index.js", "much")
+	c.write("fleet/platform/cosign.key", "secret")
+	c.git("init", "--quiet", "fleet/node_modules/b") // A checkout in an ignored directory.
+	c.write("fleet/node_modules/b/c", "much")
+	pushed := c.push("fleet")
+	wantDescribed(t, pushed, acme, "main@sha1:"+head, committed)
+	if want := []string{".env", "deep", "node_modules", "platform/cosign.key", "tls.pem"}; !slices.Equal(pushed.Ignored, want) {
+		t.Errorf("left out %q, want %q", pushed.Ignored, want)
+	}
+	wantContents(t, fetch(t, c.registry.open("fleet:v1"), "").Tree, map[string]string{
+		"fleet.yaml": "a", "link": "a", "tracked": "a", "platform/base/a.yaml": "a", "platform/.gitignore": "*.key\n",
+	})
+	point(t, filepath.Join(c.dir, "fleet", "link"), ".env")
+	c.registry.pushError(filepath.Join(c.dir, "fleet"), "fleet:v1", sources.PushOptions{Options: c.registry.options()}, "link: symbolic link to .env leads to nothing")
+}
+
+// TestPushLeavesOutTheSameAsGit compares with git check-ignore for random
+// ignore files.
+func TestPushLeavesOutTheSameAsGit(t *testing.T) {
+	t.Parallel()
+	registry := newRegistryServer(t)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	part := func() string { return []string{"a", "b", ".env", "x.key", "dir"}[rnd.IntN(5)] }
+	pattern := func() string {
+		text := []string{part(), "*.key", part() + "/" + part(), "**/" + part(), part() + "/**", "/" + part(), "[a-b]", "?", `\.env`, "*", part() + "/"}[rnd.IntN(11)]
+		return []string{"", "", "!"}[rnd.IntN(3)] + text + []string{"", "", "/", " "}[rnd.IntN(4)]
+	}
+	for range 30 {
+		files := map[string]string{"fleet.yaml": "a"}
+		for range 12 {
+			name := part()
+			for range rnd.IntN(3) {
+				name += ".d/" + part()
+			}
+			files[name] = "content"
+		}
+		for _, at := range []string{".gitignore", "a.d/.gitignore", "dir.d/.gitignore"} {
+			var lines strings.Builder
+			for range rnd.IntN(4) {
+				lines.WriteString(pattern() + "\n")
+			}
+			files[at] = lines.String()
+		}
+		c := &gitCheckout{t, writeTree(t, files), registry}
+		c.git("init", "--quiet")
+		names := slices.Sorted(maps.Keys(files))
+		cmd := exec.Command(tool(t, "git"), append([]string{"-C", c.dir, "check-ignore", "--"}, names...)...)
+		cmd.Env = append(os.Environ(), gitEnv()...)
+		out, err := cmd.Output()
+		if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+			t.Fatalf("git check-ignore: %v", err)
+		}
+		ignored := strings.Fields(string(out))
+		var want []string
+		for _, name := range names {
+			if !slices.Contains(ignored, name) {
+				want = append(want, name)
+			}
+		}
+		if len(want) == 0 {
+			continue // Nothing is left to push.
+		}
+		var got []string
+		o := sources.PushOptions{Options: registry.options(), Check: func(_ context.Context, s *fleet.Snapshot) error {
+			return fs.WalkDir(s.Tree, ".", func(name string, entry fs.DirEntry, err error) error {
+				if !entry.IsDir() {
+					got = append(got, name)
+				}
+				return err
+			})
+		}}
+		registry.pushWith(c.dir, "fleet:v1", o)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Fatalf("pushed %q of %q, want %q", got, files, want)
+		}
+	}
 }
 
 // TestPushFromAShallowClone uses a clone as in CI.

@@ -25,6 +25,7 @@ type pushOptions struct {
 	revision       string
 	created        string
 	skipValidation bool
+	listIgnored    bool
 	output         string
 }
 
@@ -38,15 +39,15 @@ artifact that tributary, oras pull and Flux's OCIRepository can read. The same f
 annotations give the same digest on any machine, and layers that the registry already
 has are not sent again.
 
-All files are pushed, including those that .gitignore names, but nothing of .git. A
-symbolic link becomes a copy of its target, because Flux leaves out links. A link out of
-the directory is an error.
+A symbolic link becomes a copy of its target, because Flux leaves out links. A link out
+of the directory is an error.
 
-If the directory is in a Git checkout, the annotations come from there: source is the URL
-of the remote origin without credentials, revision is the branch and commit as Flux writes
-them (or the tag, if only a tag is checked out), and created is the time of the commit. If
-files differ from the commit, revision ends in -dirty and created is left out.
-SOURCE_DATE_EPOCH is the default of --created.
+If the directory is in a Git checkout, git must be installed. What Git ignores is not
+pushed, because it may be a secret; --list-ignored lists it. The annotations come from the
+checkout: source is the URL of the remote origin without credentials, revision is the
+branch and commit as Flux writes them (or the tag, if only a tag is checked out), and
+created is the time of the commit. If files differ from the commit, revision ends in
+-dirty and created is left out. SOURCE_DATE_EPOCH is the default of --created.
 
 Credentials are those of docker login, or of --registry-config.`,
 		Example: `  tributary push . oci://ghcr.io/acme/fleet:v1.2.0
@@ -68,6 +69,7 @@ tag could not be set.`,
 	f.StringVar(&o.created, "created", "", "value of the annotation created (RFC 3339; default: the time of the commit)")
 	f.StringArrayVar(&o.annotations, "annotation", nil, "additional annotation, name=value (may be repeated)")
 	f.BoolVar(&o.skipValidation, "skip-validation", false, "push without checking the fleet repo")
+	f.BoolVar(&o.listIgnored, "list-ignored", false, "list the files and directories that are ignored and so not pushed, on standard error")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	o.registry.bindRegistry(f)
 	return cmd
@@ -135,7 +137,14 @@ func checkPush(ctx context.Context, w, stderr io.Writer, snapshot *fleet.Snapsho
 }
 
 func printPushed(w, stderr io.Writer, dir string, p sources.Pushed, o pushOptions) error {
+	if o.listIgnored {
+		for _, name := range p.Ignored {
+			fmt.Fprintln(stderr, "tributary: ignored:", name)
+		}
+	}
 	switch {
+	case p.Warning != "":
+		fmt.Fprintf(stderr, "tributary: warning: %s; the artifact does not record where it comes from; use --source and --revision\n", p.Warning)
 	case p.Source == "" && p.Revision == "":
 		fmt.Fprintf(stderr, "tributary: warning: %s is not in a commit of a Git checkout, so the artifact does not record where it comes from; use --source and --revision\n", dir)
 	case len(p.Differ) > 0:
