@@ -70,11 +70,15 @@ func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
 // checks the values against the chart's schema.
 func template(t *testing.T, values map[string]any) ([]*unstructured.Unstructured, error) {
 	t.Helper()
+	return templateRelease(t, values, common.ReleaseOptions{Name: "acme", Namespace: "tributary", Revision: 1, IsInstall: true})
+}
+
+func templateRelease(t *testing.T, values map[string]any, release common.ReleaseOptions) ([]*unstructured.Unstructured, error) {
+	t.Helper()
 	chart, err := loader.Load(chartDir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	release := common.ReleaseOptions{Name: "acme", Namespace: "tributary", Revision: 1, IsInstall: true}
 	all, err := util.ToRenderValues(chart, values, release, nil)
 	if err != nil {
 		return nil, err

@@ -4,9 +4,12 @@ package deploy_test
 
 import (
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v4/pkg/chart/common"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -37,6 +40,44 @@ func TestConformanceOfChartValues(t *testing.T) {
 		maps.Copy(values, changed)
 		if _, err := template(t, values); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("values %s: %v, want an error that names %q", test.values, err, test.want)
+		}
+	}
+}
+
+// An upgrade requires the store that the installation made. A value decides otherwise.
+func TestConformanceOfRequiredStore(t *testing.T) {
+	for _, test := range []struct {
+		store string
+		is    common.ReleaseOptions
+		want  bool
+	}{
+		{`{}`, common.ReleaseOptions{IsInstall: true}, false},
+		{`{}`, common.ReleaseOptions{IsUpgrade: true}, true},
+		{`{require: true}`, common.ReleaseOptions{IsInstall: true}, true},
+		{`{require: false}`, common.ReleaseOptions{IsUpgrade: true}, false},
+	} {
+		var store map[string]any
+		if err := yaml.Unmarshal([]byte(test.store), &store); err != nil {
+			t.Fatal(err)
+		}
+		test.is.Name, test.is.Namespace = "acme", "tributary"
+		made, err := templateRelease(t, map[string]any{
+			"source": "oci://registry.example.com/fleet:stable", "auth": map[string]any{"tokensSecret": "tokens"}, "store": store,
+		}, test.is)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range made {
+			if o.GetKind() != "Deployment" {
+				continue
+			}
+			containers, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if args := containers[0].(map[string]any)["args"].([]any); slices.Contains(args, any("--require-store")) != test.want {
+				t.Errorf("store %s with %+v: args %v, want --require-store: %t", test.store, test.is, args, test.want)
+			}
 		}
 	}
 }

@@ -30,6 +30,7 @@ type serveOptions struct {
 	listen, addrFile  string
 	interval          time.Duration
 	store             string
+	requireStore      bool
 	retention         time.Duration
 	readOnly          bool
 	tokensFile        string
@@ -88,6 +89,7 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if the server cannot run.`,
 	f.StringVar(&o.addrFile, "addr-file", "", "file to write the listen address to, for --listen 127.0.0.1:0")
 	f.DurationVar(&o.interval, "interval", time.Minute, "how often to check the source; a directory is also watched")
 	f.StringVar(&o.store, "store", defaultStore, "change log: sqlite:PATH, or the postgres:// URL of a database")
+	f.BoolVar(&o.requireStore, "require-store", false, "refuse to start without a change log, or with an empty one; for every start but the first")
 	f.DurationVar(&o.retention, "history-retention", 365*24*time.Hour, "how long to keep changes at least; 0 keeps them forever")
 	f.BoolVar(&o.readOnly, "read-only", false, "follow the change log and answer polls only: no SOURCE, no writes")
 	f.StringVar(&o.adminTokenFile, "admin-token-file", "", "file with an admin token; read again when it changes")
@@ -139,7 +141,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 		defer func() { _ = opened.Close() }()
 		source = opened
 	}
-	store, err := openStore(ctx, o.store, ref, o.readOnly)
+	store, err := openStore(ctx, o.store, ref, o.readOnly, o.requireStore)
 	if err != nil {
 		return err
 	}

@@ -13,9 +13,15 @@ import (
 // defaultStore is in the working directory of the server.
 const defaultStore = "sqlite:tributary.db"
 
-// openStore opens a change log. It rejects a file in the directory that is served,
-// because each write would change the source and so cause another write.
-func openStore(ctx context.Context, store, source string, readOnly bool) (*sqlstore.Store, error) {
+// openStore opens a change log. If it is required, there must be one already. A file in the
+// directory that is served is rejected, because each write would change the source and so
+// cause another write.
+func openStore(ctx context.Context, store, source string, readOnly, required bool) (*sqlstore.Store, error) {
+	if required {
+		if err := sqlstore.Require(ctx, store); err != nil {
+			return nil, fmt.Errorf("--require-store: %w; bring the change log back, or leave out the flag to begin a new one", err)
+		}
+	}
 	if readOnly {
 		return sqlstore.OpenReadOnly(ctx, store)
 	}

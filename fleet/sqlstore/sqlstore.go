@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -33,6 +36,39 @@ func Open(ctx context.Context, url string) (*Store, error) { return open(ctx, ur
 // need no more than to read its tables. Its schema must be up to date already.
 func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
 	return open(ctx, url, checkSchema)
+}
+
+// Require returns an error, which is an ErrStore, unless there is a change log at a URL that has
+// at least one change. It creates nothing.
+func Require(ctx context.Context, url string) error {
+	opener, err := dialectOf(url)
+	if err != nil {
+		return err
+	}
+	s := &Store{Now: time.Now}
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("change log: %w: %w", fleet.ErrStore, err)
+		}
+	}
+	if s.dialect, s.writer, s.reader, err = opener(url); err != nil {
+		return err
+	}
+	defer s.Close() //nolint:errcheck // nothing was written
+	version, err := schemaVersion(ctx, s.reader, s.dialect)
+	if err != nil {
+		return s.wrap(ctx, "change log", err)
+	}
+	generation := int64(0)
+	if version > 0 {
+		if generation, err = s.Generation(ctx); err != nil {
+			return err
+		}
+	}
+	if generation == 0 {
+		return fmt.Errorf("change log: %w: it is empty", fleet.ErrStore)
+	}
+	return nil
 }
 
 func open(ctx context.Context, url string, schema func(context.Context, *sql.DB, *dialect) error) (*Store, error) {

@@ -79,6 +79,9 @@ spec:
         - serve
         - {{ .argument | quote }}
         - --listen=:8080
+        {{- if ternary .root.Release.IsUpgrade $v.store.require (kindIs "invalid" $v.store.require) }}
+        - --require-store
+        {{- end }}
         {{- range $files }}
         {{- with .arg }}
         - {{ . }}
