@@ -41,6 +41,22 @@ type Assignment struct {
 	Previous *Assignment `json:"previous,omitempty"`
 }
 
+// Why returns why the row keeps the cluster where it is, for people; "" for a rollout.
+func (a *Assignment) Why() string {
+	switch a.Reason {
+	case ReasonOrphaned:
+		return "its file has vanished; it stays on its release until the file is back, or it is declared or decommissioned"
+	case ReasonSuperseded:
+		return "a newer release took over its rollout"
+	case ReasonPinned:
+		return "pin " + a.Detail + " keeps it there"
+	case ReasonFailing:
+		return a.Detail
+	case ReasonRollout:
+	}
+	return ""
+}
+
 // ClusterSpec is what a cluster's file said last, kept in the log because no release that is
 // at hand has the file any more.
 type ClusterSpec struct {

@@ -16,8 +16,8 @@ var (
 	ErrConflict = errors.New("conflict")
 	// ErrNotReady reports that nothing can be served yet.
 	ErrNotReady = errors.New("not ready")
-	// ErrGuarded reports a change that removes more than the guard allows and was not confirmed.
-	ErrGuarded = errors.New("the change removes more than the guard allows")
+	// ErrGuarded reports a change that does more than the guard allows and was not confirmed.
+	ErrGuarded = errors.New("the change does more than the guard allows")
 	// ErrTooLarge reports an answer that is larger than Flux Operator accepts.
 	ErrTooLarge = errors.New("too large")
 	// ErrStale reports a write whose precondition no longer holds.

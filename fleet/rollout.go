@@ -72,12 +72,12 @@ type PauseReason string
 const (
 	// PauseManual means that a user paused it.
 	PauseManual PauseReason = "manual"
-	// PauseGuard means that the next wave removes more than the guard allows, and more than was approved.
+	// PauseGuard means that the next wave does more than the guard allows, and more than was approved.
 	PauseGuard PauseReason = "guard"
 	// PauseInvalid means that the release is not valid for any cluster any more.
 	PauseInvalid PauseReason = "invalid"
 	// PauseReverted means that the source went back to the live release, and taking the rollout back
-	// removes more than the guard allows.
+	// does more than the guard allows.
 	PauseReverted PauseReason = "reverted"
 )
 

@@ -19,7 +19,7 @@ var verdicts = []struct {
 	short, long string
 	digest      bool
 }{
-	{fleet.Approve, "Let a held release go live", `Lets a release go live that is held because it removes more than the guard allows; wave
+	{fleet.Approve, "Let a held release go live", `Lets a release go live that is held because it does more than the guard allows; wave
 by wave, if fleet.yaml has waves. The approval is for the impact that get releases shows,
 or that of --digest. If the impact has changed since, nothing is approved, and the
 command prints the new impact.`, true},

@@ -88,7 +88,7 @@ type Status struct {
 	// Held is the newest revision, if it waits for a decision; else nil.
 	Held *fleet.Release
 	// Overdue says of deltas and pins that have expired why they stay in force: without them the
-	// rest could not be served, or it would remove more than the guard allows. The keys are IDs of
+	// rest could not be served, or that would do more than the guard allows. The keys are IDs of
 	// deltas, and pin/NAME.
 	Overdue map[string]string
 	// Leading reports whether this server follows the source. A server that does not knows only

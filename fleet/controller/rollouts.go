@@ -120,7 +120,7 @@ func (p *position) rollingOut() (*view.View, *fleet.Compiled, error) {
 	return p.view, compiled, nil
 }
 
-// exceedsGuard returns why a wave must not be reached: by now it removes more than the guard allows,
+// exceedsGuard returns why a wave must not be reached: by now it does more than the guard allows,
 // and more than was approved. It is nil where the wave may be reached.
 func (r *releaser) exceedsGuard(ctx context.Context, before, next *view.View, ro *fleet.Rollout) (*fleet.RolloutPause, error) {
 	sum, violations, err := r.compare(ctx, before.Guard(), before, next)

@@ -322,7 +322,7 @@ func newStaleParts(m *mutation, old, now *view.Member) (problems fleet.Problems)
 	return problems
 }
 
-// checkGuard returns a *GuardError where a write removes more than a guard allows, and that was not
+// checkGuard returns a *GuardError where a write does more than a guard allows, and that was not
 // confirmed. The guards are that of the live release, and those of the releases that the changed
 // clusters are on: the live one may have loosened its guard while they were pinned.
 func (w *writer) checkGuard(ctx context.Context, o WriteOptions, v, next *view.View, diffs []impact.Diff, changed *fleet.Impact) error {

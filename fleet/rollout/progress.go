@@ -61,11 +61,11 @@ func pauseText(r *fleet.Rollout) string {
 	text := r.Paused.Detail
 	switch r.Paused.Reason {
 	case fleet.PauseGuard:
-		text = "the next wave removes more than the guard allows, and more than was approved: " + text + "; resume it to go on nevertheless, or abort it"
+		text = "the next wave does more than the guard allows, and more than was approved: " + text + "; resume it to go on nevertheless, or abort it"
 	case fleet.PauseInvalid:
 		text = "it is not valid for any cluster any more: " + text
 	case fleet.PauseReverted:
-		return "the source went back to the live release, which removes more than the guard allows: " + text + "; " + abortOrResume
+		return "the source went back to the live release, which does more than the guard allows: " + text + "; " + abortOrResume
 	case fleet.PauseManual:
 	}
 	if r.Reverted {

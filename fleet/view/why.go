@@ -20,23 +20,12 @@ func (v *View) Why(m *Member) string {
 	case row == nil:
 		return ""
 	}
-	switch row.Reason {
-	case fleet.ReasonOrphaned:
-		return "its file has vanished; it stays on its release until the file is back, or it is declared or decommissioned"
-	case fleet.ReasonSuperseded:
-		return "a newer release took over its rollout"
-	case fleet.ReasonPinned:
-		text := fmt.Sprintf("pin %s keeps it there", row.Detail)
-		if p := v.state.Pins.Get(row.Detail); p != nil && p.Reason != "" {
-			text += ": " + p.Reason
-		}
-		return text
-	case fleet.ReasonFailing:
-		if p := v.Pin(m); p != nil && p.Ref() != row.Release {
-			return fmt.Sprintf("pin %s selects it, but its release is not valid for it: %s", p.Name, row.Detail)
-		}
-		return row.Detail
-	case fleet.ReasonRollout:
+	switch p := v.Pin(m); {
+	case p == nil:
+	case row.Reason == fleet.ReasonPinned && p.Reason != "":
+		return row.Why() + ": " + p.Reason
+	case row.Reason == fleet.ReasonFailing && p.Ref() != row.Release:
+		return fmt.Sprintf("pin %s selects it, but its release is not valid for it: %s", p.Name, row.Detail)
 	}
-	return ""
+	return row.Why()
 }

@@ -160,9 +160,9 @@ func (r *Record) addAssignment(from *fleet.Assignment) {
 			r.Orphaned.DNS, r.Orphaned.Labels = from.Spec.DNS, from.Spec.Labels
 		}
 	case fleet.ReasonFailing:
-		r.Stays = &Stay{Since: from.Since, Release: from.Release, File: from.Spec, Why: from.Detail}
+		r.Stays = &Stay{Since: from.Since, Release: from.Release, File: from.Spec, Why: from.Why()}
 	case fleet.ReasonSuperseded:
-		r.Stays = &Stay{Since: from.Since, Release: from.Release, File: from.Spec, Wave: true, Why: "a newer release took over its rollout"}
+		r.Stays = &Stay{Since: from.Since, Release: from.Release, File: from.Spec, Wave: true, Why: from.Why()}
 	case fleet.ReasonRollout, fleet.ReasonPinned:
 	}
 }

@@ -58,7 +58,7 @@ func New(r prometheus.Registerer, current func() *view.View, renders *view.Rende
 			Name: "tributary_failures_total", Help: "Looks at the source without an answer (fetch), and revisions with a fault, found by the source or by rendering (render).",
 		}, []string{"stage"}),
 		overdue: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_overdue_deltas", Help: "Deltas and pins that have expired and stay in force, because without them the rest could not be served, or more would be removed than the guard allows.",
+			Name: "tributary_overdue_deltas", Help: "Deltas and pins that have expired and stay in force, because without them the rest could not be served, or that would do more than the guard allows.",
 		}),
 		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_writes_total", Help: "Writes that were requested, by result.",
@@ -67,7 +67,7 @@ func New(r prometheus.Registerer, current func() *view.View, renders *view.Rende
 			Name: "tributary_leader", Help: "1 while this server leads, that is, follows the source.",
 		}),
 		held: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_release_held", Help: "1 while the source's present revision waits for a decision, because it removes more than the guard allows.",
+			Name: "tributary_release_held", Help: "1 while the source's present revision waits for a decision, because it does more than the guard allows.",
 		}),
 		losing: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tributary_release_held_removed_inputs", Help: "Inputs that clusters would lose with the held release.",

@@ -29,7 +29,7 @@ func (f *WriteFlags) Bind(cmd *cobra.Command) {
 	set := cmd.PersistentFlags()
 	set.BoolVar(&f.DryRun, "dry-run", false, "check and show what would change, without changing anything")
 	set.StringVar(&f.Reason, "reason", "", "reason, recorded in the history")
-	set.StringVar(&f.confirm, "confirm", "", "confirm removals beyond the guard: the digest that the error shows")
+	set.StringVar(&f.confirm, "confirm", "", "confirm an impact beyond the guard: the digest that the error shows")
 	set.StringVarP(&f.Output, "output", "o", "text", "text or json")
 }
 
