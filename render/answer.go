@@ -162,14 +162,35 @@ func (r *Repo) memberProblems(ctx context.Context, s *fleetrepo.InputSet, st *st
 		}
 		if m.in.ID == before.in.ID {
 			problems = append(problems, r.objectProblem(ctx, s, st, c, m.Object, cache.Fault{Message: fmt.Sprintf(
-				"has the same id %q as %s %s; set id in fleet.yaml to paths that distinguish them, such as [kind, metadata.namespace, metadata.name]",
-				m.in.ID, before.APIVersion, kustomize.Title(before.ID))}))
+				"has the same id %q as %s %s; %s", m.in.ID, before.APIVersion, kustomize.Title(before.ID), adviceOnID(s, before.Object, m.Object))}))
 		}
 		if !slices.Equal(m.in.Keys, before.in.Keys) {
 			problems = append(problems, differentKeys(s, before.in, m.in))
 		}
 	}
 	return problems
+}
+
+// adviceOnID says how fleet.yaml can give two objects of a set different ids.
+func adviceOnID(s *fleetrepo.InputSet, a, b *cache.Object) string {
+	differ := func(s fleetrepo.InputSet) bool {
+		return (&inputBuilder{set: &s, object: &a.Object, in: &cache.Input{}}).id() != (&inputBuilder{set: &s, object: &b.Object, in: &cache.Input{}}).id()
+	}
+	longer := *s
+	longer.IDPaths = []fleetrepo.FieldPath{{"kind"}, {"metadata", "namespace"}, {"metadata", "name"}}
+	if differ(longer) {
+		return "set id in fleet.yaml to paths that distinguish them, such as [kind, metadata.namespace, metadata.name]"
+	}
+	for _, separator := range []string{".", "--", "/"} {
+		other := *s
+		if other.IDSeparator = separator; differ(other) {
+			return fmt.Sprintf("set idSeparator: %q on the input set in fleet.yaml", separator)
+		}
+		if longer.IDSeparator = separator; differ(longer) {
+			return fmt.Sprintf("set id: [kind, metadata.namespace, metadata.name] and idSeparator: %q on the input set in fleet.yaml", separator)
+		}
+	}
+	return "set id in fleet.yaml to a path in which they differ"
 }
 
 // setProblem is a problem of a set on one cluster.
@@ -219,25 +240,43 @@ func (r *Repo) originOf(ctx context.Context, s *stack, id resid.ResId, field str
 	if !known {
 		return s.placement.Overlay, 0
 	}
-	// The document of the object has its kind, and a name that prefixes and suffixes may
-	// have been added to.
+	var best *yaml.Node
+	most := 0
 	for _, root := range r.documents(file) {
-		name := kustomize.Child(kustomize.Child(root, "metadata"), "name")
-		kind := kustomize.Child(root, "kind")
-		if kind == nil || name == nil || kind.Value != id.Kind || !strings.Contains(id.Name, name.Value) {
-			continue
+		if likeness := likeness(root, id); likeness > most {
+			best, most = root, likeness
 		}
-		at := root
-		for _, part := range strings.FieldsFunc(field, func(c rune) bool { return c == '.' || c == '[' || c == ']' }) {
-			next := kustomize.Child(at, part)
-			if next == nil {
-				break
-			}
-			at = next
-		}
-		return file, at.Line
 	}
-	return file, 0
+	if best == nil {
+		return file, 0
+	}
+	at := best
+	for _, part := range strings.FieldsFunc(field, func(c rune) bool { return c == '.' || c == '[' || c == ']' }) {
+		next := kustomize.Child(at, part)
+		if next == nil {
+			break
+		}
+		at = next
+	}
+	return file, at.Line
+}
+
+// likeness says how much a document looks like the source of an object; 0 where it cannot
+// be. A build may have added a prefix and a suffix to the name, and set the namespace.
+func likeness(root *yaml.Node, id resid.ResId) int {
+	metadata, kind := kustomize.Child(root, "metadata"), kustomize.Child(root, "kind")
+	name, namespace := kustomize.Child(metadata, "name"), kustomize.Child(metadata, "namespace")
+	if kind == nil || name == nil || kind.Value != id.Kind || !strings.Contains(id.Name, name.Value) {
+		return 0
+	}
+	points := 1 + 4*len(name.Value) // the longest name counts most
+	if namespace != nil && namespace.Value == id.Namespace || namespace == nil && id.Namespace == "" {
+		points += 2
+	}
+	if version := kustomize.Child(root, "apiVersion"); version != nil && version.Value == id.ApiVersion() {
+		points++
+	}
+	return points
 }
 
 // documents returns the documents of a file. They are kept, because a problem of one

@@ -117,7 +117,7 @@ func (b *inputBuilder) id() string {
 	if len(parts) == 0 && len(b.in.Faults) == 0 {
 		b.fault(b.set.ID[0], "gives no id; every input needs one")
 	}
-	return strings.Join(parts, "-")
+	return strings.Join(parts, b.set.IDSeparator)
 }
 
 // encode writes a mapping as JSON without its braces.
@@ -136,7 +136,7 @@ func (b *inputBuilder) checkContract(values map[string]any) {
 	if !isHarmless(values) || !isHarmless(b.object.Values()) {
 		walk("", values, func(path string, v any) {
 			if isTooLarge(v) {
-				b.fault(b.pathInObject(path), "%v is beyond ±(2^53−1), and Flux Operator reads numbers as float64; write it as a string", v)
+				b.fault(b.pathInObject(path), "is a number beyond ±(2^53−1), and Flux Operator reads numbers as float64; write it as a string")
 			}
 		})
 		walk("", b.object.Values(), func(path string, _ any) {
@@ -145,6 +145,14 @@ func (b *inputBuilder) checkContract(values map[string]any) {
 			}
 		})
 		fleetrepo.CheckResourceSets(b.object.Values(), func(path, message string) { b.fault(path, "%s", message) })
+	}
+	if metadata, _ := b.object.Values()["metadata"].(map[string]any); !kustomize.IsTextMap(metadata, "labels") {
+		labels, _ := metadata["labels"].(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(labels)) {
+			if text, scalar := kustomize.ScalarText(labels[key]); scalar && text != labels[key] {
+				b.fault("metadata.labels."+key, "must be a string in Kubernetes, is %s; put it in quotes", text)
+			}
+		}
 	}
 	if !b.set.AllowSecrets && isReadableSecret(b.object) {
 		b.fault("data", "is a Secret that is not encrypted, and Flux Operator keeps inputs in its status; encrypt it, send a reference, or set allowSecrets: true on the input set")

@@ -87,7 +87,7 @@ func forSeeds(t *testing.T, n int, property func(t *testing.T, seed uint64)) {
 // Operator, which kustomize knows nothing about, is not checked yet.
 func objectsOf(t *testing.T, r *Repo, c *fleet.Cluster, deltas []*fleet.Delta) ([]string, fleet.Problems) {
 	t.Helper()
-	if problems := r.Problems().Faults(); problems != nil {
+	if problems := r.Problems().Faults(); len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	p, _ := r.place(c)

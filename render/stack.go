@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/internal/nearest"
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
 	"github.com/tributary-gitops/tributary/render/kustomize"
@@ -368,7 +369,25 @@ func find(objects []*cache.Object, id resid.ResId) (int, error) {
 		}
 	}
 	if at < 0 {
-		return 0, errors.New("there is no " + id.ApiVersion() + " " + kustomize.Title(id) + " to patch; use the name with the prefixes, suffixes and hashes that the stack adds")
+		return 0, notFound(objects, id)
 	}
 	return at, nil
+}
+
+// notFound says that there is no object with an ID, and which one may be meant.
+func notFound(objects []*cache.Object, id resid.ResId) error {
+	text := fmt.Sprintf("there is no %s to patch", strings.TrimSpace(id.ApiVersion()+" "+kustomize.Title(id)))
+	var names []string
+	for _, o := range objects {
+		switch {
+		case o == nil || o.ID.Kind != id.Kind:
+		case o.ID.Name == id.Name && o.ID.ApiVersion() != id.ApiVersion():
+			return fmt.Errorf("%s, but there is one of apiVersion %s; write that in the patch", text, o.ID.ApiVersion())
+		case o.ID.Name == id.Name:
+			return fmt.Errorf("%s, but there is %s; write its namespace in the patch", text, kustomize.Title(o.ID))
+		default:
+			names = append(names, o.ID.Name)
+		}
+	}
+	return fmt.Errorf("%s%s; use the name with the prefixes, suffixes and hashes that the stack adds", text, nearest.Hint(id.Name, names))
 }

@@ -73,7 +73,7 @@ var rooms = map[string][]string{
 	"sources/internal/tree":      {"fleet", "sources/internal/message"},
 	"sources/internal/version":   {"sources/internal/message"},
 	"internal/nearest":           {},
-	"render":                     {"fleet", "render/cache", "render/fleetrepo", "render/kustomize", "render/patch"},
+	"render":                     {"fleet", "internal/nearest", "render/cache", "render/fleetrepo", "render/kustomize", "render/patch"},
 	"render/cache":               {"fleet", "render/kustomize"},
 	"render/fleetrepo":           {"fleet", "internal/nearest", "render/cache", "render/kustomize", "render/patch", "render/schema"},
 	"render/kustomize":           {"fleet", "internal/nearest"},

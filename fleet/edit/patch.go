@@ -51,6 +51,15 @@ func fromOperations(body []byte, o fleet.Object, current map[string]any) (map[st
 	if err != nil {
 		return nil, problem("the JSON patch must be a list of operations: " + err.Error())
 	}
+	for i, operation := range operations {
+		for _, read := range []func() (string, error){operation.Path, operation.From} {
+			if pointer, err := read(); err == nil { // the library reports one that is missing
+				if err := fleet.CheckPointer(pointer, current); err != nil {
+					return nil, problem(fmt.Sprintf("the JSON patch: operation %d: %v", i, err))
+				}
+			}
+		}
+	}
 	options := jsonpatch.NewApplyOptions()
 	options.AccumulatedCopySizeLimit = maxCopies
 	options.SupportNegativeIndices = false // RFC 6902 has none

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/kustomize/api/konfig"
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -77,19 +78,34 @@ func ReadClusters(tree fs.FS, earlier *Clusters) *Clusters {
 		}
 	}
 	_ = group.Wait() // the files have their problems
-	all := make([]*declared, 0, len(files))
+	all, others := make([]*declared, 0, len(files)), []string(nil)
 	for _, f := range files {
 		out.files[f.name] = f
 		all, out.Problems = append(all, f.clusters...), append(out.Problems, f.problems...)
 		if f.nameless != nil {
 			out.Unread[f.name] = *f.nameless
 		}
+		if f.others > 0 {
+			others = append(others, f.name)
+		}
+	}
+	if len(others) > 0 {
+		out.Problems = append(out.Problems, othersWarning(others))
 	}
 	slices.SortStableFunc(all, func(a, b *declared) int { return strings.Compare(a.Name, b.Name) })
 	clashing, more := findClashes(all)
 	out.Problems = append(out.Problems, more...)
 	out.separate(all, clashing)
 	return out
+}
+
+// othersWarning is the one warning of all files with documents of other kinds.
+func othersWarning(files []string) fleet.Problem {
+	message := "has objects that are no clusters; they are skipped"
+	if n := len(files) - 1; n > 0 {
+		message += fmt.Sprintf("; so do other files of %s/: %d", clustersDir, n)
+	}
+	return fleet.Problem{File: files[0], Message: message, Warning: true}
 }
 
 // separate sorts clusters into those without a problem and those with one.
@@ -206,6 +222,8 @@ type clusterFile struct {
 	selfContained bool
 	// nameless is why the names of some of its clusters cannot be read; nil if they can.
 	nameless *fleet.Problem
+	// others counts its documents of other kinds, which are skipped.
+	others int
 }
 
 // contentOf identifies the content of a file. It is zero if the tree does not know it,
@@ -240,11 +258,18 @@ func (f *clusterFile) read(tree fs.FS, before *clusterFile, shared *sharedValues
 	switch {
 	case len(problems) > 0:
 		f.refuse(problems...)
+	case len(docs) == 0 && besideKustomization(tree, f.name):
+		f.others, f.selfContained = 1, false
+		return
 	case len(docs) == 0:
 		f.refuse(fleet.Problem{File: f.name, Message: "has no cluster; if that is intended, remove the file"})
 	}
 	f.selfContained = len(f.problems) == 0
 	for _, d := range docs {
+		if isOther(d) {
+			f.others++
+			continue
+		}
 		c := readCluster(d, tree)
 		shared.share(c)
 		f.clusters, f.problems = append(f.clusters, c), append(f.problems, d.problems...)
@@ -260,10 +285,37 @@ func (f *clusterFile) refuse(problems ...fleet.Problem) {
 	f.clusters, f.problems, f.nameless, f.selfContained = nil, problems, &problems[0], false
 }
 
+// isOther reports whether a document is certainly no cluster: a kustomization, or an object
+// of another API group. Flux keeps both in a folder clusters/, too.
+func isOther(d *document) bool {
+	version, kind := scalar(d.root, "apiVersion"), scalar(d.root, "kind")
+	group, _, _ := strings.Cut(version, "/")
+	return kustomize.IsKustomization(path.Base(d.file)) || strings.Contains(group, ".") && kind != "" || version == "v1" && kind != "" && kind != "Cluster"
+}
+
+// besideKustomization reports whether a file is in a folder that is a kustomization.
+func besideKustomization(tree fs.FS, name string) bool {
+	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(base string) bool {
+		_, err := fs.Stat(tree, path.Join(path.Dir(name), base))
+		return err == nil
+	})
+}
+
+func scalar(n *yaml.Node, key string) string {
+	if value := kustomize.Child(n, key); value != nil && value.Kind == yaml.ScalarNode {
+		return value.Value
+	}
+	return ""
+}
+
 func readCluster(d *document, tree fs.FS) *declared {
 	var doc clusterDocument
-	d.decode(&doc)
-	doc.check(d, tree)
+	if scalar(d.root, "apiVersion") == "" && scalar(d.root, "kind") == "" {
+		d.problem("", "is no cluster: apiVersion must be %s, and kind must be Cluster", apiVersion)
+	} else {
+		d.decode(&doc)
+		doc.check(d, tree)
+	}
 	c := &declared{Cluster: doc.cluster(d)}
 	if len(d.problems) == 0 {
 		return c
@@ -295,7 +347,27 @@ type clusterDocument struct {
 
 // inlineObject is an object as its author wrote it. It is kept as text, because kustomize
 // reads it.
-type inlineObject struct{ text string }
+type inlineObject struct {
+	text string
+	node *yaml.Node
+}
+
+// check checks that it has what kustomize needs of an object.
+func (o *inlineObject) check(d *document, path string) {
+	if o.text == "" {
+		return
+	}
+	metadata := kustomize.Child(o.node, "metadata")
+	name := scalar(metadata, "name")
+	if name == "" && !strings.HasSuffix(scalar(o.node, "kind"), "List") {
+		d.problem(path+".metadata.name", "must be a string that is not empty")
+	}
+	for _, key := range []string{"apiVersion", "kind"} {
+		if scalar(o.node, key) == "" {
+			d.problem(path+"."+key, "must be a string that is not empty")
+		}
+	}
+}
 
 func (o *inlineObject) decodeNode(d *document, path string, n *yaml.Node) {
 	if n.Kind != yaml.MappingNode {
@@ -311,7 +383,7 @@ func (o *inlineObject) decodeNode(d *document, path string, n *yaml.Node) {
 	if err != nil {
 		d.problem(path, "%v", err)
 	}
-	o.text = text
+	o.text, o.node = text, n
 }
 
 func (c *clusterDocument) check(d *document, tree fs.FS) {
@@ -324,6 +396,9 @@ func (c *clusterDocument) check(d *document, tree fs.FS) {
 	checkPlacement(d, "spec", tree, &c.Spec.Overlay, c.Spec.Components)
 	if n := len(c.Spec.Patches) + len(c.Spec.Resources); n > maxParts {
 		d.problem("spec", "has %d resources and patches; a cluster may have at most %d, and what many clusters share belongs in a component", n, maxParts)
+	}
+	for i, o := range c.Spec.Resources {
+		o.check(d, FieldIndex("spec.resources", i))
 	}
 	for i, p := range c.Spec.Patches {
 		at := FieldIndex("spec.patches", i)

@@ -27,6 +27,8 @@ const (
 	apiVersion = "tributary/v1alpha1"
 	// manualGate is the only kind of gate.
 	manualGate = "manual"
+	// maxSeparator limits idSeparator.
+	maxSeparator = 3
 	// maxWaves limits the waves of a rollout: every cluster is matched against all.
 	maxWaves = 100
 	dnsLabel = "%q must be a DNS-1123 label: lower case letters, digits and -, at most 63"
@@ -60,6 +62,7 @@ type InputSet struct {
 	Kind         string            `json:"kind"`
 	Selector     *fleet.Selector   `json:"selector"`
 	ID           pathList          `json:"id"`
+	IDSeparator  string            `json:"idSeparator"`
 	Fields       map[string]string `json:"fields"`
 	Defaults     anyValues         `json:"defaults"`
 	Schema       string            `json:"schema"`
@@ -318,6 +321,12 @@ func (s *InputSet) check(d *document, path string, schemas *schema.Loader) {
 	}
 	if len(s.ID) == 0 {
 		s.ID = pathList{"metadata.name"}
+	}
+	if s.IDSeparator == "" {
+		s.IDSeparator = "-"
+	}
+	if len(strings.Trim(s.IDSeparator, "-._/:")) > 0 || len(s.IDSeparator) > maxSeparator {
+		d.problem(path+".idSeparator", "%q must be one to three of the characters - . _ / :", s.IDSeparator)
 	}
 	for i, text := range s.ID {
 		s.IDPaths = append(s.IDPaths, parsePath(d, FieldIndex(path+".id", i), text))

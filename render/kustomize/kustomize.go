@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -213,8 +214,12 @@ func BlockStyle(data []byte) ([]byte, error) { return yaml.JSONToYAML(data) }
 // only this package knows.
 func Message(err error) string {
 	text := strings.ReplaceAll(err.Error(), repoRoot+"/", "")
+	text = dumpedObject.ReplaceAllString(text, "")
 	return strings.Join(strings.Fields(text), " ")
 }
+
+// dumpedObject is an object as kustomize's errors print it, in Go's syntax.
+var dumpedObject = regexp.MustCompile(` in object \{\{.*\}`)
 
 // repoRoot is where the tree stands in the file system that kustomize sees. The files
 // that a build adds stand beside it, where the tree cannot reach them.

@@ -3,12 +3,14 @@ package patch
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"sigs.k8s.io/yaml"
 
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
@@ -51,7 +53,25 @@ func decodeOperations(text string) (jsonpatch.Patch, error) {
 			return nil, err
 		}
 	}
-	return jsonpatch.DecodePatch(data)
+	patch, err := jsonpatch.DecodePatch(data)
+	if err != nil {
+		return nil, err
+	}
+	return patch, checkPointers(patch, nil)
+}
+
+// checkPointers refuses pointers that RFC 6901 does not know. The document may be nil.
+func checkPointers(patch jsonpatch.Patch, document any) error {
+	for i, op := range patch {
+		for _, read := range []func() (string, error){op.Path, op.From} {
+			if pointer, err := read(); err == nil { // the library reports one that is missing
+				if err := fleet.CheckPointer(pointer, document); err != nil {
+					return fmt.Errorf("operation %d: %w", i, err)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // renames reports whether a JSON pointer leads to what an object is called, to
@@ -110,6 +130,9 @@ func (p *Patch) applyOperations(o *kustomize.Object) (map[string]any, error) {
 		if patch, err = decodeOperations(strings.TrimSpace(p.source.Patch)); err != nil {
 			return nil, err
 		}
+	}
+	if err := checkPointers(patch, o.Values()); err != nil {
+		return nil, err
 	}
 	data, err := patch.Apply(o.Text())
 	if err != nil {
