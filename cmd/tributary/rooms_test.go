@@ -57,7 +57,7 @@ var rooms = map[string][]string{
 	"cmd/tributary/internal/registration": {"fleet", "server/api", "server/client", "cmd/tributary/internal/kubesecret", "cmd/tributary/internal/remote", "cmd/tributary/internal/retry"},
 	"cmd/tributary/internal/remote":       {"fleet", "server/client", "cmd/tributary/internal/output", "cmd/tributary/internal/preview", "cmd/tributary/internal/result", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/report":       {"fleet", "cmd/tributary/internal/exitcode", "cmd/tributary/internal/output"},
-	"cmd/tributary/internal/result":       {"fleet", "cmd/tributary/internal/textdiff", "cmd/tributary/internal/textfmt"},
+	"cmd/tributary/internal/result":       {"fleet", "cmd/tributary/internal/preview", "cmd/tributary/internal/textdiff", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/retry":        {},
 	"cmd/tributary/internal/selector":     {"fleet", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/setting":      {"cmd/tributary/internal/textfmt"},

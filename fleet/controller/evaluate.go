@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,7 +35,12 @@ type releaser struct{ *writer }
 // state may be newer than what is served. What was rendered in an earlier evaluation is reused.
 func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, before *view.View, s *fleet.State, earlier *candidate) (*candidate, error) {
 	c := &candidate{compiled: compiled, before: before, state: s}
-	known, err := r.loadReleases(ctx, s, view.Releases{compiled.Ref: compiled})
+	known := maps.Clone(before.Releases()) // which nothing else has where two trees are compared without a log
+	if known == nil {
+		known = view.Releases{}
+	}
+	known[compiled.Ref] = compiled
+	known, err := r.loadReleases(ctx, s, known)
 	if err != nil {
 		return nil, err
 	}

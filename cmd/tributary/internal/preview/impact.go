@@ -15,7 +15,7 @@ import (
 
 // Scale summarizes an impact in one line.
 func Scale(i *fleet.Impact) string {
-	if i == nil || i.Clusters == 0 {
+	if i.IsEmpty() {
 		return "nothing changes"
 	}
 	var all []string
@@ -35,7 +35,16 @@ func Scale(i *fleet.Impact) string {
 	if all == nil {
 		all = []string{"none"}
 	}
-	return fmt.Sprintf("inputs: %s; clusters: %d", strings.Join(all, ", "), i.Clusters)
+	text := fmt.Sprintf("inputs: %s; clusters: %d", strings.Join(all, ", "), i.Clusters)
+	for _, part := range []struct {
+		name string
+		n    int
+	}{{"new", len(i.New)}, {"orphaned", len(i.Orphaned)}, {"names of other clusters", len(i.Reowned)}, {"lists", len(i.Lists)}} {
+		if part.n > 0 {
+			text += fmt.Sprintf("; %s: %d", part.name, part.n)
+		}
+	}
+	return text
 }
 
 // effectLine is a line about one effect. Its mark is - for what is removed, + for what
@@ -109,14 +118,17 @@ func valueText(value json.RawMessage) string {
 // maxNames limits how many clusters of a group are named.
 const maxNames = 10
 
-// PrintImpact prints every group of an impact, with the names of its first few clusters.
-// It prints nothing for nil.
+// PrintImpact prints what becomes of clusters, and every group of an impact with the names of its
+// first few clusters. It prints nothing for nil.
 func PrintImpact(w io.Writer, i *fleet.Impact) {
 	if i == nil {
 		return
 	}
 	d := textdiff.New(w)
 	styles := map[byte]textdiff.Style{'-': textdiff.Red, '+': textdiff.Green, '~': textdiff.Cyan}
+	for _, line := range clusterLines(i) {
+		fmt.Fprintln(w, d.Styled(styles[line.mark], string(line.mark)+" "+line.text))
+	}
 	for _, g := range i.Groups {
 		fmt.Fprintf(w, "%s: %s\n", textfmt.Count(len(g.Clusters), "cluster"), textfmt.Visible(textfmt.List(g.Clusters, maxNames)))
 		for _, line := range effectLines(g) {

@@ -30,13 +30,15 @@ func (c *comment) add(text string) bool {
 func PrintMarkdown(w io.Writer, p *fleet.Preview) error {
 	c := &comment{}
 	fmt.Fprintf(c, "**Tributary:** %s %s\n\n", code(p.Revision), headline(p))
-	if i := p.Impact; i != nil && i.Clusters > 0 {
+	if i := p.Impact; !i.IsEmpty() {
 		c.WriteString("| clusters | removed | moved | changed | fields | added |\n|--:|--:|--:|--:|--:|--:|\n")
 		fmt.Fprintf(c, "| %d | %d | %d | %d | %d | %d |\n\n", i.Clusters, i.Removed, i.Moved, i.Changed, i.Fields, i.Added)
 	}
-	left := c.list(reasons(p))
-	if left > 0 {
+	if left := c.list(reasons(p)); left > 0 {
 		fmt.Fprintf(c, "- and %s\n\n", textfmt.Count(left, "more reason"))
+	}
+	if left := c.list(clusterItems(p.Impact)); left > 0 {
+		fmt.Fprintf(c, "- and %s\n\n", textfmt.Count(left, "more change of clusters"))
 	}
 	if p.Impact != nil {
 		c.groups(p.Impact.Groups)
@@ -55,6 +57,16 @@ func reasons(p *fleet.Preview) (all []string) {
 	}
 	for _, problem := range OtherProblems(p.Problems, p.Failing) {
 		all = append(all, severity(problem)+escape(problem.String()))
+	}
+	return all
+}
+
+// clusterItems returns what becomes of clusters, one item a line.
+func clusterItems(i *fleet.Impact) (all []string) {
+	if i != nil {
+		for _, line := range clusterLines(i) {
+			all = append(all, escape(line.text))
+		}
 	}
 	return all
 }

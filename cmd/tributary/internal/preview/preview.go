@@ -42,7 +42,7 @@ func Print(w io.Writer, p *fleet.Preview) error {
 		fmt.Fprintln(w, severity(problem)+textfmt.Visible(problem.String()))
 	}
 	PrintReasons(w, p.Violations, p.Failing)
-	if p.Impact != nil && p.Impact.Clusters > 0 {
+	if !p.Impact.IsEmpty() {
 		fmt.Fprintln(w, Scale(p.Impact))
 		PrintImpact(w, p.Impact)
 	}

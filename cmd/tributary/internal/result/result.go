@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textdiff"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
@@ -33,8 +34,16 @@ func Print(w io.Writer, r *fleet.Result) error {
 		d.PrintHunks(g.input+" in "+textfmt.List(g.clusters, maxNames), g.isNew, g.isGone, g.hunks)
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintln(w, outcome(r))
+	printEnd(w, r)
 	return nil
+}
+
+// printEnd prints what changes for those who poll by a dns or poll a list of clusters, and the outcome.
+func printEnd(w io.Writer, r *fleet.Result) {
+	for _, line := range preview.Around(r) {
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintln(w, outcome(r))
 }
 
 // PrintEmptied prints how many inputs are removed from each set. All of them are, so a diff would
@@ -50,7 +59,7 @@ func PrintEmptied(w io.Writer, r *fleet.Result) error {
 	for _, set := range sets {
 		fmt.Fprintf(w, "%s: all %s\n", set, textfmt.Count(gone[set], "input"))
 	}
-	fmt.Fprintln(w, outcome(r))
+	printEnd(w, r)
 	return nil
 }
 
