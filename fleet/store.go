@@ -54,8 +54,29 @@ type Store interface {
 	// change, and whether the store can be reached.
 	Generation(ctx context.Context) (int64, error)
 
+	// Tries returns what counts the tries of releases.
+	Tries() TryStore
+
 	Lease
 	PollStore
+}
+
+// TryStore counts the tries of releases that have begun and not ended, because the server ended
+// before. It is not part of the log.
+type TryStore interface {
+	// Begin counts a try of a revision, unless most tries of it have begun before and not ended. It
+	// returns those that had, as they were before the call; with most 0 it only returns them. Those
+	// that began more than a day ago are forgotten.
+	Begin(ctx context.Context, revision string, most int) (Tries, error)
+	// End forgets the tries of a revision.
+	End(ctx context.Context, revision string) error
+}
+
+// Tries are the tries of a release that have begun and not ended.
+type Tries struct {
+	Count int
+	// Since is how long ago the last of them began, by the store's clock.
+	Since time.Duration
 }
 
 // Lease lets one of several servers lead: the leader follows the source, puts releases live, and

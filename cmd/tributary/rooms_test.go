@@ -99,11 +99,12 @@ var rooms = map[string][]string{
 	"fleet/follow":              {"fleet"},
 	"fleet/polls":               {"fleet"},
 	"fleet/rollout":             {"fleet"},
+	"fleet/tries":               {"fleet"},
 	"fleet/view":                {"fleet"},
 	"fleet/controller/lock":     {},
 	"fleet/controller/metrics":  {"fleet", "fleet/controller/lock", "fleet/view"},
 	"fleet/controller/prefetch": {"fleet", "fleet/view"},
-	"fleet/controller":          {"fleet", "fleet/controller/lock", "fleet/controller/metrics", "fleet/controller/prefetch", "fleet/credential", "fleet/edit", "fleet/follow", "fleet/impact", "fleet/polls", "fleet/rollout", "fleet/view"},
+	"fleet/controller":          {"fleet", "fleet/controller/lock", "fleet/controller/metrics", "fleet/controller/prefetch", "fleet/credential", "fleet/edit", "fleet/follow", "fleet/impact", "fleet/polls", "fleet/rollout", "fleet/tries", "fleet/view"},
 
 	"cmd/fleetgen":           {"cmd/fleetgen/synthetic"},
 	"cmd/fleetgen/synthetic": {},

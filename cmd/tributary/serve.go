@@ -29,6 +29,7 @@ type serveOptions struct {
 	source            sourceFlags
 	listen, addrFile  string
 	interval          time.Duration
+	releaseTimeout    time.Duration
 	store             string
 	requireStore      bool
 	retention         time.Duration
@@ -88,6 +89,7 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if the server cannot run.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on")
 	f.StringVar(&o.addrFile, "addr-file", "", "file to write the listen address to, for --listen 127.0.0.1:0")
 	f.DurationVar(&o.interval, "interval", time.Minute, "how often to check the source; a directory is also watched")
+	f.DurationVar(&o.releaseTimeout, "release-timeout", controller.DefaultReleaseTimeout, "how long the evaluation of one revision may take; after three tries it is refused")
 	f.StringVar(&o.store, "store", defaultStore, "change log: sqlite:PATH, or the postgres:// URL of a database")
 	f.BoolVar(&o.requireStore, "require-store", false, "refuse to start without a change log, or with an empty one; for every start but the first")
 	f.DurationVar(&o.retention, "history-retention", 365*24*time.Hour, "how long to keep changes at least; 0 keeps them forever")
@@ -125,6 +127,8 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	switch {
 	case o.interval <= 0:
 		return fmt.Errorf("--interval %s: must be positive", o.interval)
+	case o.releaseTimeout <= 0:
+		return fmt.Errorf("--release-timeout %s: must be positive", o.releaseTimeout)
 	case o.retention < 0:
 		return fmt.Errorf("--history-retention %s: must not be negative", o.retention)
 	}
@@ -152,6 +156,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	live := controller.New(controller.Config{
 		Source: source, Renderer: render.NewRenderer(), Interval: o.interval, Logger: logger, Registerer: registry,
 		Store: store, Archive: sources.NewArchive(), Retention: o.retention, ReadOnly: o.readOnly,
+		ReleaseTimeout: o.releaseTimeout,
 	})
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,

@@ -56,6 +56,8 @@ type Config struct {
 	Interval time.Duration
 	// Timeout limits one look at the source; 0 means DefaultTimeout.
 	Timeout time.Duration
+	// ReleaseTimeout limits the evaluation of one revision; 0 means DefaultReleaseTimeout.
+	ReleaseTimeout time.Duration
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil registers none.
@@ -66,6 +68,9 @@ type Config struct {
 
 // DefaultTimeout is enough to fetch a large repository over a slow line.
 const DefaultTimeout = 5 * time.Minute
+
+// DefaultReleaseTimeout is enough to compile and render the largest fleet on a slow machine.
+const DefaultReleaseTimeout = 10 * time.Minute
 
 // Controller runs one fleet. Its methods may be called from many goroutines.
 type Controller struct {
@@ -103,6 +108,9 @@ func New(cfg Config) *Controller {
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.ReleaseTimeout == 0 {
+		cfg.ReleaseTimeout = DefaultReleaseTimeout
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)

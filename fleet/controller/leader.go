@@ -9,6 +9,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/follow"
 	"github.com/tributary-gitops/tributary/fleet/polls"
+	"github.com/tributary-gitops/tributary/fleet/tries"
 	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
@@ -310,9 +311,14 @@ func (w *writer) savePolls(ctx context.Context) {
 
 // followSource makes releases of what the source holds, until ctx ends.
 func (l *leader) followSource(ctx context.Context) {
+	r := l.controller.releaser
+	bound := &tries.Bound{Timeout: l.cfg.ReleaseTimeout, Take: r.takeRevision, Refuse: r.refuse, Log: l.log}
+	if l.cfg.Store != nil {
+		bound.Store = l.cfg.Store.Tries()
+	}
 	f := &follow.Follower{
 		Source: l.cfg.Source, Interval: l.cfg.Interval, Timeout: l.cfg.Timeout, Log: l.log, Requests: l.look,
-		Take: l.controller.releaser.takeRevision, Refuse: l.controller.releaser.refuse, Fetched: l.metrics.ObserveFetch,
+		Take: bound.Try, Refuse: r.refuse, Fetched: l.metrics.ObserveFetch,
 		Looked: func(err error) {
 			l.status.update(func(s *Status) {
 				if s.SourceError = err; err == nil {
@@ -364,6 +370,8 @@ func (l *leader) prerender(ctx context.Context, ref fleet.ReleaseRef) {
 }
 
 func (l *leader) prerendered(ctx context.Context, ref fleet.ReleaseRef, v *view.View) (*view.View, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReleaseTimeout)
+	defer cancel()
 	compiled, err := l.compileStored(ctx, ref, time.Time{})
 	if err != nil {
 		return nil, err

@@ -89,6 +89,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"OnlyTheLeaderChanges", onlyTheLeaderChanges},
 		{"LooksAreCounted", looksAreCounted},
 		{"ListenersHearOrCannot", listenersHearOrCannot},
+		{"UnendedTriesAreCounted", unendedTriesAreCounted},
 		{"LastPollStays", lastPollStays},
 		{"PurgedClusterHasNoPolls", purgedClusterHasNoPolls},
 	} {

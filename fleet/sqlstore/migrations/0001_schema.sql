@@ -262,6 +262,13 @@ CREATE TABLE lease (
 );
 INSERT INTO lease (holder, until, looks) VALUES ('', 0, 0);
 
+-- The tries of releases that have begun and not ended, by revision, and when the last one began.
+CREATE TABLE tries (
+    revision TEXT PRIMARY KEY,
+    tries    BIGINT NOT NULL,
+    begun_at BIGINT NOT NULL
+);
+
 -- The last poll of each input set by each cluster: the dns by which it polled, empty for its name,
 -- the generation and the release that it was answered with, how often the cluster polls, and the
 -- time since the poll before, both in microseconds and 0 where they are not known. A row without a
