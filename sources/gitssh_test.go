@@ -223,6 +223,9 @@ func TestGitKnowsHosts(t *testing.T) {
 		"hashed":            hashed(at + server.read("host-ed25519.pub")),
 		"hashed, and rsa":   hashed(at + server.read("host-rsa.pub")),
 		"pattern":           "[127.0.*]:" + server.port() + ",other " + server.read("host-ed25519.pub"),
+		"any host":          "* " + server.read("host-ed25519.pub"),
+		"any host nearby":   "127.0.0.* " + server.read("host-rsa.pub"),
+		"any port":          "[127.0.0.1]:* " + server.read("host-ecdsa.pub"),
 		"one of several":    at + server.read("authority.pub") + "\n" + at + server.read("host-ed25519.pub"),
 		"old one revoked":   "@revoked * " + server.read("authority.pub") + "\n" + at + server.read("host-ed25519.pub"),
 		"other's authority": "@cert-authority other " + server.read("authority.pub") + "\n" + at + server.read("host-rsa.pub"),
@@ -235,6 +238,8 @@ func TestGitKnowsHosts(t *testing.T) {
 	}
 	server.write("sshd_config", server.read("sshd_config")+"\nHostCertificate "+filepath.Join(server.dir, "host-ed25519-cert.pub")+"\n")
 	lines["authority"] = "@cert-authority [127.0.0.1]:" + server.port() + " " + server.read("authority.pub")
+	lines["authority of any host"] = "@cert-authority * " + server.read("authority.pub")
+	lines["authority of any port"] = "@cert-authority [127.0.0.1]:* " + server.read("authority.pub")
 	for name, line := range lines {
 		t.Run("with certificate, "+name, func(t *testing.T) {
 			server.write("known_hosts", line+"\n")

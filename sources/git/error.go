@@ -11,19 +11,18 @@ import (
 	"os/exec"
 	"strings"
 
-	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	gittransport "github.com/go-git/go-git/v5/plumbing/transport"
-	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
 )
 
-// uploadPackRefused is the start of go-git's error, which has no type, for a
-// server that answers a request with something else than a pack.
-const uploadPackRefused = "error decoding upload-pack response: "
+// errAnswer is the error for a server that answers a request with something else
+// than a pack.
+var errAnswer = errors.New("the server answered the request for the commit with")
 
 // explain rewrites an error about a repository so that it says what to do. A
 // server controls the text of its messages, so only one line of printable
@@ -32,6 +31,7 @@ func explain(ctx context.Context, err error) error {
 	var (
 		refused *fleet.RefusedError
 		host    *hostKeyError
+		status  *statusError
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -42,10 +42,12 @@ func explain(ctx context.Context, err error) error {
 		return refused
 	case errors.As(err, &host):
 		return host
+	case errors.As(err, &status):
+		if after := status.retryAfter(); after > 0 {
+			return &fleet.RetryError{Err: status, After: after}
+		}
 	case errors.Is(err, gittransport.ErrEmptyRemoteRepository):
 		return fmt.Errorf("default branch: %w; the repository is empty, push a commit", fleet.ErrNotFound)
-	case errors.Is(err, gittransport.ErrRepositoryNotFound):
-		return fmt.Errorf("%w; check the URL", fleet.ErrNotFound)
 	case errors.Is(err, exec.ErrNotFound):
 		return errors.New("git is not installed, and git+file needs it; install it, or serve the repository over http")
 	}
@@ -54,19 +56,22 @@ func explain(ctx context.Context, err error) error {
 
 // reason returns an error's text without the wrapping of go-git and net/http.
 func reason(err error) string {
-	err = unwrapUnexpected(err)
 	var (
-		status     *githttp.Err
 		errorLine  *pktline.ErrorLine
 		unexpected *packp.ErrUnexpectedData
 		issuer     x509.UnknownAuthorityError
 		urlErr     *url.Error
 		wait       net.Error
+		reworded   message.Reworded
 	)
-	answer, answered := strings.CutPrefix(err.Error(), uploadPackRefused)
+	for _, own := range []error{errPreamble, errRefs, transport.ErrStalled} {
+		if errors.Is(err, own) {
+			return own.Error()
+		}
+	}
 	switch {
-	case errors.As(err, &status):
-		return "the server answered " + status.Response.Status
+	case errors.As(err, &reworded):
+		return reworded.Error()
 	case errors.As(err, &errorLine):
 		return "the server says: " + errorLine.Text
 	case errors.As(err, &unexpected) && strings.Contains(string(unexpected.Data), "object-format=sha256"):
@@ -77,26 +82,12 @@ func reason(err error) string {
 		return issuer.Error() + "; name the authority's certificate with --ca-file"
 	case strings.Contains(err.Error(), "tls: certificate required"): // crypto/tls has no type for this alert.
 		return "the server requires a client certificate from an authority that it trusts; name one with --client-cert-file and --client-key-file"
-	case strings.Contains(err.Error(), "dubious ownership"):
-		return "the repository belongs to another user, and git does not read such repositories by default; run git config --global --add safe.directory with its path, as the user that runs tributary"
-	case answered:
-		return "the server answered the request for the commit with: " + answer
 	case errors.As(err, &wait) && wait.Timeout():
 		return message.NoAnswer
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case !errors.Is(err, errPack) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
 		return "the server ended its answer too early; try again, or check its log"
 	case errors.As(err, &urlErr):
 		return urlErr.Err.Error()
 	}
 	return err.Error()
-}
-
-// unwrapUnexpected removes go-git's UnexpectedError, which has no Unwrap
-// method.
-func unwrapUnexpected(err error) error {
-	var unexpected *plumbing.UnexpectedError
-	for errors.As(err, &unexpected) {
-		err = unexpected.Err
-	}
-	return err
 }

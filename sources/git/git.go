@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
-	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -94,7 +92,7 @@ func (r *Repository) Fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 	defer r.fetching.Release(1)
 	snapshot, err := r.fetch(ctx, known)
 	if err != nil {
-		return nil, fmt.Errorf("git repository %s: %w", r.at.base(), explain(ctx, err))
+		return nil, fmt.Errorf("git repository %s: %w", BaseURL(r.at.URL), explain(ctx, err))
 	}
 	return snapshot, nil
 }
@@ -219,15 +217,14 @@ func (r *Repository) have() *commit {
 // must not be followed by an immediate retry.
 func blamesHave(err error) bool {
 	var (
-		status    *githttp.Err
+		status    *statusError
 		errorLine *pktline.ErrorLine
 		network   net.Error
 	)
-	err = unwrapUnexpected(err)
 	switch {
 	case errors.As(err, &status):
-		return status.Response.StatusCode == http.StatusInternalServerError
-	case errors.As(err, &errorLine), strings.HasPrefix(err.Error(), uploadPackRefused):
+		return status.StatusCode == http.StatusInternalServerError
+	case errors.As(err, &errorLine), errors.Is(err, errAnswer):
 		return true
 	}
 	return errors.Is(err, errPack) && !errors.As(err, &network)

@@ -1,41 +1,51 @@
 package git
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/url"
-	"strconv"
+	"os"
+	"regexp"
 	"strings"
 	"sync/atomic"
+	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
-	gittransport "github.com/go-git/go-git/v5/plumbing/transport"
-	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"github.com/tributary-gitops/tributary/sources/internal/transport"
 )
 
-// httpDialer connects to a repository over http or https. It has its own
-// connections: the ones that go-git finds by scheme belong to the whole
-// process, so a time limit or certificate set there would apply to every
-// source.
+// httpDialer connects to a repository over http or https. It does not use
+// go-git's client, which hides the answers that say how to authenticate, when to
+// come back and where a repository has moved.
 type httpDialer struct {
-	url   *url.URL
-	pool  *transport.Pool
-	token gitToken
+	url                 *url.URL
+	pool                *transport.Pool
+	tokenFile, username string
 	// bearer is true once the server has asked for the token as a bearer token.
 	// Later fetches then send it that way at once.
 	bearer atomic.Bool
-	most   int64
 }
 
 func newHTTPDialer(c Config) (dialer, error) {
-	u, o := c.URL, c.Options
-	token := gitToken{o.TokenFile, o.Username}
-	if token.file != "" && u.Scheme == "http" && !c.PlainHTTP && !isLoopback(u.Hostname()) {
+	if c.Options.TokenFile != "" && c.URL.Scheme == "http" && !c.PlainHTTP && !isLoopback(c.URL.Hostname()) {
 		return nil, message.Invalid("the token in --git-token-file would be sent over the network unencrypted: use https, or allow it with --plain-http")
 	}
-	return &httpDialer{url: u, pool: transport.NewPool(c.TLS), token: token, most: boundsOf(c.Limits, true).transfer}, nil
+	// Hosts that only check the token still need some user name.
+	return &httpDialer{url: c.URL, pool: transport.NewPool(c.TLS), tokenFile: c.Options.TokenFile, username: cmp.Or(c.Options.Username, "git")}, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 func (d *httpDialer) close() { d.pool.Close() }
@@ -43,83 +53,219 @@ func (d *httpDialer) close() { d.pool.Close() }
 // dial takes one round trip, unless the server first says how it wants the
 // token.
 func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
-	token, err := d.token.read()
-	if err != nil {
-		return nil, err
+	s := &httpSession{dialer: d, base: strings.TrimSuffix(d.url.String(), "/"), bearer: d.bearer.Load()}
+	if d.tokenFile != "" {
+		var err error
+		if s.token, err = readSecret("--git-token-file", d.tokenFile); err != nil {
+			return nil, err
+		}
 	}
 	next, err := d.pool.Transport()
 	if err != nil {
 		return nil, err
 	}
-	x := &fetchTransport{next: next, stall: transport.StallTimeout, most: d.most, origin: d.url, token: token != ""}
-	bearer := d.bearer.Load()
-	r, err := d.list(ctx, x, d.auth(token, bearer))
-	if err != nil && x.wantsOtherScheme(bearer) {
-		d.bearer.Store(!bearer)
-		r, err = d.list(ctx, x, d.auth(token, !bearer))
+	s.client = &http.Client{Transport: next, CheckRedirect: s.checkRedirect}
+	answer, err := s.list(ctx)
+	var status *statusError
+	if errors.As(err, &status) && status.wantsOtherScheme(s) {
+		s.bearer = !s.bearer
+		d.bearer.Store(s.bearer)
+		answer, err = s.list(ctx)
 	}
-	if err != nil {
-		return nil, x.explain(err)
-	}
-	return r, nil
-}
-
-func (d *httpDialer) list(ctx context.Context, x *fetchTransport, shown gittransport.AuthMethod) (*remote, error) {
-	// A server may redirect when its refs are listed, and only then. go-git
-	// does not follow redirects from https to http, and drops credentials if
-	// the host changes.
-	client := githttp.NewClientWithOptions(&http.Client{Transport: x}, &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects})
-	endpoint := d.endpoint()
-	s, err := client.NewUploadPackSession(endpoint, shown)
 	if err != nil {
 		return nil, err
 	}
-	r, err := listRefs(ctx, s)
+	defer answer.Close()
+	refs, err := readRefs(answer)
 	if err != nil {
 		return nil, err
 	}
-	// go-git stores the path after redirects, without escapes.
-	endpoint.Path = (&url.URL{Path: endpoint.Path, RawPath: d.url.RawPath}).EscapedPath()
-	r.session = &httpSession{r.session, x}
-	return r, nil
+	return &remote{s, refs}, nil
 }
 
-func (d *httpDialer) auth(token string, bearer bool) gittransport.AuthMethod {
+// readSecret reads a secret of one line. Its errors never contain the secret.
+func readSecret(option, file string) (string, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", option, err)
+	}
+	secret := strings.TrimRight(string(content), "\r\n")
 	switch {
-	case token == "":
-		return nil
-	case bearer:
-		return &githttp.TokenAuth{Token: token}
+	case secret == "":
+		return "", fmt.Errorf("%s: %s is empty", option, message.Printable(file))
+	case strings.ContainsAny(secret, "\r\n\x00"):
+		return "", fmt.Errorf("%s: %s has more than one line; leave only the secret in it", option, message.Printable(file))
 	}
-	return &githttp.BasicAuth{Username: d.token.user(), Password: token}
+	return secret, nil
 }
 
-// endpoint returns a new endpoint for each connection, because a redirect
-// changes it.
-func (d *httpDialer) endpoint() *gittransport.Endpoint {
-	host := d.url.Hostname()
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	port, _ := strconv.Atoi(d.url.Port())
-	// go-git puts the path into a URL unchanged.
-	return &gittransport.Endpoint{Protocol: d.url.Scheme, Host: host, Port: port, Path: d.url.EscapedPath()}
-}
-
-// httpSession replaces go-git's errors with more useful ones.
+// httpSession reads one repository.
 type httpSession struct {
-	session
-	transport *fetchTransport
+	dialer *httpDialer
+	client *http.Client
+	// base is the URL of the repository, after redirects.
+	base   string
+	token  string
+	bearer bool
 }
 
-func (s *httpSession) UploadPack(ctx context.Context, r *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
-	response, err := s.session.UploadPack(ctx, r)
-	switch body := s.transport.body; {
-	case err != nil && body != nil && body.Left <= 0:
-		return nil, body.Err // go-git keeps only the text of this error.
-	case err != nil:
-		return nil, s.transport.explain(err)
+func (s *httpSession) close() {}
+
+func (s *httpSession) explain(_ context.Context, err error) error { return err }
+
+const refsSuffix = "/info/refs"
+
+// list asks for the refs. A server may redirect this request, and no other.
+func (s *httpSession) list(ctx context.Context) (io.ReadCloser, error) {
+	return s.do(ctx, http.MethodGet, s.base+refsSuffix+"?service=git-upload-pack", nil)
+}
+
+func (s *httpSession) ask(ctx context.Context, request []byte) (io.ReadCloser, error) {
+	return s.do(ctx, http.MethodPost, s.base+"/git-upload-pack", request)
+}
+
+func (s *httpSession) do(ctx context.Context, method, address string, body []byte) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		cancel(nil)
+		return nil, err
 	}
-	s.transport.body.Left, s.transport.body.Err = s.transport.most, errTooMuch // The pack follows.
-	return response, nil
+	request.Header.Set("User-Agent", capability.DefaultAgent())
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/x-git-upload-pack-request")
+		request.Header.Set("Accept", "application/x-git-upload-pack-result")
+	}
+	switch {
+	case s.token == "" || !s.atOrigin(request.URL):
+	case s.bearer:
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	default:
+		request.SetBasicAuth(s.dialer.username, s.token)
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	answer := drainedBody{transport.NewStallReader(ctx, response.Body, cancel, transport.StallTimeout)}
+	if response.StatusCode != http.StatusOK {
+		_ = answer.Close() // The text of an error may contain secrets.
+		return nil, &statusError{response, s.token != "" && s.atOrigin(response.Request.URL), s.token != ""}
+	}
+	if method == http.MethodGet {
+		moved := *response.Request.URL
+		moved.RawQuery, moved.User = "", nil
+		s.base = strings.TrimSuffix(moved.String(), refsSuffix)
+	}
+	return answer, nil
+}
+
+// atOrigin reports whether a URL is at the host that the token is for.
+func (s *httpSession) atOrigin(u *url.URL) bool {
+	return strings.EqualFold(u.Host, s.dialer.url.Host) && (u.Scheme == s.dialer.url.Scheme || u.Scheme == "https")
+}
+
+func (s *httpSession) checkRedirect(to *http.Request, via []*http.Request) error {
+	from := via[len(via)-1].URL
+	switch {
+	case via[0].Method != http.MethodGet:
+		return errors.New("the server answered the request for the commit with a redirect; use the repository's own URL")
+	case to.URL.Scheme != "https" && to.URL.Scheme != from.Scheme:
+		return fmt.Errorf("the server redirects from %q to %q, which is not followed; use the repository's own URL", from.Scheme, message.Clean(to.URL.Scheme))
+	case len(via) >= 10:
+		return errors.New("the server redirects in a circle; use the repository's own URL")
+	case !s.atOrigin(to.URL):
+		to.Header.Del("Authorization")
+	}
+	return nil
+}
+
+// drainedBody reads the last few bytes before it closes. Refs and packs are read
+// to their own end, and a connection with unread data is not reused.
+type drainedBody struct{ io.ReadCloser }
+
+func (b drainedBody) Close() error {
+	_, _ = io.CopyN(io.Discard, b.ReadCloser, 4<<10) // The content no longer matters.
+	return b.ReadCloser.Close()
+}
+
+// statusError is an answer with an error status.
+type statusError struct {
+	*http.Response
+	// sent is true if the token was sent, and token if there is one.
+	sent, token bool
+}
+
+// wantsOtherScheme reports whether the server would accept the token under the
+// other authentication scheme.
+func (e *statusError) wantsOtherScheme(s *httpSession) bool {
+	if e.StatusCode != http.StatusUnauthorized || !e.sent {
+		return false
+	}
+	basic, bearer := readChallenge(e.Header)
+	if s.bearer {
+		return basic && !bearer
+	}
+	return bearer && !basic
+}
+
+// authScheme matches the names of schemes: at the start of a header or after a
+// comma, and before a space. It does not match in the values of parameters.
+var authScheme = regexp.MustCompile(`(?i)(?:^|,)\s*(basic|bearer)(?:\s|,|$)`)
+
+// readChallenge returns the authentication schemes that a server offers.
+func readChallenge(h http.Header) (basic, bearer bool) {
+	for _, line := range h.Values("WWW-Authenticate") {
+		for _, found := range authScheme.FindAllStringSubmatch(line, -1) {
+			if strings.EqualFold(found[1], "basic") {
+				basic = true
+			} else {
+				bearer = true
+			}
+		}
+	}
+	return basic, bearer
+}
+
+var errNoToken = errors.New("the repository cannot be read without credentials: put a token into a file, and name the file with --git-token-file")
+
+// Error says what to do about the answer. It does not repeat the server's text.
+func (e *statusError) Error() string {
+	switch err := e.Unwrap(); {
+	case e.StatusCode == http.StatusUnauthorized && e.token && !e.sent:
+		return fmt.Sprintf("%v: the repository has moved to %s, and the token is not sent there; use its new URL", err, message.Printable(e.Request.URL.Host))
+	case e.StatusCode == http.StatusUnauthorized && e.sent:
+		return fmt.Sprintf("%v: the server does not accept the token in --git-token-file; put a valid token there, and check whether the server needs --git-username", err)
+	case e.StatusCode == http.StatusForbidden && e.sent:
+		return fmt.Sprintf("%v: the token in --git-token-file may not read the repository; grant it access, or use another token", err)
+	case e.StatusCode == http.StatusUnauthorized, e.StatusCode == http.StatusForbidden:
+		return fmt.Sprintf("%v: %v", err, errNoToken)
+	case e.StatusCode == http.StatusNotFound && e.token:
+		return fmt.Sprintf("%v; check the URL, and that the token in --git-token-file may read the repository", err)
+	case e.StatusCode == http.StatusNotFound:
+		return fmt.Sprintf("%v; check the URL, and that the repository can be read without credentials, or name some with --git-token-file", err)
+	}
+	return "the server answered " + e.Status
+}
+
+// Unwrap returns the kind of the error; nil for none.
+func (e *statusError) Unwrap() error {
+	switch e.StatusCode {
+	case http.StatusUnauthorized:
+		return fleet.ErrUnauthenticated
+	case http.StatusForbidden:
+		return fleet.ErrForbidden
+	case http.StatusNotFound:
+		return fleet.ErrNotFound
+	}
+	return nil
+}
+
+// retryAfter returns how long the server asks to wait; 0 if it does not.
+func (e *statusError) retryAfter() time.Duration {
+	if e.StatusCode != http.StatusTooManyRequests && e.StatusCode != http.StatusServiceUnavailable {
+		return 0
+	}
+	return transport.RetryAfter(e.Header.Get("Retry-After"), time.Now())
 }

@@ -23,19 +23,6 @@ type Config struct {
 	Options   Options
 }
 
-// base returns the URL as users write it, without the ref.
-func (c Config) base() string { return BaseURL(c.URL) }
-
-// BaseURL returns the URL of a repository as users write it.
-func BaseURL(u *url.URL) string {
-	if u.Scheme != "file" {
-		return u.String()
-	}
-	local := *u
-	local.Scheme = "git+file"
-	return local.String()
-}
-
 // Options say how to authenticate to a Git host and which signatures are
 // trusted.
 type Options struct {

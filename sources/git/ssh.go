@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/tributary-gitops/tributary/sources/internal/transport"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/net/http/httpproxy"
 	"golang.org/x/net/proxy"
@@ -19,16 +21,11 @@ import (
 // ignores contexts, so it would wait forever for a host that accepts and sends
 // nothing.
 type sshDialer struct {
-	url  *url.URL
-	git  Options
-	most int64
+	url *url.URL
+	git Options
 }
 
-func newSSHDialer(c Config) *sshDialer {
-	return &sshDialer{c.URL, c.Options, boundsOf(c.Limits, true).transfer}
-}
-
-func (*sshDialer) close() {}
+func (sshDialer) close() {}
 
 const (
 	// connectTimeout is the time limit for the host to accept the connection.
@@ -40,8 +37,8 @@ const (
 
 // dial opens a new connection for each fetch, because hosts close idle
 // connections, and keys may have been replaced.
-func (d *sshDialer) dial(ctx context.Context) (*remote, error) {
-	keys, err := readHostKeys(d.git.KnownHostsFile)
+func (d sshDialer) dial(ctx context.Context) (*remote, error) {
+	keys, err := readHostKeys(d.git.KnownHostsFile, d.address())
 	if err != nil {
 		return nil, err
 	}
@@ -50,31 +47,6 @@ func (d *sshDialer) dial(ctx context.Context) (*remote, error) {
 		return nil, err
 	}
 	defer id.close()
-	conn, err := d.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	client, err := d.handshake(conn, keys, id)
-	if err != nil {
-		conn.close()
-		return nil, err
-	}
-	return openUploadPack(ctx, client, conn, d.path(), d.most)
-}
-
-// sshConn is a connection that is closed when its context ends, wherever it
-// hangs.
-type sshConn struct {
-	net.Conn
-	stop func() bool
-}
-
-func (c *sshConn) close() {
-	c.stop()
-	_ = c.Conn.Close() // The connection is no longer used, so the error does not matter.
-}
-
-func (d *sshDialer) connect(ctx context.Context) (*sshConn, error) {
 	if err := d.checkProxy(); err != nil {
 		return nil, err
 	}
@@ -84,12 +56,52 @@ func (d *sshDialer) connect(ctx context.Context) (*sshConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sshConn{conn, context.AfterFunc(ctx, func() { _ = conn.Close() })}, nil
+	// The connection is closed when the context ends, wherever it hangs.
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	end := func() { stop(); _ = conn.Close() } // It is not used any more, so the error does not matter.
+	client, err := d.handshake(conn, keys, id)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	p, err := d.run(ctx, client, end)
+	if err != nil {
+		end()
+		return nil, err
+	}
+	return p.open(ctx)
+}
+
+// run starts git-upload-pack on the host.
+func (d sshDialer) run(ctx context.Context, client *ssh.Client, end func()) (*pipe, error) {
+	s, err := client.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	p := &pipe{hint: "check the URL, and that the key may read the repository", wait: s.Wait, kill: end}
+	s.Stderr = &p.stderr
+	if p.stdin, err = s.StdinPipe(); err != nil {
+		return nil, err
+	}
+	stdout, err := s.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	context.AfterFunc(ctx, end)
+	p.stdout = transport.NewStallReader(ctx, io.NopCloser(stdout), cancel, transport.StallTimeout)
+	return p, s.Start("git-upload-pack " + shellQuote(d.path()))
+}
+
+// shellQuote quotes a text for the shell that may run the command on the host.
+// csh interprets exclamation marks even within quotes.
+func shellQuote(text string) string {
+	return "'" + strings.NewReplacer(`'`, `'\''`, `!`, `'\!'`).Replace(text) + "'"
 }
 
 // checkProxy returns an error for a proxy that cannot be used. The library
 // would silently connect directly instead.
-func (d *sshDialer) checkProxy() error {
+func (d sshDialer) checkProxy() error {
 	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
 	_, err := url.Parse(all)
 	set := httpproxy.FromEnvironment()
@@ -104,16 +116,15 @@ func (d *sshDialer) checkProxy() error {
 	return nil
 }
 
-func (d *sshDialer) handshake(conn *sshConn, keys *hostKeys, id *identity) (*ssh.Client, error) {
+func (d sshDialer) handshake(conn net.Conn, keys *hostKeys, id *identity) (*ssh.Client, error) {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return nil, err
 	}
-	address := d.address()
-	client, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{
+	client, channels, requests, err := ssh.NewClientConn(conn, d.address(), &ssh.ClientConfig{
 		User:              d.user(),
 		Auth:              []ssh.AuthMethod{id.method},
 		HostKeyCallback:   keys.check,
-		HostKeyAlgorithms: keys.algorithms(address),
+		HostKeyAlgorithms: keys.algorithms(),
 	})
 	if err != nil {
 		return nil, explainHandshake(err, d.user(), id)
@@ -121,7 +132,7 @@ func (d *sshDialer) handshake(conn *sshConn, keys *hostKeys, id *identity) (*ssh
 	return ssh.NewClient(client, channels, requests), conn.SetDeadline(time.Time{})
 }
 
-func (d *sshDialer) address() string {
+func (d sshDialer) address() string {
 	port := d.url.Port()
 	if port == "" {
 		port = "22"
@@ -129,7 +140,7 @@ func (d *sshDialer) address() string {
 	return net.JoinHostPort(d.url.Hostname(), port)
 }
 
-func (d *sshDialer) user() string {
+func (d sshDialer) user() string {
 	if d.url.User == nil {
 		return "git"
 	}
@@ -138,7 +149,7 @@ func (d *sshDialer) user() string {
 
 // path returns the path on the host. A path in a user's home directory begins
 // with a tilde.
-func (d *sshDialer) path() string {
+func (d sshDialer) path() string {
 	if home, ok := strings.CutPrefix(d.url.Path, "/~"); ok {
 		return "~" + home
 	}

@@ -2,12 +2,14 @@ package git
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -110,9 +112,8 @@ func commitNotFound(hash plumbing.Hash) error {
 // pipe, the closed connection may be noticed in the middle of the request,
 // before the text.
 func explainPackError(at remoteRef, err error) error {
-	contains := func(text string) bool { return strings.Contains(err.Error(), text) }
-	closed := contains("sending upload-req message: ") || contains("sending haves message: ") || contains("sending done message: ")
-	if at.ref == "" && (closed || contains("not our ref")) {
+	var line *pktline.ErrorLine
+	if at.ref == "" && (errors.Is(err, errClosed) || errors.As(err, &line) && strings.Contains(line.Text, "not our ref")) {
 		return commitNotFound(at.commit)
 	}
 	return err

@@ -7,7 +7,7 @@ import (
 )
 
 func TestSSHRefusesUnusableProxy(t *testing.T) {
-	d := &sshDialer{url: &url.URL{Scheme: "ssh", Host: "git.example.com", Path: "/repo.git"}}
+	d := sshDialer{url: &url.URL{Scheme: "ssh", Host: "git.example.com", Path: "/repo.git"}}
 	for _, c := range []struct{ proxy, except, want string }{
 		{"", "", ""},
 		{"socks5://proxy.example.com:1080", "", ""},
