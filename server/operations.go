@@ -42,6 +42,9 @@ func (s *Server) getReadiness(w http.ResponseWriter, r *http.Request) error {
 		text = "ok, but the change log cannot be reached, so writes are refused\n"
 	}
 	if query.Has("verbose") {
+		if lost := s.fleet.LogLost(); lost != nil {
+			text += fmt.Sprintln(lost)
+		}
 		text += slowChanges(s.fleet.Slow(), s.cfg.Now())
 	}
 	return plain(w, r, text)

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
@@ -56,7 +58,8 @@ func restoredServesTheSame(t *testing.T, store string, backup func() string) {
 }
 
 // TestOlderBackupIsServedFromTheRestart replaces the log of a running server by an older
-// backup. The server keeps its generation and rejects writes until it restarts.
+// backup. The server says so, keeps its generation and rejects writes until it restarts,
+// also when another server has brought the log further than it was.
 func TestOlderBackupIsServedFromTheRestart(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)
@@ -72,9 +75,32 @@ func TestOlderBackupIsServedFromTheRestart(t *testing.T) {
 		t.Errorf("PUT = %d %s, want 503", status, text)
 	}
 	wantPolls(t, "while it runs", p.pollAll(repo), later)
+	wantLost := func() {
+		t.Helper()
+		if _, _, text := p.try(http.MethodGet, "/readyz?verbose", ""); !regexp.MustCompile(`generation \d+ is served, and the log ended at \d+`).Match(text) {
+			t.Errorf("/readyz?verbose = %s, want it to say that the log was replaced", text)
+		}
+		if _, _, text := p.try(http.MethodGet, "/metrics", ""); !strings.Contains(string(text), "\ntributary_change_log_lost 1\n") {
+			t.Errorf("/metrics lacks tributary_change_log_lost 1")
+		}
+	}
+	wantLost()
+	other := newProcess(t, repo.url, "--store", store)
+	wantPolls(t, "on another server", other.pollAll(repo), before)
+	writeMore(other)
+	writeSomeDeltas(other)
+	beyond := other.pollAll(repo)
+	if status, text := p.putMore(); status != http.StatusServiceUnavailable {
+		t.Errorf("PUT = %d %s, want 503", status, text)
+	}
+	wantLost()
+	wantPolls(t, "while it runs", p.pollAll(repo), later)
 	p.kill()
+	if log := p.log.String(); !strings.Contains(log, "change log no longer has what is served") {
+		t.Errorf("the log does not say that the change log was replaced:\n%s", log)
+	}
 	p.start()
-	wantPolls(t, "from the restart", p.pollAll(repo), before)
+	wantPolls(t, "from the restart", p.pollAll(repo), beyond)
 }
 
 // writeMore changes the inputs of every cluster.

@@ -109,9 +109,9 @@ func (w *writer) readLog(ctx context.Context, at *position) (*position, []fleet.
 	if err != nil {
 		return nil, nil, err
 	}
-	if known := at.state.Generation; log.Generation < known {
-		return nil, nil, fmt.Errorf("change log: %w: it ends at generation %d, but generation %d is served: the database was replaced; restore the right one, or start anew",
-			fleet.ErrStore, log.Generation, known)
+	if log.Generation < at.state.Generation {
+		_, err := w.logEnd(ctx, at) // it says why
+		return nil, nil, cmp.Or(err, fmt.Errorf("change log: %w: it ended before what is served", fleet.ErrStore))
 	}
 	w.tokens.Update(log.Generation, func(*credential.Set) *credential.Set { return credential.NewSet(log.Tokens) })
 	whole := &position{state: fleet.NewState(log), view: at.view, loaded: true}

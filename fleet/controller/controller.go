@@ -173,14 +173,14 @@ func (c *Controller) Status() Status { return c.status.get() }
 // Look asks for a look at the source now. It does not wait.
 func (c *Controller) Look() { signal(c.look) }
 
-// Ping returns an error if the change log cannot be reached.
+// Ping returns an error if the change log cannot be reached, or no longer has what is served.
 func (c *Controller) Ping(ctx context.Context) error {
-	if c.cfg.Store == nil {
-		return nil
-	}
-	_, err := c.cfg.Store.Generation(ctx)
+	_, err := c.logEnd(ctx, c.at.Load())
 	return err
 }
+
+// LogLost returns an error once the change log no longer has what is served, or nil.
+func (c *Controller) LogLost() error { return c.logLost() }
 
 // SlowChange is a change that somebody has worked on for long.
 type SlowChange = lock.Report

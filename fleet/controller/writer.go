@@ -46,6 +46,7 @@ type writer struct {
 	// stale is true where the log may hold more than is known here: an append whose end was not
 	// heard, or a change of another server that could not be taken up.
 	stale atomic.Bool
+	lost  atomic.Pointer[error] // why the log must not be used any more
 }
 
 // position is where the change log is, as far as it is known here, and what is served. It is immutable.
@@ -284,7 +285,10 @@ func (w *writer) commit(ctx context.Context, at *position, p *proposal) error {
 	c.Generation = at.state.Generation + 1
 	c.Sort()
 	if w.cfg.Store != nil {
-		err := withStoreTimeout(context.WithoutCancel(ctx), func(ctx context.Context) error { return w.cfg.Store.Append(ctx, c) })
+		err := w.logLost()
+		if err == nil {
+			err = withStoreTimeout(context.WithoutCancel(ctx), func(ctx context.Context) error { return w.cfg.Store.Append(ctx, c) })
+		}
 		if err != nil {
 			w.stale.Store(!errors.Is(err, fleet.ErrStoreFull))
 			w.metrics.CountStoreError()
@@ -359,7 +363,9 @@ func (w *writer) withoutGroups(releases []*fleet.Release) []*fleet.Release {
 	return short
 }
 
-// logEnd returns the generation at which the log ends, which other servers write too.
+// logEnd returns the generation at which the log ends, which other servers write too. If it ends before
+// what is served here, the database was replaced, and whatever it gets from then on continues another log.
+// So the error stays until the process ends.
 func (w *writer) logEnd(ctx context.Context, at *position) (end int64, err error) {
 	if w.cfg.Store == nil {
 		return at.state.Generation, nil
@@ -368,7 +374,22 @@ func (w *writer) logEnd(ctx context.Context, at *position) (end int64, err error
 		end, err = w.cfg.Store.Generation(ctx)
 		return err
 	})
-	return end, err
+	if known := at.state.Generation; err == nil && end < known && w.lost.Load() == nil {
+		w.log.Error("change log no longer has what is served; writes are refused until a restart", "generation", known, "log_generation", end)
+		w.metrics.SetLogLost()
+		lost := fmt.Errorf("change log: %w: generation %d is served, and the log ended at %d: the database was replaced; restore the right one, and start the server again",
+			fleet.ErrStore, known, end)
+		w.lost.Store(&lost)
+	}
+	return end, cmp.Or(w.logLost(), err)
+}
+
+// logLost returns why the log must not be used any more, or nil.
+func (w *writer) logLost() error {
+	if lost := w.lost.Load(); lost != nil {
+		return *lost
+	}
+	return nil
 }
 
 // isBehind reports whether the log has more than is known here.

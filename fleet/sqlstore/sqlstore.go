@@ -89,8 +89,12 @@ func open(ctx context.Context, url string, schema func(context.Context, *sql.DB,
 	return s, s.wrap(ctx, "change log", s.dialect.present(ctx, s.writer))
 }
 
-// Generation returns that of the last change.
+// Generation returns that of the last change. It is an ErrStore where the files of the database were
+// lost.
 func (s *Store) Generation(ctx context.Context) (generation int64, err error) {
+	if err := s.dialect.present(ctx, s.writer); err != nil {
+		return 0, s.wrap(ctx, "change log", err)
+	}
 	err = s.reader.QueryRowContext(ctx, `SELECT generation FROM head`).Scan(&generation)
 	return generation, s.wrap(ctx, "change log", err)
 }

@@ -27,6 +27,7 @@ type Metrics struct {
 	overdue       prometheus.Gauge
 	writes        *prometheus.CounterVec
 	storeErrors   prometheus.Counter
+	logLost       prometheus.Gauge
 	waiting       prometheus.Gauge
 	waited, swap  prometheus.Histogram
 	slow          *prometheus.CounterVec
@@ -87,6 +88,9 @@ func New(r prometheus.Registerer, current func() *view.View, renders *view.Rende
 		slow: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tributary_slow_changes_total", Help: "Reports of changes that take longer than 5 s, by what they were doing: rendering, waiting (for others) or locked (keeping all others waiting).",
 		}, []string{"stage"}),
+		logLost: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tributary_change_log_lost", Help: "1 once this server serves a generation that the change log no longer has, until it restarts.",
+		}),
 		storeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "tributary_store_errors_total", Help: "Changes that the change log did not accept.",
 		}),
@@ -99,7 +103,7 @@ func New(r prometheus.Registerer, current func() *view.View, renders *view.Rende
 	}
 	if r != nil {
 		r.MustRegister(m.fetch, m.render, m.info, m.since, m.failing, m.failures,
-			m.overdue, m.writes, m.leading, m.held, m.losing, m.rollout, m.storeErrors, m.waiting, m.waited, m.swap, m.slow)
+			m.overdue, m.writes, m.leading, m.held, m.losing, m.rollout, m.storeErrors, m.logLost, m.waiting, m.waited, m.swap, m.slow)
 		r.MustRegister(&viewCollector{current})
 		r.MustRegister(renderCounter("rendered", &renders.Rendered), renderCounter("reused", &renders.Reused))
 	}
@@ -260,6 +264,9 @@ func (m *Metrics) CountSlow(s lock.Stage) { m.slow.WithLabelValues(string(s)).In
 
 // SetOverdue sets how many deltas and pins have expired and stay in force.
 func (m *Metrics) SetOverdue(n int) { m.overdue.Set(float64(n)) }
+
+// SetLogLost sets that the log no longer has what is served.
+func (m *Metrics) SetLogLost() { m.logLost.Set(1) }
 
 // SetLeading sets whether this server leads.
 func (m *Metrics) SetLeading(leading bool) { m.leading.Set(number(leading)) }
