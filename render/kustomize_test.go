@@ -133,7 +133,7 @@ func compiled(t *testing.T, files map[string]string) *Repo {
 }
 
 func newJob(r *Repo, s *stack, c *fleet.Cluster) *renderJob {
-	return &renderJob{repo: r, stack: s, cluster: c, current: &renderCache{}}
+	return &renderJob{ctx: context.Background(), repo: r, stack: s, cluster: c, current: &renderCache{}}
 }
 
 func isFast(t *testing.T, r *Repo, c *fleet.Cluster) bool {

@@ -246,11 +246,7 @@ func (r *Repo) buildOrReuse(ctx context.Context, s, earlier *stack) (*stack, fle
 	case len(f.Refused()) > 0:
 		return nil, f.Refused()
 	}
-	message := "kustomize build: "
-	if len(s.placement.Components) > 0 {
-		message = "kustomize build with " + strings.Join(s.placement.Components, ", ") + ": "
-	}
-	return nil, fleet.Problems{{File: s.placement.Overlay, Message: message + kustomize.Message(err)}}
+	return nil, s.vetting.Diagnose(s.placement, err)
 }
 
 // wouldBuildTheSame reports whether a build in another tree, vetted by v, would read what

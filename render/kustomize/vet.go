@@ -58,6 +58,7 @@ type vettedDir struct {
 	plain bool
 	files []string
 	flat  bool
+	leads []*vettedDir // of each entry of resources and components
 	// problems are its own and those of all that it leads to.
 	problems fleet.Problems
 }
@@ -220,6 +221,7 @@ func (d *vettedDir) add(next *vettedDir) {
 	if next == nil {
 		return
 	}
+	d.leads = append(d.leads, next)
 	d.steps += next.steps
 	d.valid = d.valid && next.valid
 	d.problems = append(d.problems, next.problems...)
