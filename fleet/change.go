@@ -82,6 +82,9 @@ type Change struct {
 	// Candidate is the newest release that the fleet is not going to, after the change; nil
 	// where that is as it was, zero where there is none any more.
 	Candidate *ReleaseRef
+	// Losses are what clusters lost by the change; nil where they lost nothing, and where somebody
+	// approved or confirmed that.
+	Losses *Losses
 }
 
 // ReleaseEvent says what happened to a release.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Guard limits what one release, or one write, may remove of what clusters are served. A release
@@ -17,8 +18,20 @@ type Guard struct {
 	// how many inputs all clusters together may. An input that moves to another set is lost,
 	// because Flux deletes it in the one set before it creates it in the other.
 	RemovedPerCluster, RemovedPerFleet Limit
+	// RemovedEverywhere limits how many of the clusters that have an input, by its set and ID, may
+	// lose it. An input that a single cluster loses is within the limit.
+	RemovedEverywhere Limit
+	// Protected selects inputs of which none may be lost.
+	Protected []Protection
+	// OrphanedClusters limits how many of the cluster files may vanish.
+	OrphanedClusters Limit
 	// FailingClusters limits for how many clusters a release may be invalid.
 	FailingClusters Limit
+	// Window is how long a loss that nobody approved or confirmed counts: it is added to what later
+	// changes remove. Zero adds up nothing.
+	Window time.Duration
+	// ApproveByTrailer lets a commit approve its own impact, by a trailer that names the digest.
+	ApproveByTrailer bool
 	// AllowEmptySets lets a set of a cluster become empty, AllowVanishedSets lets one vanish,
 	// and AllowStaleParts lets parts of deltas stop applying.
 	AllowEmptySets, AllowVanishedSets, AllowStaleParts bool
@@ -28,7 +41,31 @@ type Guard struct {
 
 // DefaultGuard returns the guard of a fleet.yaml without spec.guard.
 func DefaultGuard() Guard {
-	return Guard{RemovedPerCluster: Limit{N: 50, Percent: true}, RemovedPerFleet: Limit{N: 20, Percent: true}, FailingClusters: Limit{N: 10, Percent: true}}
+	share := func(n int) Limit { return Limit{N: n, Percent: true} }
+	return Guard{
+		RemovedPerCluster: share(50), RemovedPerFleet: share(20), RemovedEverywhere: share(25), OrphanedClusters: share(10), FailingClusters: share(10),
+		Protected: []Protection{{Kind: "Namespace"}, {Kind: "CustomResourceDefinition"}}, Window: 24 * time.Hour,
+	}
+}
+
+// MaxWindow is the longest window of a guard.
+const MaxWindow = 30 * 24 * time.Hour
+
+// Protection selects inputs by their set and ID, and by the object that they are made of. An empty
+// field matches every input.
+type Protection struct {
+	Set        string `json:"set"`
+	ID         string `json:"id"`
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace"`
+	Name       string `json:"name"`
+}
+
+// Matches reports whether an input is protected, given the object that it is made of.
+func (p Protection) Matches(in InputRef, o ObjectRef) bool {
+	is := func(want, has string) bool { return want == "" || want == has }
+	return is(p.Set, in.Set) && is(p.ID, in.ID) && is(p.APIVersion, o.APIVersion) && is(p.Kind, o.Kind) && is(p.Namespace, o.Namespace) && is(p.Name, o.Name)
 }
 
 // Limit is a number or a percentage, like Kubernetes' IntOrString: 3, or 25%.

@@ -5,8 +5,9 @@ import "encoding/json"
 // Impact is what a release or a write changes of what clusters are served. Package impact
 // computes it. The JSON form is that of the API.
 type Impact struct {
-	// Digest is sha256:<64 hex> of everything else, and of the release. A decision, and the
-	// confirmation of a write, is about this impact and no other.
+	// Digest is sha256:<64 hex> of everything else, and of the clusters that the release is invalid
+	// for. A decision, and the confirmation of a write, is about this impact and no other. The same
+	// impact of another revision has the same digest.
 	Digest string `json:"digest"`
 	// Clusters is how many clusters it touches.
 	Clusters int `json:"clusters"`
@@ -130,8 +131,9 @@ type InputChange struct {
 
 // Violation is a limit of the guard that is exceeded.
 type Violation struct {
-	// Rule is the field of spec.guard: removedPerCluster, removedPerFleet, failingClusters,
-	// allowEmptySets, allowVanishedSets, allowOrphanedParts or allowReownedNames.
+	// Rule is the field of spec.guard: removedPerCluster, removedPerFleet, removedEverywhere, protected,
+	// orphanedClusters, failingClusters, allowEmptySets, allowVanishedSets, allowOrphanedParts or
+	// allowReownedNames.
 	Rule string `json:"rule"`
 	// Cluster is the first that exceeds it, where the limit is one of clusters.
 	Cluster string `json:"cluster,omitempty"`

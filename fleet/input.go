@@ -1,6 +1,9 @@
 package fleet
 
-import "bytes"
+import (
+	"bytes"
+	"unique"
+)
 
 // Input is one input without the block that names the cluster, which is all that differs where
 // many clusters have the same input. The inputs of one stack that nothing of a cluster's own
@@ -11,6 +14,20 @@ type Input struct {
 	// Head and Tail are the JSON members before and after "cluster", without braces and without
 	// the commas beside it. Tail has the id.
 	Head, Tail []byte
+	// Object is the object that the input is made of. It is the same memory for all inputs of an
+	// object of that name.
+	Object unique.Handle[ObjectRef]
+}
+
+// ObjectRef names an object in all the ways in which the guard may select it.
+type ObjectRef struct{ APIVersion, Kind, Namespace, Name string }
+
+// MadeOf returns the name of the object that the input is made of; zero where that is unknown.
+func (in *Input) MadeOf() ObjectRef {
+	if in.Object == (unique.Handle[ObjectRef]{}) {
+		return ObjectRef{}
+	}
+	return in.Object.Value()
 }
 
 // Same reports whether two inputs are equal but for the cluster.

@@ -77,6 +77,8 @@ type Release struct {
 	Violations []Violation `json:"violations,omitempty"`
 	// Rollout is its progress; nil unless it is rolling out.
 	Rollout *RolloutStatus `json:"rollout,omitempty"`
+	// Commit is what the source says about the revision; nil where it says nothing.
+	Commit *Commit `json:"commit,omitempty"`
 	// Decisions are those that people made about it, oldest first.
 	Decisions []Decision `json:"decisions,omitempty"`
 }

@@ -8,6 +8,8 @@ type Result struct {
 	DryRun     bool  `json:"dryRun,omitempty"`
 	// Changes are the inputs that differ now, by cluster, set and ID.
 	Changes []InputChange `json:"changes"`
+	// Removed is how many inputs clusters lose: Flux deletes what it made of them.
+	Removed int `json:"removed,omitempty"`
 	// Clusters are those that the write was for, sorted.
 	Clusters []string `json:"clusters"`
 	// Lists are the lists of clusters that lose or gain some, and Reowned the dns names by which

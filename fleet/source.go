@@ -16,6 +16,8 @@ type Snapshot struct {
 	// Tree holds the files. Reading it needs no network and gives the same
 	// bytes for as long as it is held.
 	Tree fs.FS
+	// Commit is what the source says about the revision; nil where it says nothing.
+	Commit *Commit
 }
 
 // Content identifies the bytes of a file in a tree. Two files, of one tree or of two, whose

@@ -24,6 +24,8 @@ type State struct {
 	Records map[string]*ClusterRecord
 	Deltas  Deltas
 	Pins    Pins
+	// Losses are those that had not ended at the time of the last change, oldest first.
+	Losses []*Losses
 }
 
 // LiveRelease is the live release, and the change by which it went live.
@@ -40,7 +42,7 @@ func NewState(log *LogState) *State {
 	s := &State{
 		Generation: log.Generation, Live: log.Live, Rollout: log.Rollout, Candidate: log.Candidate,
 		Assignments: make(map[string]*Assignment, len(log.Assignments)), Records: make(map[string]*ClusterRecord, len(log.Records)),
-		Deltas: NewDeltas(log.Deltas), Pins: NewPins(log.Pins),
+		Deltas: NewDeltas(log.Deltas), Pins: NewPins(log.Pins), Losses: log.Losses,
 	}
 	for _, a := range log.Assignments {
 		s.Assignments[a.Cluster] = a
@@ -58,7 +60,7 @@ func (s *State) Apply(c *Change) *State {
 	if c.Generation != 0 {
 		next.Generation = c.Generation
 	}
-	next.Deltas, next.Pins = s.Deltas.With(c.Deltas), s.Pins.With(c.Pins)
+	next.Deltas, next.Pins, next.Losses = s.Deltas.With(c.Deltas), s.Pins.With(c.Pins), withLosses(s.Losses, c)
 	if len(c.Assignments) > 0 {
 		next.Assignments = cloneMap(s.Assignments)
 		for _, a := range c.Assignments {

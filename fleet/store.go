@@ -24,8 +24,8 @@ type Store interface {
 	// the lease; nothing is kept then. It is an ErrNotFound where the snapshot of what goes
 	// live, rolls out or is pinned is not in the store.
 	Append(ctx context.Context, c *Change) error
-	// Changes returns the entries that match, newest first. Their Releases, Rollout and
-	// Candidate are left out.
+	// Changes returns the entries that match, newest first. Their Releases, Rollout,
+	// Candidate and Losses are left out.
 	Changes(ctx context.Context, q ChangeQuery) ([]Change, error)
 	// StateAt returns the deltas and the records as they were at a generation. It is an
 	// ErrNotFound where the log does not have it: the generation is still to come, or Prune has
@@ -144,6 +144,8 @@ type LogState struct {
 	Deltas []*Delta
 	// Pins are those in force, sorted by name.
 	Pins []*Pin
+	// Losses are those of State, oldest first.
+	Losses []*Losses
 	// Tokens are those that have not been pruned, valid or not, sorted by ID.
 	Tokens []*Token
 	// Releases are the live one, that of the rollout and the candidate, as far as there are any,

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unique"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/cache"
@@ -39,6 +40,7 @@ func newInput(s *fleetrepo.InputSet, o *kustomize.Object, spent int) (*cache.Inp
 	b := &inputBuilder{s, o, &cache.Input{}}
 	values := b.values()
 	b.in.ID = b.id()
+	b.in.Object = unique.Make(fleet.ObjectRef{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Namespace, Name: o.Name})
 	values["id"] = b.in.ID
 	b.in.Keys = slices.Sorted(maps.Keys(values))
 	b.checkContract(values)

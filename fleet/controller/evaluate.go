@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/weigh"
 	"github.com/tributary-gitops/tributary/fleet/impact"
 	"github.com/tributary-gitops/tributary/fleet/rollout"
 	"github.com/tributary-gitops/tributary/fleet/view"
@@ -26,6 +27,8 @@ type candidate struct {
 	change   *fleet.Change
 	next     *view.View
 	rendered fleet.Problems // those that rendering found
+	commit   *fleet.Commit  // nil where it is unknown
+	weighing weigh.Change   // unset where it failed
 }
 
 // releaser decides about releases.
@@ -62,7 +65,8 @@ func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, befor
 	if c.failed() {
 		return c, nil
 	}
-	diffs, sum, err := r.weigh(ctx, before, c.next, pairs(before, c.next), impact.Options{Fields: true})
+	c.weighing = r.weighing(ctx, before, c.next, s, c.change.At)
+	diffs, sum, err := c.weighing.Diff(impact.Options{Fields: true})
 	if err != nil {
 		return nil, err
 	}
@@ -210,10 +214,27 @@ func (c *candidate) checkGuard(diffs []impact.Diff, sum *fleet.Impact) {
 	guard := c.guard()
 	c.Impact = sum
 	if c.before != nil {
-		c.Violations = impact.Check(guard, diffs, c.Impact, c.before.InputCount)
+		c.Violations = c.weighing.Check(guard, diffs, c.Impact)
 	}
 	c.Violations = append(c.Violations, impact.CheckFailing(guard, c.Failing, c.Clusters)...)
-	impact.SetDigest(c.Impact, c.compiled.Ref, c.Failing)
+	impact.SetDigest(c.Impact, c.Failing)
+}
+
+// weighing returns what lies between two views, for a change of a state.
+func (w *writer) weighing(ctx context.Context, before, after *view.View, s *fleet.State, at time.Time) weigh.Change {
+	return weigh.Change{
+		Before: before, After: after, Losses: s.Losses, At: at,
+		Lists: func() ([]labels.Selector, error) { return read(ctx, storeTimeout, w.polls.Lists, w.cfg.Now()) },
+		LastOwners: func(names []string) (map[string]string, error) {
+			return read(ctx, storeTimeout, w.polls.LastOwners, names)
+		},
+	}
+}
+
+// isApprovedByCommit reports whether the commit of the release names the impact that it has, and the
+// guard in force allows that.
+func (c *candidate) isApprovedByCommit() bool {
+	return c.before != nil && c.guard().ApproveByTrailer && c.commit != nil && slices.Contains(c.commit.Approves, c.Impact.Digest)
 }
 
 // document returns the candidate as the log has it, in a state.
@@ -221,82 +242,8 @@ func (c *candidate) document(s fleet.ReleaseState, generation int64) *fleet.Rele
 	ref := c.compiled.Ref
 	return &fleet.Release{
 		ID: ref.ID(), Revision: ref.Revision, Digest: ref.Snapshot, State: s, At: c.change.At, Generation: generation, Clusters: c.Clusters,
-		Problems: c.Problems, Failing: c.Failing, Impact: c.Impact, Violations: c.Violations,
+		Problems: c.Problems, Failing: c.Failing, Impact: c.Impact, Violations: c.Violations, Commit: c.commit,
 	}
-}
-
-// pairs returns the clusters that are not the same in two views, sorted by name. Before may be nil.
-func pairs(before, after *view.View) []impact.Pair {
-	var old []*view.Member
-	if before != nil {
-		old = before.Members()
-	}
-	var found []impact.Pair
-	for now := after.Members(); len(old)+len(now) > 0; {
-		var a, b *view.Member
-		switch {
-		case len(now) == 0 || len(old) > 0 && old[0].Cluster.Name < now[0].Cluster.Name:
-			a, old = old[0], old[1:]
-		case len(old) == 0 || now[0].Cluster.Name < old[0].Cluster.Name:
-			b, now = now[0], now[1:]
-		default:
-			a, b, old, now = old[0], now[0], old[1:], now[1:]
-		}
-		if p, differ := pair(a, b); differ {
-			found = append(found, p)
-		}
-	}
-	return found
-}
-
-// pairsOf returns those of some clusters, which are sorted.
-func pairsOf(before, after *view.View, names []string) []impact.Pair {
-	var found []impact.Pair
-	for _, name := range names {
-		if p, differ := pair(before.Named(name), after.Named(name)); differ {
-			found = append(found, p)
-		}
-	}
-	return found
-}
-
-func pair(a, b *view.Member) (p impact.Pair, differ bool) {
-	if a != nil {
-		p.Cluster, p.Before = a.Cluster.Name, &a.Rendered
-	}
-	if b != nil {
-		p.Cluster, p.After = b.Cluster.Name, &b.Rendered
-	}
-	return p, !view.SameRendering(a, b)
-}
-
-// weigh returns what differs in pairs of two views, and the impact of that. Before is nil ahead of
-// the first release, to which every cluster would be new.
-func (w *writer) weigh(ctx context.Context, before, after *view.View, pairs []impact.Pair, o impact.Options) ([]impact.Diff, *fleet.Impact, error) {
-	diffs, err := impact.Compare(pairs, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	sum := impact.Sum(diffs)
-	if before == nil {
-		return diffs, sum, nil
-	}
-	return diffs, sum, impact.AddClusters(sum, pairs, impact.Fleet{
-		OwnerBefore: before.Owner, OwnerAfter: after.Owner, Listed: before.CountListed,
-		Lists: func() ([]labels.Selector, error) { return read(ctx, storeTimeout, w.polls.Lists, w.cfg.Now()) },
-		LastOwners: func(names []string) (map[string]string, error) {
-			return read(ctx, storeTimeout, w.polls.LastOwners, names)
-		},
-	})
-}
-
-// compare returns what lies between two views, and which limits of a guard that exceeds.
-func (w *writer) compare(ctx context.Context, guard fleet.Guard, before, after *view.View) (*fleet.Impact, []fleet.Violation, error) {
-	diffs, sum, err := w.weigh(ctx, before, after, pairs(before, after), impact.Options{Fields: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	return sum, impact.Check(guard, diffs, sum, before.InputCount), nil
 }
 
 // Preview returns what a snapshot would do as the next release. It changes nothing.
@@ -317,11 +264,12 @@ func (r *releaser) preview(ctx context.Context, s *fleet.Snapshot, before *view.
 	if err != nil {
 		return nil, err
 	}
+	c.commit = s.Commit
 	p := &fleet.Preview{Revision: s.Revision, Problems: c.Problems, Failing: c.Failing, Violations: c.Violations, Outcome: fleet.OutcomeFailed}
 	if c.failed() {
 		return p, nil
 	}
-	if _, p.Impact, err = r.weigh(ctx, before, c.next, pairs(before, c.next), impact.Options{Fields: true, Values: true}); err != nil {
+	if _, p.Impact, err = c.weighing.Diff(impact.Options{Fields: true, Values: true}); err != nil {
 		return nil, err
 	}
 	p.Impact.Digest = c.Impact.Digest
@@ -332,7 +280,7 @@ func (r *releaser) preview(ctx context.Context, s *fleet.Snapshot, before *view.
 		}
 	}
 	switch {
-	case len(c.Violations) > 0:
+	case len(c.Violations) > 0 && !c.isApprovedByCommit():
 		p.Outcome = fleet.OutcomeHeld
 	case p.Impact.IsEmpty():
 		p.Outcome = fleet.OutcomeNone

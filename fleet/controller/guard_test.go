@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -70,6 +71,30 @@ func TestReleaseBeyondTheGuardIsHeldUntilApproved(t *testing.T) {
 			}
 		})
 	}
+}
+
+// wantGuarded checks that a write or decision exceeds some rules of the guard, is refused without the
+// digest of its impact and with another one, and changes nothing then. It returns the impact.
+func (r *rig) wantGuarded(do func(digest string) error, rules ...string) *fleet.Impact {
+	r.t.Helper()
+	before := r.everything()
+	var refused *fleet.GuardError
+	for _, digest := range []string{"", "sha256:0"} {
+		if err := do(digest); !errors.As(err, &refused) || !errors.Is(err, fleet.ErrGuarded) {
+			r.t.Fatalf("with the digest %q: error %v, want a GuardError", digest, err)
+		}
+	}
+	var found []string
+	for _, v := range refused.Violations {
+		found = append(found, v.Rule)
+	}
+	if !slices.Equal(found, rules) {
+		r.t.Errorf("violations = %v, want the rules %v", refused.Violations, rules)
+	}
+	if r.everything() != before {
+		r.t.Error("what was refused changed something")
+	}
+	return refused.Impact
 }
 
 func hasRule(violations []fleet.Violation, rule string) bool {

@@ -108,7 +108,7 @@ func TestClusterPinnedToAReleaseBeforeItsFileKeepsItsLastSpec(t *testing.T) {
 
 func TestUnpinnedClusterThatIsInvalidInAllOtherReleasesStays(t *testing.T) {
 	t.Parallel()
-	const open = "  guard: {failingClusters: 2, removedPerFleet: 100%}\n"
+	const open = "  guard: {failingClusters: 2, removedPerFleet: 100%, removedEverywhere: 100%}\n"
 	r := startGuarded(t, open)
 	r.release("main@2", guarded(open, "clusters/eve.yaml", patchedFile("eve"), "base/kustomization.yaml", noDB))
 	r.wantUnserved("eve")

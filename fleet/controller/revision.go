@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/weigh"
 	"github.com/tributary-gitops/tributary/fleet/impact"
 	"github.com/tributary-gitops/tributary/fleet/rollout"
 	"github.com/tributary-gitops/tributary/fleet/view"
@@ -39,7 +40,7 @@ func (r *releaser) takeRevision(ctx context.Context, s *fleet.Snapshot) error {
 		if err != nil {
 			return nil, err
 		}
-		c = now
+		c, now.commit = now, s.Commit
 		return r.decide(ctx, at, c, start)
 	})
 	if err != nil {
@@ -71,7 +72,7 @@ func (r *releaser) decide(ctx context.Context, at *position, c *candidate, start
 		return r.fail(at, change, c.document(fleet.Failed, 0)), nil
 	case rejected:
 		return r.hold(at, change, c, fleet.Rejected), nil
-	case len(c.Violations) > 0:
+	case len(c.Violations) > 0 && !c.isApprovedByCommit():
 		return r.hold(at, change, c, fleet.Held), nil
 	}
 	s := at.state
@@ -85,7 +86,15 @@ func (r *releaser) decide(ctx context.Context, at *position, c *candidate, start
 			"the rollout of %s is paused: resume or abort it, or approve this release, which then takes over", s.Rollout.Release.Revision)})
 		return r.hold(at, change, c, fleet.Held), nil
 	}
-	return r.start(ctx, at, change, c, c.document(fleet.RollingOut, s.Generation+1), "", start)
+	doc, approved := c.document(fleet.RollingOut, s.Generation+1), ""
+	if len(c.Violations) > 0 {
+		approved, change.Reason = c.Impact.Digest, fmt.Sprintf("its commit approves the impact: %s: %s", fleet.ApproveTrailer, c.Impact.Digest)
+		doc.Decisions = []fleet.Decision{{
+			Verdict: fleet.Approve, Actor: fleet.SourceActor, Reason: "approved by the commit of " + cmp.Or(c.commit.Author, "an unknown author"),
+			At: change.At, Generation: s.Generation + 1, Impact: approved,
+		}}
+	}
+	return r.start(ctx, at, change, c, doc, approved, start)
 }
 
 // compile compiles a snapshot, unless a release that is in use is the same, and packs it for the
@@ -151,7 +160,7 @@ func (r *releaser) returnTo(ctx context.Context, revision string) (done bool, er
 			return r.pause(at, c, *ro.Paused, true), nil
 		}
 		c := &fleet.Change{At: r.now(), Kind: fleet.ReleaseRolledOut, Actor: fleet.SourceActor, Holder: r.holder(), Reason: "the source went back to the live release"}
-		return r.end(ctx, at, c, fleet.Superseded)
+		return r.end(ctx, at, c, fleet.Superseded, "")
 	})
 	return done, err
 }
@@ -256,6 +265,9 @@ func (r *releaser) start(ctx context.Context, at *position, c *fleet.Change, t *
 	rules := rollout.NewRules(s, lookup(t.before.Releases()))
 	waves, added := rules.Waves(t.compiled)
 	if t.before == nil || len(waves) < 2 {
+		if approved == "" {
+			c.Losses = t.weighing.Lost(t.Impact)
+		}
 		return r.goLiveEverywhere(at, c, t, doc, start), nil
 	}
 	ro := &fleet.Rollout{Release: t.compiled.Ref, Waves: waves, New: added,
@@ -277,7 +289,18 @@ func (r *releaser) start(ctx context.Context, at *position, c *fleet.Change, t *
 	if err != nil {
 		return nil, err
 	}
-	return r.reachWave(ctx, at, c, plan, t.before, t.compiled, ro.Wave(), nil, t.next)
+	check := func(next *view.View) (*fleet.RolloutPause, *fleet.Losses, error) {
+		if approved != "" {
+			return nil, nil, nil
+		}
+		w := r.weighing(ctx, t.before, next, s, c.At)
+		sum, _, err := w.Compare(t.before.Guard())
+		if err != nil {
+			return nil, nil, err
+		}
+		return nil, w.Lost(sum), nil
+	}
+	return r.reachWave(ctx, at, c, plan, t.before, t.compiled, ro.Wave(), check, t.next)
 }
 
 // waveReason says in the history that a wave was reached.
@@ -289,10 +312,10 @@ func waveReason(given string, w *fleet.Wave) string {
 	return text
 }
 
-// reachWave renders the clusters of a wave. Check, where it is not nil, is asked whether the wave may be
-// reached, and returns why not.
+// reachWave renders the clusters of a wave. Check is asked whether the wave may be reached, and returns
+// why not, or what clusters lose by it that nobody approved.
 func (r *releaser) reachWave(ctx context.Context, at *position, c *fleet.Change, plan *rollout.Plan, before *view.View, compiled *fleet.Compiled, w *fleet.Wave,
-	check func(next *view.View) (*fleet.RolloutPause, error), others ...*view.View) (*proposal, error) {
+	check func(next *view.View) (*fleet.RolloutPause, *fleet.Losses, error), others ...*view.View) (*proposal, error) {
 	known, err := r.loadReleases(ctx, plan.State(), view.Releases{compiled.Ref: compiled})
 	if err != nil {
 		return nil, err
@@ -301,14 +324,15 @@ func (r *releaser) reachWave(ctx context.Context, at *position, c *fleet.Change,
 	if err != nil {
 		return nil, err
 	}
-	if check != nil {
-		if pause, err := check(next); err != nil {
-			return nil, err
-		} else if pause != nil {
-			return r.pause(at, &fleet.Change{At: c.At, Actor: c.Actor, Holder: c.Holder}, *pause, false), nil
-		}
+	pause, losses, err := check(next)
+	if err != nil {
+		return nil, err
+	}
+	if pause != nil {
+		return r.pause(at, &fleet.Change{At: c.At, Actor: c.Actor, Holder: c.Holder}, *pause, false), nil
 	}
 	c = plan.Change()
+	c.Losses = losses
 	c.Clusters = clustersBetween(before, next, w.Clusters)
 	return &proposal{change: c, next: next, done: func() {
 		r.logFailing(compiled, plan.Failing())
@@ -320,7 +344,7 @@ func (r *releaser) reachWave(ctx context.Context, at *position, c *fleet.Change,
 // that came, went or are on another release or in another state afterwards.
 func clustersBetween(before, after *view.View, named []string) []string {
 	names := slices.Clone(named)
-	for _, p := range pairs(before, after) {
+	for _, p := range weigh.Pairs(before, after) {
 		a, b := before.Named(p.Cluster), after.Named(p.Cluster)
 		if a == nil || b == nil || a.Release() != b.Release() || a.State != b.State {
 			names = append(names, p.Cluster)

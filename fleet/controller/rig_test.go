@@ -38,7 +38,7 @@ func acme(files ...string) fstest.MapFS {
 kind: Fleet
 metadata: {name: acme}
 spec:
-  guard: {removedPerCluster: 100%, removedPerFleet: 100%, failingClusters: 0, allowEmptySets: true, allowVanishedSets: true, allowOrphanedParts: true, allowReownedNames: true}
+  guard: {removedPerCluster: 100%, removedPerFleet: 100%, removedEverywhere: 100%, orphanedClusters: 100%, protected: [], window: 0, failingClusters: 0, allowEmptySets: true, allowVanishedSets: true, allowOrphanedParts: true, allowReownedNames: true}
   inputs:
   - {name: apps, kind: App, schema: schemas/app.json}
   - {name: deployments, kind: Deployment, fields: {manifest: .}}

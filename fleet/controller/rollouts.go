@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/weigh"
 	"github.com/tributary-gitops/tributary/fleet/impact"
 	"github.com/tributary-gitops/tributary/fleet/polls"
 	"github.com/tributary-gitops/tributary/fleet/rollout"
@@ -71,7 +72,9 @@ func (r *releaser) step(ctx context.Context, at *position, c *fleet.Change, earl
 		return nil, nil, err
 	}
 	wave := &ro.Waves[ro.Step]
-	check := func(next *view.View) (*fleet.RolloutPause, error) { return r.exceedsGuard(ctx, before, next, ro) }
+	check := func(next *view.View) (*fleet.RolloutPause, *fleet.Losses, error) {
+		return r.exceedsGuard(ctx, r.weighing(ctx, before, next, s, c.At), ro)
+	}
 	c.Kind, c.Reason = fleet.ReleaseRolledOut, waveReason(c.Reason, wave)
 	if ro.Step+1 < len(ro.Waves) {
 		c.Release = &fleet.ReleaseEvent{Ref: ro.Release, Clusters: len(wave.Clusters), From: fleet.RollingOut, To: fleet.RollingOut, Wave: wave.Name}
@@ -91,7 +94,7 @@ func (r *releaser) step(ctx context.Context, at *position, c *fleet.Change, earl
 	}
 	pause := &fleet.RolloutPause{Reason: fleet.PauseInvalid, Detail: oneLine(t.Problems.Faults())}
 	if !t.failed() {
-		if pause, err = check(t.next); err != nil {
+		if pause, c.Losses, err = check(t.next); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -102,7 +105,7 @@ func (r *releaser) step(ctx context.Context, at *position, c *fleet.Change, earl
 	doc := t.document(fleet.Live, s.Generation+1)
 	doc.At = c.At
 	if old := at.releases[doc.ID]; old != nil {
-		doc.Decisions, doc.Impact, doc.Violations = old.Decisions, old.Impact, old.Violations
+		doc.Decisions, doc.Impact, doc.Violations, doc.Commit = old.Decisions, old.Impact, old.Violations, old.Commit
 	}
 	return r.goLiveEverywhere(at, c, t, doc, time.Now()), t, nil
 }
@@ -121,26 +124,33 @@ func (p *position) rollingOut() (*view.View, *fleet.Compiled, error) {
 }
 
 // exceedsGuard returns why a wave must not be reached: by now it does more than the guard allows,
-// and more than was approved. It is nil where the wave may be reached.
-func (r *releaser) exceedsGuard(ctx context.Context, before, next *view.View, ro *fleet.Rollout) (*fleet.RolloutPause, error) {
-	sum, violations, err := r.compare(ctx, before.Guard(), before, next)
-	if err != nil || len(violations) == 0 {
-		return nil, err
+// and more than was approved. Where the wave may be reached, it returns what clusters lose by it that
+// nobody approved or confirmed.
+func (r *releaser) exceedsGuard(ctx context.Context, w weigh.Change, ro *fleet.Rollout) (*fleet.RolloutPause, *fleet.Losses, error) {
+	sum, violations, err := w.Compare(w.Before.Guard())
+	if err != nil {
+		return nil, nil, err
 	}
-	impact.SetDigest(sum, ro.Release, nil)
-	if sum.Digest == ro.Confirmed {
-		return nil, nil
+	lost := w.Lost(sum)
+	if len(violations) == 0 && lost == nil {
+		return nil, nil, nil
+	}
+	if impact.SetDigest(sum, nil); sum.Digest == ro.Confirmed {
+		return nil, nil, nil
 	}
 	if ro.Approved != "" {
 		approved, err := r.findRelease(ctx, ro.Release.ID())
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if impact.Covers(approved.Impact, sum) {
-			return nil, nil
+			return nil, nil, nil
 		}
 	}
-	return &fleet.RolloutPause{Reason: fleet.PauseGuard, Detail: violations[0].Message, Impact: sum.Digest}, nil
+	if len(violations) == 0 {
+		return nil, lost, nil
+	}
+	return &fleet.RolloutPause{Reason: fleet.PauseGuard, Detail: violations[0].Message, Impact: sum.Digest}, nil, nil
 }
 
 // pause pauses the rollout, or records that the source went back while it is paused.
@@ -161,7 +171,9 @@ func (r *releaser) pause(at *position, c *fleet.Change, why fleet.RolloutPause, 
 
 // end ends the rollout: clusters that it had reached go back, and its release enters a state, which is
 // Superseded where the source went back to the live release. The change may have its document already.
-func (r *releaser) end(ctx context.Context, at *position, c *fleet.Change, s fleet.ReleaseState) (*proposal, error) {
+// Where going back removes more than the guard allows, the source's going back pauses the rollout, and an
+// abort is a *fleet.GuardError, unless it was confirmed by the digest of what it changes.
+func (r *releaser) end(ctx context.Context, at *position, c *fleet.Change, s fleet.ReleaseState, confirmed string) (*proposal, error) {
 	state := at.state
 	ro := state.Rollout
 	before, _, err := at.rollingOut()
@@ -190,15 +202,21 @@ func (r *releaser) end(ctx context.Context, at *position, c *fleet.Change, s fle
 	if err != nil {
 		return nil, err
 	}
-	if reverted {
-		_, violations, err := r.compare(ctx, before.Guard(), before, next)
-		if err != nil {
-			return nil, err
-		}
-		if len(violations) > 0 {
-			why := fleet.RolloutPause{Reason: fleet.PauseReverted, Detail: violations[0].Message}
-			return r.pause(at, &fleet.Change{At: c.At, Actor: c.Actor, Holder: c.Holder}, why, true), nil
-		}
+	w := r.weighing(ctx, before, next, state, c.At)
+	sum, violations, err := w.Compare(before.Guard())
+	if err != nil {
+		return nil, err
+	}
+	impact.SetDigest(sum, nil)
+	switch {
+	case reverted && len(violations) > 0:
+		why := fleet.RolloutPause{Reason: fleet.PauseReverted, Detail: violations[0].Message}
+		return r.pause(at, &fleet.Change{At: c.At, Actor: c.Actor, Holder: c.Holder}, why, true), nil
+	case sum.Digest == confirmed:
+	case len(violations) > 0:
+		return nil, &fleet.GuardError{Impact: sum, Violations: violations}
+	default:
+		c.Losses = w.Lost(sum)
 	}
 	var reached []string
 	for _, w := range ro.Waves[:ro.Step] {
@@ -214,7 +232,8 @@ func (r *releaser) end(ctx context.Context, at *position, c *fleet.Change, s fle
 // Decide records what somebody decides about a release, and does it. Digest is that of the impact that
 // is approved; empty stands for the one that the release has. Where what is served has changed, so
 // that the impact differs by now, it is a *GuardError, and the release has the new impact. It is an
-// ErrConflict where the verdict does not fit the release's state.
+// ErrConflict where the verdict does not fit the release's state. Of an abort, the digest confirms what
+// going back removes, where that is more than the guard allows; without it, it is a *GuardError too.
 func (c *Controller) Decide(ctx context.Context, w WriteOptions, verdict fleet.Verdict, release, digest string) (*fleet.Release, error) {
 	r, err := c.findRelease(ctx, release)
 	if err != nil {
@@ -240,7 +259,7 @@ func (c *Controller) Decide(ctx context.Context, w WriteOptions, verdict fleet.V
 			p, t, err = c.releaser.approve(ctx, at, change, now, d, digest, t)
 			return p, err
 		}
-		return c.releaser.apply(ctx, at, change, now, d)
+		return c.releaser.apply(ctx, at, change, now, d, digest)
 	})
 	if err != nil {
 		return nil, err
@@ -249,14 +268,14 @@ func (c *Controller) Decide(ctx context.Context, w WriteOptions, verdict fleet.V
 }
 
 // apply does what somebody decided about a release, other than to approve it.
-func (r *releaser) apply(ctx context.Context, at *position, c *fleet.Change, now *fleet.Release, d fleet.Decision) (*proposal, error) {
+func (r *releaser) apply(ctx context.Context, at *position, c *fleet.Change, now *fleet.Release, d fleet.Decision, digest string) (*proposal, error) {
 	after := *now
 	after.Decisions = append(slices.Clone(now.Decisions), d)
 	c.Releases = []*fleet.Release{&after}
 	c.Release = &fleet.ReleaseEvent{Ref: now.Ref(), Clusters: now.Clusters, From: now.State, To: now.State, Decision: &d}
 	switch d.Verdict {
 	case fleet.Abort:
-		return r.end(ctx, at, c, fleet.Rejected)
+		return r.end(ctx, at, c, fleet.Rejected, digest)
 	case fleet.Reject:
 		after.State, after.At, after.Generation = fleet.Rejected, c.At, d.Generation
 		c.Release.To = fleet.Rejected
@@ -302,6 +321,7 @@ func (r *releaser) approve(ctx context.Context, at *position, c *fleet.Change, n
 		return p, t, err
 	}
 	d.Impact = digest
+	t.commit = now.Commit
 	doc := t.document(fleet.RollingOut, d.Generation)
 	doc.Decisions = append(slices.Clone(now.Decisions), d)
 	p, err := r.start(ctx, at, c, t, doc, digest, c.At)
@@ -327,7 +347,7 @@ func (r *releaser) askAgain(c *fleet.Change, now *fleet.Release, t *candidate) (
 		return nil, refused
 	}
 	doc := t.document(now.State, now.Generation)
-	doc.At, doc.Decisions = now.At, now.Decisions
+	doc.At, doc.Decisions, doc.Commit = now.At, now.Decisions, now.Commit
 	c.Kind, c.Reason, c.Releases = fleet.ReleaseHeld, "what is served has changed since", []*fleet.Release{doc}
 	c.Release = &fleet.ReleaseEvent{Ref: now.Ref(), Clusters: doc.Clusters, From: now.State, To: now.State}
 	return &proposal{change: c, err: refused}, nil

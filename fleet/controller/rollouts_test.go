@@ -217,7 +217,14 @@ func TestReturnToTheLiveReleaseIsGuarded(t *testing.T) {
 		}
 		r.wantRevisions("ann=main@2 bob=main@2 cid=main@1")
 		r = r.restart()
-		r.decide(verdict, "main@2", "")
+		digest := ""
+		if verdict == fleet.Abort {
+			digest = r.wantGuarded(func(digest string) error {
+				_, err := r.Decide(t.Context(), ada, verdict, "main@2", digest)
+				return err
+			}, "removedPerFleet", "removedEverywhere").Digest
+		}
+		r.decide(verdict, "main@2", digest)
 		r.wantRevisions(want)
 		r = r.restart() // fetches the same revision again
 		r.awaitLook()

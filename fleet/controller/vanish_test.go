@@ -27,7 +27,7 @@ func TestAbortKeepsAClusterWhoseFileMovedAwayFromOneThatCannotBeRead(t *testing.
 
 func TestUnpinKeepsAClusterWhoseFileMovedToOneThatCannotBeRead(t *testing.T) {
 	t.Parallel()
-	const open = "  guard: {failingClusters: 2, allowEmptySets: true, allowVanishedSets: true, removedPerCluster: 100%, removedPerFleet: 100%}\n"
+	const open = "  guard: {failingClusters: 2, allowEmptySets: true, allowVanishedSets: true, removedPerCluster: 100%, removedPerFleet: 100%, removedEverywhere: 100%}\n"
 	s := newSource()
 	tree := guarded(open, "clusters/moved.yaml", clusterFile("ann", "dev"))
 	delete(tree, "clusters/ann.yaml")

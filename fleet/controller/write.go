@@ -138,9 +138,10 @@ func (w *writer) proposeWrite(ctx context.Context, at *position, o WriteOptions,
 	if err != nil {
 		return nil, nil, err
 	}
-	diffs, sum, err := w.weigh(ctx, v, next, pairsOf(v, next, names), impact.Options{Changes: true})
+	weighed := w.weighing(ctx, v, next, v.State(), c.At)
+	diffs, sum, err := weighed.Diff(impact.Options{Changes: true}, names...)
 	if err == nil && kind != fleet.Decommissioned && kind != fleet.Purged { // to decommission a cluster is to confirm it
-		err = w.checkGuard(ctx, o, v, next, diffs, sum)
+		c.Losses, err = weighed.CheckWrite(diffs, sum, o.Confirm)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -151,6 +152,11 @@ func (w *writer) proposeWrite(ctx context.Context, at *position, o WriteOptions,
 	}
 	for _, d := range diffs {
 		result.Changes = append(result.Changes, d.Changes...)
+	}
+	for _, change := range result.Changes {
+		if change.After == nil {
+			result.Removed++
+		}
 	}
 	if o.DryRun || m.isEmpty() {
 		return nil, result, nil
@@ -320,32 +326,6 @@ func newStaleParts(m *mutation, old, now *view.Member) (problems fleet.Problems)
 		})
 	}
 	return problems
-}
-
-// checkGuard returns a *GuardError where a write does more than a guard allows, and that was not
-// confirmed. The guards are that of the live release, and those of the releases that the changed
-// clusters are on: the live one may have loosened its guard while they were pinned.
-func (w *writer) checkGuard(ctx context.Context, o WriteOptions, v, next *view.View, diffs []impact.Diff, changed *fleet.Impact) error {
-	guards := []fleet.Guard{v.Guard()}
-	for _, d := range diffs {
-		if m := v.Named(d.Cluster); m != nil && m.Repo() != nil && m.Repo() != v.Live().Repo && !slices.Contains(guards, m.Repo().Guard()) {
-			guards = append(guards, m.Repo().Guard())
-		}
-	}
-	for _, guard := range guards {
-		if len(impact.Check(guard, diffs, changed, v.InputCount)) == 0 {
-			continue
-		}
-		sum, violations, err := w.compare(ctx, guard, v, next)
-		if err != nil {
-			return err
-		}
-		if impact.SetDigest(sum, fleet.ReleaseRef{}, nil); sum.Digest == o.Confirm {
-			return nil
-		}
-		return &fleet.GuardError{Impact: sum, Violations: violations}
-	}
-	return nil
 }
 
 // checkScope returns an ErrForbidden where the write reaches further than its credential may: each

@@ -187,7 +187,7 @@ func TestCheckWeighsListsAsSets(t *testing.T) {
 		"all are others":   {fleet.ListEffect{Before: 1, Removed: []string{"a"}, Added: []string{"b"}}, nil},
 	} {
 		var got []string
-		for _, v := range impact.Check(half, nil, &fleet.Impact{Lists: []fleet.ListEffect{c.list}}, nil) {
+		for _, v := range impact.Check(half, nil, &fleet.Impact{Lists: []fleet.ListEffect{c.list}}, impact.Before{}) {
 			got = append(got, v.Rule+": "+v.Message)
 		}
 		if !slices.Equal(got, c.want) {

@@ -2,6 +2,7 @@ package impact
 
 import (
 	"encoding/json"
+	"fmt"
 	"runtime"
 	"slices"
 
@@ -34,6 +35,22 @@ type Diff struct {
 
 	group  fleet.ImpactGroup // without Clusters
 	inputs int               // how many the cluster was served
+	lost   []lostInput
+}
+
+// lostInput is an input that a cluster loses, with the object that it was made of. An input that is
+// made of another object afterwards is lost in that sense.
+type lostInput struct {
+	fleet.InputRef
+	object fleet.ObjectRef
+}
+
+// String names the input and, where it is known, the object.
+func (in lostInput) String() string {
+	if in.object.Kind == "" {
+		return in.InputRef.String()
+	}
+	return fmt.Sprintf("%s (%s %s)", in.InputRef, in.object.Kind, in.object.Name)
 }
 
 // yieldThreshold is how many clusters are compared without yielding the processor. Somebody waits
@@ -105,6 +122,7 @@ func (c *comparison) compare(p Pair) (Diff, error) {
 		if err != nil {
 			return d, err
 		}
+		d.lost = append(d.lost, lostOf(set, before, after)...)
 		d.group.Changes = append(d.group.Changes, effects...)
 	}
 	d.group.Changes = pairMoves(d.group.Changes)
@@ -177,6 +195,28 @@ func (c *comparison) inputEffects(set string, before, after *fleet.Answer, renam
 		return err
 	})
 	return found, err
+}
+
+// lostOf returns the inputs of one set of which the objects are lost: those that are removed, and
+// those that another object makes afterwards.
+func lostOf(set string, before, after *fleet.Answer) (lost []lostInput) {
+	if before == after {
+		return nil
+	}
+	_ = eachInput(before, after, func(a, b *fleet.Input) error {
+		if a == nil || a == b || b != nil && isSameObject(a.MadeOf(), b.MadeOf()) {
+			return nil
+		}
+		lost = append(lost, lostInput{fleet.InputRef{Set: set, ID: a.ID}, a.MadeOf()})
+		return nil
+	})
+	return lost
+}
+
+// isSameObject reports whether two are the same object, in whatever version.
+func isSameObject(a, b fleet.ObjectRef) bool {
+	group := func(o fleet.ObjectRef) string { return fleet.Object{APIVersion: o.APIVersion}.Group() }
+	return a == b || group(a) == group(b) && a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name
 }
 
 // inputChanges returns the inputs of one set that differ, with their texts.

@@ -54,16 +54,44 @@ func count(sum *fleet.Impact, changes []fleet.InputEffect) {
 	}
 }
 
-// SetDigest sets the digest of an impact: of all that it says, of the release that has it, which is
-// the zero value for a write, and of the clusters that the release is not valid for.
-func SetDigest(i *fleet.Impact, release fleet.ReleaseRef, failing []fleet.FailingCluster) {
+// SetDigest sets the digest of an impact: of all that it says, and of the clusters that the release
+// that has it is not valid for. It does not depend on the revision, so that a commit can name the
+// digest of its own impact.
+func SetDigest(i *fleet.Impact, failing []fleet.FailingCluster) {
 	i.Digest = ""
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s\n", release.Revision, release.Snapshot, fleet.EncodeJSON(i))
+	fmt.Fprintf(h, "%s\n", fleet.EncodeJSON(i))
 	for _, f := range failing {
 		fmt.Fprintln(h, f.Cluster)
 	}
 	i.Digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// LossesOf returns what clusters lose by an impact, as the change log keeps it.
+func LossesOf(i *fleet.Impact) []fleet.LossGroup {
+	var all []fleet.LossGroup
+	places := map[string]int{}
+	for _, g := range i.Groups {
+		inputs := lostInputs(&g)
+		if len(inputs) == 0 {
+			continue
+		}
+		slices.SortFunc(inputs, compareRefs)
+		key := string(fleet.EncodeJSON(inputs))
+		at, known := places[key]
+		if !known {
+			at = len(all)
+			places[key], all = at, append(all, fleet.LossGroup{Inputs: inputs})
+		}
+		all[at].Clusters = append(all[at].Clusters, g.Clusters...)
+	}
+	for _, g := range all {
+		slices.Sort(g.Clusters)
+	}
+	if len(i.Orphaned) > 0 {
+		all = append(all, fleet.LossGroup{Clusters: i.Orphaned, Orphaned: true})
+	}
+	return all
 }
 
 // Covers reports whether all that an impact removes, the approved impact removes as well. The
@@ -108,7 +136,7 @@ func losses(i *fleet.Impact) iter.Seq[string] {
 		for _, g := range i.Groups {
 			var names []string
 			for _, input := range lostInputs(&g) {
-				names = append(names, " input "+input)
+				names = append(names, " input "+input.String())
 			}
 			for _, set := range slices.Concat(g.Vanished, g.Emptied) {
 				names = append(names, " set "+set)
@@ -137,11 +165,11 @@ func lost(g *fleet.ImpactGroup) (n int) {
 	return n
 }
 
-// lostInputs returns the inputs that each cluster of the group loses, as set/ID.
-func lostInputs(g *fleet.ImpactGroup) (lost []string) {
+// lostInputs returns the inputs that each cluster of the group loses.
+func lostInputs(g *fleet.ImpactGroup) (lost []fleet.InputRef) {
 	for _, c := range g.Changes {
 		if c.Effect == fleet.Removed || c.Effect == fleet.Moved {
-			lost = append(lost, c.Set+"/"+c.ID)
+			lost = append(lost, fleet.InputRef{Set: c.Set, ID: c.ID})
 		}
 	}
 	return lost
@@ -151,7 +179,10 @@ func lostInputs(g *fleet.ImpactGroup) (lost []string) {
 func Losses(i *fleet.Impact, groups int) string {
 	var all []string
 	for _, g := range i.Groups {
-		inputs := lostInputs(&g)
+		var inputs []string
+		for _, in := range lostInputs(&g) {
+			inputs = append(inputs, in.String())
+		}
 		if len(inputs) == 0 {
 			continue
 		}

@@ -3,6 +3,7 @@ package impact_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -52,40 +53,50 @@ func TestGroupsDifferInWhatHappensToASet(t *testing.T) {
 	}
 }
 
-func TestDigestIsOfTheImpactItsReleaseAndTheFailingClusters(t *testing.T) {
+func TestDigestIsOfTheImpactAndTheFailingClusters(t *testing.T) {
 	t.Parallel()
-	of := func(release fleet.ReleaseRef, failing []fleet.FailingCluster, pairs ...impact.Pair) string {
+	of := func(failing []fleet.FailingCluster, pairs ...impact.Pair) string {
 		i := impact.Sum(compare(t, impact.Options{}, pairs...))
-		impact.SetDigest(i, release, failing)
+		impact.SetDigest(i, failing)
 		first := i.Digest
-		if impact.SetDigest(i, release, failing); i.Digest != first {
+		if impact.SetDigest(i, failing); i.Digest != first {
 			t.Errorf("the digest is %s first and then %s", first, i.Digest)
 		}
 		return i.Digest
 	}
 	p := pair("ann", []string{"apps: a=1 b=1"}, []string{"apps: a=1"})
-	release := fleet.ReleaseRef{Revision: "main@1", Snapshot: "sha256:5"}
 	failing := []fleet.FailingCluster{{Cluster: "bob", Reason: "any"}}
-	text := `main@1
-sha256:5
-{"digest":"","clusters":1,"added":0,"changed":0,"removed":1,"moved":0,"fields":0,"groups":[{"clusters":["ann"],"changes":[{"set":"apps","id":"b","effect":"removed"}]}]}
+	text := `{"digest":"","clusters":1,"added":0,"changed":0,"removed":1,"moved":0,"fields":0,"groups":[{"clusters":["ann"],"changes":[{"set":"apps","id":"b","effect":"removed"}]}]}
 bob
 `
-	got, want := of(release, failing, p), fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text)))
+	got, want := of(failing, p), fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text)))
 	if got != want {
 		t.Errorf("digest = %s, want %s", got, want)
 	}
 	for name, other := range map[string]string{
-		"another release":         of(fleet.ReleaseRef{Revision: "main@2", Snapshot: "sha256:5"}, failing, p),
-		"another snapshot":        of(fleet.ReleaseRef{Revision: "main@1", Snapshot: "sha256:6"}, failing, p),
-		"other failing clusters":  of(release, nil, p),
-		"another cluster":         of(release, failing, pair("cid", []string{"apps: a=1 b=1"}, []string{"apps: a=1"})),
-		"another input":           of(release, failing, pair("ann", []string{"apps: a=1 b=1"}, []string{"apps: b=1"})),
-		"a set that also becomes": of(release, failing, pair("ann", []string{"apps: b=1"}, []string{"apps:"})),
+		"other failing clusters":  of(nil, p),
+		"another cluster":         of(failing, pair("cid", []string{"apps: a=1 b=1"}, []string{"apps: a=1"})),
+		"another input":           of(failing, pair("ann", []string{"apps: a=1 b=1"}, []string{"apps: b=1"})),
+		"a set that also becomes": of(failing, pair("ann", []string{"apps: b=1"}, []string{"apps:"})),
 	} {
 		if other == got {
 			t.Errorf("the digest with %s is the same", name)
 		}
+	}
+}
+
+func TestLossesAreGroupedByWhatIsLost(t *testing.T) {
+	t.Parallel()
+	i := impact.Sum(compare(t, impact.Options{},
+		pair("cid", []string{"apps: x=1 y=1"}, []string{"apps: x=1"}),
+		pair("ann", []string{"apps: x=1 y=1"}, []string{"apps: x=2"}),
+		pair("bob", []string{"apps: x=1 y=1", "jobs:"}, []string{"apps:", "jobs: x=1"}),
+		pair("dan", []string{"apps: x=1"}, []string{"apps: x=2 y=1"}),
+	))
+	x, y := fleet.InputRef{Set: "apps", ID: "x"}, fleet.InputRef{Set: "apps", ID: "y"}
+	want := []fleet.LossGroup{{Clusters: []string{"bob"}, Inputs: []fleet.InputRef{x, y}}, {Clusters: []string{"ann", "cid"}, Inputs: []fleet.InputRef{y}}}
+	if got := impact.LossesOf(i); !reflect.DeepEqual(got, want) {
+		t.Errorf("LossesOf = %v, want %v", got, want)
 	}
 }
 

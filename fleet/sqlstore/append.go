@@ -29,7 +29,7 @@ func (s *Store) Append(ctx context.Context, c *fleet.Change) error {
 		a := appending{Store: s, tx: tx, change: c, ids: ids}
 		for _, step := range []func(context.Context) error{
 			a.saveRollout, a.saveEntry, a.saveClusters, a.saveReleases, a.goLive,
-			a.saveDeltas, a.saveRecords, a.savePins, a.saveTokens, a.saveAssignments, a.purge,
+			a.saveDeltas, a.saveRecords, a.savePins, a.saveTokens, a.saveAssignments, a.saveLosses, a.purge,
 		} {
 			if err := step(ctx); err != nil {
 				return err
@@ -151,7 +151,7 @@ func (a *appending) requireSnapshot(ctx context.Context, ref fleet.ReleaseRef) e
 }
 
 const changeColumns = `generation, made_at, kind, actor, reason, for_assigned,
-	release, release_clusters, from_state, to_state, wave, pause, decision, rollout, waves, progress, candidate`
+	release, release_clusters, from_state, to_state, wave, pause, decision, rollout, waves, progress, candidate, losses`
 
 func (a *appending) saveEntry(ctx context.Context) error {
 	c := a.change
@@ -196,7 +196,12 @@ func (a *appending) saveEntry(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := a.exec(ctx, a.tx, `INSERT INTO changes (`+changeColumns+`) VALUES `+placeholders(1, len(values)), values...)
+	losses, err := encode("losses", c.Losses)
+	if err != nil {
+		return err
+	}
+	values = append(values, losses)
+	_, err = a.exec(ctx, a.tx, `INSERT INTO changes (`+changeColumns+`) VALUES `+placeholders(1, len(values)), values...)
 	return err
 }
 
@@ -438,6 +443,16 @@ func keyOf(a *fleet.Assignment) assignmentKey {
 	}
 	key.row.Cluster, key.row.Previous, key.previous.Cluster = "", nil, ""
 	return key
+}
+
+// saveLosses drops the losses that have ended by the time of the change, and adds its own, which its
+// entry has.
+func (a *appending) saveLosses(ctx context.Context) error {
+	if _, err := a.exec(ctx, a.tx, `DELETE FROM losses WHERE ends_at <= $1`, a.change.At.UnixMicro()); err != nil || a.change.Losses == nil {
+		return err
+	}
+	_, err := a.exec(ctx, a.tx, `INSERT INTO losses (generation, ends_at) VALUES ($1, $2)`, a.change.Generation, a.change.Losses.Until.UnixMicro())
+	return err
 }
 
 // purge removes what the store has, beside the record itself, of clusters that are forgotten: their

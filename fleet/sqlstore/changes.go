@@ -81,7 +81,7 @@ func changeFilter(q fleet.ChangeQuery) *filter {
 }
 
 // readChanges reads a page of entries, newest first, in a few queries whatever their number.
-// Whole includes what only State.Apply needs, the rollout and the candidate.
+// Whole includes what only State.Apply needs, the rollout, the candidate and the losses.
 func readChanges(ctx context.Context, tx *sql.Tx, names refs, q fleet.ChangeQuery, whole bool) ([]fleet.Change, error) {
 	f := changeFilter(q)
 	var found []fleet.Change
@@ -89,7 +89,7 @@ func readChanges(ctx context.Context, tx *sql.Tx, names refs, q fleet.ChangeQuer
 	err := each(ctx, tx, func(rows *sql.Rows) error {
 		c, more, err := scanChange(rows, names)
 		if !whole {
-			c.Rollout, c.Candidate, more.waves = nil, nil, 0
+			c.Rollout, c.Candidate, c.Losses, more.waves = nil, nil, nil, 0
 		}
 		found, extras = append(found, c), append(extras, more)
 		return err
@@ -147,13 +147,16 @@ func scanChange(rows *sql.Rows, names refs) (c fleet.Change, more extra, err err
 	var at int64
 	var release, clusters, waveID, candidate sql.NullInt64
 	var from, to, wave, rollout sql.NullString
-	var pause, decision, progress []byte
+	var pause, decision, progress, losses []byte
 	err = rows.Scan(&c.Generation, &at, &c.Kind, &c.Actor, &c.Reason, &more.forAssigned,
-		&release, &clusters, &from, &to, &wave, &pause, &decision, &rollout, &waveID, &progress, &candidate)
+		&release, &clusters, &from, &to, &wave, &pause, &decision, &rollout, &waveID, &progress, &candidate, &losses)
 	if err != nil {
 		return c, more, err
 	}
 	c.At = time.UnixMicro(at).UTC()
+	if c.Losses, err = decode[fleet.Losses](losses); err != nil {
+		return c, more, err
+	}
 	if release.Valid {
 		event := &fleet.ReleaseEvent{
 			Clusters: int(clusters.Int64), From: fleet.ReleaseState(from.String), To: fleet.ReleaseState(to.String), Wave: wave.String,

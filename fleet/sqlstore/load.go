@@ -34,6 +34,9 @@ func (s *Store) Load(ctx context.Context) (*fleet.LogState, error) {
 		if state.Assignments, err = readAssignments(ctx, tx, names); err != nil {
 			return err
 		}
+		if state.Losses, err = readLosses(ctx, tx); err != nil {
+			return err
+		}
 		if state.Tokens, err = readTokens(ctx, tx, ""); err != nil {
 			return err
 		}
@@ -102,6 +105,20 @@ func readAssignments(ctx context.Context, tx *sql.Tx, names refs) ([]*fleet.Assi
 		found = append(found, a)
 		return err
 	}, `SELECT cluster, value FROM assignments`)
+	return found, err
+}
+
+// readLosses reads the losses that count, oldest first.
+func readLosses(ctx context.Context, tx *sql.Tx) (found []*fleet.Losses, err error) {
+	err = each(ctx, tx, func(rows *sql.Rows) error {
+		var document []byte
+		if err := rows.Scan(&document); err != nil {
+			return err
+		}
+		l, err := decode[fleet.Losses](document)
+		found = append(found, l)
+		return err
+	}, `SELECT c.losses FROM losses l JOIN changes c ON c.generation = l.generation ORDER BY l.generation`)
 	return found, err
 }
 

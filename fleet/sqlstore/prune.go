@@ -22,6 +22,7 @@ const outdated = `made_at < $1
 	AND generation NOT IN (SELECT generation FROM records)
 	AND generation NOT IN (SELECT generation FROM pins)
 	AND generation NOT IN (SELECT generation FROM assignments)
+	AND generation NOT IN (SELECT generation FROM losses)
 	AND generation NOT IN (SELECT live FROM head WHERE live IS NOT NULL)`
 
 // Prune drops entries, tokens, releases and snapshots that are no longer needed. After an

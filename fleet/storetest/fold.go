@@ -52,6 +52,7 @@ func logState(s *fleet.State) *fleet.LogState {
 	return &fleet.LogState{
 		Generation: s.Generation, Live: s.Live, Rollout: s.Rollout, Candidate: s.Candidate,
 		Assignments: inOrder(s.Assignments), Records: inOrder(s.Records), Deltas: orNil(s.Deltas.List()), Pins: orNil(s.Pins.List()),
+		Losses: orNil(s.Losses),
 	}
 }
 

@@ -58,6 +58,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"RolloutComesBackAsItWas", rolloutComesBackAsItWas},
 		{"PurgeRemovesTheNameFromWaves", purgeRemovesTheNameFromWaves},
 		{"CandidateComesBackAsItWas", candidateComesBackAsItWas},
+		{"LossesCountUntilTheyEnd", lossesCountUntilTheyEnd},
 
 		{"ReleaseGoesLive", releaseGoesLive},
 		{"ReleaseWithoutSnapshotIsRefused", releaseWithoutSnapshotIsRefused},

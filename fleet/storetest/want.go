@@ -51,7 +51,7 @@ func (l log) asChanges() log {
 func (l log) asHistory() log {
 	changes := l.asChanges()
 	for i := range changes {
-		changes[i].Rollout, changes[i].Candidate = nil, nil
+		changes[i].Rollout, changes[i].Candidate, changes[i].Losses = nil, nil, nil
 	}
 	return changes
 }

@@ -133,7 +133,7 @@ func ReadSpec(tree fs.FS, earlier *Spec) *Spec {
 }
 
 func (s *Spec) fill(doc *fleetDocument) {
-	s.Readable, s.Rules, s.Guard = true, doc.Spec.Placement, fleet.Guard(doc.Spec.Guard)
+	s.Readable, s.Rules, s.Guard = true, doc.Spec.Placement, doc.Spec.Guard.guard()
 	for i := range doc.Spec.Inputs {
 		s.Sets = append(s.Sets, &doc.Spec.Inputs[i])
 	}
@@ -171,11 +171,55 @@ type fleetDocument struct {
 type guard struct {
 	RemovedPerCluster fleet.Limit `json:"removedPerCluster"`
 	RemovedPerFleet   fleet.Limit `json:"removedPerFleet"`
+	RemovedEverywhere fleet.Limit `json:"removedEverywhere"`
+	Protected         protections `json:"protected"`
+	OrphanedClusters  fleet.Limit `json:"orphanedClusters"`
 	FailingClusters   fleet.Limit `json:"failingClusters"`
+	Window            duration    `json:"window"`
+	ApproveByTrailer  bool        `json:"approveByTrailer"`
 	AllowEmptySets    bool        `json:"allowEmptySets"`
 	AllowVanishedSets bool        `json:"allowVanishedSets"`
 	AllowStaleParts   bool        `json:"allowOrphanedParts"`
 	AllowReownedNames bool        `json:"allowReownedNames"`
+}
+
+func guardDocument(g fleet.Guard) guard {
+	return guard{
+		g.RemovedPerCluster, g.RemovedPerFleet, g.RemovedEverywhere, g.Protected, g.OrphanedClusters, g.FailingClusters,
+		duration(g.Window), g.ApproveByTrailer, g.AllowEmptySets, g.AllowVanishedSets, g.AllowStaleParts, g.AllowReownedNames,
+	}
+}
+
+func (g guard) guard() fleet.Guard {
+	return fleet.Guard{
+		RemovedPerCluster: g.RemovedPerCluster, RemovedPerFleet: g.RemovedPerFleet, RemovedEverywhere: g.RemovedEverywhere,
+		Protected: g.Protected, OrphanedClusters: g.OrphanedClusters, FailingClusters: g.FailingClusters,
+		Window: time.Duration(g.Window), ApproveByTrailer: g.ApproveByTrailer,
+		AllowEmptySets: g.AllowEmptySets, AllowVanishedSets: g.AllowVanishedSets, AllowStaleParts: g.AllowStaleParts, AllowReownedNames: g.AllowReownedNames,
+	}
+}
+
+func (g *guard) check(d *document) {
+	for i, p := range g.Protected {
+		if p == (fleet.Protection{}) {
+			d.problem(FieldIndex("spec.guard.protected", i), "must have set, id, apiVersion, kind, namespace or name; to protect nothing, write protected: []")
+		}
+	}
+	if time.Duration(g.Window) > fleet.MaxWindow {
+		d.problem("spec.guard.window", "must be at most %.0fh; 0 turns it off", fleet.MaxWindow.Hours())
+	}
+}
+
+// protections are what the guard protects. A list replaces the default one.
+type protections []fleet.Protection
+
+func (v *protections) decodeNode(d *document, path string, n *yaml.Node) {
+	if isNull(n) {
+		return
+	}
+	list := []fleet.Protection{}
+	d.decodeValue(path, n, reflect.ValueOf(&list).Elem())
+	*v = list
 }
 
 // wave is an entry of spec.rollout.waves, the document form of fleet.WaveRule.
@@ -257,7 +301,7 @@ func readFleet(tree fs.FS) (*fleetDocument, fleet.Problems) {
 		return nil, fleet.Problems{{File: FleetFile, Message: fmt.Sprintf("must have one document, has %d", len(docs))}}
 	}
 	d, f := docs[0], &fleetDocument{}
-	f.Spec.Guard = guard(fleet.DefaultGuard()) // for fields that the file does not set
+	f.Spec.Guard = guardDocument(fleet.DefaultGuard()) // for fields that the file does not set
 	d.decode(f)
 	f.check(d, tree)
 	return f, d.problems
@@ -292,6 +336,7 @@ func (f *fleetDocument) check(d *document, tree fs.FS) {
 		}
 		r.missing = checkPlacement(d, path, tree, &r.Overlay, r.Components)
 	}
+	f.Spec.Guard.check(d)
 	checkWaves(d, "spec.rollout.waves", f.Spec.Rollout.Waves)
 }
 

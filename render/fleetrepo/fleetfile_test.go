@@ -26,20 +26,31 @@ spec:
 func TestGuardKeepsDefaults(t *testing.T) {
 	t.Parallel()
 	share := func(n int) fleet.Limit { return fleet.Limit{N: n, Percent: true} }
-	byDefault := fleet.DefaultGuard()
+	with := func(change func(g *fleet.Guard)) fleet.Guard {
+		g := fleet.DefaultGuard()
+		change(&g)
+		return g
+	}
 	for text, want := range map[string]fleet.Guard{
 		"":                fleet.DefaultGuard(),
 		"  guard:\n":      fleet.DefaultGuard(),
 		"  guard: {}\n":   fleet.DefaultGuard(),
 		"not: [a, fleet}": fleet.DefaultGuard(),
-		"  guard: {removedPerCluster: 3, failingClusters: null, allowVanishedSets: true}\n": {
-			RemovedPerCluster: fleet.Limit{N: 3}, RemovedPerFleet: byDefault.RemovedPerFleet, FailingClusters: byDefault.FailingClusters, AllowVanishedSets: true,
-		},
-		"  guard: {removedPerFleet: 0%, failingClusters: \"7%\", removedPerCluster: 0, allowEmptySets: true, allowOrphanedParts: true}\n": {
-			RemovedPerFleet: share(0), FailingClusters: share(7), AllowEmptySets: true, AllowStaleParts: true,
-		},
+		"  guard: {removedPerCluster: 3, failingClusters: null, allowVanishedSets: true}\n": with(func(g *fleet.Guard) {
+			g.RemovedPerCluster, g.AllowVanishedSets = fleet.Limit{N: 3}, true
+		}),
+		"  guard: {removedPerFleet: 0%, failingClusters: \"7%\", removedPerCluster: 0, allowEmptySets: true, allowOrphanedParts: true}\n": with(func(g *fleet.Guard) {
+			g.RemovedPerCluster, g.RemovedPerFleet, g.FailingClusters, g.AllowEmptySets, g.AllowStaleParts = fleet.Limit{}, share(0), share(7), true, true
+		}),
+		"  guard: {removedEverywhere: 2, orphanedClusters: 0, window: 0, approveByTrailer: true, protected: []}\n": with(func(g *fleet.Guard) {
+			g.RemovedEverywhere, g.OrphanedClusters, g.Window, g.ApproveByTrailer, g.Protected = fleet.Limit{N: 2}, fleet.Limit{}, 0, true, []fleet.Protection{}
+		}),
+		"  guard: {window: 720h, protected: [{set: apps, id: web}, {apiVersion: v1, kind: Secret, namespace: a, name: b}]}\n": with(func(g *fleet.Guard) {
+			g.Window, g.Protected = fleet.MaxWindow, []fleet.Protection{{Set: "apps", ID: "web"}, {APIVersion: "v1", Kind: "Secret", Namespace: "a", Name: "b"}}
+		}),
+		"  guard: {protected: null, window: null}\n": fleet.DefaultGuard(),
 	} {
-		if got := readSpec(text).Guard; got != want {
+		if got := readSpec(text).Guard; !reflect.DeepEqual(got, want) {
 			t.Errorf("Guard of %q = %+v, want %+v", text, got, want)
 		}
 	}

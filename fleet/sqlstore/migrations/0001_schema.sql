@@ -66,7 +66,16 @@ CREATE TABLE changes (
     waves            BIGINT,
     progress         TEXT,
     -- The candidate after the change; 0 where there is none any more, NULL where it stayed.
-    candidate        BIGINT
+    candidate        BIGINT,
+    -- What clusters lost by the change without an approval (fleet.Losses); NULL where they lost nothing.
+    losses           TEXT
+);
+
+-- The changes whose losses count, until they end: those whose end is later than each change since.
+-- The reference keeps the entries, which have the losses, from being pruned.
+CREATE TABLE losses (
+    generation BIGINT PRIMARY KEY REFERENCES changes (generation),
+    ends_at    BIGINT NOT NULL
 );
 
 -- The other clusters that a change was for. A release that goes live is for all of them, which the

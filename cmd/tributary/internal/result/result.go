@@ -74,10 +74,20 @@ func outcome(r *fleet.Result) string {
 	if len(r.Changes) == 0 {
 		scale = "no input"
 	}
-	if r.DryRun {
-		return fmt.Sprintf("dry run: %s would change; nothing was kept, and the generation is still %d", scale, r.Generation)
+	removed := ""
+	switch {
+	case r.Removed == 0:
+	case r.DryRun:
+		removed = fmt.Sprintf(", and %d of them would be removed", r.Removed)
+	case r.Removed == 1:
+		removed = ", and 1 of them is removed: Flux deletes what it made of it"
+	default:
+		removed = fmt.Sprintf(", and %d of them are removed: Flux deletes what it made of them", r.Removed)
 	}
-	return fmt.Sprintf("generation %d: %s changed", r.Generation, scale)
+	if r.DryRun {
+		return fmt.Sprintf("dry run: %s would change%s; nothing was kept, and the generation is still %d", scale, removed, r.Generation)
+	}
+	return fmt.Sprintf("generation %d: %s changed%s", r.Generation, scale, removed)
 }
 
 // group is a difference that the inputs of one set and ID share in several clusters.
