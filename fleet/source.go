@@ -48,8 +48,8 @@ type Source interface {
 	Watch(ctx context.Context, moved func()) error
 }
 
-// Referrer is a Source that has other versions beside the one that it follows.
-type Referrer interface {
+// RefFetcher is a Source that can fetch another ref than the one it follows.
+type RefFetcher interface {
 	// At returns the snapshot at a ref: a branch, tag or commit of a Git repository, a tag or
 	// digest of an artifact. It is an ErrNotFound where there is no such ref, and a
 	// *RefusedError where it cannot be made into a snapshot.

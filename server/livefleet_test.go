@@ -19,6 +19,7 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 // liveFleet is a fleet repo with clusters one and two.
@@ -85,7 +86,7 @@ func openStore(t *testing.T, r fleet.Renderer) *sqlstore.Store {
 	}
 	t.Cleanup(func() { // after the controllers on it have stopped
 		storetest.FoldEqualsState(t, store)
-		invariants.Hold(t, store, r, sources.Archive{})
+		invariants.Hold(t, store, r, archive.Archive{})
 		_ = store.Close()
 	})
 	return store
@@ -108,7 +109,7 @@ func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, adjust ...f
 		c.Registry = prometheus.NewRegistry()
 		c.Fleet = controller.New(controller.Config{
 			Source: source, Renderer: render.Renderer{}, Logger: c.Logger, Registerer: c.Registry, Interval: time.Hour,
-			Store: wrap(store), Archive: sources.Archive{},
+			Store: wrap(store), Archive: archive.Archive{},
 		})
 	}
 	l.harness = start(t, append([]func(*server.Config){adjusted}, adjust...)...)

@@ -10,7 +10,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/server"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 // hanging is a store that stops answering once it hangs.
@@ -34,7 +34,7 @@ func TestServerIsReadyWithinASecondEvenIfTheStoreHangs(t *testing.T) {
 	h := &hanging{Store: openStore(t, &renderer{})}
 	from := &source{}
 	made := start(t, func(c *server.Config) {
-		c.Fleet = controller.New(controller.Config{Source: from, Renderer: &renderer{}, Store: h, Archive: sources.Archive{}, Logger: c.Logger, Interval: time.Hour})
+		c.Fleet = controller.New(controller.Config{Source: from, Renderer: &renderer{}, Store: h, Archive: archive.Archive{}, Logger: c.Logger, Interval: time.Hour})
 	})
 	made.source = from
 	made.release("main@sha1:1", acme("main@sha1:1"))

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 // TestUnchangedDirectoriesAreAsIfReadAgain moves, changes, empties and restores
@@ -16,7 +17,7 @@ import (
 func TestUnchangedDirectoriesAreAsIfReadAgain(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
-	source, archive := open(t, repo.fileURL()), sources.NewArchive()
+	source, archive := open(t, repo.fileURL()), archive.New()
 	for n, change := range []func(){
 		func() {
 			repo.commit(map[string]string{"a/x": "1", "a/y": "2", "b/x": "3", "b/deep/z": "4", "top": "5"})

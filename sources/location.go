@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -15,6 +16,8 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources/git"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/version"
+	"github.com/tributary-gitops/tributary/sources/oci"
 )
 
 // location is a parsed SOURCE. Exactly one of directory, repository and
@@ -28,7 +31,7 @@ type location struct {
 	// ref is the ref to read from the repository.
 	ref git.Ref
 	// artifact is the artifact to read from a registry.
-	artifact *artifact
+	artifact *oci.Reference
 	// path is the fleet repo's directory in the repository or artifact, in the
 	// form of fs.ValidPath; empty for the root.
 	path string
@@ -40,7 +43,7 @@ func (l location) String() string {
 	case l.repository != nil:
 		return l.base() + query("ref", l.ref.String(), "path", l.path)
 	case l.artifact != nil:
-		return "oci://" + l.artifact.String() + query("semver", l.artifact.semver, "layer", l.artifact.layer, "path", l.path)
+		return "oci://" + l.artifact.String() + query("semver", l.artifact.Semver, "layer", l.artifact.Layer, "path", l.path)
 	}
 	return l.directory
 }
@@ -51,7 +54,7 @@ func (l location) base() string {
 	case l.repository != nil:
 		return git.BaseURL(l.repository)
 	case l.artifact != nil:
-		return "oci://" + l.artifact.name()
+		return "oci://" + l.artifact.Name()
 	}
 	return l.directory
 }
@@ -110,13 +113,16 @@ func checkCredentials(u *url.URL) error {
 	if u.User == nil {
 		return nil
 	}
-	if _, password := u.User.Password(); u.Scheme == "ssh" && !password && sshUser.MatchString(u.User.Username()) {
+	if _, password := u.User.Password(); u.Scheme == "ssh" && !password && IsSSHUser(u.User.Username()) {
 		return nil
 	}
 	return invalidSource("contains credentials: remove them, because other people can read command lines and logs, and put them into a file")
 }
 
-// sshUser matches the name of an account, which may be an email address.
+// IsSSHUser reports whether a name is that of an account, which may be an email
+// address, and so not a token.
+func IsSSHUser(name string) bool { return sshUser.MatchString(name) }
+
 var sshUser = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.+-]{0,31}(?:@[A-Za-z0-9.-]{1,64})?$`)
 
 func parseRepositoryURL(u *url.URL) (location, error) {
@@ -138,6 +144,51 @@ func parseRepositoryURL(u *url.URL) (location, error) {
 	}}
 	l.path, err = parsePath(values)
 	return l, err
+}
+
+func parseArtifactURL(u *url.URL) (location, error) {
+	if u.Host == "" || strings.Trim(u.Path, "/") == "" {
+		return location{}, invalidSource("names no artifact: write oci://registry/repository:tag")
+	}
+	values, err := parseQuery(u.RawQuery, "semver", "path", "layer")
+	if err != nil {
+		return location{}, err
+	}
+	a, err := oci.ParseReference(u.Host + u.Path)
+	if err != nil {
+		return location{}, invalidSource("%s", err)
+	}
+	if err := setParameters(&a, values); err != nil {
+		return location{}, err
+	}
+	path, err := parsePath(values)
+	return location{artifact: &a, path: path}, err
+}
+
+var mediaType = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}$`)
+
+// setParameters sets the URL's parameters, and the default tag if nothing is
+// named.
+func setParameters(a *oci.Reference, values map[string]string) error {
+	if versions, ok := values["semver"]; ok {
+		if a.Tag != "" || a.Digest != "" {
+			return invalidSource("has both a tag or digest and semver: remove one of them")
+		}
+		a.Semver = versions
+		if err := version.CheckRange(versions); err != nil {
+			return invalidSource("semver: %s", err)
+		}
+	}
+	if layer, ok := values["layer"]; ok {
+		if !mediaType.MatchString(layer) {
+			return invalidSource("layer %s is not a media type: write application/vnd.cncf.flux.content.v1.tar+gzip", message.Printable(layer))
+		}
+		a.Layer = layer
+	}
+	if a.Digest == "" && a.Semver == "" {
+		a.Tag = cmp.Or(a.Tag, "latest")
+	}
+	return nil
 }
 
 func checkScheme(u *url.URL) error {

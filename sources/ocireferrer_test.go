@@ -163,7 +163,7 @@ func TestOCIReadsManyRefsAtOnce(t *testing.T) {
 				}
 			})
 			all.Go(func() {
-				snapshot, err := s.(fleet.Referrer).At(deadline(t), "feature")
+				snapshot, err := s.(fleet.RefFetcher).At(deadline(t), "feature")
 				if err != nil || snapshot.Revision != "feature@"+feature || read(t, snapshot.Tree, "fleet.yaml") != "feature" {
 					t.Errorf("At = %v, %v, want feature@%s", snapshot, err, feature)
 				}

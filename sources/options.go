@@ -7,6 +7,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"github.com/tributary-gitops/tributary/sources/internal/transport"
 	"github.com/tributary-gitops/tributary/sources/internal/tree"
+	"github.com/tributary-gitops/tributary/sources/oci"
 )
 
 // Options say how a source is read. The zero value works for a source that is
@@ -48,15 +49,7 @@ const (
 
 // OCIOptions say how to authenticate to a registry and which signatures are
 // trusted.
-type OCIOptions struct {
-	// ConfigFile is a Docker config.json, or a mounted Kubernetes secret of
-	// type kubernetes.io/dockerconfigjson; "" means Docker's default location.
-	// It may name credential helpers, which are then run.
-	ConfigFile string
-	// VerifyKeyFiles contain public keys of Cosign (PEM). If there are any,
-	// only what one of the keys has signed is read.
-	VerifyKeyFiles []string
-}
+type OCIOptions = oci.Options
 
 // check refuses options that would be silently ignored, above all keys for
 // signatures that nothing would verify.

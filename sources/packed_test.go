@@ -9,19 +9,19 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 func pack(t *testing.T, tree fs.FS) *fleet.Packed {
 	t.Helper()
-	p, err := sources.Archive{}.Pack(deadline(t), tree)
+	p, err := archive.Archive{}.Pack(deadline(t), tree)
 	must(t, err)
 	return p
 }
 
 func unpack(t *testing.T, p *fleet.Packed) fs.FS {
 	t.Helper()
-	tree, err := sources.Archive{}.Unpack(deadline(t), p)
+	tree, err := archive.Archive{}.Unpack(deadline(t), p)
 	must(t, err)
 	return tree
 }
@@ -70,7 +70,7 @@ func TestDamagedPackedTreeIsRefused(t *testing.T) {
 	for at := range packed.Data {
 		bad := &fleet.Packed{Digest: packed.Digest, Data: bytes.Clone(packed.Data)}
 		bad.Data[at] ^= 0x10
-		tree, err := sources.Archive{}.Unpack(deadline(t), bad)
+		tree, err := archive.Archive{}.Unpack(deadline(t), bad)
 		if err == nil {
 			wantContents(t, tree, files) // Only an irrelevant bit was changed.
 		}
@@ -78,15 +78,15 @@ func TestDamagedPackedTreeIsRefused(t *testing.T) {
 	for at := range packed.Parts[0].Data {
 		part := fleet.PackedPart{Digest: packed.Parts[0].Digest, Data: bytes.Clone(packed.Parts[0].Data)}
 		part.Data[at] ^= 0x10
-		tree, err := sources.Archive{}.Unpack(deadline(t), &fleet.Packed{Digest: packed.Digest, Data: packed.Data, Parts: []fleet.PackedPart{part}})
+		tree, err := archive.Archive{}.Unpack(deadline(t), &fleet.Packed{Digest: packed.Digest, Data: packed.Data, Parts: []fleet.PackedPart{part}})
 		if err == nil {
 			wantContents(t, tree, files)
 		}
 	}
-	_, err := sources.Archive{}.Unpack(deadline(t), &fleet.Packed{Digest: packed.Digest, Data: packed.Data})
+	_, err := archive.Archive{}.Unpack(deadline(t), &fleet.Packed{Digest: packed.Digest, Data: packed.Data})
 	wantText(t, err, packed.Digest, "other parts than it lists")
 	other := &fleet.Packed{Digest: "sha256:" + strings.Repeat("0", 64), Data: packed.Data}
-	_, err = sources.Archive{}.Unpack(deadline(t), other)
+	_, err = archive.Archive{}.Unpack(deadline(t), other)
 	wantText(t, err, other.Digest, packed.Digest)
 }
 
@@ -100,7 +100,7 @@ func TestSnapshotsShareWhatTheyHaveInCommon(t *testing.T) {
 		files[fmt.Sprintf("clusters/%04d.yaml", i)] = fmt.Sprintf("name: %d\n", i)
 	}
 	repo.importFiles(files)
-	archive, source := sources.NewArchive(), open(t, repo.fileURL())
+	archive, source := archive.New(), open(t, repo.fileURL())
 	first, err := archive.Pack(deadline(t), fetch(t, source, "").Tree)
 	must(t, err)
 	files["clusters/0500.yaml"], files["clusters/0500-new.yaml"] = "name: other\n", "name: new\n"

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/push"
 )
 
 var pushedFiles = map[string]string{
@@ -26,18 +27,18 @@ var pushedFiles = map[string]string{
 }
 
 // pushOptions are the options for pushing to the registry.
-func (r *registryServer) pushOptions() sources.PushOptions {
-	return sources.PushOptions{Options: r.options(), Source: "https://git.example.com/fleet", Revision: "main@sha1:" + strings.Repeat("a", 40)}
+func (r *registryServer) pushOptions() push.Options {
+	return push.Options{Options: r.options(), Source: "https://git.example.com/fleet", Revision: "main@sha1:" + strings.Repeat("a", 40)}
 }
 
-func (r *registryServer) push(dir, reference string) sources.Pushed {
+func (r *registryServer) push(dir, reference string) push.Result {
 	r.t.Helper()
 	return r.pushWith(dir, reference, r.pushOptions())
 }
 
-func (r *registryServer) pushWith(dir, reference string, o sources.PushOptions) sources.Pushed {
+func (r *registryServer) pushWith(dir, reference string, o push.Options) push.Result {
 	r.t.Helper()
-	pushed, err := sources.Push(r.t.Context(), dir, r.url(reference), o)
+	pushed, err := push.Push(r.t.Context(), dir, r.url(reference), o)
 	if err != nil {
 		r.t.Fatalf("Push(%q): %v", reference, err)
 	}
@@ -45,9 +46,9 @@ func (r *registryServer) pushWith(dir, reference string, o sources.PushOptions) 
 }
 
 // pushError expects Push to fail with an error that contains all of want.
-func (r *registryServer) pushError(dir, reference string, o sources.PushOptions, want ...string) error {
+func (r *registryServer) pushError(dir, reference string, o push.Options, want ...string) error {
 	r.t.Helper()
-	pushed, err := sources.Push(r.t.Context(), dir, r.url(reference), o)
+	pushed, err := push.Push(r.t.Context(), dir, r.url(reference), o)
 	if err == nil {
 		r.t.Fatalf("Push(%q) = %+v, want an error with %q", reference, pushed, want)
 	}
@@ -153,7 +154,7 @@ func TestPushSendsNothingTwice(t *testing.T) {
 	push := func(tags ...string) (writes []string) {
 		o := r.pushOptions()
 		o.Tags = tags[1:]
-		_, err := sources.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:"+tags[0], o)
+		_, err := push.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:"+tags[0], o)
 		must(t, err)
 		for _, request := range proxy.takeRequests() {
 			if !strings.HasPrefix(request, "HEAD ") && !strings.HasPrefix(request, "GET ") {
@@ -191,7 +192,7 @@ func TestPushPutsTagsInTheirOrder(t *testing.T) {
 	o := r.pushOptions()
 	o.PlainHTTP, o.Tags = true, []string{"v1", "main", "fixed", "latest"}
 	dir := writeTree(t, pushedFiles)
-	_, err := sources.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:v1", o)
+	_, err := push.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:v1", o)
 	wantText(t, err, "/fleet:fixed: ", "400 Bad Request", "(tags pushed before: v1, main)")
 	if got := strings.Fields(r.oras(dir, "repo", "tags", r.host+"/fleet")); len(got) != 2 || !slices.Contains(got, "v1") || !slices.Contains(got, "main") {
 		t.Errorf("tags = %q, want main and v1", got)
@@ -230,7 +231,7 @@ func TestPushRetriesAfterErrors(t *testing.T) {
 	var last, total int64
 	o := r.pushOptions()
 	o.Progress = func(done, of int64) { last, total = done, of }
-	_, err := sources.Push(t.Context(), writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", o)
+	_, err := push.Push(t.Context(), writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", o)
 	must(t, err)
 	wantContents(t, fetch(t, r.open("fleet:v1"), "").Tree, pushedFiles)
 	if last != total || total == 0 {
@@ -258,7 +259,7 @@ func TestPushStartsAnUploadOver(t *testing.T) {
 				}
 				panic(http.ErrAbortHandler)
 			})
-			_, err := sources.Push(deadline(t), writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", r.pushOptions())
+			_, err := push.Push(deadline(t), writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", r.pushOptions())
 			must(t, err)
 			wantContents(t, fetch(t, r.open("fleet:v1"), "").Tree, pushedFiles)
 		})
@@ -281,7 +282,7 @@ func TestPushDoesNotWaitForever(t *testing.T) {
 		w.WriteHeader(http.StatusTooManyRequests)
 		return true
 	})
-	_, err := sources.Push(deadline(t), writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", r.pushOptions())
+	_, err := push.Push(deadline(t), writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", r.pushOptions())
 	wantText(t, err, "429 Too Many Requests")
 	if got := proxy.takeRequests(); len(got) != 1 {
 		t.Errorf("asked %q, want one request", got)
@@ -333,7 +334,7 @@ func TestPushRefusedByTheRegistry(t *testing.T) {
 		}
 		return r.Method == http.MethodPost
 	})
-	_, err := sources.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:v1", open.pushOptions())
+	_, err := push.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:v1", open.pushOptions())
 	wantText(t, err, "may not write to fleet")
 	if !errors.Is(err, fleet.ErrForbidden) {
 		t.Errorf("error = %v, want a fleet.ErrForbidden", err)
@@ -369,7 +370,7 @@ func TestPushRefusesInvalidTargets(t *testing.T) {
 		"oci://registry.example.com/fleet:v1?ref=main":    "query parameter ref is not known",
 		"oci://registry.example.com/fleet:latest#sidecar": "fragment",
 	} {
-		_, err := sources.Push(t.Context(), dir, target, sources.PushOptions{})
+		_, err := push.Push(t.Context(), dir, target, push.Options{})
 		wantText(t, err, want)
 		if !errors.Is(err, fleet.ErrInvalid) || strings.Contains(err.Error(), "SOURCE") || strings.Contains(err.Error(), "pass@") {
 			t.Errorf("Push(%q) = %v, want a fleet.ErrInvalid of the target", target, err)
@@ -380,13 +381,13 @@ func TestPushRefusesInvalidTargets(t *testing.T) {
 func TestPushRefusesInvalidOptions(t *testing.T) {
 	t.Parallel()
 	dir := writeTree(t, pushedFiles)
-	for want, o := range map[string]sources.PushOptions{
+	for want, o := range map[string]push.Options{
 		"tag v:1 is not valid":              {Tags: []string{"v2", "v:1"}},
 		"use --revision instead":            {Annotations: map[string]string{"org.opencontainers.image.revision": "x"}},
 		"an annotation has no name":         {Annotations: map[string]string{"": "x"}},
 		"both a certificate file and a key": {Options: sources.Options{TLS: sources.TLSOptions{CertFile: "x"}}},
 	} {
-		_, err := sources.Push(t.Context(), dir, "oci://registry.example.com/fleet:v1", o)
+		_, err := push.Push(t.Context(), dir, "oci://registry.example.com/fleet:v1", o)
 		wantText(t, err, want)
 		if !errors.Is(err, fleet.ErrInvalid) {
 			t.Errorf("error = %v, want a fleet.ErrInvalid", err)
@@ -400,7 +401,7 @@ func TestPushRefusesInvalidOptions(t *testing.T) {
 		"git@git.example.com:acme/fleet.git":    "must be a directory",
 		"https://u:p@git.example.com/fleet.git": "must be a directory",
 	} {
-		_, err := sources.Push(t.Context(), dir, "oci://registry.example.com/fleet:v1", sources.PushOptions{})
+		_, err := push.Push(t.Context(), dir, "oci://registry.example.com/fleet:v1", push.Options{})
 		wantText(t, err, want)
 	}
 }
@@ -426,7 +427,7 @@ func TestPushRefusesTreesThatDifferElsewhere(t *testing.T) {
 		"nothing":      {map[string]string{}, "contains no files"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := sources.Push(t.Context(), writeTree(t, test.files), "oci://registry.example.com/fleet:v1", sources.PushOptions{})
+			_, err := push.Push(t.Context(), writeTree(t, test.files), "oci://registry.example.com/fleet:v1", push.Options{})
 			wantText(t, err, test.want)
 			if revision, ok := refusedRevision(err); !ok || revision != "local" {
 				t.Errorf("error = %v of %q, want a fleet.RefusedError of local", err, revision)
@@ -435,7 +436,7 @@ func TestPushRefusesTreesThatDifferElsewhere(t *testing.T) {
 	}
 	dir := writeTree(t, pushedFiles)
 	must(t, syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600))
-	_, err := sources.Push(deadline(t), dir, "oci://registry.example.com/fleet:v1", sources.PushOptions{})
+	_, err := push.Push(deadline(t), dir, "oci://registry.example.com/fleet:v1", push.Options{})
 	wantText(t, err, "fifo: is not a regular file")
 }
 
@@ -464,8 +465,8 @@ func TestPushBoundsCopiesOfLinks(t *testing.T) {
 			files["d"+string(rune('0'+i))+"/"+name] = "-> ../d" + string(rune('1'+i))
 		}
 	}
-	o := sources.PushOptions{Options: sources.Options{Limits: sources.Limits{Files: 5000}}}
-	_, err := sources.Push(deadline(t), writeTree(t, files), "oci://registry.example.com/fleet:v1", o)
+	o := push.Options{Options: sources.Options{Limits: sources.Limits{Files: 5000}}}
+	_, err := push.Push(deadline(t), writeTree(t, files), "oci://registry.example.com/fleet:v1", o)
 	wantText(t, err, "more than 5000 files")
 }
 
@@ -494,7 +495,7 @@ func TestPushSendsNothingBeforeTheCheck(t *testing.T) {
 		checked = snapshot
 		return refuse
 	}
-	if _, err := sources.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:v1", o); !errors.Is(err, refuse) {
+	if _, err := push.Push(t.Context(), dir, "oci://"+proxy.host()+"/fleet:v1", o); !errors.Is(err, refuse) {
 		t.Errorf("Push = %v, want the error of the check", err)
 	}
 	if got := proxy.takeRequests(); len(got) != 0 {
@@ -523,7 +524,7 @@ func TestPushEndsWithContext(t *testing.T) {
 		<-r.Context().Done()
 		return true
 	})
-	if _, err := sources.Push(ctx, writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", r.pushOptions()); !errors.Is(err, context.Canceled) {
+	if _, err := push.Push(ctx, writeTree(t, pushedFiles), "oci://"+proxy.host()+"/fleet:v1", r.pushOptions()); !errors.Is(err, context.Canceled) {
 		t.Errorf("Push = %v, want context.Canceled", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/push"
 )
 
 // gitCheckout is a working copy that git created, and a registry to push it to.
@@ -67,14 +67,14 @@ func (c *gitCheckout) write(name, content string) {
 }
 
 // push pushes only with information from the checkout.
-func (c *gitCheckout) push(below ...string) sources.Pushed {
+func (c *gitCheckout) push(below ...string) push.Result {
 	c.t.Helper()
-	return c.registry.pushWith(filepath.Join(append([]string{c.dir}, below...)...), "fleet:v1", sources.PushOptions{Options: c.registry.options()})
+	return c.registry.pushWith(filepath.Join(append([]string{c.dir}, below...)...), "fleet:v1", push.Options{Options: c.registry.options()})
 }
 
 const committed = "2026-01-02T03:04:05Z"
 
-func wantDescribed(t *testing.T, p sources.Pushed, source, revision, created string, differ ...string) {
+func wantDescribed(t *testing.T, p push.Result, source, revision, created string, differ ...string) {
 	t.Helper()
 	if p.Source != source || p.Revision != revision || p.Created != created || !slices.Equal(p.Differ, differ) {
 		t.Errorf("pushed source %q, revision %q, created %q, differing %q; want %q, %q, %q, %q",
@@ -166,7 +166,7 @@ func TestPushOptionsOverrideTheCheckout(t *testing.T) {
 	t.Parallel()
 	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
 	c.write("fleet.yaml", "b")
-	o := sources.PushOptions{
+	o := push.Options{
 		Options: c.registry.options(), Source: "ssh://elsewhere/fleet", Revision: "v1@sha1:abc",
 		Created: time.Date(2000, 1, 2, 3, 4, 5, 0, time.UTC),
 	}
@@ -179,7 +179,7 @@ func TestPushWithoutACheckout(t *testing.T) {
 	t.Parallel()
 	r := newRegistryServer(t)
 	dir := writeTree(t, pushedFiles)
-	nothing := sources.PushOptions{Options: r.options()}
+	nothing := push.Options{Options: r.options()}
 	wantDescribed(t, r.pushWith(dir, "fleet:v1", nothing), "", "", "")
 	manifest := r.oras(dir, "manifest", "fetch", r.host+"/fleet:v1")
 	if strings.Contains(manifest, "org.opencontainers.image.source") || strings.Contains(manifest, "created") || strings.Contains(manifest, "revision") {
@@ -288,7 +288,7 @@ func TestPushFromACheckoutThatCannotBeRead(t *testing.T) {
 	if want := "git checkout of " + c.dir + ": "; !strings.HasPrefix(pushed.Warning, want) {
 		t.Errorf("warning = %q, want %q and why", pushed.Warning, want)
 	}
-	o := sources.PushOptions{Options: c.registry.options(), Source: "https://git.example.com/fleet", Revision: "main@sha1:abc"}
+	o := push.Options{Options: c.registry.options(), Source: "https://git.example.com/fleet", Revision: "main@sha1:abc"}
 	wantDescribed(t, c.registry.pushWith(c.dir, "fleet:v1", o), o.Source, o.Revision, "")
 	// Without its configuration, what it ignores is not known.
 	must(t, os.Remove(filepath.Join(c.dir, ".git", "HEAD")))
@@ -341,7 +341,7 @@ func TestPushLeavesOutWhatGitIgnores(t *testing.T) {
 		"fleet.yaml": "a", "link": "a", "tracked": "a", "platform/base/a.yaml": "a", "platform/.gitignore": "*.key\n",
 	})
 	point(t, filepath.Join(c.dir, "fleet", "link"), ".env")
-	c.registry.pushError(filepath.Join(c.dir, "fleet"), "fleet:v1", sources.PushOptions{Options: c.registry.options()}, "link: symbolic link to .env leads to nothing")
+	c.registry.pushError(filepath.Join(c.dir, "fleet"), "fleet:v1", push.Options{Options: c.registry.options()}, "link: symbolic link to .env leads to nothing")
 }
 
 // TestPushLeavesOutTheSameAsGit compares with git check-ignore for random
@@ -391,7 +391,7 @@ func TestPushLeavesOutTheSameAsGit(t *testing.T) {
 			continue // Nothing is left to push.
 		}
 		var got []string
-		o := sources.PushOptions{Options: registry.options(), Check: func(_ context.Context, s *fleet.Snapshot) error {
+		o := push.Options{Options: registry.options(), Check: func(_ context.Context, s *fleet.Snapshot) error {
 			return fs.WalkDir(s.Tree, ".", func(name string, entry fs.DirEntry, err error) error {
 				if !entry.IsDir() {
 					got = append(got, name)

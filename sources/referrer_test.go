@@ -18,7 +18,7 @@ import (
 // at returns the snapshot at another ref, and expects that revision.
 func at(t *testing.T, s fleet.Source, ref, revision string) *fleet.Snapshot {
 	t.Helper()
-	snapshot, err := s.(fleet.Referrer).At(deadline(t), ref)
+	snapshot, err := s.(fleet.RefFetcher).At(deadline(t), ref)
 	if err != nil {
 		t.Fatalf("At(%q): %v", ref, err)
 	}
@@ -31,7 +31,7 @@ func at(t *testing.T, s fleet.Source, ref, revision string) *fleet.Snapshot {
 // notAt expects At to fail with that error and all of want in its text.
 func notAt(t *testing.T, s fleet.Source, ref string, is error, want ...string) {
 	t.Helper()
-	snapshot, err := s.(fleet.Referrer).At(deadline(t), ref)
+	snapshot, err := s.(fleet.RefFetcher).At(deadline(t), ref)
 	if !errors.Is(err, is) {
 		t.Fatalf("At(%q) = %v, %v, want %q", ref, snapshot, err, is)
 	}
@@ -40,7 +40,7 @@ func notAt(t *testing.T, s fleet.Source, ref string, is error, want ...string) {
 
 func refusedAt(t *testing.T, s fleet.Source, ref, revision string, want ...string) {
 	t.Helper()
-	snapshot, err := s.(fleet.Referrer).At(deadline(t), ref)
+	snapshot, err := s.(fleet.RefFetcher).At(deadline(t), ref)
 	if got, refused := refusedRevision(err); !refused || got != revision {
 		t.Fatalf("At(%q) = %v, %v, want a fleet.RefusedError of %s", ref, snapshot, err, revision)
 	}
@@ -125,7 +125,7 @@ func TestGitRefusesInvalidOtherRefs(t *testing.T) {
 	s := open(t, server.url()+"?ref=main")
 	for _, ref := range hostileRefs {
 		notAt(t, s, ref, fleet.ErrInvalid, "ref", "invalid")
-		if _, err := s.(fleet.Referrer).At(deadline(t), ref); len(err.Error()) > 1024 || strings.ContainsAny(err.Error(), "\n\x1b\x00\u202e") {
+		if _, err := s.(fleet.RefFetcher).At(deadline(t), ref); len(err.Error()) > 1024 || strings.ContainsAny(err.Error(), "\n\x1b\x00\u202e") {
 			t.Errorf("At(%q) = %q, want one short line", ref, err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestGitRefusesInvalidOtherRefs(t *testing.T) {
 		notAt(t, s, ref, fleet.ErrNotFound, ": not found")
 	}
 	notAt(t, s, commit[:12], fleet.ErrNotFound, "write all 40 digits")
-	if _, has := open(t, t.TempDir()).(fleet.Referrer); has {
+	if _, has := open(t, t.TempDir()).(fleet.RefFetcher); has {
 		t.Error("a directory has other refs, want none")
 	}
 }
@@ -256,7 +256,7 @@ func TestGitReadsManyRefsAtOnce(t *testing.T) {
 					}
 				})
 				all.Go(func() {
-					snapshot, err := s.(fleet.Referrer).At(deadline(t), "feature")
+					snapshot, err := s.(fleet.RefFetcher).At(deadline(t), "feature")
 					if err != nil || snapshot.Revision != "feature@sha1:"+feature || read(t, snapshot.Tree, "fleet.yaml") != "feature" {
 						t.Errorf("At = %v, %v, want feature@sha1:%s", snapshot, err, feature)
 					}
@@ -342,7 +342,7 @@ func TestGitSendsTokenForOtherRefs(t *testing.T) {
 		}
 	})
 	all.Go(func() {
-		if _, err := s.(fleet.Referrer).At(deadline(t), commit); err != nil {
+		if _, err := s.(fleet.RefFetcher).At(deadline(t), commit); err != nil {
 			t.Errorf("At: %v", err)
 		}
 	})
@@ -377,7 +377,7 @@ func TestGitOtherRefsEndWithTheContext(t *testing.T) {
 		<-t.Context().Done()
 		return nil
 	})
-	if _, err := open(t, server.url()).(fleet.Referrer).At(ctx, "main"); !errors.Is(err, context.Canceled) {
+	if _, err := open(t, server.url()).(fleet.RefFetcher).At(ctx, "main"); !errors.Is(err, context.Canceled) {
 		t.Errorf("At = %v, want it to end with its context", err)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"io"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/dir"
 	"github.com/tributary-gitops/tributary/sources/git"
+	"github.com/tributary-gitops/tributary/sources/oci"
 )
 
 // Source is a fleet.Source that must be closed, because it keeps connections.
@@ -36,7 +38,10 @@ func Open(ref string, o Options) (Source, error) {
 			Limits: o.Limits, TLS: o.TLS, PlainHTTP: o.PlainHTTP, Options: o.Git,
 		})
 	case at.artifact != nil:
-		return newRegistryArtifact(at, o)
+		return oci.New(oci.Config{
+			Name: at.String(), Reference: *at.artifact, Path: at.path,
+			Limits: o.Limits, TLS: o.TLS, PlainHTTP: o.PlainHTTP, Options: o.OCI,
+		}), nil
 	}
-	return newDirectory(at.directory, o.Limits), nil
+	return dir.New(at.directory, o.Limits, nil), nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 func TestUploadedTreeIsTheSameTree(t *testing.T) {
@@ -17,9 +18,9 @@ func TestUploadedTreeIsTheSameTree(t *testing.T) {
 	files := map[string]string{"fleet.yaml": "one", "base/a/a.yaml": "a", "empty": ""}
 	links := map[string]string{"base/up": "../empty", "out": "../../etc/passwd"}
 	overTrees(t, files, links, func(t *testing.T, tree fs.FS) {
-		packed, err := sources.PackUpload(deadline(t), tree)
+		packed, err := archive.PackUpload(deadline(t), tree)
 		must(t, err)
-		sent, err := sources.ReadUpload(deadline(t), bytes.NewReader(packed), sources.Limits{})
+		sent, err := archive.ReadUpload(deadline(t), bytes.NewReader(packed), sources.Limits{})
 		must(t, err)
 		wantContents(t, sent, contents(t, tree))
 		wantUnreadable(t, sent, "out", "leads out of the fleet repo")
@@ -39,12 +40,12 @@ func TestUploadedTreeIsBounded(t *testing.T) {
 		"a file that is two": {{Typeflag: tar.TypeReg, Name: "a"}, {Typeflag: tar.TypeReg, Name: "a/b"}},
 		"nothing":            {},
 	} {
-		_, err := sources.ReadUpload(deadline(t), bytes.NewReader(tarOf(t, headers)), limits)
+		_, err := archive.ReadUpload(deadline(t), bytes.NewReader(tarOf(t, headers)), limits)
 		if !errors.Is(err, fleet.ErrInvalid) {
 			t.Errorf("%s: ReadUpload = %v, want an ErrInvalid", name, err)
 		}
 	}
-	if _, err := sources.ReadUpload(deadline(t), strings.NewReader("no archive"), limits); err == nil {
+	if _, err := archive.ReadUpload(deadline(t), strings.NewReader("no archive"), limits); err == nil {
 		t.Error("what is no archive is read")
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 type diffOptions struct {
@@ -138,7 +139,7 @@ func (o *diffOptions) compareWithServer(ctx context.Context, ref string) (*fleet
 		return refusal, err
 	}
 	defer func() { _ = source.Close() }()
-	packed, err := sources.PackUpload(ctx, snapshot.Tree)
+	packed, err := archive.PackUpload(ctx, snapshot.Tree)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/progress"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/report"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/push"
 )
 
 type pushOptions struct {
@@ -59,7 +59,7 @@ It prints the artifact with its digest. Exit status is 0, or 1 if nothing was pu
 tag could not be set.`,
 		Args: named("DIR", "target, oci://REGISTRY/REPOSITORY:TAG"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return push(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1], o)
+			return runPush(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], args[1], o)
 		},
 	}
 	f := cmd.Flags()
@@ -75,7 +75,7 @@ tag could not be set.`,
 	return cmd
 }
 
-func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOptions) error {
+func runPush(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOptions) error {
 	if err := output.Check(o.output, "text", "json"); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOp
 	options.Progress = func(done, total int64) {
 		line.Show("%.1f of %.1f MiB", float64(done)/(1<<20), float64(total)/(1<<20))
 	}
-	pushed, err := sources.Push(ctx, dir, target, options)
+	pushed, err := push.Push(ctx, dir, target, options)
 	line.Clear()
 	var refused *fleet.RefusedError
 	if errors.As(err, &refused) {
@@ -103,8 +103,8 @@ func push(ctx context.Context, w, stderr io.Writer, dir, target string, o pushOp
 	return printPushed(w, stderr, dir, pushed, o)
 }
 
-func (o pushOptions) options() (sources.PushOptions, error) {
-	p := sources.PushOptions{Options: o.registry.options, Tags: o.tags, Source: o.source, Revision: o.revision}
+func (o pushOptions) options() (push.Options, error) {
+	p := push.Options{Options: o.registry.options, Tags: o.tags, Source: o.source, Revision: o.revision}
 	for _, written := range o.annotations {
 		name, value, ok := strings.Cut(written, "=")
 		if !ok {
@@ -136,7 +136,7 @@ func checkPush(ctx context.Context, w, stderr io.Writer, snapshot *fleet.Snapsho
 	return nil
 }
 
-func printPushed(w, stderr io.Writer, dir string, p sources.Pushed, o pushOptions) error {
+func printPushed(w, stderr io.Writer, dir string, p push.Result, o pushOptions) error {
 	if o.listIgnored {
 		for _, name := range p.Ignored {
 			fmt.Fprintln(stderr, "tributary: ignored:", name)
@@ -157,7 +157,7 @@ func printPushed(w, stderr io.Writer, dir string, p sources.Pushed, o pushOption
 	return err
 }
 
-func dirty(p sources.Pushed, o pushOptions) string {
+func dirty(p push.Result, o pushOptions) string {
 	text := p.Differ[0] + " differs"
 	if others := len(p.Differ) - 1; others > 0 {
 		text = fmt.Sprintf("%s and %d more differ", p.Differ[0], others)

@@ -41,7 +41,7 @@ var commandParts = []string{
 // rooms lists the packages and, for each, the packages of this module that it may import.
 // Packages import inward only, and packages of one ring never import each other.
 var rooms = map[string][]string{
-	"cmd/tributary": slices.Concat(commandParts, []string{"sources", "render", "server", "server/api", "server/client", "fleet", "fleet/controller", "fleet/credential", "fleet/edit", "fleet/sqlstore"}),
+	"cmd/tributary": slices.Concat(commandParts, []string{"sources", "sources/archive", "sources/push", "render", "server", "server/api", "server/client", "fleet", "fleet/controller", "fleet/credential", "fleet/edit", "fleet/sqlstore"}),
 
 	"cmd/tributary/internal/bootstrap":    {"server/api"},
 	"cmd/tributary/internal/document":     {"fleet"},
@@ -65,13 +65,18 @@ var rooms = map[string][]string{
 	"cmd/tributary/internal/textdiff":     {"cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/textfmt":      {},
 
-	"sources":                    {"fleet", "sources/git", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version"},
+	"sources":                    {"fleet", "sources/dir", "sources/git", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version", "sources/oci"},
+	"sources/archive":            {"fleet", "sources/internal/tree"},
+	"sources/dir":                {"fleet", "sources/internal/message", "sources/internal/tree"},
 	"sources/git":                {"fleet", "sources/git/signature", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version"},
 	"sources/git/signature":      {},
 	"sources/internal/message":   {"fleet"},
 	"sources/internal/transport": {},
 	"sources/internal/tree":      {"fleet", "sources/internal/message"},
 	"sources/internal/version":   {"sources/internal/message"},
+	"sources/oci":                {"fleet", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version", "sources/oci/cosign"},
+	"sources/oci/cosign":         {"fleet", "sources/internal/message", "sources/internal/tree"},
+	"sources/push":               {"fleet", "sources", "sources/dir", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/oci"},
 	"internal/nearest":           {},
 	"render":                     {"fleet", "internal/nearest", "render/cache", "render/fleetrepo", "render/kustomize", "render/patch"},
 	"render/cache":               {"fleet", "render/kustomize"},

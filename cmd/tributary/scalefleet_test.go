@@ -16,6 +16,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/sqlstore"
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 // following is a live fleet in this process, configured as serve does.
@@ -43,7 +44,7 @@ func followed(b testing.TB, o *origin) *following {
 		b.Fatal(err)
 	}
 	f.Controller = controller.New(controller.Config{
-		Source: f.source, Renderer: render.NewRenderer(), Store: store, Archive: sources.NewArchive(), Interval: time.Hour,
+		Source: f.source, Renderer: render.NewRenderer(), Store: store, Archive: archive.New(), Interval: time.Hour,
 	})
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)

@@ -23,6 +23,7 @@ import (
 	"github.com/tributary-gitops/tributary/render"
 	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 type serveOptions struct {
@@ -155,13 +156,13 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	live := controller.New(controller.Config{
 		Source: source, Renderer: render.NewRenderer(), Interval: o.interval, Logger: logger, Registerer: registry,
-		Store: store, Archive: sources.NewArchive(), Retention: o.retention, ReadOnly: o.readOnly,
+		Store: store, Archive: archive.New(), Retention: o.retention, ReadOnly: o.readOnly,
 		ReleaseTimeout: o.releaseTimeout,
 	})
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,
 		ReadTree: func(ctx context.Context, packed io.Reader) (fs.FS, error) {
-			return sources.ReadUpload(ctx, packed, sources.Limits{})
+			return archive.ReadUpload(ctx, packed, sources.Limits{})
 		},
 		ReadOnly: o.readOnly, Limits: limits, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,

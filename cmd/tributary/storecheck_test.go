@@ -12,7 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest"
 	"github.com/tributary-gitops/tributary/fleet/storetest/invariants"
 	"github.com/tributary-gitops/tributary/render"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 // checkStore checks the store that a test has left: the fold of its log equals its state, and the
@@ -26,7 +26,7 @@ func checkStore(t testing.TB, url string) {
 	}
 	defer func() { _ = store.Close() }()
 	storetest.FoldEqualsState(t, store)
-	invariants.Hold(t, store, render.Renderer{}, sources.Archive{})
+	invariants.Hold(t, store, render.Renderer{}, archive.Archive{})
 }
 
 // checkStoresIn checks every SQLite file below a directory.

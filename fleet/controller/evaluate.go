@@ -293,7 +293,7 @@ func (r *releaser) preview(ctx context.Context, s *fleet.Snapshot, before *view.
 // PreviewRef returns what another ref of the source would do. It is an ErrConflict where the source
 // has no refs.
 func (c *Controller) PreviewRef(ctx context.Context, ref string) (*fleet.Preview, error) {
-	source, ok := c.cfg.Source.(fleet.Referrer)
+	source, ok := c.cfg.Source.(fleet.RefFetcher)
 	if !ok {
 		return nil, fmt.Errorf("ref %q: %w: the source of this server has no refs; send the tree itself", ref, fleet.ErrConflict)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/storetest/pgtest"
 	"github.com/tributary-gitops/tributary/render"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 // countingRenderer is a renderer that counts compilations and renderings.
@@ -129,7 +129,7 @@ func TestRestoreIncludesChangesWrittenDuringIt(t *testing.T) {
 	a, _, _, _ := startLeaderAndFollower(t)
 	late := newCountingRenderer()
 	behind := interruptedRenderer{late, func() { a.patch("ann", "App/web", `{"spec":{"tag":"late"}}`) }}
-	f := controller.New(controller.Config{Source: newSource(), Renderer: behind, Store: a.store, Archive: sources.Archive{}})
+	f := controller.New(controller.Config{Source: newSource(), Renderer: behind, Store: a.store, Archive: archive.Archive{}})
 	if err := f.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestServerThatStopsWhileItLoadsAReleaseReportsThat(t *testing.T) {
 	r := startAcme(t)
 	r.stop()
 	ctx, cancel := context.WithCancel(t.Context())
-	c := controller.New(controller.Config{Renderer: render.Renderer{}, Archive: sources.Archive{}, Store: cancelingStore{r.store, cancel}})
+	c := controller.New(controller.Config{Renderer: render.Renderer{}, Archive: archive.Archive{}, Store: cancelingStore{r.store, cancel}})
 	if err := c.Restore(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Restore() = %v, want that its context ended", err)
 	}

@@ -25,7 +25,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest/invariants"
 	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 // acme returns a fleet repo with the clusters ann and bob in dev and cid in prod, the apps web
@@ -103,7 +103,7 @@ func start(t testing.TB, s *scriptedSource, store fleet.Store, configure ...func
 	t.Helper()
 	r := &rig{t: t, source: s, store: store, registry: prometheus.NewRegistry()}
 	cfg := controller.Config{
-		Source: s, Renderer: render.Renderer{}, Store: store, Archive: sources.Archive{},
+		Source: s, Renderer: render.Renderer{}, Store: store, Archive: archive.Archive{},
 		Interval: time.Hour, Registerer: r.registry,
 	}
 	for _, m := range configure {
@@ -145,7 +145,7 @@ func openStore(t testing.TB, url string) *sqlstore.Store {
 	}
 	t.Cleanup(func() { // after the controllers on it have stopped
 		storetest.FoldEqualsState(t, s)
-		invariants.Hold(t, s, render.Renderer{}, sources.Archive{})
+		invariants.Hold(t, s, render.Renderer{}, archive.Archive{})
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

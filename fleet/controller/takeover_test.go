@@ -6,7 +6,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 func TestNewLeaderKnowsWhatTheOldOneDecided(t *testing.T) {
@@ -17,7 +17,7 @@ func TestNewLeaderKnowsWhatTheOldOneDecided(t *testing.T) {
 	s.put("main@1", guarded(strict))
 	old := start(t, s, openStore(t, url))
 	old.awaitRevision("main@1")
-	c := controller.New(controller.Config{Source: s, Renderer: render.Renderer{}, Store: openStore(t, url), Archive: sources.Archive{}})
+	c := controller.New(controller.Config{Source: s, Renderer: render.Renderer{}, Store: openStore(t, url), Archive: archive.Archive{}})
 	if err := c.Restore(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet/storetest"
 	"github.com/tributary-gitops/tributary/fleet/storetest/invariants"
 	"github.com/tributary-gitops/tributary/render"
-	"github.com/tributary-gitops/tributary/sources"
+	"github.com/tributary-gitops/tributary/sources/archive"
 )
 
 // soak is a fleet that runs, and the model of it.
@@ -94,7 +94,7 @@ func (s *soak) start(readOnly bool) *server {
 	store := s.open()
 	r := &server{store: &flaky{Store: store}}
 	cfg := controller.Config{
-		Renderer: render.Renderer{}, Store: r.store, Archive: sources.Archive{}, Interval: 5 * time.Millisecond, Now: s.clock.Now, ReadOnly: readOnly,
+		Renderer: render.Renderer{}, Store: r.store, Archive: archive.Archive{}, Interval: 5 * time.Millisecond, Now: s.clock.Now, ReadOnly: readOnly,
 	}
 	pollers := s.onlookers
 	if !readOnly {
@@ -130,7 +130,7 @@ func (s *soak) done() {
 	s.server.stop()
 	s.reader.stop()
 	storetest.FoldEqualsState(s.t, s.log)
-	invariants.Hold(s.t, s.log, render.Renderer{}, sources.Archive{})
+	invariants.Hold(s.t, s.log, render.Renderer{}, archive.Archive{})
 	if err := s.log.Close(); err != nil {
 		s.t.Error(err)
 	}

@@ -10,7 +10,7 @@
 //
 // Every test with a store ends with
 //
-//	invariants.Hold(t, store, render.Renderer{}, sources.Archive{})
+//	invariants.Hold(t, store, render.Renderer{}, archive.Archive{})
 package invariants
 
 import (

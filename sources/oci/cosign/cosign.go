@@ -1,0 +1,167 @@
+// Package cosign verifies that one of some public keys signed an artifact, as
+// cosign verify does.
+//
+//	keys, err := cosign.ReadKeys([]string{"cosign.pub"})
+//	err = keys.Verify(ctx, repository, manifest)
+//
+// Signatures come from the artifact's own repository, and are bounded in number
+// and size. No other service is asked.
+package cosign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry"
+	ociremote "oras.land/oras-go/v2/registry/remote"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"github.com/tributary-gitops/tributary/sources/internal/tree"
+)
+
+// Verify returns nil if one of the keys signed the manifest. Cosign stores
+// signatures in the same repository: as a Sigstore bundle that refers to the
+// manifest, or under a tag made of its digest. One valid signature is enough,
+// whatever else is there. Verify asks only the registry.
+//
+// If there is no valid signature, the error is a fault. Unlike other faults, it
+// must not be remembered for the digest, because an artifact is signed after it
+// was pushed, and may be signed again. If the answer is unknown, the error is
+// not a fault. Verify usually sends four small requests, and some 300 at most;
+// ctx bounds their time.
+func (k Keys) Verify(ctx context.Context, repo *ociremote.Repository, manifest ocispec.Descriptor) error {
+	if err := manifest.Digest.Validate(); err != nil {
+		return err
+	}
+	s := newSignatureSearch(k, repo, manifest)
+	good, err := s.bundles(ctx)
+	if good || mustStop(ctx, err) {
+		return err
+	}
+	// An error with bundles must not hide a valid signature under the tag: an
+	// old registry may support only tags.
+	good, other := s.tagged(ctx)
+	switch {
+	case good:
+		return nil
+	case mustStop(ctx, other), err == nil && other != nil:
+		return other
+	case err != nil:
+		return err
+	}
+	return s.fault()
+}
+
+// mustStop reports whether the registry must not be asked again for now.
+func mustStop(ctx context.Context, err error) bool {
+	var retry *fleet.RetryError
+	return err != nil && (ctx.Err() != nil || errors.As(err, &retry))
+}
+
+// badSignature says why a signature that was found is not valid.
+type badSignature string
+
+func (b badSignature) Error() string { return string(b) }
+
+const anotherKey badSignature = "made with none of the keys of --verify-oci-keys"
+
+func anotherArtifact(named string) badSignature {
+	return badSignature("made for another artifact, " + message.Clean(named))
+}
+
+const (
+	// maxSignatures is the maximum number of signatures to fetch for each
+	// layout.
+	maxSignatures = 100
+	tooMany       = badSignature("not checked, because there are too many")
+	// maxSignatureSize is the maximum size of a signature's manifest and of its
+	// layer. Signatures with a key have less than 1 KiB, those with
+	// certificates and log entries about 10 KiB.
+	maxSignatureSize = 1 << 20
+	// maxList is the maximum size of a list of signatures.
+	maxList = 4 << 20
+)
+
+// signatureSearch looks for a valid signature of one manifest.
+type signatureSearch struct {
+	keys     Keys
+	repo     *ociremote.Repository
+	manifest ocispec.Descriptor
+	// found counts the signatures that are not valid, and reasons says why,
+	// each reason once.
+	found   int
+	reasons []string
+}
+
+// newSignatureSearch copies only the address and the client from repo. What
+// repo has learned about the registry's abilities may be temporary.
+func newSignatureSearch(k Keys, repo *ociremote.Repository, manifest ocispec.Descriptor) *signatureSearch {
+	return &signatureSearch{keys: k, manifest: manifest, repo: &ociremote.Repository{
+		Client: repo.Client, Reference: repo.Reference, PlainHTTP: repo.PlainHTTP,
+		MaxMetadataBytes: maxList, ReferrerListMaxPages: 10,
+	}}
+}
+
+// record records why a signature is not valid. It returns false for any other
+// error.
+func (s *signatureSearch) record(err error) bool {
+	var bad badSignature
+	if !errors.As(err, &bad) {
+		return false
+	}
+	s.found++
+	if !slices.Contains(s.reasons, bad.Error()) {
+		s.reasons = append(s.reasons, bad.Error())
+	}
+	return true
+}
+
+// fault returns the fault for a search without a valid signature.
+func (s *signatureSearch) fault() error {
+	name := s.repo.Reference.Registry + "/" + s.repo.Reference.Repository + "@" + s.manifest.Digest.String()
+	wrong := "the artifact is not signed"
+	if s.found > 0 {
+		wrong = fmt.Sprintf("none of the artifact's signatures is valid (%d found: %s)", s.found, strings.Join(s.reasons[:min(3, len(s.reasons))], "; "))
+	}
+	return tree.NewFault("", "%s: sign it with cosign sign --key cosign.key %s", wrong, name)
+}
+
+// read returns the content of a tag or digest, bounded in size and verified
+// against the digest. It does not use descriptors, because a digest is enough
+// to verify.
+func (s *signatureSearch) read(ctx context.Context, store registry.ReferenceFetcher, name string) ([]byte, error) {
+	held, body, err := store.FetchReference(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	if held.Size > maxSignatureSize {
+		return nil, badSignature("it is larger than " + message.Size(maxSignatureSize))
+	}
+	text, err := content.ReadAll(body, held)
+	if errors.Is(err, content.ErrMismatchedDigest) || errors.Is(err, content.ErrTrailingData) {
+		return nil, badSignature("it does not match its digest")
+	}
+	return text, err
+}
+
+// readListed reads content that a manifest lists, and that must therefore
+// exist.
+func (s *signatureSearch) readListed(ctx context.Context, store registry.ReferenceFetcher, name digest.Digest) ([]byte, error) {
+	if name.Validate() != nil {
+		return nil, badSignature("it has no digest")
+	}
+	text, err := s.read(ctx, store, name.String())
+	if errors.Is(err, errdef.ErrNotFound) {
+		return nil, badSignature("the registry lists it but does not have it")
+	}
+	return text, err
+}
