@@ -116,6 +116,7 @@ func TestRegistrationMayBeRepeatedAndRotated(t *testing.T) {
 		t.Error("the same request has another answer")
 	}
 	h.register(boot, `{"name":"new"}`).problem(t, http.StatusConflict, "conflict")
+	h.register(boot, `{"name":"another"}`, key...).problem(t, http.StatusConflict, "conflict")
 	h.register(boot, `{"name":"new"}`, api.IdempotencyKey, "short").problem(t, http.StatusBadRequest, "bad-request")
 	second := h.register(first, `{"name":"new"}`, key...).wantCreated(t).Secret
 	if second == first {
@@ -124,6 +125,7 @@ func TestRegistrationMayBeRepeatedAndRotated(t *testing.T) {
 	poll := func(token string) reply { return h.get("/api/v1/flux/clusters/new/apps", bearer(token)...) }
 	h.wantStatus("a poll with the old token", poll(first), http.StatusUnauthorized)
 	h.wantStatus("a poll with the new one", poll(second), http.StatusOK)
+	h.register(first, `{"name":"new","dns":"new.example.com"}`, key...).problem(t, http.StatusConflict, "conflict")
 	if again := h.register(first, `{"name":"new"}`, key...).wantCreated(t).Secret; again != second {
 		t.Error("the rotation, repeated, has another answer")
 	}

@@ -95,12 +95,16 @@ func (r Registration) Check() fleet.Problems {
 // What Check finds is returned as Problems. It is an ErrUnauthenticated where the token is not
 // valid, an ErrForbidden where the credential does not allow the registration, an ErrNotFound
 // where a cluster's credential outlives the cluster, and an ErrConflict where the cluster has a
-// token, is decommissioned or is declared otherwise, or where another cluster has the dns.
+// token, is decommissioned or is declared otherwise, where another cluster has the dns, or where
+// the key was used for another registration.
 func (r Registration) Decide(by RegistrationCredential, actor string, c Current) (*RegistrationPlan, error) {
 	if problems := r.Check(); len(problems) > 0 {
 		return nil, problems
 	}
-	if t := by.replayed(r, c); t != nil {
+	switch t, err := by.replayed(r, c); {
+	case err != nil:
+		return nil, err
+	case t != nil:
 		return &RegistrationPlan{Secret: by.deriveSecret(t.Salt, r)}, nil
 	}
 	if by.Token != nil {
@@ -219,18 +223,22 @@ func checkDNS(r Registration, owner func(dns string) string) error {
 }
 
 // replayed returns the valid token that an earlier copy of this very request created; nil for
-// none.
-func (by RegistrationCredential) replayed(r Registration, c Current) *fleet.Token {
+// none. It is an ErrConflict where the key belongs to an earlier request that differs.
+func (by RegistrationCredential) replayed(r Registration, c Current) (found *fleet.Token, err error) {
 	if by.Key == "" || by.Cluster != "" && by.Cluster != r.Name {
-		return nil
+		return nil, nil
 	}
 	proof := by.proof(r)
-	for _, t := range c.Tokens.Of(r.Name, c.Now) {
-		if t.Proof != nil && hmac.Equal(t.Proof, proof) && c.Now.Sub(t.CreatedAt) < replayTime {
-			return t
+	for _, t := range c.Tokens.byID {
+		switch {
+		case len(t.Proof) != len(proof) || c.Now.Sub(t.CreatedAt) >= replayTime || !hmac.Equal(t.Proof[:sha256.Size], proof[:sha256.Size]):
+		case !hmac.Equal(t.Proof, proof):
+			return nil, fmt.Errorf("idempotency key: %w: it was used for another registration, of cluster %q; use another key, or repeat that registration unchanged", fleet.ErrConflict, t.Cluster)
+		case t.Valid(c.Now):
+			found = t
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // newToken returns a token of the cluster's own with its secret. Where the request has a key, the
@@ -253,12 +261,19 @@ func (by RegistrationCredential) deriveSecret(salt []byte, r Registration) strin
 	return secretPrefix + base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum)
 }
 
-// proof identifies the request by its credential, key and content, and reveals none of them.
-func (by RegistrationCredential) proof(r Registration) []byte { return by.mac([]byte("proof"), r) }
+// proof identifies the request by its credential and key in its first half, and by its content
+// too in the second. It reveals none of them.
+func (by RegistrationCredential) proof(r Registration) []byte {
+	return append(mac([]byte("key"), by.Secret, by.Cluster, by.Key), by.mac([]byte("proof"), r)...)
+}
 
 func (by RegistrationCredential) mac(key []byte, r Registration) []byte {
+	return mac(key, by.Secret, by.Key, string(fleet.EncodeJSON(r)))
+}
+
+func mac(key []byte, parts ...string) []byte {
 	h := hmac.New(sha256.New, key)
-	for _, part := range []string{by.Secret, by.Key, string(fleet.EncodeJSON(r))} {
+	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	return h.Sum(nil)

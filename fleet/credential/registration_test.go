@@ -91,12 +91,13 @@ func TestBootstrapTokenIsUsedUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	boot := w.create(credential.Request{Name: "two", Role: fleet.RoleBootstrap, Uses: 2})
-	boot.Key = key
 	for i, want := range []error{nil, nil, fleet.ErrForbidden, fleet.ErrForbidden} {
+		boot.Key = fmt.Sprint(key, i)
 		if _, err := w.register(boot, credential.Registration{Name: fmt.Sprintf("new-%d", i)}); !errors.Is(err, want) {
 			t.Errorf("registration %d: %v, want %v", i, err, want)
 		}
 	}
+	boot.Key = fmt.Sprint(key, 1)
 	if _, err := w.register(boot, credential.Registration{Name: "new-1"}); err != nil {
 		t.Errorf("a repetition of a registration that succeeded: %v", err)
 	}
