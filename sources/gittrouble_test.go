@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -114,6 +115,44 @@ func TestGitRecovers(t *testing.T) {
 				if got := read(t, fetch(t, s, "").Tree, "fleet.yaml"); got != content {
 					t.Errorf("round %d: fleet.yaml = %q after the trouble, want %q", round, got, content)
 				}
+			}
+		})
+	}
+}
+
+// TestGitRetriesBriefTrouble lets each request fail once.
+func TestGitRetriesBriefTrouble(t *testing.T) {
+	t.Parallel()
+	status := func(code int, after string) func(http.ResponseWriter) {
+		return func(w http.ResponseWriter) {
+			w.Header().Set("Retry-After", after)
+			w.WriteHeader(code)
+		}
+	}
+	for name, fail := range map[string]func(http.ResponseWriter){
+		"503":                    status(503, ""),
+		"503 with a time":        status(503, "1"),
+		"429 with a time":        status(429, "1"),
+		"502":                    status(502, ""),
+		"the connection is lost": func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repo := newGitRepo(t)
+			repo.commit(map[string]string{"fleet.yaml": "one"})
+			server := repo.serve()
+			var failed sync.Map
+			server.intercept(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+				if _, again := failed.LoadOrStore(r.Method, true); again {
+					return w
+				}
+				fail(w)
+				return nil
+			})
+			wantContents(t, fetch(t, open(t, server.url()), "").Tree, map[string]string{"fleet.yaml": "one"})
+			want := []string{"GET refs", "GET refs", "POST git-upload-pack", "POST git-upload-pack"}
+			if got, _ := server.takeRequests(); !slices.Equal(got, want) {
+				t.Errorf("requests = %q, want %q", got, want)
 			}
 		})
 	}

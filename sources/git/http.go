@@ -64,7 +64,7 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.client = &http.Client{Transport: next, CheckRedirect: s.checkRedirect}
+	s.client = &http.Client{Transport: retries().Transport(next), CheckRedirect: s.checkRedirect}
 	answer, err := s.list(ctx)
 	var status *statusError
 	if errors.As(err, &status) && status.wantsOtherScheme(s) {
@@ -81,6 +81,14 @@ func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
 		return nil, err
 	}
 	return &remote{s, refs}, nil
+}
+
+// retries returns the retries of fetches. Git answers 500 to a commit that it
+// does not know.
+func retries() transport.Retries {
+	r := transport.FetchRetries
+	r.Final = []int{http.StatusInternalServerError}
+	return r
 }
 
 // readSecret reads a secret of one line. Its errors never contain the secret.

@@ -1,7 +1,10 @@
 package transport
 
 import (
+	"errors"
+	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/retry"
@@ -12,10 +15,12 @@ import (
 type Retries struct {
 	Most    int
 	Longest time.Duration
+	// Final are statuses that do not change a moment later.
+	Final []int
 }
 
 // FetchRetries are few, because a source is looked at again soon.
-var FetchRetries = Retries{2, 5 * time.Second}
+var FetchRetries = Retries{Most: 2, Longest: 5 * time.Second}
 
 // Transport returns next with repeated requests. One whose body cannot be read
 // again is sent once. One is not repeated either if the server asks to wait for
@@ -26,9 +31,12 @@ func (r Retries) Transport(next http.RoundTripper) http.RoundTripper {
 		Retryable: func(response *http.Response, err error) (bool, error) {
 			if response != nil {
 				wait := after(response)
-				if wait > r.Longest || wait == 0 && response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusNotImplemented {
+				if wait > r.Longest || wait == 0 && response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusNotImplemented || slices.Contains(r.Final, response.StatusCode) {
 					return false, nil
 				}
+			}
+			if errors.Is(err, io.EOF) {
+				return true, nil // The connection was closed before an answer.
 			}
 			return retry.DefaultPredicate(response, err)
 		},
