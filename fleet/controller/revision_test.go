@@ -26,7 +26,8 @@ type scriptedSource struct {
 	hangs   bool // the next Fetch blocks until its context ends
 	panics  bool // every Fetch panics
 	watches int
-	known   string // the known revision of the last Fetch
+	known   string        // the known revision of the last Fetch
+	commit  *fleet.Commit // of what is put
 }
 
 func newSource() *scriptedSource { return &scriptedSource{} }

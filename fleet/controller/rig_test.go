@@ -85,7 +85,7 @@ spec: {dns: %s.example.com}
 func (s *scriptedSource) put(revision string, tree fs.FS) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next, s.err = &fleet.Snapshot{Revision: revision, Tree: tree}, nil
+	s.next, s.err = &fleet.Snapshot{Revision: revision, Tree: tree, Commit: s.commit}, nil
 }
 
 // rig is a running controller with a change log.
