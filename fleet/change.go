@@ -33,6 +33,8 @@ const (
 	Registered ChangeKind = "registration"
 	// Decommissioned ended a cluster: all its sets are answered empty from then on.
 	Decommissioned ChangeKind = "decommission"
+	// Recommissioned brought a decommissioned cluster back as it was.
+	Recommissioned ChangeKind = "recommission"
 	// Purged forgot a decommissioned cluster.
 	Purged ChangeKind = "purge"
 	// TokensChanged created or revoked a token.
@@ -134,9 +136,14 @@ type RecordChange struct {
 	After   *ClusterRecord `json:"after,omitempty"`
 }
 
-// Purged reports whether the change forgets a decommissioned cluster.
-func (c RecordChange) Purged() bool {
-	return c.After == nil && c.Before != nil && c.Before.Decommissioned != nil
+// Purges returns the clusters that the change forgets, which were decommissioned.
+func (c *Change) Purges() (names []string) {
+	for _, r := range c.Records {
+		if c.Kind == Purged && r.After == nil && r.Before.IsDecommissioned() {
+			names = append(names, r.Cluster)
+		}
+	}
+	return names
 }
 
 // TokenChange is what became of one token; nil stands for none.

@@ -87,8 +87,10 @@ func (s *State) Apply(c *Change) *State {
 		next.Records = cloneMap(s.Records)
 		for _, r := range c.Records {
 			setOrDelete(next.Records, r.Cluster, r.After)
-			if r.Purged() && next.Rollout != nil {
-				next.Rollout = next.Rollout.without(r.Cluster)
+		}
+		for _, name := range c.Purges() {
+			if next.Rollout != nil {
+				next.Rollout = next.Rollout.without(name)
 			}
 		}
 	}

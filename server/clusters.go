@@ -194,19 +194,49 @@ func (s clusterHandlers) patchCluster(r *http.Request, write controller.WriteOpt
 	return result, withList(err, "/api/v1/clusters")
 }
 
-func (s clusterHandlers) deleteCluster(r *http.Request, write controller.WriteOptions) (*fleet.Result, error) {
+func (s clusterHandlers) deleteCluster(w http.ResponseWriter, r *http.Request) error {
+	write, err := namedWriteOptions(w, r, "purge")
+	if err != nil {
+		return err
+	}
 	purge, err := flag(r.URL.Query(), "purge")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	end := s.fleet.Decommission
+	end, check := s.fleet.Decommission, s.checkConfirmed
 	if purge {
-		end = s.fleet.Purge
+		end, check = s.fleet.Purge, func(r *http.Request, _ controller.WriteOptions) error { return checkDigest(r.URL.Query()) }
 	}
+	if err := check(r, write); err != nil {
+		return err
+	}
+	if write.IfVersion, err = s.clusterVersion(r); err != nil {
+		return err
+	}
+	result, err := end(r.Context(), write, mux.Vars(r)["cluster"])
+	return written(w, result, withList(err, "/api/v1/clusters"))
+}
+
+// checkConfirmed requires the name of the cluster to be decommissioned as the confirmation: a path with
+// the name of another cluster is easily sent.
+func (s clusterHandlers) checkConfirmed(r *http.Request, write controller.WriteOptions) error {
+	v, err := s.view()
+	if err != nil || write.DryRun {
+		return err
+	}
+	m, err := memberOf(r, v)
+	if err != nil || write.Confirm == m.Cluster.Name {
+		return err
+	}
+	return fmt.Errorf("%w: confirm: the decommission of a cluster deletes all that it has: look at it with ?dryRun=true, and repeat the request with ?confirm=%s",
+		api.ErrBadRequest, m.Cluster.Name)
+}
+
+func (s clusterHandlers) postRecommission(r *http.Request, write controller.WriteOptions) (result *fleet.Result, err error) {
 	if write.IfVersion, err = s.clusterVersion(r); err != nil {
 		return nil, err
 	}
-	result, err := end(r.Context(), write, mux.Vars(r)["cluster"])
+	result, err = s.fleet.Recommission(r.Context(), write, mux.Vars(r)["cluster"])
 	return result, withList(err, "/api/v1/clusters")
 }
 

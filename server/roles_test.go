@@ -20,6 +20,7 @@ var who = map[string]string{
 	"GET /api/v1/clusters/{cluster}":                          "viewer operator admin",
 	"PATCH /api/v1/clusters/{cluster}":                        "operator admin",
 	"DELETE /api/v1/clusters/{cluster}":                       "admin",
+	"POST /api/v1/clusters/{cluster}/recommission":            "admin",
 	"POST /api/v1/register":                                   "bootstrap cluster admin",
 	"GET /api/v1/clusters/{cluster}/objects":                  "viewer operator admin",
 	"GET /api/v1/clusters/{cluster}/objects/{kind}/{name}":    "viewer operator admin",

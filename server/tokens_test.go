@@ -83,7 +83,27 @@ func TestClusterLifecycle(t *testing.T) {
 	if got := poll("new", "apps"); !strings.Contains(string(got.body), `"tier":"silver"`) {
 		t.Errorf("after relabelling it is answered %s", got.body)
 	}
-	gone := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new", "").wantKept(t)
+	for _, query := range []string{"", "?confirm=one", "?confirm=new.example.com"} {
+		detail := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new.example.com"+query, "").problem(t, http.StatusBadRequest, "bad-request")
+		if !strings.Contains(detail, "?confirm=new") {
+			t.Errorf("decommissioning with %q: %s", query, detail)
+		}
+	}
+	var would fleet.Result
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?dryRun=true", "").wantOK(t, &would)
+	if !would.DryRun || len(would.Changes) != 2 {
+		t.Errorf("decommissioning would be %+v, want two inputs removed", would)
+	}
+	before := poll("new", "apps")
+	h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?confirm=new", "").wantKept(t)
+	if back := h.asToken(rootToken, http.MethodPost, "/api/v1/clusters/new/recommission", "").wantKept(t); len(back.Changes) != 2 {
+		t.Errorf("recommissioning changes %+v, want two inputs added", back.Changes)
+	}
+	if got := poll("new", "apps"); string(got.body) != string(before.body) {
+		t.Errorf("a recommissioned cluster is answered %s, want %s as before", got.body, before.body)
+	}
+	h.asToken(rootToken, http.MethodPost, "/api/v1/clusters/new/recommission", "").problem(t, http.StatusConflict, "conflict")
+	gone := h.asToken(rootToken, http.MethodDelete, "/api/v1/clusters/new?confirm=new", "").wantKept(t)
 	if len(gone.Changes) != 2 {
 		t.Errorf("decommissioning changes %+v, want two inputs removed", gone.Changes)
 	}
@@ -203,7 +223,7 @@ func TestIfMatchOfAClusterHolds(t *testing.T) {
 	}
 	patch(`"other"`).problem(t, http.StatusPreconditionFailed, "stale")
 	patch(tag).wantKept(t)
-	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "", "If-Match", tag).problem(t, http.StatusPreconditionFailed, "stale")
+	h.change(http.MethodDelete, "/api/v1/clusters/new?confirm=new", "", "", "If-Match", tag).problem(t, http.StatusPreconditionFailed, "stale")
 }
 
 func TestPollsOfPeopleAreNotRecorded(t *testing.T) {
@@ -277,7 +297,7 @@ func TestPurgeOfAClusterThatHasNotPolledItsEmptySetsWarns(t *testing.T) {
 	h := startLive(t)
 	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).wantCreated(t).Secret
 	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", bearer(own)...), http.StatusOK)
-	h.change(http.MethodDelete, "/api/v1/clusters/new", "", "").wantKept(t)
+	h.change(http.MethodDelete, "/api/v1/clusters/new?confirm=new", "", "").wantKept(t)
 	for _, dry := range []string{"&dryRun=true", ""} {
 		got := h.change(http.MethodDelete, "/api/v1/clusters/new?purge=true"+dry, "", "").wantKept(t)
 		if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], `"apps"`) {

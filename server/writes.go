@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,6 +39,15 @@ func (s *Server) write(do func(r *http.Request, o controller.WriteOptions) (*fle
 // writeOptions returns the options that every write has: the actor, the reason, whether it
 // is a dry run, and the impact that is confirmed.
 func writeOptions(w http.ResponseWriter, r *http.Request, known ...string) (controller.WriteOptions, error) {
+	write, err := namedWriteOptions(w, r, known...)
+	if err == nil {
+		err = checkDigest(r.URL.Query())
+	}
+	return write, err
+}
+
+// namedWriteOptions is writeOptions for a write that is confirmed by a name.
+func namedWriteOptions(w http.ResponseWriter, r *http.Request, known ...string) (controller.WriteOptions, error) {
 	query, err := parameters(r, append(known, "dryRun", "confirm")...)
 	if err != nil {
 		return controller.WriteOptions{}, err
@@ -49,10 +59,15 @@ func writeOptions(w http.ResponseWriter, r *http.Request, known ...string) (cont
 	if write.DryRun, err = flag(query, "dryRun"); err != nil {
 		return write, err
 	}
-	if query.Has("confirm") && !isDigest.MatchString(write.Confirm) {
-		return write, fmt.Errorf("%w: confirm: must be the digest of the impact, sha256:<64 hex>, from the problem that the write was answered with", api.ErrBadRequest)
-	}
 	return write, checkReason("Tributary-Reason", write.Reason)
+}
+
+// checkDigest returns an error where a write is confirmed by something else than the digest of an impact.
+func checkDigest(query url.Values) error {
+	if query.Has("confirm") && !isDigest.MatchString(query.Get("confirm")) {
+		return fmt.Errorf("%w: confirm: must be the digest of the impact, sha256:<64 hex>, from the problem that the write was answered with", api.ErrBadRequest)
+	}
+	return nil
 }
 
 // plainWriteOptions is writeOptions for a write that has neither a dry run, an impact to

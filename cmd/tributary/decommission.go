@@ -29,8 +29,11 @@ func newDecommission() *cobra.Command {
 		Use:   "decommission CLUSTER",
 		Short: "Remove everything from a cluster, and wait until its machine can be deleted",
 		Long: `Decommissions a cluster: all of its input sets become empty, so that Flux deletes what
-it created. Only a purge ends this; neither a file in the fleet repo nor a registration
-does. The command then waits until the cluster has polled every set that it ever polled,
+it created. Neither a file in the fleet repo nor a registration ends this: tributary
+recommission brings the cluster back as it was, until it is purged.
+
+On a terminal the command shows what will go, and asks for the name of the cluster.
+Elsewhere it needs --confirm with that name. The command then waits until the cluster has polled every set that it ever polled,
 and says that the machine can be deleted. The cluster's token is valid until the purge.
 
 Run the command again to keep waiting. With --purge it forgets the cluster in the end, for
@@ -39,14 +42,14 @@ which the cluster's file must be gone from the fleet repo. Requires an admin tok
 ` + remote.Help,
 		Example: `  tributary decommission eu-dev-01 --dry-run
   tributary decommission eu-dev-01 --reason 'replaced by eu-dev-02'
-  tributary decommission eu-dev-01 --purge --timeout 30m
+  tributary decommission eu-dev-01 --confirm eu-dev-01 --purge --timeout 30m
 
 Exit status is 0, or 1 if nothing was changed or the cluster did not poll in time. In the
 latter case it stays decommissioned.`,
 		Args: named("CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error { return decommission(cmd, o, args[0]) },
 	}
-	o.Bind(cmd)
+	o.BindName(cmd, "cluster")
 	f := cmd.Flags()
 	f.BoolVar(&o.wait, "wait", true, "wait until the cluster has polled its empty sets")
 	f.DurationVar(&o.timeout, "timeout", time.Hour, "maximum time to wait")
@@ -95,6 +98,11 @@ func (o *decommissionOptions) begin(cmd *cobra.Command, c *client.Client, name s
 		fmt.Fprintf(cmd.ErrOrStderr(), "tributary: cluster %q is already decommissioned\n", name)
 		return nil
 	}
+	if !o.DryRun {
+		if err := o.confirm(cmd, c, cluster.Name); err != nil {
+			return err
+		}
+	}
 	removed, err := c.Decommission(cmd.Context(), o.Options(), name, false)
 	if err != nil {
 		return err
@@ -102,8 +110,25 @@ func (o *decommissionOptions) begin(cmd *cobra.Command, c *client.Client, name s
 	return o.PrintWith(cmd, removed, result.PrintEmptied)
 }
 
+// confirm shows what a decommission would remove, and has it confirmed.
+func (o *decommissionOptions) confirm(cmd *cobra.Command, c *client.Client, name string) error {
+	options := o.Options()
+	options.DryRun, options.Confirm = true, ""
+	removed, err := c.Decommission(cmd.Context(), options, name, false)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "cluster %q would be decommissioned, and Flux would delete what these inputs made:\n", name)
+	if err := result.PrintEmptied(cmd.ErrOrStderr(), removed); err != nil {
+		return err
+	}
+	return o.ConfirmName(cmd, "cluster", name)
+}
+
 func (o *decommissionOptions) forget(cmd *cobra.Command, c *client.Client, name, verdict string) error {
-	result, err := c.Decommission(cmd.Context(), o.Options(), name, true)
+	options := o.Options()
+	options.Confirm = "" // It named the cluster to be decommissioned.
+	result, err := c.Decommission(cmd.Context(), options, name, true)
 	if err != nil {
 		return fmt.Errorf("cluster %q is decommissioned but not purged: %w", name, remote.Error(err))
 	}

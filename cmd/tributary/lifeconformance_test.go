@@ -46,7 +46,7 @@ func TestConformanceOfAClustersLife(t *testing.T) {
 		"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": object{"name": "developers-edit"},
 	}}
 	await(t, client, binding.Object)
-	printed := run(t, "decommission", "edge-7", "--server", base)
+	printed := run(t, "decommission", "edge-7", "--confirm", "edge-7", "--server", base)
 	if !strings.Contains(string(printed), "its machine can be deleted") {
 		t.Errorf("decommission prints:\n%s", printed)
 	}

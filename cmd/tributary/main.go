@@ -121,6 +121,6 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 	}
 	root.AddCommand(newServe(), newRender(), newValidate(), newDiff(), newPush(),
 		newGet(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
-		newLabel(), newDecommission(), newToken(), newRegister(), newBootstrap())
+		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap())
 	return root
 }

@@ -3,7 +3,9 @@ package controller
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"time"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 
@@ -74,7 +76,7 @@ func errBrokenFile(name string) error {
 }
 
 func errDecommissioned(m *view.Member) error {
-	return fmt.Errorf("cluster %q: %w: it is decommissioned; purge it first if it is to come back", m.Cluster.Name, fleet.ErrConflict)
+	return fmt.Errorf("cluster %q: %w: it is decommissioned; recommission it if it is to come back, or purge it if another cluster is to have its name", m.Cluster.Name, fleet.ErrConflict)
 }
 
 // Redeclare changes what the API declares of a cluster by a merge patch (RFC 7386) of it.
@@ -132,7 +134,7 @@ func (c *Controller) patchDeclaration(name string, d *fleet.Declaration, patch [
 }
 
 // Decommission answers all sets of a cluster empty from now on, whatever the fleet repo says, until it
-// is purged. Flux deletes then what it made of them.
+// is recommissioned or purged. Flux deletes then what it made of them.
 func (c *Controller) Decommission(ctx context.Context, o WriteOptions, cluster string) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.Decommissioned, func(v *view.View) (*mutation, error) {
 		m, err := v.Member(cluster)
@@ -156,6 +158,39 @@ func (c *Controller) Decommission(ctx context.Context, o WriteOptions, cluster s
 			Row: rollout.NewRules(v.State(), lookup(v.Releases())).TombstoneRow(name),
 		}
 		return &mutation{records: []fleet.RecordChange{recordChange(name, before, &after)}}, nil
+	})
+}
+
+// Recommission brings a decommissioned cluster back as it was, on the release where it should be by now. A
+// cluster that nothing declares any more is orphaned on the release that it was on. It is an ErrConflict
+// where another cluster has its dns by now.
+func (c *Controller) Recommission(ctx context.Context, o WriteOptions, cluster string) (*fleet.Result, error) {
+	return c.write(ctx, o, fleet.Recommissioned, func(v *view.View) (*mutation, error) {
+		m, err := v.Member(cluster)
+		if err != nil {
+			return nil, err
+		}
+		name := m.Cluster.Name
+		if m.State != fleet.ClusterDecommissioned {
+			return nil, fmt.Errorf("cluster %q: %w: it is not decommissioned", name, fleet.ErrConflict)
+		}
+		if err := o.check(v.ClusterVersion(m)); err != nil {
+			return nil, err
+		}
+		if err := checkDNS(v, name, m.Cluster.DNS); err != nil {
+			return nil, err
+		}
+		before := v.State().Records[name]
+		after := *before
+		after.Decommissioned = nil
+		restored := &mutation{records: []fleet.RecordChange{recordChange(name, before, &after)}}
+		if row := before.Decommissioned.Row; row != nil && !row.Release.IsZero() {
+			// The rules need it only where nothing declares the cluster any more, and refuse without it.
+			if restored.pinned, err = c.loadRelease(ctx, row.Release, time.Time{}); err != nil && !errors.Is(err, fleet.ErrUnavailable) {
+				return nil, err
+			}
+		}
+		return restored, nil
 	})
 }
 

@@ -68,7 +68,8 @@ type mutation struct {
 	records []fleet.RecordChange
 	tokens  []fleet.TokenChange
 	pins    []fleet.PinChange
-	// pinned is the release of a pin that is set; nil for none.
+	// pinned is the release of a pin that is set, or that a cluster was on which is recommissioned; nil
+	// for none.
 	pinned *fleet.Compiled
 	// about is a cluster that the write is for, whatever it changes; empty for none.
 	about string
@@ -240,7 +241,7 @@ func (m *mutation) plan(v *view.View, c *fleet.Change) (*rollout.Plan, error) {
 	rules := rollout.NewRules(v.State(), lookup(v.Releases()))
 	switch {
 	case len(m.records) > 0: // with pins, of which a purge may take the cluster's name
-		return rules.Redeclare(c)
+		return rules.Redeclare(c, m.pinned)
 	case len(m.pins) > 0:
 		return rules.Repin(c, m.pinned)
 	}

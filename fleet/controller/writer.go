@@ -339,10 +339,8 @@ func (w *writer) move(next *position, v *view.View) {
 }
 
 func (w *writer) forgetPurged(c *fleet.Change) {
-	for _, r := range c.Records {
-		if r.Purged() {
-			w.polls.Forget(r.Cluster, c.Generation)
-		}
+	for _, name := range c.Purges() {
+		w.polls.Forget(name, c.Generation)
 	}
 }
 

@@ -174,8 +174,9 @@ func (r *Rules) Repin(c *fleet.Change, pinned *fleet.Compiled) (*Plan, error) {
 
 // Redeclare plans a change of declarations and tombstones: of the clusters whose records change.
 // A cluster that is declared anew is Orphaned no longer; one that is decommissioned has no row,
-// since its tombstone keeps it.
-func (r *Rules) Redeclare(c *fleet.Change) (*Plan, error) {
+// since its tombstone keeps it. Kept is the release that the tombstone of a cluster names which is
+// recommissioned; else nil.
+func (r *Rules) Redeclare(c *fleet.Change, kept *fleet.Compiled) (*Plan, error) {
 	var names []string
 	before := map[string]*fleet.ClusterRecord{}
 	for _, change := range c.Records {
@@ -184,8 +185,11 @@ func (r *Rules) Redeclare(c *fleet.Change) (*Plan, error) {
 	}
 	after := r.state.Apply(c)
 	slices.Sort(names)
-	return r.plan(c, r.compiled, names, func(name string, row *fleet.Assignment) *fleet.Assignment {
+	return r.plan(c, r.with(kept), names, func(name string, row *fleet.Assignment) *fleet.Assignment {
 		now := after.Records[name]
+		if c.Kind == fleet.Recommissioned && before[name].IsDecommissioned() {
+			return r.restored(name, before[name].Decommissioned)
+		}
 		anew := now.IsDeclared() && (!before[name].IsDeclared() || before[name].Since != now.Since)
 		if now.IsDecommissioned() || anew && row != nil && row.Reason == fleet.ReasonOrphaned {
 			return nil
@@ -195,12 +199,36 @@ func (r *Rules) Redeclare(c *fleet.Change) (*Plan, error) {
 }
 
 // TombstoneRow returns the row that a tombstone keeps: that of the cluster, or one that names the
-// live release.
+// live release. It knows what the cluster is, also once the live release's file has vanished.
 func (r *Rules) TombstoneRow(cluster string) *fleet.Assignment {
-	if row := r.state.Assignments[cluster]; row != nil {
-		return row
+	row := r.state.Assignments[cluster]
+	if row == nil {
+		return &fleet.Assignment{Cluster: cluster, Release: r.state.LiveRef(), Since: r.state.Generation}
 	}
-	return &fleet.Assignment{Cluster: cluster, Release: r.state.LiveRef(), Since: r.state.Generation}
+	if was := r.spec(cluster); row.Spec == nil && was != nil && r.compiled(row.Release).File(cluster) == nil {
+		known := *row
+		known.Spec = fleet.SpecOf(was)
+		return &known
+	}
+	return row
+}
+
+// restored returns the row that a cluster which is recommissioned starts from. Where the live release
+// has its file, the API declares it, or a rollout has reached it, the rules say where it should be; a
+// Superseded row counts unless a release went live meanwhile. Else the cluster is Orphaned on what it
+// was on.
+func (r *Rules) restored(name string, t *fleet.Tombstone) *fleet.Assignment {
+	live, ro := r.compiled(r.state.LiveRef()), r.state.Rollout
+	switch {
+	case live.File(name) != nil, r.state.Records[name].IsDeclared():
+		if r.state.Live != nil && r.state.Live.Generation < t.Generation {
+			return superseded(t.Row)
+		}
+		return nil
+	case ro != nil && r.reached[name] && r.compiled(ro.Release).File(name) != nil, t.Row == nil, t.Row.Release.IsZero():
+		return nil
+	}
+	return &fleet.Assignment{Cluster: name, Release: t.Row.Release, Reason: fleet.ReasonOrphaned, Spec: t.Row.Spec, Since: r.state.Generation + 1}
 }
 
 // Contradicted returns the clusters that the API declares and whose files are new with a release

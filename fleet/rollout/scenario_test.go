@@ -441,7 +441,7 @@ func (w *world) apply(event string) string {
 		if arg(0) == "purge" {
 			c.Kind = fleet.Purged
 		}
-		p, err = rules.Redeclare(c)
+		p, err = rules.Redeclare(c, nil)
 	}
 	if err != nil {
 		w.t.Fatalf("%s: %v", event, err)

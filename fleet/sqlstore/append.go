@@ -459,17 +459,13 @@ func (a *appending) saveLosses(ctx context.Context) error {
 // polls, which the next cluster of that name did not make, and their place in the rollout. The
 // waves as they were stay for the entry of the change that started it.
 func (a *appending) purge(ctx context.Context) error {
-	purged := false
-	for _, r := range a.change.Records {
-		if !r.Purged() {
-			continue
-		}
-		purged = true
-		if _, err := a.exec(ctx, a.tx, `DELETE FROM polls WHERE cluster = $1`, r.Cluster); err != nil {
+	purged := a.change.Purges()
+	for _, name := range purged {
+		if _, err := a.exec(ctx, a.tx, `DELETE FROM polls WHERE cluster = $1`, name); err != nil {
 			return err
 		}
 	}
-	if !purged {
+	if len(purged) == 0 {
 		return nil
 	}
 	var release int64
@@ -486,7 +482,7 @@ func (a *appending) purge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := (&fleet.State{Rollout: rollout}).Apply(&fleet.Change{Records: a.change.Records}).Rollout
+	next := (&fleet.State{Rollout: rollout}).Apply(&fleet.Change{Kind: a.change.Kind, Records: a.change.Records}).Rollout
 	if reflect.DeepEqual(next, rollout) {
 		return nil
 	}

@@ -211,7 +211,7 @@ func purgedClusterHasNoPolls(t *testing.T, open Database) {
 	gone := decommissioned("eu-01", nil)
 	end, purge := written(1), written(2)
 	end.Records = []fleet.RecordChange{{Cluster: "eu-01", After: gone}}
-	purge.Records = []fleet.RecordChange{{Cluster: "eu-01", Before: gone}}
+	purge.Kind, purge.Records = fleet.Purged, []fleet.RecordChange{{Cluster: "eu-01", Before: gone}}
 	log{*end}.appendTo(t, s)
 	polls := []fleet.Poll{{Cluster: "eu-01", Set: "a", At: noon, Generation: 1}, {Cluster: "us-01", Set: "a", At: noon, Generation: 1}}
 	if err := s.SavePolls(t.Context(), polls, nil); err != nil {

@@ -39,13 +39,19 @@ func (c *Client) PatchCluster(ctx context.Context, o WriteOptions, name string, 
 	return c.write(ctx, o.apply(q, api.MergePatchType))
 }
 
-// Decommission empties every input set of a cluster. With purge it removes the record
-// of a cluster that is already decommissioned.
+// Decommission empties every input set of a cluster, which the confirmation in the options names. With
+// purge it removes the record of a cluster that is already decommissioned.
 func (c *Client) Decommission(ctx context.Context, o WriteOptions, name string, purge bool) (*fleet.Result, error) {
 	q := call{method: http.MethodDelete, path: []string{"clusters", name}}
 	if purge {
 		q = q.with("purge", "true")
 	}
+	return c.write(ctx, o.apply(q, ""))
+}
+
+// Recommission brings a decommissioned cluster back as it was.
+func (c *Client) Recommission(ctx context.Context, o WriteOptions, name string) (*fleet.Result, error) {
+	q := call{method: http.MethodPost, path: []string{"clusters", name, "recommission"}}
 	return c.write(ctx, o.apply(q, ""))
 }
 

@@ -60,7 +60,7 @@ func changeSummary(c api.Change, limit int) string {
 		all = append(all, marked(d.Delta, d.Before == nil, d.After == nil))
 	}
 	for _, r := range c.Records {
-		all = append(all, clusterSummary(r))
+		all = append(all, clusterSummary(c.Kind, r))
 	}
 	for _, t := range c.Tokens {
 		title := marked(tokenTitle(t), t.Before == nil, false)
@@ -83,12 +83,14 @@ func marked(title string, isNew, isGone bool) string {
 }
 
 // clusterSummary describes a change to a cluster's life beyond its fields.
-func clusterSummary(r api.RecordChange) string {
+func clusterSummary(kind fleet.ChangeKind, r api.RecordChange) string {
 	title := document.ClusterPrefix + r.Cluster
 	before, after := cmp.Or(r.Before, &api.Record{}), cmp.Or(r.After, &api.Record{})
 	switch {
 	case after.Decommissioned != nil:
 		return title + " (decommissioned)"
+	case before.Decommissioned != nil && kind == fleet.Recommissioned:
+		return title + " (in use again)"
 	case before.Decommissioned != nil:
 		return title + " (forgotten)"
 	case after.Orphaned != nil:
