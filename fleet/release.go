@@ -86,6 +86,18 @@ type Release struct {
 // Ref returns the name of the release.
 func (r *Release) Ref() ReleaseRef { return ReleaseRef{r.Revision, r.Digest} }
 
+// WithoutGroups returns the release without the groups of its impact, which are many where every cluster
+// changes.
+func (r *Release) WithoutGroups() *Release {
+	if r.Impact == nil || r.Impact.Groups == nil {
+		return r
+	}
+	next, impact := *r, *r.Impact
+	impact.Groups = nil
+	next.Impact = &impact
+	return &next
+}
+
 // FailingCluster is a cluster that a release is not valid for, and why.
 type FailingCluster struct {
 	Cluster string `json:"cluster"`

@@ -108,9 +108,10 @@ var rooms = map[string][]string{
 	"fleet/view":                {"fleet"},
 	"fleet/controller/lock":     {},
 	"fleet/controller/metrics":  {"fleet", "fleet/controller/lock", "fleet/view"},
+	"fleet/controller/position": {"fleet", "fleet/view"},
 	"fleet/controller/prefetch": {"fleet", "fleet/view"},
 	"fleet/controller/weigh":    {"fleet", "fleet/impact", "fleet/view"},
-	"fleet/controller":          {"fleet", "fleet/controller/lock", "fleet/controller/metrics", "fleet/controller/prefetch", "fleet/controller/weigh", "fleet/credential", "fleet/edit", "fleet/follow", "fleet/impact", "fleet/polls", "fleet/rollout", "fleet/tries", "fleet/view"},
+	"fleet/controller":          {"fleet", "fleet/controller/lock", "fleet/controller/metrics", "fleet/controller/position", "fleet/controller/prefetch", "fleet/controller/weigh", "fleet/credential", "fleet/edit", "fleet/follow", "fleet/impact", "fleet/polls", "fleet/rollout", "fleet/tries", "fleet/view"},
 
 	"cmd/fleetgen":           {"cmd/fleetgen/synthetic"},
 	"cmd/fleetgen/synthetic": {},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/position"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/view"
 )
@@ -21,7 +22,7 @@ const restoreTries = 10
 // Restore takes up where the change log ends, and serves what was served then. Run does so too; call
 // it before to know when polls can be answered.
 func (w *writer) Restore(ctx context.Context) error {
-	if w.cfg.Store == nil || w.at.Load().loaded && !w.stale.Load() {
+	if w.cfg.Store == nil || w.at.Load().Loaded && !w.stale.Load() {
 		return nil
 	}
 	if err := w.catchUp(ctx); err != nil {
@@ -83,7 +84,7 @@ func (w *writer) takeUp(ctx context.Context) (err error) {
 		}
 		work.Unlock()
 		if here && whole && v != nil {
-			w.log.Info("release is loaded", "revision", v.Live().Ref.Revision, "generation", next.state.Generation, "clusters", len(v.Members()))
+			w.log.Info("release is loaded", "revision", v.Live().Ref.Revision, "generation", next.State.Generation, "clusters", len(v.Members()))
 			w.forgetPrefetched()
 		}
 		if here {
@@ -94,8 +95,8 @@ func (w *writer) takeUp(ctx context.Context) (err error) {
 
 // readLog returns the position at the end of the log, and the changes on the way there; none where the
 // whole log was read.
-func (w *writer) readLog(ctx context.Context, at *position) (*position, []fleet.Change, error) {
-	if at.loaded {
+func (w *writer) readLog(ctx context.Context, at *position.Position) (*position.Position, []fleet.Change, error) {
+	if at.Loaded {
 		next, changes, err := w.readSince(ctx, at)
 		if !errors.Is(err, fleet.ErrNotFound) {
 			return next, changes, err
@@ -109,40 +110,40 @@ func (w *writer) readLog(ctx context.Context, at *position) (*position, []fleet.
 	if err != nil {
 		return nil, nil, err
 	}
-	if log.Generation < at.state.Generation {
+	if log.Generation < at.State.Generation {
 		_, err := w.logEnd(ctx, at) // it says why
 		return nil, nil, cmp.Or(err, fmt.Errorf("change log: %w: it ended before what is served", fleet.ErrStore))
 	}
 	w.tokens.Update(log.Generation, func(*credential.Set) *credential.Set { return credential.NewSet(log.Tokens) })
-	whole := &position{state: fleet.NewState(log), view: at.view, loaded: true}
-	return whole.after(whole.state, w.withoutGroups(log.Releases)), nil, nil
+	whole := &position.Position{State: fleet.NewState(log), View: at.View, Loaded: true}
+	return whole.After(whole.State, w.withoutGroups(log.Releases)), nil, nil
 }
 
-func (w *writer) readSince(ctx context.Context, at *position) (*position, []fleet.Change, error) {
-	later, err := read(ctx, storeTimeout, w.cfg.Store.Since, at.state.Generation)
+func (w *writer) readSince(ctx context.Context, at *position.Position) (*position.Position, []fleet.Change, error) {
+	later, err := read(ctx, storeTimeout, w.cfg.Store.Since, at.State.Generation)
 	if err != nil {
 		return nil, nil, err
 	}
-	state, releases := at.state, slices.Clone(later.Releases)
+	state, releases := at.State, slices.Clone(later.Releases)
 	for i := range later.Changes {
 		state = state.Apply(&later.Changes[i])
 		w.forgetPurged(&later.Changes[i])
 	}
 	w.tokens.Update(state.Generation, func(s *credential.Set) *credential.Set { return s.With(later.Tokens) })
-	return at.after(state, w.withoutGroups(releases)), later.Changes, nil
+	return at.After(state, w.withoutGroups(releases)), later.Changes, nil
 }
 
 // serve returns the view to serve at the next position; nil where there is none. It reports whether a
 // release was loaded for it.
-func (w *writer) serve(ctx context.Context, at, next *position, changes []fleet.Change) (v *view.View, whole bool, err error) {
+func (w *writer) serve(ctx context.Context, at, next *position.Position, changes []fleet.Change) (v *view.View, whole bool, err error) {
 	wentLive := slices.ContainsFunc(changes, func(c fleet.Change) bool { return c.Kind == fleet.WentLive })
-	if at.isServed() && !wentLive && next.state.Generation == at.state.Generation+int64(len(changes)) {
+	if at.IsServed() && !wentLive && next.State.Generation == at.State.Generation+int64(len(changes)) {
 		var faults fleet.Problems
-		if v, err = w.serveChanges(ctx, at.view, next.state, changes); !errors.As(err, &faults) {
+		if v, err = w.serveChanges(ctx, at.View, next.State, changes); !errors.As(err, &faults) {
 			return v, false, err
 		}
 	}
-	v, err = w.serveState(ctx, at.view, next.state)
+	v, err = w.serveState(ctx, at.View, next.State)
 	return v, true, err
 }
 

@@ -34,6 +34,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller/lock"
 	"github.com/tributary-gitops/tributary/fleet/controller/metrics"
+	"github.com/tributary-gitops/tributary/fleet/controller/position"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/polls"
 	"github.com/tributary-gitops/tributary/fleet/view"
@@ -126,7 +127,7 @@ func New(cfg Config) *Controller {
 		cfg: cfg, log: cfg.Logger, id: rand.Text(), polls: polls.New(store), published: make(chan struct{}, 1),
 		lock: lock.New(), catching: semaphore.NewWeighted(1),
 	}
-	w.at.Store(&position{state: fleet.NewState(&fleet.LogState{})})
+	w.at.Store(&position.Position{State: fleet.NewState(&fleet.LogState{})})
 	w.metrics = metrics.New(cfg.Registerer, w.served, &w.renders)
 	if cfg.Source != nil {
 		w.status.update(func(s *Status) { s.Source = cfg.Source.String() })

@@ -52,15 +52,15 @@ func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, befor
 	if err != nil {
 		return nil, err
 	}
-	var again rendering
+	var again view.Earlier
 	if earlier != nil {
-		again = rendering{earlier.next, earlier.rendered}
+		again = view.Earlier{View: earlier.next, Problems: earlier.rendered}
 	}
-	if c.next, c.rendered, err = r.realize(ctx, plan, compiled, known, append([]*view.View{before}, again.views()...)...); err != nil {
+	if c.next, c.rendered, err = r.realize(ctx, plan, compiled, known, append([]*view.View{before}, again.Views()...)...); err != nil {
 		return nil, err
 	}
 	c.change, c.Failing = plan.Change(), plan.Failing()
-	c.rendered = append(c.rendered, again.problemsIn(c.next)...)
+	c.rendered = append(c.rendered, again.ProblemsIn(c.next)...)
 	c.collectProblems()
 	if c.failed() {
 		return c, nil
@@ -151,34 +151,6 @@ func (w *writer) isolateFailures(ctx context.Context, plan *rollout.Plan, v *vie
 
 func lookup(compiled view.Releases) fleet.Lookup {
 	return func(ref fleet.ReleaseRef) *fleet.Compiled { return compiled[ref] }
-}
-
-// rendering is what was rendered for a change that another one came before. The zero value is none.
-type rendering struct {
-	view     *view.View
-	problems fleet.Problems // of rendering it
-}
-
-// views returns the view to take members from. There is none where a problem is shared: it is unknown
-// which clusters have it.
-func (r rendering) views() []*view.View {
-	if r.view == nil || slices.ContainsFunc(r.problems, func(p fleet.Problem) bool { return p.Cluster == "" }) {
-		return nil
-	}
-	return []*view.View{r.view}
-}
-
-// problemsIn returns the problems of the members that another view has taken.
-func (r rendering) problemsIn(next *view.View) (taken fleet.Problems) {
-	if len(r.views()) == 0 {
-		return nil
-	}
-	for _, p := range r.problems {
-		if m := next.Named(p.Cluster); m != nil && m == r.view.Named(p.Cluster) {
-			taken = append(taken, p)
-		}
-	}
-	return taken
 }
 
 func (c *candidate) collectProblems() {

@@ -327,7 +327,7 @@ func (l *leader) followSource(ctx context.Context) {
 			})
 		},
 	}
-	f.Run(ctx, l.lastSeen())
+	f.Run(ctx, l.at.Load().LastSeen())
 }
 
 // announce lets the other servers render a release while this one does.

@@ -15,7 +15,7 @@ func (c *Controller) Releases(ctx context.Context, q fleet.ReleaseQuery) (found 
 	if c.cfg.Store != nil {
 		found, err = read(ctx, storeTimeout, c.cfg.Store.Releases, q)
 	} else {
-		for _, r := range c.at.Load().releases {
+		for _, r := range c.at.Load().Releases {
 			matches := q.State == "" || q.State == r.State || q.State == fleet.Live && r.State == fleet.RollingOut
 			if matches && (q.Before == 0 || r.Generation < q.Before) {
 				found = append(found, *r)
@@ -46,7 +46,7 @@ func (w *writer) findRelease(ctx context.Context, id string) (*fleet.Release, er
 	if w.cfg.Store != nil {
 		return read(ctx, storeTimeout, w.cfg.Store.Release, id)
 	}
-	known := w.at.Load().releases[id]
+	known := w.at.Load().Releases[id]
 	if known == nil {
 		return nil, fmt.Errorf("release %q: %w", id, fleet.ErrNotFound)
 	}

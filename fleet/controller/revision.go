@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/position"
 	"github.com/tributary-gitops/tributary/fleet/controller/weigh"
 	"github.com/tributary-gitops/tributary/fleet/impact"
 	"github.com/tributary-gitops/tributary/fleet/rollout"
@@ -29,11 +30,11 @@ func (r *releaser) takeRevision(ctx context.Context, s *fleet.Snapshot) error {
 		return fmt.Errorf("release of %s: %w", s.Revision, err)
 	}
 	var c *candidate
-	err = r.change(ctx, fleet.SourceActor, "release of "+s.Revision, releasePace, func(ctx context.Context, at *position) (*proposal, error) {
-		if at.revision() == s.Revision || rolloutRef(at.state) == compiled.Ref {
+	err = r.change(ctx, fleet.SourceActor, "release of "+s.Revision, releasePace, func(ctx context.Context, at *position.Position) (*proposal, error) {
+		if at.Revision() == s.Revision || position.RolloutRef(at.State) == compiled.Ref {
 			return nil, nil // An earlier try was kept after all.
 		}
-		now, err := r.evaluate(ctx, compiled, at.view, at.state, c)
+		now, err := r.evaluate(ctx, compiled, at.View, at.State, c)
 		if err == nil && c == nil {
 			err = r.evaluated(ctx, now, packed, start)
 		}
@@ -62,7 +63,7 @@ func (r *releaser) evaluated(ctx context.Context, c *candidate, packed *fleet.Pa
 }
 
 // decide decides what becomes of a new release.
-func (r *releaser) decide(ctx context.Context, at *position, c *candidate, start time.Time) (*proposal, error) {
+func (r *releaser) decide(ctx context.Context, at *position.Position, c *candidate, start time.Time) (*proposal, error) {
 	change := &fleet.Change{At: c.change.At, Actor: fleet.SourceActor, Holder: r.holder()}
 	rejected, err := r.wasRejected(ctx, c)
 	switch {
@@ -75,7 +76,7 @@ func (r *releaser) decide(ctx context.Context, at *position, c *candidate, start
 	case len(c.Violations) > 0 && !c.isApprovedByCommit():
 		return r.hold(at, change, c, fleet.Held), nil
 	}
-	s := at.state
+	s := at.State
 	if c.before == nil && s.Live != nil && s.LiveRef() != c.compiled.Ref {
 		c.Violations = append(c.Violations, fleet.Violation{Rule: "served", Message: fmt.Sprintf(
 			"what clusters were served, release of %s, cannot be loaded here, so that nobody can tell what they would lose", s.Live.Revision)})
@@ -117,38 +118,17 @@ func (r *releaser) compile(ctx context.Context, s *fleet.Snapshot) (*fleet.Compi
 	return c, packed, err
 }
 
-// lastSeen returns the newest revision that the log has a result of; empty for none, and where
-// it failed, since it may be valid by now.
-func (w *writer) lastSeen() string {
-	at := w.at.Load()
-	if c := at.candidate(); c != nil {
-		if c.State == fleet.Failed {
-			return ""
-		}
-		return c.Revision
-	}
-	return cmp.Or(rolloutRef(at.state).Revision, at.revision())
-}
-
-// knows reports whether a revision is live, rolling out, or was decided on.
-func (p *position) knows(revision string) bool {
-	if c := p.candidate(); c != nil && c.Revision == revision && c.State != fleet.Failed {
-		return true
-	}
-	return p.revision() == revision || rolloutRef(p.state).Revision == revision
-}
-
 // returnTo decides what becomes of others where the source went back to a revision that is known.
 // It reports whether nothing else is to be done about the revision.
 func (r *releaser) returnTo(ctx context.Context, revision string) (done bool, err error) {
-	err = r.change(ctx, fleet.SourceActor, "return to "+revision, releasePace, func(ctx context.Context, at *position) (*proposal, error) {
-		if done = at.knows(revision); !done {
+	err = r.change(ctx, fleet.SourceActor, "return to "+revision, releasePace, func(ctx context.Context, at *position.Position) (*proposal, error) {
+		if done = at.Knows(revision); !done {
 			return nil, nil
 		}
-		switch ro := at.state.Rollout; {
-		case at.revision() != revision && ro != nil && ro.Release.Revision == revision && at.view != nil:
+		switch ro := at.State.Rollout; {
+		case at.Revision() != revision && ro != nil && ro.Release.Revision == revision && at.View != nil:
 			return r.dropCandidate(at), nil
-		case at.revision() != revision:
+		case at.Revision() != revision:
 			return nil, nil // It is the candidate.
 		case ro == nil:
 			return r.dropCandidate(at), nil
@@ -166,17 +146,17 @@ func (r *releaser) returnTo(ctx context.Context, revision string) (done bool, er
 }
 
 // dropCandidate forgets the candidate, where the fleet goes to what the source holds.
-func (r *releaser) dropCandidate(at *position) *proposal {
-	s := at.state
+func (r *releaser) dropCandidate(at *position.Position) *proposal {
+	s := at.State
 	if s.Candidate.IsZero() {
 		return nil
 	}
 	c := &fleet.Change{At: r.now(), Kind: fleet.ReleaseRolledOut, Actor: fleet.SourceActor, Holder: r.holder(), Candidate: &fleet.ReleaseRef{},
 		Reason: "the source went back to the release that the fleet goes to"}
-	if old := at.candidate(); old != nil {
+	if old := at.Candidate(); old != nil {
 		c.Release = &fleet.ReleaseEvent{Ref: s.Candidate, Clusters: old.Clusters, From: old.State, To: old.State}
 	}
-	r.supersede(at, c, s.Candidate)
+	at.Supersede(c, s.Candidate)
 	return &proposal{change: c}
 }
 
@@ -193,14 +173,14 @@ func (r *releaser) wasRejected(ctx context.Context, c *candidate) (bool, error) 
 }
 
 // fail records once that a revision is valid for no cluster.
-func (r *releaser) fail(at *position, c *fleet.Change, failed *fleet.Release) *proposal {
-	old := at.candidate()
+func (r *releaser) fail(at *position.Position, c *fleet.Change, failed *fleet.Release) *proposal {
+	old := at.Candidate()
 	if old != nil && old.ID == failed.ID && old.State == fleet.Failed && slices.Equal(old.Problems.Faults(), failed.Problems.Faults()) {
 		return nil
 	}
-	failed.Digest, failed.Impact, failed.Violations, failed.Generation = "", nil, nil, at.state.Generation+1
+	failed.Digest, failed.Impact, failed.Violations, failed.Generation = "", nil, nil, at.State.Generation+1
 	c.Kind, c.Release = fleet.ReleaseFailed, &fleet.ReleaseEvent{Ref: failed.Ref(), Clusters: failed.Clusters, To: fleet.Failed}
-	r.propose(at, c, failed)
+	at.Propose(c, failed)
 	return &proposal{change: c, done: func() {
 		for _, p := range failed.Problems.Faults() {
 			r.log.Error("fleet repo", "revision", failed.Revision, "problem", p.String())
@@ -211,7 +191,7 @@ func (r *releaser) fail(at *position, c *fleet.Change, failed *fleet.Release) *p
 
 // refuse records that the source holds a revision that cannot be made into a snapshot.
 func (r *releaser) refuse(ctx context.Context, refused *fleet.RefusedError) error {
-	return r.change(ctx, fleet.SourceActor, "release of "+refused.Revision, releasePace, func(_ context.Context, at *position) (*proposal, error) {
+	return r.change(ctx, fleet.SourceActor, "release of "+refused.Revision, releasePace, func(_ context.Context, at *position.Position) (*proposal, error) {
 		c := &fleet.Change{At: r.now(), Actor: fleet.SourceActor, Holder: r.holder()}
 		return r.fail(at, c, &fleet.Release{
 			ID: fleet.ReleaseID(refused.Revision), Revision: refused.Revision, State: fleet.Failed, At: c.At, Problems: fleet.Problems{refused.Problem},
@@ -220,10 +200,10 @@ func (r *releaser) refuse(ctx context.Context, refused *fleet.RefusedError) erro
 }
 
 // hold keeps a release for a decision, or keeps the decision that there was.
-func (r *releaser) hold(at *position, c *fleet.Change, held *candidate, s fleet.ReleaseState) *proposal {
-	doc := held.document(s, at.state.Generation+1)
+func (r *releaser) hold(at *position.Position, c *fleet.Change, held *candidate, s fleet.ReleaseState) *proposal {
+	doc := held.document(s, at.State.Generation+1)
 	c.Kind, c.Release = fleet.ReleaseHeld, &fleet.ReleaseEvent{Ref: held.compiled.Ref, Clusters: held.Clusters, To: s}
-	r.propose(at, c, doc)
+	at.Propose(c, doc)
 	return &proposal{change: c, done: func() {
 		for _, v := range doc.Violations {
 			r.log.Error("release is held", "revision", doc.Revision, "release", doc.ID, "rule", v.Rule, "why", v.Message)
@@ -233,35 +213,11 @@ func (r *releaser) hold(at *position, c *fleet.Change, held *candidate, s fleet.
 	}}
 }
 
-// propose makes a release the candidate.
-func (r *releaser) propose(at *position, c *fleet.Change, doc *fleet.Release) {
-	c.Releases = append(c.Releases, doc)
-	if old := at.state.Candidate; old.ID() != doc.ID {
-		r.supersede(at, c, old)
-	}
-	ref := doc.Ref()
-	c.Candidate = &ref
-}
-
-// supersede records that a newer release replaced one that is live, rolling out or held.
-func (r *releaser) supersede(at *position, c *fleet.Change, ref fleet.ReleaseRef) {
-	if old := at.releases[ref.ID()]; old != nil && (old.State == fleet.Live || old.State == fleet.RollingOut || old.State == fleet.Held) {
-		c.Releases = append(c.Releases, at.entered(old, fleet.Superseded, c))
-	}
-}
-
-// entered returns the document of a release that enters a state by a change.
-func (p *position) entered(old *fleet.Release, s fleet.ReleaseState, c *fleet.Change) *fleet.Release {
-	after := *old
-	after.State, after.At, after.Generation = s, c.At, p.state.Generation+1
-	return &after
-}
-
 // start starts to roll a release out, by the waves of the live release, or makes it live at once
 // where there are none. Doc is its document, and approved the digest of the impact that was approved;
 // empty where none had to be.
-func (r *releaser) start(ctx context.Context, at *position, c *fleet.Change, t *candidate, doc *fleet.Release, approved string, start time.Time) (*proposal, error) {
-	s := at.state
+func (r *releaser) start(ctx context.Context, at *position.Position, c *fleet.Change, t *candidate, doc *fleet.Release, approved string, start time.Time) (*proposal, error) {
+	s := at.State
 	rules := rollout.NewRules(s, lookup(t.before.Releases()))
 	waves, added := rules.Waves(t.compiled)
 	if t.before == nil || len(waves) < 2 {
@@ -275,11 +231,11 @@ func (r *releaser) start(ctx context.Context, at *position, c *fleet.Change, t *
 	c.Kind, c.Reason, c.Rollout = fleet.ReleaseRolledOut, waveReason(c.Reason, ro.Wave()), &fleet.RolloutChange{Started: ro}
 	c.Releases = append(c.Releases, doc)
 	if s.Rollout != nil {
-		r.supersede(at, c, s.Rollout.Release)
+		at.Supersede(c, s.Rollout.Release)
 	}
 	if !s.Candidate.IsZero() {
 		if s.Candidate.ID() != doc.ID {
-			r.supersede(at, c, s.Candidate)
+			at.Supersede(c, s.Candidate)
 		}
 		c.Candidate = &fleet.ReleaseRef{}
 	}
@@ -314,7 +270,7 @@ func waveReason(given string, w *fleet.Wave) string {
 
 // reachWave renders the clusters of a wave. Check is asked whether the wave may be reached, and returns
 // why not, or what clusters lose by it that nobody approved.
-func (r *releaser) reachWave(ctx context.Context, at *position, c *fleet.Change, plan *rollout.Plan, before *view.View, compiled *fleet.Compiled, w *fleet.Wave,
+func (r *releaser) reachWave(ctx context.Context, at *position.Position, c *fleet.Change, plan *rollout.Plan, before *view.View, compiled *fleet.Compiled, w *fleet.Wave,
 	check func(next *view.View) (*fleet.RolloutPause, *fleet.Losses, error), others ...*view.View) (*proposal, error) {
 	known, err := r.loadReleases(ctx, plan.State(), view.Releases{compiled.Ref: compiled})
 	if err != nil {
@@ -355,10 +311,10 @@ func clustersBetween(before, after *view.View, named []string) []string {
 }
 
 // goLiveEverywhere makes a release the live one, for every cluster that nothing keeps elsewhere.
-func (r *releaser) goLiveEverywhere(at *position, c *fleet.Change, t *candidate, doc *fleet.Release, start time.Time) *proposal {
-	s, ref := at.state, t.compiled.Ref
+func (r *releaser) goLiveEverywhere(at *position.Position, c *fleet.Change, t *candidate, doc *fleet.Release, start time.Time) *proposal {
+	s, ref := at.State, t.compiled.Ref
 	from := fleet.ReleaseState("")
-	if old := at.releases[ref.ID()]; old != nil {
+	if old := at.Releases[ref.ID()]; old != nil {
 		from = old.State
 	}
 	doc.State = fleet.Live
@@ -370,9 +326,9 @@ func (r *releaser) goLiveEverywhere(at *position, c *fleet.Change, t *candidate,
 	if !finished && !s.Candidate.IsZero() { // What is newer than a rollout that is through waits on.
 		c.Candidate = &fleet.ReleaseRef{}
 	}
-	for id, old := range at.releases {
+	for id, old := range at.Releases {
 		if id != doc.ID && (c.Candidate != nil || id != s.Candidate.ID()) {
-			r.supersede(at, c, old.Ref())
+			at.Supersede(c, old.Ref())
 		}
 	}
 	return &proposal{change: c, next: t.next, done: func() {

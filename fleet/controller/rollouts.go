@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/position"
 	"github.com/tributary-gitops/tributary/fleet/controller/weigh"
 	"github.com/tributary-gitops/tributary/fleet/impact"
 	"github.com/tributary-gitops/tributary/fleet/polls"
@@ -52,8 +53,8 @@ func (c *Controller) Advance(ctx context.Context) error {
 		return nil
 	}
 	var t *candidate
-	return c.change(ctx, fleet.OwnActor, "next wave of "+v.State().Rollout.Release.Revision, releasePace, func(ctx context.Context, at *position) (p *proposal, err error) {
-		now := at.state.Rollout
+	return c.change(ctx, fleet.OwnActor, "next wave of "+v.State().Rollout.Release.Revision, releasePace, func(ctx context.Context, at *position.Position) (p *proposal, err error) {
+		now := at.State.Rollout
 		if now == nil || now.Paused != nil || now.Generation != v.State().Rollout.Generation {
 			return nil, nil
 		}
@@ -64,10 +65,10 @@ func (c *Controller) Advance(ctx context.Context) error {
 
 // step reaches the next wave of the rollout. The last wave makes its release live: earlier is what was
 // evaluated for that before another change came, and so is what is returned.
-func (r *releaser) step(ctx context.Context, at *position, c *fleet.Change, earlier *candidate) (*proposal, *candidate, error) {
-	s := at.state
+func (r *releaser) step(ctx context.Context, at *position.Position, c *fleet.Change, earlier *candidate) (*proposal, *candidate, error) {
+	s := at.State
 	ro := s.Rollout
-	before, compiled, err := at.rollingOut()
+	before, compiled, err := at.RollingOut()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -104,23 +105,10 @@ func (r *releaser) step(ctx context.Context, at *position, c *fleet.Change, earl
 	// What it changes is shown as it was when it was decided on.
 	doc := t.document(fleet.Live, s.Generation+1)
 	doc.At = c.At
-	if old := at.releases[doc.ID]; old != nil {
+	if old := at.Releases[doc.ID]; old != nil {
 		doc.Decisions, doc.Impact, doc.Violations, doc.Commit = old.Decisions, old.Impact, old.Violations, old.Commit
 	}
 	return r.goLiveEverywhere(at, c, t, doc, time.Now()), t, nil
-}
-
-// rollingOut returns what is served while a release is rolling out, and that release. It is an error
-// where this server serves an older state, whose live release may be another one, or lacks the release.
-func (p *position) rollingOut() (*view.View, *fleet.Compiled, error) {
-	if !p.isServed() {
-		return nil, nil, fmt.Errorf("rollout: %w: this server cannot serve what the change log says", fleet.ErrNotReady)
-	}
-	compiled := p.view.Compiled(p.state.Rollout.Release)
-	if compiled == nil {
-		return nil, nil, fmt.Errorf("rollout: release of %s: %w", p.state.Rollout.Release.Revision, fleet.ErrUnavailable)
-	}
-	return p.view, compiled, nil
 }
 
 // exceedsGuard returns why a wave must not be reached: by now it does more than the guard allows,
@@ -154,8 +142,8 @@ func (r *releaser) exceedsGuard(ctx context.Context, w weigh.Change, ro *fleet.R
 }
 
 // pause pauses the rollout, or records that the source went back while it is paused.
-func (r *releaser) pause(at *position, c *fleet.Change, why fleet.RolloutPause, reverted bool) *proposal {
-	ro := at.state.Rollout
+func (r *releaser) pause(at *position.Position, c *fleet.Change, why fleet.RolloutPause, reverted bool) *proposal {
+	ro := at.State.Rollout
 	next := ro.RolloutProgress
 	next.Paused, next.Reverted = &why, next.Reverted || reverted
 	c.Kind, c.Rollout = fleet.ReleaseRolledOut, &fleet.RolloutChange{Progress: &next}
@@ -173,23 +161,23 @@ func (r *releaser) pause(at *position, c *fleet.Change, why fleet.RolloutPause, 
 // Superseded where the source went back to the live release. The change may have its document already.
 // Where going back removes more than the guard allows, the source's going back pauses the rollout, and an
 // abort is a *fleet.GuardError, unless it was confirmed by the digest of what it changes.
-func (r *releaser) end(ctx context.Context, at *position, c *fleet.Change, s fleet.ReleaseState, confirmed string) (*proposal, error) {
-	state := at.state
+func (r *releaser) end(ctx context.Context, at *position.Position, c *fleet.Change, s fleet.ReleaseState, confirmed string) (*proposal, error) {
+	state := at.State
 	ro := state.Rollout
-	before, _, err := at.rollingOut()
+	before, _, err := at.RollingOut()
 	if err != nil {
 		return nil, err
 	}
 	id, reverted := ro.Release.ID(), s == fleet.Superseded
 	c.Release = &fleet.ReleaseEvent{Ref: ro.Release, Clusters: len(ro.Wave().Clusters), From: fleet.RollingOut, To: s}
 	if i := slices.IndexFunc(c.Releases, func(doc *fleet.Release) bool { return doc.ID == id }); i >= 0 {
-		c.Releases[i] = at.entered(c.Releases[i], s, c)
-	} else if doc := at.releases[id]; doc != nil {
-		c.Releases = append(c.Releases, at.entered(doc, s, c))
+		c.Releases[i] = at.Entered(c.Releases[i], s, c)
+	} else if doc := at.Releases[id]; doc != nil {
+		c.Releases = append(c.Releases, at.Entered(doc, s, c))
 	}
 	switch {
 	case reverted && !state.Candidate.IsZero():
-		r.supersede(at, c, state.Candidate)
+		at.Supersede(c, state.Candidate)
 		c.Candidate = &fleet.ReleaseRef{}
 	case !reverted && state.Candidate.IsZero():
 		c.Candidate = &ro.Release
@@ -240,10 +228,10 @@ func (c *Controller) Decide(ctx context.Context, w WriteOptions, verdict fleet.V
 		return nil, err
 	}
 	var t *candidate
-	err = c.change(ctx, w.Actor, string(verdict)+" "+r.ID, releasePace, func(ctx context.Context, at *position) (p *proposal, err error) {
-		known := at.releases[r.ID]
+	err = c.change(ctx, w.Actor, string(verdict)+" "+r.ID, releasePace, func(ctx context.Context, at *position.Position) (p *proposal, err error) {
+		known := at.Releases[r.ID]
 		now := cmp.Or(known, r)
-		if err := rollout.CheckVerdict(now, known != nil && rolloutRef(at.state).ID() == r.ID, verdict); err != nil || w.DryRun {
+		if err := rollout.CheckVerdict(now, known != nil && position.RolloutRef(at.State).ID() == r.ID, verdict); err != nil || w.DryRun {
 			return nil, err
 		}
 		if known == nil { // It is neither live, nor rolling out, nor the candidate.
@@ -254,7 +242,7 @@ func (c *Controller) Decide(ctx context.Context, w WriteOptions, verdict fleet.V
 			reason += ": " + w.Reason
 		}
 		change := &fleet.Change{At: c.now(), Kind: fleet.ReleaseDecided, Actor: w.Actor, Reason: reason}
-		d := fleet.Decision{Verdict: verdict, Actor: w.Actor, Reason: w.Reason, At: change.At, Generation: at.state.Generation + 1}
+		d := fleet.Decision{Verdict: verdict, Actor: w.Actor, Reason: w.Reason, At: change.At, Generation: at.State.Generation + 1}
 		if verdict == fleet.Approve {
 			p, t, err = c.releaser.approve(ctx, at, change, now, d, digest, t)
 			return p, err
@@ -268,7 +256,7 @@ func (c *Controller) Decide(ctx context.Context, w WriteOptions, verdict fleet.V
 }
 
 // apply does what somebody decided about a release, other than to approve it.
-func (r *releaser) apply(ctx context.Context, at *position, c *fleet.Change, now *fleet.Release, d fleet.Decision, digest string) (*proposal, error) {
+func (r *releaser) apply(ctx context.Context, at *position.Position, c *fleet.Change, now *fleet.Release, d fleet.Decision, digest string) (*proposal, error) {
 	after := *now
 	after.Decisions = append(slices.Clone(now.Decisions), d)
 	c.Releases = []*fleet.Release{&after}
@@ -280,7 +268,7 @@ func (r *releaser) apply(ctx context.Context, at *position, c *fleet.Change, now
 		after.State, after.At, after.Generation = fleet.Rejected, c.At, d.Generation
 		c.Release.To = fleet.Rejected
 	default:
-		ro := at.state.Rollout
+		ro := at.State.Rollout
 		if why, waiting := r.waitsFor(ctx, at); d.Verdict == fleet.Resume && ro.Paused == nil && !waiting {
 			return nil, fmt.Errorf("release %s: %w: it is neither paused nor at a manual gate: %s", now.ID, fleet.ErrConflict, why)
 		}
@@ -293,22 +281,22 @@ func (r *releaser) apply(ctx context.Context, at *position, c *fleet.Change, now
 }
 
 // waitsFor returns what the rollout waits for, and whether that is for somebody to resume it.
-func (r *releaser) waitsFor(ctx context.Context, at *position) (string, bool) {
-	if at.view == nil || at.view.State().Rollout == nil {
+func (r *releaser) waitsFor(ctx context.Context, at *position.Position) (string, bool) {
+	if at.View == nil || at.View.State().Rollout == nil {
 		return "", false
 	}
-	status, _ := r.progress(ctx, at.view)
+	status, _ := r.progress(ctx, at.View)
 	return status.Reason, status.Phase == fleet.Waiting
 }
 
 // approve lets a held release go on, if what it changes is what was approved. Earlier is what was
 // evaluated before another change came, and so is what is returned.
-func (r *releaser) approve(ctx context.Context, at *position, c *fleet.Change, now *fleet.Release, d fleet.Decision, digest string, earlier *candidate) (*proposal, *candidate, error) {
+func (r *releaser) approve(ctx context.Context, at *position.Position, c *fleet.Change, now *fleet.Release, d fleet.Decision, digest string, earlier *candidate) (*proposal, *candidate, error) {
 	compiled, err := r.loadOnce(ctx, now, c.At, earlier)
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := r.evaluate(ctx, compiled, at.view, at.state, earlier)
+	t, err := r.evaluate(ctx, compiled, at.View, at.State, earlier)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/position"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 )
 
@@ -35,9 +36,9 @@ func (c *Controller) RevokeToken(ctx context.Context, o WriteOptions, idOrName s
 
 // writeTokens changes tokens alone, which needs no release. It returns the generation afterwards.
 func (c *Controller) writeTokens(ctx context.Context, o WriteOptions, mutate func() ([]fleet.TokenChange, error)) (generation int64, err error) {
-	err = c.change(ctx, o.Actor, string(fleet.TokensChanged), writePace, func(_ context.Context, at *position) (*proposal, error) {
+	err = c.change(ctx, o.Actor, string(fleet.TokensChanged), writePace, func(_ context.Context, at *position.Position) (*proposal, error) {
 		changes, err := mutate()
-		if generation = at.state.Generation; err != nil || o.DryRun || len(changes) == 0 {
+		if generation = at.State.Generation; err != nil || o.DryRun || len(changes) == 0 {
 			return nil, err
 		}
 		change := &fleet.Change{At: c.now(), Kind: fleet.TokensChanged, Actor: o.Actor, Reason: o.Reason, Tokens: changes}

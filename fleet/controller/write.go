@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller/position"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/edit"
 	"github.com/tributary-gitops/tributary/fleet/impact"
@@ -97,12 +98,12 @@ func (m *mutation) reason() string {
 // the lock is taken.
 func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error)) (*fleet.Result, error) {
 	var result *fleet.Result
-	var rendered rendering // for the next call of mutate
+	var rendered view.Earlier // for the next call of mutate
 	pace := writePace
 	if o.DryRun {
 		pace = dryRunPace
 	}
-	err := w.change(ctx, o.Actor, string(kind), pace, func(ctx context.Context, at *position) (p *proposal, err error) {
+	err := w.change(ctx, o.Actor, string(kind), pace, func(ctx context.Context, at *position.Position) (p *proposal, err error) {
 		p, result, err = w.proposeWrite(ctx, at, o, kind, mutate, &rendered)
 		return p, err
 	})
@@ -114,14 +115,14 @@ func (w *writer) write(ctx context.Context, o WriteOptions, kind fleet.ChangeKin
 }
 
 // proposeWrite works out a write at a position. The proposal is nil where nothing is to be written.
-func (w *writer) proposeWrite(ctx context.Context, at *position, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error),
-	earlier *rendering) (*proposal, *fleet.Result, error) {
-	v := at.view
+func (w *writer) proposeWrite(ctx context.Context, at *position.Position, o WriteOptions, kind fleet.ChangeKind, mutate func(v *view.View) (*mutation, error),
+	earlier *view.Earlier) (*proposal, *fleet.Result, error) {
+	v := at.View
 	if v == nil {
 		return nil, nil, w.whyNotReady()
 	}
-	if !at.isServed() {
-		return nil, nil, fmt.Errorf("fleet: %w for writes: this server cannot serve what the change log says at generation %d", fleet.ErrNotReady, at.state.Generation)
+	if !at.IsServed() {
+		return nil, nil, fmt.Errorf("fleet: %w for writes: this server cannot serve what the change log says at generation %d", fleet.ErrNotReady, at.State.Generation)
 	}
 	m, err := mutate(v)
 	if err != nil {
@@ -175,7 +176,7 @@ func isNoChange(c fleet.DeltaChange) bool {
 
 // applyMutation renders what a mutation leads to, with the names of the clusters that it is for, and
 // completes the change with assignments. Where a cluster could not be served so, it is Problems.
-func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c *fleet.Change, earlier *rendering) (next *view.View, names, warnings []string, err error) {
+func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c *fleet.Change, earlier *view.Earlier) (next *view.View, names, warnings []string, err error) {
 	found := v.Affected(m.deltas)
 	if m.about != "" {
 		found[m.about] = true
@@ -201,12 +202,12 @@ func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c
 		}
 	}
 	names = slices.Sorted(maps.Keys(found))
-	next, problems, err := v.Next(ctx, state, compiled, names, earlier.views()...)
+	next, problems, err := v.Next(ctx, state, compiled, names, earlier.Views()...)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	problems = append(problems, earlier.problemsIn(next)...)
-	*earlier = rendering{next, problems}
+	problems = append(problems, earlier.ProblemsIn(next)...)
+	*earlier = view.Earlier{View: next, Problems: problems}
 	if plan != nil {
 		if next, problems, err = w.fallBack(ctx, m, plan, next, problems, v); err != nil {
 			return nil, nil, nil, err

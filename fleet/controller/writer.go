@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller/lock"
 	"github.com/tributary-gitops/tributary/fleet/controller/metrics"
+	"github.com/tributary-gitops/tributary/fleet/controller/position"
 	"github.com/tributary-gitops/tributary/fleet/controller/prefetch"
 	"github.com/tributary-gitops/tributary/fleet/credential"
 	"github.com/tributary-gitops/tributary/fleet/polls"
@@ -41,7 +40,7 @@ type writer struct {
 	tokens    credential.Holder
 
 	lock     *lock.Lock
-	at       atomic.Pointer[position]
+	at       atomic.Pointer[position.Position]
 	catching *semaphore.Weighted // of weight 1: held by the goroutine that takes up what the log has
 	// stale is true where the log may hold more than is known here: an append whose end was not
 	// heard, or a change of another server that could not be taken up.
@@ -49,63 +48,11 @@ type writer struct {
 	lost  atomic.Pointer[error] // why the log must not be used any more
 }
 
-// position is where the change log is, as far as it is known here, and what is served. It is immutable.
-type position struct {
-	state *fleet.State
-	// releases are the live one, that of the rollout and the candidate, by ID.
-	releases map[string]*fleet.Release
-	// view is what is served; nil until something is. It is of the state, unless that cannot be
-	// served here: then it stays as it was.
-	view *view.View
-	// loaded is true once the log has been read.
-	loaded bool
-}
-
-// isServed reports whether the view is of the state.
-func (p *position) isServed() bool {
-	return p.view != nil && p.view.Generation() == p.state.Generation
-}
-
-// candidate returns the newest release that the fleet is not going to, or nil.
-func (p *position) candidate() *fleet.Release { return p.releases[p.state.Candidate.ID()] }
-
-// revision returns the revision that is live; empty for none.
-func (p *position) revision() string {
-	if p.view == nil {
-		return ""
-	}
-	return p.view.Live().Ref.Revision
-}
-
-// after returns the position after changes, with those releases of a list that the state names, the
-// last one of each ID. The view stays.
-func (p *position) after(state *fleet.State, releases []*fleet.Release) *position {
-	next := *p
-	next.state = state
-	if len(releases) == 0 && state.Candidate == p.state.Candidate && state.LiveRef() == p.state.LiveRef() && rolloutRef(state) == rolloutRef(p.state) {
-		return &next
-	}
-	next.releases = map[string]*fleet.Release{}
-	for _, r := range slices.Concat(slices.Collect(maps.Values(p.releases)), releases) {
-		if r.ID == state.Candidate.ID() || r.ID == state.LiveRef().ID() || r.ID == rolloutRef(state).ID() {
-			next.releases[r.ID] = r
-		}
-	}
-	return &next
-}
-
-func rolloutRef(s *fleet.State) (ref fleet.ReleaseRef) {
-	if s.Rollout != nil {
-		ref = s.Rollout.Release
-	}
-	return ref
-}
-
 // state returns the state at the present position.
-func (w *writer) state() *fleet.State { return w.at.Load().state }
+func (w *writer) state() *fleet.State { return w.at.Load().State }
 
 // served returns what is served, or nil.
-func (w *writer) served() *view.View { return w.at.Load().view }
+func (w *writer) served() *view.View { return w.at.Load().View }
 
 // storeTimeout is how long one access to the store may take, for which the lock is held.
 const storeTimeout = 30 * time.Second
@@ -187,7 +134,7 @@ var errOvertaken = errors.New("another change came before")
 // change makes a change. Propose works it out at a position: it mutates, renders and checks, without the
 // lock. Then, with the lock held, the proposal is committed, if the writer is still at that position. Else
 // it is worked out again. A proposal that is nil changes nothing.
-func (w *writer) change(ctx context.Context, actor, what string, p pace, propose func(ctx context.Context, at *position) (*proposal, error)) error {
+func (w *writer) change(ctx context.Context, actor, what string, p pace, propose func(ctx context.Context, at *position.Position) (*proposal, error)) error {
 	if w.cfg.ReadOnly {
 		return fleet.ErrReadOnly
 	}
@@ -215,7 +162,7 @@ func (w *writer) change(ctx context.Context, actor, what string, p pace, propose
 		if err = w.commitAt(ctx, work, at, proposed); !errors.Is(err, errOvertaken) {
 			return err
 		}
-		if w.catchUpIfStale(ctx) == nil && w.state().Generation == at.state.Generation {
+		if w.catchUpIfStale(ctx) == nil && w.state().Generation == at.State.Generation {
 			unexplained++
 		}
 		switch {
@@ -233,12 +180,12 @@ const unknownEnd = -1
 // isFinal reports whether a change that was refused at a position, or changes nothing there, was worked
 // out after all that the log had when it was requested: another server may have written that. End is where
 // the log ended after the request. It returns the error to answer with.
-func (w *writer) isFinal(ctx context.Context, at *position, end *int64, refused error) (bool, error) {
-	if ctx.Err() != nil || errors.Is(refused, fleet.ErrStore) || *end != unknownEnd && at.state.Generation >= *end {
+func (w *writer) isFinal(ctx context.Context, at *position.Position, end *int64, refused error) (bool, error) {
+	if ctx.Err() != nil || errors.Is(refused, fleet.ErrStore) || *end != unknownEnd && at.State.Generation >= *end {
 		return true, refused
 	}
 	var err error
-	if *end, err = w.logEnd(ctx, at); err == nil && at.state.Generation < *end {
+	if *end, err = w.logEnd(ctx, at); err == nil && at.State.Generation < *end {
 		err = w.catchUp(ctx)
 	} else if err == nil {
 		return true, refused
@@ -255,7 +202,7 @@ func (w *writer) catchUpIfStale(ctx context.Context) error {
 }
 
 // commitAt commits a proposal, if the writer is still at a position.
-func (w *writer) commitAt(ctx context.Context, work *lock.Work, at *position, p *proposal) error {
+func (w *writer) commitAt(ctx context.Context, work *lock.Work, at *position.Position, p *proposal) error {
 	unlock, err := w.metrics.Lock(ctx, work)
 	if err != nil {
 		return err
@@ -280,9 +227,9 @@ func (w *writer) commitAt(ctx context.Context, work *lock.Work, at *position, p 
 //
 // The end of the caller's context does not end the append: it would be unknown then whether the change
 // was kept.
-func (w *writer) commit(ctx context.Context, at *position, p *proposal) error {
+func (w *writer) commit(ctx context.Context, at *position.Position, p *proposal) error {
 	c := p.change
-	c.Generation = at.state.Generation + 1
+	c.Generation = at.State.Generation + 1
 	c.Sort()
 	if w.cfg.Store != nil {
 		err := w.logLost()
@@ -298,15 +245,15 @@ func (w *writer) commit(ctx context.Context, at *position, p *proposal) error {
 			return err
 		}
 	}
-	next := at.after(at.state.Apply(c), w.withoutGroups(c.Releases))
+	next := at.After(at.State.Apply(c), w.withoutGroups(c.Releases))
 	w.forgetPurged(c)
 	w.tokens.Apply(c)
 	if c.Kind == fleet.ReleaseFailed {
 		w.metrics.CountFailure() // first, so that a failure that is visible is counted
 	}
 	v := p.next
-	if v == nil && at.isServed() {
-		v = at.view
+	if v == nil && at.IsServed() {
+		v = at.View
 	}
 	w.move(next, v)
 	return nil
@@ -314,9 +261,9 @@ func (w *writer) commit(ctx context.Context, at *position, p *proposal) error {
 
 // move goes to another position, and serves a view there; nil stands for the one that is served already.
 // The caller holds the lock. The metrics come first, so that they are never older than the view.
-func (w *writer) move(next *position, v *view.View) {
+func (w *writer) move(next *position.Position, v *view.View) {
 	var failed, held *fleet.Release
-	if r := next.candidate(); r != nil {
+	if r := next.Candidate(); r != nil {
 		switch r.State {
 		case fleet.Failed:
 			failed = r
@@ -326,10 +273,10 @@ func (w *writer) move(next *position, v *view.View) {
 		}
 	}
 	w.status.update(func(s *Status) { s.Failed, s.Held = failed, held })
-	w.metrics.SetReleases(failed, held, next.state.Rollout)
+	w.metrics.SetReleases(failed, held, next.State.Rollout)
 	if v != nil {
-		next.view = v.At(next.state, next.releases[v.Live().Ref.ID()])
-		w.metrics.SetLive(next.view)
+		next.View = v.At(next.State, next.Releases[v.Live().Ref.ID()])
+		w.metrics.SetLive(next.View)
 	}
 	w.at.Store(next)
 	if v != nil {
@@ -349,14 +296,9 @@ func (w *writer) withoutGroups(releases []*fleet.Release) []*fleet.Release {
 	if w.cfg.Store == nil {
 		return releases
 	}
-	short := slices.Clone(releases)
-	for i, r := range short {
-		if r.Impact != nil && r.Impact.Groups != nil {
-			next, impact := *r, *r.Impact
-			impact.Groups = nil
-			next.Impact = &impact
-			short[i] = &next
-		}
+	short := make([]*fleet.Release, len(releases))
+	for i, r := range releases {
+		short[i] = r.WithoutGroups()
 	}
 	return short
 }
@@ -364,15 +306,15 @@ func (w *writer) withoutGroups(releases []*fleet.Release) []*fleet.Release {
 // logEnd returns the generation at which the log ends, which other servers write too. If it ends before
 // what is served here, the database was replaced, and whatever it gets from then on continues another log.
 // So the error stays until the process ends.
-func (w *writer) logEnd(ctx context.Context, at *position) (end int64, err error) {
+func (w *writer) logEnd(ctx context.Context, at *position.Position) (end int64, err error) {
 	if w.cfg.Store == nil {
-		return at.state.Generation, nil
+		return at.State.Generation, nil
 	}
 	err = withStoreTimeout(ctx, func(ctx context.Context) (err error) {
 		end, err = w.cfg.Store.Generation(ctx)
 		return err
 	})
-	if known := at.state.Generation; err == nil && end < known && w.lost.Load() == nil {
+	if known := at.State.Generation; err == nil && end < known && w.lost.Load() == nil {
 		w.log.Error("change log no longer has what is served; writes are refused until a restart", "generation", known, "log_generation", end)
 		w.metrics.SetLogLost()
 		lost := fmt.Errorf("change log: %w: generation %d is served, and the log ended at %d: the database was replaced; restore the right one, and start the server again",
@@ -394,5 +336,5 @@ func (w *writer) logLost() error {
 func (w *writer) isBehind(ctx context.Context) (bool, error) {
 	at, stale := w.at.Load(), w.stale.Load()
 	end, err := w.logEnd(ctx, at)
-	return err == nil && (stale || !at.loaded && w.cfg.Store != nil || end != at.state.Generation), err
+	return err == nil && (stale || !at.Loaded && w.cfg.Store != nil || end != at.State.Generation), err
 }
