@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -115,7 +116,7 @@ func (s *lateStore) Append(ctx context.Context, c *fleet.Change) error {
 func TestEventIsSentOnceItsGenerationIsServed(t *testing.T) {
 	t.Parallel()
 	store := &lateStore{durable: make(chan bool), answer: make(chan bool)}
-	h := startLiveWith(t, func(inner fleet.Store) fleet.Store { store.Store = inner; return store })
+	h := startLiveWith(t, func(c *controller.Config) { store.Store, c.Store = c.Store, store })
 	answer := sync.OnceFunc(func() { close(store.answer) })
 	t.Cleanup(answer)
 	go h.change("PATCH", oneWeb, mergePatch, `{"spec": {"tag": "v2"}}`)

@@ -74,7 +74,7 @@ type live struct {
 // a SQLite file. It returns when the server is ready.
 func startLive(t *testing.T, adjust ...func(*server.Config)) *live {
 	t.Helper()
-	return startLiveWith(t, func(s fleet.Store) fleet.Store { return s }, adjust...)
+	return startLiveWith(t, func(*controller.Config) {}, adjust...)
 }
 
 // openStore opens a new SQLite file. When the test ends, the store is checked and closed.
@@ -92,8 +92,8 @@ func openStore(t *testing.T, r fleet.Renderer) *sqlstore.Store {
 	return store
 }
 
-// startLiveWith is startLive with a wrapper around the store.
-func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, adjust ...func(*server.Config)) *live {
+// startLiveWith is startLive with a controller that configure changes.
+func startLiveWith(t *testing.T, configure func(*controller.Config), adjust ...func(*server.Config)) *live {
 	t.Helper()
 	l := &live{dir: t.TempDir()}
 	for name, text := range liveFleet {
@@ -107,10 +107,12 @@ func startLiveWith(t *testing.T, wrap func(fleet.Store) fleet.Store, adjust ...f
 	store := openStore(t, render.Renderer{})
 	adjusted := func(c *server.Config) {
 		c.Registry = prometheus.NewRegistry()
-		c.Fleet = controller.New(controller.Config{
+		cfg := controller.Config{
 			Source: source, Renderer: render.Renderer{}, Logger: c.Logger, Registerer: c.Registry, Interval: time.Hour,
-			Store: wrap(store), Archive: archive.Archive{},
-		})
+			Store: store, Archive: archive.Archive{},
+		}
+		configure(&cfg)
+		c.Fleet = controller.New(cfg)
 	}
 	l.harness = start(t, append([]func(*server.Config){adjusted}, adjust...)...)
 	eventually(t, func() bool {

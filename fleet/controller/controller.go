@@ -18,6 +18,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -59,6 +60,8 @@ type Config struct {
 	Timeout time.Duration
 	// ReleaseTimeout limits the evaluation of one revision; 0 means DefaultReleaseTimeout.
 	ReleaseTimeout time.Duration
+	// SlowAfter is how long a change may take before it is reported; 0 means five seconds.
+	SlowAfter time.Duration
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil registers none.
@@ -125,7 +128,7 @@ func New(cfg Config) *Controller {
 	}
 	w := &writer{
 		cfg: cfg, log: cfg.Logger, id: rand.Text(), polls: polls.New(store), published: make(chan struct{}, 1),
-		lock: lock.New(), catching: semaphore.NewWeighted(1),
+		lock: lock.New(cmp.Or(cfg.SlowAfter, 5*time.Second)), catching: semaphore.NewWeighted(1),
 	}
 	w.at.Store(&position.Position{State: fleet.NewState(&fleet.LogState{})})
 	w.metrics = metrics.New(cfg.Registerer, w.served, &w.renders)

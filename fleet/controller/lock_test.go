@@ -3,9 +3,12 @@ package controller_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,4 +240,88 @@ func TestWriteOnAServerThatIsBehindEndsWithItsContext(t *testing.T) {
 	open()
 	b.patch("ann", "App/web", `{"spec": {"replicas": 6}}`)
 	wantSameViews(t, []*rig{a, b})
+}
+
+// hookedRenderer is a renderer that calls a function before it renders a cluster with deltas.
+type hookedRenderer struct {
+	render.Renderer
+	hook func(cluster string, deltas []*fleet.Delta)
+}
+
+func (h hookedRenderer) Compile(ctx context.Context, tree fs.FS) (fleet.Repo, error) {
+	repo, err := h.Renderer.Compile(ctx, tree)
+	return &hookedRepo{repo, h}, err
+}
+
+type hookedRepo struct {
+	fleet.Repo
+	renderer hookedRenderer
+}
+
+func (r *hookedRepo) Render(ctx context.Context, c *fleet.Cluster, deltas []*fleet.Delta, earlier *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
+	r.renderer.hook(c.Name, deltas)
+	return r.Repo.Render(ctx, c, deltas, earlier)
+}
+
+// Whenever ada's write is rendered, somebody else changes the same cluster, so that it is void. In ada's
+// turn the others wait.
+func TestWriteThatOthersAlwaysComeBeforeGetsThrough(t *testing.T) {
+	t.Parallel()
+	var r *rig
+	var armed atomic.Bool
+	var others sync.WaitGroup
+	renderings := 0 // of ada's write: one at a time
+	patch := func(actor, key string) error {
+		p := fleet.ObjectPatch{Type: fleet.MergePatch, Body: fmt.Appendf(nil, `{"spec": {"env": {%q: "x"}}}`, key)}
+		_, err := r.PatchObject(t.Context(), controller.WriteOptions{Actor: actor}, "bob", objectNamed("App/web"), p)
+		return err
+	}
+	hook := func(cluster string, deltas []*fleet.Delta) {
+		own := slices.ContainsFunc(deltas, func(d *fleet.Delta) bool { return strings.Contains(string(fleet.EncodeJSON(d)), `"own"`) })
+		if cluster != "bob" || !own || strings.Contains(r.input("bob", "web"), `"own"`) || !armed.CompareAndSwap(true, false) {
+			return // It is somebody else's write, or ada's is kept.
+		}
+		renderings++
+		done := make(chan struct{})
+		n := renderings
+		others.Go(func() {
+			defer close(done)
+			if err := patch("grace", fmt.Sprintf("other-%d", n)); err != nil {
+				t.Error(err)
+			}
+		})
+		for waits := false; !waits; {
+			select {
+			case <-done:
+				waits = true
+			case <-time.After(time.Millisecond):
+				waits = n > 1 && r.metric("tributary_writes_waiting") > 0
+			}
+		}
+		armed.Store(true)
+	}
+	s := newSource()
+	s.put("main@1", acme())
+	r = start(t, s, openStore(t, sqliteFile(t)), func(cfg *controller.Config) { cfg.Renderer = hookedRenderer{hook: hook} })
+	r.awaitRevision("main@1")
+	armed.Store(true)
+	if err := patch("ada", "own"); err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(false)
+	others.Wait()
+	history := r.history()
+	place := slices.IndexFunc(history, func(c fleet.Change) bool { return c.Actor == "ada" })
+	if place < 2 {
+		t.Errorf("no other write came before ada's, which is entry %d", place)
+	}
+	web := r.input("bob", "web")
+	for n := range renderings {
+		if key := fmt.Sprintf("other-%d", n+1); !strings.Contains(web, key) {
+			t.Errorf("web = %s, want %s", web, key)
+		}
+	}
+	if !strings.Contains(web, "own") {
+		t.Errorf("web = %s, want ada's write", web)
+	}
 }

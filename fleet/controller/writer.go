@@ -146,7 +146,7 @@ func (w *writer) change(ctx context.Context, actor, what string, p pace, propose
 			return err
 		}
 		if turn > 0 {
-			if err := work.TakeTurn(ctx, turn); err != nil {
+			if err := w.metrics.Wait(func() error { return work.TakeTurn(ctx, turn) }); err != nil {
 				return err
 			}
 		}

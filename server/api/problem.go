@@ -67,7 +67,7 @@ var problems = []struct {
 	{fleet.ErrUnavailable, http.StatusServiceUnavailable, "not-ready", "No live release yet"},
 	{fleet.ErrReadOnly, http.StatusForbidden, "read-only", "This server is read-only"},
 	{ErrIssuer, http.StatusServiceUnavailable, "issuer-unavailable", "The issuer of tokens does not answer"},
-	{ErrBusy, http.StatusServiceUnavailable, "busy", "Too many requests at one time"},
+	{ErrBusy, http.StatusServiceUnavailable, "busy", "The server is busy"},
 	{ErrTooMany, http.StatusTooManyRequests, "too-many-requests", "Too many requests"},
 	{fleet.ErrUnauthenticated, http.StatusUnauthorized, "unauthenticated", "No valid credential"},
 	{fleet.ErrForbidden, http.StatusForbidden, "forbidden", "Not allowed"},

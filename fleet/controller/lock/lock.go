@@ -29,6 +29,9 @@ type Lock struct {
 	turns *semaphore.Weighted // of weight 1; held while a turn lasts
 	turn  atomic.Pointer[turn]
 
+	// patience is how long work may take before it is reported.
+	patience time.Duration
+
 	mu      sync.Mutex // guards what follows, and is held for moments only
 	working map[*Work]*entry
 }
@@ -40,9 +43,9 @@ type turn struct {
 	end   context.CancelFunc
 }
 
-// New returns a lock that nobody holds.
-func New() *Lock {
-	return &Lock{held: semaphore.NewWeighted(1), turns: semaphore.NewWeighted(1), working: map[*Work]*entry{}}
+// New returns a lock that nobody holds. Work that takes longer than patience is reported.
+func New(patience time.Duration) *Lock {
+	return &Lock{held: semaphore.NewWeighted(1), turns: semaphore.NewWeighted(1), patience: patience, working: map[*Work]*entry{}}
 }
 
 // Work is one change that somebody works on. It is used by one goroutine.
@@ -57,7 +60,7 @@ func (l *Lock) Begin(actor, what string) *Work {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.working[w] = &entry{report: Report{Actor: actor, What: what, Stage: Rendering, Since: now, Entered: now}, due: patience}
+	l.working[w] = &entry{report: Report{Actor: actor, What: what, Stage: Rendering, Since: now, Entered: now}, due: l.patience}
 	return w
 }
 

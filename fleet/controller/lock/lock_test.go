@@ -21,7 +21,7 @@ func take(t *testing.T, w *lock.Work) {
 func TestWaitingForTheLockEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := lock.New()
+		l := lock.New(5 * time.Second)
 		holder, other := l.Begin("ada", "write"), l.Begin("bob", "write")
 		take(t, holder)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -37,7 +37,7 @@ func TestWaitingForTheLockEndsWithTheContext(t *testing.T) {
 func TestTurnLetsOneWorkerGoFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := lock.New()
+		l := lock.New(5 * time.Second)
 		first, other := l.Begin("ada", "write"), l.Begin("bob", "write")
 		if err := first.TakeTurn(t.Context(), time.Hour); err != nil {
 			t.Fatal(err)
@@ -65,7 +65,7 @@ func TestTurnLetsOneWorkerGoFirst(t *testing.T) {
 func TestTurnEndsByItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := lock.New()
+		l := lock.New(5 * time.Second)
 		slow, other, next := l.Begin("ada", "write"), l.Begin("bob", "write"), l.Begin("cid", "write")
 		if err := slow.TakeTurn(t.Context(), time.Second); err != nil {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func TestTurnEndsByItself(t *testing.T) {
 func TestTurnComesBeforeThoseThatWaitForTheLock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := lock.New()
+		l := lock.New(5 * time.Second)
 		holder, waiting, turn := l.Begin("ada", "write"), l.Begin("bob", "write"), l.Begin("cid", "write")
 		take(t, holder)
 		got := make(chan bool)
@@ -119,7 +119,7 @@ func TestTurnComesBeforeThoseThatWaitForTheLock(t *testing.T) {
 func TestWatchdogReportsSlowWorkAtDoublingIntervals(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := lock.New()
+		l := lock.New(5 * time.Second)
 		ctx, stop := context.WithCancel(t.Context())
 		start := time.Now()
 		var at []time.Duration

@@ -42,9 +42,6 @@ func (w *Work) enter(s Stage) {
 	}
 }
 
-// patience is how long work may take before it is reported.
-const patience = 5 * time.Second
-
 // Slow returns the work that takes long, oldest first.
 func (l *Lock) Slow() []Report { return l.reports(func(*entry) bool { return true }) }
 
@@ -53,7 +50,7 @@ func (l *Lock) reports(include func(*entry) bool) (found []Report) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.working {
-		if time.Since(e.report.Since) >= patience && include(e) {
+		if time.Since(e.report.Since) >= l.patience && include(e) {
 			found = append(found, e.report)
 		}
 	}
@@ -61,13 +58,10 @@ func (l *Lock) reports(include func(*entry) bool) (found []Report) {
 	return found
 }
 
-// watchInterval is how often the watchdog looks.
-const watchInterval = time.Second
-
-// Watch calls slow for work that takes longer than five seconds, and again each time that it has taken
-// twice as long, until ctx ends.
+// Watch calls slow for work that takes longer than the lock's patience, and again each time that it has
+// taken twice as long, until ctx ends.
 func (l *Lock) Watch(ctx context.Context, slow func(Report)) {
-	ticker := time.NewTicker(watchInterval)
+	ticker := time.NewTicker(l.patience / 5)
 	defer ticker.Stop()
 	for {
 		select {

@@ -77,10 +77,10 @@ func New(r prometheus.Registerer, current func() *view.View, renders *view.Rende
 			Name: "tributary_rollout_waves", Help: "Waves of the rollout in progress, by whether they have the release (reached, waiting). There are none without a rollout.",
 		}, []string{"state"}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "tributary_writes_waiting", Help: "Writes that wait for another writer to finish.",
+			Name: "tributary_writes_waiting", Help: "Changes that wait for others.",
 		}),
 		waited: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "tributary_write_wait_seconds", Help: "How long writes waited for other writers.", Buckets: seconds,
+			Name: "tributary_write_wait_seconds", Help: "How long changes waited, for their turn and for the lock.", Buckets: seconds,
 		}),
 		swap: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tributary_swap_duration_seconds", Help: "How long a change held the writer's lock, until it was kept and served.", Buckets: seconds,
@@ -154,17 +154,22 @@ func (m *Metrics) SetLive(v *view.View) {
 	m.since.Set(float64(v.Release().At.Unix()))
 }
 
-// Lock waits for the writer's lock, and returns the function that unlocks it.
-func (m *Metrics) Lock(ctx context.Context, work *lock.Work) (unlock func(), err error) {
+// Wait observes how long a change waits for others.
+func (m *Metrics) Wait(forOthers func() error) error {
 	asked := time.Now()
 	m.waiting.Inc()
-	err = work.Lock(ctx)
+	err := forOthers()
 	m.waiting.Dec()
-	begun := time.Now()
-	m.waited.Observe(begun.Sub(asked).Seconds())
-	if err != nil {
+	m.waited.Observe(time.Since(asked).Seconds())
+	return err
+}
+
+// Lock waits for the writer's lock, and returns the function that unlocks it.
+func (m *Metrics) Lock(ctx context.Context, work *lock.Work) (unlock func(), err error) {
+	if err := m.Wait(func() error { return work.Lock(ctx) }); err != nil {
 		return nil, err
 	}
+	begun := time.Now()
 	return func() {
 		work.Unlock()
 		m.swap.Observe(time.Since(begun).Seconds())
