@@ -1,11 +1,15 @@
 package render_test
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/kustomize"
 )
 
 // small returns a fleet of one cluster with the objects in base.
@@ -74,6 +78,59 @@ func TestSlowBuildsAreRefused(t *testing.T) {
 		tree["clusters/one.yaml"].Data = append(tree["clusters/one.yaml"].Data, "spec:\n  patches:\n"+strings.Repeat("  "+patch, 501)...)
 		if got := problemsOf(t, tree); !strings.Contains(got, "has 501 resources and patches; a cluster may have at most 500") {
 			t.Errorf("problems = %s", got)
+		}
+	})
+}
+
+// TestLongBuildsAreRefusedBeforeTheyBegin has builds that take kustomize from minutes to hours.
+func TestLongBuildsAreRefusedBeforeTheyBegin(t *testing.T) {
+	t.Parallel()
+	const patch = "- {target: {kind: App}, patch: '[{\"op\": \"add\", \"path\": \"/spec/x\", \"value\": 1}]'}\n"
+	base := func(objects, more string) fstest.MapFS {
+		tree := small(objects)
+		tree["base/kustomization.yaml"].Data = []byte("resources: [all.yaml]\n" + more)
+		return tree
+	}
+	levels := base(apps(2_000, "a: b"), "")
+	for i, below := range []string{"base", "l0", "l1", "l2", "l3", "l4", "l5", "l6", "l7", "l8", "l9", "l10", "l11", "l12", "l13", "l14", "l15", "l16", "l17", "l18", "l19", "l20", "l21", "l22", "l23", "l24", "l25", "l26", "l27", "l28"} {
+		levels[fmt.Sprintf("l%d/kustomization.yaml", i)] = &fstest.MapFile{Data: []byte("resources: [../" + below + "]\nnamespace: x\n")}
+	}
+	levels["fleet.yaml"].Data = bytes.Replace(levels["fleet.yaml"].Data, []byte("overlay: base"), []byte("overlay: l29"), 1)
+	var named strings.Builder
+	for i := range 3_900 {
+		fmt.Fprintf(&named, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d}\n", i)
+	}
+	component := small(apps(1_000, "a: b"))
+	component["c/kustomization.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n" + strings.Repeat(patch, 1_000))}
+	component["fleet.yaml"].Data = bytes.Replace(component["fleet.yaml"].Data, []byte("overlay: base"), []byte("overlay: base, components: [c]"), 1)
+	for name, c := range map[string]struct {
+		tree fstest.MapFS
+		want string
+	}{
+		"patches":    {base(apps(1_000, "a: b"), "patches:\n"+strings.Repeat(patch, 1_000)), "base/kustomization.yaml: leads to 1000 objects and 1000 patches that select among them"},
+		"component":  {component, "base: leads to 1000 objects and 1000 patches"},
+		"levels":     {levels, "leads to 2000 objects and 0 patches that select among them, which takes kustomize about 6"},
+		"references": {base(named.String(), "namePrefix: x-\n"), "base/kustomization.yaml: leads to 3900 objects and 0 patches"},
+		"plugins":    {base(apps(1_000, "a: b"), "transformers:\n- p.yaml\n"), "base/kustomization.yaml: leads to 1000 objects and 1000 patches"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.tree["base/p.yaml"] = &fstest.MapFile{Data: []byte(strings.Repeat("---\napiVersion: builtin\nkind: LabelTransformer\nmetadata: {name: x}\nlabels: {a: b}\n", 1_000))}
+			if got := problemsOf(t, c.tree); !strings.Contains(got, c.want) || !strings.Contains(got, "a build may take 60 million") {
+				t.Errorf("problems = %.400s, want one with %q", got, c.want)
+			}
+		})
+	}
+	t.Run("honest", func(t *testing.T) {
+		t.Parallel()
+		v := kustomize.NewVetting(base(apps(3_900, "a: b"), strings.Repeat("patches:\n"+strings.Repeat(patch, 5), 1)))
+		if ok, problems := v.Placement(fleet.Placement{Overlay: "base"}); !ok {
+			t.Errorf("3,900 objects with five patches are refused: %v", problems)
+		}
+		kinds := strings.ReplaceAll(strings.Repeat(patch, 300), "kind: App", "kind: Other")
+		v = kustomize.NewVetting(base(apps(1_000, "a: b"), "patches:\n"+kinds))
+		if ok, problems := v.Placement(fleet.Placement{Overlay: "base"}); !ok {
+			t.Errorf("300 patches of another kind are refused: %v", problems)
 		}
 	})
 }

@@ -138,6 +138,11 @@ func (c *BuildCache) Build(ctx context.Context, f *kustomize.Filesystem) (*Build
 			rest = append(rest, i)
 		}
 	}
+	if len(rest) > chunkSize {
+		if rest, err = c.buildIndependent(ctx, b, found, rest); err != nil {
+			return nil, err
+		}
+	}
 	complete, err := c.buildAgain(ctx, b, rest, digests)
 	if err != nil || !complete {
 		return b, err // the second build hid some objects, so nothing is known about the others
@@ -153,6 +158,46 @@ func (c *BuildCache) Build(ctx context.Context, f *kustomize.Filesystem) (*Build
 	b.dependents.key = digestOfAll(rest, digests)
 	c.Add(b)
 	return b, nil
+}
+
+// chunkSize is how many independent objects are built again at once, where there are more.
+// kustomize takes time by the square of them.
+const chunkSize = 100
+
+// buildIndependent sets those of the objects at some indexes that are independent to what the
+// second build makes of them, and returns the indexes of the others.
+func (c *BuildCache) buildIndependent(ctx context.Context, b *BuildOutput, found []kustomize.Resource, indexes []int) (rest []int, err error) {
+	var independent []int
+	for _, i := range indexes {
+		o, err := found[i].Object()
+		if err != nil {
+			return nil, err
+		}
+		if o.Independent() && !kustomize.IsUnusual(b.texts[i]) {
+			independent = append(independent, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	for chunk := range slices.Chunk(independent, chunkSize) {
+		texts := make([][]byte, len(chunk))
+		for n, i := range chunk {
+			texts[n] = b.texts[i]
+		}
+		objects, err := c.buildLayer(ctx, texts)
+		if err != nil {
+			return nil, err
+		}
+		if len(objects) != len(chunk) { // does not happen to independent objects, but is not worth a panic
+			rest = append(rest, chunk...)
+			continue
+		}
+		for n, i := range chunk {
+			b.Objects[i] = c.share(objects[n])
+		}
+	}
+	slices.Sort(rest)
+	return rest, nil
 }
 
 // buildAgain sets the objects at some indexes to what the second build makes of them

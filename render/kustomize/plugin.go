@@ -79,6 +79,7 @@ func (v *Vetting) pluginConfig(r reference, data []byte) {
 		if head.APIVersion != konfig.BuiltinPluginApiVersion || strings.HasPrefix(head.Kind, "Helm") {
 			v.problem(r, "%s: the plugin %s of %q is not run here; only those built into kustomize are, without Helm", r.value, head.Kind, head.APIVersion)
 		}
+		v.configured++
 		v.checkPatterns(r.file, r.line, &doc, false)
 		if remote := remoteFile(&doc, false); remote != "" {
 			v.problem(r, "%s: %s is remote, and only files of the fleet repo are read", r.value, redact(remote))

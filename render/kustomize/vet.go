@@ -37,7 +37,8 @@ type Vetting struct {
 	tree fs.FS
 	dirs map[string]*vettedDir
 	// path has the directories from the top down to the one that is being vetted.
-	path []string
+	path       []string
+	configured int // documents that configure plugins
 	// found counts all problems; problems has the first MaxProblems of them.
 	found    int
 	problems fleet.Problems
@@ -59,6 +60,7 @@ type vettedDir struct {
 	files []string
 	flat  bool
 	leads []*vettedDir // of each entry of resources and components
+	load  load
 	// problems are its own and those of all that it leads to.
 	problems fleet.Problems
 }
@@ -69,25 +71,33 @@ type vettedDir struct {
 // report that.
 func (v *Vetting) Placement(p fleet.Placement) (valid bool, problems fleet.Problems) {
 	v.path = nil // a panic may have left something
-	valid, problems = v.top(p.Overlay, types.KustomizationKind)
+	overlay, valid, problems := v.top(p.Overlay, types.KustomizationKind)
+	all := &vettedDir{dir: p.Overlay, leads: []*vettedDir{overlay}}
 	for _, c := range p.Components {
-		ok, more := v.top(c, types.ComponentKind)
+		component, ok, more := v.top(c, types.ComponentKind)
 		valid, problems = valid && ok, append(problems, more...)
+		all.leads = append(all.leads, component)
+	}
+	if before, found := len(v.problems), v.found; valid {
+		v.weigh(all)
+		v.checkWork(all, p.Overlay)
+		problems = append(problems, v.problems[before:]...)
+		valid = v.found == found
 	}
 	return valid, problems
 }
 
-func (v *Vetting) top(dir, kind string) (valid bool, problems fleet.Problems) {
+func (v *Vetting) top(dir, kind string) (found *vettedDir, valid bool, problems fleet.Problems) {
 	dir, err := followLinks(v.tree, dir)
 	if err != nil {
-		return false, nil
+		return nil, false, nil
 	}
 	if info, err := fs.Stat(v.tree, dir); err != nil || !info.IsDir() {
-		return false, nil
+		return nil, false, nil
 	}
 	before := len(v.problems)
-	found := v.directory(dir, reference{file: dir}, kind)
-	return found.valid, slices.Concat(found.problems, v.problems[before:])
+	found = v.directory(dir, reference{file: dir}, kind)
+	return found, found.valid, slices.Concat(found.problems, v.problems[before:])
 }
 
 // IsValid reports whether a directory was vetted without a problem.
@@ -207,7 +217,15 @@ func (v *Vetting) visit(dir string, from reference) *vettedDir {
 		out.add(v.resource(dir, at("components", p), types.ComponentKind))
 	}
 	v.otherFiles(dir, k, at)
+	out.load = v.ownLoad(dir, k)
+	plugins := v.configured
 	v.plugins(dir, k, at)
+	for range v.configured - plugins {
+		out.load.patches = append(out.load.patches, selection{}) // it may select all
+		out.load.changes = true
+	}
+	v.weigh(out)
+	v.checkWork(out, file)
 	if out.valid && out.steps > maxSteps {
 		v.problem(reference{file: file}, "leads to more than %d builds, patches and generators; does it include the same base many times?", maxSteps)
 	}
@@ -328,10 +346,11 @@ func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
 	// kustomize reads an empty file as no objects. But a file also looks like that when
 	// it is about to be written, or when a full disk has cut it off, and then its objects
 	// would be deleted.
-	if data, err := ReadFile(v.tree, clean); err == nil && len(bytes.TrimSpace(data)) == 0 {
+	data, err := ReadFile(v.tree, clean)
+	if err == nil && len(bytes.TrimSpace(data)) == 0 {
 		v.problem(r, "%s is empty; if that is intended, remove the entry", r.value)
 	}
-	return &vettedDir{valid: true, plain: true, files: []string{clean}}
+	return &vettedDir{valid: true, plain: true, files: []string{clean}, load: fileLoad(data)}
 }
 
 // locate returns the path in the tree that a reference leads to. If there is none, it
