@@ -496,3 +496,24 @@ func TestOCIWatchReturnsImmediately(t *testing.T) {
 	s := openAs(t, "oci://127.0.0.1:1/fleet:v1", sources.Options{})
 	must(t, s.Watch(t.Context(), func() { t.Error("moved was called") }))
 }
+
+// TestOCIReadsARegistryWithoutHEAD uses registries that do not find what is
+// asked for with HEAD, or do not support it.
+func TestOCIReadsARegistryWithoutHEAD(t *testing.T) {
+	t.Parallel()
+	server := newRegistryServer(t)
+	server.pushFlux("fleet:v1.0.0", someFiles)
+	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
+		proxy := server.proxy()
+		proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodHead {
+				w.WriteHeader(status)
+			}
+			return r.Method == http.MethodHead
+		})
+		for _, reference := range []string{":v1.0.0", "?semver=1.x"} {
+			fetch(t, openAs(t, "oci://"+proxy.host()+"/fleet"+reference, server.options()), "")
+		}
+		fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v2", server.options()), "tag v2: not found there; it has the tag v1.0.0")
+	}
+}

@@ -215,6 +215,40 @@ func TestOCIKeepsBearerTokensWhileTheyAreValid(t *testing.T) {
 	})
 }
 
+// TestOCISendsExplicitBearerTokens uses a token that somebody put into the
+// configuration, and registries that say where tokens come from, say nothing of
+// it, or expect one without asking.
+func TestOCISendsExplicitBearerTokens(t *testing.T) {
+	t.Parallel()
+	server := newRegistryServer(t)
+	server.pushFlux("fleet:v1", someFiles)
+	for name, challenge := range map[string]string{
+		"realm": `Bearer realm="https://auth.invalid/token",service="test"`, "no realm": "Bearer", "no challenge": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			proxy := server.proxy()
+			proxy.intercept(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Header.Get("Authorization") == "Bearer token-1" {
+					return false
+				}
+				if challenge != "" {
+					w.Header().Set("Www-Authenticate", challenge)
+				}
+				w.WriteHeader(http.StatusUnauthorized)
+				return true
+			})
+			o := server.options()
+			o.OCI.ConfigFile = filepath.Join(t.TempDir(), "config.json")
+			must(t, os.WriteFile(o.OCI.ConfigFile, []byte(`{"auths":{"`+proxy.host()+`":{"registrytoken":"token-1"}}}`), 0o600))
+			fetch(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", o), "")
+			must(t, os.WriteFile(o.OCI.ConfigFile, []byte(`{"auths":{"`+proxy.host()+`":{"registrytoken":"token-2"}}}`), 0o600))
+			if err := fetchError(t, openAs(t, "oci://"+proxy.host()+"/fleet:v1", o), "does not accept the credentials"); strings.Contains(err.Error(), "token-2") {
+				t.Errorf("error = %q, which tells the token", err)
+			}
+		})
+	}
+}
+
 func TestOCIForbiddenNamesTheOption(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)

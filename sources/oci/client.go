@@ -64,7 +64,7 @@ func (c *Client) Dial() (*ociremote.Repository, error) {
 		return nil, err
 	}
 	client := &auth.Client{
-		Client:     &http.Client{Transport: clientTransport{c.Retries.Transport(next), transport.StallTimeout}, CheckRedirect: c.checkRedirect},
+		Client:     &http.Client{Transport: clientTransport{c.Retries.Transport(next), c.at.Host(), config.token(c.at), transport.StallTimeout}, CheckRedirect: c.checkRedirect},
 		Header:     http.Header{"User-Agent": {"tributary"}},
 		ClientID:   "tributary",
 		Credential: c.credentialFunc(config),

@@ -78,7 +78,7 @@ func TestStalledAnswerIsAnError(t *testing.T) {
 	}))
 	defer server.Close()
 	for name, tripper := range map[string]http.RoundTripper{
-		"registry": clientTransport{http.DefaultTransport, time.Second},
+		"registry": clientTransport{next: http.DefaultTransport, stall: time.Second},
 	} {
 		client := &http.Client{Transport: tripper}
 		response, err := client.Get(server.URL)

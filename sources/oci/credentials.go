@@ -127,6 +127,14 @@ func (c *dockerConfig) credential(ctx context.Context, at registry.Reference) (a
 	return found, nil
 }
 
+// token returns the token that the file has for a repository; empty for none.
+func (c *dockerConfig) token(at registry.Reference) string {
+	if key, ok := c.match(at); ok {
+		return c.Auths[key].RegistryToken
+	}
+	return ""
+}
+
 // match returns the key of auths that matches a repository best. As in Docker
 // and kubelet, a key is a registry, optionally with a path, with a scheme and
 // API version that are ignored, and with * in parts of the host name. Of

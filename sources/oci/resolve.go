@@ -58,8 +58,8 @@ func (a Reference) resolve(ctx context.Context, from *ociremote.Repository, befo
 	return tag, head, err
 }
 
-// resolve asks with HEAD, and with GET if the registry does not support HEAD,
-// as Flux does.
+// resolve asks with HEAD, and with GET if the registry does not support HEAD, as
+// Flux does. Some registries then answer that nothing was found.
 func resolve(ctx context.Context, from *ociremote.Repository, reference string) (ocispec.Descriptor, error) {
 	head, err := from.Resolve(ctx, reference)
 	if err != nil && ctx.Err() == nil && !isFinal(err) {
@@ -83,7 +83,7 @@ func isFinal(err error) bool {
 	if errors.As(err, &answer) {
 		return answer.StatusCode != http.StatusMethodNotAllowed && answer.StatusCode != http.StatusNotImplemented
 	}
-	return errors.As(err, &urlErr) || errors.Is(err, errdef.ErrNotFound) || isCredentialError(err)
+	return errors.As(err, &urlErr) || isCredentialError(err)
 }
 
 // chartLayer is Helm's media type. Its tags contain _ in place of the + in

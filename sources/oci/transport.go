@@ -11,17 +11,23 @@ import (
 )
 
 // clientTransport adds what oras-go does not support: errors for a registry
-// that asks clients to slow down, with the time to wait, and a time limit for
-// an answer that stalls.
+// that asks clients to slow down, with the time to wait, a time limit for an
+// answer that stalls, and tokens for a registry that does not ask for them.
 type clientTransport struct {
 	next http.RoundTripper
+	// token, if any, is sent to host without being asked for.
+	host, token string
 	// stallTimeout is how long an answer may pause.
 	stall time.Duration
 }
 
 func (t clientTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(request.Context())
-	response, err := t.next.RoundTrip(request.WithContext(ctx))
+	request = request.Clone(ctx)
+	if t.token != "" && request.URL.Host == t.host && request.Header.Get("Authorization") == "" {
+		request.Header.Set("Authorization", "Bearer "+t.token)
+	}
+	response, err := t.next.RoundTrip(request)
 	if err != nil {
 		cancel(nil)
 		return nil, err
