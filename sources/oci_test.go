@@ -96,9 +96,9 @@ func TestOCILeavesGitOut(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)
 	server.pushImage("fleet", "v1", fluxConfig, blob{fluxContent, gzipped(t, tarred(t,
-		entryFile("fleet.yaml", "one"), entryDir(".git"), entryFile(".git/HEAD", "ref"), entryLink("vendor/.git", "x"), entryFile("vendor/.gitignore", "y"),
+		entryFile("fleet.yaml", "one"), entryDir(".git"), entryFile(".git/HEAD", "ref"), entryLink("vendor/.git", "x"), entryFile("vendor/.gitkeep", "y"),
 	)), nil})
-	wantContents(t, fetch(t, server.open("fleet:v1"), "").Tree, map[string]string{"fleet.yaml": "one", "vendor/.gitignore": "y"})
+	wantContents(t, fetch(t, server.open("fleet:v1"), "").Tree, map[string]string{"fleet.yaml": "one", "vendor/.gitkeep": "y"})
 }
 
 // TestOCIReadsLayers uses every kind of layer that is supported.

@@ -52,9 +52,9 @@ func TestPackedTreeIsTheSameTree(t *testing.T) {
 func TestPackedTreeKnowsLFSPointers(t *testing.T) {
 	t.Parallel()
 	pointer := "version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("ab", 32) + "\nsize 12345\n"
-	overTrees(t, map[string]string{"fleet.yaml": "one", "logo.png": pointer}, nil, func(t *testing.T, tree fs.FS) {
+	overTrees(t, map[string]string{"fleet.yaml": "one", "logo.bin": pointer}, nil, func(t *testing.T, tree fs.FS) {
 		again := unpack(t, pack(t, tree))
-		wantUnreadable(t, again, "logo.png", "Git LFS pointer")
+		wantUnreadable(t, again, "logo.bin", "Git LFS pointer")
 		if got := read(t, again, "fleet.yaml"); got != "one" {
 			t.Errorf("fleet.yaml holds %q, want %q", got, "one")
 		}
@@ -127,18 +127,4 @@ func TestSnapshotsShareWhatTheyHaveInCommon(t *testing.T) {
 	if len(second.Parts) < 6 || others > 3 {
 		t.Errorf("%d of %d parts are others, want at most the three that have the files", others, len(second.Parts))
 	}
-}
-
-// TestSnapshotInOlderFormatIsRead reads the format of older versions.
-func TestSnapshotInOlderFormatIsRead(t *testing.T) {
-	t.Parallel()
-	files := map[string]string{"fleet.yaml": "one", "base/a.yaml": "a"}
-	repo := newGitRepo(t)
-	repo.commit(files)
-	parts := pack(t, fetch(t, open(t, repo.fileURL()), "").Tree).Parts
-	if len(parts) != 1 {
-		t.Fatalf("%d parts, want 1", len(parts))
-	}
-	// A part has the format of a whole snapshot in older versions.
-	wantContents(t, unpack(t, &fleet.Packed{Digest: parts[0].Digest, Data: parts[0].Data}), files)
 }

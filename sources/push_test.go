@@ -23,7 +23,7 @@ import (
 
 var pushedFiles = map[string]string{
 	"fleet.yaml": "kind: Fleet\n", "base/a.yaml": "a: 1\n", "base/deep/b.yaml": "", "clusters/zürich.yaml": "kind: Cluster\n",
-	".gitignore": "*.log\n", "docs/logo.png": "\x89PNG",
+	".helmignore": "*.log\n", "docs/logo.bin": "\x89PNG",
 }
 
 // pushOptions are the options for pushing to the registry.

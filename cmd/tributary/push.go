@@ -42,9 +42,12 @@ has are not sent again.
 A symbolic link becomes a copy of its target, because Flux leaves out links. A link out
 of the directory is an error.
 
-If the directory is in a Git checkout, git must be installed. What Git ignores is not
-pushed, because it may be a secret; --list-ignored lists it. The annotations come from the
-checkout: source is the URL of the remote origin without credentials, revision is the
+Files that .sourceignore names are left out, and those that Flux leaves out by default,
+such as images. So is what Git ignores, because it may be a secret. --list-ignored lists
+all of them. If the directory is in a Git checkout, git must be installed; elsewhere, the
+.gitignore files in the directory count.
+
+The annotations come from the checkout: source is the URL of the remote origin without credentials, revision is the
 branch and commit as Flux writes them (or the tag, if only a tag is checked out), and
 created is the time of the commit. If files differ from the commit, revision ends in
 -dirty and created is left out. SOURCE_DATE_EPOCH is the default of --created.
@@ -69,7 +72,7 @@ tag could not be set.`,
 	f.StringVar(&o.created, "created", "", "value of the annotation created (RFC 3339; default: the time of the commit)")
 	f.StringArrayVar(&o.annotations, "annotation", nil, "additional annotation, name=value (may be repeated)")
 	f.BoolVar(&o.skipValidation, "skip-validation", false, "push without checking the fleet repo")
-	f.BoolVar(&o.listIgnored, "list-ignored", false, "list the files and directories that are ignored and so not pushed, on standard error")
+	f.BoolVar(&o.listIgnored, "list-ignored", false, "list the ignored files and directories, which are not pushed, on standard error")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
 	o.registry.bindRegistry(f)
 	return cmd

@@ -56,7 +56,7 @@ func (d *Directory) Close() error { return nil }
 // Fetch reads all files and compares the resulting revision with known. Times
 // and sizes are not enough to tell that a file is unchanged.
 func (d *Directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, error) {
-	t, err := d.Read(ctx)
+	t, _, err := d.Read(ctx, tree.IgnoreFile)
 	if err != nil {
 		return nil, err
 	}
@@ -67,18 +67,20 @@ func (d *Directory) Fetch(ctx context.Context, known string) (*fleet.Snapshot, e
 	return &fleet.Snapshot{Revision: revision, Tree: t}, nil
 }
 
-// Read reads all files.
-func (d *Directory) Read(ctx context.Context) (*tree.Tree, error) {
+// Read reads all files. It also returns the names of those that ignore files
+// name or Flux leaves out by default.
+func (d *Directory) Read(ctx context.Context, ignoreFiles ...string) (t *tree.Tree, ignored []string, err error) {
 	if err := d.fetching.Acquire(ctx, 1); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer d.fetching.Release(1)
-	t, err := d.readStable(ctx)
+	t, err = d.readStable(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("directory %s: %w", message.Printable(d.path), tree.Refused("local", err))
+		return nil, nil, fmt.Errorf("directory %s: %w", message.Printable(d.path), tree.Refused("local", err))
 	}
 	d.last = t
-	return t, nil
+	t, ignored = t.Ignore(ignoreFiles...)
+	return t, ignored, nil
 }
 
 func (d *Directory) read(ctx context.Context) (*tree.Tree, error) {

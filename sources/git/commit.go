@@ -41,7 +41,8 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 	if err != nil {
 		return nil, err
 	}
-	return &commit{at.commit, tree.New(root), r.used, r.leafDirs}, nil
+	kept, _ := tree.New(root).Ignore(tree.IgnoreFile)
+	return &commit{at.commit, kept, r.used, r.leafDirs}, nil
 }
 
 // readOptions say which part of a commit is read.

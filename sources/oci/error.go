@@ -133,7 +133,7 @@ func (c *Client) reason(err error) string {
 		return responseText(answer)
 	case errors.Is(err, errdef.ErrNotFound):
 		return err.Error() + " at the registry any more; push the artifact again"
-	case errors.Is(err, http.ErrSchemeMismatch), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case errors.Is(err, http.ErrSchemeMismatch):
 		return "the registry uses plain http; configure TLS for it, or use --plain-http to allow traffic that anyone on the network can read and change"
 	case errors.As(err, &authority):
 		return "the registry's certificate is from an unknown authority; name the authority's certificate with --ca-file: " + authority.Error()

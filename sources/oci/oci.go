@@ -205,7 +205,12 @@ func (r *Artifact) pull(ctx context.Context, from *ociremote.Repository, head oc
 			return nil, err
 		}
 	}
-	return b.Tree()
+	t, err := b.Tree()
+	if err != nil {
+		return nil, err
+	}
+	t, _ = t.Ignore(tree.IgnoreFile)
+	return t, nil
 }
 
 // readImage reads the manifest of an image. If head is an index, it reads the

@@ -69,8 +69,9 @@ type Result struct {
 	// Differ lists the files that differ from the commit that is checked out,
 	// sorted; empty if there is no checkout.
 	Differ []string `json:"differ,omitempty"`
-	// Ignored lists the files and directories that Git ignores and that are not
-	// in the artifact.
+	// Ignored lists the files and directories that are not in the artifact,
+	// because Git ignores them, .sourceignore names them or Flux leaves them out
+	// by default; sorted.
 	Ignored []string `json:"ignored,omitempty"`
 	// Warning says why annotations of the checkout are missing, if git cannot
 	// read it.
@@ -135,6 +136,7 @@ func (o Options) tags(first string) ([]string, error) {
 func (o Options) image(ctx context.Context, directory string) (*image, Result, error) {
 	about := Result{Source: o.Source, Revision: o.Revision}
 	var keep func(name string) bool
+	ignoreFiles := []string{tree.IgnoreFile, ".gitignore"}
 	c, err := openCheckout(ctx, directory)
 	if err == nil && c != nil {
 		kept, err := c.files()
@@ -147,11 +149,13 @@ func (o Options) image(ctx context.Context, directory string) (*image, Result, e
 			}
 			return kept[name]
 		}
+		ignoreFiles = ignoreFiles[:1] // Git tracks files although .gitignore names them.
 	}
-	read, err := dir.New(directory, o.Limits, keep).Read(ctx)
+	read, ignored, err := dir.New(directory, o.Limits, keep).Read(ctx, ignoreFiles...)
 	if err != nil {
 		return nil, about, err
 	}
+	about.Ignored = append(about.Ignored, ignored...)
 	slices.Sort(about.Ignored) // A directory that changes is read several times.
 	about.Ignored = slices.Compact(about.Ignored)
 	o.describe(&about, c)

@@ -27,29 +27,20 @@ const (
 )
 
 // bundles checks the bundles that refer to the manifest.
-func (s *signatureSearch) bundles(ctx context.Context) (good bool, err error) {
+func (s *search) bundles(ctx context.Context) error {
 	referrers, err := s.referrers(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
 	left := maxSignatures
-	for _, referrer := range referrers {
-		err := s.checkReferrer(ctx, referrer, &left)
-		if err == nil {
-			return true, nil
-		}
-		if !s.record(err) {
-			return false, err
-		}
-	}
-	return false, nil
+	return s.first(len(referrers), func(i int) error { return s.checkReferrer(ctx, referrers[i], &left) })
 }
 
 // referrers lists the manifests that may be bundles, with the registry's API
 // or, if there is none, with the tag that replaces it. If their creation times
 // are known, the newest come first, because keys are replaced and artifacts are
 // signed again.
-func (s *signatureSearch) referrers(ctx context.Context) ([]ocispec.Descriptor, error) {
+func (s *search) referrers(ctx context.Context) ([]ocispec.Descriptor, error) {
 	var all []ocispec.Descriptor
 	collect := func(page []ocispec.Descriptor) error {
 		all = append(all, slices.DeleteFunc(page, isOtherType)...)
@@ -94,7 +85,7 @@ func noSuchAPI(err error) bool {
 
 // checkReferrer returns nil for a valid signature. It decrements left if it
 // fetches one.
-func (s *signatureSearch) checkReferrer(ctx context.Context, referrer ocispec.Descriptor, left *int) error {
+func (s *search) checkReferrer(ctx context.Context, referrer ocispec.Descriptor, left *int) error {
 	if predicate := referrer.Annotations["dev.sigstore.bundle.predicateType"]; predicate != "" && predicate != signaturePredicate {
 		return attestation(predicate)
 	}

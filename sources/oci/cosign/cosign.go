@@ -9,6 +9,7 @@
 package cosign
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,29 +42,21 @@ func (k Keys) Verify(ctx context.Context, repo *ociremote.Repository, manifest o
 	if err := manifest.Digest.Validate(); err != nil {
 		return err
 	}
-	s := newSignatureSearch(k, repo, manifest)
-	good, err := s.bundles(ctx)
-	if good || mustStop(ctx, err) {
-		return err
-	}
+	s := newSearch(k, repo, manifest)
 	// An error with bundles must not hide a valid signature under the tag: an
 	// old registry may support only tags.
-	good, other := s.tagged(ctx)
-	switch {
-	case good:
-		return nil
-	case mustStop(ctx, other), err == nil && other != nil:
-		return other
-	case err != nil:
-		return err
+	var unknown error
+	for _, check := range []func(context.Context) error{s.bundles, s.tagged} {
+		err := check(ctx)
+		var retry *fleet.RetryError
+		if err == nil || ctx.Err() != nil || errors.As(err, &retry) {
+			return err
+		}
+		if !s.record(err) {
+			unknown = cmp.Or(unknown, err)
+		}
 	}
-	return s.fault()
-}
-
-// mustStop reports whether the registry must not be asked again for now.
-func mustStop(ctx context.Context, err error) bool {
-	var retry *fleet.RetryError
-	return err != nil && (ctx.Err() != nil || errors.As(err, &retry))
+	return cmp.Or(unknown, s.fault())
 }
 
 // badSignature says why a signature that was found is not valid.
@@ -90,8 +83,8 @@ const (
 	maxList = 4 << 20
 )
 
-// signatureSearch looks for a valid signature of one manifest.
-type signatureSearch struct {
+// search looks for a valid signature of one manifest.
+type search struct {
 	keys     Keys
 	repo     *ociremote.Repository
 	manifest ocispec.Descriptor
@@ -99,23 +92,42 @@ type signatureSearch struct {
 	// each reason once.
 	found   int
 	reasons []string
+	// texts are the signed texts that were read. Each is read once, because
+	// signing an artifact again produces the same text.
+	texts map[digest.Digest]func() ([]byte, error)
 }
 
-// newSignatureSearch copies only the address and the client from repo. What
+// newSearch copies only the address and the client from repo. What
 // repo has learned about the registry's abilities may be temporary.
-func newSignatureSearch(k Keys, repo *ociremote.Repository, manifest ocispec.Descriptor) *signatureSearch {
-	return &signatureSearch{keys: k, manifest: manifest, repo: &ociremote.Repository{
+func newSearch(k Keys, repo *ociremote.Repository, manifest ocispec.Descriptor) *search {
+	return &search{keys: k, manifest: manifest, texts: map[digest.Digest]func() ([]byte, error){}, repo: &ociremote.Repository{
 		Client: repo.Client, Reference: repo.Reference, PlainHTTP: repo.PlainHTTP,
 		MaxMetadataBytes: maxList, ReferrerListMaxPages: 10,
 	}}
 }
 
+// noneValid is the error for signatures whose reasons are recorded.
+const noneValid badSignature = ""
+
+// first returns nil once a check of one of n signatures does.
+func (s *search) first(n int, check func(i int) error) error {
+	for i := range n {
+		if err := check(i); err == nil || !s.record(err) {
+			return err
+		}
+	}
+	return noneValid
+}
+
 // record records why a signature is not valid. It returns false for any other
 // error.
-func (s *signatureSearch) record(err error) bool {
+func (s *search) record(err error) bool {
 	var bad badSignature
 	if !errors.As(err, &bad) {
 		return false
+	}
+	if bad == noneValid {
+		return true
 	}
 	s.found++
 	if !slices.Contains(s.reasons, bad.Error()) {
@@ -125,7 +137,7 @@ func (s *signatureSearch) record(err error) bool {
 }
 
 // fault returns the fault for a search without a valid signature.
-func (s *signatureSearch) fault() error {
+func (s *search) fault() error {
 	name := s.repo.Reference.Registry + "/" + s.repo.Reference.Repository + "@" + s.manifest.Digest.String()
 	wrong := "the artifact is not signed"
 	if s.found > 0 {
@@ -137,7 +149,7 @@ func (s *signatureSearch) fault() error {
 // read returns the content of a tag or digest, bounded in size and verified
 // against the digest. It does not use descriptors, because a digest is enough
 // to verify.
-func (s *signatureSearch) read(ctx context.Context, store registry.ReferenceFetcher, name string) ([]byte, error) {
+func (s *search) read(ctx context.Context, store registry.ReferenceFetcher, name string) ([]byte, error) {
 	held, body, err := store.FetchReference(ctx, name)
 	if err != nil {
 		return nil, err
@@ -155,7 +167,7 @@ func (s *signatureSearch) read(ctx context.Context, store registry.ReferenceFetc
 
 // readListed reads content that a manifest lists, and that must therefore
 // exist.
-func (s *signatureSearch) readListed(ctx context.Context, store registry.ReferenceFetcher, name digest.Digest) ([]byte, error) {
+func (s *search) readListed(ctx context.Context, store registry.ReferenceFetcher, name digest.Digest) ([]byte, error) {
 	if name.Validate() != nil {
 		return nil, badSignature("it has no digest")
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -24,34 +25,18 @@ const (
 
 // tagged checks the signatures under the tag. The newest come first, because
 // Cosign appends them.
-func (s *signatureSearch) tagged(ctx context.Context) (good bool, err error) {
+func (s *search) tagged(ctx context.Context) error {
 	layers, err := s.taggedLayers(ctx)
 	if err != nil {
-		return false, unlessRecorded(s.record(err), err)
+		return err
 	}
-	payloads := &payloads{search: s, read: map[digest.Digest]payload{}}
-	for _, layer := range slices.Backward(layers) {
-		err := s.checkLayer(ctx, layer, payloads)
-		if err == nil {
-			return true, nil
-		}
-		if !s.record(err) {
-			return false, err
-		}
-	}
-	return false, nil
-}
-
-func unlessRecorded(noted bool, err error) error {
-	if noted {
-		return nil
-	}
-	return err
+	slices.Reverse(layers)
+	return s.first(len(layers), func(i int) error { return s.checkLayer(ctx, layers[i]) })
 }
 
 // taggedLayers returns the layers of the tag's manifest; none if there is no
 // such tag.
-func (s *signatureSearch) taggedLayers(ctx context.Context) ([]ocispec.Descriptor, error) {
+func (s *search) taggedLayers(ctx context.Context) ([]ocispec.Descriptor, error) {
 	of := s.manifest.Digest
 	text, err := s.read(ctx, s.repo.Manifests(), of.Algorithm().String()+"-"+of.Encoded()+".sig")
 	if errors.Is(err, errdef.ErrNotFound) {
@@ -68,25 +53,26 @@ func (s *signatureSearch) taggedLayers(ctx context.Context) ([]ocispec.Descripto
 }
 
 // checkLayer returns nil for a valid signature.
-func (s *signatureSearch) checkLayer(ctx context.Context, layer ocispec.Descriptor, from *payloads) error {
+func (s *search) checkLayer(ctx context.Context, layer ocispec.Descriptor) error {
 	signed, err := base64.StdEncoding.DecodeString(layer.Annotations[signatureAnnotation])
 	if err != nil || len(signed) == 0 || layer.MediaType != payloadMediaType {
 		return badSignature("in a layer that Cosign did not create")
 	}
-	text, err := from.payload(ctx, layer.Digest)
+	if s.texts[layer.Digest] == nil {
+		if len(s.texts) == maxSignatures {
+			return tooMany
+		}
+		s.texts[layer.Digest] = sync.OnceValues(func() ([]byte, error) { return s.readListed(ctx, s.repo.Blobs(), layer.Digest) })
+	}
+	text, err := s.texts[layer.Digest]()
 	if err != nil {
 		return err
 	}
-	if !s.keys.verifies(text, signed) {
+	byKey := func(k key) bool { return k.VerifySignature(bytes.NewReader(signed), bytes.NewReader(text)) == nil }
+	if !slices.ContainsFunc(s.keys, byKey) {
 		return anotherKey
 	}
 	return checkPayload(text, s.manifest.Digest)
-}
-
-func (k Keys) verifies(text, by []byte) bool {
-	return slices.ContainsFunc(k, func(key key) bool {
-		return key.VerifySignature(bytes.NewReader(by), bytes.NewReader(text)) == nil
-	})
 }
 
 // checkPayload checks the content of a signed text, because anyone who can push
@@ -107,28 +93,4 @@ func checkPayload(text []byte, manifest digest.Digest) error {
 		return anotherArtifact(p.Critical.Image.Digest)
 	}
 	return nil
-}
-
-// payloads reads each text once, because signing an artifact again produces the
-// same text.
-type payloads struct {
-	search *signatureSearch
-	read   map[digest.Digest]payload
-}
-
-type payload struct {
-	text []byte
-	err  error
-}
-
-func (p *payloads) payload(ctx context.Context, name digest.Digest) ([]byte, error) {
-	if known, ok := p.read[name]; ok {
-		return known.text, known.err
-	}
-	if len(p.read) == maxSignatures {
-		return nil, tooMany
-	}
-	text, err := p.search.readListed(ctx, p.search.repo.Blobs(), name)
-	p.read[name] = payload{text, err}
-	return text, err
 }
