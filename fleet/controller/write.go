@@ -11,8 +11,6 @@ import (
 	"reflect"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller/position"
 	"github.com/tributary-gitops/tributary/fleet/credential"
@@ -135,7 +133,7 @@ func (w *writer) proposeWrite(ctx context.Context, at *position.Position, o Writ
 	}
 	next, names, warnings, err := w.applyMutation(ctx, v, m, c, earlier)
 	if err == nil {
-		err = o.checkScope(v, next, names, m)
+		err = credential.CheckScope(o.Scope, c, names, v.Cluster, next.Cluster)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -328,49 +326,6 @@ func newStaleParts(m *mutation, old, now *view.Member) (problems fleet.Problems)
 		})
 	}
 	return problems
-}
-
-// checkScope returns an ErrForbidden where the write reaches further than its credential may: each
-// cluster that it is for must match the scope, before it and after it, and a delta or pin must not
-// come to be for other clusters later on.
-func (w WriteOptions) checkScope(v, next *view.View, names []string, m *mutation) error {
-	if w.Scope == nil {
-		return nil
-	}
-	scope, err := w.Scope.Compile()
-	if err != nil {
-		return fmt.Errorf("scope of the credential: %w: %w", fleet.ErrForbidden, err)
-	}
-	for _, name := range names {
-		for _, m := range []*view.Member{v.Named(name), next.Named(name)} {
-			if m != nil && !scope.Matches(labels.Set(m.Cluster.Labels)) {
-				return fmt.Errorf("cluster %q: %w: this credential changes only clusters that match %s", name, fleet.ErrForbidden, scope)
-			}
-		}
-	}
-	find := func(name string) *fleet.Cluster {
-		if m := v.Named(name); m != nil {
-			return m.Cluster
-		}
-		return nil
-	}
-	for _, c := range m.deltas {
-		for _, d := range []*fleet.Delta{c.Before, c.After} {
-			if d != nil && !credential.ScopeAllows(scope, d.Scope, d.Cluster, find) {
-				return fmt.Errorf("%s: %w: this credential changes only clusters that match %s: let the delta select by that too, or name clusters that match",
-					fleet.DescribeDelta(c.Delta), fleet.ErrForbidden, scope)
-			}
-		}
-	}
-	for _, c := range m.pins {
-		for _, p := range []*fleet.Pin{c.Before, c.After} {
-			if p != nil && !credential.ScopeAllows(scope, p.Scope, "", find) {
-				return fmt.Errorf("pin %q: %w: this credential changes only clusters that match %s: let the pin select by that too, or name clusters that match",
-					c.Pin, fleet.ErrForbidden, scope)
-			}
-		}
-	}
-	return nil
 }
 
 // recordChange returns the change from one record to another. Either may say nothing.

@@ -1,12 +1,51 @@
 package credential
 
 import (
+	"fmt"
+
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
+
+// CheckScope returns an ErrForbidden where a change reaches further than a credential may that is limited
+// to the clusters matching limit; nil does not limit it. Each named cluster that the change is for must
+// match, before it and after it, and a delta or pin must not come to be for other clusters later on.
+func CheckScope(limit *fleet.Selector, c *fleet.Change, named []string, before, after func(name string) *fleet.Cluster) error {
+	if limit == nil {
+		return nil
+	}
+	scope, err := limit.Compile()
+	if err != nil {
+		return fmt.Errorf("scope of the credential: %w: %w", fleet.ErrForbidden, err)
+	}
+	for _, name := range named {
+		for _, c := range []*fleet.Cluster{before(name), after(name)} {
+			if c != nil && !scope.Matches(labels.Set(c.Labels)) {
+				return fmt.Errorf("cluster %q: %w: this credential changes only clusters that match %s", name, fleet.ErrForbidden, scope)
+			}
+		}
+	}
+	for _, c := range c.Deltas {
+		for _, d := range []*fleet.Delta{c.Before, c.After} {
+			if d != nil && !ScopeAllows(scope, d.Scope, d.Cluster, before) {
+				return fmt.Errorf("%s: %w: this credential changes only clusters that match %s: let the delta select by that too, or name clusters that match",
+					fleet.DescribeDelta(c.Delta), fleet.ErrForbidden, scope)
+			}
+		}
+	}
+	for _, c := range c.Pins {
+		for _, p := range []*fleet.Pin{c.Before, c.After} {
+			if p != nil && !ScopeAllows(scope, p.Scope, "", before) {
+				return fmt.Errorf("pin %q: %w: this credential changes only clusters that match %s: let the pin select by that too, or name clusters that match",
+					c.Pin, fleet.ErrForbidden, scope)
+			}
+		}
+	}
+	return nil
+}
 
 // ScopeAllows reports whether a credential that is limited to the clusters matching scope may
 // write a delta or pin for the clusters of target. The target must be for no other cluster, now

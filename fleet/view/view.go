@@ -131,6 +131,14 @@ func (v *View) CountListed(selector labels.Selector) (n int) {
 	return n
 }
 
+// Cluster returns what the cluster of a name is, or nil.
+func (v *View) Cluster(name string) *fleet.Cluster {
+	if m := v.Named(name); m != nil {
+		return m.Cluster
+	}
+	return nil
+}
+
 // InputCount returns how many inputs the view serves.
 func (v *View) InputCount() (n int) {
 	for _, m := range v.members {
