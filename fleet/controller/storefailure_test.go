@@ -145,6 +145,7 @@ func (*silentStore) Polls(context.Context, fleet.PollQuery) ([]fleet.Poll, error
 func (*silentStore) TokensSince(context.Context, int64) ([]*fleet.Token, int64, error) {
 	return nil, 0, nil
 }
+func (*silentStore) Tries() fleet.TryStore                                 { return nil }
 func (*silentStore) Listen(context.Context, func(fleet.Notice)) error      { return nil }
 func (*silentStore) Announce(context.Context, string, *fleet.Packed) error { return nil }
 func (*silentStore) ReleaseLease(context.Context, string) error            { return nil }
