@@ -166,6 +166,12 @@ func (c *cluster) shown(object string) string {
 	return string(o.JSON)
 }
 
+func (c *cluster) ownDelta() *fleet.Delta { return c.own }
+
+func (c *cluster) strategicMerge(o fleet.Object, patch []byte) ([]byte, error) {
+	return strategicMerge(o, patch)
+}
+
 func (c *cluster) wantOwn(want string) {
 	c.t.Helper()
 	got := ""

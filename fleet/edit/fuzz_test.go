@@ -35,6 +35,22 @@ func steps(text string) []step {
 // FuzzPatches patches an object, whose spec is base on top of what the cluster has, by each line
 // of text and then by the patches that data encodes.
 func FuzzPatches(f *testing.F) {
+	addSeeds(f)
+	f.Fuzz(func(t *testing.T, base, text string, data []byte) {
+		for object, document := range objects {
+			p, ok := newPatching(t, object, document, base)
+			if !ok {
+				return
+			}
+			p.run(text, data)
+		}
+	})
+}
+
+// objects are those that are patched.
+var objects = map[string]string{"App/web": web, "Deployment/front": front}
+
+func addSeeds(f *testing.F) {
 	for _, seed := range [][2]string{
 		{`{"m": {"a": 1, "b": {"c": 2}}}`, "merge {\"spec\": {\"m\": null}}\nmerge {\"spec\": {\"m\": {\"z\": 3}}}\nmerge {\"spec\": {\"m\": {\"b\": {\"d\": 1}}}}"},
 		{`{"m": {"a": 1}}`, "merge {\"spec\": {\"m\": 5}}\nmerge {\"spec\": {\"m\": {\"a\": 1}}}"},
@@ -54,31 +70,22 @@ func FuzzPatches(f *testing.F) {
 	for i := range byte(8) {
 		f.Add(`{"a": {"a": 1, "b": 2}, "b": [1]}`, "", bytes.Repeat([]byte{i, 3, i * 7, 1, 2, 0, 5, i}, 12))
 	}
-	f.Fuzz(func(t *testing.T, base, text string, data []byte) {
-		for object, document := range map[string]string{"App/web": web, "Deployment/front": front} {
-			p, ok := newPatching(t, object, document, base)
-			if !ok {
-				return
-			}
-			for _, s := range steps(text) {
-				p.step(s)
-			}
-			g := &generator{data: data, deployment: object == "Deployment/front"}
-			for range 6 {
-				if len(g.data) > 0 {
-					p.step(g.step())
-				}
-			}
-		}
-	})
 }
 
 // patching is a sequence of patches of one object.
 type patching struct {
-	*cluster
+	patched
 	t      *testing.T
 	object string
 	base   any // the object without its edit
+}
+
+// patched is the cluster that has the object.
+type patched interface {
+	shown(object string) string
+	patch(object string, kind fleet.PatchType, body string) error
+	ownDelta() *fleet.Delta
+	strategicMerge(o fleet.Object, patch []byte) ([]byte, error)
 }
 
 // newPatching returns a cluster with one object, whose spec is merged with that one. It reports
@@ -89,6 +96,20 @@ func newPatching(t *testing.T, object, document, spec string) (*patching, bool) 
 	}
 	base := mergePatch(decode(t, []byte(document)), map[string]any{"spec": decode(t, []byte(spec))})
 	return &patching{newCluster(t, string(fleet.EncodeJSON(base))), t, object, base}, true
+}
+
+// run patches the object by each line of text, and then by the patches that data encodes.
+func (p *patching) run(text string, data []byte) {
+	p.t.Helper()
+	for _, s := range steps(text) {
+		p.step(s)
+	}
+	g := &generator{data: data, deployment: p.object == "Deployment/front"}
+	for range 6 {
+		if len(g.data) > 0 {
+			p.step(g.step())
+		}
+	}
 }
 
 // step patches the object and checks three things: the object is what it was before with the patch
@@ -112,10 +133,11 @@ func (p *patching) step(s step) {
 	if !reflect.DeepEqual(got, want) {
 		p.t.Fatalf("%s made of\n%s\nthis:\n%s\nwant\n%v", s, before.JSON, after, want)
 	}
-	if p.own == nil || len(p.own.Edits) != 1 {
-		p.t.Fatalf("own delta = %+v, want one edit", p.own)
+	own := p.ownDelta()
+	if own == nil || len(own.Edits) != 1 {
+		p.t.Fatalf("own delta = %+v, want one edit", own)
 	}
-	edit := decode(p.t, p.own.Edits[0].Patch)
+	edit := decode(p.t, own.Edits[0].Patch)
 	if made := mergePatch(p.base, edit); !reflect.DeepEqual(made, got) {
 		p.t.Fatalf("after %s the edit %v makes of the base %v this:\n%v\nand the object is\n%v", s, edit, p.base, made, got)
 	}
@@ -136,7 +158,7 @@ func (p *patching) applied(o fleet.Object, s step) any {
 			after, err = operations.Apply(o.JSON)
 		}
 	default:
-		after, err = strategicMerge(o, []byte(s.body))
+		after, err = p.strategicMerge(o, []byte(s.body))
 	}
 	if err != nil {
 		p.t.Fatal(err)
