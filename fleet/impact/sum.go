@@ -19,7 +19,10 @@ func Sum(diffs []Diff) *fleet.Impact {
 	groups := map[string]int{}
 	for _, d := range diffs {
 		count(sum, d.group.Changes)
-		key := string(fleet.EncodeJSON(d.group))
+		key := ""
+		if len(diffs) > 1 {
+			key = string(fleet.EncodeJSON(d.group))
+		}
 		at, known := groups[key]
 		if !known {
 			at = len(sum.Groups)

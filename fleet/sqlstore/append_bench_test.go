@@ -1,8 +1,6 @@
 package sqlstore
 
 import (
-	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -64,34 +62,6 @@ func BenchmarkAppendOfAWholeFleet(b *testing.B) {
 	})
 }
 
-// BenchmarkAppendAgainstBareTransaction compares Append of a change of one delta with a bare
-// transaction that writes the same rows into the same tables by the same driver, with prepared
-// statements. The two take turns on two databases, so that whatever else the machine does meets
-// both.
-func BenchmarkAppendAgainstBareTransaction(b *testing.B) {
-	b.Run("sqlite", func(b *testing.B) { againstBare(b, openBench(b, newSQLiteFile(b)), openBench(b, newSQLiteFile(b))) })
-	b.Run("postgres", func(b *testing.B) {
-		server := pgtest.Shared(b)
-		againstBare(b, openBench(b, server.Database(b)), openBench(b, server.Database(b)))
-	})
-}
-
-func againstBare(b *testing.B, s, other *Store) {
-	bare := newBare(b, other.writer)
-	var ours, theirs []float64
-	generation := int64(0)
-	for b.Loop() {
-		generation++
-		c := oneDelta(generation)
-		theirs = append(theirs, millis(func() error { return bare.write(c) }, b))
-		ours = append(ours, millis(func() error { return s.Append(b.Context(), c) }, b))
-	}
-	b.ReportMetric(0, "ns/op") // an op is a turn of each, which means nothing
-	b.ReportMetric(1e3*median(theirs), "bare-µs")
-	b.ReportMetric(1e3*median(ours), "append-µs")
-	b.ReportMetric(median(ours)/median(theirs), "ratio")
-}
-
 // BenchmarkAppendForManyClusters is of a group's delta, for 300 clusters.
 func BenchmarkAppendForManyClusters(b *testing.B) {
 	onBothBenched(b, func(b *testing.B, url string) {
@@ -142,58 +112,6 @@ func oneDelta(generation int64) *fleet.Change {
 		Generation: generation, At: time.Now(), Kind: fleet.Written, Actor: "ada", Reason: "more replicas",
 		Deltas: []fleet.DeltaChange{d}, Clusters: []string{"eu-prod-01"},
 	}
-}
-
-// bare is a transaction by hand.
-type bare struct {
-	db                                            *sql.DB
-	head, change, cluster, deltaChange, currently *sql.Stmt
-}
-
-func newBare(b *testing.B, db *sql.DB) *bare {
-	prepare := func(text string) *sql.Stmt {
-		stmt, err := db.Prepare(text)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return stmt
-	}
-	return &bare{
-		db:          db,
-		head:        prepare(`UPDATE head SET generation = $1`),
-		change:      prepare(`INSERT INTO changes (generation, made_at, kind, actor, reason, for_assigned) VALUES ($1, $2, $3, $4, $5, FALSE)`),
-		cluster:     prepare(`INSERT INTO change_clusters VALUES ($1, $2)`),
-		deltaChange: prepare(`INSERT INTO delta_changes VALUES ($1, $2, $3, $4)`),
-		currently: prepare(`INSERT INTO deltas (delta, generation) VALUES ($1, $2)
-			ON CONFLICT (delta) DO UPDATE SET generation = excluded.generation`),
-	}
-}
-
-func (w *bare) write(c *fleet.Change) error {
-	rows, err := rowsOf(deltaLedger, c.Deltas, nil, splitDelta)
-	if err != nil {
-		return err
-	}
-	ctx := context.Background()
-	tx, err := w.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	for _, step := range []struct {
-		stmt *sql.Stmt
-		args []any
-	}{
-		{w.head, []any{c.Generation}},
-		{w.change, []any{c.Generation, c.At.UnixMicro(), string(c.Kind), c.Actor, c.Reason}},
-		{w.cluster, []any{c.Generation, c.Clusters[0]}},
-		{w.deltaChange, []any{c.Generation, rows[0].id, rows[0].was, rows[0].became}},
-		{w.currently, []any{rows[0].id, c.Generation}},
-	} {
-		if _, err := tx.StmtContext(ctx, step.stmt).ExecContext(ctx, step.args...); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
 }
 
 func millis(do func() error, b *testing.B) float64 {

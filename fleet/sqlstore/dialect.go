@@ -28,7 +28,8 @@ type dialect struct {
 	// check returns why the database must not be used.
 	check func(ctx context.Context, db *sql.DB) error
 	// present returns why what is written would not be found again, or was not.
-	present func(ctx context.Context, db *sql.DB) error
+	// Written says that this process has written since the last call.
+	present func(ctx context.Context, db *sql.DB, written bool) error
 	// lock keeps all other processes from migrating until unlock.
 	lock func(ctx context.Context, db *sql.DB) (unlock func() error, err error)
 	// limitIdle is the statement after which the database ends a transaction whose client is

@@ -43,7 +43,7 @@ func openPostgres(from string) (*dialect, *sql.DB, *sql.DB, error) {
 		tables:    `SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = $1`,
 		pairs:     `json_each_text(CAST($1 AS json))`,
 		check:     checkPostgres,
-		present:   func(context.Context, *sql.DB) error { return nil },
+		present:   func(context.Context, *sql.DB, bool) error { return nil },
 		lock:      lockPostgres,
 		conflict:  func(err error) bool { return hasState(err, serializationFailure, deadlockDetected, uniqueViolation) },
 		full:      func(err error) bool { return hasState(err, diskFull) },

@@ -35,8 +35,9 @@ type sqliteFiles struct {
 	size   int64 // of the WAL
 }
 
-// present returns an error if one of the files is no longer the one that is open.
-func (f *sqliteFiles) present(ctx context.Context, db *sql.DB) error {
+// present returns an error if one of the files is no longer the one that is open. Written says that
+// this process has written to them, after which the WAL may have begun again at the same size.
+func (f *sqliteFiles) present(ctx context.Context, db *sql.DB, written bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -50,16 +51,19 @@ func (f *sqliteFiles) present(ctx context.Context, db *sql.DB) error {
 		}
 		f.was[suffix] = now
 	}
-	if f.was["-wal"] == nil {
+	wal := f.was["-wal"]
+	if wal == nil || !written && wal.Size() == f.size {
 		return nil
 	}
-	return f.wholeWAL(ctx, db)
+	return f.wholeWAL(ctx, db, wal.Size())
 }
 
 // wholeWAL returns an error if the WAL was truncated. A checkpoint of another process may have
 // done that, in which case nothing in it is needed.
-func (f *sqliteFiles) wholeWAL(ctx context.Context, db *sql.DB) error {
-	size, header, err := readWALHeader(f.path + "-wal")
+// The size was read before the header is: a WAL that is begun again gets its header first and is cut
+// later.
+func (f *sqliteFiles) wholeWAL(ctx context.Context, db *sql.DB, size int64) error {
+	header, err := readWALHeader(f.path + "-wal")
 	if err != nil {
 		return err
 	}
@@ -79,20 +83,14 @@ func (f *sqliteFiles) wholeWAL(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// readWALHeader returns the size of a WAL before its header: a WAL that is begun again gets its
-// header first and is cut later.
-func readWALHeader(name string) (size int64, header walHeader, err error) {
+func readWALHeader(name string) (header walHeader, err error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return 0, header, err
+		return header, err
 	}
 	defer file.Close() //nolint:errcheck // it is only read
-	info, err := file.Stat()
-	if err != nil {
-		return 0, header, err
-	}
 	if _, err := file.ReadAt(header[:], 0); err != nil && !errors.Is(err, io.EOF) {
-		return 0, header, err
+		return header, err
 	}
-	return info.Size(), header, nil
+	return header, nil
 }

@@ -86,13 +86,13 @@ func open(ctx context.Context, url string, schema func(context.Context, *sql.DB,
 	if err != nil {
 		return nil, errors.Join(s.wrap(ctx, "change log", err), s.Close())
 	}
-	return s, s.wrap(ctx, "change log", s.dialect.present(ctx, s.writer))
+	return s, s.wrap(ctx, "change log", s.dialect.present(ctx, s.writer, true))
 }
 
 // Generation returns that of the last change. It is an ErrStore where the files of the database were
 // lost.
 func (s *Store) Generation(ctx context.Context) (generation int64, err error) {
-	if err := s.dialect.present(ctx, s.writer); err != nil {
+	if err := s.dialect.present(ctx, s.writer, true); err != nil {
 		return 0, s.wrap(ctx, "change log", err)
 	}
 	err = s.reader.QueryRowContext(ctx, `SELECT generation FROM head`).Scan(&generation)

@@ -27,7 +27,7 @@ func (s *Store) transact(ctx context.Context, do func(ctx context.Context, tx *s
 	defer cancel()
 	stop := context.AfterFunc(ctx, cancel)
 	defer stop()
-	if err := s.dialect.present(inner, s.writer); err != nil {
+	if err := s.dialect.present(inner, s.writer, false); err != nil {
 		return err
 	}
 	if err := s.statements.prepare(inner, s.writer); err != nil {
@@ -49,7 +49,7 @@ func (s *Store) transact(ctx context.Context, do func(ctx context.Context, tx *s
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	return s.dialect.present(inner, s.writer)
+	return s.dialect.present(inner, s.writer, true)
 }
 
 // read runs a transaction in which every query sees the same state.
@@ -78,7 +78,7 @@ func (s *Store) wrap(ctx context.Context, noun string, err error) error {
 	case s.dialect.full(err):
 		return fmt.Errorf("%s: %w: %s", noun, fleet.ErrStoreFull, err.Error())
 	}
-	if lost := s.dialect.present(ctx, s.writer); lost != nil {
+	if lost := s.dialect.present(ctx, s.writer, true); lost != nil {
 		err = lost // the driver's error follows from it
 	}
 	return fmt.Errorf("%s: %w: %s", noun, fleet.ErrStore, err.Error())
