@@ -230,8 +230,12 @@ func (a *appending) saveClusters(ctx context.Context) error {
 		}
 		clusters = slices.DeleteFunc(slices.Clone(clusters), func(name string) bool { return assigned[name] })
 	}
-	if len(clusters) == 0 {
+	switch len(clusters) {
+	case 0:
 		return nil
+	case 1: // most changes
+		_, err := a.exec(ctx, a.tx, `INSERT INTO change_clusters (generation, cluster) VALUES ($1, $2)`, a.change.Generation, clusters[0])
+		return err
 	}
 	none := make([]int64, len(clusters))
 	_, err := a.exec(ctx, a.tx, `INSERT INTO change_clusters (generation, cluster)
