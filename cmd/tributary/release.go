@@ -30,7 +30,8 @@ meantime.`, false},
 	{fleet.Resume, "Resume a paused rollout, or pass a gate", `Resumes a paused rollout, or lets one that waits at a manual gate pass it.`, false},
 	{fleet.Skip, "Start the next wave now", `Starts the next wave of a rollout without waiting for polls, the soak time or a gate.`, false},
 	{fleet.Abort, "Abort a rollout and undo its waves", `Ends a rollout. The clusters that it has reached go back to what they had before, and the
-release is rejected.`, false},
+release is rejected. If going back removes more than the guard allows, nothing is decided,
+and the command prints what would be removed and the --digest that confirms it.`, true},
 }
 
 func newRelease() *cobra.Command {
@@ -92,7 +93,11 @@ func decide(cmd *cobra.Command, verdict fleet.Verdict, name string, o *verdictOp
 	release, err := client.Decide(cmd.Context(), verdict, name, o.reason, o.digest)
 	var guardErr *fleet.GuardError
 	if errors.As(err, &guardErr) {
-		return preview.GuardError(guardErr, "the impact of the release has changed, and nothing was decided", "--digest")
+		why := "the impact of the release has changed, and nothing was decided"
+		if verdict == fleet.Abort {
+			why = "to go back does more than the guard allows, and nothing was decided"
+		}
+		return preview.GuardError(guardErr, why, "--digest")
 	}
 	if err != nil {
 		return remote.Error(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	gitobject "github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
@@ -42,7 +43,7 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 		return nil, err
 	}
 	kept, _ := tree.New(root).Ignore(tree.IgnoreFile)
-	return &commit{at.commit, kept, r.used, r.leafDirs}, nil
+	return &commit{at.commit, kept, r.used, r.leafDirs, r.about}, nil
 }
 
 // readOptions say which part of a commit is read.
@@ -65,6 +66,8 @@ type commitReader struct {
 	// known are the leaf directories of the previous commit, and leafDirs those
 	// of this one.
 	known, leafDirs leafDirs
+	// about is what the commit says of itself.
+	about *fleet.Commit
 	// filtered is true if the server leaves out files that are too large.
 	filtered bool
 }
@@ -80,6 +83,7 @@ func (r *commitReader) root(at remoteRef, o readOptions) (*tree.Node, error) {
 	if err := o.verify.commit(raw); err != nil {
 		return nil, err
 	}
+	r.about = describe(raw)
 	top, ok := treeOf(raw)
 	if !ok {
 		return nil, tree.NewFault("", "commit %s does not begin with its tree; create another commit", at.commit)

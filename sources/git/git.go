@@ -46,6 +46,7 @@ type commit struct {
 	tree     *tree.Tree
 	objects  objects
 	leafDirs leafDirs
+	about    *fleet.Commit
 }
 
 // readResult is a commit and the subject that it was verified for. It is
@@ -134,7 +135,8 @@ func (r *Repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 }
 
 func (r *Repository) snapshot(at remoteRef) *fleet.Snapshot {
-	return &fleet.Snapshot{Revision: at.revision(), Tree: r.last.Load().commit.tree}
+	commit := r.last.Load().commit
+	return &fleet.Snapshot{Revision: at.revision(), Tree: commit.tree, Commit: commit.about}
 }
 
 type fetchOutcome struct {

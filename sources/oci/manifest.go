@@ -21,6 +21,8 @@ type manifest struct {
 	Layers    []ocispec.Descriptor `json:"layers"`
 	Manifests []ocispec.Descriptor `json:"manifests"`
 	FSLayers  json.RawMessage      `json:"fsLayers"`
+	// Annotations are read apart, because nothing depends on them.
+	Annotations json.RawMessage `json:"annotations"`
 	// Blobs is a field of the artifact manifest, which was dropped from the
 	// specification.
 	Blobs json.RawMessage `json:"blobs"`

@@ -11,8 +11,10 @@ package oci
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -55,6 +57,7 @@ type Artifact struct {
 type pulled struct {
 	digest digest.Digest
 	tree   *tree.Tree
+	about  *fleet.Commit
 }
 
 // Config is what an artifact is read from, and how.
@@ -150,7 +153,8 @@ func (r *Artifact) fetch(ctx context.Context, known string) (*fleet.Snapshot, er
 	if err := r.advance(ctx, from, head); err != nil {
 		return nil, tree.Refused(revision, err)
 	}
-	return &fleet.Snapshot{Revision: revision, Tree: r.last.Load().tree}, nil
+	last := r.last.Load()
+	return &fleet.Snapshot{Revision: revision, Tree: last.tree, Commit: last.about}, nil
 }
 
 // advance reads the artifact of a manifest and stores it as the last one.
@@ -164,14 +168,14 @@ func (r *Artifact) advance(ctx context.Context, from *ociremote.Repository, head
 	case r.refused.digest:
 		return r.refused.err
 	}
-	next, err := r.pull(ctx, from, head)
+	next, about, err := r.pull(ctx, from, head)
 	if tree.IsPermanent(err) {
 		r.refused.digest, r.refused.err = head.Digest, err
 	}
 	if err != nil {
 		return err
 	}
-	r.last.Store(&pulled{head.Digest, next})
+	r.last.Store(&pulled{head.Digest, next, about})
 	return nil
 }
 
@@ -187,30 +191,46 @@ func (r *Artifact) verify(ctx context.Context, from *ociremote.Repository, head 
 	return keys.Verify(ctx, from, head)
 }
 
-func (r *Artifact) pull(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) (*tree.Tree, error) {
+func (r *Artifact) pull(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) (*tree.Tree, *fleet.Commit, error) {
 	m, err := readImage(ctx, from, head)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	layers, err := m.selectLayers(r.at.Reference.Layer)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkLayers(layers, r.at.Limits); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	b := tree.NewBuilder(r.at.Limits, r.at.Path, r.last.Load().tree)
 	for _, d := range layers {
 		if err := (layer{d, len(layers) == 1}).pull(ctx, from, b); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	t, err := b.Tree()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t, _ = t.Ignore(tree.IgnoreFile)
-	return t, nil
+	return t, describe(m.Annotations), nil
+}
+
+// describe returns what the annotations in a manifest say of where the artifact comes from; nil for
+// nothing.
+func describe(text json.RawMessage) *fleet.Commit {
+	annotations := map[string]string{}
+	_ = json.Unmarshal(text, &annotations) // they say nothing then
+	c := &fleet.Commit{Author: annotations[ocispec.AnnotationAuthors], Subject: annotations[ocispec.AnnotationTitle]}
+	c.At, _ = time.Parse(time.RFC3339, annotations[ocispec.AnnotationCreated]) // zero if it says nothing
+	if approved := annotations[fleet.ApproveTrailer]; approved != "" {
+		c.Approves = []string{approved}
+	}
+	if c.Author == "" && c.Subject == "" && c.At.IsZero() && c.Approves == nil {
+		return nil
+	}
+	return c
 }
 
 // readImage reads the manifest of an image. If head is an index, it reads the

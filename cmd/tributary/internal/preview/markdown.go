@@ -34,6 +34,9 @@ func PrintMarkdown(w io.Writer, p *fleet.Preview) error {
 		c.WriteString("| clusters | removed | moved | changed | fields | added |\n|--:|--:|--:|--:|--:|--:|\n")
 		fmt.Fprintf(c, "| %d | %d | %d | %d | %d | %d |\n\n", i.Clusters, i.Removed, i.Moved, i.Changed, i.Fields, i.Added)
 	}
+	if !p.Impact.IsEmpty() && p.Impact.Digest != "" {
+		fmt.Fprintf(c, "%s\n\n", approvalMarkdown(p))
+	}
 	if left := c.list(reasons(p)); left > 0 {
 		fmt.Fprintf(c, "- and %s\n\n", textfmt.Count(left, "more reason"))
 	}
@@ -45,6 +48,15 @@ func PrintMarkdown(w io.Writer, p *fleet.Preview) error {
 	}
 	_, err := io.WriteString(w, c.String())
 	return err
+}
+
+// approvalMarkdown says by which digest the impact can be approved.
+func approvalMarkdown(p *fleet.Preview) string {
+	if p.Outcome == fleet.OutcomeHeld {
+		return "To approve this impact in the commit itself, where `spec.guard.approveByTrailer` allows it, end its message with " +
+			code(fleet.ApproveTrailer+": "+p.Impact.Digest)
+	}
+	return "Impact: " + code(p.Impact.Digest)
 }
 
 // reasons returns the items that a reader must not miss.

@@ -45,11 +45,20 @@ func Print(w io.Writer, p *fleet.Preview) error {
 	if !p.Impact.IsEmpty() {
 		fmt.Fprintln(w, Scale(p.Impact))
 		PrintImpact(w, p.Impact)
+		fmt.Fprintln(w, approval(p))
 	}
 	if len(p.Waves) > 0 {
 		return PrintWaves(w, p.Waves)
 	}
 	return nil
+}
+
+// approval prints the digest of the impact, for an approval before the release is there.
+func approval(p *fleet.Preview) string {
+	if p.Outcome == fleet.OutcomeHeld {
+		return fmt.Sprintf("to approve this impact in the commit itself, where spec.guard.approveByTrailer allows it: %s: %s", fleet.ApproveTrailer, p.Impact.Digest)
+	}
+	return "impact: " + p.Impact.Digest
 }
 
 func severity(p fleet.Problem) string {
