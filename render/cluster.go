@@ -110,6 +110,10 @@ func (j *renderJob) build(parts *clusterParts) ([]*cache.Object, fleet.Problems)
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	if n := j.countPatched(patches); n > maxPatched {
+		return nil, fleet.Problems{clusterProblem(j.cluster, "spec", fmt.Errorf(
+			"its patches change objects %d times, counting each object for each patch; they may do so %d times: put what many clusters share into a component", n, maxPatched))}
+	}
 	objects, problems, err := j.renderFast(parts, patches)
 	if !errors.Is(err, patch.ErrNeedsBuild) {
 		return objects, problems
@@ -126,6 +130,29 @@ func (j *renderJob) build(parts *clusterParts) ([]*cache.Object, fleet.Problems)
 		}
 	}
 	return objects, problems
+}
+
+// maxPatched limits how often the patches of one cluster change an object. Each takes up to
+// a millisecond.
+const maxPatched = 20_000
+
+// countPatched returns how often patches change an object of the stack.
+func (j *renderJob) countPatched(patches []*patch.Patch) (n int) {
+	if len(patches)*len(j.stack.Objects) <= maxPatched {
+		return 0 // cannot be too much
+	}
+	for _, p := range patches {
+		if !p.HasTarget() {
+			n += len(p.Merges())
+			continue
+		}
+		for _, o := range j.stack.Objects {
+			if p.Selects(&o.Object) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // renderFast applies resources and patches object by object. Its error is

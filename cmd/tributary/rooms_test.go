@@ -82,6 +82,7 @@ var rooms = map[string][]string{
 	"render/cache":               {"fleet", "render/kustomize"},
 	"render/fleetrepo":           {"fleet", "internal/nearest", "render/cache", "render/kustomize", "render/patch", "render/schema"},
 	"render/kustomize":           {"fleet", "internal/nearest"},
+	"render/hostiletest":         {},
 	"render/patch":               {"fleet", "render/kustomize"},
 	"render/schema":              {"render/kustomize"},
 	"server":                     {"fleet", "fleet/controller", "fleet/credential", "fleet/view", "server/api", "server/auth", "server/limit", "server/webhook"},
