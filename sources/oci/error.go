@@ -49,6 +49,7 @@ func (c *Client) Explain(ctx context.Context, err error) error {
 	return message.Reword(err, message.Clean(c.reason(err)))
 }
 
+// Status returns the HTTP status of a registry's answer; 0 if there is none.
 func Status(err error) int {
 	var answer *errcode.ErrorResponse
 	if errors.As(err, &answer) {
@@ -57,6 +58,7 @@ func Status(err error) int {
 	return 0
 }
 
+// IsNotFound reports whether the registry does not have what was asked for.
 func IsNotFound(err error) bool {
 	return errors.Is(err, errdef.ErrNotFound) || Status(err) == http.StatusNotFound
 }

@@ -3,6 +3,7 @@ package push
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"io"
@@ -39,10 +40,7 @@ func pack(ctx context.Context, t *tree.Tree) (*archive, error) {
 	zip.ModTime = time.Unix(0, 0) // This means no time; the zero Time does not.
 	content := sha256.New()
 	w := &archiver{ctx: ctx, tar: tar.NewWriter(io.MultiWriter(content, zip))}
-	if err := w.writeChildren("", t.Root); err != nil {
-		return nil, err
-	}
-	if err := w.tar.Close(); err != nil {
+	if err := cmp.Or(w.add("", t.Root), w.tar.Close()); err != nil {
 		return nil, err
 	}
 	if err := zip.Close(); err != nil {
@@ -57,38 +55,26 @@ type archiver struct {
 	files int
 }
 
-// writeChildren writes the content of a directory. Each directory comes before
-// its files, because oras does not create missing directories.
-func (w *archiver) writeChildren(directory string, n *tree.Node) error {
+// add adds the content of a directory. Each directory comes before its files,
+// because oras does not create missing directories.
+func (w *archiver) add(directory string, n *tree.Node) error {
 	for _, child := range n.Children {
 		name := path.Join(directory, child.Base)
-		write := w.writeFile
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644 | int64(child.Mode&0o111), Size: int64(len(child.Data))}
 		if child.IsDir() {
-			write = w.writeDirectory
+			header.Typeflag, header.Name, header.Mode = tar.TypeDir, name+"/", 0o755
+		} else {
+			w.files++
 		}
-		if err := write(name, child); err != nil {
+		if err := w.tar.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := w.tar.Write(child.Data); err != nil {
+			return err
+		}
+		if err := w.add(name, child); err != nil { // A file has no children.
 			return err
 		}
 	}
 	return w.ctx.Err()
-}
-
-func (w *archiver) writeDirectory(name string, n *tree.Node) error {
-	if err := w.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755}); err != nil {
-		return err
-	}
-	return w.writeChildren(name, n)
-}
-
-func (w *archiver) writeFile(name string, n *tree.Node) error {
-	w.files++
-	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(n.Data))}
-	if n.Mode == tree.ModeExecutable {
-		header.Mode = 0o755
-	}
-	if err := w.tar.WriteHeader(header); err != nil {
-		return err
-	}
-	_, err := w.tar.Write(n.Data)
-	return err
 }

@@ -154,10 +154,16 @@ var (
 	errNotDirectory = errors.New("not a directory")
 )
 
-// Name, IsDir, Type and Info implement fs.DirEntry.
-func (n *Node) Name() string               { return n.Base }
-func (n *Node) IsDir() bool                { return n.Mode.IsDir() }
-func (n *Node) Type() fs.FileMode          { return n.Mode.Type() }
+// Name implements fs.DirEntry.
+func (n *Node) Name() string { return n.Base }
+
+// IsDir implements fs.DirEntry.
+func (n *Node) IsDir() bool { return n.Mode.IsDir() }
+
+// Type implements fs.DirEntry.
+func (n *Node) Type() fs.FileMode { return n.Mode.Type() }
+
+// Info implements fs.DirEntry.
 func (n *Node) Info() (fs.FileInfo, error) { return info{n.Base, n}, nil }
 
 func entries(nodes []*Node) []fs.DirEntry {
