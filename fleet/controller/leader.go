@@ -28,11 +28,9 @@ type leader struct {
 // ctx ends. It returns nil then. No error of the source ends it, and of the store only one that does not
 // let it begin.
 func (c *Controller) Run(ctx context.Context) error {
-	if err := c.Restore(ctx); ctx.Err() != nil {
-		return nil
-	} else if err != nil {
+	if err := c.Restore(ctx); err != nil && ctx.Err() == nil {
 		return err
-	}
+	} // Where ctx has ended, polls may have been answered already, which are saved.
 	var all sync.WaitGroup
 	all.Go(func() { c.leader.listen(ctx) })
 	all.Go(func() { c.leader.followLog(ctx) })

@@ -11,24 +11,19 @@ import (
 )
 
 // FoldEqualsState folds the whole log of a store from generation 0 and compares the result with
-// the state that the store loads. Nothing may be appended meanwhile. It may be called from a
-// t.Cleanup. A log that has been pruned, or is too long to be read as changes, cannot be folded
-// from its beginning; FoldEqualsState logs that and compares nothing.
+// the state that the store loads. It may be called from a t.Cleanup. A log that has been pruned, or
+// is too long to be read as changes, cannot be folded from its beginning; FoldEqualsState logs that
+// and compares nothing.
 func FoldEqualsState(t testing.TB, s fleet.Store) {
 	t.Helper()
 	ctx := context.Background() // that of the test has ended where a cleanup calls this
-	loaded, err := s.Load(ctx)
-	if err != nil {
-		t.Errorf("Load: %v", err)
-		return
-	}
-	all, err := s.Since(ctx, 0)
+	loaded, all, err := loadAndFold(ctx, s)
 	if errors.Is(err, fleet.ErrNotFound) {
 		t.Logf("the log cannot be folded from its beginning: %v", err)
 		return
 	}
 	if err != nil {
-		t.Errorf("Since(0): %v", err)
+		t.Error(err)
 		return
 	}
 	state := fleet.NewState(&fleet.LogState{})
@@ -45,6 +40,20 @@ func FoldEqualsState(t testing.TB, s fleet.Store) {
 	}
 	want.Releases = loaded.Releases // which the log does not have
 	wantSame(t, "the stored state", loaded, want)
+}
+
+// loadAndFold returns the state of a store and all changes that lead to it. Another server may append
+// between the two, and then they are read again.
+func loadAndFold(ctx context.Context, s fleet.Store) (loaded *fleet.LogState, all *fleet.LogChanges, err error) {
+	for range 10 {
+		if loaded, err = s.Load(ctx); err != nil {
+			return nil, nil, err
+		}
+		if all, err = s.Since(ctx, 0); err != nil || int64(len(all.Changes)) == loaded.Generation {
+			break
+		}
+	}
+	return loaded, all, err
 }
 
 // logState returns a state in the form in which a store loads it, with nil for empty lists.
