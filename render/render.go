@@ -22,6 +22,7 @@ import (
 	"encoding/json"
 	"io/fs"
 	"path"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -40,12 +41,20 @@ const minRemembered, rememberedPerCluster = 50_000, 8
 
 // Renderer compiles fleet repos. It implements fleet.Renderer. The zero value remembers
 // nothing and is ready for use.
-type Renderer struct{ last *atomic.Pointer[Repo] }
+type Renderer struct {
+	last *atomic.Pointer[Repo]
+	// compiling has room for the trees that are compiled at the same time. nil does not
+	// limit them.
+	compiling chan struct{}
+}
 
 // NewRenderer returns a Renderer that reuses what has not changed since the revision that
 // it compiled before: files, and stacks whose files are all the same. That saves time and
-// memory and makes no other difference.
-func NewRenderer() Renderer { return Renderer{new(atomic.Pointer[Repo])} }
+// memory and makes no other difference. It compiles on half of the processors, so that polls
+// and writes have the others.
+func NewRenderer() Renderer {
+	return Renderer{new(atomic.Pointer[Repo]), make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
+}
 
 // UnprotectedResourceSets finds the ResourceSets in the YAML and JSON files of a tree that do
 // not wait for their providers, also in files that a release does not consist of.
@@ -77,6 +86,14 @@ func (renderer Renderer) Compile(ctx context.Context, tree fs.FS) (repo fleet.Re
 			repo, err = r, nil
 		}
 	}()
+	if renderer.compiling != nil {
+		select {
+		case renderer.compiling <- struct{}{}:
+			defer func() { <-renderer.compiling }()
+		case <-ctx.Done():
+			return r, ctx.Err()
+		}
+	}
 	earlier := renderer.earlier()
 	r.spec = fleetrepo.ReadSpec(tree, earlier.spec)
 	r.declared = fleetrepo.ReadClusters(tree, earlier.declared)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -59,4 +61,49 @@ func TestSnapshotsOfPreviewsAreBounded(t *testing.T) {
 	}
 	h.get("/api/v1/preview").problem(t, 400, "bad-request")
 	h.get("/api/v1/preview?ref=").problem(t, 400, "bad-request")
+}
+
+// A viewer who hangs up must not keep others from previewing.
+func TestPreviewEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	begun, ended := make(chan bool, 1), make(chan error, 1)
+	h := startLive(t, func(c *server.Config) {
+		c.ReadTree = func(ctx context.Context, r io.Reader) (fs.FS, error) {
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				return nil, err
+			}
+			select {
+			case begun <- true:
+				<-ctx.Done()
+				ended <- ctx.Err()
+				return nil, ctx.Err()
+			default: // the next one
+				return nil, fleet.Problems{{Message: "is told"}}
+			}
+		}
+	})
+	ctx, hangUp := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url+sendPreview, strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", api.SnapshotType)
+	go func() {
+		<-begun
+		begun <- true // so that the next one does not wait
+		hangUp()
+	}()
+	if answer, err := http.DefaultClient.Do(r); err == nil {
+		_ = answer.Body.Close()
+		t.Fatalf("%s, want no answer", answer.Status)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the preview ended with %v", err)
+	}
+	for { // the handler returns a moment after the preview has ended
+		if got := h.change("POST", sendPreview, api.SnapshotType, "x"); got.status != http.StatusTooManyRequests {
+			got.problem(t, 422, "invalid")
+			return
+		}
+	}
 }
