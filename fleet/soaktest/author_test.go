@@ -314,8 +314,10 @@ func (a *author) changeGuard(c *commit) string {
 	}
 	c.guard = fleet.Guard{
 		RemovedPerCluster: limit("50%", "50%", "10%", "2", "100%"), RemovedPerFleet: limit("10%", "10%", "3%", "100", "100%"),
-		FailingClusters: limit("10%", "10%", "2", "50%"),
-		AllowEmptySets:  a.IntN(4) == 0, AllowVanishedSets: a.IntN(4) == 0, AllowStaleParts: a.IntN(2) == 0,
+		FailingClusters:   limit("10%", "10%", "2", "50%"),
+		RemovedEverywhere: limit("100%", "100%", "25%", "3"), OrphanedClusters: limit("10%", "10%", "0", "2"),
+		Protected: [][]fleet.Protection{nil, nil, {{Kind: "Job"}}}[a.IntN(3)], Window: []time.Duration{24 * time.Hour, time.Hour, 0}[a.IntN(3)],
+		AllowEmptySets: a.IntN(4) == 0, AllowVanishedSets: a.IntN(4) == 0, AllowStaleParts: a.IntN(2) == 0,
 	}
 	return fmt.Sprintf("guard %+v", c.guard)
 }

@@ -192,8 +192,13 @@ func (c *commit) fleetFile() string {
 		}
 		waves = append(waves, wave)
 	}
+	protected := []any{}
+	for _, one := range c.guard.Protected {
+		protected = append(protected, map[string]any{"kind": one.Kind})
+	}
 	s := map[string]any{"inputs": inputs, "placement": placement, "guard": map[string]any{
 		"removedPerCluster": c.guard.RemovedPerCluster, "removedPerFleet": c.guard.RemovedPerFleet, "failingClusters": c.guard.FailingClusters,
+		"removedEverywhere": c.guard.RemovedEverywhere, "orphanedClusters": c.guard.OrphanedClusters, "window": c.guard.Window.String(), "protected": protected,
 		"allowEmptySets": c.guard.AllowEmptySets, "allowVanishedSets": c.guard.AllowVanishedSets, "allowOrphanedParts": c.guard.AllowStaleParts,
 	}}
 	if len(waves) > 0 {

@@ -25,6 +25,7 @@ type model struct {
 	records    map[string]*fleet.ClusterRecord
 	deltas     map[string]*fleet.Delta
 	pins       map[string]*fleet.Pin
+	losses     []*fleet.Losses
 }
 
 // library has the commits, by revision, and what was rendered of them.
@@ -72,6 +73,10 @@ func (m model) with(c *fleet.Change) (next model, wrong []string) {
 		}
 	}
 	next.rows, next.records, next.deltas, next.pins = copied(m.rows), copied(m.records), copied(m.deltas), copied(m.pins)
+	next.losses = slices.DeleteFunc(slices.Clone(m.losses), func(l *fleet.Losses) bool { return !l.Until.After(c.At) })
+	if c.Losses != nil {
+		next.losses = append(next.losses, c.Losses)
+	}
 	for _, a := range c.Assignments {
 		note(put(next.rows, a.Cluster, a.Before, a.After))
 	}
@@ -144,6 +149,7 @@ func (m model) differs(log *fleet.LogState) string {
 	for _, pair := range [][2]any{
 		{m.generation, log.Generation}, {m.live, live}, {m.candidate, log.Candidate}, {m.rollout, log.Rollout}, {inOrder(m.rows), log.Assignments},
 		{inOrder(m.records), log.Records}, {inOrder(m.deltas), log.Deltas}, {inOrder(m.pins), log.Pins},
+		{m.losses, log.Losses},
 	} {
 		folded, stored := pair[0], pair[1]
 		if encode(folded) != encode(stored) && (reflect.ValueOf(folded).Kind() != reflect.Slice || reflect.ValueOf(folded).Len()+reflect.ValueOf(stored).Len() > 0) {

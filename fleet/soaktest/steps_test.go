@@ -209,6 +209,15 @@ func (s *soak) steer() {
 	revision := s.model.rollout.Release.Revision
 	_, err := s.server.Decide(s.t.Context(), options(), verdict, revision, "")
 	s.did("%s: %s, which waits for %s: %v", verdict, short(revision), waits, err)
+	var refused *fleet.GuardError
+	if verdict == fleet.Abort && errors.As(err, &refused) {
+		before, was := s.model, s.past[s.model.generation]
+		_, err = s.server.Decide(s.t.Context(), options(), verdict, revision, refused.Impact.Digest)
+		s.followLog()
+		if err == nil && len(before.loss(before.live, was, s.past[s.model.generation], s.clock.Now())) == 0 {
+			s.fail("the abort exceeds no guard, and had to be confirmed: %v", refused.Violations)
+		}
+	}
 	may := verdict != fleet.Resume || slices.Contains([]string{"resume", "gate", "skip"}, waits)
 	if may != (err == nil) || err != nil && !errors.Is(err, fleet.ErrConflict) {
 		s.fail("Decide(%s) = %v while it waits for %q", verdict, err, waits)

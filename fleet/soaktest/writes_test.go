@@ -57,7 +57,7 @@ func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions)
 	if got != isKept && s.model.generation != before.generation {
 		s.fail("%s is %s, and changed something", what, got)
 	}
-	if lost := before.loss(before.live, was, s.past[s.model.generation]); got == isKept && len(lost) > 0 && !strings.HasPrefix(what, "decommission") {
+	if lost := before.loss(before.live, was, s.past[s.model.generation], s.clock.Now()); got == isKept && len(lost) > 0 && !strings.HasPrefix(what, "decommission") {
 		s.fail("%s exceeds %s, and was not confirmed", what, lost)
 	}
 	var refused *fleet.GuardError
@@ -79,9 +79,9 @@ func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions)
 	s.followLog()
 	now, exceeded := s.past[s.model.generation], false
 	for _, c := range was {
-		exceeded = exceeded || !c.release.IsZero() && len(before.loss(c.release, was, now)) > 0
+		exceeded = exceeded || !c.release.IsZero() && len(before.loss(c.release, was, now, s.clock.Now())) > 0
 	}
-	if !exceeded && len(before.loss(before.live, was, now)) == 0 {
+	if !exceeded && len(before.loss(before.live, was, now, s.clock.Now())) == 0 {
 		s.fail("%s exceeds no guard, and had to be confirmed: %v", what, refused.Violations)
 	}
 	return isKept
@@ -113,7 +113,7 @@ func (s *soak) wantDelta(id string, d *fleet.Delta) outcome {
 		}
 	}
 	for guard := range guards {
-		if len(s.model.loss(guard, was, now)) > 0 {
+		if len(s.model.loss(guard, was, now, s.clock.Now())) > 0 {
 			return guarded
 		}
 	}
