@@ -125,7 +125,7 @@ func (s *Schema) Validate(input map[string]any, spent int, fault func(path, mess
 		return spent
 	}
 	limit := min(baseSteps+valueSteps*values, maxSteps) / (1 + depth/deepValue)
-	err, took := s.evaluate(input, limit-spent)
+	took, err := s.evaluate(input, limit-spent)
 	if errors.Is(err, errExhausted) {
 		fault("", fmt.Sprintf("schema %s takes more than %d steps to evaluate, the bound for %d values; simplify it: its subschemas multiply", s.file, limit, values))
 		return spent + took
@@ -135,7 +135,7 @@ func (s *Schema) Validate(input map[string]any, spent int, fault func(path, mess
 }
 
 // evaluate validates an input within a number of steps, and returns how many it took.
-func (s *Schema) evaluate(input map[string]any, steps int) (err error, took int) { //nolint:revive // the error is a result of the validation
+func (s *Schema) evaluate(input map[string]any, steps int) (took int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.meter.left = steps
@@ -148,7 +148,7 @@ func (s *Schema) evaluate(input map[string]any, steps int) (err error, took int)
 			err = errExhausted
 		}
 	}()
-	return s.compiled.Validate(input), 0
+	return 0, s.compiled.Validate(input) // the deferred function sets the steps
 }
 
 // report calls fault for the violations that have no further cause.
