@@ -21,7 +21,9 @@ func newRollback() *cobra.Command {
 		Short: "Restore deltas to their state at an earlier generation",
 		Long: `Restores all deltas to their state at a generation, or only one delta. This is a new
 change, which can be rolled back in turn. Deltas that have expired since then are not
-restored, and releases do not change. Prints the inputs that change, as a diff. See
+restored. Releases, pins, registrations, and clusters that were decommissioned or
+forgotten since then stay as they are: a warning names them, and if nothing is left to
+be restored, the rollback is refused. Prints the inputs that change, as a diff. See
 tributary get history for generations.
 
 ` + remote.Help,

@@ -251,9 +251,9 @@ func TestRollbackDoesNotCrossAPurge(t *testing.T) {
 		}
 	}
 	r.declare(`{name: dot, labels: {environment: prod}}`)
-	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: before}); err != nil {
-		t.Fatal(err)
-	}
+	r.wantRefused(fleet.ErrConflict, func() (*fleet.Result, error) {
+		return r.Rollback(t.Context(), ada, controller.Rollback{Generation: before})
+	})
 	if got := r.member("dot").Cluster.Labels["environment"]; got != "prod" || r.ownDelta("dot") != "" {
 		t.Errorf("the new cluster is in %s and has the own delta %s", got, r.ownDelta("dot"))
 	}
@@ -275,9 +275,9 @@ func TestRollbackRestoresDeclarations(t *testing.T) {
 		t.Errorf("dot = %+v with the own delta %s", c, r.ownDelta("dot"))
 	}
 	r.wantState("eve", fleet.ClusterActive)
-	if _, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: 1}); err != nil {
-		t.Fatal(err)
-	}
+	r.wantRefused(fleet.ErrConflict, func() (*fleet.Result, error) { // neither of them is older
+		return r.Rollback(t.Context(), ada, controller.Rollback{Generation: 1})
+	})
 	r.wantState("dot", fleet.ClusterActive)
 	r.wantState("eve", fleet.ClusterActive)
 
@@ -296,9 +296,8 @@ func TestRollbackRestoresDeclarations(t *testing.T) {
 	if _, err := r.Decommission(t.Context(), ada, "fay"); err != nil {
 		t.Fatal(err)
 	}
-	result, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: now})
-	if err != nil || len(result.Clusters) != 0 {
-		t.Errorf("rollback of a decommissioned cluster = %+v, %v, want no cluster", result, err)
-	}
+	r.wantRefused(fleet.ErrConflict, func() (*fleet.Result, error) {
+		return r.Rollback(t.Context(), ada, controller.Rollback{Generation: now})
+	})
 	r.wantState("fay", fleet.ClusterDecommissioned)
 }

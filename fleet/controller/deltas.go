@@ -191,6 +191,9 @@ func (c *Controller) writeObject(ctx context.Context, o WriteOptions, cluster st
 	})
 }
 
+// rollbackHistory is how many of the changes since are looked at for what a rollback does not undo.
+const rollbackHistory = 1000
+
 // Rollback says what is restored.
 type Rollback struct {
 	// Generation is the generation as of which it is restored.
@@ -202,7 +205,8 @@ type Rollback struct {
 
 // Rollback restores deltas and declarations as they were at a generation, as a new change. Deltas that
 // have expired since are not restored. Releases, tokens, tombstones and which clusters there are stay
-// as they are.
+// as they are; warnings say which of them changed since. It is an ErrConflict where nothing would be
+// restored because of that.
 func (c *Controller) Rollback(ctx context.Context, o WriteOptions, r Rollback) (*fleet.Result, error) {
 	return c.write(ctx, o, fleet.RolledBack, func(v *view.View) (*mutation, error) {
 		then, err := c.stateAt(ctx, r.Generation)
@@ -216,7 +220,16 @@ func (c *Controller) Rollback(ctx context.Context, o WriteOptions, r Rollback) (
 		if err != nil {
 			return nil, err
 		}
-		return &mutation{deltas: restored.Deltas, records: restored.Records, warnings: restored.Warnings, strict: true}, nil
+		since, err := c.History(ctx, fleet.ChangeQuery{After: r.Generation, Limit: rollbackHistory})
+		if err != nil {
+			return nil, err
+		}
+		m := &mutation{deltas: slices.DeleteFunc(restored.Deltas, isNoChange), records: restored.Records, strict: true}
+		m.warnings = append(restored.Warnings, edit.NotRestored(since, r.Delta)...)
+		if m.isEmpty() && len(m.warnings) > 0 {
+			return nil, fmt.Errorf("generation %d: %w: nothing can be restored: %s", r.Generation, fleet.ErrConflict, strings.Join(m.warnings, "; "))
+		}
+		return m, nil
 	})
 }
 

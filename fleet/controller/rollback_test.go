@@ -114,3 +114,55 @@ func TestRollbackToAnUnknownGenerationIsNotFound(t *testing.T) {
 		return r.Rollback(t.Context(), ada, controller.Rollback{Generation: 2})
 	})
 }
+
+func TestRollbackSaysWhatItDoesNotRestore(t *testing.T) {
+	t.Parallel()
+	r := startAcme(t)
+	r.declare(`{name: dot}`)
+	r.decommission("dot")
+	r.apply(`{name: a, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: a2}}}]}`)
+	start := r.view().Generation()
+	r.apply(`{name: a, selector: {}, edits: [{kind: App, name: web, patch: {spec: {tag: a3}}}]}`)
+	r.declare(`{name: eve}`)
+	r.decommission("bob")
+	r.decommission("cid")
+	if _, err := r.Purge(t.Context(), ada, "dot"); err != nil {
+		t.Fatal(err)
+	}
+	r.recommission("cid")
+	r.release("main@2", acme("base/db.yaml", app("db", "{tag: v2}")))
+	r.pin(fleet.Pin{Name: "old", Scope: fleet.Scope{Clusters: []string{"ann"}}, Release: "main@1"})
+	result, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: start})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(result.Warnings, "\n")
+	for _, want := range []string{
+		"cluster bob was decommissioned since, which is not undone: recommission it", "cluster cid was recommissioned since",
+		"cluster dot was purged since", "cluster eve was declared since", "release main@2 went live since, which is not undone: to go back to an earlier release, pin it",
+		"pin old was set or removed since",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("warnings are\n%s\nwant %q", all, want)
+		}
+	}
+	if got := r.input("ann", "web"); !strings.Contains(got, "a2") {
+		t.Errorf("web of ann = %s, want a2 restored", got)
+	}
+}
+
+func TestRollbackThatWouldRestoreNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	r := startAcme(t)
+	start := r.view().Generation()
+	r.decommission("bob")
+	err := r.wantRefused(fleet.ErrConflict, func() (*fleet.Result, error) {
+		return r.Rollback(t.Context(), ada, controller.Rollback{Generation: start})
+	})
+	if err == nil || !strings.Contains(err.Error(), "nothing can be restored: cluster bob was decommissioned since") {
+		t.Errorf("rollback across a decommission: %v", err)
+	}
+	if result, err := r.Rollback(t.Context(), ada, controller.Rollback{Generation: start + 1}); err != nil || len(result.Warnings) > 0 {
+		t.Errorf("rollback to where the fleet is = %+v, %v, want that nothing changes", result, err)
+	}
+}
