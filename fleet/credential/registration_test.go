@@ -150,11 +150,13 @@ func TestRepeatedRegistrationGetsTheBytesThatOtherVersionsGive(t *testing.T) {
 	}{
 		{
 			"trb_SECRET", credential.Registration{Name: "edge-1", DNS: "edge-1.example.com", Labels: map[string]string{"tier": "gold", "environment": "dev"}},
-			"1414a23a121e73a9ff787af17be0acbb2f4a0f08775045605a16438ca9562579", "trb_XNEBCQICTB7UQF3XSCOCTG327SWNJPVUB6BAPCO56H6BPKLNWQTA",
+			"758893db07a495e88791e66311c897420a02efbfd2a23df2b90815923ecc5752" +
+				"1414a23a121e73a9ff787af17be0acbb2f4a0f08775045605a16438ca9562579", "trb_XNEBCQICTB7UQF3XSCOCTG327SWNJPVUB6BAPCO56H6BPKLNWQTA",
 		},
 		{
 			"", credential.Registration{Name: "edge-1"},
-			"72c2de8617734574ce7e3ade89a05427c706481e0850b72d2544d3bdb536d522", "trb_ASMESRDRWC7UH7STE5B5BD3RDOO7SDGOCSHE6FAP4X74MTQ22O3Q",
+			"1d29920d5ec1804ac55eae127528ed08e2873cb8180d198d09106052829bbc53" +
+				"72c2de8617734574ce7e3ade89a05427c706481e0850b72d2544d3bdb536d522", "trb_ASMESRDRWC7UH7STE5B5BD3RDOO7SDGOCSHE6FAP4X74MTQ22O3Q",
 		},
 	} {
 		proof, err := hex.DecodeString(c.proof)
