@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 	"unique"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -112,6 +113,8 @@ func (b *inputBuilder) id() string {
 		text, scalar := kustomize.ScalarText(value)
 		if !scalar {
 			b.fault(b.set.ID[i], "must be a string, number or boolean to be part of an id")
+		} else if c := strings.IndexFunc(text, unicode.IsControl); c >= 0 {
+			b.fault(b.set.ID[i], "has the control character %U, and is part of an id; remove it", []rune(text[c:])[0])
 		} else if text != "" {
 			parts = append(parts, text)
 		}

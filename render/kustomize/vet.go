@@ -343,12 +343,16 @@ func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
 		v.problem(r, "%s is a file; a component is a directory with a kustomization.yaml", r.value)
 		return nil
 	}
-	// kustomize reads an empty file as no objects. But a file also looks like that when
-	// it is about to be written, or when a full disk has cut it off, and then its objects
-	// would be deleted.
+	// kustomize reads an empty file as no objects, and so one that holds none. But a file
+	// also looks like that when it is about to be written, or when a full disk has cut it
+	// off, and then its objects would be deleted.
 	data, err := ReadFile(v.tree, clean)
-	if err == nil && len(bytes.TrimSpace(data)) == 0 {
+	switch {
+	case err != nil: // the build reports it
+	case len(bytes.TrimSpace(data)) == 0:
 		v.problem(r, "%s is empty; if that is intended, remove the entry", r.value)
+	case holdsNoObject(data):
+		v.problem(r, "%s holds no object; if that is intended, remove the entry", r.value)
 	}
 	return &vettedDir{valid: true, plain: true, files: []string{clean}, load: fileLoad(data)}
 }
@@ -416,6 +420,9 @@ func (v *Vetting) otherFiles(dir string, k *types.Kustomization, at func(field, 
 	named := map[string][]string{"configurations": k.Configurations, "crds": k.Crds}
 	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
 		named["patches"] = append(named["patches"], p.Path)
+		if wrong := CheckShape(p.Patch); wrong != "" {
+			v.problem(at("patches", p.Patch), "%s", wrong)
+		}
 	}
 	for _, r := range k.Replacements {
 		named["replacements"] = append(named["replacements"], r.Path)

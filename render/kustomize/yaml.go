@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,16 +34,16 @@ const (
 	MaxProblems = 1_000
 )
 
-// CheckYAML refuses a file whose aliases expand too far or into themselves, and one whose
-// shape would make reading it slow. It accepts text that is not YAML, because the parser
+// CheckYAML refuses a file whose aliases expand too far or into themselves, one whose shape
+// would make reading it slow, and one with a number that no float64 holds. It accepts text that is not YAML, because the parser
 // reports that better.
 func CheckYAML(file string, data []byte) *fleet.Problem {
 	_, p := readShape(file, data)
 	return p
 }
 
-// CheckShape says what is wrong with the shape of YAML text of any size; "" for nothing,
-// and for text that is not YAML.
+// CheckShape says what is wrong with the shape or a number of YAML text of any size; "" for
+// nothing, and for text that is not YAML.
 func CheckShape(text string) string {
 	dec := yaml.NewDecoder(strings.NewReader(text))
 	for {
@@ -56,10 +57,35 @@ func CheckShape(text string) string {
 	}
 }
 
-// CheckNode says what is wrong with the shape of a node, and where; nil for nothing.
+// CheckNode says what is wrong with the shape or a number of a node, and where; nil for
+// nothing.
 func CheckNode(n *yaml.Node) (at *yaml.Node, wrong string) {
 	var s shape
-	return s.measure(n, 0)
+	if at, wrong = s.measure(n, 0); at != nil {
+		return at, wrong
+	}
+	return checkNumbers(n)
+}
+
+var (
+	// mayOverflow matches text that may have a number that no float64 holds.
+	mayOverflow = regexp.MustCompile(`[0-9.][eE]\+?[0-9]{3}|[0-9]{308}`)
+	decimal     = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+)
+
+// checkNumbers finds a number that no float64 holds. Readers of YAML take it for text.
+func checkNumbers(n *yaml.Node) (at *yaml.Node, wrong string) {
+	if n.Kind == yaml.ScalarNode && n.Style == 0 && n.Tag == "!!str" && mayOverflow.MatchString(n.Value) && decimal.MatchString(n.Value) {
+		if _, err := strconv.ParseFloat(n.Value, 64); errors.Is(err, strconv.ErrRange) {
+			return n, fmt.Sprintf("%.20s is a number that is too large; write it as a string, in quotes", n.Value)
+		}
+	}
+	for _, child := range n.Content {
+		if at, wrong = checkNumbers(child); at != nil {
+			return at, wrong
+		}
+	}
+	return nil, ""
 }
 
 // shape is what makes YAML slow to read.
@@ -74,7 +100,8 @@ func (s *shape) add(other shape) {
 func readShape(file string, data []byte) (shape, *fleet.Problem) {
 	var s shape
 	aliases := bytes.ContainsRune(data, '*') && bytes.ContainsRune(data, '&')
-	if len(data) < smallFile && !aliases {
+	numbers := mayOverflow.Match(data)
+	if len(data) < smallFile && !aliases && !numbers {
 		return shape{nodes: len(data) / 4}, nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -85,6 +112,11 @@ func readShape(file string, data []byte) (shape, *fleet.Problem) {
 		}
 		if at, wrong := s.measure(&doc, 0); at != nil {
 			return s, &fleet.Problem{File: file, Line: at.Line, Message: wrong}
+		}
+		if numbers {
+			if at, wrong := checkNumbers(&doc); at != nil {
+				return s, &fleet.Problem{File: file, Line: at.Line, Message: wrong}
+			}
 		}
 		if aliases {
 			if p := checkAliases(file, &doc); p != nil {
@@ -191,6 +223,41 @@ func countObjects(data []byte) int {
 		}
 		n += objectsIn(doc.Content[0])
 	}
+}
+
+// plainKind matches the kind of an object at the start of a line.
+var plainKind = regexp.MustCompile(`(?m)^kind:[ \t]+["']?(\w+)`)
+
+// holdsNoObject reports whether a file of resources has documents, none of which holds an
+// object: they are empty, null, or lists without items.
+func holdsNoObject(data []byte) bool {
+	for _, kind := range plainKind.FindAllSubmatch(data, -1) {
+		if !bytes.HasSuffix(kind[1], []byte("List")) {
+			return false
+		}
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		if err := dec.Decode(&doc); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		if root := doc.Content[0]; root.ShortTag() != "!!null" && !isEmptyList(root) {
+			return false
+		}
+	}
+}
+
+// isEmptyList reports whether kustomize reads a node as a list of objects without any.
+func isEmptyList(n *yaml.Node) bool {
+	kind, items := Child(n, "kind"), Child(n, "items")
+	if n.Kind == yaml.MappingNode && len(n.Content) == 0 {
+		return true
+	}
+	if kind == nil || !strings.HasSuffix(kind.Value, "List") || items == nil && kind.Value != "List" {
+		return false
+	}
+	return items == nil || !slices.ContainsFunc(items.Content, func(item *yaml.Node) bool { return !isEmptyList(item) })
 }
 
 func objectsIn(n *yaml.Node) int {
