@@ -20,6 +20,7 @@ import (
 type validateOptions struct {
 	source sourceFlags
 	output string
+	strict bool
 }
 
 func newValidate() *cobra.Command {
@@ -28,8 +29,10 @@ func newValidate() *cobra.Command {
 		Use:   "validate SOURCE",
 		Short: "Check every cluster of a fleet repo, for a pull request's CI",
 		Long: `Renders and checks every cluster, and prints each problem on a line: file:line: field:
-what to do. Warnings are printed too, but do not affect the exit status. It also checks that
-each ResourceSet in a YAML file of the fleet repo waits for its providers, because Flux
+what to do. Warnings are printed too, but do not affect the exit status without --strict: what
+has no effect, such as components that no cluster uses, patches and selectors that select
+nothing, labels that are probably misspelt, and variables that nothing substitutes. It also
+checks that each ResourceSet in a YAML file of the fleet repo waits for its providers, because Flux
 deletes everything made from a provider that is recreated otherwise.
 
 ` + sourceHelp,
@@ -43,6 +46,7 @@ Exit status is 0 if the fleet can be served, and 1 if not.`,
 		},
 	}
 	o.source.bind(cmd.Flags())
+	cmd.Flags().BoolVar(&o.strict, "strict", false, "treat warnings as faults")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
 	return cmd
 }
@@ -62,6 +66,9 @@ func validate(ctx context.Context, w, stderr io.Writer, ref string, o validateOp
 	r, err := checkFleet(ctx, stderr, snapshot)
 	if err != nil {
 		return err
+	}
+	for i := range r.Problems {
+		r.Problems[i].Warning = r.Problems[i].Warning && !o.strict
 	}
 	return report.Print(w, r, o.output)
 }
@@ -84,6 +91,9 @@ func checkFleet(ctx context.Context, stderr io.Writer, snapshot *fleet.Snapshot)
 		if !slices.ContainsFunc(problems, known) {
 			problems = append(problems, p)
 		}
+	}
+	if view != nil {
+		problems = append(problems, render.Lint(ctx, view.Live().Repo)...)
 	}
 	r := report.Report{Revision: snapshot.Revision, Clusters: clusters, Problems: problems.Sort()}
 	if view != nil {

@@ -3,6 +3,7 @@ package cache
 import (
 	"crypto/sha256"
 	"io/fs"
+	"slices"
 	"sync"
 )
 
@@ -37,6 +38,17 @@ func NewRecorder(tree fs.FS) *Recorder {
 // Release drops the tree and keeps what was recorded. The Recorder cannot be read any
 // more.
 func (r *Recorder) Release() { r.tree = nil }
+
+// Files returns the files that were read, sorted.
+func (r *Recorder) Files() (files []string) {
+	for q := range r.answers {
+		if q.method == "ReadFile" {
+			files = append(files, q.name)
+		}
+	}
+	slices.Sort(files)
+	return files
+}
 
 // Matches reports whether another tree gives the same answer to every question.
 func (r *Recorder) Matches(tree fs.FS) bool {

@@ -132,6 +132,9 @@ func ReadSpec(tree fs.FS, earlier *Spec) *Spec {
 	return s
 }
 
+// Files returns the files that the Spec was read from: fleet.yaml, and the schemas.
+func (s *Spec) Files() []string { return s.read.Files() }
+
 func (s *Spec) fill(doc *fleetDocument) {
 	s.Readable, s.Rules, s.Guard = true, doc.Spec.Placement, doc.Spec.Guard.guard()
 	for i := range doc.Spec.Inputs {

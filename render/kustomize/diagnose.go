@@ -2,6 +2,7 @@ package kustomize
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,6 +43,11 @@ func (v *Vetting) diagnose(d *vettedDir, seen map[*vettedDir]bool) (problems fle
 		return nil
 	}
 	seen[d] = true
+	for _, p := range d.patches {
+		if err := CheckPatchText(p.value); err != nil {
+			problems = append(problems, fleet.Problem{File: p.file, Line: p.line, Field: p.field, Message: err.Error()})
+		}
+	}
 	for _, next := range d.leads {
 		if next.dir != "" {
 			problems = append(problems, v.diagnose(next, seen)...)
@@ -55,6 +61,35 @@ func (v *Vetting) diagnose(d *vettedDir, seen map[*vettedDir]bool) (problems fle
 		}
 	}
 	return problems
+}
+
+// CheckPatchText says why a text can be neither a strategic merge patch nor a list of
+// operations; nil if that is not in its syntax. kustomize's own error repeats the text and
+// says nothing else.
+func CheckPatchText(text string) error {
+	text = strings.TrimSpace(text)
+	if strings.HasPrefix(text, "[") { // kustomize reads such text as JSON
+		var any any
+		if err := json.Unmarshal([]byte(text), &any); err != nil {
+			return fmt.Errorf("begins with [, so it must be JSON: %w; write one operation a line, each after a dash, for YAML", err)
+		}
+	}
+	var node yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &node); err != nil {
+		p := syntaxProblemIn("", []byte(text), err)
+		return fmt.Errorf("line %d of the patch: %s", p.Line, p.Message)
+	}
+	if len(node.Content) == 0 || node.Content[0].Kind != yaml.SequenceNode {
+		return nil
+	}
+	for i, op := range node.Content[0].Content {
+		for _, field := range []string{"op", "path"} {
+			if Child(op, field) == nil {
+				return fmt.Errorf("operation %d: %s: must be set (RFC 6902)", i, field)
+			}
+		}
+	}
+	return nil
 }
 
 // checkObjects says what kustomize refuses in a file of objects.
@@ -209,7 +244,7 @@ func (v *Vetting) explain(p fleet.Placement, err error) fleet.Problem {
 		out.Line = v.lastLineOf(out.File, m[1], m[2])
 	}
 	out.Message = "kustomize: " + strings.Trim(text, "'\" ")
-	if len(p.Components) > 0 && out.File == p.Overlay {
+	if len(p.Components) > 0 && !strings.Contains(err.Error(), "recursed") {
 		out.Message += " (with " + strings.Join(p.Components, ", ") + ")"
 	}
 	return out

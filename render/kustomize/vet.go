@@ -61,6 +61,9 @@ type vettedDir struct {
 	flat  bool
 	leads []*vettedDir // of each entry of resources and components
 	load  load
+	// targets are what its patches and replacements select.
+	targets []Target
+	patches []reference // those that are written inline
 	// problems are its own and those of all that it leads to.
 	problems fleet.Problems
 }
@@ -226,6 +229,12 @@ func (v *Vetting) visit(dir string, from reference) *vettedDir {
 	}
 	v.weigh(out)
 	v.checkWork(out, file)
+	out.targets = targets(k, at)
+	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
+		if p.Patch != "" {
+			out.patches = append(out.patches, at("patches", p.Patch))
+		}
+	}
 	if out.valid && out.steps > maxSteps {
 		v.problem(reference{file: file}, "leads to more than %d builds, patches and generators; does it include the same base many times?", maxSteps)
 	}

@@ -14,14 +14,12 @@
 package patch
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"go.yaml.in/yaml/v3"
 	jsonpatch "gopkg.in/evanphx/json-patch.v4" // the library that kustomize applies patches with
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/kustomize/api/types"
@@ -161,7 +159,13 @@ func parse(p fleet.Patch, newTarget func(fleet.Target) (*target, error)) (*Patch
 	resources, notMerge := kustomize.ReadPatches([]byte(text))
 	if !isPlainPatch(p.Target, text, len(resources), notMerge) {
 		if err := kustomize.CheckPatch(out.Kustomize()); err != nil {
-			return nil, unreadable(text, notMerge, err)
+			if wrong := kustomize.CheckPatchText(text); wrong != nil {
+				return nil, wrong
+			}
+			if notMerge != nil {
+				err = fmt.Errorf("must be a strategic merge patch or a list of operations: %s", kustomize.Message(notMerge))
+			}
+			return nil, err
 		}
 	}
 	if notMerge == nil && len(resources) == 0 {
@@ -180,32 +184,6 @@ func parse(p fleet.Patch, newTarget func(fleet.Target) (*target, error)) (*Patch
 		return nil, errors.New("a target has more than one patch; give each patch an entry of its own")
 	}
 	return out, out.readMerges(resources)
-}
-
-// unreadable says why kustomize reads a text neither as a strategic merge patch nor as
-// operations. kustomize's own error repeats the text and says nothing else.
-func unreadable(text string, notMerge, err error) error {
-	var syntax error
-	if strings.HasPrefix(text, "[") { // kustomize reads such text as JSON
-		var any any
-		if syntax = json.Unmarshal([]byte(text), &any); syntax != nil {
-			return fmt.Errorf("begins with [, so it must be JSON: %w; write one operation a line, each after a dash, for YAML", syntax)
-		}
-	}
-	var node yaml.Node
-	if syntax = yaml.Unmarshal([]byte(text), &node); syntax != nil {
-		p := kustomize.SyntaxProblem("", syntax)
-		return fmt.Errorf("line %d of the patch: %s", p.Line, p.Message)
-	}
-	if len(node.Content) > 0 && node.Content[0].Kind == yaml.SequenceNode {
-		if _, wrong := decodeOperations(text); wrong != nil {
-			return fmt.Errorf("must be a list of operations (RFC 6902): %w", wrong)
-		}
-	}
-	if notMerge != nil {
-		return errors.New("must be a strategic merge patch or a list of operations: " + kustomize.Message(notMerge))
-	}
-	return err
 }
 
 // isPlainPatch reports whether kustomize's transformer certainly accepts the patch. The
