@@ -20,7 +20,7 @@ func (s *soak) fold(c *fleet.Change) {
 	s.t.Helper()
 	before, was := s.model, s.past[s.model.generation]
 	next, wrong := before.with(c)
-	s.model = next
+	s.model, s.last = next, c
 	now := next.clusters()
 	s.past[c.Generation] = now
 	delete(s.past, c.Generation-kept)

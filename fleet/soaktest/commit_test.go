@@ -54,7 +54,7 @@ func newCommit() *commit {
 	c := &commit{
 		sets: map[string]string{"App": "apps", "Job": "jobs", "Note": "notes"},
 		base: objects{}, overlays: map[string]overlay{}, extras: component{objects: objects{}}, clusters: map[string]file{},
-		guard: fleet.DefaultGuard(),
+		guard: firstGuard(),
 		waves: []fleet.WaveRule{
 			{Name: "canary", Selector: fleet.Selector{MatchLabels: map[string]string{"ring": "canary"}}, Polled: 50},
 			{Name: "early", Selector: fleet.Selector{MatchLabels: map[string]string{"ring": "early"}}, Polled: 80, Soak: 10 * time.Minute},
@@ -72,6 +72,13 @@ func newCommit() *commit {
 		c.extras.objects["App/"+name] = spec{"tag": "v1", "replicas": 1}
 	}
 	return c
+}
+
+// firstGuard lets objects vanish everywhere, so that not every removal has to be approved.
+func firstGuard() fleet.Guard {
+	g := fleet.DefaultGuard()
+	g.RemovedEverywhere = fleet.Limit{N: 100, Percent: true}
+	return g
 }
 
 var environments = []string{"dev", "prod", "staging"}

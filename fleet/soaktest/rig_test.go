@@ -40,6 +40,7 @@ type soak struct {
 	at     *commit   // where the source is
 	model  model
 	past   map[int64]map[string]*cluster // what was served at the last few generations
+	last   *fleet.Change                 // in the log
 	polled map[string]poll
 	steps  []string
 	tally  map[string]int // of what happened, to see whether enough does

@@ -60,6 +60,11 @@ func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions)
 	if lost := before.loss(before.live, was, s.past[s.model.generation], s.clock.Now()); got == isKept && len(lost) > 0 && !strings.HasPrefix(what, "decommission") {
 		s.fail("%s exceeds %s, and was not confirmed", what, lost)
 	}
+	if s.model.generation > before.generation {
+		if got, want := recorded(s.last.Losses), before.lossesToRecord(was, s.past[s.model.generation]); !slices.Equal(got, want) {
+			s.fail("%s: the log says that clusters lost\n%v\nwant\n%v", what, got, want)
+		}
+	}
 	var refused *fleet.GuardError
 	if !errors.As(err, &refused) {
 		return got
@@ -77,6 +82,9 @@ func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions)
 		s.fail("%s as confirmed = %v", what, err)
 	}
 	s.followLog()
+	if s.last.Losses != nil {
+		s.fail("%s as confirmed counts again: %+v", what, s.last.Losses)
+	}
 	now, exceeded := s.past[s.model.generation], false
 	for _, c := range was {
 		exceeded = exceeded || !c.release.IsZero() && len(before.loss(c.release, was, now, s.clock.Now())) > 0
