@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -38,12 +37,8 @@ type releaser struct{ *writer }
 // state may be newer than what is served. What was rendered in an earlier evaluation is reused.
 func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, before *view.View, s *fleet.State, earlier *candidate) (*candidate, error) {
 	c := &candidate{compiled: compiled, before: before, state: s}
-	known := maps.Clone(before.Releases()) // which nothing else has where two trees are compared without a log
-	if known == nil {
-		known = view.Releases{}
-	}
-	known[compiled.Ref] = compiled
-	known, err := r.loadReleases(ctx, s, known)
+	// Where two trees are compared without a log, nothing else has the release before.
+	known, err := r.loadReleases(ctx, s, before.With(compiled))
 	if err != nil {
 		return nil, err
 	}

@@ -190,12 +190,7 @@ func (w *writer) applyMutation(ctx context.Context, v *view.View, m *mutation, c
 		}
 		plan.Fail(m.mayFail(plan, plan.Unreadable()))
 		state = plan.State()
-		known := compiled
-		if m.pinned != nil {
-			known = maps.Clone(compiled)
-			known[m.pinned.Ref] = m.pinned
-		}
-		if compiled, err = w.loadReleases(ctx, state, known); err != nil {
+		if compiled, err = w.loadReleases(ctx, state, v.With(m.pinned)); err != nil {
 			return nil, nil, nil, err
 		}
 	}

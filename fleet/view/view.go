@@ -20,6 +20,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -60,6 +61,17 @@ func (v *View) Releases() Releases {
 		return nil
 	}
 	return v.compiled
+}
+
+// With returns the releases that the view has loaded, and one more, which may be nil. The view may be
+// nil, too.
+func (v *View) With(c *fleet.Compiled) Releases {
+	all := Releases{}
+	maps.Copy(all, v.Releases())
+	if c != nil {
+		all[c.Ref] = c
+	}
+	return all
 }
 
 // State returns the state that the view shows.
