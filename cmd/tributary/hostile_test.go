@@ -28,7 +28,7 @@ func TestHostileTreesDoNotKeepOthersWaiting(t *testing.T) {
 	dir := t.TempDir()
 	source := filepath.Join(dir, "fleet")
 	replace(t, source, hostiletest.Small())
-	p := newProcess(t, source, "--store", "sqlite:"+filepath.Join(dir, "tributary.db"), "--interval", "100ms")
+	p := newProcess(t, source, "--store", "sqlite:"+filepath.Join(dir, "tributary.db"), "--interval", "100ms", "--poll-rate", "0", "--request-rate", "0")
 	var hostile []hostiletest.Tree
 	for _, tree := range hostiletest.Trees(28) {
 		if !tree.Valid {
@@ -36,7 +36,7 @@ func TestHostileTreesDoNotKeepOthersWaiting(t *testing.T) {
 		}
 	}
 	if testing.Short() {
-		hostile = hostile[:len(hostile)/2]
+		hostile = hostile[:len(hostile)/4]
 	}
 	calm := sendFor(t, p, func() { time.Sleep(time.Second) })
 	last := ""
