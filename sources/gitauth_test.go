@@ -229,7 +229,9 @@ func TestGitSendsNoTokenToAnotherHost(t *testing.T) {
 			http.Redirect(w, r, to+r.URL.RequestURI(), http.StatusFound)
 		})))
 		defer moved.Close()
-		s := openAs(t, moved.URL+"/repo.git", withToken(tokenFile(t, secretToken)))
+		options := withToken(tokenFile(t, secretToken))
+		options.Git.RedirectHosts = []string{"localhost"}
+		s := openAs(t, moved.URL+"/repo.git", options)
 		fetch(t, s, "")
 		if got, want := seen.taken(), []string{"GET ", "POST "}; !slices.Equal(got, want) {
 			t.Errorf("the other server was shown %q, want %q", got, want)

@@ -251,6 +251,28 @@ func TestGitFollowsRedirectOfTheRepository(t *testing.T) {
 	wantContents(t, fetch(t, open(t, moved.URL+"/old.git"), "").Tree, map[string]string{"fleet.yaml": "one"})
 }
 
+// TestGitRedirectsToAllowedHostsOnly has a server that redirects to the same repository under
+// another name of its host.
+func TestGitRedirectsToAllowedHostsOnly(t *testing.T) {
+	t.Parallel()
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	other := strings.Replace(repo.serve().url(), "127.0.0.1", "localhost", 1)
+	moved := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other+strings.TrimPrefix(r.URL.Path, "/old.git")+"?"+r.URL.RawQuery, http.StatusFound)
+	}))
+	defer moved.Close()
+	host := strings.TrimPrefix(strings.TrimSuffix(other, "/repo.git"), "http://")
+	for _, allowed := range [][]string{nil, {"example.com"}, {"localhost:1"}} {
+		s := openAs(t, moved.URL+"/old.git", sources.Options{Git: sources.GitOptions{RedirectHosts: allowed}})
+		fetchError(t, s, "--git-allow-redirect-host "+host)
+	}
+	for _, allowed := range [][]string{{"localhost"}, {"example.com", host}} {
+		s := openAs(t, moved.URL+"/old.git", sources.Options{Git: sources.GitOptions{RedirectHosts: allowed}})
+		wantContents(t, fetch(t, s, "").Tree, map[string]string{"fleet.yaml": "one"})
+	}
+}
+
 func TestGitErrorsKeepRedirectsSecret(t *testing.T) {
 	t.Parallel()
 	for _, to := range []string{

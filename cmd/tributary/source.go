@@ -33,6 +33,7 @@ func (s *sourceFlags) bind(f *pflag.FlagSet) {
 	git := &s.options.Git
 	f.StringVar(&git.TokenFile, "git-token-file", "", "file with the token or password for Git over https")
 	f.StringVar(&git.Username, "git-username", "", "user name for the token, if the host requires a particular one")
+	f.Var(flags.Names(&git.RedirectHosts), "git-allow-redirect-host", "other hosts to which a Git server may redirect; the token is not sent there")
 	f.StringVar(&git.SSHKeyFile, "git-ssh-key-file", "", "private key for ssh (default: the agent at SSH_AUTH_SOCK)")
 	f.StringVar(&git.SSHPassphraseFile, "git-ssh-passphrase-file", "", "file with the passphrase of that key")
 	f.StringVar(&git.KnownHostsFile, "git-known-hosts-file", "", "file with the keys of the ssh hosts to trust (default ~/.ssh/known_hosts)")

@@ -88,7 +88,7 @@ func readWALHeader(name string) (header walHeader, err error) {
 	if err != nil {
 		return header, err
 	}
-	defer file.Close() //nolint:errcheck // it is only read
+	defer file.Close()
 	if _, err := file.ReadAt(header[:], 0); err != nil && !errors.Is(err, io.EOF) {
 		return header, err
 	}

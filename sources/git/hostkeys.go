@@ -50,8 +50,7 @@ func parseHostKeys(file string, content []byte, address string) (*knownhosts.Hos
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(copied.Name())
-	defer copied.Close()
+	defer func() { _ = errors.Join(copied.Close(), os.Remove(copied.Name())) }()
 	_, port, _ := net.SplitHostPort(address)
 	if _, err := copied.Write(bytes.ReplaceAll(content, []byte("]:*"), []byte("]:"+port))); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,8 @@ type httpDialer struct {
 	url                 *url.URL
 	pool                *transport.Pool
 	tokenFile, username string
+	// redirectHosts are other hosts that may be redirected to.
+	redirectHosts []string
 	// bearer is true once the server has asked for the token as a bearer token.
 	// Later fetches then send it that way at once.
 	bearer atomic.Bool
@@ -40,7 +43,8 @@ func newHTTPDialer(c Config) (dialer, error) {
 		return nil, message.Invalid("the token in --git-token-file would be sent over the network unencrypted: use https, or allow it with --plain-http")
 	}
 	// Hosts that only check the token still need some user name.
-	return &httpDialer{url: c.URL, pool: transport.NewPool(c.TLS), tokenFile: c.Options.TokenFile, username: cmp.Or(c.Options.Username, "git")}, nil
+	return &httpDialer{url: c.URL, pool: transport.NewPool(c.TLS), tokenFile: c.Options.TokenFile, username: cmp.Or(c.Options.Username, "git"),
+		redirectHosts: c.Options.RedirectHosts}, nil
 }
 
 func isLoopback(host string) bool {
@@ -151,7 +155,7 @@ func (s *httpSession) do(ctx context.Context, method, address string, body []byt
 	default:
 		request.SetBasicAuth(s.dialer.username, s.token)
 	}
-	response, err := s.client.Do(request)
+	response, err := s.client.Do(request) //nolint:bodyclose // the answer closes it
 	if err != nil {
 		cancel(nil)
 		return nil, err
@@ -183,10 +187,24 @@ func (s *httpSession) checkRedirect(to *http.Request, via []*http.Request) error
 		return fmt.Errorf("the server redirects from %q to %q, which is not followed; use the repository's own URL", from.Scheme, message.Clean(to.URL.Scheme))
 	case len(via) >= 10:
 		return errors.New("the server redirects in a circle; use the repository's own URL")
+	case !s.mayRedirectTo(to.URL):
+		host := message.Clean(to.URL.Host)
+		return fmt.Errorf("the server redirects to another host, %q, which is not followed; use the repository's own URL, or allow it with --git-allow-redirect-host %s", host, host)
 	case !s.atOrigin(to.URL):
 		to.Header.Del("Authorization")
 	}
 	return nil
+}
+
+// mayRedirectTo reports whether a URL is at the host of the repository, or at another that is
+// allowed, with its port or with any.
+func (s *httpSession) mayRedirectTo(u *url.URL) bool {
+	if strings.EqualFold(u.Hostname(), s.dialer.url.Hostname()) {
+		return true
+	}
+	return slices.ContainsFunc(s.dialer.redirectHosts, func(host string) bool {
+		return strings.EqualFold(host, u.Hostname()) || strings.EqualFold(host, u.Host)
+	})
 }
 
 // drainedBody reads the last few bytes before it closes. Refs and packs are read

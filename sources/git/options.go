@@ -31,6 +31,9 @@ type Options struct {
 	// Username is sent with the token; "" works for hosts that only check the
 	// token.
 	Username string
+	// RedirectHosts are other hosts, as HOST or HOST:PORT, to which an http or https
+	// server may redirect. The token is never sent there.
+	RedirectHosts []string
 	// SSHKeyFile is a private key in PEM or OpenSSH format. Without it, the
 	// agent at SSH_AUTH_SOCK is used.
 	SSHKeyFile string
@@ -59,6 +62,7 @@ const (
 	VerifyTagAndHead VerifyMode = "tag-and-head"
 )
 
+// Known reports whether it is a mode, or "".
 func (m VerifyMode) Known() bool {
 	return m == "" || m == VerifyHead || m == VerifyTag || m == VerifyTagAndHead
 }
