@@ -1,9 +1,7 @@
 package signature
 
 import (
-	"bytes"
 	"crypto/rsa"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,44 +24,55 @@ var errNoSSHKey = errors.New("is not an SSH public key: write it as in authorize
 // allowed_signers. As in Git, it does not matter whose key it is. ok is false
 // for a line with a key that is not for Git.
 func parseSSHLine(line string) (key sshKey, ok bool, err error) {
-	first, rest := nextField(line)
-	if isKeyType(first) {
-		key.PublicKey, err = parseSSHKey(first, rest)
-		return key, true, err
+	names, rest := cutNames(line)
+	if isKeyOption(names) {
+		return key, false, fmt.Errorf("the options %s before an SSH key are not supported: remove them, or write the line as in allowed_signers", quoteForeign(names))
 	}
-	if isKeyOption(first) {
-		return key, false, fmt.Errorf("the options %s before an SSH key are not supported: remove them, or write the line as in allowed_signers", quoteForeign(first))
+	// The library takes the names of allowed_signers for options of
+	// authorized_keys.
+	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+	var options []string
+	if err != nil {
+		public, _, options, _, err = ssh.ParseAuthorizedKey([]byte(rest))
 	}
-	second, rest := nextField(rest)
-	options := ""
-	if !isKeyType(second) {
-		options = second
-		second, rest = nextField(rest)
+	kinds := strings.Fields(line)
+	if err == nil {
+		kinds = []string{public.Type()}
 	}
-	if !isKeyType(second) {
+	for _, kind := range kinds {
+		if isKeyType(kind) && !slices.Contains(sshKeyTypes, kind) {
+			return key, false, fmt.Errorf("an SSH key of the kind %s is not supported: use one of %s", quoteForeign(kind), strings.Join(sshKeyTypes, ", "))
+		}
+	}
+	if err != nil {
 		return key, false, errNoSSHKey
 	}
+	key.PublicKey = public
 	if ok, err = key.setOptions(options); err != nil {
 		return key, false, err
 	}
-	key.PublicKey, err = parseSSHKey(second, rest)
-	return key, ok, err
-}
-
-// nextField splits a line at the first blank that is not in quotes.
-func nextField(line string) (field, rest string) {
-	quoted := false
-	for i := 0; i < len(line); i++ {
-		switch {
-		case line[i] == '\\' && quoted:
-			i++
-		case line[i] == '"':
-			quoted = !quoted
-		case !quoted && (line[i] == ' ' || line[i] == '\t'):
-			return line[:i], strings.TrimLeft(line[i:], " \t")
+	if c, is := public.(ssh.CryptoPublicKey); is {
+		if k, is := c.CryptoPublicKey().(*rsa.PublicKey); is && k.N.BitLen() < minRSABits {
+			return key, false, fmt.Errorf("an RSA key of %d bits is too weak: use one of %d or more, or an Ed25519 key", k.N.BitLen(), minRSABits)
 		}
 	}
-	return line, ""
+	return key, ok, nil
+}
+
+// cutNames cuts a line at the first blank that is not in quotes.
+func cutNames(line string) (names, rest string) {
+	quoted, last := false, ' '
+	end := strings.IndexFunc(line, func(r rune) bool {
+		if r == '"' && last != '\\' {
+			quoted = !quoted
+		}
+		last = r
+		return !quoted && (r == ' ' || r == '\t')
+	})
+	if end < 0 {
+		return line, ""
+	}
+	return line[:end], line[end+1:]
 }
 
 var sshKeyTypes = []string{
@@ -89,34 +98,11 @@ func isKeyOption(field string) bool {
 		strings.HasPrefix(name, "no-") || strings.HasSuffix(name, "-forwarding")
 }
 
-func parseSSHKey(kind, rest string) (ssh.PublicKey, error) {
-	if !slices.Contains(sshKeyTypes, kind) {
-		return nil, fmt.Errorf("an SSH key of the kind %s is not supported: use one of %s", quoteForeign(kind), strings.Join(sshKeyTypes, ", "))
-	}
-	encoded, _ := nextField(rest)
-	data, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, errNoSSHKey
-	}
-	key, err := ssh.ParsePublicKey(data)
-	if err != nil || key.Type() != kind || !bytes.Equal(key.Marshal(), data) {
-		return nil, errNoSSHKey
-	}
-	if c, ok := key.(ssh.CryptoPublicKey); ok {
-		if k, ok := c.CryptoPublicKey().(*rsa.PublicKey); ok && k.N.BitLen() < minRSABits {
-			return nil, fmt.Errorf("an RSA key of %d bits is too weak: use one of %d or more, or an Ed25519 key", k.N.BitLen(), minRSABits)
-		}
-	}
-	return key, nil
-}
-
 // setOptions sets the options of a line of allowed_signers.
-func (key *sshKey) setOptions(text string) (forGit bool, err error) {
+func (key *sshKey) setOptions(options []string) (forGit bool, err error) {
 	forGit = true
 	var seen []string
-	for text != "" && err == nil {
-		var option string
-		option, text = nextOption(text)
+	for _, option := range options {
 		name, value, _ := strings.Cut(option, "=")
 		name = strings.ToLower(name)
 		if slices.Contains(seen, name) {
@@ -133,22 +119,11 @@ func (key *sshKey) setOptions(text string) (forGit bool, err error) {
 		default:
 			err = fmt.Errorf("the option %s of an SSH key is not supported: remove it", quoteForeign(name))
 		}
-	}
-	return forGit, err
-}
-
-// nextOption splits a text at the first comma that is not in quotes.
-func nextOption(text string) (option, rest string) {
-	quoted := false
-	for i := range len(text) {
-		switch {
-		case text[i] == '"':
-			quoted = !quoted
-		case text[i] == ',' && !quoted:
-			return text[:i], text[i+1:]
+		if err != nil {
+			return false, err
 		}
 	}
-	return text, ""
+	return forGit, nil
 }
 
 func unquote(value string) (string, bool) {

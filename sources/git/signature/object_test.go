@@ -283,7 +283,7 @@ func TestGitSignatureIsBounded(t *testing.T) {
 	wantUnverified(t, keys, "commit", []byte(head+"gpgsig "+beginSSH+large+"\n\nm\n"), "larger than 65536 bytes")
 	wantUnverified(t, keys, "commit", []byte(head+"\n"+strings.Repeat("x", maxSignedObject)), "larger than 16 MiB")
 	wantUnverified(t, keys, "tag", bytes.Repeat([]byte("x"), maxSignedObject+1), "larger than 16 MiB")
-	wantUnverified(t, keys, "commit", []byte(head+strings.Repeat("x\n", maxObjectHeaders)+"\nm\n"), "git would not write")
+	wantUnverified(t, keys, "commit", []byte(head+strings.Repeat("x\n", maxObjectHeaders+1)+"\nm\n"), "git would not write")
 	for _, raw := range []string{"", "\n", " x\n", "x", head, strings.Replace(head, "A", "A\x00", 1) + "\n", head + "gpgsig", head + "gpgsig ", strings.Replace(head, "committer A <a@b> 1", "committer A <a@b>", 1) + "\n"} {
 		wantUnverified(t, keys, "commit", []byte(raw))
 		wantUnverified(t, keys, "tag", []byte(raw))
