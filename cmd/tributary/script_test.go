@@ -48,11 +48,7 @@ func TestMain(m *testing.M) {
 // The stores that the scripts leave are checked at the end.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	database := sync.OnceValue(func() string {
-		url := pgtest.Start(t).Database(t)
-		t.Cleanup(func() { checkStore(t, url) })
-		return url
-	})
+	postgres := sync.OnceValue(func() *pgtest.Server { return pgtest.Start(t) })
 	root := t.TempDir()
 	t.Cleanup(func() { checkStoresIn(t, root) })
 	testscript.Run(t, testscript.Params{
@@ -75,7 +71,9 @@ func TestScripts(t *testing.T) {
 			"ready": ready, "get": get, "post": post, "eventually": eventually, "gitserver": gitserver,
 			"registry": registry,
 			"postgres": func(ts *testscript.TestScript, neg bool, args []string) {
-				ts.Setenv("DATABASE", database())
+				url := postgres().Database(t)
+				t.Cleanup(func() { checkStore(t, url) })
+				ts.Setenv("DATABASE", url)
 			},
 		},
 	})
