@@ -79,7 +79,7 @@ func (d *Directory) Read(ctx context.Context, ignoreFiles ...string) (t *tree.Tr
 		return nil, nil, fmt.Errorf("directory %s: %w", message.Printable(d.path), tree.Refused("local", err))
 	}
 	d.last = t
-	t, ignored = t.Ignore(ignoreFiles...)
+	t, ignored = t.Ignore(nil, ignoreFiles...)
 	return t, ignored, nil
 }
 

@@ -28,7 +28,9 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 	}
 	defer stream.close()
 	r := &commitReader{ctx: ctx, budget: tree.Budget{Limits: o.limits}, used: objects{}, leafDirs: leafDirs{}, filtered: remote.supportsFilter()}
+	var previous *tree.Tree
 	if have != nil {
+		previous = have.tree
 		r.have, r.known, r.used = have.objects, have.leafDirs, make(objects, len(have.objects))
 	}
 	if r.pack, err = readPack(ctx, stream, r.have, want.bounds); err != nil {
@@ -42,7 +44,7 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 	if err != nil {
 		return nil, err
 	}
-	kept, _ := tree.New(root).Ignore(tree.IgnoreFile)
+	kept, _ := tree.New(root).Ignore(previous, tree.IgnoreFile)
 	return &commit{at.commit, kept, r.used, r.leafDirs, r.about}, nil
 }
 

@@ -213,7 +213,7 @@ func (r *Artifact) pull(ctx context.Context, from *ociremote.Repository, head oc
 	if err != nil {
 		return nil, nil, err
 	}
-	t, _ = t.Ignore(tree.IgnoreFile)
+	t, _ = t.Ignore(nil, tree.IgnoreFile)
 	return t, describe(m.Annotations), nil
 }
 

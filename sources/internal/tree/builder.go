@@ -49,7 +49,7 @@ type dirBuilder struct {
 // share its memory.
 func NewBuilder(limits Limits, within string, last *Tree) *Builder {
 	if last == nil {
-		last = &Tree{&Node{}}
+		last = New(&Node{})
 	}
 	b := &Builder{
 		budget: Budget{Limits: limits}, unpacked: MaxUnpacked(limits), entries: maxEntries(limits),
@@ -209,7 +209,7 @@ func (b *Builder) Tree() (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{root}, nil
+	return New(root), nil
 }
 
 func (b *Builder) node(d *dirBuilder) (*Node, error) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fluxcd/pkg/sourceignore/gitignore"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
@@ -21,10 +22,14 @@ import (
 // A submodule is listed as a directory with the irregular mode bit. Opening it,
 // or anything below it, returns an error. An empty directory in its place would
 // look as if its files had been deleted.
-type Tree struct{ Root *Node }
+type Tree struct {
+	Root *Node
+	// patterns are those of the ignore files by which files were left out.
+	patterns []gitignore.Pattern
+}
 
 // New returns the tree below a directory.
-func New(root *Node) *Tree { return &Tree{root} }
+func New(root *Node) *Tree { return &Tree{Root: root} }
 
 var _ interface {
 	fs.ReadFileFS
@@ -68,8 +73,12 @@ func NewDirectory(name, path string, children []*Node) (*Node, error) {
 	return &Node{Base: name, Mode: ModeDirectory, Children: children}, nil
 }
 
-// Child returns the entry of a directory with that name; nil if there is none.
+// Child returns the entry of a directory with that name; nil if there is none,
+// or no directory.
 func (n *Node) Child(name string) *Node {
+	if n == nil {
+		return nil
+	}
 	i, ok := slices.BinarySearchFunc(n.Children, name, func(c *Node, name string) int { return cmp.Compare(c.Base, name) })
 	if !ok {
 		return nil
