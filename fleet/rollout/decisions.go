@@ -38,9 +38,13 @@ func (r *Rules) GoLive(c *fleet.Change, release *fleet.Compiled) (*Plan, error) 
 			}
 			return row
 		}
-		was := r.spec(name)
-		fromFile := was != nil && was.File != "" || !r.state.Records[name].IsDeclared()
-		vanished := fromFile && release.File(name) == nil && release.IsUnreadable(name, was) == nil
+		vanished := false
+		var was *fleet.Cluster
+		if release.File(name) == nil { // as of few clusters
+			was = r.spec(name)
+			fromFile := was != nil && was.File != "" || !r.state.Records[name].IsDeclared()
+			vanished = fromFile && release.IsUnreadable(name, was) == nil
+		}
 		switch {
 		case r.state.Records[name].IsDecommissioned():
 			return nil

@@ -46,7 +46,7 @@ func Build(ctx context.Context, s *fleet.State, live *fleet.Compiled, compiled R
 		}
 		v.members = append(v.members, m)
 	}
-	v.byName = placesOf(v.members)
+	v.byName = placesOf(v.members, others...)
 	problems, err := v.render(ctx, places, o.Progress)
 	return v, problems, err
 }
@@ -228,8 +228,14 @@ func samePlace(a, b *Member) bool {
 	return a.Cluster.Name == b.Cluster.Name && a.Cluster.DNS == b.Cluster.DNS && a.rank() == b.rank()
 }
 
-// placesOf returns the places of members by name and by dns.
-func placesOf(members []*Member) map[string]int {
+// placesOf returns the places of members by name and by dns. They are shared with a view whose members
+// have the same, as after most releases.
+func placesOf(members []*Member, others ...*View) map[string]int {
+	for _, other := range others {
+		if other != nil && slices.EqualFunc(members, other.members, samePlace) {
+			return other.byName
+		}
+	}
 	places := make(map[string]int, 2*len(members))
 	for i, m := range members {
 		places[m.Cluster.Name] = i
