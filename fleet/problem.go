@@ -14,6 +14,9 @@ type Problem struct {
 	File string `json:"file,omitempty"`
 	// Line counts from 1; 0 where it is unknown.
 	Line int `json:"line,omitempty"`
+	// Column counts characters from 1 where the text itself is at fault, such as a tab or a
+	// repeated key; 0 where the line says enough.
+	Column int `json:"column,omitempty"`
 	// Field is the path of the field in the document, such as `spec.patches[0].target`.
 	Field string `json:"field,omitempty"`
 	// Cluster is the cluster that the problem concerns; empty where it concerns the fleet.
@@ -26,7 +29,7 @@ type Problem struct {
 	Warning bool `json:"warning,omitempty"`
 }
 
-// String returns `file:line: field: message`, without the parts that are unknown, and with the
+// String returns `file:line:column: field: message`, without the parts that are unknown, and with the
 // cluster and the delta where there are any.
 func (p Problem) String() string {
 	var b strings.Builder
@@ -34,6 +37,9 @@ func (p Problem) String() string {
 		b.WriteString(p.File)
 		if p.Line > 0 {
 			fmt.Fprintf(&b, ":%d", p.Line)
+		}
+		if p.Column > 0 {
+			fmt.Fprintf(&b, ":%d", p.Column)
 		}
 		b.WriteString(": ")
 	}
@@ -84,6 +90,7 @@ func (ps Problems) Sort() Problems {
 		return cmp.Or(
 			cmp.Compare(a.File, b.File),
 			cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Column, b.Column),
 			cmp.Compare(a.Cluster, b.Cluster),
 			cmp.Compare(a.Delta, b.Delta),
 			cmp.Compare(a.Field, b.Field),

@@ -56,7 +56,7 @@ func parseDocuments(file string, data []byte) ([]*document, fleet.Problems) {
 			return docs, nil
 		}
 		if err != nil {
-			return nil, fleet.Problems{kustomize.SyntaxProblem(file, err)}
+			return nil, fleet.Problems{kustomize.SyntaxProblem(file, data, err)}
 		}
 		if root := node.Content[0]; !isNull(root) {
 			docs = append(docs, &document{file: file, root: root, lines: map[string]int{}})
@@ -285,7 +285,11 @@ func (d *document) eachKey(path string, n *yaml.Node, f func(key string, line in
 		first, again := seen[key.Value]
 		d.lines[name] = key.Line
 		if again {
+			before := len(d.problems)
 			d.problem(name, "repeats the key of line %d; remove one", first)
+			for i := range d.problems[before:] {
+				d.problems[before+i].Column = key.Column
+			}
 			continue
 		}
 		seen[key.Value] = key.Line

@@ -76,7 +76,7 @@ func CheckPatchText(text string) error {
 	}
 	var node yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &node); err != nil {
-		p := syntaxProblemIn("", []byte(text), err)
+		p := SyntaxProblem("", []byte(text), err)
 		return fmt.Errorf("line %d of the patch: %s", p.Line, p.Message)
 	}
 	if len(node.Content) == 0 || node.Content[0].Kind != yaml.SequenceNode {
@@ -103,7 +103,7 @@ func checkObjects(file string, data []byte) (problems fleet.Problems) {
 			return c.problems
 		}
 		if err != nil {
-			return append(c.problems, syntaxProblemIn(file, data, err))
+			return append(c.problems, SyntaxProblem(file, data, err))
 		}
 		c.document(doc.Content[0])
 	}
@@ -117,7 +117,7 @@ type objectCheck struct {
 
 func (c *objectCheck) problem(n *yaml.Node, field, format string, args ...any) {
 	if len(c.problems) < MaxProblems {
-		c.problems = append(c.problems, fleet.Problem{File: c.file, Line: n.Line, Field: field, Message: fmt.Sprintf(format, args...)})
+		c.problems = append(c.problems, fleet.Problem{File: c.file, Line: n.Line, Column: n.Column, Field: field, Message: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -191,23 +191,6 @@ func (c *objectCheck) values(path string, n *yaml.Node) {
 			c.problem(n, path, "%s is a number that JSON does not have; write it as a string", n.Value)
 		}
 	}
-}
-
-// syntaxProblemIn is SyntaxProblem of a file whose text is known. The library reports the
-// line where the surrounding block begins for some mistakes.
-func syntaxProblemIn(file string, data []byte, err error) fleet.Problem {
-	p := SyntaxProblem(file, err)
-	if !strings.Contains(p.Message, "tab") && !strings.Contains(p.Message, "cannot start any token") {
-		return p
-	}
-	for i, line := range strings.Split(string(data), "\n") {
-		indent := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
-		if i+1 >= p.Line && strings.Contains(indent, "\t") && strings.TrimSpace(line) != "" {
-			p.Line, p.Message = i+1, "not YAML: is indented with a tab; use spaces"
-			break
-		}
-	}
-	return p
 }
 
 var (

@@ -33,7 +33,7 @@ func parseStrictly(file string, data []byte) (*yaml.Node, fleet.Problems) {
 			break
 		}
 		if err != nil {
-			return nil, fleet.Problems{SyntaxProblem(file, err)}
+			return nil, fleet.Problems{SyntaxProblem(file, data, err)}
 		}
 		switch {
 		case root == nil:
@@ -43,7 +43,7 @@ func parseStrictly(file string, data []byte) (*yaml.Node, fleet.Problems) {
 		}
 	}
 	if root == nil || root.Content[0].ShortTag() == "!!null" {
-		return nil, fleet.Problems{{File: file, Message: "is empty; kustomize refuses an empty kustomization"}}
+		return nil, fleet.Problems{{File: file, Line: 1, Column: 1, Message: "is empty; kustomize refuses an empty kustomization"}}
 	}
 	if top := root.Content[0]; top.Kind != yaml.MappingNode {
 		return nil, fleet.Problems{{File: file, Line: top.Line, Message: "must be a mapping of fields to values"}}
@@ -58,8 +58,8 @@ type strictCheck struct {
 	problems fleet.Problems
 }
 
-func (c *strictCheck) problem(line int, field, format string, args ...any) {
-	c.problems = append(c.problems, fleet.Problem{File: c.file, Line: line, Field: field, Message: fmt.Sprintf(format, args...)})
+func (c *strictCheck) problem(at *yaml.Node, field, format string, args ...any) {
+	c.problems = append(c.problems, fleet.Problem{File: c.file, Line: at.Line, Column: at.Column, Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 func (c *strictCheck) check(path string, n *yaml.Node) {
@@ -73,7 +73,7 @@ func (c *strictCheck) check(path string, n *yaml.Node) {
 			}
 			at := strings.TrimPrefix(path+"."+key.Value, ".")
 			if first, again := seen[name]; again {
-				c.problem(key.Line, at, "repeats the key of line %d, and kustomize would ignore that one; merge the two", first)
+				c.problem(key, at, "repeats the key of line %d, and kustomize would ignore that one; merge the two", first)
 			}
 			seen[name] = key.Line
 			c.check(at, n.Content[i+1])
@@ -82,7 +82,7 @@ func (c *strictCheck) check(path string, n *yaml.Node) {
 		for i, child := range n.Content {
 			at := fmt.Sprintf("%s[%d]", path, i)
 			if child.ShortTag() == "!!null" {
-				c.problem(child.Line, at, "is empty; remove the entry")
+				c.problem(child, at, "is empty; remove the entry")
 			}
 			c.check(at, child)
 		}

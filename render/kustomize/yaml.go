@@ -2,6 +2,7 @@ package kustomize
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -34,9 +36,10 @@ const (
 	MaxProblems = 1_000
 )
 
-// CheckYAML refuses a file whose aliases expand too far or into themselves, one whose shape
-// would make reading it slow, and one with a number that no float64 holds. It accepts text that is not YAML, because the parser
-// reports that better.
+// CheckYAML refuses a file in another encoding than UTF-8, one whose aliases expand too far or
+// into themselves, one whose shape would make reading it slow, and one with a number that no
+// float64 holds or a key that begins with an invisible character. It accepts text that is not
+// YAML, because the parser reports that better.
 func CheckYAML(file string, data []byte) *fleet.Problem {
 	_, p := readShape(file, data)
 	return p
@@ -88,6 +91,30 @@ func checkNumbers(n *yaml.Node) (at *yaml.Node, wrong string) {
 	return nil, ""
 }
 
+// invisible matches characters that nobody sees, and that are no indentation: a no-break space,
+// a zero-width space, a byte order mark.
+var invisible = regexp.MustCompile(`[\x{a0}\x{200b}\x{feff}]`)
+
+// checkKeys finds a key that begins with an invisible character. YAML takes it for a part of
+// the key, so the key is another one than it seems to be.
+func checkKeys(n *yaml.Node) (at *yaml.Node, wrong string) {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			if c, _ := utf8.DecodeRuneInString(child.Value); invisible.MatchString(string(c)) {
+				return child, fmt.Sprintf("the key %q begins with the invisible character U+%04X, which is no indentation; replace it by spaces", strings.TrimLeft(child.Value, string(c)), c)
+			}
+		}
+		if at, wrong = checkKeys(child); at != nil {
+			return at, wrong
+		}
+	}
+	return nil, ""
+}
+
+func problemAt(file string, at *yaml.Node, wrong string) *fleet.Problem {
+	return &fleet.Problem{File: file, Line: at.Line, Column: at.Column, Message: wrong}
+}
+
 // shape is what makes YAML slow to read.
 type shape struct{ nodes, work int }
 
@@ -99,9 +126,13 @@ func (s *shape) add(other shape) {
 // readShape returns the shape of all documents of a file together.
 func readShape(file string, data []byte) (shape, *fleet.Problem) {
 	var s shape
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return s, &fleet.Problem{File: file, Line: 1, Column: 1, Message: "is in UTF-16; save the file as UTF-8"}
+	}
 	aliases := bytes.ContainsRune(data, '*') && bytes.ContainsRune(data, '&')
 	numbers := mayOverflow.Match(data)
-	if len(data) < smallFile && !aliases && !numbers {
+	unseen := invisible.Match(data)
+	if len(data) < smallFile && !aliases && !numbers && !unseen {
 		return shape{nodes: len(data) / 4}, nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -111,11 +142,16 @@ func readShape(file string, data []byte) (shape, *fleet.Problem) {
 			return s, nil
 		}
 		if at, wrong := s.measure(&doc, 0); at != nil {
-			return s, &fleet.Problem{File: file, Line: at.Line, Message: wrong}
+			return s, problemAt(file, at, wrong)
 		}
 		if numbers {
 			if at, wrong := checkNumbers(&doc); at != nil {
-				return s, &fleet.Problem{File: file, Line: at.Line, Message: wrong}
+				return s, problemAt(file, at, wrong)
+			}
+		}
+		if unseen {
+			if at, wrong := checkKeys(&doc); at != nil {
+				return s, problemAt(file, at, wrong)
 			}
 		}
 		if aliases {
@@ -169,11 +205,11 @@ func (s *shape) tooMuch() string {
 func checkAliases(file string, doc *yaml.Node) *fleet.Problem {
 	e := expansion{sizes: map[*yaml.Node]int{}}
 	switch size := e.size(doc); {
-	case e.cycle:
-		return &fleet.Problem{File: file, Line: doc.Line, Message: "an alias is inside its own anchor; write the value out"}
+	case e.cycle != nil:
+		return problemAt(file, e.cycle, "the alias *"+e.cycle.Value+" is inside its own anchor; write the value out")
 	case size-len(e.sizes) > maxExpansion:
-		return &fleet.Problem{File: file, Line: doc.Line, Message: fmt.Sprintf(
-			"aliases expand to more than %d nodes; write the values out", maxExpansion)}
+		at := cmp.Or(e.large, doc)
+		return problemAt(file, at, fmt.Sprintf("the alias *%s and others expand to more than %d nodes; write the values out", at.Value, maxExpansion))
 	}
 	return nil
 }
@@ -182,24 +218,31 @@ func checkAliases(file string, doc *yaml.Node) *fleet.Problem {
 // without writing them out.
 type expansion struct {
 	sizes map[*yaml.Node]int
-	cycle bool
+	cycle *yaml.Node // an alias inside its own anchor
+	large *yaml.Node // the first alias that expands too far
 }
 
-const expanding = -1 // the size of a node that is being counted
+const (
+	expanding = -1 // the size of a node that is being counted
+	inCycle   = -2 // the size of such a node for an alias in it
+)
 
 func (e *expansion) size(n *yaml.Node) int {
 	size, known := e.sizes[n]
 	switch {
 	case size == expanding:
-		e.cycle = true
-		return 0
+		return inCycle
 	case known:
 		return size
 	}
 	e.sizes[n] = expanding
 	size = 1
 	if n.Kind == yaml.AliasNode {
-		size = e.size(n.Alias)
+		if size = e.size(n.Alias); size == inCycle {
+			e.cycle, size = n, 0
+		} else if size > maxExpansion && e.large == nil {
+			e.large = n
+		}
 	}
 	for _, child := range n.Content {
 		size = min(size+e.size(child), 1<<30) // the true size may overflow
@@ -286,20 +329,4 @@ func Child(n *yaml.Node, key string) *yaml.Node {
 		}
 	}
 	return nil
-}
-
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-// SyntaxProblem turns an error of the YAML library into a problem. The library gives the
-// line only in its text, and leaves out line 1.
-func SyntaxProblem(file string, err error) fleet.Problem {
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return fleet.Problem{File: file, Message: "ends in the middle of a value"}
-	}
-	text := err.Error()
-	p := fleet.Problem{File: file, Line: 1, Message: "not YAML: " + yamlLine.ReplaceAllString(text, "")}
-	if m := yamlLine.FindStringSubmatch(text); m != nil && m[1] != "" {
-		p.Line, _ = strconv.Atoi(m[1])
-	}
-	return p
 }
