@@ -28,6 +28,7 @@ type candidate struct {
 	rendered fleet.Problems // those that rendering found
 	commit   *fleet.Commit  // nil where it is unknown
 	weighing weigh.Change   // unset where it failed
+	diffs    []impact.Diff
 }
 
 // releaser decides about releases.
@@ -61,11 +62,14 @@ func (r *releaser) evaluate(ctx context.Context, compiled *fleet.Compiled, befor
 		return c, nil
 	}
 	c.weighing = r.weighing(ctx, before, c.next, s, c.change.At)
-	diffs, sum, err := c.weighing.Diff(impact.Options{Fields: true})
-	if err != nil {
+	if earlier != nil {
+		c.weighing.Earlier = earlier.diffs
+	}
+	var sum *fleet.Impact
+	if c.diffs, sum, err = c.weighing.Diff(impact.Options{Fields: true}); err != nil {
 		return nil, err
 	}
-	c.checkGuard(diffs, sum)
+	c.checkGuard(sum)
 	return c, nil
 }
 
@@ -177,11 +181,11 @@ func (c *candidate) guard() fleet.Guard {
 }
 
 // checkGuard sets the impact of the release, and the limits of the guard that it exceeds.
-func (c *candidate) checkGuard(diffs []impact.Diff, sum *fleet.Impact) {
+func (c *candidate) checkGuard(sum *fleet.Impact) {
 	guard := c.guard()
 	c.Impact = sum
 	if c.before != nil {
-		c.Violations = c.weighing.Check(guard, diffs, c.Impact)
+		c.Violations = c.weighing.Check(guard, c.diffs, c.Impact)
 	}
 	c.Violations = append(c.Violations, impact.CheckFailing(guard, c.Failing, c.Clusters)...)
 	impact.SetDigest(c.Impact, c.Failing)

@@ -1,6 +1,7 @@
 package impact
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -33,7 +34,9 @@ type Diff struct {
 	// nil without Options.Changes.
 	Changes []fleet.InputChange
 
+	pair   Pair
 	group  fleet.ImpactGroup // without Clusters
+	key    [sha256.Size]byte // is equal for equal groups
 	inputs int               // how many the cluster was served
 	lost   []lostInput
 }
@@ -57,18 +60,19 @@ func (in lostInput) String() string {
 // for a change of a few clusters; polls should not wait for a change of thousands.
 const yieldThreshold = 100
 
-// Compare returns the differences of pairs that have any, in the order of the pairs. The caller
-// leaves out pairs that are known to be the same. Pairs are compared in parallel.
-func Compare(pairs []Pair, o Options) ([]Diff, error) {
+// Compare returns the differences of pairs that have any, in the order of the pairs, which are sorted
+// by cluster. The caller leaves out pairs that are known to be the same. Pairs are compared in parallel.
+// Earlier is what Compare returned with the same options, or nil: pairs of then are not compared again.
+func Compare(pairs []Pair, o Options, earlier []Diff) ([]Diff, error) {
 	workers := min(runtime.GOMAXPROCS(0), len(pairs))
 	if workers <= 1 {
-		return o.compare(pairs)
+		return o.compare(pairs, earlier)
 	}
 	found := make([][]Diff, workers)
 	var group errgroup.Group
 	for w := range workers {
 		group.Go(func() (err error) {
-			found[w], err = o.compare(pairs[w*len(pairs)/workers : (w+1)*len(pairs)/workers])
+			found[w], err = o.compare(pairs[w*len(pairs)/workers:(w+1)*len(pairs)/workers], earlier)
 			return err
 		})
 	}
@@ -76,17 +80,25 @@ func Compare(pairs []Pair, o Options) ([]Diff, error) {
 	return slices.Concat(found...), err
 }
 
-func (o Options) compare(pairs []Pair) (found []Diff, err error) {
+func (o Options) compare(pairs []Pair, earlier []Diff) (found []Diff, err error) {
 	c := &comparison{Options: o, fields: map[inputPair][]fleet.FieldEffect{}}
 	for _, p := range pairs {
 		if len(pairs) > yieldThreshold {
 			runtime.Gosched()
+		}
+		for len(earlier) > 0 && earlier[0].Cluster < p.Cluster {
+			earlier = earlier[1:]
+		}
+		if len(earlier) > 0 && earlier[0].pair == p {
+			found = append(found, earlier[0])
+			continue
 		}
 		d, err := c.compare(p)
 		if err != nil {
 			return nil, err
 		}
 		if !d.isEmpty() {
+			d.key = sha256.Sum256(fleet.EncodeJSON(d.group))
 			found = append(found, d)
 		}
 	}
@@ -108,7 +120,7 @@ type comparison struct {
 type inputPair struct{ before, after *fleet.Input }
 
 func (c *comparison) compare(p Pair) (Diff, error) {
-	d := Diff{Cluster: p.Cluster}
+	d := Diff{Cluster: p.Cluster, pair: p}
 	if p.After != nil && !p.After.IsServed() {
 		return d, nil // the cluster keeps what it has
 	}

@@ -41,7 +41,7 @@ func pair(name string, before, after []string) impact.Pair {
 
 func compare(t *testing.T, o impact.Options, pairs ...impact.Pair) []impact.Diff {
 	t.Helper()
-	diffs, err := impact.Compare(pairs, o)
+	diffs, err := impact.Compare(pairs, o, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Package impact compares what clusters are served before and after a change, and applies the
 // guard to the difference.
 //
-//	diffs, err := impact.Compare(pairs, impact.Options{Fields: true})
+//	diffs, err := impact.Compare(pairs, impact.Options{Fields: true}, nil)
 //	sum := impact.Sum(diffs)
 //	impact.SetDigest(sum, release.Ref(), failing)
 //	violations := impact.Check(guard, diffs, sum, inputs)

@@ -16,17 +16,13 @@ import (
 // The impact has no digest yet.
 func Sum(diffs []Diff) *fleet.Impact {
 	sum := &fleet.Impact{Clusters: len(diffs)}
-	groups := map[string]int{}
+	groups := map[[sha256.Size]byte]int{}
 	for _, d := range diffs {
 		count(sum, d.group.Changes)
-		key := ""
-		if len(diffs) > 1 {
-			key = string(fleet.EncodeJSON(d.group))
-		}
-		at, known := groups[key]
+		at, known := groups[d.key]
 		if !known {
 			at = len(sum.Groups)
-			groups[key] = at
+			groups[d.key] = at
 			sum.Groups = append(sum.Groups, d.group)
 		}
 		sum.Groups[at].Clusters = append(sum.Groups[at].Clusters, d.Cluster)

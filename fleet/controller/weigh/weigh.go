@@ -32,16 +32,20 @@ type Change struct {
 	// Lists and LastOwners say which lists and names were polled, as in impact.Fleet.
 	Lists      func() ([]labels.Selector, error)
 	LastOwners func(names []string) (map[string]string, error)
+	// Earlier is what Diff returned with the same options when the change was weighed before, or nil.
+	Earlier []impact.Diff
 }
 
 // Diff returns what differs between the two views, and the impact of that, without a digest. It is for
 // some clusters only where they are given, sorted: no other may differ then.
 func (c Change) Diff(o impact.Options, only ...string) ([]impact.Diff, *fleet.Impact, error) {
-	all := Pairs(c.Before, c.After)
+	var all []impact.Pair
 	if len(only) > 0 {
 		all = pairsOf(c.Before, c.After, only)
+	} else {
+		all = Pairs(c.Before, c.After)
 	}
-	diffs, err := impact.Compare(all, o)
+	diffs, err := impact.Compare(all, o, c.Earlier)
 	if err != nil {
 		return nil, nil, err
 	}
