@@ -96,13 +96,13 @@ func (f Fleet) reowned(pairs []Pair) (found []fleet.ReownedName, err error) {
 	names, taken := map[string]bool{}, []string{}
 	for _, p := range pairs {
 		for _, r := range []*fleet.Rendered{p.Before, p.After} {
-			if r != nil && r.Cluster.DNS != "" {
+			if r != nil && r.Cluster.DNS != "" && !names[r.Cluster.DNS] && f.changesOwner(r.Cluster.DNS) {
 				names[r.Cluster.DNS] = true
 			}
 		}
 	}
 	for dns := range names {
-		if f.OwnerBefore(dns) == nil && f.OwnerAfter(dns) != nil {
+		if f.OwnerBefore(dns) == nil {
 			taken = append(taken, dns)
 		}
 	}
@@ -120,11 +120,17 @@ func (f Fleet) reowned(pairs []Pair) (found []fleet.ReownedName, err error) {
 		} else if from != "" {
 			before = f.OwnerBefore(from)
 		}
-		if after != nil && from != "" && from != after.Cluster.Name && (before == nil || !before.Decommissioned) {
+		if from != "" && from != after.Cluster.Name && (before == nil || !before.Decommissioned) {
 			found = append(found, fleet.ReownedName{DNS: dns, From: from, To: after.Cluster.Name})
 		}
 	}
 	return found, nil
+}
+
+// changesOwner reports whether a dns has an owner afterwards that it did not have before.
+func (f Fleet) changesOwner(dns string) bool {
+	before, after := f.OwnerBefore(dns), f.OwnerAfter(dns)
+	return after != nil && (before == nil || before.Cluster.Name != after.Cluster.Name)
 }
 
 // lists returns the lists that lose or gain clusters. Only clusters that differ can.
@@ -159,7 +165,7 @@ func (f Fleet) lists(pairs []Pair) (found []fleet.ListEffect, err error) {
 // isListedTheSame reports whether no selector tells before from after.
 func (p Pair) isListedTheSame() bool {
 	before, after := isListed(p.Before), isListed(p.After)
-	return before == after && (!before || maps.Equal(p.Before.Cluster.Labels, p.After.Cluster.Labels))
+	return before == after && (!before || p.Before.Cluster == p.After.Cluster || maps.Equal(p.Before.Cluster.Labels, p.After.Cluster.Labels))
 }
 
 // isListed reports whether a list has the cluster if its selector matches.

@@ -83,15 +83,15 @@ func Compare(pairs []Pair, o Options, earlier []Diff) ([]Diff, error) {
 func (o Options) compare(pairs []Pair, earlier []Diff) (found []Diff, err error) {
 	c := &comparison{Options: o, fields: map[inputPair][]fleet.FieldEffect{}}
 	for _, p := range pairs {
-		if len(pairs) > yieldThreshold {
-			runtime.Gosched()
-		}
 		for len(earlier) > 0 && earlier[0].Cluster < p.Cluster {
 			earlier = earlier[1:]
 		}
 		if len(earlier) > 0 && earlier[0].pair == p {
 			found = append(found, earlier[0])
 			continue
+		}
+		if len(pairs) > yieldThreshold {
+			runtime.Gosched()
 		}
 		d, err := c.compare(p)
 		if err != nil {
