@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"path"
 	"time"
 )
 
@@ -57,8 +58,20 @@ func (c *Compiled) IsUnreadable(cluster string, before *Cluster) *Problem {
 	if now := c.Files[cluster]; now != nil && now.File == before.File {
 		return nil
 	}
-	return c.Repo.Unread(before.File)
+	unread := c.Repo.Unread()
+	for at := path.Clean(before.File); len(unread) > 0; at = path.Dir(at) {
+		if p, ok := unread[at]; ok {
+			return &p
+		}
+		if at == path.Dir(at) {
+			break
+		}
+	}
+	return nil
 }
+
+// HasUnreadable reports whether IsUnreadable may have a reason for any cluster.
+func (c *Compiled) HasUnreadable() bool { return len(c.Repo.Broken())+len(c.Repo.Unread()) > 0 }
 
 // Rendered is what one cluster is served, or would be. It is immutable.
 type Rendered struct {

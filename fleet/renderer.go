@@ -40,11 +40,11 @@ type Repo interface {
 	// with the reason: the document has a fault, or several declare the name or the dns.
 	// Clusters whose names cannot be read are left out.
 	Broken() map[string]Problem
-	// Unread returns why it is unknown which clusters a file declares: the file, or a folder
-	// that it is in, cannot be read. It is nil where that is known, and where there is no such
-	// file. A cluster that an earlier release had from the file has vanished only if it is in
-	// neither Clusters nor Broken, and Unread of the file is nil.
-	Unread(file string) *Problem
+	// Unread returns the files and folders of which it is unknown which clusters they declare,
+	// by path, with the reason. A cluster that an earlier release had from a file has vanished
+	// only if it is in neither Clusters nor Broken, and neither the file nor a folder above it is
+	// in Unread.
+	Unread() map[string]Problem
 	// Guard returns spec.guard, and Waves returns spec.rollout.waves.
 	Guard() Guard
 	Waves() []WaveRule

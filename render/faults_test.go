@@ -210,13 +210,12 @@ func reason(repo, earlier fleet.Repo, cluster string) string {
 		_, problems := repo.Render(context.Background(), repo.Clusters()[at], nil, nil)
 		return problems.Faults().Error()
 	}
-	if p, broken := repo.Broken()[cluster]; broken {
-		return p.String()
+	var before *fleet.Cluster
+	if at := slices.IndexFunc(earlier.Clusters(), named); at >= 0 {
+		before = earlier.Clusters()[at]
 	}
-	for _, c := range earlier.Clusters() {
-		if p := repo.Unread(c.File); named(c) && p != nil {
-			return p.String()
-		}
+	if p := (&fleet.Compiled{Repo: repo}).IsUnreadable(cluster, before); p != nil {
+		return p.String()
 	}
 	return "nothing: it has vanished"
 }

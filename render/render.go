@@ -21,7 +21,6 @@ import (
 	"context"
 	"encoding/json"
 	"io/fs"
-	"path"
 	"runtime"
 	"slices"
 	"sync"
@@ -185,16 +184,4 @@ func (r *Repo) Failed() bool { return r.failed }
 func (r *Repo) Broken() map[string]fleet.Problem { return r.declared.Broken }
 
 // Unread implements fleet.Repo.
-func (r *Repo) Unread(file string) *fleet.Problem {
-	if len(r.declared.Unread) == 0 {
-		return nil
-	}
-	for at := path.Clean(file); ; at = path.Dir(at) {
-		if p, ok := r.declared.Unread[at]; ok {
-			return &p
-		}
-		if at == path.Dir(at) {
-			return nil
-		}
-	}
-}
+func (r *Repo) Unread() map[string]fleet.Problem { return r.declared.Unread }

@@ -115,7 +115,7 @@ func (r *repo) Failed() bool { return len(r.Faults.Faults()) > 0 }
 
 func (r *repo) Broken() map[string]fleet.Problem { return nil }
 
-func (r *repo) Unread(string) *fleet.Problem { return nil }
+func (r *repo) Unread() map[string]fleet.Problem { return nil }
 
 func (r *repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
 

@@ -11,7 +11,7 @@ import (
 type readable struct{ fleet.Repo }
 
 func (readable) Broken() map[string]fleet.Problem { return nil }
-func (readable) Unread(string) *fleet.Problem     { return nil }
+func (readable) Unread() map[string]fleet.Problem { return nil }
 
 func TestClusterOnAReleaseThatCannotBeLoadedIsOrphaned(t *testing.T) {
 	t.Parallel()

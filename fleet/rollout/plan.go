@@ -194,7 +194,11 @@ func (p *Plan) Unreadable() []fleet.FailingCluster {
 		if release == nil || release.File(name) != nil && p.before.state.On(name) == t.Release {
 			continue
 		}
-		if problem := release.IsUnreadable(name, p.before.spec(name)); problem != nil {
+		var problem *fleet.Problem
+		if release.HasUnreadable() { // as few releases have
+			problem = release.IsUnreadable(name, p.before.spec(name))
+		}
+		if problem != nil {
 			failing = append(failing, fleet.FailingCluster{Cluster: name, Reason: problem.String()})
 		} else if t.Reason == "" && p.loses(name) {
 			failing = append(failing, fleet.FailingCluster{Cluster: name, Reason: p.whyFailing(name)})

@@ -342,7 +342,7 @@ type repo struct {
 }
 
 func (r repo) Broken() map[string]fleet.Problem { return r.broken }
-func (repo) Unread(string) *fleet.Problem       { return nil }
+func (repo) Unread() map[string]fleet.Problem   { return nil }
 func (repo) Waves() []fleet.WaveRule {
 	env := func(value string) fleet.Selector {
 		return fleet.Selector{MatchLabels: map[string]string{"env": value}}
