@@ -41,7 +41,7 @@ func Build(ctx context.Context, s *fleet.State, live *fleet.Compiled, compiled R
 		if m == nil {
 			continue
 		}
-		if m = v.reuse(m, others); !m.isDone() {
+		if m = v.reuse(m, len(v.members), others); !m.isDone() {
 			places = append(places, len(v.members))
 		}
 		v.members = append(v.members, m)
@@ -52,16 +52,16 @@ func Build(ctx context.Context, s *fleet.State, live *fleet.Compiled, compiled R
 }
 
 // reuse returns the member as it was rendered in one of several views, or itself, prepared to be
-// rendered beginning with what the cluster was served.
-func (v *View) reuse(m *Member, others []*View) *Member {
+// rendered beginning with what the cluster was served. At is its place.
+func (v *View) reuse(m *Member, at int, others []*View) *Member {
 	for _, other := range others {
-		old := other.Named(m.Cluster.Name)
+		old := other.near(at, m.Cluster.Name)
 		if old != nil && old.isDone() && old.isSame(m) && slices.Equal(other.state.Deltas.For(old.Cluster), v.state.Deltas.For(m.Cluster)) {
 			return old
 		}
 	}
 	for _, other := range others {
-		m.startFrom(other.Named(m.Cluster.Name))
+		m.startFrom(other.near(at, m.Cluster.Name))
 	}
 	return m
 }
@@ -85,7 +85,7 @@ func (v *View) Next(ctx context.Context, s *fleet.State, compiled Releases, name
 			}
 			continue
 		}
-		m = next.reuse(m, others)
+		m = next.reuse(m, at, others)
 		if there {
 			moved = moved || !samePlace(m, next.members[at])
 			next.members[at] = m
@@ -103,6 +103,15 @@ func (v *View) Next(ctx context.Context, s *fleet.State, compiled Releases, name
 	}
 	problems, err := next.render(ctx, places, nil)
 	return &next, problems, err
+}
+
+// near returns the cluster of a name, which is probably at a place; nil if there is none. The view may
+// be nil. For ten thousand clusters it takes much less time than Named.
+func (v *View) near(at int, name string) *Member {
+	if v != nil && at < len(v.members) && v.members[at].Cluster.Name == name {
+		return v.members[at]
+	}
+	return v.Named(name)
 }
 
 func (v *View) search(name string) (int, bool) {
