@@ -1,6 +1,9 @@
 package fleet
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Impact is what a release or a write changes of what clusters are served. Package impact
 // computes it. The JSON form is that of the API.
@@ -139,6 +142,15 @@ type Violation struct {
 	Cluster string `json:"cluster,omitempty"`
 	// Message says what is exceeded, by how much, and what is allowed.
 	Message string `json:"message"`
+}
+
+// RuleFailingClusters is the rule of a release that is not valid for too many clusters.
+const RuleFailingClusters = "failingClusters"
+
+// NeedFix reports whether a release with those violations needs another commit rather than an approval: an
+// approval would leave the clusters behind that it is not valid for.
+func NeedFix(violations []Violation) bool {
+	return slices.ContainsFunc(violations, func(v Violation) bool { return v.Rule == RuleFailingClusters })
 }
 
 // Preview is what a snapshot would do as the next release.

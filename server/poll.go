@@ -169,10 +169,13 @@ func (s *Server) record(p polled, r *http.Request, set string) {
 // view returns what is served now. A request calls it once.
 func (s *Server) view() (*view.View, error) {
 	view, err := s.fleet.View()
-	if err != nil {
-		return nil, fmt.Errorf("%w; GET /api/v1/releases says more", err)
+	if err == nil {
+		return view, nil
 	}
-	return view, nil
+	if held := s.fleet.Status().Held; held != nil && !fleet.NeedFix(held.Violations) {
+		return nil, fmt.Errorf("%w; GET /api/v1/releases says why, and POST /api/v1/releases/%s/approve approves it", err, held.ID)
+	}
+	return nil, fmt.Errorf("%w; GET /api/v1/releases says more", err)
 }
 
 // getClusterInputs answers the poll of a management cluster.

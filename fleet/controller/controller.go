@@ -157,16 +157,15 @@ func (w *writer) view() (*view.View, error) {
 
 // whyNotReady returns the error of a server that serves nothing yet.
 func (w *writer) whyNotReady() error {
-	reason := "the first revision is being fetched and rendered"
-	switch status := w.status.get(); {
-	case status.Failed != nil:
-		reason = "the source's newest revision has faults"
-	case status.Held != nil:
-		reason = "the first release is held until it is approved"
+	reason, status := w.at.Load().WhyNotServed(), w.status.get()
+	switch {
+	case reason != "":
 	case status.SourceError != nil:
 		reason = "the source does not answer"
 	case !status.Leading:
 		reason = "no release is live, and this server does not follow the source"
+	default:
+		reason = "the first revision is being fetched and rendered"
 	}
 	return fmt.Errorf("fleet: %w: %s", fleet.ErrNotReady, reason)
 }

@@ -187,7 +187,9 @@ func (c *candidate) checkGuard(sum *fleet.Impact) {
 	if c.before != nil {
 		c.Violations = c.weighing.Check(guard, c.diffs, c.Impact)
 	}
-	c.Violations = append(c.Violations, impact.CheckFailing(guard, c.Failing, c.Clusters)...)
+	if c.before != nil || c.state.Live != nil { // A first release takes nothing from anybody.
+		c.Violations = append(c.Violations, impact.CheckFailing(guard, c.Failing, c.Clusters)...)
+	}
 	impact.SetDigest(c.Impact, c.Failing)
 }
 

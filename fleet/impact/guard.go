@@ -212,8 +212,8 @@ func CheckFailing(g fleet.Guard, failing []fleet.FailingCluster, clusters int) [
 		return nil
 	}
 	first := failing[0]
-	return []fleet.Violation{{Rule: "failingClusters", Cluster: first.Cluster, Message: fmt.Sprintf(
-		"the release is not valid for %d of %d clusters (%s allowed); the first is %s: %s", n, clusters, g.FailingClusters, first.Cluster, first.Reason)}}
+	return []fleet.Violation{{Rule: fleet.RuleFailingClusters, Cluster: first.Cluster, Message: fmt.Sprintf(
+		"fix the commit: the release is not valid for %d of %d clusters (%s allowed); the first is %s: %s", n, clusters, g.FailingClusters, first.Cluster, first.Reason)}}
 }
 
 func sortedRefs(refs map[fleet.InputRef]int) []fleet.InputRef {

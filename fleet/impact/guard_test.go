@@ -188,7 +188,7 @@ func TestCheckFailingLimitsTheClustersThatAReleaseIsInvalidFor(t *testing.T) {
 	t.Parallel()
 	guard := fleet.Guard{FailingClusters: fleet.Limit{N: 10, Percent: true}}
 	failing := []fleet.FailingCluster{{Cluster: "ann", Reason: "no image"}, {Cluster: "bob", Reason: "no tag"}}
-	want := []fleet.Violation{{Rule: "failingClusters", Cluster: "ann", Message: "the release is not valid for 2 of 10 clusters (10% allowed); the first is ann: no image"}}
+	want := []fleet.Violation{{Rule: "failingClusters", Cluster: "ann", Message: "fix the commit: the release is not valid for 2 of 10 clusters (10% allowed); the first is ann: no image"}}
 	if got := impact.CheckFailing(guard, failing, 10); !reflect.DeepEqual(got, want) {
 		t.Errorf("violations = %v, want %v", got, want)
 	}

@@ -37,6 +37,21 @@ func (p *Position) IsServed() bool {
 // Candidate returns the newest release that the fleet is not going to, or nil.
 func (p *Position) Candidate() *fleet.Release { return p.Releases[p.State.Candidate.ID()] }
 
+// WhyNotServed returns why the candidate is not served, for a server that serves nothing yet; empty where
+// there is no candidate. It is for every caller: it quotes neither the source nor a fault.
+func (p *Position) WhyNotServed() string {
+	switch c := p.Candidate(); {
+	case c == nil:
+		return ""
+	case c.State == fleet.Failed:
+		return fmt.Sprintf("the source's newest revision has faults, and nothing is served until they are fixed (release %s)", c.ID)
+	case fleet.NeedFix(c.Violations):
+		return fmt.Sprintf("release %s is not valid for too many clusters, and nothing is served until its commit is fixed", c.ID)
+	default:
+		return fmt.Sprintf("release %s is %s, and nothing is served until it is approved, or a newer one replaces it", c.ID, c.State)
+	}
+}
+
 // Revision returns the revision that is live; empty for none.
 func (p *Position) Revision() string {
 	if p.View == nil {

@@ -70,7 +70,11 @@ func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
 		fmt.Fprintln(w, preview.Scale(r.Impact))
 		preview.PrintImpact(w, r.Impact)
 	}
-	if r.State == fleet.Held {
+	switch {
+	case r.State != fleet.Held:
+	case fleet.NeedFix(r.Violations):
+		fmt.Fprintln(w, "fix the commit; the next revision without these faults replaces this release")
+	default:
 		fmt.Fprintf(w, "if this is intended: tributary release approve %s%s\n", r.ID, digestFlag(r.Impact))
 	}
 	return nil

@@ -52,7 +52,7 @@ func PrintMarkdown(w io.Writer, p *fleet.Preview) error {
 
 // approvalMarkdown says by which digest the impact can be approved.
 func approvalMarkdown(p *fleet.Preview) string {
-	if p.Outcome == fleet.OutcomeHeld {
+	if p.Outcome == fleet.OutcomeHeld && !fleet.NeedFix(p.Violations) {
 		return "To approve this impact in the commit itself, where `spec.guard.approveByTrailer` allows it, end its message with " +
 			code(fleet.ApproveTrailer+": "+p.Impact.Digest)
 	}

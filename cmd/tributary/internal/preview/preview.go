@@ -23,6 +23,8 @@ func headline(p *fleet.Preview) string {
 	switch {
 	case p.Outcome == fleet.OutcomeFailed:
 		return "would fail, and the fleet would stay as it is"
+	case p.Outcome == fleet.OutcomeHeld && fleet.NeedFix(p.Violations):
+		return "would be held until the commit is fixed"
 	case p.Outcome == fleet.OutcomeHeld:
 		return "would be held until somebody approves it"
 	case p.Outcome == fleet.OutcomeChanges && len(p.Failing) > 0:
@@ -55,7 +57,7 @@ func Print(w io.Writer, p *fleet.Preview) error {
 
 // approval prints the digest of the impact, for an approval before the release is there.
 func approval(p *fleet.Preview) string {
-	if p.Outcome == fleet.OutcomeHeld {
+	if p.Outcome == fleet.OutcomeHeld && !fleet.NeedFix(p.Violations) {
 		return fmt.Sprintf("to approve this impact in the commit itself, where spec.guard.approveByTrailer allows it: %s: %s", fleet.ApproveTrailer, p.Impact.Digest)
 	}
 	return "impact: " + p.Impact.Digest

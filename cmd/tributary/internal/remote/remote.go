@@ -78,6 +78,9 @@ func (s *Flags) ClientWith(token string) (*client.Client, error) {
 // routes matches the routes of lists in the server's messages.
 var routes = regexp.MustCompile(`\bGET /api/v1/(clusters|deltas|history|pins|releases|tokens)\b`)
 
+// approval matches the route that approves a release.
+var approval = regexp.MustCompile(`\bPOST /api/v1/releases/([0-9a-f]+)/approve\b`)
+
 // Error rewrites an error of the server for a user of the command line: routes become
 // commands, and several problems are listed, one on each line.
 func Error(err error) error {
@@ -89,7 +92,7 @@ func Error(err error) error {
 	case !errors.As(err, &r):
 		return err
 	}
-	r.Detail = routes.ReplaceAllString(r.Detail, "tributary get $1")
+	r.Detail = approval.ReplaceAllString(routes.ReplaceAllString(r.Detail, "tributary get $1"), "tributary release approve $1")
 	for i := range r.Errors {
 		r.Errors[i].Message = routes.ReplaceAllString(r.Errors[i].Message, "tributary get $1")
 	}
