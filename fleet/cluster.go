@@ -114,11 +114,14 @@ const MaxLabels = 64
 
 // WrongLabel returns why a label is not valid in Kubernetes; "" where it is.
 func WrongLabel(key, value string) string {
-	wrong := append(validation.IsQualifiedName(key), validation.IsValidLabelValue(value)...)
-	if len(wrong) == 0 {
-		return ""
+	const name = "have at most 63 letters, digits, -, _ and ., and begin and end with a letter or digit"
+	switch {
+	case len(validation.IsQualifiedName(key)) > 0:
+		return "is not a valid Kubernetes label: the key must " + name + "; a DNS name and / may precede it"
+	case len(validation.IsValidLabelValue(value)) > 0:
+		return fmt.Sprintf("is not a valid Kubernetes label: the value %q must ", value) + name
 	}
-	return "is not a valid Kubernetes label: " + wrong[0]
+	return ""
 }
 
 // CheckLabels returns a problem for each label that is not valid in Kubernetes, and one where

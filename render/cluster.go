@@ -29,7 +29,7 @@ func (r *Repo) Render(ctx context.Context, c *fleet.Cluster, deltas []*fleet.Del
 	}
 	p, problem := r.place(c)
 	switch {
-	case problem != nil && c.File == "":
+	case problem != nil && c.File == "" && problem.File == "":
 		problem.Field, problem.Cluster = "overlay", c.Name
 		return nil, fleet.Problems{*problem}
 	case problem != nil:

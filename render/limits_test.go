@@ -124,12 +124,12 @@ func TestLongBuildsAreRefusedBeforeTheyBegin(t *testing.T) {
 	t.Run("honest", func(t *testing.T) {
 		t.Parallel()
 		v := kustomize.NewVetting(base(apps(3_900, "a: b"), strings.Repeat("patches:\n"+strings.Repeat(patch, 5), 1)))
-		if ok, problems := v.Placement(fleet.Placement{Overlay: "base"}); !ok {
+		if ok, problems := v.Placement(fleet.Placement{Overlay: "base"}, func(dir, _ string) fleet.Problem { return fleet.Problem{File: dir} }); !ok {
 			t.Errorf("3,900 objects with five patches are refused: %v", problems)
 		}
 		kinds := strings.ReplaceAll(strings.Repeat(patch, 300), "kind: App", "kind: Other")
 		v = kustomize.NewVetting(base(apps(1_000, "a: b"), "patches:\n"+kinds))
-		if ok, problems := v.Placement(fleet.Placement{Overlay: "base"}); !ok {
+		if ok, problems := v.Placement(fleet.Placement{Overlay: "base"}, func(dir, _ string) fleet.Problem { return fleet.Problem{File: dir} }); !ok {
 			t.Errorf("300 patches of another kind are refused: %v", problems)
 		}
 	})
@@ -149,9 +149,9 @@ func TestSlowShapesAreRefused(t *testing.T) {
 	wide := strings.Repeat("---\n"+app+keys(1_000), 600)
 	square := strings.Repeat("---\n"+app+keys(10_000), 5)
 	for name, c := range map[string]struct{ base, want string }{
-		"keys":   {app + keys(10_001), "base/all.yaml:5: a mapping has more than 10000 keys; split it into several objects\n"},
-		"depth":  {app + "  a: " + strings.Repeat("{a: ", 2_000) + "1" + strings.Repeat("}", 2_000), "base/all.yaml:5: is nested more than 200 levels deep; flatten it\n"},
-		"list":   {app + "  l:\n" + strings.Repeat("  - {name: a}\n", 2_001), "base/all.yaml:2006: a list has more than 2000 mappings; split it into several objects\n"},
+		"keys":   {app + keys(10_001), "base/all.yaml:5:3: a mapping has more than 10000 keys; split it into several objects\n"},
+		"depth":  {app + "  a: " + strings.Repeat("{a: ", 2_000) + "1" + strings.Repeat("}", 2_000), "base/all.yaml:5:795: is nested more than 200 levels deep; flatten it\n"},
+		"list":   {app + "  l:\n" + strings.Repeat("  - {name: a}\n", 2_001), "base/all.yaml:2006:5: a list has more than 2000 mappings; split it into several objects\n"},
 		"values": {wide, "base/all.yaml: one build reads more than 1000000 values, counting from this file; place clusters on smaller overlays\n"},
 		"work":   {square, "base/all.yaml: one build reads too many large mappings, counting from this file; split them, or place clusters on smaller overlays\n"},
 	} {
@@ -325,7 +325,7 @@ func TestLinkedDirectoryIsBuiltUnderItsOwnName(t *testing.T) {
 	tree := small(apps(1, "a: b"))
 	tree["base/self"] = &fstest.MapFile{Data: []byte("../base"), Mode: fs.ModeSymlink}
 	tree["base/kustomization.yaml"] = &fstest.MapFile{Data: []byte("resources: [all.yaml, self]\n")}
-	const want = "base/kustomization.yaml:1: resources: includes itself: base → base\n"
+	const want = "base/kustomization.yaml:1: resources: includes itself: base → base; remove one of these entries\n"
 	if got := problemsOf(t, tree); got != want {
 		t.Errorf("problems = %q, want %q", got, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -62,11 +64,66 @@ func (r *Repo) place(c *fleet.Cluster) (*place, *fleet.Problem) {
 	}
 	p.Components = withoutRepetitions(append(p.Components, c.Components...))
 	if p.Overlay == "" {
-		return nil, &fleet.Problem{File: c.File, Line: c.Line, Field: "spec.overlay", Message: fmt.Sprintf(
-			"no rule of spec.placement in fleet.yaml gives cluster %q with labels %s an overlay; add a rule, a label, or an overlay here",
-			c.Name, labels.Set(c.Labels))}
+		return nil, r.notPlaced(c)
 	}
 	return newPlace(p), nil
+}
+
+// notPlaced says why no rule gives a cluster an overlay: fleet.yaml itself is at fault, a label
+// is misspelt, or there is no such rule.
+func (r *Repo) notPlaced(c *fleet.Cluster) *fleet.Problem {
+	if r.spec.Misplaces != nil {
+		at := *r.spec.Misplaces
+		return &at
+	}
+	p := &fleet.Problem{File: c.File, Line: c.Line, Field: "spec.overlay"}
+	const none = "no rule of spec.placement in fleet.yaml gives cluster %q %s an overlay"
+	for _, label := range slices.Sorted(maps.Keys(c.Labels)) {
+		if meant := r.spec.LabelMeant(label, c.Labels[label]); meant != "" {
+			p.Line, p.Field = r.lineOf(c, "metadata.labels", label), "metadata.labels."+label
+			p.Message = fmt.Sprintf(none+"; is %s meant?", c.Name, "with "+label+"="+c.Labels[label], meant)
+			return p
+		}
+	}
+	with := "without labels"
+	if len(c.Labels) > 0 {
+		with = "with labels " + labels.Set(c.Labels).String()
+	}
+	p.Message = fmt.Sprintf(none+"; add a rule, a label, or an overlay here", c.Name, with)
+	return p
+}
+
+// namedAt returns the file, line and field that place a cluster on an overlay or component.
+func (r *Repo) namedAt(dir, kind string, c *fleet.Cluster) fleet.Problem {
+	at, known := r.spec.Named[fleetrepo.Place{Dir: dir, Component: kind == types.ComponentKind}]
+	i := slices.Index(c.Components, dir)
+	switch {
+	case c.File != "" && c.Overlay == dir:
+		return fleet.Problem{File: c.File, Line: r.lineOf(c, "spec", "overlay"), Field: "spec.overlay"}
+	case c.File != "" && i >= 0:
+		return fleet.Problem{File: c.File, Line: r.lineOf(c, "spec", "components"), Field: fleetrepo.FieldIndex("spec.components", i)}
+	case known:
+		return at
+	}
+	return fleet.Problem{File: dir}
+}
+
+// lineOf returns the line of a key in the document of a cluster; the document's own where the
+// key is not found.
+func (r *Repo) lineOf(c *fleet.Cluster, path, key string) int {
+	for _, root := range r.documents(c.File) {
+		if c.File == "" || root.Line != c.Line {
+			continue
+		}
+		at := root
+		for part := range strings.SplitSeq(path, ".") {
+			at = kustomize.Child(at, part)
+		}
+		if value := kustomize.Child(at, key); value != nil {
+			return value.Line
+		}
+	}
+	return c.Line
 }
 
 // with returns the place with more components.
@@ -166,7 +223,7 @@ func (r *Repo) buildStacks(ctx context.Context, earlier *Repo) error {
 // once for all stacks, and from then on the vetting is only read. Clusters that have not
 // changed keep their place as long as the rules are the same.
 func (r *Repo) placeClusters(earlier *Repo) map[string]*stackBuild {
-	builds, v := map[string]*stackBuild{}, kustomize.NewVetting(r.tree)
+	builds, v := map[string]*stackBuild{}, kustomize.NewVetting(r.tree, r.spec.Overlays()...)
 	r.places = make(map[*fleet.Cluster]*place, len(r.clusters))
 	for _, c := range r.clusters {
 		p, problem := earlier.places[c], (*fleet.Problem)(nil)
@@ -180,7 +237,7 @@ func (r *Repo) placeClusters(earlier *Repo) map[string]*stackBuild {
 		b := builds[p.key]
 		if b == nil {
 			b = &stackBuild{place: p}
-			b.do(func() (*stack, fleet.Problems) { return r.vet(p.Placement, v) })
+			b.do(func() (*stack, fleet.Problems) { return r.vet(p.Placement, c, v) })
 			builds[p.key] = b
 		}
 		r.places[c] = b.place
@@ -189,9 +246,9 @@ func (r *Repo) placeClusters(earlier *Repo) map[string]*stackBuild {
 }
 
 // vet returns the stack of a placement before it is built; nil if it must not be built.
-// The problems of one that may be built are warnings.
-func (r *Repo) vet(p fleet.Placement, v *kustomize.Vetting) (*stack, fleet.Problems) {
-	valid, problems := v.Placement(p)
+// The problems of one that may be built are warnings. c is a cluster that is placed there.
+func (r *Repo) vet(p fleet.Placement, c *fleet.Cluster, v *kustomize.Vetting) (*stack, fleet.Problems) {
+	valid, problems := v.Placement(p, func(dir, kind string) fleet.Problem { return r.namedAt(dir, kind, c) })
 	if valid {
 		return &stack{placement: p, vetting: v, valid: map[string]bool{}, flattened: map[string]string{}}, problems
 	}
@@ -314,7 +371,7 @@ func (r *Repo) derive(ctx context.Context, p *place) derivedStack {
 		return known
 	}
 	var d derivedStack
-	if d.stack, d.problems = r.vet(p.Placement, kustomize.NewVetting(r.tree)); d.stack != nil {
+	if d.stack, d.problems = r.vet(p.Placement, &fleet.Cluster{}, kustomize.NewVetting(r.tree, r.spec.Overlays()...)); d.stack != nil {
 		d.stack, d.problems = r.buildOrReuse(ctx, d.stack, nil)
 	}
 	if ctx.Err() == nil {

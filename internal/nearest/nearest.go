@@ -12,16 +12,34 @@ import (
 )
 
 // Name returns the known name that is most like a misspelt one. Names are alike if few
-// letters have to change, about one of three; upper and lower case are the same. It returns
-// false if no name is.
+// letters have to change, about one of three; upper and lower case are the same, and letters
+// that have changed places count once. It returns false if no name is.
 func Name(misspelt string, known []string) (name string, found bool) {
 	best := max(len(misspelt)/3, 1) + 1
 	for _, candidate := range known {
-		if d := levenshtein.ComputeDistance(strings.ToLower(misspelt), strings.ToLower(candidate)); d < best {
+		if d := distance(strings.ToLower(misspelt), strings.ToLower(candidate)); d < best {
 			best, name, found = d, candidate, true
 		}
 	}
 	return name, found
+}
+
+// distance counts the letters that have to change. Two neighbours that have changed places
+// count as one.
+func distance(a, b string) int {
+	n := levenshtein.ComputeDistance(a, b)
+	if n != 2 || len(a) != len(b) {
+		return n
+	}
+	for i := range len(a) - 1 {
+		if a[i] != b[i] {
+			if a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:] {
+				return 1
+			}
+			break
+		}
+	}
+	return n
 }
 
 // Hint returns "; is NAME meant?", or "" if no known name is alike.

@@ -11,7 +11,7 @@ func TestNameIsTheMostAlike(t *testing.T) {
 	known := []string{"resources", "components", "patches", "namespace", "id"}
 	for misspelt, want := range map[string]string{
 		"resource": "resources", "Patchs": "patches", "componets": "components", "namespce": "namespace",
-		"ids": "id", "selector": "", "x": "", "": "",
+		"ids": "id", "di": "id", "dsn": "", "selector": "", "x": "", "": "",
 	} {
 		if got, _ := nearest.Name(misspelt, known); got != want {
 			t.Errorf("Name(%q) = %q, want %q", misspelt, got, want)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -18,7 +19,7 @@ type Recorder struct {
 }
 
 type question struct {
-	method string // Stat, Lstat, ReadLink or ReadFile
+	method string // Stat, Lstat, ReadLink, ReadDir or ReadFile
 	name   string
 }
 
@@ -61,6 +62,8 @@ func (r *Recorder) Matches(tree fs.FS) bool {
 			_, _ = other.Lstat(q.name)
 		case "ReadLink":
 			_, _ = other.ReadLink(q.name)
+		case "ReadDir":
+			_, _ = other.ReadDir(q.name)
 		default:
 			_, _ = other.ReadFile(q.name)
 		}
@@ -111,6 +114,17 @@ func (r *Recorder) ReadLink(name string) (string, error) {
 	return target, err
 }
 
+// ReadDir implements fs.ReadDirFS. It records the names and types of the entries.
+func (r *Recorder) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(r.tree, name)
+	var all strings.Builder
+	for _, e := range entries {
+		all.WriteString(fs.FormatDirEntry(e) + "\n")
+	}
+	r.record("ReadDir", name, answer{sum: sha256.Sum256([]byte(all.String()))}, err)
+	return entries, err
+}
+
 // ReadFile implements fs.ReadFileFS.
 func (r *Recorder) ReadFile(name string) ([]byte, error) {
 	data, err := fs.ReadFile(r.tree, name)
@@ -119,7 +133,7 @@ func (r *Recorder) ReadFile(name string) ([]byte, error) {
 }
 
 // Open implements fs.FS for callers that read the whole file, which is what it records.
-// It does not record the entries of a directory; nothing that reads a Recorder opens one.
+// It does not record the entries of a directory: use ReadDir.
 func (r *Recorder) Open(name string) (fs.File, error) {
 	if _, err := r.ReadFile(name); err != nil {
 		return nil, err

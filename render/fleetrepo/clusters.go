@@ -137,8 +137,8 @@ func findClashes(all []*declared) (of map[*declared]*fleet.Problem, problems fle
 		if first.Name != "" {
 			by = fmt.Sprintf("cluster %q", first.Name)
 		}
-		p := fleet.Problem{File: c.File, Line: c.Line, Field: field, Message: fmt.Sprintf(
-			"%q is already used by %s in %s:%d; each cluster needs its own", value, by, first.File, first.Line)}
+		p := fleet.Problem{File: c.File, Line: c.line(field), Field: field, Message: fmt.Sprintf(
+			"%q is already used by %s in %s:%d; each cluster needs its own", value, by, first.File, first.line(field))}
 		of[c], of[first] = cmp.Or(of[c], &p), cmp.Or(of[first], &p)
 		problems = append(problems, p)
 	}
@@ -208,6 +208,15 @@ func (s *sharedValues) share(c *declared) {
 type declared struct {
 	*fleet.Cluster
 	fault *fleet.Problem
+	// The lines of metadata.name and spec.dns.
+	nameLine, dnsLine int
+}
+
+func (c *declared) line(field string) int {
+	if field == "spec.dns" {
+		return c.dnsLine
+	}
+	return c.nameLine
 }
 
 // clusterFile is a file of clusters, including those with a problem.
@@ -316,7 +325,7 @@ func readCluster(d *document, tree fs.FS) *declared {
 		d.decode(&doc)
 		doc.check(d, tree)
 	}
-	c := &declared{Cluster: doc.cluster(d)}
+	c := &declared{Cluster: doc.cluster(d), nameLine: d.line("metadata.name"), dnsLine: d.line("spec.dns")}
 	if len(d.problems) == 0 {
 		return c
 	}
@@ -387,6 +396,9 @@ func (o *inlineObject) decodeNode(d *document, path string, n *yaml.Node) {
 }
 
 func (c *clusterDocument) check(d *document, tree fs.FS) {
+	if c.Kind == "Delta" || c.Kind == "Fleet" {
+		d.problem("kind", "%s is not read from %s/; deltas are applied with the API, and the fleet is fleet.yaml", c.Kind, clustersDir)
+	}
 	d.checkType(c.APIVersion, c.Kind, "Cluster")
 	if !isDNSLabel(c.Metadata.Name) {
 		d.problem("metadata.name", dnsLabel, c.Metadata.Name)

@@ -125,17 +125,18 @@ func FieldIndex(path string, i int) string { return path + "[" + strconv.Itoa(i)
 // nearest one around it that is in the document. It notes nothing if the field or
 // something in it has a problem already, because the rest follows from that.
 func (d *document) problem(path, format string, args ...any) {
-	if len(d.problems) >= kustomize.MaxProblems {
+	if len(d.problems) >= kustomize.MaxProblems || d.isFaulty(path) {
 		return
-	}
-	for _, p := range d.problems {
-		within := p.Field == path || strings.HasPrefix(p.Field, path+".") || strings.HasPrefix(p.Field, path+"[")
-		if within && !p.Warning {
-			return
-		}
 	}
 	d.problems = append(d.problems, fleet.Problem{
 		File: d.file, Line: d.line(path), Field: path, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+// isFaulty reports whether the field at path, or something in it, has a fault.
+func (d *document) isFaulty(path string) bool {
+	return slices.ContainsFunc(d.problems, func(p fleet.Problem) bool {
+		return !p.Warning && (p.Field == path || strings.HasPrefix(p.Field, path+".") || strings.HasPrefix(p.Field, path+"["))
 	})
 }
 
@@ -237,7 +238,7 @@ func (d *document) decodeStruct(path string, n *yaml.Node, v reflect.Value) {
 		if !known {
 			d.lines[name] = at
 			known := slices.Sorted(maps.Keys(fields))
-			hint := cmp.Or(nearest.Hint(key, known), "; known fields are "+strings.Join(known, ", "))
+			hint := cmp.Or(outdented(v.Type(), key), nearest.Hint(key, known), "; known fields are "+strings.Join(known, ", "))
 			d.problem(name, "unknown field%s", hint)
 			return
 		}
@@ -246,6 +247,19 @@ func (d *document) decodeStruct(path string, n *yaml.Node, v reflect.Value) {
 		}
 		d.decodeValue(name, child, v.Field(field))
 	})
+}
+
+// outdented says into which field of a struct an unknown one is to be indented; "" for none.
+func outdented(t reflect.Type, key string) string {
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if inner := t.Field(i).Type; inner.Kind() == reflect.Struct && name != "" {
+			if _, known := fieldsOf(inner)[key]; known {
+				return "; indent it, so that it is in " + name
+			}
+		}
+	}
+	return ""
 }
 
 // isSelector reports whether a field of the type selects clusters or objects. One that is

@@ -1,9 +1,9 @@
 package fleetrepo
 
 import (
-	"fmt"
 	"io/fs"
 	"maps"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/internal/nearest"
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/kustomize"
 	"github.com/tributary-gitops/tributary/render/schema"
@@ -50,6 +51,10 @@ type Spec struct {
 	FailsAll bool
 	// Missing has the directories that rules name and the tree does not have.
 	Missing map[string]fleet.Problem
+	// Named has the file, line and field of the first rule that names each directory.
+	Named map[Place]fleet.Problem
+	// Misplaces is a fault that may keep rules from matching clusters; nil for none.
+	Misplaces *fleet.Problem
 
 	read *cache.Recorder
 }
@@ -123,10 +128,10 @@ func ReadSpec(tree fs.FS, earlier *Spec) *Spec {
 	if earlier != nil && earlier.read.Matches(tree) {
 		return earlier
 	}
-	s := &Spec{read: cache.NewRecorder(tree), Guard: fleet.DefaultGuard(), FailsAll: true, Missing: map[string]fleet.Problem{}}
-	var doc *fleetDocument
-	if doc, s.Problems = readFleet(s.read); doc != nil {
-		s.fill(doc)
+	s := &Spec{read: cache.NewRecorder(tree), Guard: fleet.DefaultGuard(), FailsAll: true, Missing: map[string]fleet.Problem{}, Named: map[Place]fleet.Problem{}}
+	d, doc, problems := readFleet(s.read)
+	if s.Problems = problems; doc != nil {
+		s.fill(d, doc)
 	}
 	s.read.Release()
 	return s
@@ -135,23 +140,75 @@ func ReadSpec(tree fs.FS, earlier *Spec) *Spec {
 // Files returns the files that the Spec was read from: fleet.yaml, and the schemas.
 func (s *Spec) Files() []string { return s.read.Files() }
 
-func (s *Spec) fill(doc *fleetDocument) {
+func (s *Spec) fill(d *document, doc *fleetDocument) {
 	s.Readable, s.Rules, s.Guard = true, doc.Spec.Placement, doc.Spec.Guard.guard()
 	for i := range doc.Spec.Inputs {
-		s.Sets = append(s.Sets, &doc.Spec.Inputs[i])
+		if !d.isFaulty(FieldIndex("spec.inputs", i)) { // what objects lack may follow from that
+			s.Sets = append(s.Sets, &doc.Spec.Inputs[i])
+		}
 	}
 	for i := range doc.Spec.Rollout.Waves {
 		s.Waves = append(s.Waves, doc.Spec.Rollout.Waves[i].rule())
 	}
 	faults := len(s.Problems.Faults())
-	for _, rule := range s.Rules {
+	for i, rule := range s.Rules {
 		for _, m := range rule.missing {
 			s.Missing[m.dir] = m.problem
 		}
 		faults -= len(rule.missing)
+		at := FieldIndex("spec.placement", i)
+		s.name(d, at+".overlay", Place{Dir: rule.Overlay})
+		for j, c := range rule.Components {
+			s.name(d, FieldIndex(at+".components", j), Place{Dir: c, Component: true})
+		}
+	}
+	missing := slices.Collect(maps.Values(s.Missing))
+	for _, p := range s.Problems.Faults() {
+		ofRules := len(s.Rules) == 0 || strings.HasPrefix(p.Field, "spec.placement") && !slices.Contains(missing, p)
+		if ofRules && s.Misplaces == nil {
+			s.Misplaces = &p
+		}
 	}
 	// Beyond the limit not all problems are known, so nothing is known about the rest.
 	s.FailsAll = faults > 0 || len(s.Problems) >= kustomize.MaxProblems
+}
+
+// Place is a directory as an overlay or as a component.
+type Place struct {
+	Dir       string
+	Component bool
+}
+
+// Overlays returns the overlays of all rules.
+func (s *Spec) Overlays() (all []string) {
+	for _, rule := range s.Rules {
+		all = append(all, rule.Overlay)
+	}
+	return all
+}
+
+func (s *Spec) name(d *document, field string, p Place) {
+	if _, known := s.Named[p]; !known && p.Dir != "" {
+		s.Named[p] = fleet.Problem{File: FleetFile, Line: d.line(field), Field: field}
+	}
+}
+
+// LabelMeant returns the label of a rule that has an overlay that a label of a cluster is
+// probably meant to be; "" for none.
+func (s *Spec) LabelMeant(key, value string) string {
+	for _, rule := range s.Rules {
+		if rule.Overlay == "" || rule.Selector == nil {
+			continue
+		}
+		for _, k := range slices.Sorted(maps.Keys(rule.Selector.MatchLabels)) {
+			v := rule.Selector.MatchLabels[k]
+			_, sameKey := nearest.Name(key, []string{k})
+			if _, sameValue := nearest.Name(value, []string{v}); sameKey && sameValue {
+				return k + "=" + v
+			}
+		}
+	}
+	return ""
 }
 
 type fleetDocument struct {
@@ -290,24 +347,40 @@ func (v *percent) decodeNode(d *document, path string, n *yaml.Node) {
 }
 
 // readFleet returns nil if nothing can be made of the file.
-func readFleet(tree fs.FS) (*fleetDocument, fleet.Problems) {
+func readFleet(tree fs.FS) (*document, *fleetDocument, fleet.Problems) {
 	data, err := kustomize.ReadFile(tree, FleetFile)
 	if err != nil {
-		return nil, fleet.Problems{{File: FleetFile, Message: kustomize.Unreadable(err,
-			"a fleet repo has this file at its root, with apiVersion: "+apiVersion+" and kind: Fleet")}}
+		return nil, nil, fleet.Problems{{File: FleetFile, Message: kustomize.Unreadable(err, adviceOnFleetFile(tree))}}
 	}
 	docs, problems := parseDocuments(FleetFile, data)
-	if problems != nil {
-		return nil, problems
-	}
-	if len(docs) != 1 {
-		return nil, fleet.Problems{{File: FleetFile, Message: fmt.Sprintf("must have one document, has %d", len(docs))}}
+	switch {
+	case problems != nil:
+		return nil, nil, problems
+	case len(docs) == 0:
+		return nil, nil, fleet.Problems{{File: FleetFile, Line: 1, Message: "is empty; it needs apiVersion: " + apiVersion + ", kind: Fleet, metadata.name and spec"}}
+	case len(docs) > 1:
+		return nil, nil, fleet.Problems{{File: FleetFile, Line: docs[1].root.Line, Message: "is a second document, and there must be one; merge them"}}
 	}
 	d, f := docs[0], &fleetDocument{}
 	f.Spec.Guard = guardDocument(fleet.DefaultGuard()) // for fields that the file does not set
 	d.decode(f)
 	f.check(d, tree)
-	return f, d.problems
+	return d, f, d.problems
+}
+
+// adviceOnFleetFile says what to do where there is no fleet.yaml.
+func adviceOnFleetFile(tree fs.FS) string {
+	others, _ := fs.Glob(tree, "*/"+FleetFile) // the pattern is valid
+	for _, name := range append([]string{"fleet.yml", "Fleet.yaml", "fleets.yaml"}, others...) {
+		if _, err := fs.Stat(tree, name); err != nil {
+			continue
+		}
+		if dir := path.Dir(name); dir != "." {
+			return "there is one in " + dir + "/: use that directory as the source"
+		}
+		return "rename " + name
+	}
+	return "a fleet repo has this file at its root, with apiVersion: " + apiVersion + " and kind: Fleet"
 }
 
 func (f *fleetDocument) check(d *document, tree fs.FS) {

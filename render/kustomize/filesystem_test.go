@@ -22,7 +22,7 @@ func TestKustomizationMustBeVetted(t *testing.T) {
 	if _, err := Build(context.Background(), f); err == nil || !strings.Contains(f.Refused().Error(), "overlay/kustomization.yaml: no resources or components entry leads to") {
 		t.Errorf("Build before the vetting = %v, refused %v", err, f.Refused())
 	}
-	if valid, problems := v.Placement(p); !valid || len(problems) > 0 {
+	if valid, problems := v.Placement(p, func(dir, _ string) fleet.Problem { return fleet.Problem{File: dir} }); !valid || len(problems) > 0 {
 		t.Fatal(problems)
 	}
 	if found, err := Build(context.Background(), StackFiles(v, p)); err != nil || len(found) != 1 {

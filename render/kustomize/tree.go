@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"strings"
+
+	"github.com/tributary-gitops/tributary/internal/nearest"
 )
 
 // ReadFile reads a file of a tree that is at most 16 MiB large.
@@ -42,12 +45,70 @@ func Directory(tree fs.FS, dir string) (clean, wrong string) {
 	}
 	info, err := fs.Stat(tree, clean)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		wrong = fmt.Sprintf("%q: %s", dir, absent(tree, ".", dir, "the path is relative to the root of the fleet repo"))
 	case err != nil:
-		wrong = fmt.Sprintf("%q: %s", dir, Unreadable(err, "the path is relative to the root of the fleet repo"))
+		wrong = fmt.Sprintf("%q: %s", dir, Unreadable(err, ""))
 	case !info.IsDir():
 		wrong = fmt.Sprintf("%q is a file; name the directory of its kustomization", dir)
 	}
 	return clean, wrong
+}
+
+// absent says that a path, relative to dir, does not exist, and what to do. hint is for one
+// that is like no other.
+func absent(tree fs.FS, dir, p, hint string) string {
+	if meant := nearestPath(tree, dir, p); meant != "" {
+		return "does not exist; is " + meant + " meant?"
+	}
+	return "does not exist; " + hint
+}
+
+// nearestPath returns the existing path, relative to dir, that is probably meant by one that
+// does not exist: with one part spelt otherwise, or on another level; "" for none.
+func nearestPath(tree fs.FS, dir, p string) string {
+	clean, inside := InTree(dir, p)
+	if !inside {
+		return ""
+	}
+	exists := func(name string) bool {
+		_, err := fs.Stat(tree, name)
+		return err == nil
+	}
+	relative := func(name string) string {
+		out, _ := filepath.Rel(dir, name) // both are relative to the root
+		return filepath.ToSlash(out)
+	}
+	at, parts := ".", strings.Split(clean, "/")
+	for i, part := range parts {
+		if next := path.Join(at, part); exists(next) {
+			at = next
+			continue
+		}
+		var names []string
+		entries, _ := fs.ReadDir(tree, at) // a file has none
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if name, ok := nearest.Name(part, names); ok {
+			if meant := path.Join(append([]string{at, name}, parts[i+1:]...)...); exists(meant) {
+				return relative(meant)
+			}
+		}
+		break
+	}
+	rest := p
+	for strings.HasPrefix(rest, "../") {
+		rest = rest[len("../"):]
+	}
+	for up := dir; ; up = path.Dir(up) {
+		if meant := path.Join(up, rest); meant != dir && exists(meant) {
+			return relative(meant)
+		}
+		if up == "." {
+			return ""
+		}
+	}
 }
 
 // Outside is the message for a path that leaves the tree.

@@ -2,6 +2,7 @@ package kustomize
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/internal/nearest"
 )
 
 // maxSteps limits the work of one stack: its kustomizations, and everything in them that
@@ -36,16 +38,27 @@ func IsKustomization(base string) bool {
 type Vetting struct {
 	tree fs.FS
 	dirs map[string]*vettedDir
-	// path has the directories from the top down to the one that is being vetted.
-	path       []string
+	// path has the directories from the top down to the one that is being vetted, and named
+	// what leads to each.
+	path  []string
+	named []reference
+	// overlays are those of the placements. A base that leads to one of them is probably the
+	// mistake in a cycle.
+	overlays   map[string]bool
 	configured int // documents that configure plugins
 	// found counts all problems; problems has the first MaxProblems of them.
 	found    int
 	problems fleet.Problems
 }
 
-// NewVetting returns a Vetting of a tree.
-func NewVetting(tree fs.FS) *Vetting { return &Vetting{tree: tree, dirs: map[string]*vettedDir{}} }
+// NewVetting returns a Vetting of a tree. It takes the overlays that clusters are placed on.
+func NewVetting(tree fs.FS, overlays ...string) *Vetting {
+	v := &Vetting{tree: tree, dirs: map[string]*vettedDir{}, overlays: map[string]bool{}}
+	for _, dir := range overlays {
+		v.overlays[dir] = true
+	}
+	return v
+}
 
 // vettedDir is the kustomization of a directory and all that it leads to.
 type vettedDir struct {
@@ -69,15 +82,15 @@ type vettedDir struct {
 }
 
 // Placement vets the overlay and the components of a placement. It reports whether they
-// may be built, with the problems of all kustomizations that they lead to. The placement
-// may be invalid without a problem: whoever names a directory that does not exist has to
-// report that.
-func (v *Vetting) Placement(p fleet.Placement) (valid bool, problems fleet.Problems) {
-	v.path = nil // a panic may have left something
-	overlay, valid, problems := v.top(p.Overlay, types.KustomizationKind)
+// may be built, with the problems of all kustomizations that they lead to. named returns the
+// file, line and field that name a directory as an overlay or component. The placement may be invalid without a problem:
+// whoever names a directory that does not exist has to report that.
+func (v *Vetting) Placement(p fleet.Placement, named func(dir, kind string) fleet.Problem) (valid bool, problems fleet.Problems) {
+	v.path, v.named = nil, nil // a panic may have left something
+	overlay, valid, problems := v.top(p.Overlay, types.KustomizationKind, named)
 	all := &vettedDir{dir: p.Overlay, leads: []*vettedDir{overlay}}
 	for _, c := range p.Components {
-		component, ok, more := v.top(c, types.ComponentKind)
+		component, ok, more := v.top(c, types.ComponentKind, named)
 		valid, problems = valid && ok, append(problems, more...)
 		all.leads = append(all.leads, component)
 	}
@@ -90,7 +103,8 @@ func (v *Vetting) Placement(p fleet.Placement) (valid bool, problems fleet.Probl
 	return valid, problems
 }
 
-func (v *Vetting) top(dir, kind string) (found *vettedDir, valid bool, problems fleet.Problems) {
+func (v *Vetting) top(dir, kind string, named func(dir, kind string) fleet.Problem) (found *vettedDir, valid bool, problems fleet.Problems) {
+	by := named(dir, kind)
 	dir, err := followLinks(v.tree, dir)
 	if err != nil {
 		return nil, false, nil
@@ -99,7 +113,7 @@ func (v *Vetting) top(dir, kind string) (found *vettedDir, valid bool, problems 
 		return nil, false, nil
 	}
 	before := len(v.problems)
-	found = v.directory(dir, reference{file: dir}, kind)
+	found = v.directory(dir, reference{file: by.File, line: by.Line, field: by.Field}, kind)
 	return found, found.valid, slices.Concat(found.problems, v.problems[before:])
 }
 
@@ -152,15 +166,6 @@ func (r reference) isRemote() bool {
 	return isRemote(r.value)
 }
 
-// subject names the directory that the reference leads to, for messages that do not show
-// the reference itself.
-func (r reference) subject(dir string) string {
-	if r.value == "" {
-		return "the directory"
-	}
-	return dir
-}
-
 func (v *Vetting) problem(r reference, format string, args ...any) {
 	v.report(fleet.Problem{File: r.file, Line: r.line, Field: r.field, Message: fmt.Sprintf(format, args...)})
 }
@@ -182,22 +187,47 @@ func (v *Vetting) report(p fleet.Problem) {
 // directory vets the kustomization of a directory and all that it leads to. from is the
 // reference that leads here, and kind the kind that it needs.
 func (v *Vetting) directory(dir string, from reference, kind string) *vettedDir {
-	if slices.Contains(v.path, dir) {
-		v.problem(from, "includes itself: %s", strings.Join(append(v.path, dir), " → "))
+	if at := slices.Index(v.path, dir); at >= 0 {
+		v.cycle(append(slices.Clone(v.path[at:]), dir), append(slices.Clone(v.named[at:]), from))
 		return &vettedDir{kind: kind}
 	}
 	known, ok := v.dirs[dir]
 	if !ok {
-		v.path = append(v.path, dir)
+		v.path, v.named = append(v.path, dir), append(v.named, from)
 		known = v.visit(dir, from)
-		v.path = v.path[:len(v.path)-1]
+		v.path, v.named = v.path[:len(v.path)-1], v.named[:len(v.named)-1]
 		v.dirs[dir] = known
 	}
 	if known.valid && known.kind != kind {
-		v.problem(from, "%s is a %s and must be a %s to be used here", from.subject(dir), known.kind, kind)
+		v.problem(from, "%s is a %s and must be a %s to be used here; %s", dir, known.kind, kind, adviceOnKind(from, kind))
 		return &vettedDir{kind: kind}
 	}
 	return known
+}
+
+func adviceOnKind(from reference, kind string) string {
+	become := "write apiVersion: " + types.ComponentVersion + " and kind: Component there"
+	switch {
+	case kind == types.KustomizationKind && from.field == "resources":
+		return "name it under components"
+	case kind == types.KustomizationKind:
+		return "name an overlay"
+	case from.field == "components":
+		return "name it under resources, or " + become
+	}
+	return become
+}
+
+// cycle reports directories that lead from one to the next and back to the first. named has
+// the reference that leads to each: it is longer by the one that leads to the first.
+func (v *Vetting) cycle(dirs []string, named []reference) {
+	blamed := named[len(named)-1]
+	for i, dir := range dirs[1:] {
+		if v.overlays[dir] {
+			blamed = named[i+1]
+		}
+	}
+	v.problem(blamed, "includes itself: %s; remove one of these entries", strings.Join(dirs, " → "))
 }
 
 func (v *Vetting) visit(dir string, from reference) *vettedDir {
@@ -278,12 +308,17 @@ func onlyNamesResources(k *types.Kustomization) bool {
 func (v *Vetting) load(dir string, from reference) (string, *types.Kustomization, *yaml.Node) {
 	var found []string
 	for _, name := range konfig.RecognizedKustomizationFileNames() {
-		if info, err := fs.Stat(v.tree, path.Join(dir, name)); err == nil && !info.IsDir() {
+		info, err := fs.Stat(v.tree, path.Join(dir, name))
+		if err == nil && !info.IsDir() || err != nil && !errors.Is(err, fs.ErrNotExist) {
 			found = append(found, path.Join(dir, name))
 		}
 	}
-	if len(found) != 1 {
-		v.problem(from, "%s must have one kustomization.yaml, has %d", from.subject(dir), len(found))
+	switch {
+	case len(found) == 0:
+		v.withoutKustomization(dir, from)
+		return "", nil, nil
+	case len(found) > 1:
+		v.problem(reference{file: found[1], line: 1}, "is in one directory with %s, and kustomize accepts only one of the two; merge them", found[0])
 		return "", nil, nil
 	}
 	file := found[0]
@@ -310,6 +345,31 @@ func (v *Vetting) load(dir string, from reference) (string, *types.Kustomization
 		return "", nil, nil
 	}
 	return file, &k, root
+}
+
+// withoutKustomization reports a directory that must have a kustomization and has none.
+func (v *Vetting) withoutKustomization(dir string, from reference) {
+	var names []string
+	entries, _ := fs.ReadDir(v.tree, dir) // it exists
+	for _, e := range entries {
+		name := e.Name()
+		stem := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(name), ".yml"), ".yaml")
+		if near, _ := nearest.Name(stem, []string{"kustomization"}); near != "" && !e.IsDir() {
+			v.problem(reference{file: path.Join(dir, name), line: 1}, "is not read, because kustomize knows only the name kustomization.yaml; rename it")
+			return
+		}
+		if !e.IsDir() {
+			names = append(names, name)
+		}
+	}
+	switch {
+	case slices.Contains(names, "Chart.yaml"):
+		v.problem(from, "%s is a Helm chart, and Helm is not run here; describe the release in an object and let Flux install it", dir)
+	case from.field == "resources":
+		v.problem(from, "%s has no kustomization.yaml; add one that names its files, or name the files here", dir)
+	default:
+		v.problem(from, "%s has no kustomization.yaml; name a directory that has one", dir)
+	}
 }
 
 // refuseFields refuses fields that would leave the tree or outlive the build.
@@ -348,6 +408,9 @@ func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
 		return &vettedDir{}
 	case info.IsDir():
 		return v.directory(clean, r, kind)
+	case IsKustomization(path.Base(clean)) && r.field == "resources":
+		v.problem(r, "%s is a kustomization; name its directory, unless that is this one", r.value)
+		return &vettedDir{}
 	case kind == types.ComponentKind:
 		v.problem(r, "%s is a file; a component is a directory with a kustomization.yaml", r.value)
 		return nil
@@ -386,8 +449,9 @@ func (v *Vetting) locate(dir string, r reference) (string, fs.FileInfo) {
 		v.problem(r, "%s leads out of the fleet repo", r.value)
 		return "", nil
 	}
-	clean, err := followLinks(v.tree, clean)
+	real, err := followLinks(v.tree, clean)
 	if err == nil {
+		clean = real
 		var info fs.FileInfo
 		if info, err = fs.Stat(v.tree, clean); err == nil && info.IsDir() && isAmbiguous(r.value) {
 			v.problem(r, twoEntries, r.value)
@@ -397,8 +461,25 @@ func (v *Vetting) locate(dir string, r reference) (string, fs.FileInfo) {
 			return clean, info
 		}
 	}
-	v.problem(r, "%s: %s", r.value, Unreadable(err, "the path is relative to "+dir))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		hint := "the path is relative to " + dir
+		if r.field == "resources" && path.Ext(r.value) == "" {
+			hint += ", and Git submodules are not fetched"
+		}
+		v.problem(r, "%s: %s", r.value, absent(v.tree, dir, r.value, hint))
+	case leadsAway(v.tree, clean):
+		v.problem(r, "%s: %s", r.value, Unreadable(err, ""))
+	default:
+		v.problem(reference{file: clean}, "%s", Unreadable(err, ""))
+	}
 	return "", nil
+}
+
+// leadsAway reports whether the links of a path cannot be followed.
+func leadsAway(tree fs.FS, name string) bool {
+	_, err := followLinks(tree, name)
+	return err != nil
 }
 
 const twoEntries = "%q is read as one path, and cleaning it would drop a part; are these two entries, with the second indented too far?"
