@@ -46,7 +46,7 @@ delta, and rollback restores it.
   tributary delete delta --cluster eu-prod-01 --dry-run
 
 Exit status is 0, or 1 if nothing was changed.`,
-		Args: between(0, "NAME"),
+		Args: atMost("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := chosenDelta(args, cluster)
 			if err != nil {
@@ -112,4 +112,17 @@ Exit status is 0, or 1 if nothing was changed.`,
 			})
 		},
 	}
+}
+
+// chosenDelta returns the ID of the delta that a command line names; "" for none.
+func chosenDelta(args []string, cluster string) (string, error) {
+	switch {
+	case len(args) > 0 && cluster != "":
+		return "", errors.New("use a name or --cluster, not both")
+	case len(args) > 0:
+		return fleet.DeltaID(args[0]), nil
+	case cluster != "":
+		return fleet.OwnID(cluster), nil
+	}
+	return "", nil
 }

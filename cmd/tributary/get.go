@@ -2,20 +2,24 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 // getOptions are shared by the subcommands of get.
 type getOptions struct {
 	server remote.Flags
-	output string
+	list   listing.Flags
 }
 
 func newGet() *cobra.Command {
@@ -23,50 +27,78 @@ func newGet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get",
 		Short: "Show clusters, objects, inputs, deltas, releases, pins, history or tokens",
-		Long: `Shows what a server has, as a table, or with -o as JSON or YAML.
+		Long: `Shows what a server has, as a table. With -o wide the table has more columns, and times
+instead of ages. Other formats are names, JSON, YAML, and JSONPath as kubectl takes it.
 
 ` + remote.Help,
 		Example: `  tributary get clusters --selector environment=prod
+  tributary get cluster eu-prod-01 -o jsonpath='{.release.revision}'
   tributary get deltas -o yaml > deltas.yaml
   tributary get history --cluster eu-prod-01 --since 24h
 
 Exit status is 0, or 1 if it does not exist or the server does not answer.`,
 	}
 	o.server.Bind(cmd)
-	cmd.PersistentFlags().StringVarP(&o.output, "output", "o", "", "json or yaml (default: a table)")
+	o.list.Bind(cmd.PersistentFlags())
 	return withSubcommands(cmd, "resource", newGetClusters(o), newGetObjects(o), newGetInputs(o), newGetDeltas(o), newGetReleases(o), newGetPins(o), newGetHistory(o), newGetTokens(o))
 }
 
-// run checks the flags and calls show with a client for the server.
-func (o *getOptions) run(cmd *cobra.Command, show func(ctx context.Context, c *client.Client, w io.Writer) error) error {
-	if o.output != "" {
-		if err := output.Check(o.output, "json", "yaml"); err != nil {
-			return err
+// show prints what a server answers to fetch.
+func show[T any](cmd *cobra.Command, o *getOptions, kind listing.Kind[T], fetch func(ctx context.Context, c *client.Client) (listing.Answer[T], error)) error {
+	if err := o.list.Check(); err != nil {
+		return err
+	}
+	c, err := o.server.Client()
+	if err != nil {
+		return err
+	}
+	answer, err := fetch(cmd.Context(), c)
+	if len(answer.Items) == 0 && err != nil {
+		return remote.Error(err)
+	}
+	printErr := terminal.Page(cmd.OutOrStdout(), func(w io.Writer) error { return kind.Print(w, answer, &o.list) })
+	return errors.Join(remote.Error(err), printErr)
+}
+
+// byName returns the things with some names. It returns those that it finds even if there is an
+// error for others.
+func byName[T any](names []string, find func(name string) (T, error)) (answer listing.Answer[T], err error) {
+	for _, name := range names {
+		item, findErr := find(name)
+		if findErr != nil {
+			err = errors.Join(err, findErr)
+			continue
 		}
+		answer.Items = append(answer.Items, item)
 	}
-	client, err := o.server.Client()
-	if err != nil {
-		return err
-	}
-	return remote.Error(show(cmd.Context(), client, cmd.OutOrStdout()))
+	answer.One = len(names) == 1
+	return answer, err
 }
 
-// print prints v in the format of --output.
-func (o *getOptions) print(w io.Writer, v any) error {
-	if o.output == "json" {
-		return output.JSON(w, v)
+// pick returns the items with some names, or all of them if there are no names.
+func pick[T any](noun string, items []T, names []string, is func(item T, name string) bool) (listing.Answer[T], error) {
+	if len(names) == 0 {
+		return listing.Answer[T]{Items: items}, nil
 	}
-	text, err := yaml.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(text)
-	return err
+	return byName(names, func(name string) (item T, err error) {
+		at := slices.IndexFunc(items, func(item T) bool { return is(item, name) })
+		if at < 0 {
+			return item, fmt.Errorf("%s %q: %w: tributary get %[1]ss lists those that exist", noun, name, fleet.ErrNotFound)
+		}
+		return items[at], nil
+	})
 }
 
-// between accepts up to one argument for each name and requires the first few.
-func between(least int, names ...string) cobra.PositionalArgs {
+// atLeast requires an argument for each name, and accepts more.
+func atLeast(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		return named(names[:max(least, min(len(args), len(names)))]...)(cmd, args)
+		return named(names...)(cmd, args[:min(len(args), len(names))])
+	}
+}
+
+// atMost accepts up to one argument for each name.
+func atMost(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		return named(names[:min(len(args), len(names))]...)(cmd, args)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,13 +16,14 @@ import (
 func newGetClusters(o *getOptions) *cobra.Command {
 	var selector string
 	cmd := &cobra.Command{
-		Use:   "clusters [NAME]",
-		Short: "Show all clusters, or one by name or dns",
-		Long: `Shows each cluster with its labels, its overlay, the number of inputs that it gets, the
-number of parts of deltas that no longer apply to it (orphans), its state (active,
-orphaned or decommissioned), its release, and how long ago it last polled. A cluster is
-late if it has not polled for longer than it usually does. For one cluster it also shows
-why it is on that release, and its polls.
+		Use:     "clusters [NAME]...",
+		Aliases: []string{"cluster", "cl"},
+		Short:   "Show all clusters, or some by name or dns",
+		Long: `Shows each cluster with its state (active, orphaned or decommissioned), its release, the
+number of inputs that it gets, the number of parts of deltas that no longer apply to it,
+and how long ago it last polled. A cluster is late if it has not polled for longer than it
+usually does. For one cluster it also shows its labels, why it is on that release, and its
+polls.
 
 ` + remote.Help,
 		Example: `  tributary get clusters
@@ -31,41 +31,23 @@ why it is on that release, and its polls.
   tributary get clusters eu-prod-01 -o yaml
 
 Exit status is 0, or 1 if the cluster does not exist or the server does not answer.`,
-		Args: between(0, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 && selector != "" {
-				return errors.New("get clusters: use a name or --selector, not both")
+				return errors.New("get clusters: use names or --selector, not both")
 			}
-			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
-				if len(args) > 0 {
-					return getCluster(ctx, c, w, args[0], o)
+			return show(cmd, o, listing.Clusters, func(ctx context.Context, c *client.Client) (answer listing.Answer[api.Cluster], err error) {
+				if len(args) == 0 {
+					answer.Items, err = c.Clusters(ctx, selector)
+					return answer, err
 				}
-				return getClusters(ctx, c, w, selector, o)
+				answer, err = byName(args, func(name string) (api.Cluster, error) { return c.Cluster(ctx, name) })
+				if answer.One && err == nil {
+					answer.Below = func(w io.Writer) error { return listing.ClusterDetails(w, answer.Items[0]) }
+				}
+				return answer, err
 			})
 		},
 	}
 	cmd.Flags().StringVarP(&selector, "selector", "l", "", "labels of the clusters to show, in the syntax of kubectl")
 	return cmd
-}
-
-func getCluster(ctx context.Context, c *client.Client, w io.Writer, name string, o *getOptions) error {
-	cluster, err := c.Cluster(ctx, name)
-	if err != nil {
-		return err
-	}
-	if o.output != "" {
-		return o.print(w, cluster)
-	}
-	return listing.Cluster(w, cluster, time.Now())
-}
-
-func getClusters(ctx context.Context, c *client.Client, w io.Writer, selector string, o *getOptions) error {
-	clusters, err := c.Clusters(ctx, selector)
-	if err != nil {
-		return err
-	}
-	if o.output != "" {
-		return o.print(w, api.List[api.Cluster]{Items: clusters})
-	}
-	return listing.Clusters(w, clusters, time.Now())
 }

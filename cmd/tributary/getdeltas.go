@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
@@ -21,10 +18,11 @@ import (
 func newGetDeltas(o *getOptions) *cobra.Command {
 	var cluster string
 	cmd := &cobra.Command{
-		Use:   "deltas [NAME]",
-		Short: "Show all deltas, a named one, or that of a cluster",
+		Use:     "deltas [NAME]...",
+		Aliases: []string{"delta"},
+		Short:   "Show all deltas, some by name, or that of a cluster",
 		Long: `Shows the deltas in the order in which they are applied, and their parts that no longer
-apply to some clusters (orphans). As YAML they are documents for apply -f and render
+apply to some clusters. As YAML they are documents for apply -f and render
 --deltas. As JSON they include their status.
 
 ` + remote.Help,
@@ -34,14 +32,12 @@ apply to some clusters (orphans). As YAML they are documents for apply -f and re
   tributary get deltas -o yaml > deltas.yaml
 
 Exit status is 0, or 1 if the delta does not exist or the server does not answer.`,
-		Args: between(0, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			id, err := chosenDelta(args, cluster)
-			if err != nil {
-				return fmt.Errorf("get deltas: %w", err)
+			if len(args) > 0 && cluster != "" {
+				return errors.New("get deltas: use names or --cluster, not both")
 			}
-			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
-				return getDeltas(ctx, c, w, id, o)
+			return show(cmd, o, listing.Deltas, func(ctx context.Context, c *client.Client) (listing.Answer[api.Delta], error) {
+				return getDeltas(ctx, c, args, cluster)
 			})
 		},
 	}
@@ -49,58 +45,22 @@ Exit status is 0, or 1 if the delta does not exist or the server does not answer
 	return cmd
 }
 
-// chosenDelta returns the ID of the delta that a command line names; "" for none.
-func chosenDelta(args []string, cluster string) (string, error) {
-	switch {
-	case len(args) > 0 && cluster != "":
-		return "", errors.New("use a name or --cluster, not both")
-	case len(args) > 0:
-		return fleet.DeltaID(args[0]), nil
-	case cluster != "":
-		return fleet.OwnID(cluster), nil
-	}
-	return "", nil
-}
-
-func getDeltas(ctx context.Context, c *client.Client, w io.Writer, id string, o *getOptions) error {
-	answers, err := deltasInOrder(ctx, c, id)
-	if err != nil {
-		return err
-	}
-	switch {
-	case o.output == "yaml":
-		deltas := make([]*fleet.Delta, len(answers))
-		for i, a := range answers {
-			deltas[i] = a.Delta
-		}
-		return document.PrintDeltas(w, deltas)
-	case o.output == "json" && id != "":
-		return output.JSON(w, answers[0])
-	case o.output == "json":
-		return output.JSON(w, api.List[api.Delta]{Items: answers})
-	}
-	return listing.Deltas(w, answers)
-}
-
-// deltasInOrder returns all deltas, or the one with an ID, with their status.
-func deltasInOrder(ctx context.Context, c *client.Client, id string) ([]api.Delta, error) {
-	if id != "" {
-		d, _, err := c.Delta(ctx, id)
+// getDeltas returns deltas in the order in which they are applied: those with some names, that of
+// a cluster, or all.
+func getDeltas(ctx context.Context, c *client.Client, names []string, cluster string) (answer listing.Answer[api.Delta], err error) {
+	if cluster != "" {
+		known, err := c.Cluster(ctx, cluster) // which may be named by its dns
 		if err != nil {
-			return nil, err
+			return answer, err
 		}
-		id = d.ID() // the cluster may have been named by its dns
+		names = []string{fleet.OwnID(known.Name)}
 	}
 	all, err := c.Deltas(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if id != "" {
-		all = slices.DeleteFunc(all, func(a api.Delta) bool { return a.ID() != id })
-		if len(all) == 0 {
-			return nil, fmt.Errorf("delta %q: %w", id, fleet.ErrNotFound) // deleted between the two requests
-		}
+		return answer, err
 	}
 	slices.SortStableFunc(all, func(a, b api.Delta) int { return fleet.CompareDeltas(a.Delta, b.Delta) })
-	return all, nil
+	answer, err = pick("delta", all, names, func(d api.Delta, name string) bool { return d.ID() == name || d.ID() == fleet.DeltaID(name) })
+	answer.Below = func(w io.Writer) error { return listing.DeltaDetails(w, answer.Items) }
+	return answer, err
 }

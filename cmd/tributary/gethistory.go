@@ -29,8 +29,9 @@ type historyOptions struct {
 func newGetHistory(shared *getOptions) *cobra.Command {
 	o := &historyOptions{getOptions: shared}
 	cmd := &cobra.Command{
-		Use:   "history [GENERATION]",
-		Short: "Show the change log, newest first, or one change with its diff",
+		Use:     "history [GENERATION]...",
+		Aliases: []string{"changes", "change"},
+		Short:   "Show the change log, newest first, or one change with its diff",
 		Long: `Shows who changed what, when and why. For one generation it also shows each delta,
 cluster, pin and token before and after. Changes older than the server's retention may
 be missing.
@@ -42,13 +43,20 @@ be missing.
   tributary get history 42
 
 Exit status is 0, or 1 if the generation does not exist or the server does not answer.`,
-		Args: between(0, "GENERATION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
-				if len(args) > 0 {
-					return getChange(ctx, c, w, args[0], o)
+			if err := o.check(time.Now()); err != nil {
+				return err
+			}
+			return show(cmd, o.getOptions, listing.Changes, func(ctx context.Context, c *client.Client) (answer listing.Answer[api.Change], err error) {
+				if len(args) == 0 {
+					answer.Items, err = c.History(ctx, o.query)
+					return answer, err
 				}
-				return getHistory(ctx, c, w, o)
+				answer, err = byName(args, func(text string) (api.Change, error) { return getChange(ctx, c, text) })
+				if answer.One && err == nil {
+					answer.Full = func(w io.Writer) error { return listing.Change(w, answer.Items[0]) }
+				}
+				return answer, err
 			})
 		},
 	}
@@ -62,12 +70,12 @@ Exit status is 0, or 1 if the generation does not exist or the server does not a
 	return cmd
 }
 
-func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOptions) error {
-	var err error
-	if o.query.Since, err = flags.Moment("since", o.since, time.Now()); err != nil {
+// check reads the flags into the query.
+func (o *historyOptions) check(now time.Time) (err error) {
+	if o.query.Since, err = flags.Moment("since", o.since, now); err != nil {
 		return err
 	}
-	if o.query.Until, err = flags.Moment("until", o.until, time.Now()); err != nil {
+	if o.query.Until, err = flags.Moment("until", o.until, now); err != nil {
 		return err
 	}
 	if o.query.Limit < 0 {
@@ -76,27 +84,13 @@ func getHistory(ctx context.Context, c *client.Client, w io.Writer, o *historyOp
 	if o.query.Delta = o.delta; o.delta != "" && !strings.Contains(o.delta, "/") {
 		o.query.Delta = fleet.DeltaID(o.delta)
 	}
-	changes, err := c.History(ctx, o.query)
-	if err != nil {
-		return err
-	}
-	if o.output != "" {
-		return o.print(w, api.List[api.Change]{Items: changes})
-	}
-	return listing.Changes(w, changes)
+	return nil
 }
 
-func getChange(ctx context.Context, c *client.Client, w io.Writer, text string, o *historyOptions) error {
+func getChange(ctx context.Context, c *client.Client, text string) (api.Change, error) {
 	generation, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || generation < 1 {
-		return fmt.Errorf("generation %q: must be a positive number", text)
+		return api.Change{}, fmt.Errorf("generation %q: must be a positive number", text)
 	}
-	entry, err := c.Change(ctx, generation)
-	if err != nil {
-		return err
-	}
-	if o.output != "" {
-		return o.print(w, entry)
-	}
-	return listing.Change(w, entry)
+	return c.Change(ctx, generation)
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
-	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetObjects(o *getOptions) *cobra.Command {
 	var narrow flags.Object
 	cmd := &cobra.Command{
-		Use:   "objects CLUSTER [KIND/NAME]",
-		Short: "Show the objects of a cluster, or one of them in full",
+		Use:     "objects CLUSTER [KIND/NAME]...",
+		Aliases: []string{"object"},
+		Short:   "Show the objects of a cluster, or one of them in full",
 		Long: `Shows the objects of a cluster with all deltas applied. A single object is printed in
-full, as YAML unless -o json is given.
+full, as YAML unless -o says otherwise.
 
 ` + remote.Help,
 		Example: `  tributary get objects eu-prod-01
@@ -28,21 +28,29 @@ full, as YAML unless -o json is given.
   tributary get objects eu-prod-01 -o yaml > objects.yaml
 
 Exit status is 0, or 1 if the object does not exist or the server does not answer.`,
-		Args: between(1, "CLUSTER", "KIND/NAME"),
+		Args: atLeast("CLUSTER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
+			return show(cmd, o, listing.Objects, func(ctx context.Context, c *client.Client) (answer listing.Answer[listing.Object], err error) {
 				if len(args) == 1 {
-					return getObjects(ctx, c, w, args[0], o)
+					return getObjects(ctx, c, args[0])
 				}
-				name, err := narrow.Name(args[1])
-				if err != nil {
-					return err
+				answer, err = byName(args[1:], func(text string) (object listing.Object, err error) {
+					name, err := narrow.Name(text)
+					if err != nil {
+						return object, err
+					}
+					found, _, err := c.Object(ctx, args[0], name)
+					if err != nil {
+						return object, err
+					}
+					return listing.ReadObject(found)
+				})
+				if answer.One && err == nil {
+					answer.Full = func(w io.Writer) error { return output.Document(w, answer.Items[0].Text, "yaml") }
+				} else {
+					answer.Document = listing.ObjectList
 				}
-				object, _, err := c.Object(ctx, args[0], name)
-				if err != nil {
-					return err
-				}
-				return o.print(w, object)
+				return answer, err
 			})
 		},
 	}
@@ -50,17 +58,16 @@ Exit status is 0, or 1 if the object does not exist or the server does not answe
 	return cmd
 }
 
-func getObjects(ctx context.Context, c *client.Client, w io.Writer, cluster string, o *getOptions) error {
+func getObjects(ctx context.Context, c *client.Client, cluster string) (answer listing.Answer[listing.Object], err error) {
 	texts, err := c.Objects(ctx, cluster)
 	if err != nil {
-		return err
+		return answer, err
 	}
-	if o.output != "" {
-		objects := make([]fleet.Object, len(texts))
-		for i, text := range texts {
-			objects[i].JSON = text
+	answer.Items, answer.Document = make([]listing.Object, len(texts)), listing.ObjectList
+	for i, text := range texts {
+		if answer.Items[i], err = listing.ReadObject(text); err != nil {
+			return answer, err
 		}
-		return output.Objects(w, objects, o.output)
 	}
-	return listing.Objects(w, texts)
+	return answer, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +13,9 @@ import (
 
 func newGetPins(o *getOptions) *cobra.Command {
 	return &cobra.Command{
-		Use:   "pins",
-		Short: "Show the pins, which keep clusters on a release",
+		Use:     "pins [NAME]...",
+		Aliases: []string{"pin"},
+		Short:   "Show the pins, which keep clusters on a release",
 		Long: `Shows each pin with the clusters that it is for, the number of clusters that it keeps on
 its release (not counting those that another pin keeps), its expiry and its reason.
 
@@ -23,17 +23,13 @@ its release (not counting those that another pin keeps), its expiry and its reas
 		Example: `  tributary get pins
 
 Exit status is 0, or 1 if the server does not answer.`,
-		Args: named(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return show(cmd, o, listing.Pins, func(ctx context.Context, c *client.Client) (listing.Answer[api.Pin], error) {
 				pins, err := c.Pins(ctx)
 				if err != nil {
-					return err
+					return listing.Answer[api.Pin]{}, err
 				}
-				if o.output != "" {
-					return o.print(w, api.List[api.Pin]{Items: pins})
-				}
-				return listing.Pins(w, pins)
+				return pick("pin", pins, args, func(p api.Pin, name string) bool { return p.Name == name })
 			})
 		},
 	}

@@ -17,8 +17,9 @@ func newGetReleases(o *getOptions) *cobra.Command {
 	var q fleet.ReleaseQuery
 	var state string
 	cmd := &cobra.Command{
-		Use:   "releases [ID]",
-		Short: "Show the releases and what needs attention, or one release in full",
+		Use:     "releases [ID]...",
+		Aliases: []string{"release", "rel"},
+		Short:   "Show the releases and what needs attention, or one release in full",
 		Long: `Shows the releases, newest first, with the number of inputs that each one removed,
 changed and added, and whether the source can be read. Below the table it shows what
 needs attention: what a held release would remove, how far a rollout is, the clusters
@@ -31,20 +32,19 @@ revision, it shows everything, including the decisions on it.
   tributary get releases 3f9c1b22a0d4
 
 Exit status is 0, or 1 if the release does not exist or the server does not answer.`,
-		Args: between(0, "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.State = fleet.ReleaseState(state)
 			switch {
 			case q.Limit < 0:
 				return errors.New("--limit: must not be negative")
 			case len(args) > 0 && state != "":
-				return errors.New("get releases: use an ID or --state, not both")
+				return errors.New("get releases: use IDs or --state, not both")
 			}
-			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
-				if len(args) > 0 {
-					return getRelease(ctx, c, w, args[0], o)
+			return show(cmd, o, listing.Releases, func(ctx context.Context, c *client.Client) (listing.Answer[fleet.Release], error) {
+				if len(args) == 0 {
+					return getReleases(ctx, c, q)
 				}
-				return getReleases(ctx, c, w, q, o)
+				return getReleasesByID(ctx, c, args)
 			})
 		},
 	}
@@ -53,24 +53,30 @@ Exit status is 0, or 1 if the release does not exist or the server does not answ
 	return cmd
 }
 
-func getReleases(ctx context.Context, c *client.Client, w io.Writer, q fleet.ReleaseQuery, o *getOptions) error {
+func getReleases(ctx context.Context, c *client.Client, q fleet.ReleaseQuery) (answer listing.Answer[fleet.Release], err error) {
 	releases, err := c.Releases(ctx, q)
 	if err != nil {
-		return err
+		return answer, err
 	}
-	if o.output != "" {
-		return o.print(w, releases)
+	answer.Items = releases.Items
+	answer.Document = func(items []fleet.Release) any {
+		releases.Items = items
+		return releases
 	}
-	return listing.Releases(w, releases.Items, releases.Source)
+	answer.Below = func(w io.Writer) error { return listing.OpenReleases(w, answer.Items, releases.Source) }
+	return answer, nil
 }
 
-func getRelease(ctx context.Context, c *client.Client, w io.Writer, name string, o *getOptions) error {
-	r, err := c.Release(ctx, name)
-	if err != nil {
-		return err
+func getReleasesByID(ctx context.Context, c *client.Client, ids []string) (listing.Answer[fleet.Release], error) {
+	answer, err := byName(ids, func(id string) (r fleet.Release, err error) {
+		found, err := c.Release(ctx, id)
+		if err != nil {
+			return r, err
+		}
+		return *found, nil
+	})
+	if answer.One && err == nil {
+		answer.Below = func(w io.Writer) error { return listing.ReleaseDetails(w, &answer.Items[0]) }
 	}
-	if o.output != "" {
-		return o.print(w, r)
-	}
-	return listing.Release(w, r)
+	return answer, err
 }

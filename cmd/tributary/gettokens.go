@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +14,9 @@ import (
 func newGetTokens(o *getOptions) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
-		Use:   "tokens",
-		Short: "Show the valid tokens, without their secrets",
+		Use:     "tokens [NAME]...",
+		Aliases: []string{"token"},
+		Short:   "Show the valid tokens, without their secrets",
 		Long: `Shows each token with its role, what it is for, its last use and its expiry. The secret
 of a token is shown only once, when the token is created. Requires an admin token.
 
@@ -26,17 +25,13 @@ of a token is shown only once, when the token is created. Requires an admin toke
   tributary get tokens --all -o json
 
 Exit status is 0, or 1 if the server does not answer.`,
-		Args: named(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd, func(ctx context.Context, c *client.Client, w io.Writer) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return show(cmd, o, listing.Tokens, func(ctx context.Context, c *client.Client) (listing.Answer[api.Token], error) {
 				tokens, err := c.Tokens(ctx, all)
 				if err != nil {
-					return err
+					return listing.Answer[api.Token]{}, err
 				}
-				if o.output != "" {
-					return o.print(w, api.List[api.Token]{Items: tokens})
-				}
-				return listing.Tokens(w, tokens, time.Now())
+				return pick("token", tokens, args, func(k api.Token, name string) bool { return k.Name == name || k.ID == name })
 			})
 		},
 	}

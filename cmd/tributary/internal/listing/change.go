@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -15,13 +16,18 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// Changes prints a row for each change.
-func Changes(w io.Writer, changes []api.Change) error {
-	t := table.New(w, "GENERATION", "TIME", "ACTOR", "KIND", "WHAT", "REASON")
-	for _, c := range changes {
-		t.Row(fmt.Sprint(c.Generation), textfmt.Time(c.At), c.Actor, string(c.Kind), changeSummary(c, 3), c.Reason)
-	}
-	return t.Flush()
+// Changes describes entries of the change log.
+var Changes = Kind[api.Change]{
+	Noun: "change",
+	Name: func(c api.Change) string { return fmt.Sprintf("generation/%d", c.Generation) },
+	Columns: []table.Column[api.Change]{
+		{Title: "GENERATION", Text: func(c api.Change) string { return fmt.Sprint(c.Generation) }},
+		{Title: "AGE", WideTitle: "TIME", Time: func(c api.Change) *time.Time { return &c.At }},
+		{Title: "ACTOR", Text: func(c api.Change) string { return c.Actor }},
+		{Title: "KIND", Text: func(c api.Change) string { return string(c.Kind) }},
+		{Title: "WHAT", Long: true, Text: func(c api.Change) string { return textfmt.Revision(changeSummary(c, 1)) }, WideText: func(c api.Change) string { return changeSummary(c, 3) }},
+		{Title: "REASON", Long: true, Text: func(c api.Change) string { return c.Reason }},
+	},
 }
 
 // Change prints a change as git show prints a commit.

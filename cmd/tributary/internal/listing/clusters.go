@@ -3,34 +3,65 @@ package listing
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// Clusters prints a row for each cluster.
-func Clusters(w io.Writer, clusters []api.Cluster, now time.Time) error {
-	t := table.New(w, "NAME", "DNS", "LABELS", "OVERLAY", "INPUTS", "ORPHANS", "STATE", "RELEASE", "LAST POLL")
-	for _, c := range clusters {
-		inputs := 0
-		for _, count := range c.Inputs {
-			inputs += count
-		}
-		t.Row(c.Name, c.DNS, labelText(c.Labels), c.Placement.Overlay, fmt.Sprint(inputs), fmt.Sprint(len(c.Orphans)),
-			string(c.State), c.Release.ID, pollText(c, now))
-	}
-	return t.Flush()
+// Clusters describes clusters.
+var Clusters = Kind[api.Cluster]{
+	Noun: "cluster",
+	Name: func(c api.Cluster) string { return "cluster/" + c.Name },
+	Columns: []table.Column[api.Cluster]{
+		{Title: "NAME", Text: func(c api.Cluster) string { return c.Name }},
+		{Title: "STATE", Text: func(c api.Cluster) string { return string(c.State) }, Style: func(c api.Cluster) terminal.Style { return stateStyle(string(c.State)) }},
+		{Title: "RELEASE", Text: func(c api.Cluster) string { return c.Release.ID }},
+		{Title: "INPUTS", Text: func(c api.Cluster) string { return fmt.Sprint(inputCount(c)) }},
+		{Title: "STALE PARTS", Text: func(c api.Cluster) string { return fmt.Sprint(len(c.Orphans)) }, Style: func(c api.Cluster) terminal.Style { return alert(len(c.Orphans)) }},
+		{Title: "LAST POLL", Time: lastPoll, None: string(api.ContactNever)},
+		{Title: "CONTACT", Text: func(c api.Cluster) string { return string(c.Contact) }, Style: func(c api.Cluster) terminal.Style { return stateStyle(string(c.Contact)) }},
+		{Title: "DNS", Wide: true, Text: func(c api.Cluster) string { return c.DNS }},
+		{Title: "OVERLAY", Wide: true, Long: true, Text: func(c api.Cluster) string { return c.Placement.Overlay }},
+		{Title: "LABELS", Wide: true, Long: true, Text: func(c api.Cluster) string { return labelText(c.Labels) }},
+	},
 }
 
-// Cluster prints a cluster, why it is on its release, and its polls.
-func Cluster(w io.Writer, c api.Cluster, now time.Time) error {
-	if err := Clusters(w, []api.Cluster{c}, now); err != nil {
-		return err
+func inputCount(c api.Cluster) (n int) {
+	for _, count := range c.Inputs {
+		n += count
 	}
-	fmt.Fprintf(w, "\nrelease: %s of %s\n", c.Release.ID, textfmt.Visible(c.Release.Revision))
-	for _, line := range [][2]string{{"why", c.Why}, {"pin", c.Pin}} {
+	return n
+}
+
+// lastPoll returns when a cluster last polled any of its sets; nil for never.
+func lastPoll(c api.Cluster) (last *time.Time) {
+	for i := range c.Polls {
+		if last == nil || c.Polls[i].At.After(*last) {
+			last = &c.Polls[i].At
+		}
+	}
+	return last
+}
+
+var pollColumns = []table.Column[api.Poll]{
+	{Title: "SET", Text: func(p api.Poll) string { return p.Set }},
+	{Title: "LAST POLL", Time: func(p api.Poll) *time.Time { return &p.At }},
+	{Title: "EVERY", Text: func(p api.Poll) string { return p.Every }},
+	{Title: "RELEASE", Text: func(p api.Poll) string { return p.Release }},
+	{Title: "GENERATION", Text: func(p api.Poll) string { return fmt.Sprint(p.Generation) }},
+	{Title: "OPERATOR", Text: func(p api.Poll) string { return p.Agent }},
+}
+
+// ClusterDetails prints what a cluster is, why it is on its release, and its polls.
+func ClusterDetails(w io.Writer, c api.Cluster) error {
+	for _, line := range [][2]string{
+		{"labels", labelText(c.Labels)}, {"dns", c.DNS}, {"overlay", c.Placement.Overlay},
+		{"release", strings.TrimSpace(c.Release.ID + " of " + c.Release.Revision)}, {"why", c.Why}, {"pin", c.Pin},
+	} {
 		if line[1] != "" {
 			fmt.Fprintf(w, "%s: %s\n", line[0], textfmt.Visible(line[1]))
 		}
@@ -38,27 +69,5 @@ func Cluster(w io.Writer, c api.Cluster, now time.Time) error {
 	if len(c.Polls) == 0 {
 		return nil
 	}
-	t := table.New(w, "SET", "LAST POLL", "EVERY", "RELEASE", "GENERATION", "OPERATOR")
-	for _, p := range c.Polls {
-		t.Row(p.Set, textfmt.Age(&p.At, now), p.Every, p.Release, fmt.Sprint(p.Generation), p.Agent)
-	}
-	return t.Flush()
-}
-
-// pollText returns how long ago the cluster last polled any of its sets, and whether it
-// is late.
-func pollText(c api.Cluster, now time.Time) string {
-	var last *time.Time
-	for _, p := range c.Polls {
-		if last == nil || p.At.After(*last) {
-			last = &p.At
-		}
-	}
-	switch {
-	case last == nil:
-		return string(api.ContactNever)
-	case c.Contact == api.ContactLate:
-		return textfmt.Age(last, now) + " (late)"
-	}
-	return textfmt.Age(last, now)
+	return table.New(w, pollColumns, table.Options{}).Print(c.Polls...)
 }

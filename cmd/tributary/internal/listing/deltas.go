@@ -1,39 +1,56 @@
 package listing
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// Deltas prints a row for each delta, and below the table the parts that no longer apply.
-func Deltas(w io.Writer, deltas []api.Delta) error {
-	t := table.New(w, "DELTA", "FOR", "PRIORITY", "CLUSTERS", "PARTS", "ORPHANS", "EXPIRES")
-	for _, d := range deltas {
-		scope, priority, expires := selector.Describe(d.Selector, d.Clusters), fmt.Sprint(d.Priority), ""
-		if d.Cluster != "" {
-			scope, priority = d.Cluster, "last"
+// Deltas describes deltas. As YAML they are documents for apply.
+var Deltas = Kind[api.Delta]{
+	Noun: "delta",
+	Name: func(d api.Delta) string { return d.ID() },
+	YAML: func(w io.Writer, all []api.Delta) error {
+		deltas := make([]*fleet.Delta, len(all))
+		for i, d := range all {
+			deltas[i] = d.Delta
 		}
-		if d.ExpiresAt != nil {
-			expires = textfmt.Time(*d.ExpiresAt)
-		}
-		if d.Status.Overdue != "" {
-			expires += " (overdue)"
-		}
-		t.Row(d.ID(), scope, priority, fmt.Sprint(d.Status.Clusters), deltaParts(d.Delta), fmt.Sprint(len(d.Status.Orphans)), expires)
+		return document.PrintDeltas(w, deltas)
+	},
+	Columns: []table.Column[api.Delta]{
+		{Title: "DELTA", Text: func(d api.Delta) string { return d.ID() }},
+		{Title: "FOR", Long: true, Text: func(d api.Delta) string { return cmp.Or(d.Cluster, selector.Describe(d.Selector, d.Clusters)) }},
+		{Title: "PRIORITY", Text: deltaPriority},
+		{Title: "CLUSTERS", Text: func(d api.Delta) string { return fmt.Sprint(d.Status.Clusters) }},
+		{Title: "PARTS", Long: true, Text: func(d api.Delta) string { return deltaParts(d.Delta) }},
+		{Title: "STALE PARTS", Text: func(d api.Delta) string { return fmt.Sprint(len(d.Status.Orphans)) }, Style: func(d api.Delta) terminal.Style { return alert(len(d.Status.Orphans)) }},
+		{Title: "EXPIRES", Until: true, Time: func(d api.Delta) *time.Time { return d.ExpiresAt }, None: "never"},
+	},
+}
+
+// deltaPriority says when a delta is applied: that of a cluster comes last.
+func deltaPriority(d api.Delta) string {
+	if d.Cluster != "" {
+		return "last"
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	return fmt.Sprint(d.Priority)
+}
+
+// DeltaDetails prints the parts of deltas that no longer apply, and which deltas are overdue.
+func DeltaDetails(w io.Writer, deltas []api.Delta) error {
 	for _, d := range deltas {
 		for _, o := range d.Status.Orphans {
-			fmt.Fprintf(w, "orphan: %[2]s of %[3]s no longer applies to cluster %[1]s: %[4]s\n", o.Cluster, textfmt.Visible(o.Field), d.ID(), textfmt.Visible(o.Reason))
+			fmt.Fprintf(w, "stale: %[2]s of %[3]s no longer applies to cluster %[1]s: %[4]s\n", o.Cluster, textfmt.Visible(o.Field), d.ID(), textfmt.Visible(o.Reason))
 		}
 		if d.Status.Overdue != "" {
 			fmt.Fprintf(w, "overdue: %s is still in force: %s\n", d.ID(), textfmt.Visible(d.Status.Overdue))

@@ -3,19 +3,45 @@ package listing
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// Releases prints a row for each release, and below the table what needs attention.
-func Releases(w io.Writer, releases []fleet.Release, source api.Source) error {
-	if err := releaseTable(w, releases); err != nil {
-		return err
+// Releases describes releases.
+var Releases = Kind[fleet.Release]{
+	Noun: "release",
+	Name: func(r fleet.Release) string { return "release/" + r.ID },
+	Columns: []table.Column[fleet.Release]{
+		{Title: "ID", Text: func(r fleet.Release) string { return r.ID }},
+		{Title: "STATE", Text: func(r fleet.Release) string { return string(r.State) }, Style: func(r fleet.Release) terminal.Style { return stateStyle(string(r.State)) }},
+		{Title: "AGE", WideTitle: "SINCE", Time: func(r fleet.Release) *time.Time { return &r.At }},
+		{Title: "CLUSTERS", Text: func(r fleet.Release) string { return fmt.Sprint(r.Clusters) }},
+		{Title: "REMOVED", Text: impactCount(func(i *fleet.Impact) int { return i.Removed + i.Moved })}, // a moved input is removed from one set and added to another
+		{Title: "CHANGED", Text: impactCount(func(i *fleet.Impact) int { return i.Changed })},
+		{Title: "ADDED", Text: impactCount(func(i *fleet.Impact) int { return i.Added + i.Moved })},
+		{Title: "PROBLEMS", Text: func(r fleet.Release) string { return fmt.Sprint(len(r.Problems)) }, Style: func(r fleet.Release) terminal.Style { return alert(len(r.Problems.Faults())) }},
+		{Title: "REVISION", Text: func(r fleet.Release) string { return textfmt.Revision(r.Revision) }, WideText: func(r fleet.Release) string { return r.Revision }},
+	},
+}
+
+// impactCount returns the text of a number of an impact; "" where there is no impact.
+func impactCount(of func(*fleet.Impact) int) func(fleet.Release) string {
+	return func(r fleet.Release) string {
+		if r.Impact == nil {
+			return ""
+		}
+		return fmt.Sprint(of(r.Impact))
 	}
+}
+
+// OpenReleases prints what needs attention.
+func OpenReleases(w io.Writer, releases []fleet.Release, source api.Source) error {
 	newer := false
 	for i := range releases {
 		r := &releases[i]
@@ -31,18 +57,6 @@ func Releases(w io.Writer, releases []fleet.Release, source api.Source) error {
 		fmt.Fprintf(w, "source %s: %s\n", textfmt.Visible(source.Name), textfmt.Visible(source.Error))
 	}
 	return nil
-}
-
-func releaseTable(w io.Writer, releases []fleet.Release) error {
-	t := table.New(w, "ID", "STATE", "AT", "CLUSTERS", "REMOVED", "CHANGED", "ADDED", "PROBLEMS", "REVISION")
-	for _, r := range releases {
-		removed, changed, added := "", "", ""
-		if i := r.Impact; i != nil { // a moved input is removed from one set and added to another
-			removed, changed, added = fmt.Sprint(i.Removed+i.Moved), fmt.Sprint(i.Changed), fmt.Sprint(i.Added+i.Moved)
-		}
-		t.Row(r.ID, string(r.State), textfmt.Time(r.At), fmt.Sprint(r.Clusters), removed, changed, added, fmt.Sprint(len(r.Problems)), r.Revision)
-	}
-	return t.Flush()
 }
 
 // printOpen prints what needs attention in a release.
@@ -88,11 +102,8 @@ func digestFlag(i *fleet.Impact) string {
 	return " --digest " + i.Digest
 }
 
-// Release prints a release in full, with the decisions on it.
-func Release(w io.Writer, r *fleet.Release) error {
-	if err := releaseTable(w, []fleet.Release{*r}); err != nil {
-		return err
-	}
+// ReleaseDetails prints a release in full, with the decisions on it.
+func ReleaseDetails(w io.Writer, r *fleet.Release) error {
 	if err := printRelease(w, r, true); err != nil {
 		return err
 	}

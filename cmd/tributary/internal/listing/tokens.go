@@ -2,22 +2,28 @@ package listing
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// Tokens prints a row for each token.
-func Tokens(w io.Writer, tokens []api.Token, now time.Time) error {
-	t := table.New(w, "NAME", "ID", "ROLE", "FOR", "USES", "LAST USE", "CREATED BY", "VALID UNTIL")
-	for _, k := range tokens {
-		t.Row(k.Name, k.ID, string(k.Role), tokenScope(k), tokenUses(k), textfmt.Age(k.LastUsedAt, now), k.CreatedBy, tokenEnd(k, now))
-	}
-	return t.Flush()
+// Tokens describes tokens.
+var Tokens = Kind[api.Token]{
+	Noun: "token",
+	Name: func(k api.Token) string { return "token/" + k.Name },
+	Columns: []table.Column[api.Token]{
+		{Title: "NAME", Text: func(k api.Token) string { return k.Name }},
+		{Title: "ID", Text: func(k api.Token) string { return k.ID }},
+		{Title: "ROLE", Text: func(k api.Token) string { return string(k.Role) }},
+		{Title: "FOR", Long: true, Text: tokenScope},
+		{Title: "USES", Text: tokenUses},
+		{Title: "LAST USE", Time: func(k api.Token) *time.Time { return k.LastUsedAt }, None: "never"},
+		{Title: "EXPIRES", Until: true, Time: func(k api.Token) *time.Time { return k.ExpiresAt }, None: "never"},
+		{Title: "REVOKED", Time: func(k api.Token) *time.Time { return k.RevokedAt }},
+		{Title: "CREATED BY", Wide: true, Text: func(k api.Token) string { return k.CreatedBy }},
+	},
 }
 
 // tokenScope returns the clusters that a token is limited to, "" for no limit.
@@ -39,16 +45,4 @@ func tokenUses(k api.Token) string {
 		return fmt.Sprint(k.Used)
 	}
 	return ""
-}
-
-func tokenEnd(k api.Token, now time.Time) string {
-	switch {
-	case k.RevokedAt != nil:
-		return "revoked " + textfmt.Time(*k.RevokedAt)
-	case k.ExpiresAt == nil:
-		return ""
-	case !now.Before(*k.ExpiresAt):
-		return "expired " + textfmt.Time(*k.ExpiresAt)
-	}
-	return textfmt.Time(*k.ExpiresAt)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textdiff"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
@@ -125,7 +126,7 @@ func PrintImpact(w io.Writer, i *fleet.Impact) {
 		return
 	}
 	d := textdiff.New(w)
-	styles := map[byte]textdiff.Style{'-': textdiff.Red, '+': textdiff.Green, '~': textdiff.Cyan}
+	styles := map[byte]terminal.Style{'-': terminal.Red, '+': terminal.Green, '~': terminal.Cyan}
 	for _, line := range clusterLines(i) {
 		fmt.Fprintln(w, d.Styled(styles[line.mark], string(line.mark)+" "+line.text))
 	}

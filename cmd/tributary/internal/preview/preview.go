@@ -70,18 +70,23 @@ func severity(p fleet.Problem) string {
 	return "fault: "
 }
 
+var waveColumns = []table.Column[fleet.WaveStatus]{
+	{Title: "WAVE", Text: func(w fleet.WaveStatus) string { return w.Name }},
+	{Title: "REACHED", Text: func(w fleet.WaveStatus) string { return choose(w.Reached, "yes", "no") }},
+	{Title: "CLUSTERS", Text: func(w fleet.WaveStatus) string { return fmt.Sprint(w.Clusters) }},
+	{Title: "POLLED", Text: func(w fleet.WaveStatus) string { return fmt.Sprint(w.Polled) }},
+	{Title: "SOAK", Text: func(w fleet.WaveStatus) string { return w.Soak }},
+	{Title: "GATE", Text: func(w fleet.WaveStatus) string { return choose(w.Manual, "manual", "") }},
+}
+
+func choose(condition bool, yes, no string) string {
+	if condition {
+		return yes
+	}
+	return no
+}
+
 // PrintWaves prints the waves of a rollout as a table.
 func PrintWaves(w io.Writer, waves []fleet.WaveStatus) error {
-	t := table.New(w, "WAVE", "REACHED", "CLUSTERS", "POLLED", "SOAK", "GATE")
-	for _, wave := range waves {
-		reached, gate := "no", ""
-		if wave.Reached {
-			reached = "yes"
-		}
-		if wave.Manual {
-			gate = "manual"
-		}
-		t.Row(wave.Name, reached, fmt.Sprint(wave.Clusters), fmt.Sprint(wave.Polled), wave.Soak, gate)
-	}
-	return t.Flush()
+	return table.New(w, waveColumns, table.Options{}).Print(waves...)
 }

@@ -9,10 +9,9 @@ package progress
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
-	"golang.org/x/term"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 )
 
 // Line is the line. It stays empty during the first second, and if the output is not a
@@ -25,8 +24,7 @@ type Line struct {
 
 // New returns a line of an output.
 func New(w io.Writer) *Line {
-	file, ok := w.(*os.File)
-	return &Line{w: w, terminal: ok && term.IsTerminal(int(file.Fd())), start: time.Now()}
+	return &Line{w: w, terminal: terminal.Is(w) != nil, start: time.Now()}
 }
 
 // Show replaces the line, at most ten times a second.

@@ -3,11 +3,11 @@ package remote
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
+
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 )
 
 // BindName is Bind for a command that --confirm confirms by the name of what it removes.
@@ -22,8 +22,8 @@ func (f *WriteFlags) BindName(cmd *cobra.Command, noun string) {
 func (f *WriteFlags) ConfirmName(cmd *cobra.Command, noun, name string) error {
 	given := f.confirm
 	if given == "" {
-		in, ok := cmd.InOrStdin().(*os.File)
-		if !ok || !term.IsTerminal(int(in.Fd())) {
+		in := terminal.Is(cmd.InOrStdin())
+		if in == nil {
 			return fmt.Errorf("%s: nothing was changed; if this is intended, repeat the command with --confirm %s", cmd.Name(), name)
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "To go on, type the name of the %s: ", noun)

@@ -7,12 +7,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
-	"golang.org/x/term"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 )
 
@@ -22,12 +21,8 @@ type Printer struct {
 	Colour bool // whether styles are applied; set by New
 }
 
-// New returns a Printer. It uses colour if w is a terminal, unless NO_COLOR is set
-// or TERM is dumb.
-func New(w io.Writer) Printer {
-	file, ok := w.(*os.File)
-	return Printer{w, ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
-}
+// New returns a Printer. It uses colour where the output has it.
+func New(w io.Writer) Printer { return Printer{w, terminal.HasColour(w)} }
 
 // Print prints the difference between two texts under a title. An empty text means
 // that the thing does not exist on that side, and the title then ends in "(new)" or
@@ -44,38 +39,27 @@ func (p Printer) PrintHunks(title string, isNew, isGone bool, hunks string) {
 	case isGone:
 		title += " (gone)"
 	}
-	fmt.Fprintln(p.w, p.Styled(Bold, textfmt.Visible(title)))
+	fmt.Fprintln(p.w, p.Styled(terminal.Bold, textfmt.Visible(title)))
 	for line := range strings.Lines(hunks) {
 		line = strings.TrimSuffix(line, "\n")
 		switch line[:min(1, len(line))] {
 		case "+":
-			line = p.Styled(Green, line)
+			line = p.Styled(terminal.Green, line)
 		case "-":
-			line = p.Styled(Red, line)
+			line = p.Styled(terminal.Red, line)
 		case "@":
-			line = p.Styled(Cyan, line)
+			line = p.Styled(terminal.Cyan, line)
 		}
 		fmt.Fprintln(p.w, line)
 	}
 }
 
-// Style is an ANSI text attribute.
-type Style string
-
-// The styles of a diff.
-const (
-	Bold  Style = "1"
-	Red   Style = "31"
-	Green Style = "32"
-	Cyan  Style = "36"
-)
-
 // Styled returns the line with a style, or the line itself if p uses no colour.
-func (p Printer) Styled(style Style, line string) string {
-	if !p.Colour || style == "" {
+func (p Printer) Styled(style terminal.Style, line string) string {
+	if !p.Colour {
 		return line
 	}
-	return "\x1b[" + string(style) + "m" + line + "\x1b[m"
+	return style.Apply(line)
 }
 
 // Hunks returns the unified diff of two texts without the lines that name files; ""

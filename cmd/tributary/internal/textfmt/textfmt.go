@@ -11,6 +11,7 @@ package textfmt
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -47,6 +48,23 @@ func Age(t *time.Time, now time.Time) string {
 	}
 	return duration.HumanDuration(max(0, now.Sub(*t)))
 }
+
+// Until returns how long after now a time is, rounded as kubectl does; "" for nil.
+func Until(t *time.Time, now time.Time) string {
+	switch {
+	case t == nil:
+		return ""
+	case !now.Before(*t):
+		return "expired"
+	}
+	return "in " + duration.HumanDuration(t.Sub(now))
+}
+
+// digest matches the hex digits of a revision that no person needs.
+var digest = regexp.MustCompile(`(:[0-9a-f]{8})[0-9a-f]{32,}\b`)
+
+// Revision shortens the digest of a revision, as Flux does: main@sha1:8f1c2a3b.
+func Revision(revision string) string { return digest.ReplaceAllString(revision, "$1") }
 
 // Count returns a number with its noun, in the plural unless the number is 1.
 func Count(n int, noun string) string {
