@@ -21,6 +21,8 @@ type LossGroup struct {
 	Inputs []InputRef `json:"inputs,omitempty"`
 	// Orphaned reports that the files of the clusters have vanished.
 	Orphaned bool `json:"orphaned,omitempty"`
+	// Lists are the selectors of the lists of clusters that the clusters have left.
+	Lists []string `json:"lists,omitempty"`
 }
 
 // InputRef names an input of a cluster.

@@ -197,7 +197,7 @@ func (s *Server) getClusterInputs(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	if agent := r.UserAgent(); r.Method == http.MethodGet && strings.HasPrefix(agent, operatorAgent) {
-		if err := s.fleet.RecordListPoll(selector, view.Generation(), agent); err != nil {
+		if err := s.fleet.RecordListPoll(r.Context(), selector, view.Generation(), agent); err != nil {
 			return err
 		}
 	}

@@ -219,10 +219,12 @@ func (c *Controller) RecordPoll(m *view.Member, name, set string, generation int
 }
 
 // RecordListPoll records that the list of the clusters that match a selector is polled. It is an
-// ErrTooLarge where the list cannot be remembered, so that nobody could say what it would lose: do not
-// answer the poll then.
-func (c *Controller) RecordListPoll(selector labels.Selector, generation int64, agent string) error {
-	return c.polls.RecordList(selector, generation, c.cfg.Now(), agent)
+// ErrTooLarge or ErrStore where the list cannot be remembered, so that nobody could say what it would
+// lose: do not answer the poll then.
+func (c *Controller) RecordListPoll(ctx context.Context, selector labels.Selector, generation int64, agent string) error {
+	return withStoreTimeout(ctx, func(ctx context.Context) error {
+		return c.polls.RecordList(ctx, selector, generation, c.cfg.Now(), agent)
+	})
 }
 
 // RecordUse records that a token is used.

@@ -29,7 +29,7 @@ func (r *rig) pollList(text string) string {
 	if err != nil {
 		return err.Error()
 	}
-	if err := r.RecordListPoll(selector, v.Generation(), "flux-operator/v0.58"); err != nil {
+	if err := r.RecordListPoll(r.t.Context(), selector, v.Generation(), "flux-operator/v0.58"); err != nil {
 		r.t.Fatal(err)
 	}
 	var names []string
@@ -128,7 +128,7 @@ func TestWriteThatTakesClustersOutOfAPolledListMustBeConfirmed(t *testing.T) {
 	}
 	err = r.wantRefused(fleet.ErrGuarded, func() (*fleet.Result, error) { return relabel("two", ada) })
 	var guarded *fleet.GuardError
-	if !errors.As(err, &guarded) || !slices.Equal(rules(guarded.Violations), []string{"allowEmptySets"}) || listLosses(guarded.Impact.Lists) != "region=us: 1 of 1" {
+	if !errors.As(err, &guarded) || !slices.Equal(rules(guarded.Violations), []string{"removedPerCluster", "allowEmptySets"}) || listLosses(guarded.Impact.Lists) != "region=us: 1 of 1" {
 		t.Fatalf("relabelling the last one: %v", err)
 	}
 	confirmed := ada
@@ -162,4 +162,62 @@ func TestListsAreForgottenAMonthAfterTheirLastPoll(t *testing.T) {
 	r.propose("main@2", ten("", 3), fleet.Held)
 	c.forward(time.Hour)
 	r.release("main@3", ten("", 3))
+}
+
+// Clusters that leave a list one commit after the other add up, as removed inputs do.
+func TestClustersThatLeaveAListAddUp(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	r := startTen(t, withClock(c))
+	r.release("main@2", ten("", 3, 4, 5, 6, 7, 8, 9))
+	r.release("main@3", ten("", 5, 6, 7, 8, 9))
+	wantHeld := func(revision string, tree fstest.MapFS, want string) {
+		t.Helper()
+		held := r.propose(revision, tree, fleet.Held)
+		if len(held.Violations) != 1 || held.Violations[0].Message != want {
+			t.Errorf("violations of %s = %v, want %q", revision, held.Violations, want)
+		}
+	}
+	const list = `the list of clusters matching "region=eu" would lose `
+	wantHeld("main@4", ten("", 6, 7, 8, 9), list+"6 of 10 (50% allowed), with 5 lost earlier, within the last 24h: c5")
+	r = r.restart(withClock(c))
+	wantHeld("main@5", ten("", 6, 7, 8, 9), list+"6 of 10 (50% allowed), with 5 lost earlier, within the last 24h: c5")
+	// What was approved does not count again, and a cluster that is listed again is not lost.
+	r.decide(fleet.Approve, "main@5", "")
+	r.awaitRevision("main@5")
+	wantHeld("main@6", ten("", 7, 8, 9), list+"6 of 9 (50% allowed), with 5 lost earlier, within the last 24h: c6")
+	r.release("main@7", ten("", 1, 2, 3, 4, 7, 8, 9))
+	wantHeld("main@8", ten("", 7, 8), list+"7 of 9 (50% allowed), with 2 lost earlier, within the last 24h: c1, c2, c3 and 2 more")
+	c.forward(24 * time.Hour)
+	r.release("main@9", ten("", 1, 2, 3, 4))
+}
+
+// So do clusters that are relabelled one by one, at any server.
+func TestClustersThatAreRelabelledOutOfAListAddUp(t *testing.T) {
+	t.Parallel()
+	s := newSource()
+	s.put("main@1", guarded(""))
+	url := sqliteFile(t)
+	r := start(t, s, openStore(t, url))
+	r.awaitRevision("main@1")
+	for n := range 6 {
+		r.declare(fmt.Sprintf(`{name: d%d, labels: {region: us}}`, n))
+	}
+	r.pollList("region=us")
+	other := start(t, newSource(), openStore(t, url), func(cfg *controller.Config) { cfg.Source = nil })
+	other.await("the release", func() bool { v, err := other.View(); return err == nil && v.Generation() == r.view().Generation() })
+	relabel := func(r *rig, n int) error {
+		_, err := r.Redeclare(t.Context(), ada, fmt.Sprint("d", n), []byte(`{"labels": {"region": "eu"}}`))
+		return err
+	}
+	for n, server := range []*rig{r, other, r} {
+		if err := relabel(server, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, server := range []*rig{r, other} {
+		if err := relabel(server, 3); !errors.Is(err, fleet.ErrGuarded) || !strings.Contains(err.Error(), "would lose 4 of 6 (50% allowed), with 3 lost earlier") {
+			t.Errorf("relabelling the fourth of six = %v, want %v", err, fleet.ErrGuarded)
+		}
+	}
 }

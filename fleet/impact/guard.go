@@ -23,6 +23,9 @@ type Before struct {
 	// vanished within the window and are away before the change and after it.
 	Files        int
 	EarlierFiles func() []string
+	// EarlierListed returns the clusters that left the list of a selector within the window and are on
+	// it neither before the change nor after it.
+	EarlierListed func(selector string) []string
 }
 
 // Check returns the limits of a guard that a change exceeds. The impact is the sum of the diffs.
@@ -31,7 +34,7 @@ func Check(g fleet.Guard, diffs []Diff, i *fleet.Impact, before Before) []fleet.
 	c.add()
 	return slices.Concat(
 		c.removedPerFleet(), c.removedPerCluster(), c.removedEverywhere(), c.protected(), c.orphanedClusters(),
-		c.allowEmptySets(), c.allowVanishedSets(), c.allowStaleParts(), checkLists(g, i.Lists), checkReowned(g, i.Reowned))
+		c.allowEmptySets(), c.allowVanishedSets(), c.allowStaleParts(), c.lists(), checkReowned(g, i.Reowned))
 }
 
 // check has a change, added up.
@@ -170,20 +173,26 @@ func (c *check) within(earlier int) string {
 	return fmt.Sprintf(", with %d lost earlier, within the last %s", earlier, text)
 }
 
-// checkLists returns the violations of lists of clusters. The same limits hold as for the input sets of
-// a cluster.
-func checkLists(g fleet.Guard, lists []fleet.ListEffect) (found []fleet.Violation) {
-	for _, l := range lists {
+// lists returns the violations of lists of clusters. The same limits hold as for the input sets of a
+// cluster.
+func (c *check) lists() (found []fleet.Violation) {
+	for _, l := range c.impact.Lists {
+		if len(l.Removed) == 0 {
+			continue
+		}
 		name := "the list of all clusters"
 		if l.Selector != "" {
 			name = fmt.Sprintf("the list of clusters matching %q", l.Selector)
 		}
-		n := len(l.Removed)
-		if n > g.RemovedPerCluster.Of(l.Before) {
-			found = append(found, fleet.Violation{Rule: "removedPerCluster", Message: fmt.Sprintf("%s would lose %d of %d (%s allowed): %s",
-				name, n, l.Before, g.RemovedPerCluster, abbreviate(l.Removed, 3))})
+		earlier := 0
+		if c.Window > 0 {
+			earlier = len(c.EarlierListed(l.Selector))
 		}
-		if !g.AllowEmptySets && n > 0 && n == l.Before && len(l.Added) == 0 {
+		if n, total := len(l.Removed)+earlier, l.Before+earlier; n > c.RemovedPerCluster.Of(total) {
+			found = append(found, fleet.Violation{Rule: "removedPerCluster", Message: fmt.Sprintf("%s would lose %d of %d (%s allowed)%s: %s",
+				name, n, total, c.RemovedPerCluster, c.within(earlier), abbreviate(l.Removed, 3))})
+		}
+		if !c.AllowEmptySets && len(l.Removed) == l.Before && len(l.Added) == 0 {
 			found = append(found, fleet.Violation{Rule: "allowEmptySets", Message: name + " would become empty"})
 		}
 	}

@@ -90,6 +90,11 @@ func LossesOf(i *fleet.Impact) []fleet.LossGroup {
 	if len(i.Orphaned) > 0 {
 		all = append(all, fleet.LossGroup{Clusters: i.Orphaned, Orphaned: true})
 	}
+	for _, l := range i.Lists {
+		if len(l.Removed) > 0 {
+			all = append(all, fleet.LossGroup{Clusters: l.Removed, Lists: []string{l.Selector}})
+		}
+	}
 	return all
 }
 

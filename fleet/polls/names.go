@@ -26,26 +26,45 @@ const (
 // listsOf is the cluster of the polls of lists. No cluster has that name.
 const listsOf = ""
 
-// RecordList records that the list of the clusters that match a selector was polled. It is an
-// ErrTooLarge where the list cannot be remembered; do not answer the poll then.
-func (t *Tracker) RecordList(selector labels.Selector, generation int64, now time.Time, agent string) error {
-	text := selector.String()
-	if len(text) > MaxSelector {
-		return fmt.Errorf("selector of %d bytes: %w: it may have %d, so that it can be remembered", len(text), fleet.ErrTooLarge, MaxSelector)
-	}
-	c := load[clusterPolls](&t.clusters, listsOf)
-	if _, known := c.sets.Load(text); !known {
-		if n := len(t.recentLists(now)); n >= MaxLists {
-			return fmt.Errorf("selector %q: %w: %d lists of clusters are polled already, and no more are remembered; use one selector in more places, or wait until one that nobody polls is forgotten after %d days",
-				text, fleet.ErrTooLarge, n, ListMemory/(24*time.Hour))
+// RecordList records that the list of the clusters that match a selector was polled. The first poll of
+// a list is saved at once: a change must not take clusters out of it unseen because the server ended,
+// or another server made the change, before Save. It is an ErrTooLarge where the list cannot be
+// remembered, and an error of the store where it cannot be saved; do not answer the poll then.
+func (t *Tracker) RecordList(ctx context.Context, selector labels.Selector, generation int64, now time.Time, agent string) error {
+	p := fleet.Poll{Cluster: listsOf, Set: selector.String(), Generation: generation, At: now, Agent: agent}
+	if !t.recentLists(now)[p.Set] {
+		if err := t.addList(ctx, p); err != nil {
+			return err
 		}
 	}
-	t.Record(fleet.Poll{Cluster: listsOf, Set: text, Generation: generation, At: now, Agent: agent})
+	t.Record(p)
 	return nil
 }
 
-// recentLists returns the selectors that were polled here, or that were saved when the server
-// started, and that are not forgotten.
+// addList saves the first poll of a list.
+func (t *Tracker) addList(ctx context.Context, p fleet.Poll) error {
+	if len(p.Set) > MaxSelector {
+		return fmt.Errorf("selector of %d bytes: %w: it may have %d, so that it can be remembered", len(p.Set), fleet.ErrTooLarge, MaxSelector)
+	}
+	if err := t.MergeSaved(ctx, []string{listsOf}); err != nil { // another server may know it
+		return err
+	}
+	recent := t.recentLists(p.At)
+	if recent[p.Set] {
+		return nil
+	}
+	if n := len(recent); n >= MaxLists {
+		return fmt.Errorf("selector %q: %w: %d lists of clusters are polled already, and no more are remembered; use one selector in more places, or wait until one that nobody polls is forgotten after %d days",
+			p.Set, fleet.ErrTooLarge, n, ListMemory/(24*time.Hour))
+	}
+	if t.store == nil {
+		return nil
+	}
+	return t.store.SavePolls(ctx, []fleet.Poll{asKept(p)}, nil)
+}
+
+// recentLists returns the selectors that were polled here, or were taken up from the store, and that
+// are not forgotten.
 func (t *Tracker) recentLists(now time.Time) map[string]bool {
 	recent := map[string]bool{}
 	load[clusterPolls](&t.clusters, listsOf).sets.Range(func(selector, s any) bool {

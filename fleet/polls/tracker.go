@@ -75,9 +75,8 @@ func (t *Tracker) Record(poll fleet.Poll) {
 	if poll.Generation < c.since {
 		return
 	}
+	poll = asKept(poll)
 	p := &poll
-	p.Agent = p.Agent[:min(len(p.Agent), maxAgentBytes)]
-	p.At, p.Agent = p.At.UTC().Truncate(time.Microsecond), strings.ReplaceAll(strings.ToValidUTF8(p.Agent, "\uFFFD"), "\x00", "\uFFFD")
 	s := load[setPoll](&c.sets, p.Set)
 	for {
 		before := s.last.Load()
@@ -88,6 +87,13 @@ func (t *Tracker) Record(poll fleet.Poll) {
 			return
 		}
 	}
+}
+
+// asKept returns a poll as a store can keep it.
+func asKept(p fleet.Poll) fleet.Poll {
+	p.Agent = p.Agent[:min(len(p.Agent), maxAgentBytes)]
+	p.At, p.Agent = p.At.UTC().Truncate(time.Microsecond), strings.ReplaceAll(strings.ToValidUTF8(p.Agent, "\uFFFD"), "\x00", "\uFFFD")
+	return p
 }
 
 // Touch records that a token is used.

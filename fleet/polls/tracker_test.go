@@ -381,26 +381,64 @@ func TestListsAreBounded(t *testing.T) {
 	t.Parallel()
 	tracker, start := polls.New(newMemory()), time.Unix(0, 0)
 	for n := range polls.MaxLists {
-		if err := tracker.RecordList(selector(t, fmt.Sprint("n=", n)), 1, start, ""); err != nil {
+		if err := tracker.RecordList(t.Context(), selector(t, fmt.Sprint("n=", n)), 1, start, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := tracker.RecordList(selector(t, "one=more"), 1, start, ""); !errors.Is(err, fleet.ErrTooLarge) {
+	if err := tracker.RecordList(t.Context(), selector(t, "one=more"), 1, start, ""); !errors.Is(err, fleet.ErrTooLarge) {
 		t.Errorf("RecordList of one too many: %v, want %v", err, fleet.ErrTooLarge)
 	}
 	later := start.Add(polls.ListMemory)
-	if err := tracker.RecordList(selector(t, "n=0"), 1, later.Add(-1), ""); err != nil {
+	if err := tracker.RecordList(t.Context(), selector(t, "n=0"), 1, later.Add(-1), ""); err != nil {
 		t.Errorf("RecordList of one that is known: %v", err)
 	}
-	if err := tracker.RecordList(selector(t, "one=more"), 1, later, ""); err != nil {
+	if err := tracker.RecordList(t.Context(), selector(t, "one=more"), 1, later, ""); err != nil {
 		t.Errorf("RecordList after the others were forgotten: %v", err)
 	}
-	if err := tracker.RecordList(selector(t, "long in (x"+manyValues(20)+")"), 1, later, ""); !errors.Is(err, fleet.ErrTooLarge) {
+	if err := tracker.RecordList(t.Context(), selector(t, "long in (x"+manyValues(20)+")"), 1, later, ""); !errors.Is(err, fleet.ErrTooLarge) {
 		t.Errorf("RecordList of a long selector: %v, want %v", err, fleet.ErrTooLarge)
 	}
 	got, err := tracker.Lists(t.Context(), later)
 	if err != nil || len(got) != 2 || got[0].String() != "n=0" || got[1].String() != "one=more" {
 		t.Errorf("Lists = %v, %v, want n=0 and one=more", got, err)
+	}
+}
+
+// TestFirstPollOfAListIsSavedAtOnce holds that a server that ends before it saves polls leaves no list
+// that another server, or the next start, does not know of.
+func TestFirstPollOfAListIsSavedAtOnce(t *testing.T) {
+	t.Parallel()
+	store, now := newMemory(), time.Unix(1000, 0)
+	tracker := polls.New(store)
+	record := func(text string, at time.Time) error {
+		return tracker.RecordList(t.Context(), selector(t, text), 1, at, "agent\x00")
+	}
+	wantKnown := func(want string) {
+		t.Helper()
+		lists, err := polls.New(store).Lists(t.Context(), now)
+		if got := fmt.Sprint(lists); err != nil || got != want {
+			t.Errorf("another server knows the lists %s, %v, want %s", got, err, want)
+		}
+	}
+	if err := record("a=1", now); err != nil {
+		t.Fatal(err)
+	}
+	wantKnown("[a=1]")
+	store.err = errors.New("away")
+	if err := record("a=1", now.Add(time.Second)); err != nil {
+		t.Errorf("RecordList of a list that is known, while the store is away: %v", err)
+	}
+	if err := record("a=2", now); !errors.Is(err, store.err) {
+		t.Errorf("RecordList of another one = %v, want %v", err, store.err)
+	}
+	store.err = nil
+	wantKnown("[a=1]")
+	if err := polls.New(store).RecordList(t.Context(), selector(t, "a=2"), 1, now, ""); err != nil {
+		t.Fatal(err)
+	}
+	store.saves = 0
+	if err := record("a=2", now.Add(time.Second)); err != nil || store.saves > 0 {
+		t.Errorf("RecordList of a list that another server saved = %v, with %d saves, want none", err, store.saves)
 	}
 }
 

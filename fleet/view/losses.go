@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/tributary-gitops/tributary/fleet"
 )
 
@@ -54,11 +56,34 @@ func (v *View) Lost(losses []*fleet.Losses, at time.Time, next *View) (lost []fl
 
 // LostFiles returns the clusters whose files vanished according to some losses, those that have not
 // ended at a time, and that are orphaned in this view and in the next one, sorted.
-func (v *View) LostFiles(losses []*fleet.Losses, at time.Time, next *View) (names []string) {
-	isOrphaned := func(m *Member) bool { return m != nil && m.State == fleet.ClusterOrphaned }
+func (v *View) LostFiles(losses []*fleet.Losses, at time.Time, next *View) []string {
+	isLost := func(m *Member) bool { return m != nil && m.State == fleet.ClusterOrphaned }
+	return clustersAt(losses, at, func(g fleet.LossGroup, name string) bool {
+		return g.Orphaned && isLost(v.Named(name)) && isLost(next.Named(name))
+	})
+}
+
+// LostFromList returns the clusters that left the list of a selector according to some losses, those
+// that have not ended at a time, and that are on it neither in this view nor in the next one, sorted.
+// Those that are decommissioned are left out.
+func (v *View) LostFromList(losses []*fleet.Losses, at time.Time, next *View, text string) []string {
+	selector, err := labels.Parse(text)
+	if err != nil {
+		return nil // it was parsed before it was kept
+	}
+	isLost := func(m *Member) bool {
+		return m != nil && m.State != fleet.ClusterDecommissioned && !m.isListed(selector)
+	}
+	return clustersAt(losses, at, func(g fleet.LossGroup, name string) bool {
+		return slices.Contains(g.Lists, text) && isLost(v.Named(name)) && isLost(next.Named(name))
+	})
+}
+
+// clustersAt returns those clusters of losses that have not ended at a time that are lost, sorted.
+func clustersAt(losses []*fleet.Losses, at time.Time, isLost func(g fleet.LossGroup, name string) bool) (names []string) {
 	for g := range groupsAt(losses, at) {
 		for _, name := range g.Clusters {
-			if g.Orphaned && isOrphaned(v.Named(name)) && isOrphaned(next.Named(name)) {
+			if isLost(g, name) {
 				names = append(names, name)
 			}
 		}

@@ -74,6 +74,9 @@ func (c Change) Check(guard fleet.Guard, diffs []impact.Diff, sum *fleet.Impact)
 		Earlier:      func() []fleet.LossGroup { return c.Before.Lost(c.Losses, c.At, c.After) },
 		Files:        len(c.Before.Live().Names),
 		EarlierFiles: func() []string { return c.Before.LostFiles(c.Losses, c.At, c.After) },
+		EarlierListed: func(selector string) []string {
+			return c.Before.LostFromList(c.Losses, c.At, c.After, selector)
+		},
 	})
 }
 
