@@ -68,7 +68,7 @@ run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
 TESTTIMEOUT ?= 30m
 
 # The slowest packages start first.
-SLOW := ./cmd/tributary ./sources ./server
+SLOW := ./cmd/tributary ./sources ./fleet/controller ./render
 
 .PHONY: test
 test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector; installs the programs that they need
@@ -78,12 +78,12 @@ test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector
 # The tests that do less with -short.
 LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill
 LONG := $(LONG)|TestClusterGetsWhatKustomizeBuilds|TestTreesAreBuiltOrRefusedAsByKustomize|TestHerdWithOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
-LONG := $(LONG)|TestSQLite|TestPostgres
+LONG := $(LONG)|TestSQLite|TestPostgres|TestConcurrentWritersLoseNoUpdate|TestThousandConcurrentRegistrationsSucceed
 
 .PHONY: long
 long: $(ORAS) $(FLUXOCI) ## run in full the tests that `make test` shortens
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./fleet/sqlstore ./render ./server
+	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./fleet/controller ./fleet/sqlstore ./render ./server
 
 .PHONY: reference
 reference: ## write docs/reference/cli.md from the commands
