@@ -130,18 +130,13 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request, rt route) error {
 	return s.authorize(who, rt)
 }
 
-// authorize returns an error if an identity must not use a route.
+// authorize returns an error if an identity must not use a route. Everybody with a credential may
+// ask what it is.
 func (s *Server) authorize(who auth.Identity, rt route) error {
-	switch {
-	case rt.role == auth.Bootstrap && who.Role != auth.Bootstrap && who.Role != auth.Cluster && who.Role != auth.Admin:
-		return fmt.Errorf("%w: a cluster is registered with a bootstrap token, or its own", fleet.ErrForbidden)
-	case who.Role < rt.role && who.Role == auth.Bootstrap:
-		return fmt.Errorf("%w: a bootstrap token registers clusters, and nothing else", fleet.ErrForbidden)
-	case who.Role < rt.role && who.Role == auth.Cluster:
-		return fmt.Errorf("%w: a cluster's credential reads /api/v1/flux/clusters/%s/{set} and nothing else", fleet.ErrForbidden, who.Cluster)
-	case who.Role < rt.role:
-		return fmt.Errorf("%w: this needs a credential of a higher role", fleet.ErrForbidden)
-	case s.cfg.ReadOnly && rt.method != http.MethodGet && rt.path != previewPath: // a preview keeps nothing
+	if err := who.Allow(rt.role); err != nil && rt.path != whoamiPath {
+		return err
+	}
+	if s.cfg.ReadOnly && rt.method != http.MethodGet && rt.path != previewPath { // a preview keeps nothing
 		return fleet.ErrReadOnly
 	}
 	return nil

@@ -5,10 +5,12 @@ import (
 	_ "embed"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/server/api"
 )
 
 // openAPI documents the whole API. A test compares every answer with it.
@@ -68,4 +70,21 @@ func (s *Server) getIndex(w http.ResponseWriter, r *http.Request) error {
 		fmt.Fprintf(&page, "  %-4s %-58s %s\n", rt.method, rt.path, rt.about)
 	}
 	return plain(w, r, page.String())
+}
+
+func (s *Server) getVersion(*http.Request, url.Values) (any, error) {
+	return api.Version{Version: s.cfg.Version}, nil
+}
+
+// getWhoami tells people which credential a client sends, which they cannot see.
+func (s *Server) getWhoami(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parameters(r); err != nil {
+		return err
+	}
+	who := identityOf(w)
+	known := api.Whoami{Name: who.Name, Role: who.Role.String(), Cluster: who.Cluster, Labels: who.Labels, Selector: who.Scope}
+	if who.Token != nil {
+		known.ExpiresAt = who.Token.ExpiresAt
+	}
+	return answer(w, r, known, stamp{})
 }

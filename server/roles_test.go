@@ -61,6 +61,9 @@ var who = map[string]string{
 	"POST /api/v1/tokens":           "admin",
 	"DELETE /api/v1/tokens/{token}": "admin",
 
+	"GET /api/v1/whoami":  "bootstrap cluster viewer operator admin",
+	"GET /api/v1/version": "all",
+
 	"GET /healthz":      "all",
 	"GET /readyz":       "all",
 	"GET /metrics":      "viewer operator admin",
@@ -129,4 +132,27 @@ func pathOf(method, path string) string {
 // mayBeAbsent reports whether a small fleet may answer 404 for a path.
 func mayBeAbsent(path string) bool {
 	return path == "/api/v1/events" || path == "/api/v1/preview" || strings.HasSuffix(path, "/delta") || strings.HasSuffix(path, "{name}") || strings.HasSuffix(path, "{generation}") || strings.HasSuffix(path, "{id}")
+}
+
+func TestRefusalsNameTheRoles(t *testing.T) {
+	t.Parallel()
+	h := start(t, withTokens(t))
+	h.release("main@sha1:1", acme("main@sha1:1"))
+	for _, c := range []struct{ token, method, path, want string }{
+		{viewerToken, "PUT", "/api/v1/deltas/x", "has the role viewer, and this needs the role operator"},
+		{operatorToken, "GET", "/api/v1/tokens", "has the role operator, and this needs the role admin"},
+		{clusterToken, "GET", "/api/v1/clusters", "has the role cluster, which reads the inputs of cluster"},
+		{bootstrapToken, "GET", "/api/v1/clusters", "has the role bootstrap, which registers clusters and nothing else; this needs the role viewer"},
+		{viewerToken, "POST", "/api/v1/register", "has the role viewer, and a cluster is registered with a token of the role bootstrap or admin"},
+	} {
+		got := h.do(c.method, c.path, bearer(c.token)...)
+		if got.status != http.StatusForbidden || !strings.Contains(string(got.body), c.want) || strings.Contains(string(got.body), "/api/") {
+			t.Errorf("%s %s = %d %s, want %q", c.method, c.path, got.status, got.body, c.want)
+		}
+	}
+	for role, token := range map[string]string{"bootstrap": bootstrapToken, "cluster": clusterToken, "viewer": viewerToken, "operator": operatorToken, "admin": adminToken} {
+		if got := h.get("/api/v1/whoami", bearer(token)...); !strings.Contains(string(got.body), `"role":"`+role+`"`) {
+			t.Errorf("whoami of a token of the role %s = %d %s", role, got.status, got.body)
+		}
+	}
 }

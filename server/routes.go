@@ -27,6 +27,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 const (
 	metricsPath = "/metrics"
 	previewPath = "/api/v1/preview"
+	whoamiPath  = "/api/v1/whoami"
 )
 
 // The handlers of one resource each, which share the server.
@@ -99,6 +100,9 @@ func (s *Server) routes() []route {
 		{"GET", "/api/v1/tokens", auth.Admin, "the tokens; ?all=true includes those that have ended", s.read(tokens.getTokens, "all")},
 		{"POST", "/api/v1/tokens", auth.Admin, "create a token, which is shown once", tokens.postToken},
 		{"DELETE", "/api/v1/tokens/{token}", auth.Admin, "revoke a token, by ID or name", tokens.deleteToken},
+
+		{"GET", whoamiPath, auth.Cluster, "whose credential this is, and its role", s.getWhoami},
+		{"GET", "/api/v1/version", auth.Anyone, "the version of the server", s.read(s.getVersion)},
 
 		{"POST", "/api/v1/webhooks/github", auth.Webhook, "read the source now, for GitHub", s.postWebhook(webhook.GitHub)},
 		{"POST", "/api/v1/webhooks/gitlab", auth.Webhook, "for GitLab", s.postWebhook(webhook.GitLab)},

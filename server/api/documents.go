@@ -171,6 +171,24 @@ type CreatedToken struct {
 	Generation int64  `json:"generation"`
 }
 
+// Whoami is what a server knows about the credential of a request.
+type Whoami struct {
+	Name string `json:"name"`
+	Role string `json:"role"`
+	// Cluster is the one that the credential is limited to.
+	Cluster string `json:"cluster,omitempty"`
+	// Labels are those of the clusters that it registers, and Selector selects the clusters
+	// that it changes; absent for no limit.
+	Labels    map[string]string `json:"labels,omitempty"`
+	Selector  *fleet.Selector   `json:"selector,omitempty"`
+	ExpiresAt *time.Time        `json:"expiresAt,omitempty"`
+}
+
+// Version is the version of a server.
+type Version struct {
+	Version string `json:"version"`
+}
+
 // Registration is what a booting cluster says about itself.
 type Registration struct {
 	Name   string            `json:"name"`

@@ -313,3 +313,15 @@ func (c *Client) CreateToken(ctx context.Context, r api.TokenRequest) (token api
 func (c *Client) RevokeToken(ctx context.Context, token string) (*fleet.Result, error) {
 	return c.write(ctx, call{method: http.MethodDelete, path: []string{"tokens", token}})
 }
+
+// Whoami returns what the server knows about the client's credential.
+func (c *Client) Whoami(ctx context.Context) (who api.Whoami, err error) {
+	_, err = c.do(ctx, get("whoami"), &who)
+	return who, err
+}
+
+// ServerVersion returns the version of the server.
+func (c *Client) ServerVersion(ctx context.Context) (v api.Version, err error) {
+	_, err = c.do(ctx, get("version"), &v)
+	return v, err
+}
