@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/bootstrap"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
 	"github.com/tributary-gitops/tributary/fleet"
@@ -60,8 +61,8 @@ Exit status is 0, or 1 if nothing was printed.`,
 	f.StringVar(&o.dns, "dns", "", "alternative name of the cluster, which contains a dot")
 	f.StringVar(&o.namespace, "namespace", "flux-system", "namespace of the manifests")
 	f.StringVar(&o.image, "image", "ghcr.io/tributary-gitops/tributary:"+version, "image of the Job")
-	f.DurationVar(&o.interval, "interval", 5*time.Minute, "interval of the cluster's polls")
-	f.DurationVar(&o.ttl, "ttl", 24*time.Hour, "how long the bootstrap token is valid")
+	f.Var(flags.Duration(&o.interval, 5*time.Minute), "interval", "interval of the cluster's polls")
+	f.Var(flags.Duration(&o.ttl, 24*time.Hour), "ttl", "how long the bootstrap token is valid")
 	return cmd
 }
 

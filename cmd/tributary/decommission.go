@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/drain"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/result"
 	"github.com/tributary-gitops/tributary/fleet"
@@ -52,7 +53,7 @@ latter case it stays decommissioned.`,
 	o.BindName(cmd, "cluster")
 	f := cmd.Flags()
 	f.BoolVar(&o.wait, "wait", true, "wait until the cluster has polled its empty sets")
-	f.DurationVar(&o.timeout, "timeout", time.Hour, "maximum time to wait")
+	f.Var(flags.Duration(&o.timeout, time.Hour), "timeout", "maximum time to wait")
 	f.BoolVar(&o.purge, "purge", false, "forget the cluster after the wait")
 	return cmd
 }

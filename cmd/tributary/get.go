@@ -12,6 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/watch"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -53,11 +54,34 @@ func show[T any](cmd *cobra.Command, o *getOptions, kind listing.Kind[T], fetch 
 		return err
 	}
 	answer, err := fetch(cmd.Context(), c)
+	if o.list.Watch && err == nil {
+		return remote.Error(watchAnswers(cmd, o, kind, c, answer, fetch))
+	}
 	if len(answer.Items) == 0 && err != nil {
 		return remote.Error(err)
 	}
 	printErr := terminal.Page(cmd.OutOrStdout(), func(w io.Writer) error { return kind.Print(w, answer, &o.list) })
 	return errors.Join(remote.Error(err), printErr)
+}
+
+// watchAnswers prints an answer, and what is new or different in later ones. Something that was
+// asked for by its name may come and go.
+func watchAnswers[T any](cmd *cobra.Command, o *getOptions, kind listing.Kind[T], c *client.Client, answer listing.Answer[T], fetch func(ctx context.Context, c *client.Client) (listing.Answer[T], error)) error {
+	printer, err := kind.NewWatcher(cmd.OutOrStdout(), &o.list)
+	if err != nil {
+		return err
+	}
+	if err := printer.Print(answer); err != nil {
+		return err
+	}
+	w := watch.Watch{Client: c, Patient: true, Report: func(format string, args ...any) { fmt.Fprintf(cmd.ErrOrStderr(), "tributary: "+format+"\n", args...) }}
+	return w.Do(cmd.Context(), func(ctx context.Context) (bool, error) {
+		answer, err := fetch(ctx, c)
+		if err != nil && !errors.Is(err, fleet.ErrNotFound) {
+			return false, err
+		}
+		return false, printer.Print(answer)
+	})
 }
 
 // byName returns the things with some names. It returns those that it finds even if there is an

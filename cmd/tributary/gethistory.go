@@ -50,6 +50,7 @@ Exit status is 0, or 1 if the generation does not exist or the server does not a
 			return show(cmd, o.getOptions, listing.Changes, func(ctx context.Context, c *client.Client) (answer listing.Answer[api.Change], err error) {
 				if len(args) == 0 {
 					answer.Items, err = c.History(ctx, o.query)
+					answer.Partial = true
 					return answer, err
 				}
 				answer, err = byName(args, func(text string) (api.Change, error) { return getChange(ctx, c, text) })
@@ -64,7 +65,7 @@ Exit status is 0, or 1 if the generation does not exist or the server does not a
 	f.StringVar(&o.query.Cluster, "cluster", "", "changes that affected this cluster")
 	f.StringVar(&o.query.Actor, "actor", "", "changes by the credential with this name")
 	f.StringVar(&o.delta, "delta", "", "changes of this delta: NAME, or cluster/NAME for that of a cluster")
-	f.StringVar(&o.since, "since", "", "changes after this time: RFC 3339, or how long ago, such as 24h")
+	f.StringVar(&o.since, "since", "", "changes after this time: RFC 3339, or how long ago, such as 7d")
 	f.StringVar(&o.until, "until", "", "changes before this time: RFC 3339, or how long ago")
 	f.IntVar(&o.query.Limit, "limit", 50, "maximum number of changes; 0 for all")
 	return cmd

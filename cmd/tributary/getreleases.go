@@ -58,7 +58,7 @@ func getReleases(ctx context.Context, c *client.Client, q fleet.ReleaseQuery) (a
 	if err != nil {
 		return answer, err
 	}
-	answer.Items = releases.Items
+	answer.Items, answer.Partial = releases.Items, true
 	answer.Document = func(items []fleet.Release) any {
 		releases.Items = items
 		return releases

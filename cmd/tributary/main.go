@@ -120,7 +120,7 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flags.FromEnvironment(cmd.Flags()) },
 	}
 	root.AddCommand(newServe(), newRender(), newValidate(), newDiff(), newPush(),
-		newGet(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
+		newGet(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
 		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap())
 	return root
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/kubesecret"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/registration"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
@@ -55,7 +56,7 @@ Exit status is 0, or 1 if no token was obtained.`,
 	f.StringVar(&o.Request.DNS, "dns", "", "alternative name of the cluster, which contains a dot")
 	f.StringToStringVar(&o.Request.Labels, "labels", nil, "labels of the cluster, such as environment=dev,region=eu")
 	f.StringVar(&o.Key, "idempotency-key", "", "key that identifies this registration when it is repeated, at least 20 characters (default: random)")
-	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long to retry")
+	f.Var(flags.Duration(&o.timeout, 10*time.Minute), "timeout", "how long to retry")
 	f.StringVar(&o.secret, "secret", "", "NAMESPACE/NAME of a Secret to store the token in, instead of printing it")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig file (default: the cluster that this runs in)")
 	f.BoolVar(&o.Rotate, "rotate", false, "replace the token in the Secret")

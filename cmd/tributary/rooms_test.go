@@ -15,6 +15,7 @@ const module = "github.com/tributary-gitops/tributary"
 
 // commandParts are the packages that only the command line uses. None imports an adapter.
 var commandParts = []string{
+	"cmd/tributary/internal/await",
 	"cmd/tributary/internal/bootstrap",
 	"cmd/tributary/internal/document",
 	"cmd/tributary/internal/drain",
@@ -37,6 +38,7 @@ var commandParts = []string{
 	"cmd/tributary/internal/terminal",
 	"cmd/tributary/internal/textdiff",
 	"cmd/tributary/internal/textfmt",
+	"cmd/tributary/internal/watch",
 }
 
 // rooms lists the packages and, for each, the packages of this module that it may import.
@@ -44,6 +46,7 @@ var commandParts = []string{
 var rooms = map[string][]string{
 	"cmd/tributary": slices.Concat(commandParts, []string{"sources", "sources/archive", "sources/push", "render", "server", "server/api", "server/client", "fleet", "fleet/controller", "fleet/credential", "fleet/edit", "fleet/sqlstore"}),
 
+	"cmd/tributary/internal/await":        {"fleet", "server/api", "server/client", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/bootstrap":    {"server/api"},
 	"cmd/tributary/internal/document":     {"fleet"},
 	"cmd/tributary/internal/drain":        {"server/api", "server/client"},
@@ -66,6 +69,7 @@ var rooms = map[string][]string{
 	"cmd/tributary/internal/terminal":     {},
 	"cmd/tributary/internal/textdiff":     {"cmd/tributary/internal/terminal", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/textfmt":      {},
+	"cmd/tributary/internal/watch":        {"server/api", "server/client"},
 
 	"sources":                    {"fleet", "sources/dir", "sources/git", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version", "sources/oci"},
 	"sources/archive":            {"fleet", "sources/internal/tree"},

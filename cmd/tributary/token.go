@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
@@ -56,7 +57,7 @@ admin gets a token. --store takes the same values as that of serve.
 
 ` + remote.Help,
 		Example: `  tributary token create --name ada --role admin --store sqlite:/var/lib/tributary/tributary.db
-  tributary token create --name eu-pipeline --role operator --selector region=eu --ttl 2160h
+  tributary token create --name eu-pipeline --role operator --selector region=eu --ttl 90d
   tributary token create --name dev-boot --role bootstrap --labels environment=dev --uses 10 --ttl 24h
   tributary token create --name eu-prod-01 --role cluster --cluster eu-prod-01 > token
 
@@ -70,7 +71,7 @@ Exit status is 0, or 1 if no token was created.`,
 	f.StringVar(&o.request.Cluster, "cluster", "", "cluster that polls with it (role cluster), or the only cluster that it can register (role bootstrap)")
 	f.StringToStringVar(&o.request.Labels, "labels", nil, "labels of the clusters that it registers, such as environment=dev,region=eu (role bootstrap)")
 	f.IntVar(&o.request.Uses, "uses", 0, "number of clusters that it can register; 0 for any number (role bootstrap)")
-	f.DurationVar(&o.ttl, "ttl", 0, "how long it is valid, such as 24h; 0 until it is revoked")
+	f.Var(flags.Duration(&o.ttl, 0), "ttl", "how long it is valid, such as 90d; 0 until it is revoked")
 	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters that it can change, in the syntax of kubectl (role operator)")
 	f.StringVar(&o.store, "store", "", "change log to write to without a server")
 	return cmd

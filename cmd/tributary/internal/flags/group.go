@@ -31,7 +31,7 @@ func (g *Group) Bind(f *pflag.FlagSet) {
 	f.StringSliceVar(&g.clusters, "clusters", nil, "names of the clusters that the delta is for, separated by commas")
 	f.IntVar(&g.priority, "priority", 0, "priority among named deltas: lower ones are applied first")
 	f.StringVar(&g.expiresAt, "expires-at", "", "when the delta expires (RFC 3339)")
-	f.DurationVar(&g.expiresIn, "expires-in", 0, "how long until the delta expires, such as 72h")
+	f.Var(Duration(&g.expiresIn, 0), "expires-in", "how long until the delta expires, such as 72h or 90d")
 }
 
 // Unused returns an error if a flag is set that requires --delta.

@@ -14,9 +14,9 @@ func Expiry(flag, text string, now time.Time) (*time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		left, err := time.ParseDuration(text)
+		left, err := ParseDuration(text)
 		if err != nil || left <= 0 {
-			return nil, fmt.Errorf("--%s %q: must be a duration such as 72h, or a time such as 2026-01-02T03:04:05Z", flag, text)
+			return nil, fmt.Errorf("--%s %q: must be a duration such as 72h or 90d, or a time such as 2026-01-02T03:04:05Z", flag, text)
 		}
 		at = now.Add(left).UTC().Truncate(time.Second)
 	}
@@ -32,9 +32,9 @@ func Moment(flag, text string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t, nil
 	}
-	ago, err := time.ParseDuration(text)
+	ago, err := ParseDuration(text)
 	if err != nil || ago < 0 {
-		return time.Time{}, fmt.Errorf("--%s %q: must be a time such as 2026-01-02T03:04:05Z, or how long ago, such as 24h", flag, text)
+		return time.Time{}, fmt.Errorf("--%s %q: must be a time such as 2026-01-02T03:04:05Z, or how long ago, such as 24h or 7d", flag, text)
 	}
 	return now.Add(-ago), nil
 }

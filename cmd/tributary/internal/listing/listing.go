@@ -39,6 +39,8 @@ type Answer[T any] struct {
 	One bool
 	// Document returns the JSON document of the items; nil for the usual one.
 	Document func(items []T) any
+	// Partial is set where older items drop out of a list that is limited.
+	Partial bool
 	// Below prints what is said below a table, and Full what is printed instead of a table;
 	// nil for nothing.
 	Below, Full func(w io.Writer) error
@@ -48,6 +50,7 @@ type Answer[T any] struct {
 type Flags struct {
 	output, sortBy string
 	noHeaders      bool
+	Watch          bool
 	format         output.Format
 }
 
@@ -55,6 +58,7 @@ type Flags struct {
 func (f *Flags) Bind(set *pflag.FlagSet) {
 	set.StringVarP(&f.output, "output", "o", "", output.Formats+" (default: a table)")
 	set.BoolVar(&f.noHeaders, "no-headers", false, "print only the rows of a table")
+	set.BoolVarP(&f.Watch, "watch", "w", false, "print the rows that change, until it is interrupted")
 	set.StringVar(&f.sortBy, "sort-by", "", "sort by a column, such as age, or by a field of the JSON, such as .release.id")
 }
 
@@ -164,8 +168,8 @@ func (k Kind[T]) NewWatcher(w io.Writer, f *Flags) (*Watcher[T], error) {
 }
 
 // Print prints the items that are new or differ from the last call, and names those that are gone.
-func (p *Watcher[T]) Print(items []T) error {
-	items, err := p.kind.sorted(items, p.flags.sortBy)
+func (p *Watcher[T]) Print(a Answer[T]) error {
+	items, err := p.kind.sorted(a.Items, p.flags.sortBy)
 	if err != nil {
 		return err
 	}
@@ -181,7 +185,7 @@ func (p *Watcher[T]) Print(items []T) error {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.known)) {
-		if _, there := now[name]; !there && p.flags.format.IsTable() {
+		if _, there := now[name]; !there && !a.Partial && p.flags.format.IsTable() {
 			if _, err := fmt.Fprintln(p.w, name, "is gone"); err != nil {
 				return err
 			}
