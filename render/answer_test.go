@@ -13,7 +13,6 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
@@ -66,7 +65,7 @@ func TestAnswers(t *testing.T) {
 
 func prepare(t *testing.T, tree fstest.MapFS) *view.View {
 	t.Helper()
-	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
+	view, problems, err := view.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
 	if err != nil || view == nil {
 		t.Fatalf("Prepare: %v\n%v", err, problems)
 	}
@@ -101,7 +100,7 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: os.DirFS("../examples/fleet")}
 	var first map[string]string
 	for range 5 {
-		view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, snapshot, nil, nil)
+		view, problems, err := view.Prepare(context.Background(), render.Renderer{}, snapshot, nil, nil)
 		if err != nil || view == nil {
 			t.Fatalf("Prepare: %v\n%v", err, problems)
 		}
@@ -131,7 +130,7 @@ func TestSameSnapshotSameBytes(t *testing.T) {
 func TestExampleFleetHasNoProblems(t *testing.T) {
 	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "local", Tree: os.DirFS("../examples/fleet")}
-	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, snapshot, nil, nil)
+	view, problems, err := view.Prepare(context.Background(), render.Renderer{}, snapshot, nil, nil)
 	if err != nil || len(problems) > 0 {
 		t.Fatalf("Prepare(examples/fleet): %v\n%v", err, problems)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 )
 
 // validFleet returns a fleet in which fuzz targets replace one file.
@@ -50,7 +50,7 @@ func check(t *testing.T, files map[string]string) {
 
 func prepared(t *testing.T, files map[string]string) map[string][]byte {
 	t.Helper()
-	view, problems, err := controller.Prepare(context.Background(), Renderer{}, &fleet.Snapshot{Revision: "r", Tree: mapFS(files)}, nil, nil)
+	view, problems, err := view.Prepare(context.Background(), Renderer{}, &fleet.Snapshot{Revision: "r", Tree: mapFS(files)}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -45,7 +45,7 @@ func prepareRelease(b *testing.B, renderer render.Renderer, tree fs.FS) time.Dur
 		b.Fatal(err)
 	}
 	took := time.Since(start)
-	view, problems, err := controller.Prepare(context.Background(), alreadyCompiled{repo: repo}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
+	view, problems, err := view.Prepare(context.Background(), alreadyCompiled{repo: repo}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
 	if err != nil || len(problems) > 0 || len(view.Members()) != 1_000 || view.Members()[500].Counts()["platform-components"] != 30 {
 		b.Fatal(err, problems)
 	}

@@ -44,7 +44,7 @@ var commandParts = []string{
 // rooms lists the packages and, for each, the packages of this module that it may import.
 // Packages import inward only, and packages of one ring never import each other.
 var rooms = map[string][]string{
-	"cmd/tributary": slices.Concat(commandParts, []string{"sources", "sources/archive", "sources/push", "render", "server", "server/api", "server/client", "fleet", "fleet/controller", "fleet/credential", "fleet/edit", "fleet/sqlstore"}),
+	"cmd/tributary": slices.Concat(commandParts, []string{"sources", "sources/archive", "sources/push", "render", "server", "server/api", "server/client", "fleet", "fleet/controller", "fleet/credential", "fleet/edit", "fleet/sqlstore", "fleet/view"}),
 
 	"cmd/tributary/internal/await":        {"fleet", "server/api", "server/client", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/bootstrap":    {"server/api"},

@@ -13,7 +13,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/progress"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/report"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -78,7 +78,7 @@ func validate(ctx context.Context, w, stderr io.Writer, ref string, o validateOp
 func checkFleet(ctx context.Context, stderr io.Writer, snapshot *fleet.Snapshot) (report.Report, error) {
 	clusters := 0
 	line := progress.New(stderr)
-	view, problems, err := controller.Prepare(ctx, render.Renderer{}, snapshot, nil, func(done, total int) {
+	view, problems, err := view.Prepare(ctx, render.Renderer{}, snapshot, nil, func(done, total int) {
 		clusters = total
 		line.Show("%d of %d clusters", done, total)
 	})

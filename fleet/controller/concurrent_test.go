@@ -137,7 +137,7 @@ func folded(t *testing.T, history []fleet.Change) []*fleet.Delta {
 // wantFreshRender compares what is served with a fresh render of all deltas.
 func wantFreshRender(t *testing.T, v *view.View, s *fleet.Snapshot) {
 	t.Helper()
-	fresh, problems, err := controller.Prepare(t.Context(), render.Renderer{}, s, v.Deltas(), nil)
+	fresh, problems, err := view.Prepare(t.Context(), render.Renderer{}, s, v.Deltas(), nil)
 	if fresh == nil {
 		t.Fatal(problems, err)
 	}

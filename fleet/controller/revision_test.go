@@ -15,6 +15,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
 
@@ -280,7 +281,7 @@ func (emptyRepo) Render(context.Context, *fleet.Cluster, []*fleet.Delta, *fleet.
 func TestEmptyRenderingIsAFault(t *testing.T) {
 	t.Parallel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
-	view, problems, err := controller.Prepare(context.Background(), emptyRenderer{}, snapshot, nil, nil)
+	view, problems, err := view.Prepare(context.Background(), emptyRenderer{}, snapshot, nil, nil)
 	if view != nil || err != nil || !strings.Contains(problems.Error(), `cluster "one": is rendered to nothing`) {
 		t.Errorf("Prepare = %v, %v, %v, want a fault of the cluster", view, problems, err)
 	}
@@ -373,7 +374,7 @@ func TestPrepareEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	snapshot := &fleet.Snapshot{Revision: "r", Tree: tree("v1")}
-	if view, _, err := controller.Prepare(ctx, render.Renderer{}, snapshot, nil, nil); view != nil || !errors.Is(err, context.Canceled) {
+	if view, _, err := view.Prepare(ctx, render.Renderer{}, snapshot, nil, nil); view != nil || !errors.Is(err, context.Canceled) {
 		t.Errorf("Prepare = %v, %v, want context.Canceled", view, err)
 	}
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/fleetgen/synthetic"
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/render"
 )
@@ -41,7 +40,7 @@ func prepared(t *testing.T, files map[string][]byte) *view.View {
 	for name, content := range files {
 		tree[name] = &fstest.MapFile{Data: content}
 	}
-	view, problems, err := controller.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
+	view, problems, err := view.Prepare(context.Background(), render.Renderer{}, &fleet.Snapshot{Revision: "r", Tree: tree}, nil, nil)
 	if err != nil || len(problems) > 0 {
 		t.Fatalf("the fleet has problems: %v %v", err, problems)
 	}
