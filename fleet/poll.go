@@ -2,7 +2,7 @@ package fleet
 
 import "time"
 
-// Poll is the last poll of one input set by one cluster. The last poll of a list of clusters, as a
+// Poll is the last poll of one input set by one cluster, or the last one by hand. The last poll of a list of clusters, as a
 // management cluster makes, is one without a Cluster, and its Set is the selector.
 type Poll struct {
 	Cluster string `json:"-"`
@@ -22,4 +22,10 @@ type Poll struct {
 	Gap time.Duration `json:"-"`
 	// Agent is the User-Agent.
 	Agent string `json:"agent,omitempty"`
+	// By names the credential of a poll that was made by hand. It is empty for a poll of Flux
+	// Operator. A poll by hand says nothing about what a cluster has, and has no interval.
+	By string `json:"by,omitempty"`
 }
+
+// IsByHand reports whether the poll is not one of Flux Operator.
+func (p *Poll) IsByHand() bool { return p.By != "" }

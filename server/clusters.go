@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gorilla/mux"
 	"k8s.io/apimachinery/pkg/labels"
@@ -22,23 +21,21 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/auth"
 	"github.com/tributary-gitops/tributary/server/limit"
+	"github.com/tributary-gitops/tributary/server/standing"
 )
 
 // clusterAnswers returns the documents of members of a view.
 func (s clusterHandlers) clusterAnswers(ctx context.Context, v *view.View, members ...*view.Member) []api.Cluster {
-	names := make([]string, len(members))
-	for i, m := range members {
-		names[i] = m.Cluster.Name
-	}
-	polls := s.fleet.Polls(ctx, names...)
-	answers, now := make([]api.Cluster, len(members)), time.Now()
+	polls := s.fleet.Polls(ctx, namesOf(members)...)
+	answers, now := make([]api.Cluster, len(members)), s.cfg.Now()
 	for i, m := range members {
 		release, own := m.Release(), polls[m.Cluster.Name]
 		answers[i] = api.Cluster{
 			Cluster: *m.Cluster, State: m.State, Placement: m.Placement, Inputs: m.Counts(),
 			Release: api.ReleaseRef{ID: release.ID(), Revision: release.Revision}, Orphans: m.Stale,
-			Why: v.Why(m), Polls: pollAnswers(own), Contact: contactOf(own, m.Counts(), now), DeclaredBy: declaredBy(v, m),
+			Why: v.Why(m), DeclaredBy: declaredBy(v, m),
 		}
+		standing.Of(v, m, own, now).Describe(&answers[i])
 		if p := v.Pin(m); p != nil {
 			answers[i].Pin = p.Name
 		}
@@ -64,48 +61,6 @@ func declaredBy(v *view.View, m *view.Member) string {
 	return ""
 }
 
-// A cluster is late after three missed polls, because one fails now and then. It is late
-// after a minute at the earliest, and after an hour if its interval is not known.
-const (
-	missedPolls     = 3
-	minLate         = time.Minute
-	unknownInterval = time.Hour
-)
-
-// contactOf concludes from a cluster's polls whether it still polls. It ignores polls of
-// input sets that the cluster no longer has.
-func contactOf(polls []fleet.Poll, sets map[string]int, now time.Time) api.Contact {
-	contact := api.ContactNever
-	for _, p := range polls {
-		if _, has := sets[p.Set]; !has {
-			continue
-		}
-		if contact == api.ContactNever {
-			contact = api.ContactOK
-		}
-		late := max(missedPolls*p.Every, minLate)
-		if p.Every == 0 {
-			late = unknownInterval
-		}
-		if now.Sub(p.At) > late {
-			return api.ContactLate
-		}
-	}
-	return contact
-}
-
-func pollAnswers(polls []fleet.Poll) []api.Poll {
-	var all []api.Poll
-	for _, p := range polls {
-		a := api.Poll{Poll: p}
-		if p.Every > 0 {
-			a.Every = p.Every.String()
-		}
-		all = append(all, a)
-	}
-	return all
-}
-
 func (s clusterHandlers) getClusters(r *http.Request, v *view.View, query url.Values) (any, error) {
 	selector, err := selectorIn(query)
 	if err != nil {
@@ -119,17 +74,42 @@ func (s clusterHandlers) getClusters(r *http.Request, v *view.View, query url.Va
 	if err != nil || len(after) > 0 && validation.IsDNS1123Label(string(after)) != nil {
 		return nil, errCursor
 	}
-	members, next := clusterPage(v, selector, limit, string(after))
-	page := api.List[api.Cluster]{Items: s.clusterAnswers(r.Context(), v, members...), Next: next}
+	kinds, err := kindsIn(query)
+	if err != nil {
+		return nil, err
+	}
+	found := membersAfter(v, selector, string(after))
+	if len(kinds) > 0 {
+		now, polls := s.cfg.Now(), s.fleet.Polls(r.Context(), namesOf(found)...)
+		found = slices.DeleteFunc(found, func(m *view.Member) bool { return !standing.Of(v, m, polls[m.Cluster.Name], now).Is(kinds...) })
+	}
+	page := api.List[api.Cluster]{}
+	if len(found) > limit {
+		found = found[:limit]
+		page.Next = base64.RawURLEncoding.EncodeToString([]byte(found[limit-1].Cluster.Name))
+	}
+	page.Items = s.clusterAnswers(r.Context(), v, found...)
 	return page, nil
 }
 
 const defaultClusters, maxClusters = 500, 1000
 
-// clusterPage returns the first limit clusters whose names come after a name. A cursor is
-// a name rather than a number, so that clusters that come and go between two pages make
-// no other cluster appear twice or never.
-func clusterPage(v *view.View, selector labels.Selector, limit int, after string) (page []*view.Member, next string) {
+// kindsIn returns the kinds of clusters that a query asks for; a cluster must be of all of them.
+func kindsIn(query url.Values) (kinds []standing.Kind, err error) {
+	for _, k := range standing.Kinds {
+		if wanted, err := flag(query, string(k)); err != nil {
+			return nil, err
+		} else if wanted {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds, nil
+}
+
+// membersAfter returns the clusters that match a selector and whose names come after a name. A cursor
+// is a name rather than a number, so that clusters that come and go between two pages make no other
+// cluster appear twice or never.
+func membersAfter(v *view.View, selector labels.Selector, after string) []*view.Member {
 	members := v.Members()
 	start, found := slices.BinarySearchFunc(members, after, func(m *view.Member, name string) int {
 		return strings.Compare(m.Cluster.Name, name)
@@ -137,16 +117,15 @@ func clusterPage(v *view.View, selector labels.Selector, limit int, after string
 	if found {
 		start++
 	}
-	for _, m := range members[start:] {
-		if !selector.Matches(labels.Set(m.Cluster.Labels)) {
-			continue
-		}
-		if len(page) == limit {
-			return page, base64.RawURLEncoding.EncodeToString([]byte(page[limit-1].Cluster.Name))
-		}
-		page = append(page, m)
+	return slices.DeleteFunc(slices.Clone(members[start:]), func(m *view.Member) bool { return !selector.Matches(labels.Set(m.Cluster.Labels)) })
+}
+
+func namesOf(members []*view.Member) []string {
+	names := make([]string, len(members))
+	for i, m := range members {
+		names[i] = m.Cluster.Name
 	}
-	return page, ""
+	return names
 }
 
 func (s clusterHandlers) getCluster(r *http.Request, v *view.View, _ url.Values) (any, error) {

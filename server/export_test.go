@@ -25,9 +25,6 @@ func (s *Server) Routes() []Route {
 	return all
 }
 
-// ContactOf is contactOf.
-var ContactOf = contactOf
-
 // HTTPServer returns what Serve runs.
 func (s *Server) HTTPServer() *http.Server { return s.httpServer() }
 

@@ -157,13 +157,17 @@ func (p polled) stamp() stamp {
 // operatorAgent is the beginning of Flux Operator's User-Agent.
 const operatorAgent = "flux-operator/"
 
-// record keeps the poll as the cluster's last. A request that a person makes with a
-// credential of their own is not a poll of the cluster.
+// record keeps the poll as the cluster's last. Only Flux Operator applies what it gets: any other
+// client polls by hand, also with the cluster's own credential.
 func (s *Server) record(p polled, r *http.Request, set string) {
-	agent := r.UserAgent()
-	if r.Method == http.MethodGet && (p.who.Role == auth.Cluster || strings.HasPrefix(agent, operatorAgent)) {
-		s.fleet.RecordPoll(p.member, p.asked, set, p.view.Generation(), agent)
+	if r.Method != http.MethodGet {
+		return
 	}
+	agent, by := r.UserAgent(), p.who.Name
+	if strings.HasPrefix(agent, operatorAgent) {
+		by = ""
+	}
+	s.fleet.RecordPoll(p.member, p.asked, set, p.view.Generation(), agent, by)
 }
 
 // view returns what is served now. A request calls it once.

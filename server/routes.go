@@ -58,7 +58,8 @@ func (s *Server) routes() []route {
 		{"GET", "/api/v1/flux/clusters", auth.Viewer, "the clusters as inputs; ?selector=", s.getClusterInputs},
 		{"GET", "/api/v2/flux/clusters", auth.Viewer, "the same", s.getClusterInputs},
 
-		{"GET", "/api/v1/clusters", auth.Viewer, "the fleet; ?selector=, ?limit=, ?cursor=", s.readView(clusters.getClusters, "selector", "limit", "cursor")},
+		{"GET", "/api/v1/clusters", auth.Viewer, "the fleet; ?selector=, ?late=, ?behind=, ?failing=, ?orphaned=, ?limit=, ?cursor=",
+			s.readView(clusters.getClusters, "selector", "late", "behind", "failing", "orphaned", "limit", "cursor")},
 		{"POST", "/api/v1/clusters", auth.Operator, "declare a cluster through the API", clusters.postCluster},
 		{"GET", "/api/v1/clusters/{cluster}", auth.Viewer, "one cluster, by name or dns", s.readView(clusters.getCluster)},
 		{"PATCH", "/api/v1/clusters/{cluster}", auth.Operator, "change what the API declares of it", s.write(clusters.patchCluster)},

@@ -78,7 +78,7 @@ type Config struct {
 	ReadTree ReadTree
 	// Version is shown on the start page.
 	Version string
-	// Now is the clock of credentials; nil is time.Now.
+	// Now is the clock of credentials and of who is late; nil is time.Now.
 	Now func() time.Time
 }
 

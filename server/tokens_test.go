@@ -71,7 +71,7 @@ func TestClusterLifecycle(t *testing.T) {
 	own := h.register(boot.Secret, `{"name":"new","dns":"new.example.com","labels":{"tier":"gold"}}`).wantCreated(t).Secret
 
 	poll := func(cluster, set string) reply {
-		return h.get("/api/v1/flux/clusters/"+cluster+"/"+set, bearer(own)...)
+		return h.get("/api/v1/flux/clusters/"+cluster+"/"+set, append(bearer(own), "User-Agent", "flux-operator/v0.58.1")...)
 	}
 	h.wantStatus("its poll", poll("new", "apps"), http.StatusOK)
 	h.wantStatus("its poll by dns", poll("new.example.com", "namespaces"), http.StatusOK)
@@ -226,20 +226,22 @@ func TestIfMatchOfAClusterHolds(t *testing.T) {
 	h.change(http.MethodDelete, "/api/v1/clusters/new?confirm=new", "", "", "If-Match", tag).problem(t, http.StatusPreconditionFailed, "stale")
 }
 
-func TestPollsOfPeopleAreNotRecorded(t *testing.T) {
+func TestPollsByHandAreNotPollsOfTheCluster(t *testing.T) {
 	t.Parallel()
 	h := startLive(t, withAdminToken(t))
-	polls := func() []api.Poll {
-		var c api.Cluster
+	cluster := func() (c api.Cluster) {
 		h.get("/api/v1/clusters/one", bearer(rootToken)...).wantOK(t, &c)
-		return c.Polls
+		return c
 	}
-	h.get("/api/v1/flux/clusters/one/apps", bearer(rootToken)...)
-	if got := polls(); got != nil {
-		t.Errorf("a request of an admin counts as %+v", got)
+	own := h.newToken(`{"name":"one","role":"cluster","cluster":"one"}`).Secret
+	for name, secret := range map[string]string{"one": own, "admin": rootToken} {
+		h.get("/api/v1/flux/clusters/one/apps", append(bearer(secret), "User-Agent", "curl/8.0")...)
+		if c := cluster(); c.Polls != nil || c.Contact != api.ContactNever || len(c.PollsByHand) != 1 || c.PollsByHand[0].By != name || c.PollsByHand[0].Every != "" {
+			t.Errorf("a poll by hand of %s counts as %s, %+v, by hand %+v", name, c.Contact, c.Polls, c.PollsByHand)
+		}
 	}
 	h.get("/api/v1/flux/clusters/one/apps", append(bearer(rootToken), "User-Agent", "flux-operator/v0.58.1")...)
-	if got := polls(); len(got) != 1 || got[0].Agent != "flux-operator/v0.58.1" || time.Since(got[0].At) > time.Minute {
+	if got := cluster().Polls; len(got) != 1 || got[0].Agent != "flux-operator/v0.58.1" || got[0].By != "" || time.Since(got[0].At) > time.Minute {
 		t.Errorf("a poll of the operator counts as %+v", got)
 	}
 }
@@ -296,7 +298,7 @@ func TestPurgeOfAClusterThatHasNotPolledItsEmptySetsWarns(t *testing.T) {
 	t.Parallel()
 	h := startLive(t)
 	own := h.change(http.MethodPost, "/api/v1/register", "application/json", `{"name":"new"}`).wantCreated(t).Secret
-	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", bearer(own)...), http.StatusOK)
+	h.wantStatus("its poll", h.get("/api/v1/flux/clusters/new/apps", append(bearer(own), "User-Agent", "flux-operator/v0.58.1")...), http.StatusOK)
 	h.change(http.MethodDelete, "/api/v1/clusters/new?confirm=new", "", "").wantKept(t)
 	for _, dry := range []string{"&dryRun=true", ""} {
 		got := h.change(http.MethodDelete, "/api/v1/clusters/new?purge=true"+dry, "", "").wantKept(t)

@@ -237,7 +237,7 @@ func (c *Controller) Purge(ctx context.Context, o WriteOptions, cluster string) 
 // they made stays in the cluster, since no poll will be answered any more.
 func (c *Controller) setsLeft(ctx context.Context, m *view.Member) (warnings []string) {
 	for _, p := range c.Polls(ctx, m.Cluster.Name)[m.Cluster.Name] {
-		if m.HasSet(p.Set) && p.Generation < m.Tombstone().Generation {
+		if !p.IsByHand() && m.HasSet(p.Set) && p.Generation < m.Tombstone().Generation {
 			warnings = append(warnings, fmt.Sprintf("cluster %q has polled set %q, but not since it was decommissioned: what the set made stays in the cluster", m.Cluster.Name, p.Set))
 		}
 	}

@@ -206,9 +206,9 @@ func (c *Controller) Changed() <-chan struct{} { return c.changed.wait() }
 func (c *Controller) Tokens() *credential.Set { return c.tokens.Set() }
 
 // RecordPoll records that a cluster polled one of its sets, by its name or dns, and was answered at a
-// generation.
-func (c *Controller) RecordPoll(m *view.Member, name, set string, generation int64, agent string) {
-	p := fleet.Poll{Cluster: m.Cluster.Name, Set: set, At: c.cfg.Now(), Generation: generation, Agent: agent}
+// generation. By names who polled by hand; it is empty for Flux Operator.
+func (c *Controller) RecordPoll(m *view.Member, name, set string, generation int64, agent, by string) {
+	p := fleet.Poll{Cluster: m.Cluster.Name, Set: set, At: c.cfg.Now(), Generation: generation, Agent: agent, By: by}
 	if name != m.Cluster.Name {
 		p.DNS = name
 	}
@@ -233,9 +233,8 @@ func (c *Controller) RecordUse(t *fleet.Token) { c.polls.Touch(t.ID, c.cfg.Now()
 // peopleTimeout is how long somebody waits for what an answer can do without.
 const peopleTimeout = 2 * time.Second
 
-// Polls returns the last polls of clusters by cluster, sorted by set: those that this server
-// answered, and those that other servers saved. Where the store is away, it is what this server
-// knows.
+// Polls returns the last polls of clusters as polls.Tracker.Last does. Where the store is away, it
+// is what this server knows.
 func (c *Controller) Polls(ctx context.Context, clusters ...string) map[string][]fleet.Poll {
 	last, err := c.lastPolls(ctx, clusters)
 	if err != nil {

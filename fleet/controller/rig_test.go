@@ -188,7 +188,7 @@ func (r *rig) recordPoll(cluster, set string, generation int64, agent string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.RecordPoll(m, cluster, set, generation, agent)
+	r.RecordPoll(m, cluster, set, generation, agent, "")
 }
 
 func (r *rig) view() *view.View {

@@ -11,8 +11,11 @@ const maxFirstInterval = time.Hour
 
 // setInterval sets the gap and the interval of a poll that follows before. The interval is that
 // of the cluster, not of the polls that one server sees: where several servers take turns, each
-// continues from the last poll that any of them has saved.
+// continues from the last poll that any of them has saved. Polls by hand have none.
 func setInterval(p, before *fleet.Poll) {
+	if p.IsByHand() {
+		return
+	}
 	p.Gap, p.Every = p.At.Sub(before.At), before.Every
 	switch {
 	case p.Gap <= 0: // two polls at once, or a clock that was set back

@@ -67,9 +67,9 @@ func (t *Tracker) addList(ctx context.Context, p fleet.Poll) error {
 // are not forgotten.
 func (t *Tracker) recentLists(now time.Time) map[string]bool {
 	recent := map[string]bool{}
-	load[clusterPolls](&t.clusters, listsOf).sets.Range(func(selector, s any) bool {
+	load[clusterPolls](&t.clusters, listsOf).sets.Range(func(key, s any) bool {
 		if p := s.(*setPoll).last.Load(); p != nil && now.Sub(p.At) < ListMemory {
-			recent[selector.(string)] = true
+			recent[key.(setKey).set] = true
 		}
 		return true
 	})
@@ -101,15 +101,15 @@ func (t *Tracker) Lists(ctx context.Context, now time.Time) ([]labels.Selector, 
 	return all, nil
 }
 
-// LastOwners returns by dns the cluster that was served last when somebody polled by that name, at
-// any server. Names that nobody polled by are left out.
+// LastOwners returns by dns the cluster that was served last when Flux Operator polled by that name,
+// at any server. Names that it never polled by are left out.
 func (t *Tracker) LastOwners(ctx context.Context, names []string) (map[string]string, error) {
 	last := make(map[string]fleet.Poll, len(names))
 	for _, dns := range names {
 		last[dns] = fleet.Poll{}
 	}
 	add := func(p fleet.Poll) {
-		if known, wanted := last[p.DNS]; wanted && !p.At.Before(known.At) {
+		if known, wanted := last[p.DNS]; wanted && !p.IsByHand() && !p.At.Before(known.At) {
 			last[p.DNS] = p
 		}
 	}

@@ -24,8 +24,8 @@ const (
 
 // Tracker records polls and uses of tokens. Its methods may be called from many goroutines.
 //
-// For each set of each cluster it keeps the poll that was recorded last. Of two that are recorded
-// at the same moment it may keep either.
+// For each set of each cluster it keeps the poll of Flux Operator that was recorded last, and the
+// last one by hand. Of two that are recorded at the same moment it may keep either.
 type Tracker struct {
 	store    fleet.PollStore // nil where nothing is saved
 	clusters sync.Map        // by name: *clusterPolls
@@ -41,8 +41,17 @@ type clusterPolls struct {
 	// since is the generation at which an earlier cluster of that name was purged. Polls that
 	// were answered before are of that one, and are dropped.
 	since int64
-	sets  sync.Map // by set: *setPoll
+	sets  sync.Map // by setKey: *setPoll
 }
+
+// setKey names the polls of one set of one cluster. Those by hand are kept apart: they show neither
+// that the cluster polls nor how often.
+type setKey struct {
+	set    string
+	byHand bool
+}
+
+func keyOf(p *fleet.Poll) setKey { return setKey{p.Set, p.IsByHand()} }
 
 // setPoll is the last poll of one set of one cluster.
 type setPoll struct {
@@ -56,7 +65,7 @@ func New(store fleet.PollStore) *Tracker {
 }
 
 // load returns the value of a key. Where there is none it stores an empty one.
-func load[V any](m *sync.Map, key string) *V {
+func load[V any](m *sync.Map, key any) *V {
 	v, ok := m.Load(key)
 	if !ok {
 		v, _ = m.LoadOrStore(key, new(V))
@@ -77,7 +86,7 @@ func (t *Tracker) Record(poll fleet.Poll) {
 	}
 	poll = asKept(poll)
 	p := &poll
-	s := load[setPoll](&c.sets, p.Set)
+	s := load[setPoll](&c.sets, keyOf(p))
 	for {
 		before := s.last.Load()
 		if before != nil {
@@ -107,8 +116,8 @@ func (t *Tracker) Forget(cluster string, generation int64) {
 	t.clusters.Store(cluster, &clusterPolls{since: generation})
 }
 
-// Last returns the last polls of clusters, by cluster and sorted by set: those that this server
-// answered, and those that other servers saved. With an error it returns what this server knows.
+// Last returns the last polls of clusters, by cluster and sorted by set, those by hand after the
+// others: those that this server answered, and those that other servers saved. With an error it returns what this server knows.
 func (t *Tracker) Last(ctx context.Context, clusters []string) (map[string][]fleet.Poll, error) {
 	all := map[string][]fleet.Poll{}
 	var err error
@@ -132,8 +141,10 @@ func (t *Tracker) Last(ctx context.Context, clusters []string) (map[string][]fle
 		}
 	}
 	for name, polls := range all {
-		slices.SortStableFunc(polls, func(a, b fleet.Poll) int { return cmp.Or(cmp.Compare(a.Set, b.Set), b.At.Compare(a.At)) })
-		all[name] = slices.CompactFunc(polls, func(a, b fleet.Poll) bool { return a.Set == b.Set })
+		slices.SortStableFunc(polls, func(a, b fleet.Poll) int {
+			return cmp.Or(cmp.Compare(a.Set, b.Set), cmp.Compare(min(len(a.By), 1), min(len(b.By), 1)), b.At.Compare(a.At))
+		})
+		all[name] = slices.CompactFunc(polls, func(a, b fleet.Poll) bool { return keyOf(&a) == keyOf(&b) })
 	}
 	return all, err
 }
@@ -239,7 +250,7 @@ func (t *Tracker) MergeSaved(ctx context.Context, clusters []string) error {
 		if p.Generation < c.since {
 			continue
 		}
-		if s := load[setPoll](&c.sets, p.Set); s.merge(&p) {
+		if s := load[setPoll](&c.sets, keyOf(&p)); s.merge(&p) {
 			t.mu.Lock()
 			s.saved = &p
 			t.mu.Unlock()
@@ -271,11 +282,11 @@ func (s *setPoll) merge(saved *fleet.Poll) bool {
 // HavePolled reports whether the last polls of a cluster show that it has a release as it was at
 // a generation or later: it has polled at least one of the sets that it is served, and the last
 // poll of each of them that it ever polled got the release. Polls of other sets do not count,
-// because nobody polls those any more.
+// because nobody polls those any more, and neither do polls by hand.
 func HavePolled(polls []fleet.Poll, isServed func(set string) bool, releaseID string, generation int64) bool {
 	polled := false
 	for _, p := range polls {
-		if !isServed(p.Set) {
+		if p.IsByHand() || !isServed(p.Set) {
 			continue
 		}
 		if p.Release != releaseID || p.Generation < generation {

@@ -20,7 +20,7 @@ import (
 // memory is a fleet.PollStore of one process.
 type memory struct {
 	mu    sync.Mutex
-	polls map[string]fleet.Poll // by cluster and set
+	polls map[string]fleet.Poll // by cluster, set and who polled by hand
 	uses  map[string]time.Time
 	err   error // returned by every method
 	saves int   // calls of SavePolls that succeeded
@@ -38,7 +38,7 @@ func (m *memory) SavePolls(_ context.Context, polls []fleet.Poll, uses map[strin
 	}
 	m.saves++
 	for _, p := range polls {
-		if key := p.Cluster + "/" + p.Set; p.At.After(m.polls[key].At) {
+		if key := strings.TrimSuffix(p.Cluster+"/"+p.Set+"/"+p.By, "/"); p.At.After(m.polls[key].At) {
 			m.polls[key] = p
 		}
 	}
@@ -448,4 +448,30 @@ func manyValues(n int) (text string) {
 		text += fmt.Sprintf(",v%d%s", i, strings.Repeat("z", 55))
 	}
 	return text
+}
+
+func TestPollsByHandAreKeptApart(t *testing.T) {
+	t.Parallel()
+	store, now := newMemory(), time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	one, other := polls.New(store), polls.New(store)
+	flux := fleet.Poll{Cluster: "eu-01", Set: "apps", DNS: "eu-01.example.com", Release: "old", Generation: 1, At: now}
+	hand := fleet.Poll{Cluster: "eu-01", Set: "apps", DNS: "eu-01.example.com", Release: "new", Generation: 2, At: now.Add(time.Minute), By: "ada"}
+	one.Record(flux)
+	one.Record(hand)
+	hand.At = hand.At.Add(time.Second)
+	other.Record(hand)
+	for _, tracker := range []*polls.Tracker{one, other} {
+		if err := tracker.Save(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tracker := range []*polls.Tracker{one, other} {
+		last, err := tracker.Last(t.Context(), []string{"eu-01"})
+		if want := []fleet.Poll{flux, hand}; err != nil || !slices.Equal(last["eu-01"], want) {
+			t.Errorf("Last = %+v, %v, want %+v", last["eu-01"], err, want)
+		}
+		if polls.HavePolled(last["eu-01"], func(string) bool { return true }, "new", 2) {
+			t.Error("a poll by hand shows that the cluster has a release")
+		}
+	}
 }

@@ -66,7 +66,7 @@ func (c *crowd) poll(server *controller.Controller, v *view.View, m *view.Member
 	c.mu.Unlock()
 	c.complain(again && before != text, "%+v is answered\n%s\nand was\n%s", q, text, before)
 	if text != nothing && isIdle(m.Cluster.Name) {
-		server.RecordPoll(m, m.Cluster.Name, set, v.Generation(), "soak")
+		server.RecordPoll(m, m.Cluster.Name, set, v.Generation(), "soak", "")
 	}
 }
 

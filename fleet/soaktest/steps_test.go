@@ -131,7 +131,7 @@ func (s *soak) pollSome() {
 		}
 		for _, set := range everySet {
 			if s.answer(m, set) != nothing {
-				s.server.RecordPoll(m, m.Cluster.Name, set, v.Generation(), "soak")
+				s.server.RecordPoll(m, m.Cluster.Name, set, v.Generation(), "soak", "")
 				s.polled[m.Cluster.Name] = poll{s.past[v.Generation()][m.Cluster.Name].release, v.Generation()}
 			}
 		}

@@ -30,9 +30,15 @@ type Cluster struct {
 	Orphans []fleet.StalePart `json:"orphans,omitempty"`
 	// Decommissioned is set for a cluster that was decommissioned.
 	Decommissioned *Decommission `json:"decommissioned,omitempty"`
-	// Polls are the last ones, by input set; Contact is the conclusion from them.
+	// Polls are the last ones of Flux Operator, by input set; Contact is the conclusion from them.
 	Polls   []Poll  `json:"polls,omitempty"`
 	Contact Contact `json:"contact"`
+	// PollsByHand are the last ones of any other client, by input set.
+	PollsByHand []Poll `json:"pollsByHand,omitempty"`
+	// Behind reports that it lacks the release that the fleet goes to, and Failing that the release
+	// that it should be on is not valid for it, or that its polls are answered 503.
+	Behind  bool `json:"behind,omitempty"`
+	Failing bool `json:"failing,omitempty"`
 }
 
 // ReleaseRef names a release.

@@ -15,9 +15,13 @@ import (
 )
 
 // Clusters returns the clusters that match a label selector, as kubectl writes one.
-// An empty selector matches all.
-func (c *Client) Clusters(ctx context.Context, selector string) ([]api.Cluster, error) {
-	return pages[api.Cluster](ctx, c, get("clusters").with("selector", selector), 0)
+// An empty selector matches all. Each kind, such as late, leaves those that are of it.
+func (c *Client) Clusters(ctx context.Context, selector string, kinds ...string) ([]api.Cluster, error) {
+	q := get("clusters").with("selector", selector)
+	for _, kind := range kinds {
+		q = q.with(kind, "true")
+	}
+	return pages[api.Cluster](ctx, c, q, 0)
 }
 
 // Cluster returns a cluster, by name or dns.

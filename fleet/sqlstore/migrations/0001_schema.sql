@@ -281,7 +281,8 @@ CREATE TABLE tries (
 -- The last poll of each input set by each cluster: the dns by which it polled, empty for its name,
 -- the generation and the release that it was answered with, how often the cluster polls, and the
 -- time since the poll before, both in microseconds and 0 where they are not known. A row without a
--- cluster is the last poll of a list of clusters, and its input set is the selector.
+-- cluster is the last poll of a list of clusters, and its input set is the selector. The last poll
+-- by hand has a row of its own, with by_hand = 1 and the name of the credential.
 CREATE TABLE polls (
     cluster     TEXT NOT NULL,
     input_set   TEXT NOT NULL,
@@ -292,7 +293,9 @@ CREATE TABLE polls (
     gap         BIGINT NOT NULL,
     agent       TEXT NOT NULL,
     dns         TEXT NOT NULL,
-    PRIMARY KEY (cluster, input_set)
+    polled_by   TEXT NOT NULL,
+    by_hand     BIGINT NOT NULL,
+    PRIMARY KEY (cluster, input_set, by_hand)
 );
 CREATE INDEX polls_by_dns ON polls (dns) WHERE dns <> '';
 

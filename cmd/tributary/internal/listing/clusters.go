@@ -3,6 +3,7 @@ package listing
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,7 +24,7 @@ var Clusters = Kind[api.Cluster]{
 		{Title: "INPUTS", Text: func(c api.Cluster) string { return fmt.Sprint(inputCount(c)) }},
 		{Title: "STALE PARTS", Text: func(c api.Cluster) string { return fmt.Sprint(len(c.Orphans)) }, Style: func(c api.Cluster) terminal.Style { return alert(len(c.Orphans)) }},
 		{Title: "LAST POLL", Time: lastPoll, None: string(api.ContactNever)},
-		{Title: "CONTACT", Text: func(c api.Cluster) string { return string(c.Contact) }, Style: func(c api.Cluster) terminal.Style { return stateStyle(string(c.Contact)) }},
+		{Title: "CONTACT", Text: contactText, Style: func(c api.Cluster) terminal.Style { return stateStyle(string(c.Contact)) }},
 		{Title: "DNS", Wide: true, Text: func(c api.Cluster) string { return c.DNS }},
 		{Title: "OVERLAY", Wide: true, Long: true, Text: func(c api.Cluster) string { return c.Placement.Overlay }},
 		{Title: "LABELS", Wide: true, Long: true, Text: func(c api.Cluster) string { return labelText(c.Labels) }},
@@ -37,11 +38,30 @@ func inputCount(c api.Cluster) (n int) {
 	return n
 }
 
-// lastPoll returns when a cluster last polled any of its sets; nil for never.
-func lastPoll(c api.Cluster) (last *time.Time) {
-	for i := range c.Polls {
-		if last == nil || c.Polls[i].At.After(*last) {
-			last = &c.Polls[i].At
+// lastPoll returns when any set of a cluster was last polled, by its Flux Operator or by hand; nil
+// for never.
+func lastPoll(c api.Cluster) *time.Time {
+	last, byHand := newest(c.Polls), newest(c.PollsByHand)
+	if last == nil || byHand != nil && byHand.After(*last) {
+		return byHand
+	}
+	return last
+}
+
+// contactText says whether the Flux Operator of a cluster polls, and whether the last poll was one
+// by hand.
+func contactText(c api.Cluster) string {
+	if last := lastPoll(c); last != nil && last == newest(c.PollsByHand) {
+		return string(c.Contact) + " (by hand)"
+	}
+	return string(c.Contact)
+}
+
+// newest returns when the last of some polls was; nil if there is none.
+func newest(polls []api.Poll) (last *time.Time) {
+	for i := range polls {
+		if last == nil || polls[i].At.After(*last) {
+			last = &polls[i].At
 		}
 	}
 	return last
@@ -53,7 +73,7 @@ var pollColumns = []table.Column[api.Poll]{
 	{Title: "EVERY", Text: func(p api.Poll) string { return p.Every }},
 	{Title: "RELEASE", Text: func(p api.Poll) string { return p.Release }},
 	{Title: "GENERATION", Text: func(p api.Poll) string { return fmt.Sprint(p.Generation) }},
-	{Title: "OPERATOR", Text: func(p api.Poll) string { return p.Agent }},
+	{Title: "CLIENT", Text: pollClient},
 }
 
 // ClusterDetails prints what a cluster is, why it is on its release, and its polls.
@@ -66,8 +86,16 @@ func ClusterDetails(w io.Writer, c api.Cluster) error {
 			fmt.Fprintf(w, "%s: %s\n", line[0], textfmt.Visible(line[1]))
 		}
 	}
-	if len(c.Polls) == 0 {
+	if len(c.Polls)+len(c.PollsByHand) == 0 {
 		return nil
 	}
-	return table.New(w, pollColumns, table.Options{}).Print(c.Polls...)
+	return table.New(w, pollColumns, table.Options{}).Print(slices.Concat(c.Polls, c.PollsByHand)...)
+}
+
+// pollClient returns the User-Agent of a poll and, of one by hand, whose credential it had.
+func pollClient(p api.Poll) string {
+	if p.IsByHand() {
+		return p.Agent + ", by hand, by " + p.By
+	}
+	return p.Agent
 }

@@ -1,11 +1,10 @@
-package server_test
+package standing
 
 import (
 	"testing"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
-	"github.com/tributary-gitops/tributary/server"
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
@@ -28,9 +27,12 @@ func TestContactFollowsTheClustersPollInterval(t *testing.T) {
 		"one, of no rhythm":              {[]fleet.Poll{poll("apps", 59*time.Minute, 0)}, api.ContactOK},
 		"one, long ago":                  {[]fleet.Poll{poll("apps", 61*time.Minute, 0)}, api.ContactLate},
 		"one of two sets has stopped":    {[]fleet.Poll{poll("apps", time.Hour, time.Minute), poll("users", time.Minute, time.Minute)}, api.ContactLate},
+		"by hand":                        {[]fleet.Poll{{Set: "apps", At: now, By: "ada"}}, api.ContactNever},
+		"by hand since it has stopped":   {[]fleet.Poll{poll("apps", time.Hour, time.Minute), {Set: "apps", At: now, By: "ada"}}, api.ContactLate},
 		"by a clock that is ahead of it": {[]fleet.Poll{poll("apps", -time.Hour, time.Minute)}, api.ContactOK},
 	} {
-		if got := server.ContactOf(c.polls, map[string]int{"apps": 1, "users": 0}, now); got != c.want {
+		isServed := func(set string) bool { return set == "apps" || set == "users" }
+		if got := contactOf(c.polls, isServed, now); got != c.want {
 			t.Errorf("%s: contact = %q, want %q", name, got, c.want)
 		}
 	}
