@@ -43,7 +43,8 @@ func (l location) String() string {
 	case l.repository != nil:
 		return l.base() + query("ref", l.ref.String(), "path", l.path)
 	case l.artifact != nil:
-		return "oci://" + l.artifact.String() + query("semver", l.artifact.Semver, "layer", l.artifact.Layer, "path", l.path)
+		return "oci://" + l.artifact.String() + query("semver", l.artifact.Semver, "semverFilter", l.artifact.SemverFilter,
+			"layer", l.artifact.Layer, "operation", operation(l.artifact.Copy), "path", l.path)
 	}
 	return l.directory
 }
@@ -150,7 +151,7 @@ func parseArtifactURL(u *url.URL) (location, error) {
 	if u.Host == "" || strings.Trim(u.Path, "/") == "" {
 		return location{}, invalidSource("names no artifact: write oci://registry/repository:tag")
 	}
-	values, err := parseQuery(u.RawQuery, "semver", "path", "layer")
+	values, err := parseQuery(u.RawQuery, "semver", "semverFilter", "path", "layer", "operation")
 	if err != nil {
 		return location{}, err
 	}
@@ -179,14 +180,47 @@ func setParameters(a *oci.Reference, values map[string]string) error {
 			return invalidSource("semver: %s", err)
 		}
 	}
+	if filter, ok := values["semverFilter"]; ok {
+		if err := checkFilter(filter, a.Semver); err != nil {
+			return err
+		}
+		a.SemverFilter = filter
+	}
 	if layer, ok := values["layer"]; ok {
 		if !mediaType.MatchString(layer) {
 			return invalidSource("layer %s is not a media type: write application/vnd.cncf.flux.content.v1.tar+gzip", message.Printable(layer))
 		}
 		a.Layer = layer
 	}
+	switch named, ok := values["operation"]; {
+	case ok && named != copyLayer && named != "extract":
+		return invalidSource("operation %s is not known: write extract (the default) or copy", message.Printable(named))
+	case named == copyLayer:
+		a.Copy = true
+	}
 	if a.Digest == "" && a.Semver == "" {
 		a.Tag = cmp.Or(a.Tag, "latest")
+	}
+	return nil
+}
+
+// copyLayer is the operation that changes nothing, as Flux's
+// OCIRepository.spec.layerSelector.operation names it.
+const copyLayer = "copy"
+
+func operation(copied bool) string {
+	if copied {
+		return copyLayer
+	}
+	return ""
+}
+
+func checkFilter(filter, versions string) error {
+	if versions == "" {
+		return invalidSource("has semverFilter without semver: add semver with a range of versions, or remove semverFilter")
+	}
+	if _, err := regexp.Compile(filter); err != nil || filter == "" || len(filter) > 256 {
+		return invalidSource("semverFilter %s is not a regular expression of at most 256 bytes: write one in Go's syntax, such as .*-rc.*", message.Printable(filter))
 	}
 	return nil
 }

@@ -289,6 +289,47 @@ func TestOCISemverTakesTheHighestTag(t *testing.T) {
 	fetchError(t, server.open("none?semver=9.x"), "not found; check the name of the repository")
 }
 
+func TestOCISemverFilterLeavesOutTags(t *testing.T) {
+	t.Parallel()
+	server := newRegistryServer(t)
+	digests := map[string]string{}
+	for _, tag := range []string{"1.0.0", "1.1.0-rc.1", "1.1.0-rc.2", "1.1.0-beta.9", "1.1.0"} {
+		digests[tag] = server.pushFlux("fleet:"+tag, map[string]string{"is": tag})
+	}
+	for query, want := range map[string]string{
+		"semver=>=1.0.0-0&semverFilter=.*-rc.*":  "1.1.0-rc.2",
+		"semver=>=1.0.0-0&semverFilter=-rc.1$":   "1.1.0-rc.1",
+		"semver=1.x&semverFilter=^1%5C.0%5C.":    "1.0.0",
+		"semver=1.x&semverFilter=^[0-9.]%2B$":    "1.1.0",
+		"semver=>=1.0.0-0&semverFilter=rc|beta.": "1.1.0-rc.2",
+	} {
+		if got := read(t, fetch(t, server.open("fleet?"+query), "").Tree, "is"); got != want {
+			t.Errorf("%s reads %s, want %s", query, got, want)
+		}
+	}
+	s := server.open("fleet?semver=1.x&semverFilter=-rc")
+	fetchError(t, s, "semver 1.x", "not found", "of the repository's 5 tags, 2 match semverFilter -rc")
+	at(t, s, "semver:>=1.0.0-0", "1.1.0-rc.2@"+digests["1.1.0-rc.2"])
+}
+
+// TestOCICopyReadsALayerAsItIs uses layers with titles, of which a source without
+// operation=copy reads all.
+func TestOCICopyReadsALayerAsItIs(t *testing.T) {
+	t.Parallel()
+	server := newRegistryServer(t)
+	files := map[string]string{"fleet.yaml": "one", ".sourceignore": "b.yaml", "b.yaml": "b", "c.png": "c"}
+	server.pushImage("fleet", "v1", fluxConfig,
+		titled("all.tgz", "application/x", string(fluxArchive(t, files))), titled("d.yaml", "application/x", "d"))
+	wantContents(t, fetch(t, server.open("fleet:v1?operation=copy"), "").Tree, files)
+	wantContents(t, fetch(t, server.open("fleet:v1?operation=copy&layer=application/x"), "").Tree, files)
+	server.pushFlux("fleet:v2", files)
+	wantContents(t, fetch(t, server.open("fleet:v2?operation=copy"), "").Tree, files)
+	left := fetch(t, server.open("fleet:v2?operation=extract"), "").Tree
+	wantContents(t, left, map[string]string{"fleet.yaml": "one", ".sourceignore": "b.yaml"})
+	digest := server.pushImage("fleet", "v3", fluxConfig, titled("d.yaml", "text/x", "d"))
+	wantRefused(t, server.open("fleet:v3?operation=copy"), "v3@"+digest, "is not a tar archive")
+}
+
 func TestOCISemverOfHelmCharts(t *testing.T) {
 	t.Parallel()
 	server := newRegistryServer(t)

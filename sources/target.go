@@ -21,7 +21,7 @@ func ParseTarget(reference string, o Options) (oci.Reference, error) {
 		err = message.Invalid("target %s is not an OCI artifact: write oci://registry/repository:tag", message.Printable(at.base()))
 	case a.Digest != "":
 		err = message.Invalid("target oci://%s names a digest, which follows from the content: write oci://%s:tag", a, a.Name())
-	case a.Semver != "" || a.Layer != "" || at.path != "":
+	case a.Semver != "" || a.Layer != "" || a.Copy || at.path != "":
 		err = message.Invalid("target oci://%s has parameters (?…), which are for reading: write oci://%s:tag", a.Name(), a.Name())
 	case !strings.HasSuffix(reference, ":"+a.Tag):
 		err = message.Invalid("target oci://%s names no tag: write oci://%s:tag", a.Name(), a.Name())

@@ -20,6 +20,7 @@ const sourceHelp = `SOURCE is a directory, a Git repository or an OCI artifact:
   git+file:///srv/git/fleet.git
   oci://ghcr.io/acme/fleet:v1.2.0
   oci://ghcr.io/acme/fleet?semver=1.x
+  oci://ghcr.io/acme/fleet?semver=>=1.0-0&semverFilter=.*-rc.*
 
 ref is a branch, a tag, a commit or semver:<range>, which means the highest tag in that
 range. The default is the branch that the remote's HEAD names. path is the directory of

@@ -27,13 +27,15 @@ type layer struct {
 	ocispec.Descriptor
 	// only is true if it is the only layer.
 	only bool
+	// copied is true if it must be an archive whatever its title.
+	copied bool
 }
 
 func (l layer) title() string { return l.Annotations[titleAnnotation] }
 
 // mustUnpack reports whether the layer must be an archive.
 func (l layer) mustUnpack() bool {
-	return l.title() == "" || l.Annotations[UnpackAnnotation] == "true" || l.MediaType == FluxContent
+	return l.copied || l.title() == "" || l.Annotations[UnpackAnnotation] == "true" || l.MediaType == FluxContent
 }
 
 // pull streams a layer into b. If it fails, b must not be used: only at its end

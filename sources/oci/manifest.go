@@ -67,22 +67,23 @@ var errNestedIndex = tree.NewFault("", "the artifact is an index of indexes in p
 
 const titleAnnotation = ocispec.AnnotationTitle
 
-// selectLayers returns the layers to read: the first one, or the first one of a
-// media type, as in Flux. Layers with titles are all read, as oras pull does.
-func (m manifest) selectLayers(mediaType string) ([]ocispec.Descriptor, error) {
+// selectLayers returns the layers to read: the first one, or the first one of
+// the reference's media type, as in Flux. Layers with titles are all read, as
+// oras pull does, unless one layer is to be copied.
+func (m manifest) selectLayers(a Reference) ([]ocispec.Descriptor, error) {
 	if len(m.Layers) > maxLayers {
 		return nil, tree.NewFault("", "the artifact has more than %d layers; push it again as one layer", maxLayers)
 	}
 	layers := m.Layers
-	if mediaType != "" {
-		layers = slices.DeleteFunc(slices.Clone(layers), func(d ocispec.Descriptor) bool { return d.MediaType != mediaType })
+	if a.Layer != "" {
+		layers = slices.DeleteFunc(slices.Clone(layers), func(d ocispec.Descriptor) bool { return d.MediaType != a.Layer })
 	}
 	switch {
 	case len(m.Layers) == 0:
 		return nil, tree.NewFault("", "the artifact has no layers and so no files; push it again")
 	case len(layers) == 0:
-		return nil, tree.NewFault("", "the artifact has no layer of media type %s; name one that it has with layer=: %s", mediaType, m.mediaTypes())
-	case layers[0].Annotations[titleAnnotation] == "":
+		return nil, tree.NewFault("", "the artifact has no layer of media type %s; name one that it has with layer=: %s", a.Layer, m.mediaTypes())
+	case a.Copy, layers[0].Annotations[titleAnnotation] == "":
 		return layers[:1], nil
 	}
 	return slices.DeleteFunc(slices.Clone(layers), func(d ocispec.Descriptor) bool { return d.Annotations[titleAnnotation] == "" }), nil

@@ -196,7 +196,7 @@ func (r *Artifact) pull(ctx context.Context, from *ociremote.Repository, head oc
 	if err != nil {
 		return nil, nil, err
 	}
-	layers, err := m.selectLayers(r.at.Reference.Layer)
+	layers, err := m.selectLayers(r.at.Reference)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -205,7 +205,7 @@ func (r *Artifact) pull(ctx context.Context, from *ociremote.Repository, head oc
 	}
 	b := tree.NewBuilder(r.at.Limits, r.at.Path, r.last.Load().tree)
 	for _, d := range layers {
-		if err := (layer{d, len(layers) == 1}).pull(ctx, from, b); err != nil {
+		if err := (layer{d, len(layers) == 1, r.at.Reference.Copy}).pull(ctx, from, b); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -213,7 +213,9 @@ func (r *Artifact) pull(ctx context.Context, from *ociremote.Repository, head oc
 	if err != nil {
 		return nil, nil, err
 	}
-	t, _ = t.Ignore(nil, tree.IgnoreFile)
+	if !r.at.Reference.Copy {
+		t, _ = t.Ignore(nil, tree.IgnoreFile)
+	}
 	return t, describe(m.Annotations), nil
 }
 

@@ -20,9 +20,15 @@ type Reference struct {
 	Digest               string // sha256:<64 hex>
 	// Semver is a range of versions; the highest tag in it is read.
 	Semver string
+	// SemverFilter is a regular expression. Tags that do not match it are no
+	// versions in the range; empty for all tags.
+	SemverFilter string
 	// Layer is the media type of the layer to read; empty for the default
 	// choice of layers.
 	Layer string
+	// Copy is true for an artifact that is read as it is: one layer, from which
+	// no file is left out.
+	Copy bool
 }
 
 // Name returns the registry and the repository.

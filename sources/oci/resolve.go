@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -96,14 +98,25 @@ func (a Reference) highestTag(ctx context.Context, from *ociremote.Repository) (
 	if err != nil {
 		return "", err
 	}
+	found := len(tags)
+	if a.SemverFilter != "" {
+		filter, err := regexp.Compile(a.SemverFilter)
+		if err != nil {
+			return "", err
+		}
+		tags = slices.DeleteFunc(tags, func(tag string) bool { return !filter.MatchString(tag) })
+	}
 	if a.Layer == chartLayer {
 		for i, tag := range tags {
 			tags[i] = strings.ReplaceAll(tag, "_", "+")
 		}
 	}
 	tag, ok := version.Highest(tags, a.Semver)
-	if !ok {
-		return "", fmt.Errorf("semver %s: %w: none of the repository's %d tags is a version in that range", a.Semver, fleet.ErrNotFound, len(tags))
+	switch {
+	case !ok && a.SemverFilter != "":
+		return "", fmt.Errorf("semver %s: %w: of the repository's %d tags, %d match semverFilter %s, and none of these is a version in that range", a.Semver, fleet.ErrNotFound, found, len(tags), a.SemverFilter)
+	case !ok:
+		return "", fmt.Errorf("semver %s: %w: none of the repository's %d tags is a version in that range", a.Semver, fleet.ErrNotFound, found)
 	}
 	return strings.ReplaceAll(tag, "+", "_"), nil
 }
