@@ -7,6 +7,7 @@ SHELL       := /bin/bash
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 PORT      ?= 8080
 STORE     ?= sqlite:bin/run.db
+ADDRESS   ?= bin/run.addr
 FUZZTIME  ?= 20s
 SOAKTIME  ?= 10m
 BENCH     ?= .
@@ -52,16 +53,19 @@ build: ## build bin/tributary, static and reproducible
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags timetzdata \
 		-ldflags '-s -w -X main.version=$(VERSION)' -o bin/tributary ./cmd/tributary
 
+# The hints come once the server is ready, so that they are neither lost above its log nor printed for one
+# that cannot run. The shell's process becomes the server.
 .PHONY: run
 run: build ## serve examples/fleet on 127.0.0.1:8080 (PORT=… for another port)
-	@echo
-	@echo '  Serving examples/fleet until Ctrl-C. In another terminal, try:'
-	@echo
-	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/clusters'
-	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/flux/clusters/eu-prod-01/platform-components'
-	@echo '    curl -s http://127.0.0.1:$(PORT)/api/v1/flux/clusters/eu-prod-01/namespaces'
-	@echo
-	@exec bin/tributary serve examples/fleet --listen 127.0.0.1:$(PORT) --store $(STORE)
+	@rm -f $(ADDRESS)
+	@(until [ -s $(ADDRESS) ] && curl -sf "http://$$(cat $(ADDRESS))/readyz" >/dev/null; do \
+		kill -0 $$$$ 2>/dev/null || exit 0; sleep 0.1; \
+	done; url=http://$$(cat $(ADDRESS))/api/v1; printf '%s\n' '' \
+		'  Serving examples/fleet until Ctrl-C. In another terminal, try:' '' \
+		"    curl -s $$url/clusters" \
+		"    curl -s $$url/flux/clusters/eu-prod-01/platform-components" \
+		"    curl -s $$url/flux/clusters/eu-prod-01/namespaces" '') & \
+	exec $(TRIBUTARY_CLI) serve examples/fleet --listen 127.0.0.1:$(PORT) --addr-file $(ADDRESS) --store $(STORE)
 
 # A package takes well under two minutes on an idle machine. The limit leaves room
 # for a slow one that is busy with something else.

@@ -2,9 +2,11 @@ package sources
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -66,6 +68,8 @@ var (
 	schemeLike = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*://|(?i:https?|git\+file|file|git|ssh|oci):)`)
 	// scpLike matches Git's short form of ssh://, such as git@host:repo.git.
 	scpLike = regexp.MustCompile(`^[^/@:]+@[^/:]+:`)
+	// hostLike matches a URL without a scheme, such as github.com/acme/fleet.
+	hostLike = regexp.MustCompile(`^[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?::[0-9]+)?/`)
 	// loginLike matches a URL without a scheme that contains a password.
 	loginLike = regexp.MustCompile(`^[^/]*:[^/]*@`)
 )
@@ -86,6 +90,9 @@ func parseLocation(ref string) (location, error) {
 	dir, err := filepath.Abs(ref)
 	if err != nil {
 		return location{}, invalidSource("the working directory is gone: name the directory by its absolute path")
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && hostLike.MatchString(ref) {
+		return location{}, invalidSource("is a URL without its scheme, and no directory: write https:// before it for a Git repository, oci:// for an artifact, or ./ before the name of a directory")
 	}
 	return location{directory: dir}, nil
 }

@@ -24,7 +24,7 @@ removes an object from one cluster; or forgets a decommissioned cluster.
 ` + remote.Help,
 		Example: `  tributary delete delta pin-keda
   tributary delete delta --cluster eu-prod-01
-  tributary delete object eu-prod-01 Namespace/sandbox --dry-run
+  tributary delete object eu-prod-01 PlatformComponent/podinfo --dry-run
   tributary delete cluster eu-dev-01
 
 Exit status is 0, or 1 if nothing was changed.`,
@@ -74,7 +74,7 @@ the cluster's delta added the object, the addition is undone. Otherwise the delt
 that the cluster must not have the object.
 
 ` + remote.Help,
-		Example: `  tributary delete object eu-prod-01 Namespace/sandbox --reason 'moved to eu-prod-02'
+		Example: `  tributary delete object eu-prod-01 PlatformComponent/podinfo --reason 'moved to eu-prod-02'
 
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: named("CLUSTER", "KIND/NAME"),

@@ -37,12 +37,12 @@ strategic merge patch, as YAML or JSON. With --delta it takes merge patches only
 document with kustomize patches for tributary apply instead.
 
 ` + remote.Help,
-		Example: `  tributary patch eu-prod-01 PlatformComponent/keda --set spec.values.replicaCount=3 --dry-run
-  tributary patch eu-prod-01 PlatformComponent/keda --patch '{spec: {values: {replicaCount: null}}}'
-  tributary patch eu-prod-01 Namespace/web --type json \
-    --patch '[{"op": "add", "path": "/metadata/labels/team", "value": "web"}]'
+		Example: `  tributary patch eu-prod-01 PlatformComponent/keda --set spec.values.operator.replicaCount=5 --dry-run
+  tributary patch eu-prod-01 PlatformComponent/keda --patch '{spec: {values: {operator: {replicaCount: null}}}}'
+  tributary patch eu-prod-01 Namespace/podinfo --type json \
+    --patch '[{"op": "add", "path": "/metadata/labels/team", "value": "podinfo"}]'
   tributary patch --selector environment=dev --delta pin-keda PlatformComponent/keda \
-    --set spec.source.oci_tag=v2.14.0 --reason INC-4711 --expires-in 72h
+    --set spec.source.oci_tag=2.19.0 --reason INC-4711 --expires-in 72h
 
 Exit status is 0, or 1 if nothing was changed.`,
 		Args: cobra.ArbitraryArgs, // checked below: --delta may come from the environment

@@ -58,6 +58,11 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GIT_CONFIG_GLOBAL", env.WorkDir+"/.gitconfig")
 			env.Setenv("GORACE", os.Getenv("GORACE"))
+			repository, err := filepath.Abs("../..")
+			if err != nil {
+				return err
+			}
+			env.Setenv("REPOSITORY", repository)
 			if err := linkTools(env, "oras", "fluxoci"); err != nil {
 				return err
 			}

@@ -41,6 +41,7 @@ type tokenOptions struct {
 	ttl      time.Duration
 	selector string
 	store    string
+	newStore bool
 }
 
 func newTokenCreate(s *remote.Flags) *cobra.Command {
@@ -53,10 +54,11 @@ can poll for one cluster; viewer; operator; admin; and bootstrap, which can regi
 clusters.
 
 With --store it writes to the change log directly, without a server. This is how the first
-admin gets a token. --store takes the same values as that of serve.
+admin gets a token. --store takes the same values as that of serve. Before the first start
+of the server there is no change log yet, and --create begins one.
 
 ` + remote.Help,
-		Example: `  tributary token create --name ada --role admin --store sqlite:/var/lib/tributary/tributary.db
+		Example: `  tributary token create --name ada --role admin --store sqlite:/var/lib/tributary/tributary.db --create
   tributary token create --name eu-pipeline --role operator --selector region=eu --ttl 90d
   tributary token create --name dev-boot --role bootstrap --labels environment=dev --uses 10 --ttl 24h
   tributary token create --name eu-prod-01 --role cluster --cluster eu-prod-01 > token
@@ -74,6 +76,7 @@ Exit status is 0, or 1 if no token was created.`,
 	f.Var(flags.Duration(&o.ttl, 0), "ttl", "how long it is valid, such as 90d; 0 until it is revoked")
 	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters that it can change, in the syntax of kubectl (role operator)")
 	f.StringVar(&o.store, "store", "", "change log to write to without a server")
+	f.BoolVar(&o.newStore, "create", false, "begin the change log of --store if there is none")
 	return cmd
 }
 
@@ -99,6 +102,8 @@ func (o *tokenOptions) tokenRequest(cmd *cobra.Command) (api.TokenRequest, error
 	switch {
 	case o.role == "":
 		return request, errors.New("--role is missing: must be cluster, viewer, operator, admin or bootstrap")
+	case o.newStore && o.store == "":
+		return request, errors.New("--create begins a change log: name it with --store")
 	case o.ttl < 0:
 		return request, fmt.Errorf("--ttl %s: must not be negative", o.ttl)
 	case o.ttl > 0:
@@ -119,7 +124,7 @@ func (o *tokenOptions) tokenRequest(cmd *cobra.Command) (api.TokenRequest, error
 
 func (o *tokenOptions) create(ctx context.Context, s *remote.Flags, request api.TokenRequest) (api.CreatedToken, error) {
 	if o.store != "" {
-		return createInStore(ctx, o.store, request)
+		return createInStore(ctx, o.store, o.newStore, request)
 	}
 	client, err := s.Client()
 	if err != nil {

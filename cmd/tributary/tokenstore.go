@@ -13,14 +13,19 @@ import (
 )
 
 // createInStore creates a token in a change log without a server. Servers that use the
-// change log accept the token.
-func createInStore(ctx context.Context, url string, request api.TokenRequest) (made api.CreatedToken, err error) {
+// change log accept the token. Unless create is set, there must be a change log.
+func createInStore(ctx context.Context, url string, create bool, request api.TokenRequest) (made api.CreatedToken, err error) {
 	wanted := credential.Request{
 		Name: request.Name, Role: request.Role, Cluster: request.Cluster, Labels: request.Labels, Uses: request.Uses, Selector: request.Selector,
 	}
 	if request.TTL != "" {
 		if wanted.TTL, err = time.ParseDuration(request.TTL); err != nil {
 			return made, err
+		}
+	}
+	if !create {
+		if err := sqlstore.RequireDatabase(ctx, url); err != nil {
+			return made, fmt.Errorf("--store: %w; name the store of the server, or add --create to begin one before the server's first start", err)
 		}
 	}
 	store, err := sqlstore.Open(ctx, url)

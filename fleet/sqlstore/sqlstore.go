@@ -41,34 +41,46 @@ func OpenReadOnly(ctx context.Context, url string) (*Store, error) {
 // Require returns an error, which is an ErrStore, unless there is a change log at a URL that has
 // at least one change. It creates nothing.
 func Require(ctx context.Context, url string) error {
+	_, generation, err := inspect(ctx, url)
+	if err == nil && generation == 0 {
+		err = fmt.Errorf("change log: %w: it is empty", fleet.ErrStore)
+	}
+	return err
+}
+
+// RequireDatabase returns an error, which is an ErrStore, unless there is a change log at a URL, if
+// only an empty one. It creates nothing.
+func RequireDatabase(ctx context.Context, url string) error {
+	is, _, err := inspect(ctx, url)
+	if err == nil && !is {
+		err = fmt.Errorf("change log: %w: there is none in the database", fleet.ErrStore)
+	}
+	return err
+}
+
+// inspect reports whether a database has a change log, and the generation of the last change. It is an
+// ErrStore where there is no database.
+func inspect(ctx context.Context, url string) (is bool, generation int64, err error) {
 	opener, err := dialectOf(url)
 	if err != nil {
-		return err
+		return false, 0, err
 	}
 	s := &Store{Now: time.Now}
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("change log: %w: %w", fleet.ErrStore, err)
+			return false, 0, fmt.Errorf("change log: %w: %w", fleet.ErrStore, err)
 		}
 	}
 	if s.dialect, s.writer, s.reader, err = opener(url); err != nil {
-		return err
+		return false, 0, err
 	}
 	defer s.Close() //nolint:errcheck // nothing was written
 	version, err := schemaVersion(ctx, s.reader, s.dialect)
-	if err != nil {
-		return s.wrap(ctx, "change log", err)
+	if err != nil || version == 0 {
+		return false, 0, s.wrap(ctx, "change log", err)
 	}
-	generation := int64(0)
-	if version > 0 {
-		if generation, err = s.Generation(ctx); err != nil {
-			return err
-		}
-	}
-	if generation == 0 {
-		return fmt.Errorf("change log: %w: it is empty", fleet.ErrStore)
-	}
-	return nil
+	generation, err = s.Generation(ctx)
+	return true, generation, err
 }
 
 func open(ctx context.Context, url string, schema func(context.Context, *sql.DB, *dialect) error) (*Store, error) {

@@ -21,7 +21,7 @@ type Change struct {
 
 // Bind adds the flags to f.
 func (o *Change) Bind(f *pflag.FlagSet) {
-	f.Var(o.settings.Flag("set"), "set", "change, such as spec.values.replicaCount=3 (may be repeated)")
+	f.Var(o.settings.Flag("set"), "set", "change, such as spec.values.operator.replicaCount=5 (may be repeated)")
 	f.Var(o.settings.Flag("set-string"), "set-string", "like --set, with values that are always strings (may be repeated)")
 	f.Var(o.settings.Flag("set-json"), "set-json", "like --set, with values in JSON (may be repeated)")
 	f.StringVar(&o.patch, "patch", "", "patch, as YAML or JSON")

@@ -4,7 +4,7 @@
 // guess at is an error. Keys may also stand in quotes.
 //
 //	var settings setting.List
-//	flags.Var(settings.Flag("set"), "set", "a change such as spec.values.replicaCount=3")
+//	flags.Var(settings.Flag("set"), "set", "a change such as spec.values.operator.replicaCount=5")
 //	...
 //	assignments, err := settings.Assignments()
 //	patch, err := assignments.MergePatch(nil)
@@ -24,7 +24,7 @@ import (
 )
 
 // Help explains the flags in the help text of a command.
-const Help = `--set takes what Helm's --set takes: spec.values.replicaCount=3, several changes
+const Help = `--set takes what Helm's --set takes: spec.values.operator.replicaCount=5, several changes
 separated by commas, {a,b} for a list, null to remove a key. Whole numbers, true and
 false keep their type, and everything else is a string. --set-string makes every value
 a string, and --set-json reads values as JSON, which allows fractions. Quote a key that
