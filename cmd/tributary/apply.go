@@ -34,9 +34,7 @@ updates one that was declared so.
 
 The documents are sent one by one, in the order of the file. The first one that the server
 rejects ends the command; those before it are kept. Prints the inputs that change, as a
-diff.
-
-` + remote.Help,
+diff.`,
 		Example: `  tributary apply -f pin-keda.yaml --dry-run
   tributary apply -f pin-keda.yaml --reason INC-4711
   tributary apply -f edge-7.yaml

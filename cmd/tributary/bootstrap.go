@@ -43,9 +43,7 @@ that registers this cluster once, so treat the output as a secret. Requires an a
 token.
 
 With --ca-file the cluster trusts these certificates too. Use --server-url if the cluster
-reaches the server at another address than this machine does.
-
-` + remote.Help,
+reaches the server at another address than this machine does.`,
 		Example: `  tributary bootstrap edge-7 --labels environment=dev,region=eu | kubectl apply -f -
   tributary bootstrap edge-7 --labels environment=dev --server https://10.0.0.7 \
     --server-url https://tributary.example.com --ca-file ca.pem --ttl 1h > edge-7.yaml

@@ -38,9 +38,7 @@ Elsewhere it needs --confirm with that name. The command then waits until the cl
 and says that the machine can be deleted. The cluster's token is valid until the purge.
 
 Run the command again to keep waiting. With --purge it forgets the cluster in the end, for
-which the cluster's file must be gone from the fleet repo. Requires an admin token.
-
-` + remote.Help,
+which the cluster's file must be gone from the fleet repo. Requires an admin token.`,
 		Example: `  tributary decommission eu-dev-01 --dry-run
   tributary decommission eu-dev-01 --reason 'replaced by eu-dev-02'
   tributary decommission eu-dev-01 --confirm eu-dev-01 --purge --timeout 30m

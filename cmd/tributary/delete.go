@@ -19,9 +19,7 @@ func newDelete() *cobra.Command {
 		Use:   "delete",
 		Short: "Delete a delta, an object of a cluster, or a decommissioned cluster",
 		Long: `Deletes a delta, so that its clusters get what the fleet repo and other deltas say;
-removes an object from one cluster; or forgets a decommissioned cluster.
-
-` + remote.Help,
+removes an object from one cluster; or forgets a decommissioned cluster.`,
 		Example: `  tributary delete delta pin-keda
   tributary delete delta --cluster eu-prod-01
   tributary delete object eu-prod-01 PlatformComponent/podinfo --dry-run
@@ -39,9 +37,7 @@ func newDeleteDelta(o *remote.WriteFlags) *cobra.Command {
 		Use:   "delta NAME, or delta --cluster CLUSTER",
 		Short: "Delete a named delta, or that of a cluster",
 		Long: `Deletes a delta and prints the inputs that change, as a diff. The history keeps the
-delta, and rollback restores it.
-
-` + remote.Help,
+delta, and rollback restores it.`,
 		Example: `  tributary delete delta pin-keda --reason 'KEDA 2.15.1 is out'
   tributary delete delta --cluster eu-prod-01 --dry-run
 
@@ -71,9 +67,7 @@ func newDeleteObject(o *remote.WriteFlags) *cobra.Command {
 		Short: "Remove an object from one cluster",
 		Long: `Removes an object from one cluster and prints the inputs that are removed with it. If
 the cluster's delta added the object, the addition is undone. Otherwise the delta records
-that the cluster must not have the object.
-
-` + remote.Help,
+that the cluster must not have the object.`,
 		Example: `  tributary delete object eu-prod-01 PlatformComponent/podinfo --reason 'moved to eu-prod-02'
 
 Exit status is 0, or 1 if nothing was changed.`,
@@ -99,9 +93,7 @@ func newDeleteCluster(o *remote.WriteFlags) *cobra.Command {
 		Long: `Purges a cluster: forgets it and revokes its token. The cluster must be decommissioned
 (see tributary decommission), and its file must be gone from the fleet repo. After that
 the name is free, and polls for it are answered with 404, on which Flux keeps what it
-has. Requires an admin token.
-
-` + remote.Help,
+has. Requires an admin token.`,
 		Example: `  tributary delete cluster eu-dev-01 --reason 'machine is gone'
 
 Exit status is 0, or 1 if nothing was changed.`,

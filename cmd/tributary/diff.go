@@ -49,10 +49,7 @@ token is enough.
 With -o markdown the output is a comment for a pull request, cut to the length that GitHub
 accepts; -o json has everything.
 
-` + sourceHelp + `
-
-The server is that of --server or TRIBUTARY_SERVER. The token is read from --token-file,
-or else from TRIBUTARY_TOKEN.`,
+` + sourceHelp,
 		Example: `  tributary diff "git+file://$PWD?ref=main" .
   tributary diff . --server https://tributary.example.com
   tributary diff . --server https://tributary.example.com -o markdown > comment.md

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -22,9 +21,7 @@ func newEvents() *cobra.Command {
 		Use:   "events",
 		Short: "Show the last changes, oldest first, and with --watch further ones as they happen",
 		Long: `Shows the last changes of the fleet, of whatever kind: releases, writes, pins, tokens,
-registrations and decommissions. See tributary get history for one of them in full.
-
-` + remote.Help,
+registrations and decommissions. See tributary get history for one of them in full.`,
 		Example: `  tributary events --watch
   tributary events --for cluster/eu-prod-01 --since 7d
   tributary events --for delta/pin-keda -o json

@@ -29,9 +29,7 @@ func newGet() *cobra.Command {
 		Use:   "get",
 		Short: "Show clusters, objects, inputs, deltas, releases, pins, history or tokens",
 		Long: `Shows what a server has, as a table. With -o wide the table has more columns, and times
-instead of ages. Other formats are names, JSON, YAML, and JSONPath as kubectl takes it.
-
-` + remote.Help,
+instead of ages. Other formats are names, JSON, YAML, and JSONPath as kubectl takes it.`,
 		Example: `  tributary get clusters --selector environment=prod
   tributary get cluster eu-prod-01 -o jsonpath='{.release.revision}'
   tributary get deltas -o yaml > deltas.yaml

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -25,7 +24,7 @@ how long ago it was last polled, and whether its Flux Operator polls (ok, late o
 never). A poll by hand does not count for that. For one cluster it also shows its labels,
 why it is on that release, and its polls.
 
-` + flags.KindsHelp + "\n\n" + remote.Help,
+` + flags.KindsHelp,
 		Example: `  tributary get clusters
   tributary get clusters --selector 'environment=prod,region in (eu,us)'
   tributary get clusters --late

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -23,9 +22,7 @@ func newGetDeltas(o *getOptions) *cobra.Command {
 		Short:   "Show all deltas, some by name, or that of a cluster",
 		Long: `Shows the deltas in the order in which they are applied, and their parts that no longer
 apply to some clusters. As YAML they are documents for apply -f and render
---deltas. As JSON they include their status.
-
-` + remote.Help,
+--deltas. As JSON they include their status.`,
 		Example: `  tributary get deltas
   tributary get deltas pin-keda -o yaml
   tributary get deltas --cluster eu-prod-01 -o yaml

@@ -13,7 +13,6 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -34,9 +33,7 @@ func newGetHistory(shared *getOptions) *cobra.Command {
 		Short:   "Show the change log, newest first, or one change with its diff",
 		Long: `Shows who changed what, when and why. For one generation it also shows each delta,
 cluster, pin and token before and after. Changes older than the server's retention may
-be missing.
-
-` + remote.Help,
+be missing.`,
 		Example: `  tributary get history
   tributary get history --cluster eu-prod-01 --since 24h
   tributary get history --delta pin-keda --actor ada --limit 10

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -19,9 +18,7 @@ func newGetInputs(o *getOptions) *cobra.Command {
 		Aliases: []string{"input"},
 		Short:   "Show the inputs that a cluster's Flux gets, of all sets or some",
 		Long: `Shows the inputs of a cluster, which is given by name or dns. With one SET and -o
-json it prints exactly the answer to a poll of that set.
-
-` + remote.Help,
+json it prints exactly the answer to a poll of that set.`,
 		Example: `  tributary get inputs eu-prod-01
   tributary get inputs eu-prod-01 platform-components -o yaml
 

@@ -9,7 +9,6 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
@@ -20,9 +19,7 @@ func newGetObjects(o *getOptions) *cobra.Command {
 		Aliases: []string{"object"},
 		Short:   "Show the objects of a cluster, or one of them in full",
 		Long: `Shows the objects of a cluster with all deltas applied. A single object is printed in
-full, as YAML unless -o says otherwise.
-
-` + remote.Help,
+full, as YAML unless -o says otherwise.`,
 		Example: `  tributary get objects eu-prod-01
   tributary get objects eu-prod-01 PlatformComponent/keda
   tributary get objects eu-prod-01 -o yaml > objects.yaml

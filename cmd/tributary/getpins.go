@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -17,9 +16,7 @@ func newGetPins(o *getOptions) *cobra.Command {
 		Aliases: []string{"pin"},
 		Short:   "Show the pins, which keep clusters on a release",
 		Long: `Shows each pin with the clusters that it is for, the number of clusters that it keeps on
-its release (not counting those that another pin keeps), its expiry and its reason.
-
-` + remote.Help,
+its release (not counting those that another pin keeps), its expiry and its reason.`,
 		Example: `  tributary get pins
 
 Exit status is 0, or 1 if the server does not answer.`,

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -24,9 +23,7 @@ func newGetReleases(o *getOptions) *cobra.Command {
 changed and added, and whether the source can be read. Below the table it shows what
 needs attention: what a held release would remove, how far a rollout is, the clusters
 for which a release is invalid, and other problems. For one release, given by ID or
-revision, it shows everything, including the decisions on it.
-
-` + remote.Help,
+revision, it shows everything, including the decisions on it.`,
 		Example: `  tributary get releases
   tributary get releases --state held -o json
   tributary get releases 3f9c1b22a0d4

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
@@ -18,9 +17,7 @@ func newGetTokens(o *getOptions) *cobra.Command {
 		Aliases: []string{"token"},
 		Short:   "Show the valid tokens, without their secrets",
 		Long: `Shows each token with its role, what it is for, its last use and its expiry. The secret
-of a token is shown only once, when the token is created. Requires an admin token.
-
-` + remote.Help,
+of a token is shown only once, when the token is created. Requires an admin token.`,
 		Example: `  tributary get tokens
   tributary get tokens --all -o json
 

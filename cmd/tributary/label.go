@@ -21,9 +21,7 @@ func newLabel() *cobra.Command {
 		Short: "Change the labels of a cluster that was declared through the API",
 		Long: `Sets labels of a cluster, or removes a label if a dash follows its key. The placement of
 the cluster follows its labels: the command prints the inputs that change, as a diff.
-Labels of a cluster in the fleet repo must be changed there.
-
-` + remote.Help,
+Labels of a cluster in the fleet repo must be changed there.`,
 		Example: `  tributary label edge-7 environment=staging --dry-run
   tributary label edge-7 region=eu gpu- --reason 'moved to Dublin'
 

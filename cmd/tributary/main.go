@@ -19,6 +19,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/usage"
 )
 
 // version is set by the build.
@@ -116,9 +117,9 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		Version:           version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flags.FromEnvironment(cmd.Flags()) },
 	}
+	root.SetUsageFunc(usage.Print)
 	root.AddCommand(newServe(), newRender(), newValidate(), newDiff(), newPush(),
 		newGet(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
 		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap())

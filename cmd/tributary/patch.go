@@ -34,9 +34,7 @@ delta. Prints the inputs that change, as a diff.
 
 --patch takes a merge patch (RFC 7386), or with --type a JSON patch (RFC 6902) or a
 strategic merge patch, as YAML or JSON. With --delta it takes merge patches only; write a
-document with kustomize patches for tributary apply instead.
-
-` + remote.Help,
+document with kustomize patches for tributary apply instead.`,
 		Example: `  tributary patch eu-prod-01 PlatformComponent/keda --set spec.values.operator.replicaCount=5 --dry-run
   tributary patch eu-prod-01 PlatformComponent/keda --patch '{spec: {values: {operator: {replicaCount: null}}}}'
   tributary patch eu-prod-01 Namespace/podinfo --type json \

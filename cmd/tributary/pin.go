@@ -39,9 +39,7 @@ names the cluster wins over one with a selector, and otherwise the first by name
 Prints the inputs that change, as a diff.
 
 Without --name the name of the pin is derived from its clusters, and the pin replaces one
-of that name for the same clusters.
-
-` + remote.Help,
+of that name for the same clusters.`,
 		Example: `  tributary pin 3f9c1b22a0d4 --all --reason INC-4711
   tributary pin 3f9c1b22a0d4 --cluster eu-prod-01 --expires 72h
   tributary pin main@sha1:8f1c… --selector environment=prod --name freeze --dry-run
@@ -136,9 +134,7 @@ func newUnpin() *cobra.Command {
 		Use:   "unpin NAME",
 		Short: "Remove a pin",
 		Long: `Removes a pin. Its clusters follow the fleet again at once. Prints the inputs that change,
-as a diff. See tributary get pins for names.
-
-` + remote.Help,
+as a diff. See tributary get pins for names.`,
 		Example: `  tributary unpin freeze --reason 'INC-4711 is over'
 
 Exit status is 0, or 1 if nothing was changed.`,

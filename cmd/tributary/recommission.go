@@ -18,9 +18,7 @@ func newRecommission() *cobra.Command {
 		Long: `Brings a decommissioned cluster back: with its deltas and pins, and on the release where
 it should be by now. If nothing declares the cluster any more, it gets what it had, and
 is orphaned. Its token is still valid. A cluster that is purged does not come back.
-Requires an admin token.
-
-` + remote.Help,
+Requires an admin token.`,
 		Example: `  tributary recommission eu-dev-01 --dry-run
   tributary recommission eu-dev-01 --reason 'it was the wrong one'
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/usage"
 )
 
 var update = flag.Bool("update", false, "write the generated files")
@@ -39,8 +41,12 @@ func referencePage(root *cobra.Command) string {
 	p.add("# Command line\n\n")
 	p.add("<!-- Generated from the commands by `make reference`. Do not edit. -->\n\n")
 	p.paragraphs(root.Long)
-	p.add("`%s COMMAND --help` prints the section of a command, and `%[1]s --version` prints the version.\n\n", root.Name())
+	p.add("`%s COMMAND --help` prints the section of a command, and `%[1]s --version` prints the version.\n"+
+		"`%[1]s completion --help` says how a shell completes commands, flags, and the names that the server knows.\n\n", root.Name())
 	p.add("A command that is stopped by a signal ends with the exit status of a failure, except `serve`, which ends with 0.\n\n")
+	p.add("## Server flags\n\n%s\n\n", usage.ServerHelp)
+	get, _, _ := root.Find([]string{"get"})
+	p.flagTable(get, usage.IsServer)
 	p.add("| command | purpose |\n|---|---|\n")
 	commands := runnableCommands(root)
 	for _, c := range commands {
@@ -121,9 +127,17 @@ func (p *pageWriter) paragraphs(text string) {
 
 // flags writes a table of the command's flags, including those that it inherits.
 func (p *pageWriter) flags(c *cobra.Command) {
+	p.flagTable(c, func(f *pflag.Flag) bool { return !usage.IsServer(f) })
+	if f := c.Flag("server"); f != nil && usage.IsServer(f) {
+		p.add("And the [server flags](#server-flags).\n\n")
+	}
+}
+
+// flagTable writes a table of those flags of a command that match.
+func (p *pageWriter) flagTable(c *cobra.Command, matches func(*pflag.Flag) bool) {
 	p.add("| flag | default | meaning |\n|---|---|---|\n")
 	row := func(f *pflag.Flag) {
-		if f.Hidden || f.Name == "help" {
+		if f.Hidden || f.Name == "help" || !matches(f) {
 			return
 		}
 		name := "--" + f.Name

@@ -11,7 +11,6 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/kubesecret"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/registration"
-	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 )
 
 type registerOptions struct {
@@ -38,9 +37,7 @@ API is that of --kubeconfig, or else of the cluster that the command runs in.
 
 Failures that may pass (no connection, too many requests, a server that is not ready) are
 retried until --timeout. For an hour, repeating a registration with the same idempotency
-key returns the same token.
-
-` + remote.Help,
+key returns the same token.`,
 		Example: `  tributary register --server https://tributary.example.com --token-file bootstrap-token \
     --name edge-7 --dns edge-7.k8s.example.com --labels environment=dev,region=eu > token
   tributary register --token-file bootstrap-token --name edge-7 --secret flux-system/tributary-token

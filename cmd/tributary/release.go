@@ -39,9 +39,7 @@ func newRelease() *cobra.Command {
 		Use:   "release",
 		Short: "Decide on a held release or control a rollout",
 		Long: `Decides on a held release, or controls one that is rolling out; see tributary get
-releases. Requires an admin token.
-
-` + remote.Help,
+releases. Requires an admin token.`,
 		Example: `  tributary release approve 3f9c1b22a0d4 --reason 'the old ingress goes, as planned'
   tributary release pause 3f9c1b22a0d4
 
@@ -65,7 +63,7 @@ func newVerdict(verdict fleet.Verdict, short, long string, digest bool) *cobra.C
 	cmd := &cobra.Command{
 		Use:   string(verdict) + " RELEASE",
 		Short: short,
-		Long:  long + "\n\nRELEASE is an ID or a revision. Requires an admin token.\n\n" + remote.Help,
+		Long:  long + "\n\nRELEASE is an ID or a revision. Requires an admin token.",
 		Example: fmt.Sprintf(`  tributary release %s 3f9c1b22a0d4 --reason INC-4711
 
 Exit status is 0, or 1 if nothing was decided.`, verdict),

@@ -24,9 +24,7 @@ change, which can be rolled back in turn. Deltas that have expired since then ar
 restored. Releases, pins, registrations, and clusters that were decommissioned or
 forgotten since then stay as they are: a warning names them, and if nothing is left to
 be restored, the rollback is refused. Prints the inputs that change, as a diff. See
-tributary get history for generations.
-
-` + remote.Help,
+tributary get history for generations.`,
 		Example: `  tributary rollback --to 41 --delta pin-keda --dry-run
   tributary rollback --to 41 --cluster eu-prod-01 --reason INC-4712
   tributary rollback --to 41

@@ -38,6 +38,7 @@ var commandParts = []string{
 	"cmd/tributary/internal/terminal",
 	"cmd/tributary/internal/textdiff",
 	"cmd/tributary/internal/textfmt",
+	"cmd/tributary/internal/usage",
 	"cmd/tributary/internal/watch",
 }
 
@@ -59,7 +60,7 @@ var rooms = map[string][]string{
 	"cmd/tributary/internal/preview":      {"fleet", "cmd/tributary/internal/table", "cmd/tributary/internal/terminal", "cmd/tributary/internal/textdiff", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/progress":     {"cmd/tributary/internal/terminal"},
 	"cmd/tributary/internal/registration": {"fleet", "server/api", "server/client", "cmd/tributary/internal/kubesecret", "cmd/tributary/internal/remote", "cmd/tributary/internal/retry"},
-	"cmd/tributary/internal/remote":       {"fleet", "server/client", "cmd/tributary/internal/output", "cmd/tributary/internal/preview", "cmd/tributary/internal/result", "cmd/tributary/internal/terminal", "cmd/tributary/internal/textfmt"},
+	"cmd/tributary/internal/remote":       {"fleet", "server/client", "cmd/tributary/internal/output", "cmd/tributary/internal/preview", "cmd/tributary/internal/result", "cmd/tributary/internal/terminal", "cmd/tributary/internal/textfmt", "cmd/tributary/internal/usage"},
 	"cmd/tributary/internal/report":       {"fleet", "cmd/tributary/internal/exitcode", "cmd/tributary/internal/output"},
 	"cmd/tributary/internal/result":       {"fleet", "cmd/tributary/internal/preview", "cmd/tributary/internal/textdiff", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/retry":        {},
@@ -69,6 +70,7 @@ var rooms = map[string][]string{
 	"cmd/tributary/internal/terminal":     {},
 	"cmd/tributary/internal/textdiff":     {"cmd/tributary/internal/terminal", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/textfmt":      {},
+	"cmd/tributary/internal/usage":        {},
 	"cmd/tributary/internal/watch":        {"server/api", "server/client"},
 
 	"sources":                    {"fleet", "sources/dir", "sources/git", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version", "sources/oci"},

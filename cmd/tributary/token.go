@@ -22,9 +22,7 @@ func newToken() *cobra.Command {
 		Use:   "token",
 		Short: "Create and revoke the credentials of people, pipelines and clusters",
 		Long: `Creates and revokes tokens. A token is shown only once, when it is created, because the
-server keeps only its hash. tributary get tokens lists them.
-
-` + remote.Help,
+server keeps only its hash. tributary get tokens lists them.`,
 		Example: `  tributary token create --name ada --role admin
   tributary token revoke ada
 
@@ -55,9 +53,7 @@ clusters.
 
 With --store it writes to the change log directly, without a server. This is how the first
 admin gets a token. --store takes the same values as that of serve. Before the first start
-of the server there is no change log yet, and --create begins one.
-
-` + remote.Help,
+of the server there is no change log yet, and --create begins one.`,
 		Example: `  tributary token create --name ada --role admin --store sqlite:/var/lib/tributary/tributary.db --create
   tributary token create --name eu-pipeline --role operator --selector region=eu --ttl 90d
   tributary token create --name dev-boot --role bootstrap --labels environment=dev --uses 10 --ttl 24h
@@ -144,9 +140,7 @@ func newTokenRevoke(s *remote.Flags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke NAME",
 		Short: "Revoke a token, by its name or ID",
-		Long: `Revokes a token, given by name or ID. It stops working on every server within a second.
-
-` + remote.Help,
+		Long:  `Revokes a token, given by name or ID. It stops working on every server within a second.`,
 		Example: `  tributary token revoke eu-pipeline
 
 Exit status is 0, or 1 if the token does not exist or the server does not answer.`,

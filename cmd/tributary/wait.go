@@ -38,9 +38,7 @@ arrived  the clusters have polled the release, or what the generation changed, i
          pinned, orphaned, or the release is invalid for them.
 
 A release that the server does not know yet may still come: the wait can begin right after
-a push. What Flux made of the answer to a poll is not known to the server.
-
-` + remote.Help,
+a push. What Flux made of the answer to a poll is not known to the server.`,
 		Example: `  tributary wait main@sha1:$(git rev-parse HEAD) --for live --timeout 10m
   tributary wait 3f9c1b22a0d4 --for arrived --selector environment=prod
   tributary wait 42 --for arrived --timeout 1h

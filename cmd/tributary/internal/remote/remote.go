@@ -21,14 +21,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/usage"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/client"
 )
-
-// Help describes the server flags in the help text of every command that has them.
-const Help = `The server is that of --server or TRIBUTARY_SERVER. The token is read from --token-file,
-or else from TRIBUTARY_TOKEN. It cannot be given on the command line, and is never sent
-unencrypted to another machine.`
 
 // Flags name the server to talk to and the credentials to use.
 type Flags struct {
@@ -44,6 +40,7 @@ func (s *Flags) Bind(cmd *cobra.Command) {
 	f.StringVar(&s.Config.CAFile, "ca-file", "", "PEM certificates to trust for https, in addition to the system's")
 	f.StringVar(&s.Config.CertFile, "client-cert-file", "", "PEM client certificate for a server that asks for one")
 	f.StringVar(&s.Config.KeyFile, "client-key-file", "", "PEM key of the client certificate")
+	usage.MarkServer(f, "ca-file", "client-cert-file", "client-key-file")
 }
 
 // BindAddress adds only the flags that a command with a SOURCE has too.
@@ -51,6 +48,7 @@ func (s *Flags) BindAddress(cmd *cobra.Command, f *pflag.FlagSet) {
 	s.command = cmd
 	f.StringVar(&s.Config.URL, "server", "http://127.0.0.1:8080", "URL of the server")
 	f.StringVar(&s.tokenFile, "token-file", "", "file with the token to send (default: the value of TRIBUTARY_TOKEN)")
+	usage.MarkServer(f, "server", "token-file")
 }
 
 // Client returns a client for the server.
