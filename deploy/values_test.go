@@ -22,6 +22,8 @@ func TestConformanceOfChartValues(t *testing.T) {
 		{`{auth: {tokenSecret: a}}`, "tokenSecret"},
 		{`{auth: {tokensSecret: ""}}`, "nobody could authenticate"},
 		{`{args: [interval=5m]}`, "/args/0"},
+		{`{limits: {maxFileSize: large}}`, "/limits/maxFileSize"},
+		{`{limits: {maxFiles: 0}}`, "/limits/maxFiles"},
 		{`{replicas: 2}`, "/replicas"},
 		{`{readOnly: {replicas: 1}}`, "/readOnly/replicas"},
 		{`{auth: {clientCASecret: ca}}`, "/tls/secret"},

@@ -45,7 +45,7 @@ func TestGitLimitsApplyToPath(t *testing.T) {
 	t.Parallel()
 	repo := newGitRepo(t)
 	repo.importFiles(monorepo(map[string]string{"fleet/a": noise(900), "fleet/b": noise(1001)}))
-	fetchError(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "b: is larger than 1000 bytes")
+	fetchFault(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "b: is larger than 1000 bytes")
 	repo.importFiles(map[string]string{"fleet/b": "-"})
 	wantRevision(t, openWith(t, repo.fileURL()+"?path=fleet", tight), "", "main@sha1:"+repo.head("refs/heads/main"))
 	for i := range 25 {

@@ -79,11 +79,11 @@ func TestOCIReadsOtherRefsWithItsOptions(t *testing.T) {
 	large := push("large", map[string]string{"fleet/large.yaml": noise(2000)})
 	without := push("without", map[string]string{"other": "o"})
 	o := server.options()
-	o.Limits.FileSize = 1000
+	o.Limits.TreeSize = 1000
 	s := openAs(t, server.url("fleet:v1?path=fleet"), o)
 	known := fetch(t, s, "").Revision
 	wantContents(t, at(t, s, "good", "good@"+good).Tree, map[string]string{"fleet.yaml": "good"})
-	refusedAt(t, s, "large", "large@"+large, "large.yaml: is larger than 1000 bytes")
+	refusedAt(t, s, "large", "large@"+large, "large.yaml: with this file, the tree is larger than 1000 bytes")
 	refusedAt(t, s, "without", "without@"+without, "path fleet is not in the artifact")
 	notAt(t, openAs(t, server.url("fleet:v1?layer=text/x"), o), "good", fleet.ErrInvalid, "no layer of media type text/x")
 	fetchNothing(t, s, known)

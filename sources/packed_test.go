@@ -30,7 +30,7 @@ func TestPackedTreeIsTheSameTree(t *testing.T) {
 	t.Parallel()
 	files := map[string]string{
 		"fleet.yaml": "one", "base/a/a.yaml": "a", "base/b.yaml": "b", "empty": "",
-		"Base/b.yaml": "told apart by case", "base/" + strings.Repeat("long", 60) + "/" + strings.Repeat("long", 60): "x",
+		"base/" + strings.Repeat("long", 60) + "/" + strings.Repeat("long", 60): "x",
 	}
 	links := map[string]string{"link": "fleet.yaml", "base/up": "../empty", "dir": "base/a", "out": "../../etc/passwd", "void": "nothing"}
 	overTrees(t, files, links, func(t *testing.T, tree fs.FS) {

@@ -160,13 +160,13 @@ func TestGitReadsOtherRefsWithItsOptions(t *testing.T) {
 	without := branch("without", alice, map[string]string{"fleet/fleet.yaml": "-", "fleet/large.yaml": "-"})
 
 	o := trustingKeys(sources.VerifyHead, alice)
-	o.Limits.FileSize = 1000
+	o.Limits.TreeSize = 1000
 	s := openAs(t, repo.serve().url()+"?ref=main&path=fleet", o)
 	known := fetch(t, s, "").Revision
 	for range 2 {
 		wantContents(t, at(t, s, "signed", signed).Tree, map[string]string{"fleet.yaml": "signed"})
 		refusedAt(t, s, "unsigned", unsigned, "is not signed")
-		refusedAt(t, s, "large", large, "large.yaml: is larger than 1000 bytes")
+		refusedAt(t, s, "large", large, "large.yaml: with this file, the tree is larger than 1000 bytes")
 		refusedAt(t, s, "without", without, "path fleet is not in the repository")
 		fetchNothing(t, s, known)
 	}

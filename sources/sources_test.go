@@ -74,6 +74,25 @@ func fetchError(t *testing.T, s fleet.Source, want ...string) error {
 	return err
 }
 
+// fetchFault expects a snapshot with a file that cannot be used for a reason that
+// contains all of want.
+func fetchFault(t *testing.T, s fleet.Source, want ...string) {
+	t.Helper()
+	var faults []string
+	tree := fetch(t, s, "").Tree
+	_ = fs.WalkDir(tree, ".", func(name string, entry fs.DirEntry, err error) error {
+		if _, broken := tree.Open(name); broken != nil {
+			faults = append(faults, broken.Error())
+		}
+		return nil
+	})
+	for _, text := range want {
+		if !strings.Contains(strings.Join(faults, "\n"), text) {
+			t.Errorf("faults of files = %q, want one that says %q", faults, text)
+		}
+	}
+}
+
 func wantText(t *testing.T, err error, want ...string) {
 	t.Helper()
 	if err == nil {

@@ -51,12 +51,7 @@ func TestOCIRefusesHostileArchives(t *testing.T) {
 		".. as link":            {tarred(t, entryLink("../x", "y")), sources.Limits{}, []string{"../x: leads out"}},
 		"absolute":              {tarred(t, entryFile("/etc/passwd", "x")), sources.Limits{}, []string{"/etc/passwd: is an absolute path"}},
 		"absolute directory":    {tarred(t, entryDir("/")), sources.Limits{}, []string{"/: is an absolute path"}},
-		"backslash":             {tarred(t, entryFile(`..\x`, "x")), sources.Limits{}, []string{`..\x: its name contains a \`}},
 		"no name":               {rawEntry(t, "\x00\x00\x00\x00"), sources.Limits{}, []string{"an entry without a name"}},
-		"not UTF-8":             {rawEntry(t, "caf\xe9"), sources.Limits{}, []string{`caf\xe9`, "its name is not UTF-8"}},
-		"newline":               {tarred(t, entryFile("a\nb", "x")), sources.Limits{}, []string{`"a\nb": its name contains control characters`}},
-		"escape":                {tarred(t, entryFile("a\x1b[31mb", "x")), sources.Limits{}, []string{`"a\x1b[31mb": its name contains control characters`}},
-		"line separator":        {tarred(t, entryFile("a\u2028b", "x")), sources.Limits{}, []string{"its name contains control characters"}},
 		"hard link":             {tarred(t, file, entryOf(tar.TypeLink, "b", "base/a.yaml")), sources.Limits{}, []string{"b: is a hard link to base/a.yaml"}},
 		"hard link out":         {tarred(t, entryOf(tar.TypeLink, "b", "/etc/passwd")), sources.Limits{}, []string{"b: is a hard link to /etc/passwd"}},
 		"character device":      {tarred(t, entryOf(tar.TypeChar, "dev/null", "")), sources.Limits{}, []string{"dev/null: is a device"}},
@@ -71,17 +66,8 @@ func TestOCIRefusesHostileArchives(t *testing.T) {
 		"below a link":          {tarred(t, entryLink("base", "other"), file), sources.Limits{}, []string{"base: is in the artifact twice, once as a symbolic link"}},
 		"link over a directory": {tarred(t, file, entryLink("base", "other")), sources.Limits{}, []string{"base: is in the artifact twice, once as a directory"}},
 		"link over a file":      {tarred(t, file, entryLink("base/a.yaml", "b")), sources.Limits{}, []string{"base/a.yaml: is in the artifact twice"}},
-		"cases":                 {tarred(t, file, entryFile("base/A.yaml", "b")), sources.Limits{}, []string{"base/A.yaml: has the same name as base/a.yaml"}},
-		"cases of directories":  {tarred(t, file, entryFile("Base/b.yaml", "b")), sources.Limits{}, []string{"Base: has the same name as base"}},
-		"cases beyond ASCII":    {tarred(t, entryFile("STRASSE", "a"), entryFile("straße", "b")), sources.Limits{}, []string{"straße: has the same name as STRASSE"}},
-		"Kelvin":                {tarred(t, entryFile("k", "a"), entryFile("\u212a", "b")), sources.Limits{}, []string{"has the same name as k"}},
-		"Unicode forms":         {tarred(t, entryFile("caf\u00e9", "a"), entryFile("cafe\u0301", "b")), sources.Limits{}, []string{"has the same name as caf\u00e9"}},
 		"root as link":          {tarred(t, entryLink("./", "/etc")), sources.Limits{}, []string{"is a symbolic link in place of the root"}},
 		"root as file":          {tarred(t, entryFile(".", "x")), sources.Limits{}, []string{"is a file with the name of a directory"}},
-		"long path":             {tarred(t, entryFile(strings.Repeat("n", 2000), "x")), sources.Limits{}, []string{"nnn", "longer than 1024 bytes"}},
-		"deep":                  {tarred(t, entryFile(strings.Repeat("d/", 100)+"f", "x")), sources.Limits{}, []string{"d/d/d", "64 directories deep"}},
-		"long link":             {tarred(t, entryLink("a", strings.Repeat("../", 1000))), sources.Limits{}, []string{"a: a symbolic link", "1024 bytes"}},
-		"large file":            {tarred(t, file, entryFile("b/c", noise(1001))), sources.Limits{FileSize: 1000}, []string{"b/c: is larger than 1000 bytes"}},
 		"large tree":            {tarred(t, entryFile("a", noise(900)), entryFile("b", noise(900))), sources.Limits{TreeSize: 1000}, []string{"b: with this file", "1000 bytes"}},
 		"many files":            {tarred(t, manyBelow("", 30)...), sources.Limits{Files: 20}, []string{"more than 20 files"}},
 		"many empty files":      {tarred(t, manyBelow("", 4000)...), sources.Limits{Files: 3000}, []string{"more than 3000 files"}},
@@ -126,10 +112,9 @@ func TestOCIBoundsUnpackedSize(t *testing.T) {
 		layer blob
 		want  string
 	}{
-		"file":              {blob{fluxContent, bomb(large("zeros")), nil}, "zeros: is larger than 1000 bytes"},
-		"file left out":     {blob{fluxContent, bomb(large(".git/zeros")), nil}, "much larger than 1000 bytes in total"},
-		"no archive":        {blob{fluxContent, bomb([]byte("hello")), nil}, "is broken"},
-		"title, no archive": {titled("zeros.gz", "application/gzip", string(bomb(nil))), "zeros.gz: is larger than 1000 bytes"},
+		"file":          {blob{fluxContent, bomb(large("zeros")), nil}, "much larger than 1000 bytes in total"},
+		"file left out": {blob{fluxContent, bomb(large(".git/zeros")), nil}, "much larger than 1000 bytes in total"},
+		"no archive":    {blob{fluxContent, bomb([]byte("hello")), nil}, "is broken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			digest := server.pushImage("fleet", "t", fluxConfig, c.layer)
@@ -141,6 +126,10 @@ func TestOCIBoundsUnpackedSize(t *testing.T) {
 			}
 		})
 	}
+	server.pushImage("fleet", "t", fluxConfig, titled("zeros.gz", "application/gzip", string(bomb(nil))))
+	o := server.options()
+	o.Limits = sources.Limits{FileSize: 1000, TreeSize: 1000}
+	fetchFault(t, openAs(t, server.url("fleet:t"), o), "zeros.gz: is larger than 1000 bytes")
 	// Nothing is read after the end of an archive, where tar may add padding.
 	server.pushImage("fleet", "t", fluxConfig, blob{fluxContent, bomb(tarred(t, entryFile("fleet.yaml", "one"))), nil})
 	wantContents(t, fetch(t, server.open("fleet:t"), "").Tree, map[string]string{"fleet.yaml": "one"})

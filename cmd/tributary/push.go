@@ -145,6 +145,9 @@ func printPushed(w, stderr io.Writer, dir string, p push.Result, o pushOptions) 
 			fmt.Fprintln(stderr, "tributary: ignored:", name)
 		}
 	}
+	for _, fault := range p.Unusable {
+		fmt.Fprintf(stderr, "tributary: warning: %s; it is not in the artifact\n", fault)
+	}
 	switch {
 	case p.Warning != "":
 		fmt.Fprintf(stderr, "tributary: warning: %s; the artifact does not record where it comes from; use --source and --revision\n", p.Warning)

@@ -52,7 +52,7 @@ var rooms = map[string][]string{
 	"cmd/tributary/internal/document":     {"fleet"},
 	"cmd/tributary/internal/drain":        {"server/api", "server/client"},
 	"cmd/tributary/internal/exitcode":     {},
-	"cmd/tributary/internal/flags":        {"fleet", "server", "cmd/tributary/internal/document", "cmd/tributary/internal/selector", "cmd/tributary/internal/setting"},
+	"cmd/tributary/internal/flags":        {"fleet", "server", "sources", "cmd/tributary/internal/document", "cmd/tributary/internal/selector", "cmd/tributary/internal/setting"},
 	"cmd/tributary/internal/kubesecret":   {},
 	"cmd/tributary/internal/listing":      {"fleet", "server/api", "cmd/tributary/internal/document", "cmd/tributary/internal/output", "cmd/tributary/internal/preview", "cmd/tributary/internal/selector", "cmd/tributary/internal/table", "cmd/tributary/internal/terminal", "cmd/tributary/internal/textdiff", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/lookup":       {"fleet"},

@@ -162,7 +162,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,
 		ReadTree: func(ctx context.Context, packed io.Reader) (fs.FS, error) {
-			return archive.ReadUpload(ctx, packed, sources.Limits{})
+			return archive.ReadUpload(ctx, packed, o.source.options.Limits)
 		},
 		ReadOnly: o.readOnly, Limits: limits, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,

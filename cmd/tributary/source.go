@@ -49,6 +49,7 @@ func (s *sourceFlags) bindRegistry(f *pflag.FlagSet) {
 	f.StringVar(&s.options.TLS.CertFile, "client-cert-file", "", "PEM client certificate for https servers that ask for one")
 	f.StringVar(&s.options.TLS.KeyFile, "client-key-file", "", "PEM key of the client certificate")
 	f.StringVar(&s.options.OCI.ConfigFile, "registry-config", "", "Docker config.json with the credentials of registries (default: Docker's own)")
+	flags.BindTreeLimits(f, &s.options.Limits)
 	f.BoolVar(&s.options.PlainHTTP, "plain-http", false, "allow registries without TLS, and credentials over http")
 }
 

@@ -253,7 +253,7 @@ func (f *clusterFile) read(tree fs.FS, before *clusterFile, shared *sharedValues
 	}()
 	data, err := kustomize.ReadFile(tree, f.name)
 	if err != nil {
-		f.refuse(fleet.Problem{File: f.name, Message: kustomize.Unreadable(err, "is it a link?")})
+		f.refuse(kustomize.UnreadableFile(f.name, err, "is it a link?"))
 		return
 	}
 	f.sum = sha256.Sum256(data)
@@ -462,7 +462,7 @@ func eachYAML(tree fs.FS, folder string, read func(name string, entry fs.DirEntr
 		case errors.Is(err, fs.ErrNotExist) && name == folder:
 			// The folder is optional.
 		case err != nil:
-			problems = append(problems, fleet.Problem{File: name, Message: kustomize.Unreadable(err, "is it a link?")})
+			problems = append(problems, kustomize.UnreadableFile(name, err, "is it a link?"))
 		case strings.HasPrefix(path.Base(name), "."):
 			// Editors keep lock and swap files under such names.
 		case !entry.IsDir() && (ext == ".yaml" || ext == ".yml"):

@@ -350,7 +350,7 @@ func (v *percent) decodeNode(d *document, path string, n *yaml.Node) {
 func readFleet(tree fs.FS) (*document, *fleetDocument, fleet.Problems) {
 	data, err := kustomize.ReadFile(tree, FleetFile)
 	if err != nil {
-		return nil, nil, fleet.Problems{{File: FleetFile, Message: kustomize.Unreadable(err, adviceOnFleetFile(tree))}}
+		return nil, nil, fleet.Problems{kustomize.UnreadableFile(FleetFile, err, adviceOnFleetFile(tree))}
 	}
 	docs, problems := parseDocuments(FleetFile, data)
 	switch {

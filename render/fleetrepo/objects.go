@@ -61,7 +61,7 @@ func ReadResourceSets(tree fs.FS) ([]fleet.Object, fleet.Problems) {
 		}
 		data, err := kustomize.ReadFile(tree, name)
 		if err != nil {
-			return fleet.Problems{{File: name, Message: kustomize.Unreadable(err, "is it a link?")}}
+			return fleet.Problems{kustomize.UnreadableFile(name, err, "is it a link?")}
 		}
 		docs, problems := parseDocuments(name, data)
 		if len(docs)+len(problems) == 0 {

@@ -156,7 +156,7 @@ func (f *Filesystem) ReadFile(name string) ([]byte, error) {
 
 func (f *Filesystem) refuse(file string, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) { // kustomize also asks for files that need not exist
-		f.refused = append(f.refused, fleet.Problem{File: strings.TrimPrefix(file, repoRoot+"/"), Message: Unreadable(err, "")})
+		f.refused = append(f.refused, UnreadableFile(strings.TrimPrefix(file, repoRoot+"/"), err, ""))
 	}
 	return err
 }

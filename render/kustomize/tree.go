@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/internal/nearest"
 )
 
@@ -127,4 +128,10 @@ func Unreadable(err error, hint string) string {
 		return at.Err.Error()
 	}
 	return err.Error()
+}
+
+// UnreadableFile returns the problem of a file that cannot be read. An error that names the
+// file does not repeat it.
+func UnreadableFile(file string, err error, hint string) fleet.Problem {
+	return fleet.Problem{File: file, Message: strings.TrimPrefix(Unreadable(err, hint), file+": ")}
 }

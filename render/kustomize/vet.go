@@ -324,7 +324,7 @@ func (v *Vetting) load(dir string, from reference) (string, *types.Kustomization
 	file := found[0]
 	data, err := ReadFile(v.tree, file)
 	if err != nil {
-		v.problem(reference{file: file}, "%s", Unreadable(err, "is it a link?"))
+		v.problem(reference{file: file}, "%s", UnreadableFile(file, err, "is it a link?").Message)
 		return "", nil, nil
 	}
 	root, problems := parseStrictly(file, data)
@@ -547,7 +547,7 @@ func (v *Vetting) otherFiles(dir string, k *types.Kustomization, at func(field, 
 func (v *Vetting) replacementFile(file string) {
 	data, err := ReadFile(v.tree, file)
 	if err != nil {
-		v.problem(reference{file: file}, "%s", Unreadable(err, ""))
+		v.problem(reference{file: file}, "%s", UnreadableFile(file, err, "").Message)
 		return
 	}
 	if p := CheckYAML(file, data); p != nil {

@@ -26,7 +26,7 @@ import (
 
 // Archive is a fleet.Archive. Only Archive reads what it packs, in this version
 // or a later one. Unlike an OCI artifact, it keeps links, and names that not
-// every machine supports. Submodules are left out. The zero value is ready to use.
+// every machine supports. The zero value is ready to use.
 type Archive struct{ last *lastPacked }
 
 // New returns an Archive that remembers what it packed last. For a
@@ -129,6 +129,12 @@ func (u unpacker) read(ctx context.Context, archive *tar.Reader) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		}
+		for _, unusable := range tree.UnusableIn(header) {
+			u.add(path.Dir(unusable.Path), unusable.Node())
+		}
+		if header.Typeflag == tar.TypeXGlobalHeader {
+			continue
+		}
 		n := &tree.Node{Base: path.Base(header.Name), Mode: tree.ModeLink, Data: []byte(header.Linkname)}
 		if header.Typeflag == tar.TypeReg {
 			data, err := io.ReadAll(archive)
@@ -152,7 +158,7 @@ func (u unpacker) add(directory string, n *tree.Node) {
 func (u unpacker) directory(name string) (*tree.Node, error) {
 	children := u[name]
 	for i, child := range children {
-		if !child.IsDir() {
+		if !child.IsDir() || child.Err != nil {
 			continue
 		}
 		var err error

@@ -48,6 +48,8 @@ type packedFile struct {
 	name    string
 	mode    fs.FileMode
 	content fleet.Content
+	// unusable is not nil for an entry that cannot be used.
+	unusable *tree.Node
 }
 
 // lister lists the files of a tree.
@@ -86,15 +88,15 @@ func (l *lister) children(directory string, n *tree.Node) error {
 		f := packedFile{name: path.Join(directory, entry.Name()), mode: entry.Type()}
 		n, known := entry.(*tree.Node) // Only a *node is known to be unchanged.
 		switch {
-		case f.mode&fs.ModeIrregular != 0:
-			continue
+		case known && n.Fault() != nil:
+			f.unusable = n
 		case f.mode.IsDir():
 			if err := l.children(f.name, n); err != nil {
 				return err
 			}
 			continue
 		}
-		if known {
+		if known && f.unusable == nil {
 			f.mode, f.content = n.Mode, fleet.ContentOf(n.Data)
 		}
 		l.files = append(l.files, f)
@@ -150,7 +152,7 @@ func (l *lastPacked) reuseParts(parts []*part) {
 	defer l.mu.Unlock()
 	for _, p := range parts {
 		known := l.parts[p.last()]
-		unknown := func(f packedFile) bool { return f.content == fleet.Content{} }
+		unknown := func(f packedFile) bool { return f.content == fleet.Content{} && f.unusable == nil }
 		if known != nil && slices.Equal(known.files, p.files) && !slices.ContainsFunc(p.files, unknown) {
 			p.packed = known.packed
 		}
@@ -208,6 +210,13 @@ func sha256Sum(data []byte) []byte {
 }
 
 func (f packedFile) write(w *tar.Writer, from fs.FS) error {
+	if f.unusable != nil {
+		records, err := tree.UnusableRecord(tree.NewUnusableEntry(f.name, f.unusable))
+		if err != nil {
+			return err
+		}
+		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: records})
+	}
 	if f.mode&fs.ModeSymlink != 0 {
 		target, err := fs.ReadLink(from, f.name)
 		if err != nil {

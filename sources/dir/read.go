@@ -72,8 +72,7 @@ func (r *reader) directory(name string, last *tree.Node) (*tree.Node, error) {
 			if err != nil {
 				return nil, err
 			}
-			// Git has no empty directories, so they are left out.
-			if child.Mode != tree.ModeDirectory || child.Err != nil || len(child.Children) > 0 {
+			if !child.IsEmpty() {
 				children = append(children, child)
 			}
 		}
@@ -89,16 +88,21 @@ func (r *reader) entry(directory, base string, last *tree.Node) (*tree.Node, err
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
+	info, err := r.stat(path.Join(directory, base))
+	if err != nil {
+		return nil, err
+	}
+	n, err := r.read(directory, base, info, last.Child(base))
+	if unusable := tree.Unusable(base, info.Mode(), err); unusable != nil {
+		return unusable, nil
+	}
+	return n, err
+}
+
+func (r *reader) read(directory, base string, info fs.FileInfo, last *tree.Node) (*tree.Node, error) {
 	name, err := r.budget.Enter(directory, base)
 	if err != nil {
 		return nil, err
-	}
-	info, err := r.stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if last != nil {
-		last = last.Child(base)
 	}
 	switch info.Mode().Type() {
 	case 0:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -27,7 +28,7 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 		return nil, explainPackError(at, err)
 	}
 	defer stream.close()
-	r := &commitReader{ctx: ctx, budget: tree.Budget{Limits: o.limits}, used: objects{}, leafDirs: leafDirs{}, filtered: remote.supportsFilter()}
+	r := &commitReader{ctx: ctx, budget: tree.Budget{Limits: o.limits}, used: objects{}, leafDirs: leafDirs{}, filtered: remote.supportsFilter(), complete: true}
 	var previous *tree.Tree
 	if have != nil {
 		previous = have.tree
@@ -45,7 +46,7 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 		return nil, err
 	}
 	kept, _ := tree.New(root).Ignore(previous, tree.IgnoreFile)
-	return &commit{at.commit, kept, r.used, r.leafDirs, r.about}, nil
+	return &commit{at.commit, kept, r.used, r.leafDirs, r.about, r.complete && o.path == ""}, nil
 }
 
 // readOptions say which part of a commit is read.
@@ -72,6 +73,8 @@ type commitReader struct {
 	about *fleet.Commit
 	// filtered is true if the server leaves out files that are too large.
 	filtered bool
+	// complete is false if some of the commit's objects were not looked at.
+	complete bool
 }
 
 func (r *commitReader) root(at remoteRef, o readOptions) (*tree.Node, error) {
@@ -121,7 +124,7 @@ func (r *commitReader) directory(name string, hash plumbing.Hash) (*tree.Node, e
 		if err != nil {
 			return nil, err
 		}
-		if child.Mode != tree.ModeDirectory || len(child.Children) > 0 {
+		if !child.IsEmpty() {
 			children = append(children, child)
 		}
 	}
@@ -137,8 +140,8 @@ func (r *commitReader) listing(name string, hash plumbing.Hash) (*gitobject.Tree
 	switch {
 	case !ok:
 		return nil, r.missing(name)
-	case size > r.budget.Limits.FileSize:
-		return nil, tree.TooLarge(name, r.budget.Limits)
+	case size > r.pack.bounds.object:
+		return nil, tree.TooManyFiles(r.budget.Limits)
 	}
 	data, err := r.object(hash, plumbing.TreeObject)
 	if err != nil {
@@ -155,6 +158,20 @@ func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*tree
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
+	n, err := r.usable(directory, entry)
+	mode := fs.FileMode(0)
+	if entry.Mode == filemode.Dir {
+		mode = fs.ModeDir
+	}
+	if unusable := tree.Unusable(entry.Name, mode, err); unusable != nil {
+		_, known := r.used[entry.Hash]
+		r.complete = r.complete && known
+		return unusable, nil
+	}
+	return n, err
+}
+
+func (r *commitReader) usable(directory string, entry gitobject.TreeEntry) (*tree.Node, error) {
 	name, err := r.budget.Enter(directory, entry.Name)
 	if err != nil {
 		return nil, err
@@ -176,11 +193,17 @@ func (r *commitReader) entry(directory string, entry gitobject.TreeEntry) (*tree
 
 // file returns the content of a file or link if allow accepts its size.
 func (r *commitReader) file(name string, hash plumbing.Hash, allow func(name string, size int64) error) ([]byte, error) {
-	size, ok := r.size(hash)
-	if !ok {
-		return nil, r.missing(name)
+	var err error
+	if size, ok := r.size(hash); ok {
+		err = allow(name, size)
+	} else {
+		err = r.missing(name)
 	}
-	if err := allow(name, size); err != nil {
+	switch {
+	case tree.IsLocal(err):
+		r.used[hash] = object{kind: plumbing.BlobObject, tooLarge: true}
+		return nil, err
+	case err != nil:
 		return nil, err
 	}
 	return r.object(hash, plumbing.BlobObject)
@@ -188,10 +211,10 @@ func (r *commitReader) file(name string, hash plumbing.Hash, allow func(name str
 
 func (r *commitReader) size(hash plumbing.Hash) (int64, bool) {
 	if o, ok := r.used[hash]; ok {
-		return int64(len(o.data)), true
+		return o.size(), true
 	}
 	if o, ok := r.have[hash]; ok {
-		return int64(len(o.data)), true
+		return o.size(), true
 	}
 	at, ok := r.pack.index[hash]
 	return at.size, ok
@@ -200,8 +223,9 @@ func (r *commitReader) size(hash plumbing.Hash) (int64, bool) {
 // missing explains why an object is missing. Usually it is too large, so the
 // server left it out, or a delta was skipped.
 func (r *commitReader) missing(name string) error {
-	// With an earlier commit, the server may assume that it is here already.
-	if r.filtered && r.have == nil || r.pack.skipped && !r.pack.partial() {
+	// If only a part of the earlier commit is here, the server may assume that
+	// the object is here already.
+	if (r.filtered || r.pack.skipped) && !r.pack.bounds.partial {
 		return tree.TooLarge(name, r.budget.Limits)
 	}
 	return fmt.Errorf("%w: %s is missing", errPack, message.Printable(name))
@@ -222,7 +246,7 @@ func (r *commitReader) object(hash plumbing.Hash, kind plumbing.ObjectType) ([]b
 		if err != nil {
 			return nil, err
 		}
-		o = object{at.kind, data}
+		o = object{kind: at.kind, data: data}
 	}
 	if o.kind != kind {
 		remedy := "rewrite the commit"

@@ -47,6 +47,8 @@ type commit struct {
 	objects  objects
 	leafDirs leafDirs
 	about    *fleet.Commit
+	// complete is true if objects has all objects of the commit.
+	complete bool
 }
 
 // readResult is a commit and the subject that it was verified for. It is

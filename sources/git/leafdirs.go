@@ -52,7 +52,10 @@ func (r *commitReader) reuse(path string, hash plumbing.Hash) (*tree.Node, error
 		return nil, nil
 	}
 	for _, h := range f.objects {
-		r.used[h] = r.have[h]
+		o, ok := r.have[h]
+		if r.complete = r.complete && ok; ok {
+			r.used[h] = o
+		}
 	}
 	r.leafDirs[leafDirKey{path, hash}] = f
 	return f.node, r.budget.AddExisting(path, f.files, f.bytes)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strings"
 
@@ -29,6 +30,9 @@ type packBounds struct {
 	tree.Limits
 	// wide is true for a pack that contains more than the fleet repo.
 	wide bool
+	// partial is true if the server was told of a commit of which only a part is
+	// here. The server may then refer to objects that are missing here.
+	partial bool
 	// objects is the maximum number of objects, and object the maximum size of
 	// one that is kept.
 	objects, object int64
@@ -68,13 +72,22 @@ func (b packBounds) tooManyBytes() error {
 	if b.wide {
 		return tree.NewFault("", "the repository around the fleet repo takes more than %s; keep the fleet repo in one of its own", message.Size(b.spooled))
 	}
-	return tree.NewFault("", "its files are much larger than %s in total; move files that no cluster needs out of the fleet repo", message.Size(b.TreeSize))
+	return tree.MuchTooLarge(b.Limits)
 }
 
 // object is a Git object in memory.
 type object struct {
 	kind plumbing.ObjectType
 	data []byte
+	// tooLarge is true if the object is too large to be kept.
+	tooLarge bool
+}
+
+func (o object) size() int64 {
+	if o.tooLarge {
+		return math.MaxInt64
+	}
+	return int64(len(o.data))
 }
 
 // objects are the objects of a commit, by hash.
@@ -155,10 +168,6 @@ func readPack(ctx context.Context, r io.Reader, have objects, bounds packBounds)
 }
 
 func (p *pack) close() { _ = p.file.Close() }
-
-// partial reports whether the server was told of a commit of which only a part
-// is here. The server may then refer to objects that are missing here.
-func (p *pack) partial() bool { return p.bounds.wide && p.have != nil }
 
 func (p *pack) scan(s *packfile.Scanner) error {
 	_, count, err := s.Header()
@@ -245,7 +254,7 @@ func (p *pack) read(at spooled) ([]byte, error) {
 // one result in memory, however long a chain of deltas is.
 func (p *pack) applyDeltas() error {
 	for hash := range p.byHash {
-		if _, ok := p.have[hash]; ok {
+		if o, ok := p.have[hash]; ok && !o.tooLarge {
 			p.ready = append(p.ready, base{hash: hash})
 		}
 	}
@@ -262,7 +271,7 @@ func (p *pack) applyDeltas() error {
 			return err
 		}
 	}
-	if len(p.byOffset)+len(p.byHash) > 0 && !p.skipped && !p.partial() {
+	if len(p.byOffset)+len(p.byHash) > 0 && !p.skipped && !p.bounds.partial {
 		return fmt.Errorf("%w: a delta without its base", errPack)
 	}
 	return nil
@@ -279,7 +288,7 @@ func (p *pack) applyAll(deltas []delta, hash plumbing.Hash) error {
 		if err != nil {
 			return err
 		}
-		from = object{at.kind, data}
+		from = object{kind: at.kind, data: data}
 	}
 	for _, d := range deltas {
 		if err := p.ctx.Err(); err != nil {

@@ -81,7 +81,7 @@ func TestPackAppliesDeltasInAnyOrder(t *testing.T) {
 		deltaOf(first, 5, 6, copyAll(5)+"\x01+"),
 		deltaOf(known, 5, 6, copyAll(5)+"\x01+"),
 		blob("first"),
-	), objects{known: {plumbing.BlobObject, []byte("known")}})
+	), objects{known: {kind: plumbing.BlobObject, data: []byte("known")}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func FuzzPack(f *testing.F) {
 			sum := sha1.Sum(data[:len(data)-20])
 			data = append(bytes.Clone(data[:len(data)-20]), sum[:]...)
 		}
-		p, err := takeIn(t, data, objects{base: {plumbing.BlobObject, []byte("base")}})
+		p, err := takeIn(t, data, objects{base: {kind: plumbing.BlobObject, data: []byte("base")}})
 		if err != nil {
 			return
 		}

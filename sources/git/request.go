@@ -34,6 +34,7 @@ type want struct {
 // the commit is looked up there.
 func (r *remote) want(at remoteRef, have *commit, o readOptions) (want, error) {
 	w := want{have: have, bounds: boundsOf(o.limits, o.path != "")}
+	w.bounds.partial = have != nil && !have.complete
 	switch {
 	case !at.tag.IsZero():
 		w.hashes = []plumbing.Hash{at.tag}

@@ -16,7 +16,7 @@ import (
 // flatten returns the tree with each symbolic link replaced by a copy of its
 // target. Flux silently drops links from archives, and what is missing from a
 // rendering is deleted. A file that cannot be read is refused even if nothing
-// uses it, because no error could be reported later.
+// uses it. One that cannot be used because of its size or name stays so.
 func flatten(ctx context.Context, t *tree.Tree, limits tree.Limits) (*tree.Tree, error) {
 	f := &flattener{ctx: ctx, from: t, to: tree.NewBuilder(limits, "", t)}
 	if len(t.Root.Children) == 0 {
@@ -50,18 +50,26 @@ func (f *flattener) directory(name string, n *tree.Node) error {
 }
 
 func (f *flattener) entry(name string, n *tree.Node) error {
-	if err := f.checkName(name); err != nil {
-		return err
+	switch {
+	case tree.IsLocal(n.Fault()):
+		return f.to.AddUnusable(name, n.Mode, n.Err)
+	case strings.HasSuffix(name, ".."): // Flux rejects ../ anywhere in a path.
+		return f.to.AddUnusable(name, n.Mode, tree.NewLocalFault(name, "its name ends in .., and Flux does not read artifacts that have such a directory; rename it"))
 	}
 	if n.IsLink() {
-		var err error
-		if n, err = f.follow(name, n); err != nil {
+		target, err := f.follow(name, n)
+		if tree.IsLocal(err) { // It leads through a directory that cannot be used.
+			return f.to.AddUnusable(name, 0, err)
+		} else if err != nil {
 			return err
 		}
+		n = target
 	}
 	switch {
-	case n.Err != nil && !tree.IsLFSPointer(n.Data): // A pointer stays a pointer and is refused where it is used.
-		return n.Err
+	case tree.IsLocal(n.Fault()):
+		return f.to.AddUnusable(name, n.Mode, n.Err)
+	case n.Fault() != nil:
+		return n.Fault()
 	case !n.IsDir():
 		return f.to.AddFile(name, n.Mode, int64(len(n.Data)), bytes.NewReader(n.Data))
 	}
@@ -80,16 +88,4 @@ func (f *flattener) follow(name string, link *tree.Node) (*tree.Node, error) {
 		return nil, tree.NewFault(name, "symbolic link to %s leads to a directory that contains it; remove it", message.Printable(string(link.Data)))
 	}
 	return target, err
-}
-
-// checkName also refuses names that Flux refuses: it rejects ../ anywhere in a
-// path.
-func (f *flattener) checkName(name string) error {
-	if _, err := f.to.EntryName(name); err != nil {
-		return err
-	}
-	if strings.HasSuffix(name, "..") {
-		return tree.NewFault(name, "its name ends in .., and Flux does not read artifacts that have such a directory; rename it")
-	}
-	return nil
 }

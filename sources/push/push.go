@@ -73,6 +73,9 @@ type Result struct {
 	// because Git ignores them, .sourceignore names them or Flux leaves them out
 	// by default; sorted.
 	Ignored []string `json:"ignored,omitempty"`
+	// Unusable lists the faults of files and directories that are not in the
+	// artifact, because of their size or name.
+	Unusable []string `json:"unusable,omitempty"`
 	// Warning says why annotations of the checkout are missing, if git cannot
 	// read it.
 	Warning string `json:"warning,omitempty"`
@@ -172,6 +175,7 @@ func (o Options) image(ctx context.Context, directory string) (*image, Result, e
 	if err != nil {
 		return nil, about, err
 	}
+	about.Unusable = packed.unusable
 	about.Files, about.Size = packed.files, int64(len(packed.data))
 	i, err := newImage(packed, about.annotations(o.Annotations))
 	return i, about, err

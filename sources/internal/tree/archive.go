@@ -40,6 +40,11 @@ func (b *Builder) AddTar(ctx context.Context, r io.Reader) error {
 }
 
 func (b *Builder) addEntry(header *tar.Header, content io.Reader) error {
+	for _, u := range UnusableIn(header) {
+		if err := b.addUnusable(u); err != nil {
+			return err
+		}
+	}
 	if header.Typeflag == tar.TypeXGlobalHeader {
 		return nil // git archive stores the commit here.
 	}
@@ -100,7 +105,7 @@ type inflateLimiter struct {
 
 func (r *inflateLimiter) Read(p []byte) (int, error) {
 	if r.into.unpacked <= 0 {
-		return 0, NewFault("", "its files are much larger than %s in total; move files that no cluster needs out of the fleet repo", message.Size(r.into.budget.Limits.TreeSize))
+		return 0, MuchTooLarge(r.into.budget.Limits)
 	}
 	n, err := r.Reader.Read(p[:min(int64(len(p)), r.into.unpacked)])
 	r.into.unpacked -= int64(n)

@@ -69,11 +69,11 @@ func listArchive(archive []byte, within string, limits Limits) (string, error) {
 	var list strings.Builder
 	files, size := 0, 0
 	err = fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if !fs.ValidPath(name) || len(name) > limits.PathLength || strings.ContainsAny(name, "\\\n\x00") || inGit(name) {
+		if !fs.ValidPath(name) || inGit(name) {
 			panic("a tree with the name " + name)
+		}
+		if err != nil {
+			return nil // It has been listed already.
 		}
 		if files++; name == "." {
 			files--
@@ -81,6 +81,9 @@ func listArchive(archive []byte, within string, limits Limits) (string, error) {
 		n, err := tree.Lookup("stat", name, false)
 		if err != nil {
 			panic("a tree without the file " + name)
+		}
+		if n.Err == nil && (len(name) > limits.PathLength || strings.ContainsAny(name, "\\\n\x00")) {
+			panic("a tree with a file that can be used, with the name " + name)
 		}
 		if !n.IsLink() {
 			size += len(n.Data)

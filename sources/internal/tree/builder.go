@@ -6,12 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"github.com/tributary-gitops/tributary/sources/internal/message"
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 )
 
 // Builder builds a tree from entries in any order, such as the entries of an
@@ -40,8 +34,6 @@ type dirBuilder struct {
 	// children that are directories have incomplete nodes until the tree is
 	// built.
 	children map[string]*Node
-	// folded maps the folded names of the children to their names.
-	folded map[string]string
 }
 
 // NewBuilder returns a Builder of the tree below a directory, which is empty for
@@ -60,7 +52,7 @@ func NewBuilder(limits Limits, within string, last *Tree) *Builder {
 }
 
 func newDirBuilder(name, path string) *dirBuilder {
-	return &dirBuilder{name: name, path: path, children: map[string]*Node{}, folded: map[string]string{}}
+	return &dirBuilder{name: name, path: path, children: map[string]*Node{}}
 }
 
 // relative returns the path below within, and whether the name is within it.
@@ -105,6 +97,20 @@ func (b *Builder) addLink(name, target string) error {
 	})
 }
 
+// AddUnusable adds an entry with a fault, which IsLocal.
+func (b *Builder) AddUnusable(name string, mode fs.FileMode, fault error) error {
+	parent, err := b.directory(path.Dir(name))
+	if err != nil || parent == nil {
+		return err
+	}
+	base := path.Base(name)
+	_, err = b.put(parent, base, mode, func(string) (*Node, error) { return nil, fault })
+	if err == nil {
+		parent.children[base].Err = fault // also if the name has one
+	}
+	return err
+}
+
 func (b *Builder) add(name string, read func(name string) (*Node, error)) error {
 	if b.within != "" && (name == b.within || strings.HasPrefix(b.within, name+"/")) {
 		return WrongPath(name, "is a file or a symbolic link, not a directory; name the directory itself")
@@ -114,18 +120,32 @@ func (b *Builder) add(name string, read func(name string) (*Node, error)) error 
 		return nil
 	}
 	parent, err := b.directory(path.Dir(name))
+	if err != nil || parent == nil {
+		return err
+	}
+	_, err = b.put(parent, path.Base(name), modeFile, read)
+	return err
+}
+
+// put adds an entry, which read returns, to a directory. It refuses a second
+// entry with the same name.
+func (b *Builder) put(parent *dirBuilder, base string, mode fs.FileMode, read func(name string) (*Node, error)) (*Node, error) {
+	if there, ok := parent.children[base]; ok {
+		return nil, NewFault(path.Join(parent.path, base), "is in the artifact twice%s; create it again with only one of them", describeKind(there))
+	}
+	name, err := b.budget.Enter(parent.path, base)
+	var n *Node
+	if err == nil {
+		n, err = read(name)
+	}
+	if unusable := Unusable(base, mode, err); unusable != nil {
+		n, err = unusable, nil
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := b.enter(parent, path.Base(name)); err != nil {
-		return err
-	}
-	n, err := read(name)
-	if err != nil {
-		return err
-	}
-	parent.children[n.Base] = n
-	return nil
+	parent.children[base] = n
+	return n, nil
 }
 
 // content returns the file's content in a new slice, or the last tree's slice
@@ -145,41 +165,28 @@ func (b *Builder) content(name string, size int64, content io.Reader) ([]byte, e
 }
 
 // directory returns the directory at that path and creates it, and those above
-// it, if necessary.
+// it, if necessary. It returns nil if one of them cannot be used.
 func (b *Builder) directory(name string) (*dirBuilder, error) {
 	if d, ok := b.directories[name]; ok {
 		return d, nil
 	}
-	parent, err := b.directory(path.Dir(name))
-	if err != nil {
-		return nil, err
+	d := b.directories["."]
+	for base := range strings.SplitSeq(name, "/") {
+		next, ok := b.directories[path.Join(d.path, base)]
+		if !ok {
+			if there := d.children[base]; there != nil && there.IsDir() {
+				return nil, nil
+			}
+			n, err := b.put(d, base, ModeDirectory, func(string) (*Node, error) { return &Node{Base: base, Mode: ModeDirectory}, nil })
+			if err != nil || n.Err != nil {
+				return nil, err
+			}
+			next = newDirBuilder(base, path.Join(d.path, base))
+			b.directories[next.path] = next
+		}
+		d = next
 	}
-	base := path.Base(name)
-	if err := b.enter(parent, base); err != nil {
-		return nil, err
-	}
-	parent.children[base] = &Node{Base: base, Mode: ModeDirectory}
-	d := newDirBuilder(base, name)
-	b.directories[name] = d
 	return d, nil
-}
-
-// enter refuses a second entry with the same name, or with a name that is the
-// same on some file systems.
-func (b *Builder) enter(parent *dirBuilder, base string) error {
-	name := path.Join(parent.path, base)
-	if there, ok := parent.children[base]; ok {
-		return NewFault(name, "is in the artifact twice%s; create it again with only one of them", describeKind(there))
-	}
-	key := fold(base)
-	if other, ok := parent.folded[key]; ok {
-		return NewFault(name, "has the same name as %s on file systems that ignore case or Unicode form; rename one of them", message.Printable(path.Join(parent.path, other)))
-	}
-	if _, err := b.budget.Enter(parent.path, base); err != nil {
-		return err
-	}
-	parent.folded[key] = base
-	return nil
 }
 
 func describeKind(there *Node) string {
@@ -215,14 +222,14 @@ func (b *Builder) Tree() (*Tree, error) {
 func (b *Builder) node(d *dirBuilder) (*Node, error) {
 	children := make([]*Node, 0, len(d.children))
 	for base, child := range d.children {
-		if child.IsDir() {
+		if child.IsDir() && child.Err == nil {
 			var err error
 			if child, err = b.node(b.directories[path.Join(d.path, base)]); err != nil {
 				return nil, err
 			}
-			if len(child.Children) == 0 {
-				continue // Git has no empty directories, so they are left out.
-			}
+		}
+		if child.IsEmpty() {
+			continue
 		}
 		children = append(children, child)
 	}
@@ -238,22 +245,11 @@ func MaxUnpacked(l Limits) int64 { return 8*l.TreeSize + 64<<20 }
 func maxEntries(l Limits) int { return 2*l.Files + 1000 }
 
 // EntryName returns the path for the name of an archive entry or the title of a
-// layer; "." is the root. It refuses names that lead elsewhere, and names that
-// some system which unpacks the artifact does not support.
+// layer; "." is the root. It refuses names that lead elsewhere.
 func (b *Builder) EntryName(name string) (string, error) {
-	limits := b.budget.Limits
-	if len(name) > limits.PathLength {
-		return "", NewFault(strings.ToValidUTF8(name[:64], "")+"…", "its path is longer than %d bytes; shorten it", limits.PathLength)
-	}
 	switch {
 	case name == "":
 		return "", NewFault("", "the archive has an entry without a name; create it again")
-	case !utf8.ValidString(name):
-		return "", NewFault(name, "its name is not UTF-8; rename it")
-	case strings.ContainsFunc(name, breaksLines):
-		return "", NewFault(name, "its name contains control characters; rename it")
-	case strings.Contains(name, `\`):
-		return "", NewFault(name, `its name contains a \, which separates directories on some systems; rename it`)
 	case path.IsAbs(name):
 		return "", NewFault(name, "is an absolute path, which leads out of the artifact; create the archive again with relative paths")
 	}
@@ -263,17 +259,4 @@ func (b *Builder) EntryName(name string) (string, error) {
 		}
 	}
 	return path.Clean(name), nil
-}
-
-func breaksLines(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
-
-// fold returns the same text for names that are equal on file systems which
-// ignore case or Unicode form.
-func fold(name string) string {
-	for i := range len(name) {
-		if name[i] >= utf8.RuneSelf {
-			return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
-		}
-	}
-	return strings.ToLower(name)
 }

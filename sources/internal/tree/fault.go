@@ -3,6 +3,7 @@ package tree
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
@@ -17,12 +18,29 @@ type Fault struct {
 	// Transient is true if the fault may disappear by itself, without a new
 	// revision.
 	Transient bool
+	// local is true if only this file cannot be used. See Unusable.
+	local bool
 }
 
 // NewFault returns a fault of a file, whose name is empty if no single file is
 // at fault.
 func NewFault(file, format string, args ...any) *Fault {
-	return &Fault{file: file, message: fmt.Sprintf(format, args...)}
+	return &Fault{file: shorten(file, 1024), message: fmt.Sprintf(format, args...)}
+}
+
+// NewLocalFault returns a fault that concerns no other file.
+func NewLocalFault(file, format string, args ...any) *Fault {
+	f := NewFault(file, format, args...)
+	f.local = true
+	return f
+}
+
+// shorten returns a path of at most that many bytes, and an ellipsis.
+func shorten(name string, most int) string {
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
 func (f *Fault) Error() string {

@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tributary-gitops/tributary/sources/internal/message"
@@ -48,20 +49,24 @@ type Budget struct {
 }
 
 // Enter counts one entry of a directory and returns the entry's path from the
-// root. It is called for each entry.
+// root. It is called for each entry. If only that entry cannot be used, the
+// error is for Unusable.
 func (b *Budget) Enter(directory, base string) (string, error) {
+	if b.Files++; b.Files > b.Limits.Files {
+		return "", TooManyFiles(b.Limits)
+	}
 	if err := checkName(directory, base); err != nil {
 		return "", err
 	}
 	name := path.Join(directory, base)
 	if len(name) > b.Limits.PathLength {
-		return "", NewFault(strings.ToValidUTF8(name[:min(len(name), 64)], "")+"…", "its path is longer than %d bytes; shorten it", b.Limits.PathLength)
+		if b.Bytes += int64(len(base)); b.Bytes > b.Limits.TreeSize { // The name is kept.
+			return "", tooManyBytes(shorten(name, 64), b.Limits)
+		}
+		return "", NewLocalFault(shorten(name, 64), "its path is longer than %d bytes; shorten it", b.Limits.PathLength)
 	}
 	if strings.Count(name, "/") >= b.Limits.Depth {
-		return "", NewFault(name, "is more than %d directories deep; flatten the tree", b.Limits.Depth)
-	}
-	if b.Files++; b.Files > b.Limits.Files {
-		return "", TooManyFiles(b.Limits)
+		return "", NewLocalFault(name, "is more than %d directories deep; flatten the tree", b.Limits.Depth)
 	}
 	return name, nil
 }
@@ -91,34 +96,46 @@ func (b *Budget) File(name string, size int64) error {
 // Link checks the length of a symbolic link's target.
 func (b *Budget) Link(name string, size int64) error {
 	if size > int64(b.Limits.PathLength) {
-		return NewFault(name, "a symbolic link to a path longer than %d bytes; remove it", b.Limits.PathLength)
+		return NewLocalFault(name, "a symbolic link to a path longer than %d bytes; remove it", b.Limits.PathLength)
 	}
 	return nil
 }
 
-// checkName refuses names that no checkout can produce and that fs.FS cannot
-// express. Such a file would otherwise be missing from the rendering without an
-// error.
+// checkName refuses a tree with names that no checkout can produce, and names
+// that not every machine supports. A file of such a name would otherwise be
+// missing from the rendering without an error, on one machine or on all.
 func checkName(directory, base string) error {
 	switch {
 	case base == "", base == ".", base == "..", base == ".git", strings.ContainsAny(base, "/\x00"):
 		return NewFault(directory, "lists %s, which is not a valid file name; rewrite the commit", strconv.Quote(base))
 	case !utf8.ValidString(base):
-		return NewFault(directory+"/"+base, "its name is not UTF-8; rename it")
+		return NewLocalFault(path.Join(directory, escapeBytes(base)), "its name is not UTF-8; rename it")
+	case strings.ContainsFunc(base, breaksLines):
+		return NewLocalFault(path.Join(directory, base), "its name contains control characters; rename it")
+	case strings.Contains(base, `\`):
+		return NewLocalFault(path.Join(directory, base), `its name contains a \, which separates directories on some systems; rename it`)
 	}
 	return nil
 }
 
+func breaksLines(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }
+
 // TooLarge returns the fault for a file that is too large.
 func TooLarge(name string, l Limits) error {
-	return NewFault(name, "is larger than %s; move it out of the fleet repo", message.Size(l.FileSize))
+	return NewLocalFault(name, "is larger than %s; move it out of the fleet repo, or raise --max-file-size", message.Size(l.FileSize))
 }
 
 func tooManyBytes(name string, l Limits) error {
-	return NewFault(name, "with this file, the tree is larger than %s; move files that no cluster needs out of the fleet repo", message.Size(l.TreeSize))
+	return NewFault(name, "with this file, the tree is larger than %s; move files that no cluster needs out of the fleet repo, or raise --max-tree-size", message.Size(l.TreeSize))
 }
 
 // TooManyFiles returns the fault for a tree of too many files.
 func TooManyFiles(l Limits) error {
-	return NewFault("", "more than %d files and directories; move files that no cluster needs out of the fleet repo", l.Files)
+	return NewFault("", "more than %d files and directories; move files that no cluster needs out of the fleet repo, or raise --max-files", l.Files)
+}
+
+// MuchTooLarge returns the fault for files of which more was read than a tree
+// within the limits needs.
+func MuchTooLarge(l Limits) error {
+	return NewFault("", "its files are much larger than %s in total; move files that no cluster needs out of the fleet repo, or raise --max-tree-size", message.Size(l.TreeSize))
 }

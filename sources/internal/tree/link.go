@@ -92,7 +92,7 @@ func (w *walker) step(follow bool) error {
 	if n == nil {
 		return fs.ErrNotExist
 	}
-	if n.IsLink() && (follow || len(w.todo) > 0) {
+	if n.IsLink() && n.Err == nil && (follow || len(w.todo) > 0) {
 		return w.follow(n)
 	}
 	w.at = append(w.at, n)

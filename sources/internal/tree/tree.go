@@ -8,11 +8,15 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fluxcd/pkg/sourceignore/gitignore"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
 )
 
 // Tree is the immutable tree of files of a snapshot, in memory. Symbolic links
@@ -21,7 +25,8 @@ import (
 //
 // A submodule is listed as a directory with the irregular mode bit. Opening it,
 // or anything below it, returns an error. An empty directory in its place would
-// look as if its files had been deleted.
+// look as if its files had been deleted. A file or directory that cannot be used,
+// because of its size or name, is listed and cannot be opened either.
 type Tree struct {
 	Root *Node
 	// patterns are those of the ignore files by which files were left out.
@@ -62,7 +67,8 @@ type Node struct {
 }
 
 // NewDirectory takes ownership of children. It refuses two children with
-// the same name, because only one of them could be found.
+// the same name, because only one of them could be found. Children whose names
+// are the same on some machines cannot be used.
 func NewDirectory(name, path string, children []*Node) (*Node, error) {
 	slices.SortFunc(children, func(a, b *Node) int { return cmp.Compare(a.Base, b.Base) })
 	for i := 1; i < len(children); i++ {
@@ -70,8 +76,50 @@ func NewDirectory(name, path string, children []*Node) (*Node, error) {
 			return nil, NewFault(path, "lists %s twice; rewrite the commit", message.Printable(children[i].Base))
 		}
 	}
+	replaceTwins(path, children)
 	return &Node{Base: name, Mode: ModeDirectory, Children: children}, nil
 }
+
+// replaceTwins replaces children whose names are equal on file systems that
+// ignore case or Unicode form. What such a directory contains depends on the
+// machine that it was written on.
+func replaceTwins(directory string, children []*Node) {
+	if !slices.ContainsFunc(children, func(n *Node) bool { return fold(n.Base) != n.Base }) {
+		return
+	}
+	first := make(map[string]int, len(children)) // by folded name
+	for i, child := range children {
+		key := fold(child.Base)
+		j, ok := first[key]
+		if !ok {
+			first[key] = i
+			continue
+		}
+		for _, pair := range [][2]int{{i, j}, {j, i}} {
+			n, other := children[pair[0]], children[pair[1]]
+			if n.Err == nil {
+				name := path.Join(directory, n.Base)
+				fault := NewLocalFault(name, "has the same name as %s on file systems that ignore case or Unicode form; rename one of them", message.Printable(path.Join(directory, other.Base)))
+				children[pair[0]] = Unusable(n.Base, n.Mode, fault) // n may be a part of an earlier tree.
+			}
+		}
+	}
+}
+
+// fold returns the same text for names that are equal on file systems which
+// ignore case or Unicode form.
+func fold(name string) string {
+	for i := range len(name) {
+		if name[i] >= utf8.RuneSelf {
+			return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
+		}
+	}
+	return strings.ToLower(name)
+}
+
+// IsEmpty reports whether the node is a directory without entries. Git has none,
+// so they are left out.
+func (n *Node) IsEmpty() bool { return n.Mode == ModeDirectory && n.Err == nil && len(n.Children) == 0 }
 
 // Child returns the entry of a directory with that name; nil if there is none,
 // or no directory.

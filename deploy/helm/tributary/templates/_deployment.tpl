@@ -96,6 +96,11 @@ spec:
         - {{ printf "--oidc-audience=%s" .audience | quote }}
         {{- end }}
         {{- end }}
+        {{- with .limits }}
+        - --max-file-size={{ .maxFileSize }}
+        - --max-tree-size={{ .maxTreeSize }}
+        - --max-files={{ int .maxFiles }}
+        {{- end }}
         {{- range .args }}
         - {{ . | quote }}
         {{- end }}
