@@ -222,9 +222,10 @@ func (c *Controller) RecordPoll(m *view.Member, name, set string, generation int
 // ErrTooLarge or ErrStore where the list cannot be remembered, so that nobody could say what it would
 // lose: do not answer the poll then.
 func (c *Controller) RecordListPoll(ctx context.Context, selector labels.Selector, generation int64, agent string) error {
-	return withStoreTimeout(ctx, func(ctx context.Context) error {
+	record := func(ctx context.Context) error {
 		return c.polls.RecordList(ctx, selector, generation, c.cfg.Now(), agent)
-	})
+	}
+	return withStoreTimeout(ctx, record)
 }
 
 // RecordUse records that a token is used.
