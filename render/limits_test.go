@@ -96,9 +96,19 @@ func TestLongBuildsAreRefusedBeforeTheyBegin(t *testing.T) {
 		levels[fmt.Sprintf("l%d/kustomization.yaml", i)] = &fstest.MapFile{Data: []byte("resources: [../" + below + "]\nnamespace: x\n")}
 	}
 	levels["fleet.yaml"].Data = bytes.Replace(levels["fleet.yaml"].Data, []byte("overlay: base"), []byte("overlay: l29"), 1)
-	var named strings.Builder
-	for i := range 3_900 {
+	namespaces := base(apps(1_000, "a: b"), "")
+	below := "base"
+	for i := range 25 { // each takes three times what it takes without a namespace
+		namespaces[fmt.Sprintf("l%d/kustomization.yaml", i)] = &fstest.MapFile{Data: []byte("resources: [../" + below + "]\nnamespace: x\n")}
+		below = fmt.Sprintf("l%d", i)
+	}
+	namespaces["fleet.yaml"].Data = bytes.Replace(namespaces["fleet.yaml"].Data, []byte("overlay: base"), []byte("overlay: "+below), 1)
+	var named, referring strings.Builder
+	for i := range 3_800 {
 		fmt.Fprintf(&named, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%d}\n", i)
+	}
+	for i := range 100 { // each takes kustomize 20 times as long as the names of the objects
+		fmt.Fprintf(&referring, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p%d}\nspec: {volumes: [%s]}\n", i, strings.Repeat("{name: a, configMap: {name: c1}}, ", 20))
 	}
 	component := small(apps(1_000, "a: b"))
 	component["c/kustomization.yaml"] = &fstest.MapFile{Data: []byte("apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n" + strings.Repeat(patch, 1_000))}
@@ -110,13 +120,14 @@ func TestLongBuildsAreRefusedBeforeTheyBegin(t *testing.T) {
 		"patches":    {base(apps(1_000, "a: b"), "patches:\n"+strings.Repeat(patch, 1_000)), "base/kustomization.yaml: leads to 1000 objects and 1000 patches that select among them"},
 		"component":  {component, "base: leads to 1000 objects and 1000 patches"},
 		"levels":     {levels, "leads to 2000 objects and 0 patches that select among them, which takes kustomize about 6"},
-		"references": {base(named.String(), "namePrefix: x-\n"), "base/kustomization.yaml: leads to 3900 objects and 0 patches"},
+		"references": {base(referring.String()+named.String(), "namePrefix: x-\n"), "base/kustomization.yaml: leads to 3900 objects and 0 patches"},
+		"namespaces": {namespaces, "leads to 1000 objects and 0 patches that select among them, which takes kustomize about 3"},
 		"plugins":    {base(apps(1_000, "a: b"), "transformers:\n- p.yaml\n"), "base/kustomization.yaml: leads to 1000 objects and 1000 patches"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c.tree["base/p.yaml"] = &fstest.MapFile{Data: []byte(strings.Repeat("---\napiVersion: builtin\nkind: LabelTransformer\nmetadata: {name: x}\nlabels: {a: b}\n", 1_000))}
-			if got := problemsOf(t, c.tree); !strings.Contains(got, c.want) || !strings.Contains(got, "a build may take 60 million") {
+			if got := problemsOf(t, c.tree); !strings.Contains(got, c.want) || !strings.Contains(got, "a build may take 33 million") {
 				t.Errorf("problems = %.400s, want one with %q", got, c.want)
 			}
 		})
@@ -126,6 +137,16 @@ func TestLongBuildsAreRefusedBeforeTheyBegin(t *testing.T) {
 		v := kustomize.NewVetting(base(apps(3_900, "a: b"), strings.Repeat("patches:\n"+strings.Repeat(patch, 5), 1)))
 		if ok, problems := v.Placement(fleet.Placement{Overlay: "base"}, func(dir, _ string) fleet.Problem { return fleet.Problem{File: dir} }); !ok {
 			t.Errorf("3,900 objects with five patches are refused: %v", problems)
+		}
+		for kind, tree := range map[string]fstest.MapFS{
+			"ConfigMaps": base(strings.Repeat("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n", 3_900), "namePrefix: x-\n"),
+			"Pods with a reference each": base(strings.Repeat("---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {volumes: [{name: a, configMap: {name: c1}}], containers: [{name: a, image: b}]}\n", 1_000)+
+				strings.Repeat("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n", 1_000), "namePrefix: x-\n"),
+		} {
+			v := kustomize.NewVetting(tree)
+			if ok, problems := v.Placement(fleet.Placement{Overlay: "base"}, func(dir, _ string) fleet.Problem { return fleet.Problem{File: dir} }); !ok {
+				t.Errorf("thousands of %s with a namePrefix are refused: %v", kind, problems)
+			}
 		}
 		kinds := strings.ReplaceAll(strings.Repeat(patch, 300), "kind: App", "kind: Other")
 		v = kustomize.NewVetting(base(apps(1_000, "a: b"), "patches:\n"+kinds))
