@@ -18,6 +18,9 @@ type Options struct {
 	Limits Limits
 	// TLS is for https connections to Git hosts and registries.
 	TLS TLSOptions
+	// Proxy is for connections to Git hosts and registries. The zero value means
+	// the proxies that the environment names.
+	Proxy ProxyOptions
 	// PlainHTTP allows unencrypted traffic: a registry without TLS, and
 	// credentials for a Git host over http.
 	PlainHTTP bool
@@ -31,6 +34,9 @@ type Limits = tree.Limits
 
 // TLSOptions name PEM files.
 type TLSOptions = transport.TLS
+
+// ProxyOptions name a proxy.
+type ProxyOptions = transport.Proxy
 
 // GitOptions say how to authenticate to a Git host and which signatures are
 // trusted.
@@ -67,6 +73,9 @@ func (o Options) check(at location) error {
 		return message.Invalid("verify %s: name the public keys to verify with", o.Git.Verify)
 	case !o.Git.Verify.Known():
 		return message.Invalid("verify %q: must be head, tag or tag-and-head", string(o.Git.Verify))
+	}
+	if err := o.Proxy.Check(); err != nil {
+		return message.Invalid("%s", err)
 	}
 	return nil
 }

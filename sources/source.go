@@ -35,12 +35,12 @@ func Open(ref string, o Options) (Source, error) {
 	case at.repository != nil:
 		return git.New(git.Config{
 			Name: at.String(), URL: at.repository, Ref: at.ref, Path: at.path,
-			Limits: o.Limits, TLS: o.TLS, PlainHTTP: o.PlainHTTP, Options: o.Git,
+			Limits: o.Limits, TLS: o.TLS, Proxy: o.Proxy, PlainHTTP: o.PlainHTTP, Options: o.Git,
 		})
 	case at.artifact != nil:
 		return oci.New(oci.Config{
 			Name: at.String(), Reference: *at.artifact, Path: at.path,
-			Limits: o.Limits, TLS: o.TLS, PlainHTTP: o.PlainHTTP, Options: o.OCI,
+			Limits: o.Limits, TLS: o.TLS, Proxy: o.Proxy, PlainHTTP: o.PlainHTTP, Options: o.OCI,
 		}), nil
 	}
 	return dir.New(at.directory, o.Limits, nil), nil

@@ -48,6 +48,8 @@ func (s *sourceFlags) bindRegistry(f *pflag.FlagSet) {
 	f.StringVar(&s.options.TLS.CAFile, "ca-file", "", "PEM certificates to trust for https, in addition to the system's")
 	f.StringVar(&s.options.TLS.CertFile, "client-cert-file", "", "PEM client certificate for https servers that ask for one")
 	f.StringVar(&s.options.TLS.KeyFile, "client-key-file", "", "PEM key of the client certificate")
+	f.StringVar(&s.options.Proxy.URL, "source-proxy", "", "proxy for Git hosts and registries, http://, https:// or socks5:// (default: the environment's)")
+	f.StringVar(&s.options.Proxy.AuthFile, "source-proxy-auth-file", "", "file with user:password for that proxy")
 	f.StringVar(&s.options.OCI.ConfigFile, "registry-config", "", "Docker config.json with the credentials of registries (default: Docker's own)")
 	flags.BindTreeLimits(f, &s.options.Limits)
 	f.BoolVar(&s.options.PlainHTTP, "plain-http", false, "allow registries without TLS, and credentials over http")

@@ -43,7 +43,7 @@ func newHTTPDialer(c Config) (dialer, error) {
 		return nil, message.Invalid("the token in --git-token-file would be sent over the network unencrypted: use https, or allow it with --plain-http")
 	}
 	// Hosts that only check the token still need some user name.
-	return &httpDialer{url: c.URL, pool: transport.NewPool(c.TLS), tokenFile: c.Options.TokenFile, username: cmp.Or(c.Options.Username, "git"),
+	return &httpDialer{url: c.URL, pool: transport.NewPool(c.TLS, c.Proxy), tokenFile: c.Options.TokenFile, username: cmp.Or(c.Options.Username, "git"),
 		redirectHosts: c.Options.RedirectHosts}, nil
 }
 

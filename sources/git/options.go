@@ -18,6 +18,7 @@ type Config struct {
 	Path   string
 	Limits tree.Limits
 	TLS    transport.TLS
+	Proxy  transport.Proxy
 	// PlainHTTP allows sending a token over http.
 	PlainHTTP bool
 	Options   Options

@@ -31,7 +31,7 @@ func newDialer(c Config) (dialer, error) {
 	case "file":
 		return fileDialer{c.URL.Path}, nil
 	case "ssh":
-		return sshDialer{c.URL, c.Options}, nil
+		return sshDialer{c.URL, c.Options, c.Proxy}, nil
 	}
 	return newHTTPDialer(c)
 }

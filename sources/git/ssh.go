@@ -23,6 +23,8 @@ import (
 type sshDialer struct {
 	url *url.URL
 	git Options
+	// proxy takes precedence over the environment's.
+	proxy transport.Proxy
 }
 
 func (sshDialer) close() {}
@@ -52,7 +54,7 @@ func (d sshDialer) dial(ctx context.Context) (*remote, error) {
 	}
 	soon, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	conn, err := proxy.Dial(soon, "tcp", d.address())
+	conn, err := d.proxy.Dial(soon, d.address())
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +104,9 @@ func shellQuote(text string) string {
 // checkProxy returns an error for a proxy that cannot be used. The library
 // would silently connect directly instead.
 func (d sshDialer) checkProxy() error {
+	if d.proxy.URL != "" {
+		return nil
+	}
 	all := cmp.Or(os.Getenv("ALL_PROXY"), os.Getenv("all_proxy"))
 	_, err := url.Parse(all)
 	set := httpproxy.FromEnvironment()

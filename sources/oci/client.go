@@ -38,7 +38,7 @@ type Client struct {
 func NewClient(c Config) *Client {
 	return &Client{
 		at:        registry.Reference{Registry: c.Reference.Registry, Repository: canonicalRepository(c.Reference)},
-		plainHTTP: c.PlainHTTP, configFile: c.Options.ConfigFile, pool: transport.NewPool(c.TLS), Retries: transport.FetchRetries,
+		plainHTTP: c.PlainHTTP, configFile: c.Options.ConfigFile, pool: transport.NewPool(c.TLS, c.Proxy), Retries: transport.FetchRetries,
 	}
 }
 

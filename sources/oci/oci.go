@@ -70,6 +70,7 @@ type Config struct {
 	Path      string
 	Limits    tree.Limits
 	TLS       transport.TLS
+	Proxy     transport.Proxy
 	PlainHTTP bool
 	Options   Options
 }

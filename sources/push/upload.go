@@ -35,7 +35,7 @@ var errSendStalled = errors.New("the registry stopped accepting data; try again"
 
 // send sends an image to a registry, and then sets its tags in order.
 func send(ctx context.Context, at oci.Reference, i *image, tags []string, o Options) error {
-	client := oci.NewClient(oci.Config{Reference: at, TLS: o.TLS, PlainHTTP: o.PlainHTTP, Options: o.OCI})
+	client := oci.NewClient(oci.Config{Reference: at, TLS: o.TLS, Proxy: o.Proxy, PlainHTTP: o.PlainHTTP, Options: o.OCI})
 	client.Retries = pushRetries
 	defer client.Close()
 	to, err := client.Dial()

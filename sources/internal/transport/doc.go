@@ -1,6 +1,6 @@
 // Package transport connects to the HTTP servers of sources.
 //
-//	pool := transport.NewPool(transport.TLS{CAFile: "ca.pem"})
+//	pool := transport.NewPool(transport.TLS{CAFile: "ca.pem"}, transport.Proxy{})
 //	next, err := pool.Transport()
 //
 // A Pool belongs to one source, so that time limits and certificates apply to

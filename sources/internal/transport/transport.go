@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -26,6 +27,7 @@ type TLS struct {
 // from files. It is safe for concurrent use.
 type Pool struct {
 	files TLS
+	proxy Proxy
 
 	mu   sync.Mutex
 	last *http.Transport
@@ -34,7 +36,7 @@ type Pool struct {
 }
 
 // NewPool returns a pool without connections.
-func NewPool(files TLS) *Pool { return &Pool{files: files} }
+func NewPool(files TLS, proxy Proxy) *Pool { return &Pool{files: files, proxy: proxy} }
 
 // Transport returns the current transport. It is created again when the files
 // have changed.
@@ -42,6 +44,13 @@ func (p *Pool) Transport() (*http.Transport, error) {
 	content, err := p.files.read()
 	if err != nil {
 		return nil, err
+	}
+	through, err := p.proxy.read()
+	if err != nil {
+		return nil, err
+	}
+	if through != nil {
+		content.proxy = through.String()
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -55,7 +64,7 @@ func (p *Pool) Transport() (*http.Transport, error) {
 	if p.last != nil {
 		p.last.CloseIdleConnections()
 	}
-	p.contentDigest, p.last = content.digest(), newTransport(config)
+	p.contentDigest, p.last = content.digest(), newTransport(config, forRequest(through))
 	return p.last, nil
 }
 
@@ -71,9 +80,9 @@ func (p *Pool) Close() {
 	}
 }
 
-func newTransport(config *tls.Config) *http.Transport {
+func newTransport(config *tls.Config, through func(*http.Request) (*url.URL, error)) *http.Transport {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
+		Proxy:                 through,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		TLSClientConfig:       config,
@@ -83,8 +92,11 @@ func newTransport(config *tls.Config) *http.Transport {
 	}
 }
 
-// tlsContent is the content of the files of TLS.
-type tlsContent struct{ ca, cert, key []byte }
+// tlsContent is the content of the files of TLS, and the proxy's URL.
+type tlsContent struct {
+	ca, cert, key []byte
+	proxy         string
+}
 
 func (o TLS) read() (c tlsContent, err error) {
 	for _, f := range []struct {
@@ -103,7 +115,7 @@ func (o TLS) read() (c tlsContent, err error) {
 
 func (c tlsContent) digest() [sha256.Size]byte {
 	hash := sha256.New()
-	for _, part := range [][]byte{c.ca, c.cert, c.key} {
+	for _, part := range [][]byte{c.ca, c.cert, c.key, []byte(c.proxy)} {
 		fmt.Fprintf(hash, "%d ", len(part))
 		hash.Write(part)
 	}
