@@ -97,8 +97,8 @@ func (r *Rules) Start(c *fleet.Change, release *fleet.Compiled) (*Plan, error) {
 			return row
 		case row.Reason == fleet.ReasonRollout, row.Reason == fleet.ReasonFailing && homeless && !row.Release.IsZero():
 			return r.superseding(row, row.Release)
-		case row.Reason == fleet.ReasonFailing && homeless:
-			return nil // No release was ever valid for it.
+		case r.neverServed(name) && release.IsUnreadable(name, r.spec(name)) == nil:
+			return nil // It is new with the release, or has no file any more.
 		case row.Reason == fleet.ReasonPinned && homeless && covered(row) == nil:
 			pinned := *row
 			pinned.Previous = r.superseding(row, r.state.Rollout.Release)

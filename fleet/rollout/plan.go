@@ -62,8 +62,9 @@ func (p *Plan) retarget(name string, adjust adjust) error {
 	}
 	p.targets[name] = target
 	if row != nil && row.Reason == fleet.ReasonFailing {
-		if old, ok := p.before.Desired(name); ok && old.Release == target.Release {
-			p.rows[name] = row // It fails for the same release as before.
+		old, ok := p.before.Desired(name)
+		if ok && old.Release == target.Release || target.Reason == "" && p.before.neverServed(name) && !p.after.hasHome(name) {
+			p.rows[name] = row // It fails for the same release as before, or the live one has none of it.
 			return nil
 		}
 	}

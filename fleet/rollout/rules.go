@@ -146,6 +146,12 @@ func (r *Rules) hasHome(cluster string) bool {
 	return live.IsUnreadable(cluster, nil) != nil
 }
 
+// neverServed reports whether only the rollout declares a cluster, and no release was ever valid for it.
+func (r *Rules) neverServed(cluster string) bool {
+	row := r.state.Assignments[cluster]
+	return row != nil && row.Reason == fleet.ReasonFailing && row.Release.IsZero() && !r.hasHome(cluster)
+}
+
 // exists reports whether the cluster is part of the fleet and not decommissioned.
 func (r *Rules) exists(cluster string) bool {
 	return !r.state.Records[cluster].IsDecommissioned() && r.state.Identity(cluster, r.compiled) != nil

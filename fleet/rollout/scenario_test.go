@@ -230,6 +230,12 @@ var scenarios = []scenario{
 		"dan: pinned A by p with dan/dev", "ann=B bob=B cid=B dan=A"},
 	{"pinned cluster whose file cannot be read", "live A; files B: ann/dev bob/dev cid/prod dan/dev; live B; pin p A: env=dev; files C: ann/dev bob/dev cid/prod dan!; live C",
 		"dan: pinned A by p with dan/dev", "ann=A bob=A cid=C dan=A"},
+	{"takeover of a new cluster that was never served", "live A; files B: ann/dev bob/dev cid/prod eve/prod; invalid B: eve; start B; files C: ann/dev bob/dev cid/prod eve/prod; start C",
+		"ann: rollout C over superseded B, bob: rollout C over superseded B, eve: rollout C", "ann=C bob=C cid=A eve=C"},
+	{"takeover of a new cluster that was never served, by an unreadable file", "live A; files B: ann/dev bob/dev cid/prod eve/prod; invalid B: eve; start B; files C: ann/dev bob/dev cid/prod eve!; start C",
+		"ann: rollout C over superseded B, bob: rollout C over superseded B", "ann=C bob=C cid=A eve=-"},
+	{"takeover of a new cluster that was never served, by a release without it", "live A; files B: ann/dev bob/dev cid/prod eve/prod; invalid B: eve; start B; start C",
+		"ann: rollout C over superseded B, bob: rollout C over superseded B, eve: no row", "ann=C bob=C cid=A"},
 	{"pin in a paused rollout", "live A; start B; pause; pin p A: env=dev",
 		"ann: pinned A by p, bob: pinned A by p", "ann=A bob=A cid=A"},
 
@@ -579,7 +585,10 @@ func (w *world) checkInvariants(event string) {
 	if s.Live == nil {
 		return
 	}
-	isValid := func(_ *fleet.State, name string, on rollout.Target) bool {
+	isValid := func(s *fleet.State, name string, on rollout.Target) bool {
+		if on.Reason == "" && s.On(name).IsZero() && w.lookup(on.Release).File(name) == nil && !s.Records[name].IsDeclared() {
+			return false // The live release has none of a cluster that was never served.
+		}
 		_, broken := w.lookup(on.Release).Repo.Broken()[name]
 		return !broken && !w.invalid[name+"@"+on.Release.Revision]
 	}

@@ -13,7 +13,7 @@ const RestWave = "rest"
 
 // Waves returns the waves in which a release reaches the fleet, without empty ones, and the
 // clusters that are new with it: those that nothing declares, or whose declaration its files
-// contradict, so that it ends. The rules are those of the live release. The last wave makes the
+// contradict, so that it ends, or that only the rollout in progress declares and that were never served. The rules are those of the live release. The last wave makes the
 // release live. Orphans are in no wave, nor are clusters that the release would orphan.
 func (r *Rules) Waves(release *fleet.Compiled) (waves []fleet.Wave, added []string) {
 	live := r.compiled(r.state.LiveRef())
@@ -44,7 +44,10 @@ func (r *Rules) Waves(release *fleet.Compiled) (waves []fleet.Wave, added []stri
 		if was := r.spec(name); release.File(name) == nil && was != nil && was.File != "" && release.IsUnreadable(name, was) == nil {
 			continue
 		}
-		if row != nil && row.Release.IsZero() && !r.hasHome(name) && release.File(name) == nil {
+		if r.neverServed(name) {
+			if release.File(name) != nil {
+				added = append(added, name)
+			}
 			continue
 		}
 		at := slices.IndexFunc(selectors, func(s labels.Selector) bool { return s != nil && s.Matches(labels.Set(identity.Labels)) })
@@ -59,5 +62,6 @@ func (r *Rules) Waves(release *fleet.Compiled) (waves []fleet.Wave, added []stri
 			added = append(added, name)
 		}
 	}
+	slices.Sort(added)
 	return slices.DeleteFunc(waves, func(w fleet.Wave) bool { return len(w.Clusters) == 0 }), added
 }
