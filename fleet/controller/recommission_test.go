@@ -1,7 +1,9 @@
 package controller_test
 
 import (
+	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/tributary-gitops/tributary/fleet"
 )
@@ -124,4 +126,40 @@ func TestRecommissionLeavesADNSToWhoeverHasItNow(t *testing.T) {
 	r.decommission("dot")
 	r.release("main@2", acme("clusters/new.yaml", fileWithDNS("new", "dot.example.com")))
 	r.wantRefused(fleet.ErrConflict, func() (*fleet.Result, error) { return r.Recommission(t.Context(), ada, "dot") })
+}
+
+// Whatever the guard says: a cluster that comes back loses nothing by that.
+func TestRecommissionIsNoLoss(t *testing.T) {
+	t.Parallel()
+	const strict = "  guard: {orphanedClusters: 0, removedPerFleet: 100%, removedPerCluster: 100%, allowVanishedSets: false}\n"
+	withoutANN := guarded(strict)
+	delete(withoutANN, "clusters/ann.yaml")
+	for name, tree := range map[string]fstest.MapFS{
+		"of its file":          withoutANN,
+		"of a set":             guarded(strict, "fleet.yaml", strings.Replace(string(guarded(strict)["fleet.yaml"].Data), "name: deployments", "name: deploys", 1)),
+		"of a part of a delta": guarded(strict, "base/web.yaml", app("web", "{tag: v1}")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := startGuarded(t, strict)
+			r.apply(`{name: ports, clusters: [ann], patches: [{target: {kind: App, name: web}, patch: '[{"op": "test", "path": "/spec/ports/0", "value": 80}]'}]}`)
+			r.decommission("ann")
+			r.proposeAnd(fleet.Approve, "main@2", tree)
+			r.recommission("ann")
+			if lost := r.history()[len(r.history())-1].Losses; lost != nil {
+				t.Errorf("the log says that the fleet lost %+v", lost)
+			}
+		})
+	}
+}
+
+// proposeAnd moves the source to a revision, and approves its release where it is held.
+func (r *rig) proposeAnd(verdict fleet.Verdict, revision string, tree fstest.MapFS) {
+	r.t.Helper()
+	r.source.put(revision, tree)
+	r.awaitLook()
+	if r.stateOf(revision) == fleet.Held {
+		r.decide(verdict, revision, "")
+	}
+	r.awaitRevision(revision)
 }

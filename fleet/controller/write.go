@@ -303,21 +303,22 @@ func unmatchedClusters(v *view.View, d *fleet.Delta) (warnings []string) {
 }
 
 // newStaleParts returns the parts of deltas that stop applying to a cluster with a mutation, or never
-// did. A new cluster goes without those that were there before it, as it does when it comes with Git:
-// they must not keep it out. With pins they are warnings, because the guard asks about them.
+// did. A cluster that is new, or comes back, goes without those that were there before it, as it does when
+// it comes with Git: they must not keep it out. With pins they are warnings, because the guard asks about them.
 func newStaleParts(m *mutation, old, now *view.Member) (problems fleet.Problems) {
 	if now == nil {
 		return nil
 	}
 	var known []fleet.StalePart
-	if old != nil {
+	isNew := old == nil || old.State == fleet.ClusterDecommissioned
+	if !isNew {
 		known = old.Stale
 	}
 	for _, s := range edit.NewStaleParts(m.deltas, m.strict, known, now.Stale) {
 		written := slices.ContainsFunc(m.deltas, func(c fleet.DeltaChange) bool { return c.Delta == s.Delta })
 		problems = append(problems, fleet.Problem{
 			Cluster: now.Cluster.Name, Field: s.Field, Message: "delta " + s.Delta + " cannot be applied: " + s.Reason,
-			Warning: old == nil && !written || len(m.pins) > 0,
+			Warning: isNew && !written || len(m.pins) > 0,
 		})
 	}
 	return problems

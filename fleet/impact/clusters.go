@@ -33,7 +33,7 @@ func AddClusters(sum *fleet.Impact, pairs []Pair, f Fleet) (err error) {
 		case p.After == nil:
 		case p.Before == nil:
 			sum.New, appeared = append(sum.New, p.Cluster), append(appeared, p.After.Cluster)
-		case p.After.Orphaned && !p.Before.Orphaned:
+		case p.After.Orphaned && !p.Before.Orphaned && !p.Before.Decommissioned:
 			sum.Orphaned, orphaned = append(sum.Orphaned, p.Cluster), append(orphaned, p.Before.Cluster)
 		}
 	}

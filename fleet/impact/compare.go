@@ -280,7 +280,7 @@ func pairMoves(changes []fleet.InputEffect) []fleet.InputEffect {
 // addLosses adds the sets that the cluster loses, and the parts of deltas that stop applying. A
 // cluster that is decommissioned or purged loses inputs only.
 func addLosses(g *fleet.ImpactGroup, p Pair) {
-	if !p.Before.IsServed() || p.After == nil || p.After.Decommissioned {
+	if !p.Before.IsServed() || p.Before.Decommissioned || p.After == nil || p.After.Decommissioned {
 		return
 	}
 	for set, before := range p.Before.Inputs {
