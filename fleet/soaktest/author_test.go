@@ -14,11 +14,13 @@ import (
 // author writes one commit after another, from a random number generator alone.
 type author struct {
 	*rand.Rand
-	commits int // so far
-	names   int // of clusters, objects and tags, so far
-	gone    map[string]file
+	revisions int // so far
+	names     int // of clusters, objects and tags, so far
+	gone      map[string]file
 	// declared are the labels of clusters that the API came to declare.
 	declared map[string]map[string]string
+	// freed are dns names that a cluster has given up.
+	freed map[string]bool
 }
 
 // edits are what a commit may do. Each returns what it did, "" for nothing.
@@ -26,7 +28,7 @@ var edits = []struct {
 	weight int
 	do     func(a *author, c *commit) string
 }{
-	{22, (*author).tag}, {17, (*author).addOrRemoveObject}, {19, (*author).addOrLoseClusters}, {8, (*author).relabel}, {16, (*author).patchCluster},
+	{22, (*author).tag}, {17, (*author).addOrRemoveObject}, {19, (*author).addOrLoseClusters}, {8, (*author).relabel}, {5, (*author).closeSite}, {9, (*author).moveName}, {16, (*author).patchCluster},
 	{9, (*author).breakSomething}, {6, (*author).shrink}, {4, (*author).changeSets}, {4, (*author).toggleNotes}, {6, (*author).changeGuard}, {7, (*author).changeWaves},
 }
 
@@ -35,10 +37,9 @@ func (a *author) first() *commit {
 	c := newCommit()
 	for range 200 {
 		name := a.fresh("c")
-		c.clusters[name] = file{labels: a.labels(name)}
+		c.clusters[name] = file{labels: a.labels(name), dns: dnsOf(name)}
 	}
-	a.commits++
-	c.revision = fmt.Sprintf("main@sha1:%040x", a.commits)
+	a.name(c)
 	return c
 }
 
@@ -65,9 +66,14 @@ func (a *author) next(before *commit) (*commit, string) {
 			}
 		}
 	}
-	a.commits++
-	c.revision = fmt.Sprintf("main@sha1:%040x", a.commits)
+	a.name(c)
 	return c, strings.Join(did, ", ")
+}
+
+// name gives a commit a revision of its own.
+func (a *author) name(c *commit) {
+	a.revisions++
+	c.revision = fmt.Sprintf("main@sha1:%040x", a.revisions)
 }
 
 // pick chooses a key of a map; "" of an empty one.
@@ -130,7 +136,7 @@ func (a *author) addOrLoseClusters(c *commit) string {
 			return ""
 		}
 		name = a.fresh("c")
-		c.clusters[name] = file{labels: a.labels(name), broken: a.IntN(4) == 0}
+		c.clusters[name] = file{labels: a.labels(name), dns: dnsOf(name), broken: a.IntN(4) == 0}
 		return "add " + name
 	case 1:
 		if len(c.clusters) < 180 {
@@ -144,7 +150,11 @@ func (a *author) addOrLoseClusters(c *commit) string {
 		if _, there := c.clusters[name]; there || name == "" {
 			return ""
 		}
-		c.clusters[name] = a.gone[name]
+		f := a.gone[name]
+		if c.hasName(f.dns) {
+			f.dns = ""
+		}
+		c.clusters[name] = f
 		delete(a.gone, name)
 		return "bring back " + name
 	default:
@@ -153,6 +163,9 @@ func (a *author) addOrLoseClusters(c *commit) string {
 			return ""
 		}
 		f := file{labels: a.declared[name]}
+		if !c.hasName(dnsOf(name)) {
+			f.dns = dnsOf(name)
+		}
 		if a.IntN(3) == 0 {
 			f.labels = a.labels(name)
 		}
@@ -174,6 +187,13 @@ func (a *author) labels(name string) map[string]string {
 	if ring := []string{"", "", "", "", "canary", "early"}[a.IntN(6)]; ring != "" && !isIdle(name) {
 		l["ring"] = ring
 	}
+	few := 10 // of the clusters of files
+	if name[0] != 'c' {
+		few = 3
+	}
+	if a.IntN(few) == 0 {
+		l["site"] = sites[a.IntN(len(sites))]
+	}
 	return l
 }
 
@@ -186,6 +206,62 @@ func (a *author) relabel(c *commit) string {
 	f.labels = a.labels(name)
 	c.clusters[name] = f
 	return "relabel " + name
+}
+
+// sites are where few clusters are, so that a list of those of one loses a large share with a few of them.
+var sites = []string{"s1", "s2"}
+
+// closeSite takes some clusters out of a site.
+func (a *author) closeSite(c *commit) string {
+	site, most := sites[a.IntN(len(sites))], []int{1, 3, 10, 200}[a.IntN(4)]
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(c.clusters)) {
+		if f := c.clusters[name]; f.labels["site"] == site && n < most {
+			f.labels = maps.Clone(f.labels)
+			delete(f.labels, "site")
+			c.clusters[name] = f
+			n++
+		}
+	}
+	return fmt.Sprintf("take %d out of %s", n, site)
+}
+
+// moveName gives the dns of a cluster to another one: the two swap theirs, or the one takes it, or a
+// cluster gives its dns up, takes one that was given up, or takes that of a cluster that the API declares.
+func (a *author) moveName(c *commit) string {
+	one, other := pick(a.Rand, c.clusters), pick(a.Rand, c.clusters)
+	f, g := c.clusters[one], c.clusters[other]
+	was := f.dns
+	switch a.IntN(5) {
+	case 0:
+		f.dns, g.dns = g.dns, f.dns
+	case 1:
+		f.dns, g.dns = g.dns, ""
+	case 2:
+		f.dns = ""
+	case 3:
+		f.dns = pick(a.Rand, a.freed)
+	default:
+		f.dns = dnsOf(pick(a.Rand, a.declared))
+	}
+	taken := c.hasName(f.dns) && (f.dns != c.clusters[other].dns || f.dns == g.dns)
+	if one == other || f.dns == was || taken || f.dns == dnsOf("") {
+		return ""
+	}
+	a.freed[was] = true
+	delete(a.freed, "")
+	c.clusters[one], c.clusters[other] = f, g
+	return fmt.Sprintf("name %s %q and %s %q", one, f.dns, other, g.dns)
+}
+
+// hasName reports whether a file has a dns, which no other one may have.
+func (c *commit) hasName(dns string) bool {
+	for _, f := range c.clusters {
+		if dns != "" && f.dns == dns {
+			return true
+		}
+	}
+	return false
 }
 
 // patchCluster patches an app of a cluster, or one that does not exist, and may ask for too much.
@@ -317,6 +393,7 @@ func (a *author) changeGuard(c *commit) string {
 		FailingClusters:   limit("10%", "10%", "2", "50%"),
 		RemovedEverywhere: limit("100%", "100%", "25%", "3"), OrphanedClusters: limit("10%", "10%", "0", "2"),
 		Protected: [][]fleet.Protection{nil, nil, {{Kind: "Job"}}}[a.IntN(3)], Window: []time.Duration{24 * time.Hour, time.Hour, 0}[a.IntN(3)],
+		AllowReownedNames: a.IntN(6) == 0, ApproveByTrailer: a.IntN(2) == 0,
 		AllowEmptySets: a.IntN(4) == 0, AllowVanishedSets: a.IntN(4) == 0, AllowStaleParts: a.IntN(2) == 0,
 	}
 	return fmt.Sprintf("guard %+v", c.guard)

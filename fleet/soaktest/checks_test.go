@@ -1,11 +1,10 @@
 package soaktest
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
@@ -27,16 +26,9 @@ func (s *soak) fold(c *fleet.Change) {
 	s.tally["log "+string(c.Kind)]++
 	wrong = append(wrong, next.invariants(c)...)
 	wrong = append(wrong, next.moves(c, before, was, now)...)
-	if isGuarded(before, c) {
-		if lost := before.loss(before.live, was, now, c.At); len(lost) > 0 {
-			wrong = append(wrong, fmt.Sprintf("the guard is exceeded, and nobody allowed that: %s", lost))
-		}
-		if got, want := recorded(c.Losses), before.lossesToRecord(was, now); !slices.Equal(got, want) {
-			wrong = append(wrong, fmt.Sprintf("the log says that clusters lost\n%s\nwant\n%s", got, want))
-		}
-	}
+	wrong = append(wrong, s.allowed(before, c, was, now)...)
 	if len(wrong) > 0 {
-		s.fail("generation %d, %s: %d things are wrong: %s", c.Generation, c.Kind, len(wrong), wrong[0])
+		s.fail("generation %d, %s: %d things are wrong:\n%s", c.Generation, c.Kind, len(wrong), strings.Join(wrong[:min(len(wrong), 3)], "\n"))
 	}
 }
 
@@ -116,169 +108,6 @@ func (m model) moves(c *fleet.Change, before model, was, now map[string]*cluster
 		}
 	}
 	return wrong
-}
-
-// isGuarded reports whether nobody allowed a change to exceed the guard.
-func isGuarded(before model, c *fleet.Change) bool {
-	if before.live.IsZero() || c.Actor == actor {
-		return false
-	}
-	r := before.rollout
-	allowed := r != nil && (r.Approved != "" || r.Confirmed != "") && c.Release != nil && r.Release == c.Release.Ref && c.Release.To != fleet.Superseded
-	return !allowed
-}
-
-// input is one input of one cluster; its set is empty where it stands for the cluster's file.
-type input struct{ cluster, set, id string }
-
-// lostInputs returns what clusters lose between two states, sorted.
-func lostInputs(before, after map[string]*cluster) (lost []input) {
-	for name, was := range before {
-		now := after[name]
-		if was.sets == nil || now == nil || now.sets == nil || was.state == fleet.ClusterDecommissioned || now.state == fleet.ClusterDecommissioned {
-			continue
-		}
-		if now.state == fleet.ClusterOrphaned && was.state != fleet.ClusterOrphaned {
-			lost = append(lost, input{cluster: name})
-		}
-		for set, a := range was.sets {
-			for _, id := range a.ids {
-				if !slices.Contains(now.sets[set].ids, id) {
-					lost = append(lost, input{name, set, id})
-				}
-			}
-		}
-	}
-	return sorted(lost)
-}
-
-func sorted(all []input) []input {
-	slices.SortFunc(all, func(a, b input) int {
-		return cmp.Or(cmp.Compare(a.cluster, b.cluster), cmp.Compare(a.set, b.set), cmp.Compare(a.id, b.id))
-	})
-	return slices.Compact(all)
-}
-
-// recorded returns the losses of the log one by one, sorted.
-func recorded(losses ...*fleet.Losses) (all []input) {
-	for _, l := range losses {
-		if l == nil {
-			continue
-		}
-		for _, g := range l.Groups {
-			for _, name := range g.Clusters {
-				if g.Orphaned {
-					all = append(all, input{cluster: name})
-				}
-				for _, in := range g.Inputs {
-					all = append(all, input{name, in.Set, in.ID})
-				}
-			}
-		}
-	}
-	return sorted(all)
-}
-
-// lossesToRecord returns what the log must say of a change that nobody approved.
-func (m model) lossesToRecord(was, now map[string]*cluster) []input {
-	if m.commits[m.live.Revision].guard.Window == 0 {
-		return nil
-	}
-	return lostInputs(was, now)
-}
-
-// earlier returns what was lost within the window and is still away before and after a change.
-func (m model) earlier(before, after map[string]*cluster, at time.Time) (lost []input) {
-	counts := slices.DeleteFunc(slices.Clone(m.losses), func(l *fleet.Losses) bool { return !l.Until.After(at) })
-	away := func(c *cluster, in input) bool {
-		if in.set == "" {
-			return c != nil && c.state == fleet.ClusterOrphaned
-		}
-		return c == nil || !slices.Contains(c.sets[in.set].ids, in.id)
-	}
-	for _, in := range recorded(counts...) {
-		if was := before[in.cluster]; was != nil && was.state != fleet.ClusterDecommissioned && away(was, in) && away(after[in.cluster], in) {
-			lost = append(lost, in)
-		}
-	}
-	return lost
-}
-
-// kindOf is the kind of what a set serves.
-var kindOf = map[string]string{"apps": "App", "programs": "App", "jobs": "Job", "tasks": "Job", "notes": "Note", "memos": "Note"}
-
-// loss returns the rules of a release's guard that are exceeded between two states of the clusters.
-func (m model) loss(guard fleet.ReleaseRef, before, after map[string]*cluster, at time.Time) []string {
-	g, rules := m.commits[guard.Revision].guard, map[string]bool{}
-	is := func(rule string, exceeded bool) { rules[rule] = rules[rule] || exceeded }
-	lost, earlier := lostInputs(before, after), []input(nil)
-	if g.Window > 0 && len(lost) > 0 {
-		earlier = m.earlier(before, after, at)
-	}
-	count := func(all []input, which func(input) bool) (n int) {
-		for _, in := range all {
-			if which(in) {
-				n++
-			}
-		}
-		return n
-	}
-	isInput := func(in input) bool { return in.set != "" }
-	isFile := func(in input) bool { return in.set == "" }
-	beyond := func(l fleet.Limit, of int, which func(input) bool) bool {
-		now, was := count(lost, which), count(earlier, which)
-		return now > 0 && now+was > l.Of(of+was)
-	}
-	total := 0
-	having := map[input]int{} // without the cluster
-	for name, was := range before {
-		inputs := 0
-		for set, a := range was.sets {
-			for _, id := range a.ids {
-				having[input{"", set, id}]++
-			}
-			inputs += len(a.ids)
-		}
-		total += inputs
-		is("removedPerCluster", beyond(g.RemovedPerCluster, inputs, func(in input) bool { return isInput(in) && in.cluster == name }))
-		now := after[name]
-		if was.sets == nil || now == nil || now.sets == nil || was.state == fleet.ClusterDecommissioned || now.state == fleet.ClusterDecommissioned {
-			continue
-		}
-		for set, a := range was.sets {
-			left, there := now.sets[set]
-			is("allowVanishedSets", !there && !g.AllowVanishedSets)
-			is("allowEmptySets", there && len(left.ids) == 0 && len(a.ids) > 0 && !g.AllowEmptySets)
-		}
-		is("allowOrphanedParts", !g.AllowStaleParts && newlyStale(was, now) != "")
-	}
-	is("removedPerFleet", beyond(g.RemovedPerFleet, total, isInput))
-	is("orphanedClusters", beyond(g.OrphanedClusters, len(m.repo(m.live).files), isFile))
-	seen := map[input]bool{}
-	for _, in := range lost {
-		one := input{"", in.set, in.id}
-		if seen[one] || isFile(in) {
-			continue
-		}
-		seen[one] = true
-		same := func(other input) bool { return other.set == in.set && other.id == in.id }
-		is("removedEverywhere", count(lost, same)+count(earlier, same) > 1 && beyond(g.RemovedEverywhere, having[one], same))
-		is("protected", slices.ContainsFunc(g.Protected, func(p fleet.Protection) bool {
-			return (p.Set == "" || p.Set == in.set) && (p.ID == "" || p.ID == in.id) && (p.Kind == "" || p.Kind == kindOf[in.set])
-		}))
-	}
-	maps.DeleteFunc(rules, func(_ string, exceeded bool) bool { return !exceeded })
-	return slices.Sorted(maps.Keys(rules))
-}
-
-// newlyStale returns a part of a delta that a cluster goes without only now; "" for none.
-func newlyStale(was, now *cluster) string {
-	for _, part := range now.stale {
-		if was == nil || !slices.Contains(was.stale, part) {
-			return part.Delta + ":" + part.Field
-		}
-	}
-	return ""
 }
 
 // check compares what is stored, served and polled now with the model.

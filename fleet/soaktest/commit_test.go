@@ -24,6 +24,7 @@ type commit struct {
 	clusters   map[string]file
 	guard      fleet.Guard
 	waves      []fleet.WaveRule
+	approves   []string // digests of impacts, in its message
 }
 
 // objects are the specs of objects by Kind/name.
@@ -46,6 +47,7 @@ type component struct {
 // file is what the file of a cluster says.
 type file struct {
 	labels map[string]string
+	dns    string // empty for none
 	broken bool
 	patch  objects // merged into the objects of those names, which must exist
 }
@@ -88,7 +90,7 @@ func (c *commit) clone() *commit {
 	next := *c
 	next.sets, next.base, next.overlays, next.clusters = maps.Clone(c.sets), maps.Clone(c.base), maps.Clone(c.overlays), maps.Clone(c.clusters)
 	next.extras.objects = maps.Clone(c.extras.objects)
-	next.waves = slices.Clone(c.waves)
+	next.waves, next.approves = slices.Clone(c.waves), nil
 	for name, o := range next.overlays {
 		o.tags = maps.Clone(o.tags)
 		next.overlays[name] = o
@@ -168,6 +170,11 @@ func (c *commit) tree() fstest.MapFS {
 	return t
 }
 
+// snapshot returns a commit as a source has it.
+func (c *commit) snapshot() *fleet.Snapshot {
+	return &fleet.Snapshot{Revision: c.revision, Tree: c.tree(), Commit: &fleet.Commit{Author: "ann", Approves: c.approves}}
+}
+
 func (c *commit) fleetFile() string {
 	if c.unreadable {
 		return "kind: Fleet\nspec: [of, nothing]\n"
@@ -207,6 +214,7 @@ func (c *commit) fleetFile() string {
 		"removedPerCluster": c.guard.RemovedPerCluster, "removedPerFleet": c.guard.RemovedPerFleet, "failingClusters": c.guard.FailingClusters,
 		"removedEverywhere": c.guard.RemovedEverywhere, "orphanedClusters": c.guard.OrphanedClusters, "window": c.guard.Window.String(), "protected": protected,
 		"allowEmptySets": c.guard.AllowEmptySets, "allowVanishedSets": c.guard.AllowVanishedSets, "allowOrphanedParts": c.guard.AllowStaleParts,
+		"allowReownedNames": c.guard.AllowReownedNames, "approveByTrailer": c.guard.ApproveByTrailer,
 	}}
 	if len(waves) > 0 {
 		s["rollout"] = map[string]any{"waves": waves}
@@ -218,7 +226,10 @@ func (f file) document(name string) string {
 	if f.broken {
 		return document("tributary/v1alpha1", "Cluster", map[string]any{"name": name}, map[string]any{"patches": "none"})
 	}
-	s := map[string]any{"dns": dnsOf(name)}
+	s := map[string]any{}
+	if f.dns != "" {
+		s["dns"] = f.dns
+	}
 	var patches []any
 	for _, object := range slices.Sorted(maps.Keys(f.patch)) {
 		patches = append(patches, map[string]any{"patch": objectDocument(object, f.patch[object])})
@@ -229,6 +240,7 @@ func (f file) document(name string) string {
 	return document("tributary/v1alpha1", "Cluster", map[string]any{"name": name, "labels": f.labels}, s)
 }
 
+// dnsOf returns the dns that a cluster has first.
 func dnsOf(cluster string) string { return cluster + ".example.com" }
 
 // kustomization returns a kustomization.yaml with the files of objects and more resources, and tags.

@@ -41,7 +41,7 @@ func (s *script) Watch(context.Context, func()) error { return nil }
 func (s *script) put(c *commit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.next, s.known = &fleet.Snapshot{Revision: c.revision, Tree: c.tree()}, ""
+	s.next, s.known = c.snapshot(), ""
 }
 
 func (s *script) set(down bool) {

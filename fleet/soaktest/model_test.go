@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render"
 )
@@ -28,9 +30,10 @@ type model struct {
 	losses     []*fleet.Losses
 }
 
-// library has the commits, by revision, and what was rendered of them.
+// library has the commits, by revision, what was rendered of them, and who polled what.
 type library struct {
 	commits  map[string]*commit
+	polled   polledBy
 	compiled map[string]*repo
 	rendered map[string]*cluster
 }
@@ -58,7 +61,10 @@ type answer struct {
 }
 
 func newModel() model {
-	return model{library: &library{commits: map[string]*commit{}, compiled: map[string]*repo{}, rendered: map[string]*cluster{}}}
+	return model{library: &library{
+		commits: map[string]*commit{}, compiled: map[string]*repo{}, rendered: map[string]*cluster{},
+		polled: polledBy{lists: map[string]labels.Selector{}, last: map[[2]string]lastPoll{}},
+	}}
 }
 
 // with returns the model after a change, which must say of everything what it was before.
@@ -101,8 +107,11 @@ func (m model) with(c *fleet.Change) (next model, wrong []string) {
 	}
 	for _, r := range c.Records {
 		note(put(next.records, r.Cluster, r.Before, r.After))
-		if c.Kind == fleet.Purged && next.rollout != nil {
-			next.rollout = purged(*next.rollout, r.Cluster)
+		if c.Kind == fleet.Purged {
+			maps.DeleteFunc(m.polled.last, func(of [2]string, _ lastPoll) bool { return of[0] == r.Cluster })
+			if next.rollout != nil {
+				next.rollout = purged(*next.rollout, r.Cluster)
+			}
 		}
 	}
 	return next, wrong

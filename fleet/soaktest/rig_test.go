@@ -42,6 +42,9 @@ type soak struct {
 	past   map[int64]map[string]*cluster // what was served at the last few generations
 	last   *fleet.Change                 // in the log
 	polled map[string]poll
+	shown  map[string]map[removal]bool // what impacts remove that somebody was shown, by digest
+	lostAt map[removal]int64           // the last generation that removed it
+	held   map[client]holding          // what those who poll got last
 	steps  []string
 	tally  map[string]int // of what happened, to see whether enough does
 }
@@ -56,10 +59,10 @@ type server struct {
 func newSoak(t *testing.T, seed uint64) *soak {
 	t.Helper()
 	s := &soak{
-		author: &author{Rand: rand.New(rand.NewPCG(seed, 0)), gone: map[string]file{}, declared: map[string]map[string]string{}},
+		author: &author{Rand: rand.New(rand.NewPCG(seed, 0)), gone: map[string]file{}, declared: map[string]map[string]string{}, freed: map[string]bool{}},
 		t:      t, seed: seed, clock: newClock(), source: &script{}, url: "sqlite:" + filepath.Join(t.TempDir(), "soak.db"),
 		crowd: &crowd{heard: map[question]string{}}, onlookers: &crowd{heard: map[question]string{}},
-		model: newModel(), past: map[int64]map[string]*cluster{}, polled: map[string]poll{}, tally: map[string]int{},
+		model: newModel(), past: map[int64]map[string]*cluster{}, polled: map[string]poll{}, shown: map[string]map[removal]bool{}, lostAt: map[removal]int64{}, held: map[client]holding{}, tally: map[string]int{},
 	}
 	s.log = s.open()
 	s.commit(s.first())

@@ -20,8 +20,8 @@ type step struct {
 var steps = []step{
 	{34, (*soak).commits}, {5, (*soak).forcePush},
 	{8, (*soak).putDelta}, {3, (*soak).deleteDelta}, {7, (*soak).patchObject}, {3, (*soak).deleteOwn}, {2, (*soak).rollBack}, {3, (*soak).expire},
-	{3, (*soak).declare}, {2, (*soak).register}, {3, (*soak).relabelDeclared}, {3, (*soak).decommission}, {2, (*soak).purge},
-	{20, (*soak).decide}, {16, (*soak).pollSome}, {6, (*soak).wait}, {4, (*soak).pin}, {3, (*soak).unpin},
+	{4, (*soak).declare}, {2, (*soak).register}, {6, (*soak).redeclare}, {4, (*soak).decommission}, {3, (*soak).recommission}, {2, (*soak).purge},
+	{20, (*soak).decide}, {16, (*soak).pollSome}, {7, (*soak).pollList}, {4, (*soak).amend}, {6, (*soak).wait}, {4, (*soak).pin}, {3, (*soak).unpin},
 	{4, (*soak).restarts}, {3, (*soak).sourceOutage}, {4, (*soak).storeOutage}, {3, (*soak).follow},
 }
 
@@ -53,9 +53,21 @@ func options() controller.WriteOptions { return controller.WriteOptions{Actor: a
 // commits moves the source on.
 func (s *soak) commits() {
 	c, did := s.next(s.tip)
-	s.commit(c)
-	s.did("commit: %s", did)
-	s.looked()
+	s.propose(c, "commit: "+did)
+}
+
+// amend makes a commit that says the same as the one that is held, and that approves the impact.
+func (s *soak) amend() {
+	r, err := s.log.Release(s.t.Context(), s.model.candidate.ID())
+	if err != nil || r.State != fleet.Held {
+		s.did("nothing to amend")
+		return
+	}
+	s.show(r.Impact)
+	c := s.model.commits[r.Revision].clone()
+	s.name(c)
+	c.approves = []string{r.Impact.Digest}
+	s.propose(c, "amend: "+short(r.Revision))
 }
 
 // forcePush moves the source back.
@@ -101,6 +113,7 @@ func (s *soak) checkCandidate() string {
 	if err != nil {
 		s.fail("Release(%q) = %v", s.at.revision, err)
 	}
+	s.show(r.Impact)
 	faults := r.Problems.Faults()
 	ok := map[fleet.ReleaseState]bool{
 		fleet.Failed: len(faults) > 0, fleet.Held: len(r.Violations) > 0 && !s.at.unreadable, fleet.Rejected: true,
@@ -129,12 +142,11 @@ func (s *soak) pollSome() {
 		if !all && i%3 > 0 || isIdle(m.Cluster.Name) {
 			continue
 		}
-		for _, set := range everySet {
-			if s.answer(m, set) != nothing {
-				s.server.RecordPoll(m, m.Cluster.Name, set, v.Generation(), "soak", "")
-				s.polled[m.Cluster.Name] = poll{s.past[v.Generation()][m.Cluster.Name].release, v.Generation()}
-			}
+		url := m.Cluster.Name
+		if pollsByDNS(url) {
+			url = dnsOf(url)
 		}
+		s.poll(v, url)
 	}
 	s.did("poll: all %v", all)
 }
@@ -214,8 +226,12 @@ func (s *soak) steer() {
 		before, was := s.model, s.past[s.model.generation]
 		_, err = s.server.Decide(s.t.Context(), options(), verdict, revision, refused.Impact.Digest)
 		s.followLog()
-		if err == nil && len(before.loss(before.live, was, s.past[s.model.generation], s.clock.Now())) == 0 {
+		now := s.past[s.model.generation]
+		if err == nil && len(before.exceeded(before.live, was, now, s.clock.Now())) == 0 {
 			s.fail("the abort exceeds no guard, and had to be confirmed: %v", refused.Violations)
+		}
+		if unseen := unseen(before.removals(was, now), removedBy(refused.Impact)); err == nil && len(unseen) > 0 {
+			s.fail("the abort removes what was not shown: %+v", unseen)
 		}
 	}
 	may := verdict != fleet.Resume || slices.Contains([]string{"resume", "gate", "skip"}, waits)
@@ -243,6 +259,7 @@ func (s *soak) judge(held *fleet.Release) {
 		}
 		return
 	}
+	s.show(held.Impact)
 	for tries := 0; ; tries++ {
 		before := s.model.generation
 		_, err := s.server.Decide(s.t.Context(), options(), fleet.Approve, held.Revision, "")
@@ -251,7 +268,11 @@ func (s *soak) judge(held *fleet.Release) {
 			return
 		}
 		s.followLog()
-		if !errors.Is(err, fleet.ErrGuarded) || tries > 0 || before == held.Generation && held.State == fleet.Held {
+		var refused *fleet.GuardError
+		if errors.As(err, &refused) {
+			s.show(refused.Impact)
+		}
+		if refused == nil || tries > 0 || before == held.Generation && held.State == fleet.Held {
 			s.fail("Decide(approve) = %v", err)
 		}
 	}

@@ -42,11 +42,17 @@ func outcomeOf(err error) outcome {
 // try makes a write, and checks what comes of it: what is kept is in the log, what is refused has
 // changed nothing, and only what exceeds a guard has to be confirmed, which is done half of the time.
 // Want is the outcome, or empty where each is possible.
-func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions) error) outcome {
+func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions) (*fleet.Result, error)) outcome {
 	s.t.Helper()
 	before, was := s.model, s.past[s.model.generation]
 	o := options()
-	err := do(o)
+	var foreseen *fleet.Result
+	if s.IntN(2) == 0 {
+		dry := o
+		dry.DryRun = true
+		foreseen, _ = do(dry)
+	}
+	result, err := do(o)
 	got := outcomeOf(err)
 	s.did("%s: %s", what, got)
 	s.tally[string(got)]++
@@ -57,11 +63,24 @@ func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions)
 	if got != isKept && s.model.generation != before.generation {
 		s.fail("%s is %s, and changed something", what, got)
 	}
-	if lost := before.loss(before.live, was, s.past[s.model.generation], s.clock.Now()); got == isKept && len(lost) > 0 && !strings.HasPrefix(what, "decommission") {
-		s.fail("%s exceeds %s, and was not confirmed", what, lost)
+	now := s.past[s.model.generation]
+	lost := before.removals(was, now)
+	if got == isKept {
+		exceeds := before.exceeded(before.live, was, now, s.clock.Now())
+		if deliberate := strings.HasPrefix(what, "decommission"); !deliberate && len(exceeds) > 0 {
+			s.fail("%s exceeds %s, and was not confirmed", what, exceeds)
+		}
+		s.wantSeen(what, lost, was, result)
+		if foreseen != nil {
+			s.wantSeen("a dry run of "+what, lost, was, foreseen)
+		}
 	}
 	if s.model.generation > before.generation {
-		if got, want := recorded(s.last.Losses), before.lossesToRecord(was, s.past[s.model.generation]); !slices.Equal(got, want) {
+		want := before.toRecord(lost)
+		if s.last.Kind == fleet.Decommissioned {
+			want = nil
+		}
+		if got := recorded(s.last.Losses); !slices.Equal(got, want) {
 			s.fail("%s: the log says that clusters lost\n%v\nwant\n%v", what, got, want)
 		}
 	}
@@ -70,7 +89,7 @@ func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions)
 		return got
 	}
 	o.Confirm = "sha256:stale"
-	if err := do(o); outcomeOf(err) != guarded {
+	if _, err := do(o); outcomeOf(err) != guarded {
 		s.fail("%s with another digest = %v, want %v", what, err, fleet.ErrGuarded)
 	}
 	if s.IntN(2) > 0 {
@@ -78,18 +97,22 @@ func (s *soak) try(want outcome, what string, do func(o controller.WriteOptions)
 	}
 	o.Confirm = refused.Impact.Digest
 	s.did("confirm")
-	if err := do(o); err != nil {
+	if _, err := do(o); err != nil {
 		s.fail("%s as confirmed = %v", what, err)
 	}
 	s.followLog()
 	if s.last.Losses != nil {
 		s.fail("%s as confirmed counts again: %+v", what, s.last.Losses)
 	}
-	now, exceeded := s.past[s.model.generation], false
-	for _, c := range was {
-		exceeded = exceeded || !c.release.IsZero() && len(before.loss(c.release, was, now, s.clock.Now())) > 0
+	now = s.past[s.model.generation]
+	if unseen := unseen(before.removals(was, now), removedBy(refused.Impact)); len(unseen) > 0 {
+		s.fail("%s as confirmed removes what was not shown: %+v", what, unseen)
 	}
-	if !exceeded && len(before.loss(before.live, was, now, s.clock.Now())) == 0 {
+	exceeded := false
+	for _, c := range was {
+		exceeded = exceeded || !c.release.IsZero() && len(before.exceeded(c.release, was, now, s.clock.Now())) > 0
+	}
+	if !exceeded && len(before.exceeded(before.live, was, now, s.clock.Now())) == 0 {
 		s.fail("%s exceeds no guard, and had to be confirmed: %v", what, refused.Violations)
 	}
 	return isKept
@@ -121,7 +144,7 @@ func (s *soak) wantDelta(id string, d *fleet.Delta) outcome {
 		}
 	}
 	for guard := range guards {
-		if len(s.model.loss(guard, was, now, s.clock.Now())) > 0 {
+		if len(s.model.exceeded(guard, was, now, s.clock.Now())) > 0 {
 			return guarded
 		}
 	}
@@ -145,9 +168,8 @@ func (s *soak) putDelta() {
 	if s.IntN(3) == 0 {
 		d.Resources = []json.RawMessage{json.RawMessage(objectDocument("App/"+s.fresh("more"), spec{"tag": "v1"}))}
 	}
-	s.try(s.wantDelta(d.ID(), d), "put "+encode(d), func(o controller.WriteOptions) error {
-		_, err := s.server.PutDelta(s.t.Context(), o, d)
-		return err
+	s.try(s.wantDelta(d.ID(), d), "put "+encode(d), func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.PutDelta(s.t.Context(), o, d)
 	})
 }
 
@@ -191,9 +213,8 @@ func (s *soak) drop(which func(*fleet.Delta) bool) {
 		s.did("no delta to drop")
 		return
 	}
-	s.try(s.wantDelta(id, nil), "drop "+id, func(o controller.WriteOptions) error {
-		_, err := s.server.DeleteDelta(s.t.Context(), o, id)
-		return err
+	s.try(s.wantDelta(id, nil), "drop "+id, func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.DeleteDelta(s.t.Context(), o, id)
 	})
 }
 
@@ -207,22 +228,19 @@ func (s *soak) patchObject() {
 		return
 	}
 	object := fleet.ObjectName{Kind: e.Kind, Name: e.Name}
-	s.try("", fmt.Sprintf("patch %s/%s of %s with %s", e.Kind, e.Name, name, e.Patch), func(o controller.WriteOptions) (err error) {
+	s.try("", fmt.Sprintf("patch %s/%s of %s with %s", e.Kind, e.Name, name, e.Patch), func(o controller.WriteOptions) (*fleet.Result, error) {
 		if string(e.Patch) == "null" {
-			_, err = s.server.DeleteObject(s.t.Context(), o, name, object)
-		} else {
-			_, err = s.server.PatchObject(s.t.Context(), o, name, object, fleet.ObjectPatch{Type: fleet.MergePatch, Body: e.Patch})
+			return s.server.DeleteObject(s.t.Context(), o, name, object)
 		}
-		return err
+		return s.server.PatchObject(s.t.Context(), o, name, object, fleet.ObjectPatch{Type: fleet.MergePatch, Body: e.Patch})
 	})
 }
 
 // rollBack restores deltas and declarations of a few generations ago.
 func (s *soak) rollBack() {
 	generation := max(1, s.model.generation-int64(s.IntN(10)))
-	s.try("", fmt.Sprintf("roll back to %d", generation), func(o controller.WriteOptions) error {
-		_, err := s.server.Rollback(s.t.Context(), o, controller.Rollback{Generation: generation})
-		return err
+	s.try("", fmt.Sprintf("roll back to %d", generation), func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.Rollback(s.t.Context(), o, controller.Rollback{Generation: generation})
 	})
 }
 
@@ -267,12 +285,15 @@ func (s *soak) declare() {
 	if orphan := pick(s.Rand, s.inState(fleet.ClusterOrphaned)); orphan != "" && s.IntN(2) == 0 {
 		name = orphan
 	}
-	labels := s.labels(name)
+	labels, dns := s.labels(name), dnsOf(name)
+	if other := pick(s.Rand, s.freed); other != "" && s.IntN(3) == 0 {
+		dns = other
+	}
 	s.declared[name] = labels
-	document := encode(map[string]any{"name": name, "dns": dnsOf(name), "labels": labels})
-	s.try("", "declare "+document, func(o controller.WriteOptions) error {
-		_, _, err := s.server.Declare(s.t.Context(), o, []byte(document))
-		return err
+	document := encode(map[string]any{"name": name, "dns": dns, "labels": labels})
+	s.try("", "declare "+document, func(o controller.WriteOptions) (*fleet.Result, error) {
+		_, result, err := s.server.Declare(s.t.Context(), o, []byte(document))
+		return result, err
 	})
 }
 
@@ -281,9 +302,9 @@ func (s *soak) register() {
 	name := s.fresh("r")
 	r := credential.Registration{Name: name, DNS: dnsOf(name), Labels: s.labels(name)}
 	s.declared[name] = r.Labels
-	s.try("", "register "+encode(r), func(o controller.WriteOptions) error {
+	s.try("", "register "+encode(r), func(o controller.WriteOptions) (*fleet.Result, error) {
 		_, err := s.server.Register(s.t.Context(), o, credential.RegistrationCredential{Role: fleet.RoleAdmin}, r)
-		return err
+		return nil, err
 	})
 }
 
@@ -293,8 +314,9 @@ func (s *soak) inState(state fleet.ClusterState) map[string]*cluster {
 	return some
 }
 
-// relabelDeclared moves a cluster that the API declares to another environment.
-func (s *soak) relabelDeclared() {
+// redeclare moves a cluster that the API declares to another environment or out of a site, or gives its
+// dns up, or has it take another one.
+func (s *soak) redeclare() {
 	declared := s.inState(fleet.ClusterActive)
 	maps.DeleteFunc(declared, func(name string, c *cluster) bool { return s.model.declaration(name) == nil || c.spec.File != "" })
 	name := pick(s.Rand, declared)
@@ -302,11 +324,20 @@ func (s *soak) relabelDeclared() {
 		s.did("nothing to relabel")
 		return
 	}
-	labels := s.labels(name)
-	s.declared[name] = labels
-	s.try("", fmt.Sprintf("relabel %s as %s", name, labels), func(o controller.WriteOptions) error {
-		_, err := s.server.Redeclare(s.t.Context(), o, name, []byte(encode(map[string]any{"labels": labels})))
-		return err
+	patch := map[string]any{}
+	if s.IntN(3) > 0 {
+		labels := s.labels(name)
+		s.declared[name], patch["labels"] = labels, map[string]any{"site": nil, "tier": nil, "ring": nil}
+		for key, value := range labels {
+			patch["labels"].(map[string]any)[key] = value
+		}
+	} else {
+		s.freed[declared[name].spec.DNS] = true
+		delete(s.freed, "")
+		patch["dns"] = []any{nil, pick(s.Rand, s.freed), dnsOf(name), dnsOf(pick(s.Rand, s.past[s.model.generation]))}[s.IntN(4)]
+	}
+	s.try("", fmt.Sprintf("redeclare %s as %s", name, encode(patch)), func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.Redeclare(s.t.Context(), o, name, []byte(encode(patch)))
 	})
 }
 
@@ -316,10 +347,35 @@ func (s *soak) decommission() {
 	if name == "" || s.IntN(3) == 0 {
 		name = pick(s.Rand, s.past[s.model.generation])
 	}
-	s.try(isKept, "decommission "+name, func(o controller.WriteOptions) error {
-		_, err := s.server.Decommission(s.t.Context(), o, name)
-		return err
+	s.try(isKept, "decommission "+name, func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.Decommission(s.t.Context(), o, name)
 	})
+}
+
+// recommission brings a cluster back, half of the time one that is decommissioned just before: it is served
+// then what it was.
+func (s *soak) recommission() {
+	name, back := pick(s.Rand, s.inState(fleet.ClusterDecommissioned)), map[string]answer(nil)
+	if name == "" || s.IntN(2) == 0 {
+		name = pick(s.Rand, s.past[s.model.generation])
+		c := s.past[s.model.generation][name]
+		if c.sets != nil && c.exists() {
+			back = c.sets
+		}
+		s.try(isKept, "decommission "+name, func(o controller.WriteOptions) (*fleet.Result, error) {
+			return s.server.Decommission(s.t.Context(), o, name)
+		})
+	}
+	want := outcome("")
+	if back != nil {
+		want = isKept
+	}
+	got := s.try(want, "recommission "+name, func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.Recommission(s.t.Context(), o, name)
+	})
+	if is := s.past[s.model.generation][name].sets; got == isKept && back != nil && !reflect.DeepEqual(back, is) {
+		s.fail("%s is back with\n%v\nand was served\n%v", name, is, back)
+	}
 }
 
 // purge forgets a cluster, unless a file would bring it back.
@@ -338,9 +394,8 @@ func (s *soak) purge() {
 			want = conflict
 		}
 	}
-	s.try(want, "purge "+name, func(o controller.WriteOptions) error {
-		_, err := s.server.Purge(s.t.Context(), o, name)
-		return err
+	s.try(want, "purge "+name, func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.Purge(s.t.Context(), o, name)
 	})
 }
 
@@ -363,9 +418,8 @@ func (s *soak) setPin(p fleet.Pin) {
 		s.did("nothing to pin: %v", err)
 		return
 	}
-	s.try("", "pin "+encode(p), func(o controller.WriteOptions) error {
-		_, err := s.server.Pin(s.t.Context(), o, p)
-		return err
+	s.try("", "pin "+encode(p), func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.Pin(s.t.Context(), o, p)
 	})
 }
 
@@ -375,8 +429,7 @@ func (s *soak) unpin() {
 		s.did("nothing to unpin")
 		return
 	}
-	s.try("", "unpin "+name, func(o controller.WriteOptions) error {
-		_, err := s.server.Unpin(s.t.Context(), o, name)
-		return err
+	s.try("", "unpin "+name, func(o controller.WriteOptions) (*fleet.Result, error) {
+		return s.server.Unpin(s.t.Context(), o, name)
 	})
 }
