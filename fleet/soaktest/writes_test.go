@@ -366,8 +366,10 @@ func (s *soak) recommission() {
 			return s.server.Decommission(s.t.Context(), o, name)
 		})
 	}
-	want := outcome("")
-	if back != nil {
+	want, now := outcome(""), s.past[s.model.generation]
+	if dns := now[name].spec.DNS; dns != "" && owners(now)[dns] != name {
+		want = conflict
+	} else if back != nil {
 		want = isKept
 	}
 	got := s.try(want, "recommission "+name, func(o controller.WriteOptions) (*fleet.Result, error) {
