@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -205,8 +206,12 @@ func setProblem(s *fleetrepo.InputSet, c *fleet.Cluster, format string, args ...
 func (r *Repo) objectProblem(ctx context.Context, s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, o *cache.Object, f cache.Fault) fleet.Problem {
 	p := fleet.Problem{File: c.File, Line: c.Line, Cluster: c.Name, Field: f.Path}
 	if slices.Contains(st.Objects, o) {
+		var written *yaml.Node
 		p.Cluster = ""
-		p.File, p.Line = r.originOf(ctx, st, o.ID, f.Path)
+		p.File, p.Line, written = r.causeOf(ctx, st, o, f.Path)
+		f.Message = quoteAsWritten(f.Message, valueAt(o.Values(), f.Path), written)
+	} else if line := r.ownLine(c, o, f.Path); line > 0 {
+		p.Line = line
 	}
 	p.Message = fmt.Sprintf("%s in input set %q: %s", kustomize.Title(o.ID), s.Name, f.Message)
 	return p
@@ -225,10 +230,142 @@ func differentKeys(s *fleetrepo.InputSet, a, b *cache.Input) fleet.Problem {
 		a.ID, b.ID, s.Name, strings.Join(differ, ", "))}
 }
 
+// quoteAsWritten replaces a value that a message quotes by what is written in the file, such as
+// 1.50 or 0x1F for a number.
+func quoteAsWritten(message string, value any, written *yaml.Node) string {
+	text, isScalar := kustomize.ScalarText(value)
+	if written == nil || !isScalar || written.Value == text {
+		return message
+	}
+	if _, isText := value.(string); isText {
+		return strings.Replace(message, strconv.Quote(text), strconv.Quote(written.Value), 1)
+	}
+	return strings.Replace(message, ", is "+text, ", is "+written.Value, 1)
+}
+
+// causeOf returns the file and line that a field of an object of the stack has its value from,
+// and its node there: those of the object itself or, where these say something else, of the
+// last patch that mentions the field, without the node.
+func (r *Repo) causeOf(ctx context.Context, s *stack, o *cache.Object, field string) (file string, line int, written *yaml.Node) {
+	file, line, n := r.originOf(ctx, s, o.ID, field)
+	if n != nil && isSource(n, valueAt(o.Values(), field)) {
+		return file, line, n
+	}
+	if patch, at := s.vetting.Mention(s.placement, o.ID, lastKey(field)); patch != "" {
+		return patch, at, nil
+	}
+	return file, line, nil
+}
+
+// isSource reports whether a value is what kustomize makes of a node.
+func isSource(n *yaml.Node, value any) bool {
+	text, isScalar := kustomize.ScalarText(value)
+	if !isScalar || n.Value == text {
+		return true
+	}
+	was, errWas := strconv.ParseFloat(text, 64)
+	if _, isText := value.(string); isText {
+		return n.ShortTag() == "!!str" && errWas == nil // a patch that replaces quoted text by a number makes text
+	}
+	var is float64
+	return errWas == nil && n.Decode(&is) == nil && is == was
+}
+
+// ownLine returns the line of the cluster's file that an object of its own has a field from, or
+// that the last patch which mentions the field has it in; 0 where that is unknown.
+func (r *Repo) ownLine(c *fleet.Cluster, o *cache.Object, field string) (line int) {
+	for _, root := range r.documents(c.File) {
+		spec := kustomize.Child(root, "spec")
+		if root.Line != c.Line || c.File == "" {
+			continue
+		}
+		if list := kustomize.Child(spec, "resources"); list != nil {
+			for _, n := range list.Content {
+				if likeness(n, o.ID) > 0 {
+					line, _ = follow(n, field)
+				}
+			}
+		}
+		if list := kustomize.Child(spec, "patches"); list != nil {
+			for _, n := range list.Content {
+				text := kustomize.Child(n, "patch")
+				if text == nil {
+					continue
+				}
+				if at := kustomize.LineThatMentions(text.Value, lastKey(field)); at > 0 {
+					line = kustomize.LineWithin(text, at)
+				}
+			}
+		}
+	}
+	return line
+}
+
+// lastKey returns the last key of a field path, without indexes.
+func lastKey(field string) string {
+	parts := partsOfPath(field)
+	for i := len(parts) - 1; i >= 0; i-- {
+		if _, err := strconv.Atoi(parts[i]); err != nil {
+			return parts[i]
+		}
+	}
+	return ""
+}
+
+func partsOfPath(field string) []string {
+	return strings.FieldsFunc(field, func(c rune) bool { return c == '.' || c == '[' || c == ']' })
+}
+
+// valueAt returns the value of a field; nil if there is none.
+func valueAt(v any, field string) any {
+	for _, part := range partsOfPath(field) {
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i < 0 || i >= len(in) {
+				return nil
+			}
+			v = in[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// follow returns the line of a field within a document, or of the nearest one around it. The
+// node is that of the field; nil if it is not there.
+func follow(at *yaml.Node, field string) (line int, n *yaml.Node) {
+	line = at.Line
+	for _, part := range partsOfPath(field) {
+		for at.Kind == yaml.AliasNode {
+			at = at.Alias
+		}
+		i, err := strconv.Atoi(part)
+		switch {
+		case at.Kind == yaml.SequenceNode && err == nil && i < len(at.Content):
+			at = at.Content[i]
+			line = at.Line
+		case kustomize.Child(at, part) != nil:
+			for k := 0; k+1 < len(at.Content); k += 2 {
+				if at.Content[k].Value == part {
+					line, at = at.Content[k].Line, at.Content[k+1]
+					break
+				}
+			}
+		default:
+			return line, nil
+		}
+	}
+	return line, at
+}
+
 // originOf returns the file in the tree that an object of the stack comes from and, as
-// far as it can be found, the line of a field. Origins take another build, so they are
-// only looked up for a problem.
-func (r *Repo) originOf(ctx context.Context, s *stack, id resid.ResId, field string) (file string, line int) {
+// far as it can be found, the line and the node of a field. Origins take another build, so
+// they are only looked up for a problem.
+func (r *Repo) originOf(ctx context.Context, s *stack, id resid.ResId, field string) (file string, line int, n *yaml.Node) {
 	s.origins.Lock()
 	if s.files == nil && ctx.Err() == nil {
 		if files := kustomize.Origins(ctx, kustomize.StackFiles(s.vetting, s.placement, "originAnnotations")); ctx.Err() == nil {
@@ -238,7 +375,7 @@ func (r *Repo) originOf(ctx context.Context, s *stack, id resid.ResId, field str
 	file, known := s.files[id.String()]
 	s.origins.Unlock()
 	if !known {
-		return s.placement.Overlay, 0
+		return s.placement.Overlay, 0, nil
 	}
 	var best *yaml.Node
 	most := 0
@@ -248,17 +385,10 @@ func (r *Repo) originOf(ctx context.Context, s *stack, id resid.ResId, field str
 		}
 	}
 	if best == nil {
-		return file, 0
+		return file, 0, nil
 	}
-	at := best
-	for _, part := range strings.FieldsFunc(field, func(c rune) bool { return c == '.' || c == '[' || c == ']' }) {
-		next := kustomize.Child(at, part)
-		if next == nil {
-			break
-		}
-		at = next
-	}
-	return file, at.Line
+	line, n = follow(best, field)
+	return file, line, n
 }
 
 // likeness says how much a document looks like the source of an object; 0 where it cannot

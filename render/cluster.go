@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -329,13 +330,36 @@ func (j *renderJob) readPatches(patches []part) ([]*patch.Patch, fleet.Problems)
 		if read == nil {
 			var err error
 			if read, err = j.repo.patches.Read(*source); err != nil {
-				problems = append(problems, patches[i].problem(j.cluster, err))
+				problems = append(problems, j.repo.textProblem(j.cluster, &patches[i], err))
 			}
 		}
 		out = append(out, read)
 	}
 	j.current.patches = out
 	return out, problems
+}
+
+// textProblem is a problem of a patch. It is located at the line of the cluster's file that
+// the error is about, where that is known.
+func (r *Repo) textProblem(c *fleet.Cluster, p *part, err error) fleet.Problem {
+	out := p.problem(c, err)
+	var wrong *kustomize.TextError
+	if !errors.As(err, &wrong) || wrong.Line == 0 || p.Delta != "" {
+		return out
+	}
+	for _, root := range r.documents(c.File) {
+		list := kustomize.Child(kustomize.Child(root, "spec"), "patches")
+		if root.Line != c.Line || list == nil {
+			continue
+		}
+		for i, n := range list.Content {
+			text := kustomize.Child(n, "patch")
+			if fleetrepo.FieldIndex("spec.patches", i) == p.Field && text != nil && text.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+				out.Line, out.Message = text.Line+wrong.Line, wrong.Message
+			}
+		}
+	}
+	return out
 }
 
 // readResource reads an inline resource, each distinct one once.

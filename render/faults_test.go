@@ -126,7 +126,7 @@ func TestFaultsConcernDependentClustersOnly(t *testing.T) {
 			[]string{eu1, eu2}, `fleet.yaml:9: spec.placement[1].components[0]: "components/eu": does not exist`},
 		"overlay that is gone":   {replace(eu2File, "region: eu", "region: eu, size: large"), []string{eu2}, "spec.placement[2].overlay"},
 		"overlay out of a rule":  {all(replace("fleet.yaml", "overlays/large", "/etc"), replace(eu2File, "region: eu", "region: eu, size: large")), []string{eu2}, "leads out of the fleet repo"},
-		"overlay does not build": {all(set("overlays/large/kustomization.yaml", "resources: [../../base, ../../base]\n"), replace(eu2File, "region: eu", "region: eu, size: large")), []string{eu2}, "base: kustomize: App/a00000 is there already"},
+		"overlay does not build": {all(set("overlays/large/kustomization.yaml", "resources: [../../base, ../../base]\n"), replace(eu2File, "region: eu", "region: eu, size: large")), []string{eu2}, "resources[1]: ../../base leads to App/a00000, which is there already"},
 		"base of all":            {set("base/all.yaml", "no: [object\n"), []string{eu1, eu2, us1, us2}, "base"},
 		"base of two overlays": {all(overlayOfUS(""), set("base/kustomization.yaml", "resources: [absent.yaml]\n")),
 			[]string{eu1, eu2, us1, us2}, "base/kustomization.yaml:1: resources: absent.yaml: does not exist"},

@@ -46,7 +46,10 @@ func newInput(s *fleetrepo.InputSet, o *kustomize.Object, spent int) (*cache.Inp
 	b.in.Keys = slices.Sorted(maps.Keys(values))
 	b.checkContract(values)
 	spent = s.Validate(values, spent, func(path, message string) {
-		b.fault(b.pathInObject(path), "%s", message)
+		at := b.pathInObject(path)
+		if !slices.ContainsFunc(b.in.Faults, func(f cache.Fault) bool { return f.Path == at && path != "" }) {
+			b.fault(at, "%s", message)
+		}
 	})
 	head, tail := map[string]any{}, map[string]any{}
 	for key, value := range values {

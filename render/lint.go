@@ -39,6 +39,9 @@ func Lint(ctx context.Context, repo fleet.Repo) fleet.Problems {
 	l.unusedDirectories()
 	l.unusedSchemas()
 	l.idleTargets()
+	for _, v := range l.vettings() {
+		l.found = append(l.found, v.Ignored()...)
+	}
 	l.selectors()
 	l.misspeltLabels()
 	l.variables(ctx)
@@ -301,7 +304,7 @@ func (l *linter) variables(ctx context.Context) {
 	}
 	for _, text := range slices.Sorted(maps.Keys(first)) {
 		p := first[text]
-		file, line := l.originOf(ctx, p.stack, p.object.ID, "spec")
+		file, line, _ := l.originOf(ctx, p.stack, p.object.ID, "spec")
 		l.warn(file, line, "", "%s: %s is served as it is, because nothing substitutes it; use cluster.* in the template, or a patch", kustomize.Title(p.object.ID), text)
 	}
 }

@@ -442,5 +442,8 @@ func notFound(objects []*cache.Object, id resid.ResId) error {
 			names = append(names, o.ID.Name)
 		}
 	}
-	return fmt.Errorf("%s%s; use the name with the prefixes, suffixes and hashes that the stack adds", text, nearest.Hint(id.Name, names))
+	if meant := nearest.Hint(id.Name, names); meant != "" {
+		return errors.New(text + meant)
+	}
+	return errors.New(text + "; use the name with the prefixes, suffixes and hashes that the stack adds")
 }

@@ -92,7 +92,7 @@ var rooms = map[string][]string{
 	"render/kustomize":           {"fleet", "internal/nearest"},
 	"render/hostiletest":         {},
 	"render/patch":               {"fleet", "render/kustomize"},
-	"render/schema":              {"render/kustomize"},
+	"render/schema":              {"internal/nearest", "render/kustomize"},
 	"server":                     {"fleet", "fleet/controller", "fleet/credential", "fleet/view", "server/api", "server/auth", "server/limit", "server/standing", "server/webhook"},
 	"server/api":                 {"fleet"},
 	"server/auth":                {"fleet", "fleet/credential", "server/api"},

@@ -1,6 +1,7 @@
 package fleetrepo
 
 import (
+	"errors"
 	"io/fs"
 	"maps"
 	"path"
@@ -464,7 +465,11 @@ func (s *InputSet) check(d *document, path string, schemas *schema.Loader) {
 	}
 	if s.Schema != "" {
 		var err error
-		if s.schema, err = schemas.Load(s.Schema); err != nil {
+		var at *schema.FileError
+		switch s.schema, err = schemas.Load(s.Schema); {
+		case errors.As(err, &at):
+			d.problems = append(d.problems, fleet.Problem{File: at.File, Line: at.Line, Column: at.Column, Field: at.Field, Message: at.Message})
+		case err != nil:
 			d.problem(path+".schema", "%v", err)
 		}
 	}

@@ -215,11 +215,19 @@ func BlockStyle(data []byte) ([]byte, error) { return yaml.JSONToYAML(data) }
 func Message(err error) string {
 	text := strings.ReplaceAll(err.Error(), repoRoot+"/", "")
 	text = dumpedObject.ReplaceAllString(text, "")
+	text = noValue.ReplaceAllString(text, "there is nothing at $2 to $1")
+	text = noPlace.ReplaceAllString(text, "there is nothing at $2 to $1")
 	return strings.Join(strings.Fields(text), " ")
 }
 
 // dumpedObject is an object as kustomize's errors print it, in Go's syntax.
 var dumpedObject = regexp.MustCompile(` in object \{\{.*\}`)
+
+// What the library for JSON patches says of paths that lead to nothing.
+var (
+	noValue = regexp.MustCompile(`error in (remove|copy|move|test) for path: '([^']*)':.*missing value`)
+	noPlace = regexp.MustCompile(`(replace|add) operation does not apply: doc is missing (?:key|path): "?([^\s":]*)"?(?:: missing value)?`)
+)
 
 // repoRoot is where the tree stands in the file system that kustomize sees. The files
 // that a build adds stand beside it, where the tree cannot reach them.

@@ -12,6 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/tributary-gitops/tributary/fleet"
 )
 
 // plugins vets generators, transformers and validators. Those that are built into
@@ -50,7 +52,7 @@ func (v *Vetting) pluginFiles(r reference, found *vettedDir) {
 			v.problem(r, "%s: %s", file, Unreadable(err, ""))
 		}
 		at := r
-		if found.dir != "" {
+		if found.dir != "" || !isYAML(data) {
 			at = reference{file: file, value: "it"}
 		}
 		v.pluginConfig(at, data)
@@ -67,7 +69,7 @@ func (v *Vetting) pluginConfig(r reference, data []byte) {
 		var doc yaml.Node
 		if err := dec.Decode(&doc); err != nil {
 			if !errors.Is(err, io.EOF) {
-				v.problem(r, "%s: %v", r.value, err)
+				v.report(r.syntaxProblem(data, err))
 			}
 			return
 		}
@@ -85,6 +87,25 @@ func (v *Vetting) pluginConfig(r reference, data []byte) {
 			v.problem(r, "%s: %s is remote, and only files of the fleet repo are read", r.value, redact(remote))
 		}
 	}
+}
+
+func isYAML(data []byte) bool {
+	var node yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		if err := dec.Decode(&node); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+	}
+}
+
+// syntaxProblem is a problem of text that is in the file of a reference, or inline at its line.
+func (r reference) syntaxProblem(data []byte, err error) fleet.Problem {
+	p := SyntaxProblem(r.file, data, err)
+	if r.line > 0 {
+		p.Line, p.Column, p.Field = r.line, 0, r.field
+	}
+	return p
 }
 
 // remoteFile finds a remote file that a plugin would load; "" for none. loaded reports

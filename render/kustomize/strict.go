@@ -107,20 +107,36 @@ func checkType(file string, root *yaml.Node, k *types.Kustomization) *fleet.Prob
 
 // decodingProblem says which field of a kustomization has the wrong type, or is unknown.
 func decodingProblem(file string, root *yaml.Node, err error) fleet.Problem {
+	if kind, version := valueOf(root.Content[0], "kind"), valueOf(root.Content[0], "apiVersion"); !isOwnType(kind, version) {
+		return fleet.Problem{File: file, Line: 1, Message: fmt.Sprintf(
+			"is a %s of %s, and a file of this name must be a kustomization of kustomize; rename it, and name it under resources", kind, version)}
+	}
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) {
 		names := strings.Split(mistyped.Field, ".")
 		line := lineOf(root, names[0], "")
 		if n := findMistyped(root.Content[0], names, mistyped.Value); n != nil {
-			line = n.Line
+			if n.Kind == yaml.ScalarNode || len(names) > 1 {
+				line = n.Line
+			}
 		}
-		return fleet.Problem{File: file, Line: line, Field: mistyped.Field, Message: fmt.Sprintf("must be %s, is %s", nameOfType(mistyped.Type), withArticle(mistyped.Value))}
+		hint := ""
+		if mistyped.Field == "patches" && mistyped.Value == "string" {
+			hint = "; write path: before the name of a file"
+		}
+		return fleet.Problem{File: file, Line: line, Field: mistyped.Field, Message: fmt.Sprintf("must be %s, is %s%s", nameOfType(mistyped.Type), withArticle(mistyped.Value), hint)}
 	}
 	if _, field, found := strings.Cut(err.Error(), "unknown field "); found {
 		field = strings.Trim(field, `"`)
 		return fleet.Problem{File: file, Line: lineOfKey(root, field), Field: field, Message: "unknown field" + nearest.Hint(field, fieldNames(reflect.TypeFor[types.Kustomization](), nil))}
 	}
 	return fleet.Problem{File: file, Message: err.Error()}
+}
+
+// isOwnType reports whether a document may be a kustomization.
+func isOwnType(kind, version string) bool {
+	group, _, _ := strings.Cut(version, "/")
+	return (kind == "" || kind == types.KustomizationKind || kind == types.ComponentKind) && (version == "" || group == "kustomize.config.k8s.io")
 }
 
 // findMistyped returns the first value at a path of fields, through all entries of lists,
@@ -140,7 +156,13 @@ func findMistyped(n *yaml.Node, path []string, name string) *yaml.Node {
 			}
 		}
 	case yaml.MappingNode:
-		for i := 0; i+1 < len(n.Content) && len(path) > 0; i += 2 {
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if value := n.Content[i+1]; len(path) == 0 {
+				if kindInJSON(value) == name { // of a mapping of texts
+					return value
+				}
+				continue
+			}
 			if strings.EqualFold(n.Content[i].Value, path[0]) {
 				return findMistyped(n.Content[i+1], path[1:], name)
 			}

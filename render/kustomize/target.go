@@ -2,11 +2,16 @@ package kustomize
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/internal/nearest"
 )
 
 // Target is what a patch or a replacement in a kustomization selects.
@@ -80,4 +85,54 @@ func (v *Vetting) anyIn(file string, matches func(kind, name string) bool) bool 
 			return true
 		}
 	}
+}
+
+// Ignored returns warnings about what kustomize ignores without a word in the kustomizations
+// that were vetted: parts of JSON pointers, values that are missing, words that it does not
+// know. It reads the kustomizations once more.
+func (v *Vetting) Ignored() (problems fleet.Problems) {
+	for _, dir := range v.Directories() {
+		k := v.reread(v.dirs[dir])
+		if k == nil {
+			continue
+		}
+		for _, p := range k.patches() {
+			for _, doc := range documentsIn([]byte(p.text)) {
+				if doc.Kind == yaml.SequenceNode {
+					problems = append(problems, p.ignored(k, doc)...)
+				}
+			}
+		}
+		for _, field := range []string{"configMapGenerator", "secretGenerator"} {
+			for i, n := range k.entries(field) {
+				known := []string{"create", "replace", "merge"}
+				if b := Child(n, "behavior"); b != nil && b.Value != "" && !slices.Contains(known, b.Value) {
+					problems = append(problems, k.problem(b.Line, fmt.Sprintf("%s[%d].behavior", field, i),
+						"%q is ignored; it must be create, replace or merge%s", b.Value, nearest.Hint(b.Value, known)))
+				}
+			}
+		}
+	}
+	for i := range problems {
+		problems[i].Warning = true
+	}
+	return problems
+}
+
+// ignored returns what is ignored in a list of operations.
+func (p *patchEntry) ignored(k *rereadKustomization, list *yaml.Node) (problems fleet.Problems) {
+	add := func(at *yaml.Node, format string, args ...any) {
+		file, line, _ := p.at(at.Line, 0)
+		problems = append(problems, fleet.Problem{File: file, Line: line, Field: p.fieldIn(file, k), Message: fmt.Sprintf(format, args...)})
+	}
+	for _, n := range list.Content {
+		if at := Child(n, "path"); at != nil && at.Value != "" && !strings.HasPrefix(at.Value, "/") {
+			add(at, "path %s does not begin with /, so that its first part is ignored; write /%[1]s", at.Value)
+		}
+		op := valueOf(n, "op")
+		if (op == "add" || op == "replace") && Child(n, "value") == nil {
+			add(n, "the operation %s has no value, so that null is written; add value", op)
+		}
+	}
+	return problems
 }

@@ -56,6 +56,15 @@ func Directory(tree fs.FS, dir string) (clean, wrong string) {
 	return clean, wrong
 }
 
+// Missing says why a file, relative to the root, cannot be read, and which one is meant where
+// it does not exist.
+func Missing(tree fs.FS, name string, err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return absent(tree, ".", name, "the path is relative to the root of the fleet repo")
+	}
+	return Unreadable(err, "")
+}
+
 // absent says that a path, relative to dir, does not exist, and what to do. hint is for one
 // that is like no other.
 func absent(tree fs.FS, dir, p, hint string) string {
@@ -125,7 +134,7 @@ func Unreadable(err error, hint string) string {
 	}
 	var at *fs.PathError
 	if errors.As(err, &at) {
-		return at.Err.Error()
+		return strings.TrimPrefix(at.Err.Error(), at.Path+": ")
 	}
 	return err.Error()
 }

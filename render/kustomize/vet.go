@@ -63,6 +63,7 @@ func NewVetting(tree fs.FS, overlays ...string) *Vetting {
 // vettedDir is the kustomization of a directory and all that it leads to.
 type vettedDir struct {
 	dir   string // "" for a file that an entry names
+	file  string // the kustomization
 	kind  string // Kustomization or Component
 	valid bool
 	steps int
@@ -76,7 +77,6 @@ type vettedDir struct {
 	load  load
 	// targets are what its patches and replacements select.
 	targets []Target
-	patches []reference // those that are written inline
 	// problems are its own and those of all that it leads to.
 	problems fleet.Problems
 }
@@ -236,7 +236,7 @@ func (v *Vetting) visit(dir string, from reference) *vettedDir {
 	if k == nil {
 		return &vettedDir{problems: slices.Clone(v.problems[before:])}
 	}
-	out := &vettedDir{dir: dir, kind: k.Kind, valid: true, steps: countSteps(k), plain: onlyNamesResources(k)}
+	out := &vettedDir{dir: dir, file: file, kind: k.Kind, valid: true, steps: countSteps(k), plain: onlyNamesResources(k)}
 	at := func(field, value string) reference {
 		return reference{file: file, field: field, value: value, line: lineOf(root, field, value)}
 	}
@@ -260,11 +260,6 @@ func (v *Vetting) visit(dir string, from reference) *vettedDir {
 	v.weigh(out)
 	v.checkWork(out, file)
 	out.targets = targets(k, at)
-	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
-		if p.Patch != "" {
-			out.patches = append(out.patches, at("patches", p.Patch))
-		}
-	}
 	if out.valid && out.steps > maxSteps {
 		v.problem(reference{file: file}, "leads to more than %d builds, patches and generators; does it include the same base many times?", maxSteps)
 	}
@@ -471,7 +466,7 @@ func (v *Vetting) locate(dir string, r reference) (string, fs.FileInfo) {
 	case leadsAway(v.tree, clean):
 		v.problem(r, "%s: %s", r.value, Unreadable(err, ""))
 	default:
-		v.problem(reference{file: clean}, "%s", Unreadable(err, ""))
+		v.problem(reference{file: clean}, "%s", strings.TrimPrefix(Unreadable(err, ""), clean+": "))
 	}
 	return "", nil
 }

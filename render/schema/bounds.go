@@ -48,6 +48,10 @@ type documents struct {
 	patterns map[string]*pattern
 
 	read, mappings, paths, states int
+	// The files that were read, for places in messages.
+	files    []string
+	texts    map[string]string
+	contents map[string]any
 	// exceeded is the first limit that is exceeded. The library's errors bury it.
 	exceeded error
 }

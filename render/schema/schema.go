@@ -25,8 +25,6 @@ import (
 	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"github.com/tributary-gitops/tributary/render/kustomize"
 )
@@ -52,6 +50,8 @@ const (
 type Schema struct {
 	file     string
 	compiled *jsonschema.Schema
+	// subschemas are those that it consists of.
+	subschemas []*jsonschema.Schema
 
 	mu    sync.Mutex
 	meter *meter // guarded by mu
@@ -95,7 +95,7 @@ func (l *Loader) compile(file string) (*Schema, error) {
 	if l.mappings > maxAllMappings {
 		return nil, fmt.Errorf("%q: all schemas together may have at most %d mappings; let sets share some", file, maxAllMappings)
 	}
-	d := &documents{tree: l.tree, meter: &meter{left: math.MaxInt}, patterns: map[string]*pattern{}}
+	d := &documents{tree: l.tree, meter: &meter{left: math.MaxInt}, patterns: map[string]*pattern{}, texts: map[string]string{}, contents: map[string]any{}}
 	c := jsonschema.NewCompiler()
 	c.UseLoader(d)
 	c.UseRegexpEngine(d.compilePattern)
@@ -109,10 +109,19 @@ func (l *Loader) compile(file string) (*Schema, error) {
 	if d.exceeded != nil {
 		err = d.exceeded
 	}
+	if err != nil && d.exceeded == nil {
+		if at := d.locate(clean, err); at != nil {
+			return nil, at
+		}
+	}
+	var loading *jsonschema.LoadURLError
+	if errors.As(err, &loading) {
+		err = loading.Err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%q: %s", file, strings.ReplaceAll(err.Error(), treeURL, ""))
 	}
-	return &Schema{file: file, compiled: compiled, meter: d.meter}, nil
+	return &Schema{file: file, compiled: compiled, subschemas: d.schemas, meter: d.meter}, nil
 }
 
 // Validate calls fault with the path and the message of each violation; of many, with the
@@ -130,7 +139,7 @@ func (s *Schema) Validate(input map[string]any, spent int, fault func(path, mess
 		fault("", fmt.Sprintf("schema %s takes more than %d steps to evaluate, the bound for %d values; simplify it: its subschemas multiply", s.file, limit, values))
 		return spent + took
 	}
-	s.report(err, fault)
+	s.report(input, err, fault)
 	return spent + took
 }
 
@@ -151,42 +160,6 @@ func (s *Schema) evaluate(input map[string]any, steps int) (took int, err error)
 	return 0, s.compiled.Validate(input) // the deferred function sets the steps
 }
 
-// report calls fault for the violations that have no further cause.
-func (s *Schema) report(err error, fault func(path, message string)) {
-	if err == nil {
-		return
-	}
-	var invalid *jsonschema.ValidationError
-	if !errors.As(err, &invalid) {
-		fault("", err.Error()+", according to "+s.file)
-		return
-	}
-	printer := message.NewPrinter(language.English)
-	found := 0
-	var leaves func(e *jsonschema.ValidationError)
-	leaves = func(e *jsonschema.ValidationError) {
-		if len(e.Causes) == 0 {
-			if found++; found <= maxViolations {
-				fault(strings.Join(e.InstanceLocation, "."), shorten(e.ErrorKind.LocalizedString(printer))+", according to "+s.file)
-			}
-		}
-		for _, cause := range e.Causes {
-			leaves(cause)
-		}
-	}
-	leaves(invalid)
-	if more := found - maxViolations; more > 0 {
-		fault("", fmt.Sprintf("has %d more violations, according to %s", more, s.file))
-	}
-}
-
-func shorten(text string) string {
-	if len(text) <= maxMessage {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxMessage], "") + "…"
-}
-
 // Load implements jsonschema.URLLoader. It reads from the tree alone, so that a $ref
 // cannot reach the network or a file outside.
 func (d *documents) Load(ref string) (any, error) {
@@ -200,14 +173,15 @@ func (d *documents) Load(ref string) (any, error) {
 	name := path.Clean(strings.TrimPrefix(u.Path, "/"))
 	data, err := kustomize.ReadFile(d.tree, name)
 	if err != nil {
-		return nil, errors.New(kustomize.Unreadable(err, "the path is relative to the root of the fleet repo"))
+		return nil, errors.New(kustomize.Missing(d.tree, name, err))
 	}
 	if d.read += len(data); d.read > maxBytes {
 		return nil, d.exceed("%s: a schema and the files that it refers to may have at most %d bytes; leave out what the inputs do not need", name, maxBytes)
 	}
 	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(data)))
 	if err != nil {
-		return nil, err
+		return nil, syntaxError(name, string(data), err)
 	}
+	d.files, d.texts[name], d.contents[name] = append(d.files, name), string(data), doc
 	return doc, d.check(name, doc, 0, len(name))
 }
