@@ -466,7 +466,7 @@ func (v *Vetting) locate(dir string, r reference) (string, fs.FileInfo) {
 	case leadsAway(v.tree, clean):
 		v.problem(r, "%s: %s", r.value, Unreadable(err, ""))
 	default:
-		v.problem(reference{file: clean}, "%s", strings.TrimPrefix(Unreadable(err, ""), clean+": "))
+		v.report(UnreadableFile(clean, err, ""))
 	}
 	return "", nil
 }
