@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -11,8 +12,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/auth"
 	"github.com/tributary-gitops/tributary/server/limit"
+	"github.com/tributary-gitops/tributary/server/standing"
 )
 
 // metrics are the server's. No label takes a value that a client can make up.
@@ -78,6 +82,7 @@ func (m *metrics) registerLoad(r prometheus.Registerer, s *Server) {
 	gauge("tributary_polls_in_flight", "Polls that are being answered.", s.polls.InFlight)
 	gauge("tributary_requests_in_flight", "Other requests that are being answered, without probes and scrapes; listeners to events are among them.",
 		func() int { return s.requests.InFlight() + s.hooks.InFlight() })
+	r.MustRegister(&standing.Collector{Look: func() (*view.View, map[string][]fleet.Poll, time.Time) { return s.look(context.Background()) }})
 	gauge("tributary_connections", "Connections that are open.", func() int {
 		if l := s.listener.Load(); l != nil {
 			return l.Open()

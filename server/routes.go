@@ -102,6 +102,7 @@ func (s *Server) routes() []route {
 		{"POST", "/api/v1/tokens", auth.Admin, "create a token, which is shown once", tokens.postToken},
 		{"DELETE", "/api/v1/tokens/{token}", auth.Admin, "revoke a token, by ID or name", tokens.deleteToken},
 
+		{"GET", "/api/v1/status", auth.Viewer, "the fleet at a glance", s.read(s.getStatus)},
 		{"GET", whoamiPath, auth.Cluster, "whose credential this is, and its role", s.getWhoami},
 		{"GET", "/api/v1/version", auth.Anyone, "the version of the server", s.read(s.getVersion)},
 

@@ -121,7 +121,7 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 	}
 	root.SetUsageFunc(usage.Print)
 	root.AddCommand(newServe(), newRender(), newValidate(), newDiff(), newPush(),
-		newGet(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
+		newStatus(), newGet(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
 		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap())
 	return root
 }

@@ -324,6 +324,12 @@ func (c *Client) Whoami(ctx context.Context) (who api.Whoami, err error) {
 	return who, err
 }
 
+// Status returns the fleet at a glance.
+func (c *Client) Status(ctx context.Context) (status api.Status, err error) {
+	_, err = c.do(ctx, get("status"), &status)
+	return status, err
+}
+
 // ServerVersion returns the version of the server.
 func (c *Client) ServerVersion(ctx context.Context) (v api.Version, err error) {
 	_, err = c.do(ctx, get("version"), &v)

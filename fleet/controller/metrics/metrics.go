@@ -206,7 +206,6 @@ var (
 	deltasDesc     = describeMetric("tributary_deltas", "Deltas in force.")
 	staleDesc      = describeMetric("tributary_orphaned_parts", "Parts of deltas that no longer apply to a cluster, over all clusters.")
 	statesDesc     = describeMetric("tributary_clusters_by_state", "Clusters by state.", "state")
-	behindDesc     = describeMetric("tributary_clusters_behind", "Clusters that stay on an earlier release, or on none, because the one they should be on is not valid for them.")
 	unservedDesc   = describeMetric("tributary_clusters_unserved", "Clusters whose polls this server answers with 503, because no release is valid for them, or their release cannot be loaded.")
 )
 
@@ -223,7 +222,7 @@ func (c *viewCollector) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}
 	states := map[fleet.ClusterState]int{fleet.ClusterActive: 0, fleet.ClusterOrphaned: 0, fleet.ClusterDecommissioned: 0}
-	clusters, generation, deltas, stale, behind, unserved := 0, 0, 0, 0, 0, 0
+	clusters, generation, deltas, stale, unserved := 0, 0, 0, 0, 0
 	if v := c.current(); v != nil {
 		s := v.State()
 		clusters, generation, deltas = len(v.Members()), int(s.Generation), s.Deltas.Len()
@@ -234,17 +233,11 @@ func (c *viewCollector) Collect(to chan<- prometheus.Metric) {
 			}
 			states[m.State]++
 		}
-		for _, row := range s.Assignments {
-			if row.Reason == fleet.ReasonFailing {
-				behind++
-			}
-		}
 	}
 	gauge(clustersDesc, clusters)
 	gauge(generationDesc, generation)
 	gauge(deltasDesc, deltas)
 	gauge(staleDesc, stale)
-	gauge(behindDesc, behind)
 	gauge(unservedDesc, unserved)
 	for state, n := range states {
 		gauge(statesDesc, n, string(state))
