@@ -50,11 +50,13 @@ type selection struct{ kind, name string }
 // tally counts the objects that a directory leads to.
 type tally struct {
 	objects, references int
+	inFiles             int // objects that are read
 	kinds, names        map[string]int
 }
 
 func (t *tally) add(other *tally) {
 	t.objects += other.objects
+	t.inFiles += other.inFiles
 	t.references += other.references
 	for kind, n := range other.kinds {
 		t.kinds[kind] += n
@@ -131,8 +133,12 @@ func (v *Vetting) weigh(d *vettedDir) {
 	}
 }
 
-// checkWork refuses a directory that would keep kustomize at work for too long.
+// checkWork refuses a directory that would keep kustomize at work for too long. Where more objects
+// would be read than a build may read, the build ends with that fault, and with the file.
 func (v *Vetting) checkWork(d *vettedDir, file string) {
+	if d.load.exact != nil && d.load.exact.inFiles > maxObjects {
+		return
+	}
 	if d.load.comparisons > maxComparisons {
 		objects := d.load.objects
 		if d.load.exact != nil {
@@ -246,6 +252,7 @@ func (t *tally) count(n *yaml.Node) {
 		}
 	default:
 		t.objects++
+		t.inFiles++
 		t.kinds[kind.Value]++
 		if name := Child(Child(n, "metadata"), "name"); name != nil {
 			t.names[name.Value]++
