@@ -59,7 +59,7 @@ func TestTooLargeAnswerIsAFault(t *testing.T) {
 func TestSlowBuildsAreRefused(t *testing.T) {
 	t.Parallel()
 	list := "apiVersion: v1\nkind: AppList\nitems:\n" + strings.Repeat("- {apiVersion: example.com/v1, kind: App, metadata: {name: a}}\n", 5_000)
-	for name, base := range map[string]string{"documents": apps(5_000, "a: b"), "list": list} {
+	for name, base := range map[string]string{"documents": apps(5_000, "a: b"), "list": list, "escapes": strings.ReplaceAll(apps(5_000, "a: b"), "kind:", `"\x6bind":`)} {
 		t.Run(name, func(t *testing.T) {
 			const want = "base/all.yaml: one build reads more than 4000 objects, counting from this file; place clusters on smaller overlays\n"
 			if got := problemsOf(t, small(base)); got != want {

@@ -254,7 +254,7 @@ func (e *expansion) size(n *yaml.Node) int {
 // countObjects counts the objects in a file, and those in lists as kustomize does. For a
 // file of few objects it returns an upper bound.
 func countObjects(data []byte) int {
-	if n := bytes.Count(data, []byte("kind")); n < 50 {
+	if n := bytes.Count(data, []byte("kind")) + bytes.Count(data, []byte(`\`)); n < 50 { // A key may be written with escapes.
 		return n
 	}
 	n := 0
