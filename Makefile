@@ -82,12 +82,12 @@ test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector
 # The tests that do less with -short.
 LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill
 LONG := $(LONG)|TestClusterGetsWhatKustomizeBuilds|TestTreesAreBuiltOrRefusedAsByKustomize|TestHerdWithOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
-LONG := $(LONG)|TestSQLite|TestPostgres|TestConcurrentWritersLoseNoUpdate|TestThousandConcurrentRegistrationsSucceed
+LONG := $(LONG)|TestSQLite|TestPostgres|TestConcurrentWritersLoseNoUpdate|TestThousandConcurrentRegistrationsSucceed|TestGitReadsWhatGitArchives
 
 .PHONY: long
 long: $(ORAS) $(FLUXOCI) ## run in full the tests that `make test` shortens
 	@.ci/need $(NEEDED)
-	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./fleet/controller ./fleet/sqlstore ./render ./server
+	CGO_ENABLED=1 go test -race -count=1 -timeout $(TESTTIMEOUT) -run '^($(LONG))$$' $(TESTFLAGS) ./cmd/tributary ./fleet/controller ./fleet/sqlstore ./render ./server ./sources
 
 .PHONY: reference
 reference: ## write docs/reference/cli.md from the commands
