@@ -424,3 +424,44 @@ func TestGitOverSSHRecovers(t *testing.T) {
 	must(t, down.listener.Close())
 	fetchError(t, openAs(t, down.url(), o), "connection refused")
 }
+
+func TestGitOverSSHWithACertificate(t *testing.T) {
+	t.Parallel()
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	server := repo.serveSSH()
+	authority := server.keygen("authority", "-t", "ed25519")
+	key := server.keygen("id", "-t", "ed25519")
+	server.write("authorized_keys", "cert-authority "+server.read("authority.pub")+"\n")
+	o := sources.Options{Git: sources.GitOptions{SSHKeyFile: key, KnownHostsFile: server.knownHosts("ed25519")}}
+	s := openAs(t, "git+"+server.url(), o)
+	fetchError(t, s, "the host does not accept the key in --git-ssh-key-file (SHA256:")
+
+	server.ssh("ssh-keygen", "-q", "-s", authority, "-I", "tributary", "-n", server.account(), "-V", "20200101:20210101", key+".pub")
+	fetchError(t, s, `with its certificate ("tributary" for `+server.account()+" until 2021-01-01T")
+	server.ssh("ssh-keygen", "-q", "-s", authority, "-I", "tributary", "-n", server.account(), "-V", "+1h", key+".pub")
+	wantContents(t, fetch(t, s, "").Tree, map[string]string{"fleet.yaml": "one"})
+
+	server.write("id-cert.pub", server.read("authority.pub"))
+	fetchError(t, openAs(t, server.url(), o), "id-cert.pub contains no user certificate")
+	other := server.keygen("other", "-t", "ed25519")
+	server.ssh("ssh-keygen", "-q", "-s", authority, "-I", "other", "-n", server.account(), other+".pub")
+	server.write("id-cert.pub", server.read("other-cert.pub"))
+	fetchError(t, openAs(t, server.url(), o), "id-cert.pub is not the certificate of the key")
+}
+
+func TestGitOverSSHNamesAnEncryptedPKCS8Key(t *testing.T) {
+	t.Parallel()
+	repo := newGitRepo(t)
+	server := repo.serveSSH()
+	o := sources.Options{Git: sources.GitOptions{
+		SSHKeyFile:        server.keygen("id", "-t", "rsa", "-b", "2048", "-m", "PKCS8", "-N", "open sesame"),
+		SSHPassphraseFile: tokenFile(t, "open sesame"), KnownHostsFile: server.knownHosts("ed25519"),
+	}}
+	fetchError(t, openAs(t, server.url(), o), "is an encrypted PKCS#8 key, which is not supported; convert it to OpenSSH's format with ssh-keygen -p -f")
+	// What the message says helps.
+	server.ssh("ssh-keygen", "-q", "-p", "-f", o.Git.SSHKeyFile, "-P", "open sesame", "-N", "open sesame")
+	server.write("authorized_keys", server.read("id.pub")+"\n")
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	fetch(t, openAs(t, server.url(), o), "")
+}

@@ -387,3 +387,19 @@ func TestGitOffersWhatAzureDevOpsNeeds(t *testing.T) {
 	repo.commit(map[string]string{"fleet.yaml": "two"})
 	wantContents(t, fetch(t, s, revision).Tree, map[string]string{"fleet.yaml": "two", "a": "a"})
 }
+
+// TestGitNamesServersThatItCannotRead uses a file server, and a server that cannot
+// leave out the history.
+func TestGitNamesServersThatItCannotRead(t *testing.T) {
+	t.Parallel()
+	repo := newGitRepo(t)
+	repo.commit(map[string]string{"fleet.yaml": "one"})
+	repo.inBare("update-server-info")
+	files := httptest.NewServer(http.FileServer(http.Dir(repo.root)))
+	t.Cleanup(files.Close)
+	fetchError(t, open(t, files.URL+"/repo.git"), "does not speak Git's protocol (dumb HTTP)", "git http-backend or over ssh")
+
+	server := repo.serve()
+	server.replaceInRefs(" shallow ", " sxallow ")
+	fetchError(t, open(t, server.url()), "the server cannot send a commit without its history; it must offer shallow fetches")
+}

@@ -103,6 +103,10 @@ func parseURL(ref string) (location, error) {
 		// The parser's error quotes the invalid part, which may be a password.
 		return location{}, invalidSource("is not a URL that can be read: check its port, and write special characters as %%XX")
 	}
+	switch u.Scheme {
+	case "git+ssh", "ssh+git", "git+http", "git+https": // as pip, npm and others write it
+		u.Scheme = strings.TrimSuffix(strings.TrimPrefix(u.Scheme, "git+"), "+git")
+	}
 	if err := checkCredentials(u); err != nil {
 		return location{}, err
 	}

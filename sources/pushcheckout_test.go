@@ -421,3 +421,11 @@ func TestPushFromAShallowClone(t *testing.T) {
 		wantDescribed(t, clone.push(), acme, "main@sha1:"+head, committed)
 	}
 }
+
+// The container image has no git.
+func TestPushOfACheckoutWithoutGit(t *testing.T) {
+	c := newGitCheckout(t, map[string]string{"fleet.yaml": "a"})
+	t.Setenv("PATH", t.TempDir())
+	c.registry.pushError(c.dir, "fleet:v1", push.Options{Options: c.registry.options()},
+		"git is not installed, and without it the files that Git ignores, which may be secrets, are not known", "git archive HEAD | tar -x -C DIR")
+}

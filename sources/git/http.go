@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -166,11 +167,25 @@ func (s *httpSession) do(ctx context.Context, method, address string, body []byt
 		return nil, &statusError{response, s.token != "" && s.atOrigin(response.Request.URL), s.token != ""}
 	}
 	if method == http.MethodGet {
+		if err := checkSmart(response.Header); err != nil {
+			_ = answer.Close() // It is of no use.
+			return nil, err
+		}
 		moved := *response.Request.URL
 		moved.RawQuery, moved.User = "", nil
 		s.base = strings.TrimSuffix(moved.String(), refsSuffix)
 	}
 	return answer, nil
+}
+
+// checkSmart returns an error for a host that gives out the files of a
+// repository and does not speak Git's protocol. All servers that do set the type.
+func checkSmart(h http.Header) error {
+	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	if kind != "text/plain" && kind != "application/octet-stream" {
+		return nil
+	}
+	return errors.New("the host gives out files and does not speak Git's protocol (dumb HTTP), which is not supported; serve the repository with git http-backend or over ssh")
 }
 
 // atOrigin reports whether a URL is at the host that the token is for.

@@ -35,8 +35,9 @@ type Options struct {
 	// RedirectHosts are other hosts, as HOST or HOST:PORT, to which an http or https
 	// server may redirect. The token is never sent there.
 	RedirectHosts []string
-	// SSHKeyFile is a private key in PEM or OpenSSH format. Without it, the
-	// agent at SSH_AUTH_SOCK is used.
+	// SSHKeyFile is a private key in PEM or OpenSSH format. Its certificate, if
+	// any, is beside it in a file whose name ends in -cert.pub. Without a key
+	// file, the agent at SSH_AUTH_SOCK is used.
 	SSHKeyFile string
 	// SSHPassphraseFile contains the passphrase of the key.
 	SSHPassphraseFile string

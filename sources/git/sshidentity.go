@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -34,7 +35,44 @@ func readIdentity(ctx context.Context, o Options) (*identity, error) {
 		return nil, fmt.Errorf("--git-ssh-key-file: %w", err)
 	}
 	name := fmt.Sprintf("the key in --git-ssh-key-file (%s)", ssh.FingerprintSHA256(signer.PublicKey()))
-	return &identity{ssh.PublicKeys(signer), name, func() {}}, nil
+	certificate, err := readCertificate(o.SSHKeyFile + "-cert.pub")
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &identity{ssh.PublicKeys(signer), name, func() {}}, nil
+	case err != nil:
+		return nil, fmt.Errorf("--git-ssh-key-file: %w", err)
+	}
+	certified, err := ssh.NewCertSigner(certificate, signer)
+	if err != nil {
+		return nil, fmt.Errorf("--git-ssh-key-file: %s-cert.pub is not the certificate of the key: %s; sign the key again", message.Printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
+	}
+	name += fmt.Sprintf(" with its certificate (%s)", describeCertificate(certificate))
+	return &identity{ssh.PublicKeys(certified, signer), name, func() {}}, nil
+}
+
+// readCertificate reads the certificate of a key, which ssh-keygen -s writes
+// beside the key, and ssh(1) uses without being told.
+func readCertificate(file string) (*ssh.Certificate, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey(content)
+	certificate, ok := key.(*ssh.Certificate)
+	if err != nil || !ok || certificate.CertType != ssh.UserCert {
+		return nil, fmt.Errorf("%s contains no user certificate; sign the key again with ssh-keygen -s", message.Printable(file))
+	}
+	return certificate, nil
+}
+
+// describeCertificate says for whom and until when a certificate is valid, for
+// which a host may refuse it.
+func describeCertificate(c *ssh.Certificate) string {
+	text := fmt.Sprintf("%q for %s", c.KeyId, message.Printable(strings.Join(c.ValidPrincipals, ", ")))
+	if c.ValidBefore < 1<<40 {
+		text += " until " + time.Unix(int64(c.ValidBefore), 0).UTC().Format(time.RFC3339)
+	}
+	return text
 }
 
 func readSSHKey(o Options) (ssh.Signer, error) {
@@ -52,7 +90,7 @@ func readSSHKey(o Options) (ssh.Signer, error) {
 	case errors.As(err, &locked):
 		return parseLockedKey(content, o)
 	case strings.Contains(err.Error(), "ENCRYPTED PRIVATE KEY"): // The library does not decrypt PKCS#8.
-		return nil, fmt.Errorf("%s is encrypted in a format that is not supported; convert it to OpenSSH's format with ssh-keygen -p -f", message.Printable(o.SSHKeyFile))
+		return nil, fmt.Errorf("%s is an encrypted PKCS#8 key, which is not supported; convert it to OpenSSH's format with ssh-keygen -p -f", message.Printable(o.SSHKeyFile))
 	}
 	return nil, fmt.Errorf("%s contains no readable private key: %s; create one with ssh-keygen -t ed25519", message.Printable(o.SSHKeyFile), strings.TrimPrefix(err.Error(), "ssh: "))
 }

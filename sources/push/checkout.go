@@ -155,6 +155,9 @@ func (c *checkout) files() (map[string]bool, error) {
 
 func (c *checkout) addFiles(names map[string]bool, within string) error {
 	list, err := c.git("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("git checkout of %s: git is not installed, and without it the files that Git ignores, which may be secrets, are not known; install git (the container image has none), or push a copy of what is committed, made elsewhere by git archive HEAD | tar -x -C DIR", message.Printable(c.directory))
+	}
 	if err != nil {
 		return fmt.Errorf("git checkout of %s: the files that it ignores, which may be secrets, are not known: %w; make git work there, or push a copy of the files outside of the checkout", message.Printable(c.directory), err)
 	}

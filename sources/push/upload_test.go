@@ -1,6 +1,7 @@
 package push
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/image-spec/specs-go/v1"
@@ -54,6 +56,39 @@ func TestStalledUploadIsAnError(t *testing.T) {
 	u := newUpload(t.Context(), imageOf(t, make([]byte, 64<<20)), nil, 100*time.Millisecond)
 	if err := u.put(to, "v1"); !errors.Is(err, errSendStalled) {
 		t.Errorf("put = %v, want %v", err, errSendStalled)
+	}
+}
+
+// The time limit is for what is being sent. A registry may take longer to answer
+// once it has everything.
+func TestUploadStallsOnlyInTheMiddleOfABody(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		read   func(body io.ReadCloser)
+		stalls bool
+	}{
+		"in the middle": {func(b io.ReadCloser) { _, _ = io.ReadFull(b, make([]byte, 5)) }, true},
+		"at the end":    {func(b io.ReadCloser) { _, _ = io.ReadAll(b) }, false},
+		"closed":        {func(b io.ReadCloser) { _ = b.Close() }, false},
+		"not begun":     {func(io.ReadCloser) {}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := imageOf(t, []byte("twelve bytes"))
+			synctest.Test(t, func(t *testing.T) {
+				u := newUpload(t.Context(), i, nil, time.Minute)
+				body, err := u.Fetch(t.Context(), i.layer.Descriptor)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.read(body)
+				time.Sleep(time.Hour) // of the test's own clock
+				synctest.Wait()
+				if stalled := errors.Is(context.Cause(u.ctx), errSendStalled); stalled != c.stalls {
+					t.Errorf("an hour later the upload has stalled: %v, want %v", stalled, c.stalls)
+				}
+			})
+		})
 	}
 }
 

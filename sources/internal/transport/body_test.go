@@ -6,11 +6,31 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tributary-gitops/tributary/sources/internal/transport"
 )
+
+// The time limit is for the host, and not for what is done between two reads.
+func TestBodyStallsOnlyWhileItIsRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		body := transport.NewStallReader(ctx, io.NopCloser(strings.NewReader("all of it")), cancel, time.Minute)
+		for _, n := range []int{3, 6, 1} {
+			time.Sleep(time.Hour) // of the test's own clock
+			_, _ = body.Read(make([]byte, n))
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if ctx.Err() != nil {
+			t.Errorf("the context has ended: %v", context.Cause(ctx))
+		}
+	})
+}
 
 func TestStalledBodyIsAnError(t *testing.T) {
 	t.Parallel()
