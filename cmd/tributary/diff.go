@@ -13,6 +13,7 @@ import (
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
 	"github.com/tributary-gitops/tributary/render"
@@ -21,10 +22,11 @@ import (
 )
 
 type diffOptions struct {
-	source sourceFlags
-	server remote.Flags
-	deltas string
-	output string
+	source  sourceFlags
+	server  remote.Flags
+	deltas  string
+	output  string
+	summary bool
 }
 
 // The exit statuses of diff. If several apply, the highest wins.
@@ -46,7 +48,8 @@ which it is invalid. The comparison is with another SOURCE, which is given first
 what a server serves, including its deltas and clusters. Nothing is changed, and a viewer
 token is enough.
 
-With -o markdown the output is a comment for a pull request, cut to the length that GitHub
+On a terminal a long output goes through the pager of PAGER. With --summary it has no single
+change. With -o markdown the output is a comment for a pull request, cut to the length that GitHub
 accepts; -o json has everything.
 
 ` + sourceHelp,
@@ -70,18 +73,16 @@ it, 3 if it has faults, and 4 if the comparison failed.`,
 	o.server.BindAddress(cmd, f)
 	f.StringVar(&o.deltas, "deltas", "", "file with deltas to apply to both SOURCEs, - for standard input")
 	f.StringVarP(&o.output, "output", "o", "text", "text, markdown or json")
+	f.BoolVar(&o.summary, "summary", false, "only the outcome, its reasons and the numbers, without each change")
 	return cmd
 }
 
-var previewPrinters = map[string]func(io.Writer, *fleet.Preview) error{
-	"text": preview.Print, "markdown": preview.PrintMarkdown,
-	"json": func(w io.Writer, p *fleet.Preview) error { return output.JSON(w, p) },
-}
-
 func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
-	show := previewPrinters[o.output]
-	if show == nil {
-		return fmt.Errorf("--output %q: must be text, markdown or json", o.output)
+	if err := output.Check(o.output, "text", "markdown", "json"); err != nil {
+		return err
+	}
+	if o.summary && o.output != "text" {
+		return fmt.Errorf("diff: use --summary or -o %s, not both", o.output)
 	}
 	var p *fleet.Preview
 	var err error
@@ -93,7 +94,16 @@ func runDiff(cmd *cobra.Command, args []string, o *diffOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := show(cmd.OutOrStdout(), p); err != nil {
+	err = terminal.Page(cmd.OutOrStdout(), func(w io.Writer) error {
+		switch o.output {
+		case "markdown":
+			return preview.PrintMarkdown(w, p)
+		case "json":
+			return output.JSON(w, p)
+		}
+		return preview.Print(w, p, o.summary)
+	})
+	if err != nil {
 		return err
 	}
 	if status := statusOf(p); status != 0 {

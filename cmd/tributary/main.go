@@ -121,7 +121,8 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 	}
 	root.SetUsageFunc(usage.Print)
 	root.AddCommand(newServe(), newRender(), newValidate(), newDiff(), newPush(),
-		newStatus(), newGet(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
-		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap())
+		newStatus(), newGet(), newCompare(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
+		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap(),
+		newVersion(), newWhoami())
 	return root
 }

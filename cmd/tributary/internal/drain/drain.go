@@ -36,7 +36,7 @@ const interval = 2 * time.Second
 func (w Wait) Do(ctx context.Context) (polled int, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.Timeout, errTimeout)
 	defer cancel()
-	reported, start := "", time.Now()
+	reported, last, start := "", "the server has not answered", time.Now()
 	for {
 		cluster, err := w.Look(ctx)
 		waiting := ""
@@ -54,7 +54,12 @@ func (w Wait) Do(ctx context.Context) (polled int, err error) {
 				waiting = fmt.Sprintf("waiting for cluster %q to poll %s", cluster.Name, strings.Join(left, ", "))
 			} else if time.Since(start) >= pollDelay {
 				return ever, nil
+			} else {
+				last = fmt.Sprintf("cluster %q has polled all that it ever polled, but another server may not have reported a later poll yet, which takes up to %s", cluster.Name, pollDelay)
 			}
+		}
+		if waiting != "" {
+			last = waiting
 		}
 		if waiting != "" && waiting != reported {
 			w.Report("%s", waiting)
@@ -63,7 +68,7 @@ func (w Wait) Do(ctx context.Context) (polled int, err error) {
 		select {
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errTimeout) {
-				return 0, fmt.Errorf("not within %s: %s\nthe cluster stays decommissioned; run this command again to keep waiting", w.Timeout, reported)
+				return 0, fmt.Errorf("not within %s: %s\nthe cluster stays decommissioned; run this command again to keep waiting", w.Timeout, last)
 			}
 			return 0, ctx.Err()
 		case <-time.After(interval):

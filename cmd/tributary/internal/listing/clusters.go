@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/terminal"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
@@ -27,7 +29,7 @@ var Clusters = Kind[api.Cluster]{
 		{Title: "CONTACT", Text: contactText, Style: func(c api.Cluster) terminal.Style { return stateStyle(string(c.Contact)) }},
 		{Title: "DNS", Wide: true, Text: func(c api.Cluster) string { return c.DNS }},
 		{Title: "OVERLAY", Wide: true, Long: true, Text: func(c api.Cluster) string { return c.Placement.Overlay }},
-		{Title: "LABELS", Wide: true, Long: true, Text: func(c api.Cluster) string { return labelText(c.Labels) }},
+		{Title: "LABELS", Wide: true, Long: true, Text: func(c api.Cluster) string { return labels.Set(c.Labels).String() }},
 	},
 }
 
@@ -79,7 +81,7 @@ var pollColumns = []table.Column[api.Poll]{
 // ClusterDetails prints what a cluster is, why it is on its release, and its polls.
 func ClusterDetails(w io.Writer, c api.Cluster) error {
 	for _, line := range [][2]string{
-		{"labels", labelText(c.Labels)}, {"dns", c.DNS}, {"overlay", c.Placement.Overlay},
+		{"labels", labels.Set(c.Labels).String()}, {"dns", c.DNS}, {"overlay", c.Placement.Overlay},
 		{"release", strings.TrimSpace(c.Release.ID + " of " + c.Release.Revision)}, {"why", c.Why}, {"pin", c.Pin},
 	} {
 		if line[1] != "" {

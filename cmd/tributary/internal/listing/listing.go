@@ -208,15 +208,6 @@ func (p *Watcher[T]) print(items []T) error {
 	return nil
 }
 
-// labelText returns labels as key=value, sorted by key.
-func labelText(labels map[string]string) string {
-	var all []string
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		all = append(all, key+"="+labels[key])
-	}
-	return strings.Join(all, ",")
-}
-
 // stateStyle colours the states that need attention, and that of a release that is live.
 func stateStyle(state string) terminal.Style {
 	switch state {

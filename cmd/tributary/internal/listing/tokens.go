@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/server/api"
@@ -34,7 +36,7 @@ func tokenScope(k api.Token) string {
 	case k.Cluster != "":
 		return k.Cluster
 	}
-	return labelText(k.Labels)
+	return labels.Set(k.Labels).String()
 }
 
 func tokenUses(k api.Token) string {

@@ -2,7 +2,7 @@
 // terminal, or as a comment on a pull request.
 //
 //	p, err := client.PreviewSnapshot(ctx, revision, tree)
-//	preview.Print(os.Stdout, p)
+//	preview.Print(os.Stdout, p, false)
 //	preview.PrintMarkdown(os.Stdout, p)
 //
 // What is removed comes first. The text form names every changed input; the comment is
@@ -37,8 +37,8 @@ func headline(p *fleet.Preview) string {
 	return "would change nothing"
 }
 
-// Print prints a preview for a terminal.
-func Print(w io.Writer, p *fleet.Preview) error {
+// Print prints a preview for a terminal; as a summary without the single changes.
+func Print(w io.Writer, p *fleet.Preview, summary bool) error {
 	fmt.Fprintf(w, "%s %s\n", textfmt.Visible(p.Revision), headline(p))
 	for _, problem := range OtherProblems(p.Problems, p.Failing) {
 		fmt.Fprintln(w, severity(problem)+textfmt.Visible(problem.String()))
@@ -46,7 +46,9 @@ func Print(w io.Writer, p *fleet.Preview) error {
 	PrintReasons(w, p.Violations, p.Failing)
 	if !p.Impact.IsEmpty() {
 		fmt.Fprintln(w, Scale(p.Impact))
-		PrintImpact(w, p.Impact)
+		if !summary {
+			PrintImpact(w, p.Impact)
+		}
 		fmt.Fprintln(w, approval(p))
 	}
 	if len(p.Waves) > 0 {

@@ -59,7 +59,7 @@ func TestClustersThatFailForOneReasonAreGrouped(t *testing.T) {
 		{Cluster: "a", Reason: "base: no such file"}, {Cluster: "b", Reason: "file: x"}, {Cluster: "c", Reason: "base: no such file"},
 	}, Problems: fleet.Problems{{File: "base", Message: "no such file"}, {File: "fleet.yaml", Message: "odd", Warning: true}}}
 	var text bytes.Buffer
-	if err := Print(&text, p); err != nil {
+	if err := Print(&text, p, false); err != nil {
 		t.Fatal(err)
 	}
 	want := "main@sha1:1 would fail, and the fleet would stay as it is\nwarning: fleet.yaml: odd\nfails for a, c: base: no such file\nfails for b: file: x\n"
