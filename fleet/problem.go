@@ -32,6 +32,14 @@ type Problem struct {
 // String returns `file:line:column: field: message`, without the parts that are unknown, and with the
 // cluster and the delta where there are any.
 func (p Problem) String() string {
+	if p.Cluster == "" {
+		return p.text("")
+	}
+	return p.text(fmt.Sprintf("cluster %q: ", p.Cluster))
+}
+
+// text returns the problem in a line, in which clusters names those that it concerns.
+func (p Problem) text(clusters string) string {
 	var b strings.Builder
 	if p.File != "" {
 		b.WriteString(p.File)
@@ -43,9 +51,7 @@ func (p Problem) String() string {
 		}
 		b.WriteString(": ")
 	}
-	if p.Cluster != "" {
-		fmt.Fprintf(&b, "cluster %q: ", p.Cluster)
-	}
+	b.WriteString(clusters)
 	if name, named := strings.CutPrefix(p.Delta, DeltaID("")); named {
 		fmt.Fprintf(&b, "delta %q: ", name)
 	} else if p.Delta != "" {
@@ -61,13 +67,59 @@ func (p Problem) String() string {
 // Problems is everything that is wrong, at once. As an error it is an ErrInvalid.
 type Problems []Problem
 
-// Error returns one line for each problem.
+// Error returns one line for each problem, and for the same problem of several clusters.
 func (ps Problems) Error() string {
-	lines := make([]string, len(ps))
-	for i, p := range ps {
-		lines[i] = p.String()
+	groups := ps.Group()
+	lines := make([]string, len(groups))
+	for i, g := range groups {
+		lines[i] = g.String()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// ProblemGroup is a problem that several clusters share. Its Cluster is that of the first.
+type ProblemGroup struct {
+	Problem
+	// Clusters are all that it concerns; empty where it concerns the fleet.
+	Clusters []string
+}
+
+// Group returns each problem once, with its clusters, in the order in which they come first.
+func (ps Problems) Group() []ProblemGroup {
+	var groups []ProblemGroup
+	places := map[Problem]int{}
+	for _, p := range ps {
+		shared := p
+		shared.Cluster = ""
+		at, known := places[shared]
+		if !known || p.Cluster == "" || len(groups[at].Clusters) == 0 {
+			at, groups = len(groups), append(groups, ProblemGroup{Problem: p})
+			places[shared] = at
+		}
+		if p.Cluster != "" {
+			groups[at].Clusters = append(groups[at].Clusters, p.Cluster)
+		}
+	}
+	return groups
+}
+
+// maxClusters is how many clusters a line names.
+const maxClusters = 5
+
+// String returns the line of the problem, with the first of its clusters and the number of the others.
+func (g ProblemGroup) String() string {
+	if len(g.Clusters) < 2 {
+		return g.Problem.String()
+	}
+	named, more := g.Clusters, ""
+	if n := len(named) - maxClusters; n > 1 { // "and 1 more" is no shorter than a name
+		named, more = named[:maxClusters], fmt.Sprintf(" and %d more", n)
+	}
+	quoted := make([]string, len(named))
+	for i, name := range named {
+		quoted[i] = fmt.Sprintf("%q", name)
+	}
+	return g.text("clusters " + strings.Join(quoted, ", ") + more + ": ")
 }
 
 // Is makes errors.Is(ps, ErrInvalid) true.

@@ -133,7 +133,7 @@ func checkPush(ctx context.Context, w, stderr io.Writer, snapshot *fleet.Snapsho
 	if len(r.Problems.Faults()) > 0 {
 		return report.Print(w, r, o.output)
 	}
-	for _, p := range r.Problems {
+	for _, p := range r.Problems.Group() {
 		fmt.Fprintln(stderr, "tributary: warning:", p)
 	}
 	return nil

@@ -31,9 +31,12 @@ type Problem struct {
 
 // ProblemError is one mistake in a document.
 type ProblemError struct {
-	// Path is the place, as file:line: field; empty where it is not known.
+	// Path is the place, as file:line: field, with the first clusters that it concerns; empty where it
+	// is not known.
 	Path    string `json:"path"`
 	Message string `json:"message"`
+	// Clusters are all that the mistake concerns, where there are several.
+	Clusters []string `json:"clusters,omitempty"`
 }
 
 // ProblemType is the prefix of every problem's type. It is a name and not an
@@ -121,10 +124,14 @@ func problemErrors(err error) []ProblemError {
 	if !errors.As(err, &found) {
 		return nil
 	}
-	all := make([]ProblemError, len(found))
-	for i, p := range found {
-		all[i].Message, p.Message = p.Message, ""
-		all[i].Path = strings.TrimSuffix(p.String(), ": ") // file:line: field
+	groups := found.Group()
+	all := make([]ProblemError, len(groups))
+	for i, g := range groups {
+		all[i].Message, g.Message = g.Message, ""
+		all[i].Path = strings.TrimSuffix(g.String(), ": ") // file:line: clusters: field
+		if len(g.Clusters) > 1 {
+			all[i].Clusters = g.Clusters
+		}
 	}
 	return all
 }

@@ -77,7 +77,7 @@ func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
 		}
 	}
 	preview.PrintReasons(w, r.Violations, r.Failing)
-	for _, p := range preview.OtherProblems(r.Problems, r.Failing) {
+	for _, p := range preview.OtherProblems(r.Problems, r.Failing).Group() {
 		fmt.Fprintf(w, "%s: %s\n", r.State, textfmt.Visible(p.String()))
 	}
 	if impact && r.Impact != nil {

@@ -161,12 +161,15 @@ type reasonGroup struct {
 	clusters []string
 }
 
-// groupByReason groups failing clusters that have the same reason.
+// groupByReason groups failing clusters that have the same reason, apart from their names.
 func groupByReason(failing []fleet.FailingCluster) (all []*reasonGroup) {
+	places := map[string]int{}
 	for _, f := range failing {
-		at := slices.IndexFunc(all, func(g *reasonGroup) bool { return g.reason == f.Reason })
-		if at < 0 {
-			at, all = len(all), append(all, &reasonGroup{reason: f.Reason})
+		reason := strings.Replace(f.Reason, fmt.Sprintf("cluster %q: ", f.Cluster), "", 1)
+		at, known := places[reason]
+		if !known {
+			at, all = len(all), append(all, &reasonGroup{reason: reason})
+			places[reason] = at
 		}
 		all[at].clusters = append(all[at].clusters, f.Cluster)
 	}

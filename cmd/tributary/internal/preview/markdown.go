@@ -67,8 +67,8 @@ func reasons(p *fleet.Preview) (all []string) {
 	for _, g := range groupByReason(p.Failing) {
 		all = append(all, "fails for "+code(textfmt.List(g.clusters, maxNames))+": "+escape(g.reason))
 	}
-	for _, problem := range OtherProblems(p.Problems, p.Failing) {
-		all = append(all, severity(problem)+escape(problem.String()))
+	for _, problem := range OtherProblems(p.Problems, p.Failing).Group() {
+		all = append(all, severity(problem.Problem)+escape(problem.String()))
 	}
 	return all
 }

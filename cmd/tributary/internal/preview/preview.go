@@ -40,8 +40,8 @@ func headline(p *fleet.Preview) string {
 // Print prints a preview for a terminal; as a summary without the single changes.
 func Print(w io.Writer, p *fleet.Preview, summary bool) error {
 	fmt.Fprintf(w, "%s %s\n", textfmt.Visible(p.Revision), headline(p))
-	for _, problem := range OtherProblems(p.Problems, p.Failing) {
-		fmt.Fprintln(w, severity(problem)+textfmt.Visible(problem.String()))
+	for _, problem := range OtherProblems(p.Problems, p.Failing).Group() {
+		fmt.Fprintln(w, severity(problem.Problem)+textfmt.Visible(problem.String()))
 	}
 	PrintReasons(w, p.Violations, p.Failing)
 	if !p.Impact.IsEmpty() {

@@ -47,7 +47,7 @@ func Print(w io.Writer, r Report, format string) error {
 }
 
 func printText(w io.Writer, r Report) error {
-	for _, p := range append(r.Problems.Faults(), r.Problems.Warnings()...) {
+	for _, p := range append(r.Problems.Faults(), r.Problems.Warnings()...).Group() {
 		kind := ""
 		if p.Warning {
 			kind = "warning: "
