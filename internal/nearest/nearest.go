@@ -11,11 +11,14 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
+// maxDistance is how many letters of a long name may differ.
+const maxDistance = 3
+
 // Name returns the known name that is most like a misspelt one. Names are alike if few
-// letters have to change, about one of three; upper and lower case are the same, and letters
+// letters have to change, about one of three and at most three; upper and lower case are the same, and letters
 // that have changed places count once. It returns false if no name is.
 func Name(misspelt string, known []string) (name string, found bool) {
-	best := max(len(misspelt)/3, 1) + 1
+	best := min(max(len(misspelt)/3, 1), maxDistance) + 1
 	for _, candidate := range known {
 		if d := distance(strings.ToLower(misspelt), strings.ToLower(candidate)); d < best {
 			best, name, found = d, candidate, true

@@ -1,6 +1,7 @@
 package fleetrepo
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"errors"
@@ -267,7 +268,7 @@ func (f *clusterFile) read(tree fs.FS, before *clusterFile, shared *sharedValues
 	switch {
 	case len(problems) > 0:
 		f.refuse(problems...)
-	case len(docs) == 0 && besideKustomization(tree, f.name):
+	case len(docs) == 0 && besideKustomization(tree, f.name, ""):
 		f.others, f.selfContained = 1, false
 		return
 	case len(docs) == 0:
@@ -277,6 +278,10 @@ func (f *clusterFile) read(tree fs.FS, before *clusterFile, shared *sharedValues
 	for _, d := range docs {
 		if isOther(d) {
 			f.others++
+			continue
+		}
+		if isUntyped(d) && besideKustomization(tree, f.name, path.Base(f.name)) {
+			f.others, f.selfContained = f.others+1, false
 			continue
 		}
 		c := readCluster(d, tree)
@@ -302,11 +307,18 @@ func isOther(d *document) bool {
 	return kustomize.IsKustomization(path.Base(d.file)) || strings.Contains(group, ".") && kind != "" || version == "v1" && kind != "" && kind != "Cluster"
 }
 
-// besideKustomization reports whether a file is in a folder that is a kustomization.
-func besideKustomization(tree fs.FS, name string) bool {
+// isUntyped reports whether a document is neither of a kind nor of an apiVersion. It may be the
+// values of a chart.
+func isUntyped(d *document) bool {
+	return scalar(d.root, "apiVersion") == "" && scalar(d.root, "kind") == ""
+}
+
+// besideKustomization reports whether a file is in a folder that is a kustomization, and
+// whether that mentions a text.
+func besideKustomization(tree fs.FS, name, text string) bool {
 	return slices.ContainsFunc(konfig.RecognizedKustomizationFileNames(), func(base string) bool {
-		_, err := fs.Stat(tree, path.Join(path.Dir(name), base))
-		return err == nil
+		data, err := kustomize.ReadFile(tree, path.Join(path.Dir(name), base))
+		return err == nil && bytes.Contains(data, []byte(text))
 	})
 }
 
@@ -319,7 +331,7 @@ func scalar(n *yaml.Node, key string) string {
 
 func readCluster(d *document, tree fs.FS) *declared {
 	var doc clusterDocument
-	if scalar(d.root, "apiVersion") == "" && scalar(d.root, "kind") == "" {
+	if isUntyped(d) {
 		d.problem("", "is no cluster: apiVersion must be %s, and kind must be Cluster", apiVersion)
 	} else {
 		d.decode(&doc)

@@ -75,6 +75,9 @@ type reason struct {
 const writtenID = `(\w+)\.(\[?[^.\s/]+\]?)\.(\S*?)/([^\s/]+)\.([^.\s"/]+)`
 
 var reasons = []reason{
+	{regexp.MustCompile(`kustomization.yaml is empty`), func(e *explanation, _ []string) fleet.Problem {
+		return e.k.problem(1, "", "makes nothing, and kustomize refuses it as empty; add resources, or remove what leads here")
+	}},
 	{regexp.MustCompile(`may not add resource with an already registered id: ` + writtenID), (*explanation).alreadyThere},
 	{regexp.MustCompile(`(?:no matches for Id|no resource matches strategic merge patch) "?` + writtenID), (*explanation).patchesNothing},
 	{regexp.MustCompile("fieldPath `([^`]*)` is missing for replacement source (\\w+)\\S*/([^\\s/]+)\\.\\S+"), func(e *explanation, m []string) fleet.Problem {

@@ -418,6 +418,8 @@ func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
 	case err != nil: // the build reports it
 	case len(bytes.TrimSpace(data)) == 0:
 		v.problem(r, "%s is empty; if that is intended, remove the entry", r.value)
+	case holdsNoObject(data) && isRemark(data):
+		v.warning(r, "%s holds no object, only comments", r.value)
 	case holdsNoObject(data):
 		v.problem(r, "%s holds no object; if that is intended, remove the entry", r.value)
 	}

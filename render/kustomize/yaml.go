@@ -291,6 +291,14 @@ func holdsNoObject(data []byte) bool {
 	}
 }
 
+// isRemark reports whether a file has comments, and no object that is commented out. flux
+// bootstrap replaces such files by others.
+func isRemark(data []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(data), []byte("#")) && !commentedKind.Match(data)
+}
+
+var commentedKind = regexp.MustCompile(`(?m)^\s*#.*\bkind:`)
+
 // isEmptyList reports whether kustomize reads a node as a list of objects without any.
 func isEmptyList(n *yaml.Node) bool {
 	kind, items := Child(n, "kind"), Child(n, "items")

@@ -173,13 +173,20 @@ func (r *reporter) word(e *jsonschema.ValidationError) {
 	case *kind.Enum:
 		var names []string
 		for _, want := range k.Want {
-			names = append(names, strings.Trim(describe(want), `"`))
+			if name := strings.Trim(describe(want), `"`); !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
 		text, _ := value.(string)
-		add(at(), "must be one of %s, is %s", strings.Join(names, ", "), is)
+		add(at(), "must be one of %s, is %s", few(names), is)
 		hint(nearest.Hint(text, names))
 	case *kind.Const:
-		add(at(), "must be %s, is %s", describe(k.Want), is)
+		switch k.Want.(type) {
+		case []any, map[string]any:
+			add(at(), "must be exactly what the schema has as const")
+		default:
+			add(at(), "must be %s, is %s", describe(k.Want), is)
+		}
 	case *kind.Required:
 		for _, name := range k.Missing {
 			add(at(name), "must be set")
@@ -189,7 +196,7 @@ func (r *reporter) word(e *jsonschema.ValidationError) {
 		for _, name := range k.Properties {
 			add(at(name), "unknown field")
 			if hint(nearest.Hint(name, known)); len(known) > 0 && nearest.Hint(name, known) == "" {
-				hint("; known fields are " + strings.Join(known, ", "))
+				hint("; known fields are " + few(known))
 			}
 		}
 	case *kind.FalseSchema:
@@ -215,10 +222,19 @@ func (r *reporter) word(e *jsonschema.ValidationError) {
 	case *kind.MaxItems:
 		add(at(), "must have at most %d entries, has %d", k.Want, k.Got)
 	case *kind.Format:
-		add(at(), "must be of the format %s, is %s", k.Want, is)
+		add(at(), "must be of the format %s, is %s: %v", k.Want, is, k.Err)
 	default:
 		add(at(), "%s", k.LocalizedString(message.NewPrinter(language.English)))
 	}
+}
+
+// few joins names, the first ones of many.
+func few(names []string) string {
+	const most = 20
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 // valueAt returns the value at a location within a value; nil if there is none.

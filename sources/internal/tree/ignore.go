@@ -13,6 +13,10 @@ import (
 // IgnoreFile is the name of the files that name what Flux leaves out.
 const IgnoreFile = sourceignore.IgnoreFile
 
+// FleetFile at the root is never left out. Repositories of Flux often ignore everything but a
+// few directories, and without the file there is no fleet.
+const FleetFile = "fleet.yaml"
+
 // Ignore returns the tree without the files that Flux leaves out: those that it
 // excludes by default, such as images and the files of CI systems, and those
 // that the ignore files in the tree name. It also returns their names.
@@ -70,6 +74,7 @@ func (w *ignorer) prune(n, known *Node, at []string) *Node {
 				kept = nil
 			}
 		case before != nil && len(before.Children) == 0 && before.IsDir() == child.IsDir():
+		case len(at) == 0 && child.Base == FleetFile && !child.IsDir():
 		case w.matcher.Match(within, child.IsDir()):
 			w.ignored = append(w.ignored, strings.Join(within, "/"))
 			kept = nil
