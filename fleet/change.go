@@ -92,6 +92,8 @@ type Change struct {
 // ReleaseEvent says what happened to a release.
 type ReleaseEvent struct {
 	Ref ReleaseRef
+	// Commit is that of the release; nil where the source says nothing.
+	Commit *Commit
 	// Clusters is how many clusters the change was for: all that it was rendered for, or those
 	// of the wave.
 	Clusters int

@@ -156,6 +156,8 @@ func NeedFix(violations []Violation) bool {
 // Preview is what a snapshot would do as the next release.
 type Preview struct {
 	Revision string `json:"revision"`
+	// Commit is what the source says about the revision; nil where it says nothing.
+	Commit *Commit `json:"commit,omitempty"`
 	// Outcome is none, changes, held or failed. A release that is valid for some clusters has
 	// not failed.
 	Outcome    string           `json:"outcome"`

@@ -61,11 +61,18 @@ type Release struct {
 	// Digest is that of the snapshot: sha256:<64 hex>; empty where there is none.
 	Digest string       `json:"digest,omitempty"`
 	State  ReleaseState `json:"state"`
-	// At is when it entered the state, by the change of that Generation.
+	// At is when it entered the state, by the change of that Generation. A superseded release keeps
+	// those of the state before.
 	At         time.Time `json:"at"`
 	Generation int64     `json:"generation,omitempty"`
+	// LiveAt is when it went live for the whole fleet; zero where it never did.
+	LiveAt time.Time `json:"liveAt,omitzero"`
+	// SupersededAt is when a newer release replaced it; zero where none has.
+	SupersededAt time.Time `json:"supersededAt,omitzero"`
 	// Clusters is how many clusters it was rendered for.
 	Clusters int `json:"clusters"`
+	// Pins are the names of the pins that keep clusters on it. The log does not have them.
+	Pins []string `json:"pins,omitempty"`
 	// Problems are its faults and warnings.
 	Problems Problems `json:"problems,omitempty"`
 	// Failing are the clusters that it is not valid for. They stay where they are.

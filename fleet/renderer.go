@@ -48,6 +48,8 @@ type Repo interface {
 	// Guard returns spec.guard, and Waves returns spec.rollout.waves.
 	Guard() Guard
 	Waves() []WaveRule
+	// CommitURL returns spec.source.commitURL, the template of a commit's URL; empty for none.
+	CommitURL() string
 	// Render computes what one cluster is served with those deltas, which are in the order in
 	// which they are applied. The rendering is nil where the cluster has a fault, or depends on
 	// a part of the tree that has one, and only there. The faults are then among the problems;

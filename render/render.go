@@ -177,6 +177,9 @@ func (r *Repo) Guard() fleet.Guard { return r.spec.Guard }
 // Waves implements fleet.Repo.
 func (r *Repo) Waves() []fleet.WaveRule { return slices.Clone(r.spec.Waves) }
 
+// CommitURL implements fleet.Repo.
+func (r *Repo) CommitURL() string { return r.spec.CommitURL }
+
 // Failed implements fleet.Repo.
 func (r *Repo) Failed() bool { return r.failed }
 

@@ -120,6 +120,7 @@ func (r *repo) Unread() map[string]fleet.Problem { return nil }
 func (r *repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
 
 func (r *repo) Waves() []fleet.WaveRule { return nil }
+func (r *repo) CommitURL() string       { return "" }
 
 func (r *repo) Render(_ context.Context, c *fleet.Cluster, _ []*fleet.Delta, _ *fleet.Rendering) (*fleet.Rendering, fleet.Problems) {
 	if r.renderer.panics.Load() {

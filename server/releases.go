@@ -51,8 +51,9 @@ func (s releaseHandlers) releasePage(r *http.Request, q fleet.ReleaseQuery) (pag
 		return page, err
 	}
 	page.Items = []fleet.Release{}
+	pins := s.pins()
 	for _, release := range found {
-		page.Items = append(page.Items, api.NewRelease(release))
+		page.Items = append(page.Items, api.NewRelease(release, pins))
 	}
 	for at := limit; at < len(found); at++ {
 		if last := found[at-1].Generation; found[at].Generation != last {
@@ -61,6 +62,15 @@ func (s releaseHandlers) releasePage(r *http.Request, q fleet.ReleaseQuery) (pag
 		}
 	}
 	return page, nil
+}
+
+// pins returns those in force; none before anything is served.
+func (s releaseHandlers) pins() []*fleet.Pin {
+	v, err := s.fleet.View()
+	if err != nil {
+		return nil
+	}
+	return v.State().Pins.List()
 }
 
 func (s releaseHandlers) sourceAnswer() api.Source {
@@ -80,7 +90,7 @@ func (s releaseHandlers) getRelease(r *http.Request, _ url.Values) (any, error) 
 	if err != nil {
 		return nil, withList(err, "/api/v1/releases")
 	}
-	return api.NewRelease(*release), nil
+	return api.NewRelease(*release, s.pins()), nil
 }
 
 // postDecision answers a decision on a release.
@@ -94,7 +104,7 @@ func (s releaseHandlers) postDecision(verdict fleet.Verdict) handler {
 		if err != nil {
 			return withList(err, "/api/v1/releases")
 		}
-		return changed(w, http.StatusOK, api.NewRelease(*release), release.Generation)
+		return changed(w, http.StatusOK, api.NewRelease(*release, s.pins()), release.Generation)
 	}
 }
 

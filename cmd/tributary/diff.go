@@ -151,7 +151,17 @@ func (o *diffOptions) compareWithServer(ctx context.Context, ref string) (*fleet
 		return nil, err
 	}
 	p, err := client.PreviewSnapshot(ctx, snapshot.Revision, packed)
-	return p, remote.Error(err)
+	if err != nil {
+		return nil, remote.Error(err)
+	}
+	if about := snapshot.Commit; about != nil { // which the server has not seen
+		linked := *about
+		if p.Commit != nil {
+			linked.URL = p.Commit.URL
+		}
+		p.Commit = &linked
+	}
+	return p, nil
 }
 
 // fetch fetches a source. For a revision that cannot be a snapshot it returns a preview

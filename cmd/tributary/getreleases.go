@@ -20,7 +20,9 @@ func newGetReleases(o *getOptions) *cobra.Command {
 		Aliases: []string{"release", "rel"},
 		Short:   "Show the releases and what needs attention, or one release in full",
 		Long: `Shows the releases, newest first, with the number of inputs that each one removed,
-changed and added, and whether the source can be read. Below the table it shows what
+changed and added, the subject of its commit, and whether the source can be read. A release
+that was superseded keeps its time, and a revision that the source went back to has another
+row. With -o wide, authors, pins and the times until which releases were live are shown too. Below the table it shows what
 needs attention: what a held release would remove, how far a rollout is, the clusters
 for which a release is invalid, and other problems. For one release, given by ID or
 revision, it shows everything, including the decisions on it.`,

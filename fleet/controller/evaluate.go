@@ -215,7 +215,8 @@ func (c *candidate) document(s fleet.ReleaseState, generation int64) *fleet.Rele
 	ref := c.compiled.Ref
 	return &fleet.Release{
 		ID: ref.ID(), Revision: ref.Revision, Digest: ref.Snapshot, State: s, At: c.change.At, Generation: generation, Clusters: c.Clusters,
-		Problems: c.Problems, Failing: c.Failing, Impact: c.Impact, Violations: c.Violations, Commit: c.commit,
+		Problems: c.Problems, Failing: c.Failing, Impact: c.Impact, Violations: c.Violations,
+		Commit: c.commit.Linked(c.compiled.Repo.CommitURL(), ref.Revision),
 	}
 }
 
@@ -238,7 +239,7 @@ func (r *releaser) preview(ctx context.Context, s *fleet.Snapshot, before *view.
 		return nil, err
 	}
 	c.commit = s.Commit
-	p := &fleet.Preview{Revision: s.Revision, Problems: c.Problems, Failing: c.Failing, Violations: c.Violations, Outcome: fleet.OutcomeFailed}
+	p := &fleet.Preview{Revision: s.Revision, Commit: c.commit.Linked(compiled.Repo.CommitURL(), s.Revision), Problems: c.Problems, Failing: c.Failing, Violations: c.Violations, Outcome: fleet.OutcomeFailed}
 	if c.failed() {
 		return p, nil
 	}

@@ -185,7 +185,7 @@ func (r *releaser) fail(at *position.Position, c *fleet.Change, failed *fleet.Re
 		for _, p := range failed.Problems.Faults() {
 			r.log.Error("fleet repo", "revision", failed.Revision, "problem", p.String())
 		}
-		r.log.Error("release failed", "revision", failed.Revision, "faults", len(failed.Problems.Faults()))
+		r.log.Error("release failed", "revision", failed.Revision, "faults", len(failed.Problems.Faults()), "commit", failed.Commit)
 	}}
 }
 
@@ -213,7 +213,7 @@ func (r *releaser) hold(at *position.Position, c *fleet.Change, held *candidate,
 			waits = "release waits for its commit to be fixed"
 		}
 		r.log.Error(waits, "revision", doc.Revision, "release", doc.ID, "state", string(s),
-			"clusters", doc.Impact.Clusters, "removed", doc.Impact.Removed, "moved", doc.Impact.Moved, "lost", impact.Losses(doc.Impact, 5))
+			"clusters", doc.Impact.Clusters, "removed", doc.Impact.Removed, "moved", doc.Impact.Moved, "lost", impact.Losses(doc.Impact, 5), "commit", doc.Commit)
 	}}
 }
 
@@ -321,7 +321,7 @@ func (r *releaser) goLiveEverywhere(at *position.Position, c *fleet.Change, t *c
 	if old := at.Releases[ref.ID()]; old != nil {
 		from = old.State
 	}
-	doc.State = fleet.Live
+	doc.State, doc.LiveAt = fleet.Live, c.At
 	c.Kind, c.Release = fleet.WentLive, &fleet.ReleaseEvent{Ref: ref, Clusters: t.Clusters, From: from, To: fleet.Live}
 	c.Records, c.Deltas, c.Tokens, c.Pins = t.change.Records, t.change.Deltas, t.change.Tokens, t.change.Pins
 	c.Assignments, c.Rollout = t.change.Assignments, t.change.Rollout
@@ -337,7 +337,7 @@ func (r *releaser) goLiveEverywhere(at *position.Position, c *fleet.Change, t *c
 	}
 	return &proposal{change: c, next: t.next, done: func() {
 		r.log.Info("release is live", "revision", doc.Revision, "generation", c.Generation, "clusters", doc.Clusters,
-			"took", time.Since(start).Round(time.Millisecond))
+			"took", time.Since(start).Round(time.Millisecond), "commit", doc.Commit)
 		r.logFailing(t.compiled, t.Failing)
 		r.logAssignments(c)
 	}}

@@ -349,6 +349,7 @@ type repo struct {
 
 func (r repo) Broken() map[string]fleet.Problem { return r.broken }
 func (repo) Unread() map[string]fleet.Problem   { return nil }
+func (repo) CommitURL() string                  { return "" }
 func (repo) Waves() []fleet.WaveRule {
 	env := func(value string) fleet.Selector {
 		return fleet.Selector{MatchLabels: map[string]string{"env": value}}

@@ -22,7 +22,7 @@ func (s *Store) Append(ctx context.Context, c *fleet.Change) error {
 		if err := s.takeGeneration(ctx, tx, c); err != nil {
 			return err
 		}
-		ids, err := s.nameReleases(ctx, tx, refsOf(c))
+		ids, err := s.nameReleases(ctx, tx, c)
 		if err != nil {
 			return err
 		}
@@ -278,7 +278,7 @@ func (a *appending) goLive(ctx context.Context) error {
 	if _, err := a.exec(ctx, a.tx, `UPDATE head SET live = $1, live_release = $2`, a.change.Generation, a.ids[ref]); err != nil {
 		return err
 	}
-	_, err := a.exec(ctx, a.tx, `UPDATE releases SET went_live = $1 WHERE release = $2`, a.change.Generation, ref.ID())
+	_, err := a.exec(ctx, a.tx, `UPDATE releases SET went_live = $1 WHERE release = $2 AND generation = $1`, a.change.Generation, ref.ID())
 	return err
 }
 

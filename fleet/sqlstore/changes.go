@@ -164,6 +164,7 @@ func scanChange(rows *sql.Rows, names refs) (c fleet.Change, more extra, err err
 		if event.Ref, err = names.get(release.Int64); err != nil {
 			return c, more, err
 		}
+		event.Commit = names[release.Int64].commit
 		if event.Pause, err = decode[fleet.RolloutPause](pause); err != nil {
 			return c, more, err
 		}

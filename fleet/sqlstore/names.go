@@ -56,13 +56,16 @@ func refsOf(c *fleet.Change) (refs []fleet.ReleaseRef) {
 
 // nameReleases returns the ids of releases, and adds those that have none. The transaction must
 // have the next generation, so that no other one adds ids at the same time.
-func (s *Store) nameReleases(ctx context.Context, tx *sql.Tx, refs []fleet.ReleaseRef) (releaseIDs, error) {
-	ids := releaseIDs{}
-	for _, ref := range refs {
+func (s *Store) nameReleases(ctx context.Context, tx *sql.Tx, c *fleet.Change) (releaseIDs, error) {
+	ids, commits := releaseIDs{}, map[fleet.ReleaseRef]*fleet.Commit{}
+	for _, r := range c.Releases {
+		commits[r.Ref()] = r.Commit
+	}
+	for _, ref := range refsOf(c) {
 		if _, known := ids[ref]; known {
 			continue
 		}
-		id, err := s.nameRelease(ctx, tx, ref)
+		id, err := s.nameRelease(ctx, tx, ref, commits[ref])
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +74,7 @@ func (s *Store) nameReleases(ctx context.Context, tx *sql.Tx, refs []fleet.Relea
 	return ids, nil
 }
 
-func (s *Store) nameRelease(ctx context.Context, tx *sql.Tx, ref fleet.ReleaseRef) (id int64, err error) {
+func (s *Store) nameRelease(ctx context.Context, tx *sql.Tx, ref fleet.ReleaseRef, commit *fleet.Commit) (id int64, err error) {
 	if ref.IsZero() {
 		return 0, nil
 	}
@@ -80,8 +83,12 @@ func (s *Store) nameRelease(ctx context.Context, tx *sql.Tx, ref fleet.ReleaseRe
 	if !errors.Is(err, sql.ErrNoRows) {
 		return id, err
 	}
-	_, err = s.exec(ctx, tx, `INSERT INTO release_refs (id, revision, snapshot)
-		SELECT COALESCE(max(id), 0) + 1, $1, $2 FROM release_refs`, ref.Revision, ref.Snapshot)
+	about, err := encode("commit", commit)
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.exec(ctx, tx, `INSERT INTO release_refs (id, revision, snapshot, commit_info)
+		SELECT COALESCE(max(id), 0) + 1, $1, $2, $3 FROM release_refs`, ref.Revision, ref.Snapshot, about)
 	if err != nil {
 		return 0, err
 	}
@@ -93,19 +100,24 @@ func (s *Store) nameRelease(ctx context.Context, tx *sql.Tx, ref fleet.ReleaseRe
 // ascend in the order in which they are committed, so what is missing is always at the end.
 type releaseNames struct {
 	mu   sync.Mutex
-	byID map[int64]fleet.ReleaseRef
+	byID refs
 	last int64
 }
 
 // refs are releases by their id. The id 0 is that of the zero value.
-type refs map[int64]fleet.ReleaseRef
+type refs map[int64]namedRelease
+
+type namedRelease struct {
+	fleet.ReleaseRef
+	commit *fleet.Commit
+}
 
 func (r refs) get(id int64) (fleet.ReleaseRef, error) {
-	ref, ok := r[id]
+	named, ok := r[id]
 	if !ok && id != 0 {
-		return ref, fmt.Errorf("release %d has no name in the database", id)
+		return named.ReleaseRef, fmt.Errorf("release %d has no name in the database", id)
 	}
-	return ref, nil
+	return named.ReleaseRef, nil
 }
 
 // releaseRefs returns the releases that the state of a read transaction may name.
@@ -116,11 +128,15 @@ func (s *Store) releaseRefs(ctx context.Context, tx *sql.Tx) (refs, error) {
 	added := refs{}
 	err := each(ctx, tx, func(rows *sql.Rows) error {
 		var id int64
-		var ref fleet.ReleaseRef
-		err := rows.Scan(&id, &ref.Revision, &ref.Snapshot)
-		added[id], last = ref, max(last, id)
+		var named namedRelease
+		var about []byte
+		err := rows.Scan(&id, &named.Revision, &named.Snapshot, &about)
+		if err == nil && about != nil {
+			named.commit, err = decode[fleet.Commit](about)
+		}
+		added[id], last = named, max(last, id)
 		return err
-	}, `SELECT id, revision, snapshot FROM release_refs WHERE id > $1`, last)
+	}, `SELECT id, revision, snapshot, commit_info FROM release_refs WHERE id > $1`, last)
 	if err != nil || len(added) == 0 {
 		return known, err
 	}

@@ -157,7 +157,8 @@ func (s *Store) pruneTokens(ctx context.Context, before time.Time) error {
 const rollbackReleases = 10
 
 // recent is the condition for the releases that somebody may want to go back to.
-var recent = fmt.Sprintf(`release IN (SELECT release FROM releases WHERE went_live IS NOT NULL ORDER BY went_live DESC LIMIT %d)`, rollbackReleases)
+var recent = fmt.Sprintf(`release IN (SELECT release FROM (
+	SELECT release, max(went_live) AS last FROM releases WHERE went_live IS NOT NULL GROUP BY release ORDER BY last DESC LIMIT %d) latest)`, rollbackReleases)
 
 // pruneReleases drops the releases that ended before a time and that the state does not need, and
 // the impacts that no release has any more.

@@ -20,6 +20,8 @@ func (a *appending) saveReleases(ctx context.Context) error {
 	return nil
 }
 
+// saveRelease replaces the row of a release, unless that is superseded: then the source has gone back to
+// the revision, and this is another row.
 func (a *appending) saveRelease(ctx context.Context, r *fleet.Release) error {
 	noun := "release " + r.ID
 	short := *r
@@ -41,13 +43,27 @@ func (a *appending) saveRelease(ctx context.Context, r *fleet.Release) error {
 	}
 	// A release of which only something became known keeps its place in the list.
 	generation := cmp.Or(r.Generation, a.change.Generation)
-	_, err = a.exec(ctx, a.tx, `INSERT INTO releases (release, ref, generation, changed_at, state, document, impact)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (release) DO UPDATE SET ref = excluded.ref, generation = excluded.generation, changed_at = excluded.changed_at,
-			state = excluded.state, document = excluded.document, impact = excluded.impact`,
-		r.ID, a.ids[r.Ref()], generation, r.At.UnixMicro(), string(r.State), document, impact)
-	if err != nil || groups == nil {
+	changed := r.At
+	if !r.SupersededAt.IsZero() {
+		changed = r.SupersededAt
+	}
+	row := []any{r.ID, a.ids[r.Ref()], generation, changed.UnixMicro(), string(r.State), document, impact}
+	result, err := a.exec(ctx, a.tx, `UPDATE releases SET ref = $2, generation = $3, changed_at = $4, state = $5, document = $6, impact = $7
+		WHERE release = $1 AND state <> 'superseded'`, row...)
+	if err != nil {
 		return err
+	}
+	if n, err := result.RowsAffected(); err != nil {
+		return err
+	} else if n == 0 {
+		_, err = a.exec(ctx, a.tx, `INSERT INTO releases (release, ref, generation, changed_at, state, document, impact)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`, row...)
+		if err != nil {
+			return err
+		}
+	}
+	if groups == nil {
+		return nil
 	}
 	_, err = a.exec(ctx, a.tx, `INSERT INTO impacts (digest, document) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING`, impact, groups)
 	return err
@@ -94,12 +110,12 @@ func releasePage(q fleet.ReleaseQuery) (where string, args []any) {
 	return f.where(), f.args
 }
 
-// Release returns one by its ID.
+// Release returns the last one with an ID.
 func (s *Store) Release(ctx context.Context, id string) (*fleet.Release, error) {
 	var found *fleet.Release
 	noun := fmt.Sprintf("release %q", id)
 	err := s.read(ctx, noun, func(tx *sql.Tx) error {
-		return eachRelease(ctx, tx, func(r *fleet.Release) { found = r }, releaseWhole+` WHERE release = $1`, id)
+		return eachRelease(ctx, tx, func(r *fleet.Release) { found = r }, releaseWhole+` WHERE release = $1 ORDER BY generation DESC LIMIT 1`, id)
 	})
 	if err == nil && found == nil {
 		err = fmt.Errorf("%s: %w", noun, fleet.ErrNotFound)
@@ -117,7 +133,7 @@ func releasesByID(ctx context.Context, tx *sql.Tx, ids []string) ([]*fleet.Relea
 	for _, id := range ids {
 		args = append(args, id)
 	}
-	err := eachRelease(ctx, tx, func(r *fleet.Release) { byID[r.ID] = r }, releaseAlone+` WHERE release IN `+placeholders(1, len(ids)), args...)
+	err := eachRelease(ctx, tx, func(r *fleet.Release) { byID[r.ID] = r }, releaseAlone+` WHERE release IN `+placeholders(1, len(ids))+` ORDER BY generation`, args...)
 	var found []*fleet.Release
 	for _, id := range ids {
 		if r := byID[id]; r != nil {

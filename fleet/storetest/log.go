@@ -234,7 +234,7 @@ func (l log) supersede(c *fleet.Change) []*fleet.Release {
 	if live := l.state().Live; live != nil && live.ID() != c.Release.Ref.ID() {
 		if old := l.releases()[live.ID()]; old != nil {
 			old := withoutGroups(old)
-			old.State, old.At, old.Generation = fleet.Superseded, c.At, c.Generation
+			old.State, old.SupersededAt = fleet.Superseded, c.At
 			changed = append(changed, old)
 		}
 	}

@@ -74,6 +74,33 @@ func releaseIsListedAsItIs(t *testing.T, open Database) {
 	}
 }
 
+// releaseThatComesBackIsAnotherRow: the first row keeps the time at which it was live, and the change log
+// says of each change what the source says about the revision.
+func releaseThatComesBackIsAnotherRow(t *testing.T, open Database) {
+	s := open(t, time.Now)
+	var l log
+	for n, snapshot := range []string{"one", "two", "one"} {
+		c := released(int64(n+1), snapshot)
+		c.Releases = l.supersede(c)
+		c.Releases[0].Commit = &fleet.Commit{Author: strange, Subject: "about " + snapshot, At: noon}
+		c.Release.Commit = c.Releases[0].Commit
+		l = append(l, *c)
+	}
+	l.appendTo(t, s)
+	first, two, last := withoutGroups(l[1].Releases[1]), withoutGroups(l[2].Releases[1]), withoutGroups(l[2].Releases[0])
+	wantReleases(t, s, fleet.ReleaseQuery{}, last, two, first)
+	wantReleases(t, s, fleet.ReleaseQuery{Before: 3}, two, first)
+	wantRelease(t, s, l[2].Releases[0])
+	wantReleases(t, s, fleet.ReleaseQuery{State: fleet.Live}, l.present()...)
+	if first.Generation != 1 || !first.SupersededAt.Equal(l[1].At) {
+		t.Errorf("the first row is of generation %d, superseded at %s", first.Generation, first.SupersededAt)
+	}
+	changes, err := s.Changes(t.Context(), fleet.ChangeQuery{Generation: 2})
+	if err != nil || len(changes) != 1 || changes[0].Release.Commit == nil || changes[0].Release.Commit.Subject != "about two" {
+		t.Errorf("change 2 = %+v, %v, want its commit", changes, err)
+	}
+}
+
 func liveReleasesIncludeRollingOut(t *testing.T, open Database) {
 	s := open(t, time.Now)
 	l := log{*released(1, "one"), *about(fleet.ReleaseRolledOut, 2, "two", "", fleet.RollingOut)}

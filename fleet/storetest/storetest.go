@@ -64,6 +64,7 @@ func Run(t *testing.T, create func(t *testing.T) Database) {
 		{"ReleaseWithoutSnapshotIsRefused", releaseWithoutSnapshotIsRefused},
 		{"ReleaseIsListedAsItIs", releaseIsListedAsItIs},
 		{"LiveReleasesIncludeRollingOut", liveReleasesIncludeRollingOut},
+		{"ReleaseThatComesBackIsAnotherRow", releaseThatComesBackIsAnotherRow},
 		{"ReleaseListHasPages", releaseListHasPages},
 
 		{"HistoryMatchesItsQuery", historyMatchesItsQuery},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"net/url"
 	"path"
 	"reflect"
 	"slices"
@@ -46,7 +47,9 @@ type Spec struct {
 	Rules    []Rule
 	Guard    fleet.Guard
 	Waves    []fleet.WaveRule
-	Problems fleet.Problems
+	// CommitURL is the template of a commit's URL; empty for none.
+	CommitURL string
+	Problems  fleet.Problems
 	// FailsAll reports that a problem concerns the whole fleet. Directories that are
 	// missing concern only the clusters that are placed on them.
 	FailsAll bool
@@ -143,6 +146,7 @@ func (s *Spec) Files() []string { return s.read.Files() }
 
 func (s *Spec) fill(d *document, doc *fleetDocument) {
 	s.Readable, s.Rules, s.Guard = true, doc.Spec.Placement, doc.Spec.Guard.guard()
+	s.CommitURL = doc.Spec.Source.CommitURL
 	for i := range doc.Spec.Inputs {
 		if !d.isFaulty(FieldIndex("spec.inputs", i)) { // what objects lack may follow from that
 			s.Sets = append(s.Sets, &doc.Spec.Inputs[i])
@@ -219,6 +223,9 @@ type fleetDocument struct {
 		Name string `json:"name"`
 	} `json:"metadata"`
 	Spec struct {
+		Source struct {
+			CommitURL string `json:"commitURL"`
+		} `json:"source"`
 		Inputs    []InputSet `json:"inputs"`
 		Placement []Rule     `json:"placement"`
 		Guard     guard      `json:"guard"`
@@ -413,8 +420,20 @@ func (f *fleetDocument) check(d *document, tree fs.FS) {
 		}
 		r.missing = checkPlacement(d, path, tree, &r.Overlay, r.Components)
 	}
+	checkCommitURL(d, f.Spec.Source.CommitURL)
 	f.Spec.Guard.check(d)
 	checkWaves(d, "spec.rollout.waves", f.Spec.Rollout.Waves)
+}
+
+// checkCommitURL notes where the template of a commit's URL is none.
+func checkCommitURL(d *document, template string) {
+	if template == "" {
+		return
+	}
+	u, err := url.Parse(strings.ReplaceAll(template, fleet.CommitPlaceholder, "0"))
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || !strings.Contains(template, fleet.CommitPlaceholder) {
+		d.problem("spec.source.commitURL", "must be an https URL with %[1]s for the commit, such as https://github.com/acme/fleet/commit/%[1]s", fleet.CommitPlaceholder)
+	}
 }
 
 // checkType notes where a document is not of a kind that Tributary defines.

@@ -29,6 +29,8 @@ type Change struct {
 // ChangeRelease is the release that a change is about.
 type ChangeRelease struct {
 	fleet.ReleaseRef
+	// Commit is what the source says about the revision.
+	Commit *fleet.Commit `json:"commit,omitempty"`
 	// Clusters is the number of clusters that the change was for.
 	Clusters int `json:"clusters"`
 }
@@ -89,16 +91,21 @@ func NewChange(c *fleet.Change) Change {
 		Deltas: c.Deltas, Records: recordChanges(c), Tokens: c.Tokens, Pins: c.Pins, Clusters: c.Clusters,
 	}
 	if r := c.Release; r != nil {
-		document.Release = &ChangeRelease{ReleaseRef: r.Ref, Clusters: r.Clusters}
+		document.Release = &ChangeRelease{ReleaseRef: r.Ref, Commit: r.Commit, Clusters: r.Clusters}
 	}
 	return document
 }
 
 // NewRelease returns the document of a release: one that is rolling out is shown as live,
-// with the progress of its rollout.
-func NewRelease(r fleet.Release) fleet.Release {
+// with the progress of its rollout. One that pins keep clusters on has their names.
+func NewRelease(r fleet.Release, pins []*fleet.Pin) fleet.Release {
 	if r.State == fleet.RollingOut {
 		r.State = fleet.Live
+	}
+	for _, p := range pins {
+		if p.Ref() == r.Ref() {
+			r.Pins = append(r.Pins, p.Name)
+		}
 	}
 	return r
 }

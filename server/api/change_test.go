@@ -49,10 +49,10 @@ func TestChangeShowsRecordsAndAssignmentsTogether(t *testing.T) {
 func TestReleaseThatRollsOutIsShownAsLive(t *testing.T) {
 	t.Parallel()
 	r := fleet.Release{State: fleet.RollingOut, Rollout: &fleet.RolloutStatus{Phase: fleet.Waiting}}
-	if shown := api.NewRelease(r); shown.State != fleet.Live || shown.Rollout != r.Rollout {
+	if shown := api.NewRelease(r, nil); shown.State != fleet.Live || shown.Rollout != r.Rollout {
 		t.Errorf("shown as %+v", shown)
 	}
-	if shown := api.NewRelease(fleet.Release{State: fleet.Held}); shown.State != fleet.Held {
+	if shown := api.NewRelease(fleet.Release{State: fleet.Held}, nil); shown.State != fleet.Held {
 		t.Errorf("shown as %+v", shown)
 	}
 }

@@ -135,9 +135,14 @@ func (p *Position) Supersede(c *fleet.Change, ref fleet.ReleaseRef) {
 	}
 }
 
-// Entered returns the document of a release that enters a state by a change.
+// Entered returns the document of a release that enters a state by a change. A superseded one keeps the
+// time and the place in the list that it had.
 func (p *Position) Entered(old *fleet.Release, s fleet.ReleaseState, c *fleet.Change) *fleet.Release {
 	after := *old
-	after.State, after.At, after.Generation = s, c.At, p.State.Generation+1
+	if after.State = s; s == fleet.Superseded {
+		after.SupersededAt = c.At
+	} else {
+		after.At, after.Generation = c.At, p.State.Generation+1
+	}
 	return &after
 }

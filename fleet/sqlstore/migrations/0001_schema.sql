@@ -38,6 +38,8 @@ CREATE TABLE release_refs (
     revision TEXT NOT NULL,
     -- The digest of the snapshot; empty where nothing is stored.
     snapshot TEXT NOT NULL,
+    -- What the source says about the revision (fleet.Commit); NULL where it says nothing.
+    commit_info TEXT,
     UNIQUE (revision, snapshot)
 );
 
@@ -206,19 +208,22 @@ CREATE TABLE rollout_waves (
     document TEXT NOT NULL
 );
 
--- Releases as they are now, by the change that made them so; the entry itself may be pruned.
+-- Releases as they are now, by the change that made them so; the entry itself may be pruned. A revision
+-- that the source goes back to after it was superseded has another row from then on.
 CREATE TABLE releases (
     -- The ID of the release in the API, which follows from its revision.
-    release    TEXT PRIMARY KEY,
+    release    TEXT NOT NULL,
     ref        BIGINT NOT NULL,
     generation BIGINT NOT NULL,
+    -- When it entered its state.
     changed_at BIGINT NOT NULL,
     state      TEXT NOT NULL,
     -- The change by which it last went live; NULL where it never has.
     went_live  BIGINT,
     document   TEXT NOT NULL,
     -- The digest of its impact; NULL for none.
-    impact     TEXT
+    impact     TEXT,
+    PRIMARY KEY (release, generation)
 );
 CREATE INDEX releases_by_generation ON releases (generation);
 

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textdiff"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
@@ -41,6 +43,11 @@ func Change(w io.Writer, c api.Change) error {
 			fmt.Fprintf(w, "%-9s %s\n", line[0]+":", textfmt.Visible(line[1]))
 		}
 	}
+	if c.Release != nil {
+		if about := preview.Commit(c.Release.Commit); about != "" {
+			fmt.Fprintln(w, about)
+		}
+	}
 	parts, err := changeParts(c)
 	if err != nil {
 		return err
@@ -57,7 +64,7 @@ func Change(w io.Writer, c api.Change) error {
 func changeSummary(c api.Change, limit int) string {
 	var all []string
 	if c.Release != nil {
-		all = append(all, "release "+c.Release.Revision)
+		all = append(all, strings.TrimSpace("release "+c.Release.Revision+" "+commitOf(c.Release.Commit).Subject))
 	}
 	for _, p := range c.Pins {
 		all = append(all, marked("pin "+p.Pin, p.Before == nil, p.After == nil))

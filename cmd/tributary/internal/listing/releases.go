@@ -1,6 +1,7 @@
 package listing
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -19,7 +20,7 @@ var Releases = Kind[fleet.Release]{
 	Name: func(r fleet.Release) string { return "release/" + r.ID },
 	Columns: []table.Column[fleet.Release]{
 		{Title: "ID", Text: func(r fleet.Release) string { return r.ID }},
-		{Title: "STATE", Text: func(r fleet.Release) string { return string(r.State) }, Style: func(r fleet.Release) terminal.Style { return stateStyle(string(r.State)) }},
+		{Title: "STATE", Text: releaseState, Style: func(r fleet.Release) terminal.Style { return stateStyle(string(r.State)) }},
 		{Title: "AGE", WideTitle: "SINCE", Time: func(r fleet.Release) *time.Time { return &r.At }},
 		{Title: "CLUSTERS", Text: func(r fleet.Release) string { return fmt.Sprint(r.Clusters) }},
 		{Title: "REMOVED", Text: impactCount(func(i *fleet.Impact) int { return i.Removed + i.Moved })}, // a moved input is removed from one set and added to another
@@ -27,8 +28,28 @@ var Releases = Kind[fleet.Release]{
 		{Title: "ADDED", Text: impactCount(func(i *fleet.Impact) int { return i.Added + i.Moved })},
 		{Title: "PROBLEMS", Text: func(r fleet.Release) string { return fmt.Sprint(len(r.Problems)) }, Style: func(r fleet.Release) terminal.Style { return alert(len(r.Problems.Faults())) }},
 		{Title: "REVISION", Text: func(r fleet.Release) string { return textfmt.Revision(r.Revision) }, WideText: func(r fleet.Release) string { return r.Revision }},
+		{Title: "AUTHOR", Wide: true, Text: func(r fleet.Release) string { return commitOf(r.Commit).Author }},
+		{Title: "SUBJECT", Long: true, Text: func(r fleet.Release) string { return commitOf(r.Commit).Subject }},
+		{Title: "LIVE UNTIL", Wide: true, Time: func(r fleet.Release) *time.Time { return &r.SupersededAt }},
+		{Title: "PINS", Wide: true, Text: func(r fleet.Release) string { return textfmt.List(r.Pins, 3) }},
 	},
 }
+
+// releaseState returns the state of a release as people see it: one that reaches the fleet wave by wave
+// is not simply live.
+func releaseState(r fleet.Release) string {
+	state := string(r.State)
+	if r.Rollout != nil {
+		state = string(fleet.RollingOut)
+	}
+	if len(r.Pins) > 0 && r.State != fleet.Live {
+		state += ", pinned"
+	}
+	return state
+}
+
+// commitOf returns a commit to read from, also where there is none.
+func commitOf(c *fleet.Commit) *fleet.Commit { return cmp.Or(c, &fleet.Commit{}) }
 
 // impactCount returns the text of a number of an impact; "" where there is no impact.
 func impactCount(of func(*fleet.Impact) int) func(fleet.Release) string {
@@ -71,6 +92,12 @@ func printOpen(w io.Writer, r *fleet.Release) error {
 // printRelease prints a release, and also its impact if impact is set.
 func printRelease(w io.Writer, r *fleet.Release, impact bool) error {
 	fmt.Fprintf(w, "\nrelease %s of %s: %s\n", r.ID, textfmt.Visible(r.Revision), Progress(r))
+	if about := preview.Commit(r.Commit); about != "" {
+		fmt.Fprintln(w, about)
+	}
+	if len(r.Pins) > 0 {
+		fmt.Fprintf(w, "pins: %s\n", textfmt.Visible(textfmt.List(r.Pins, 10)))
+	}
 	if r.Rollout != nil {
 		if err := preview.PrintWaves(w, r.Rollout.Waves); err != nil {
 			return err

@@ -30,6 +30,9 @@ func (c *comment) add(text string) bool {
 func PrintMarkdown(w io.Writer, p *fleet.Preview) error {
 	c := &comment{}
 	fmt.Fprintf(c, "**Tributary:** %s %s\n\n", code(p.Revision), headline(p))
+	if about := Commit(p.Commit); about != "" {
+		fmt.Fprintf(c, "%s\n\n", escape(about))
+	}
 	if i := p.Impact; !i.IsEmpty() {
 		c.WriteString("| clusters | removed | moved | changed | fields | added |\n|--:|--:|--:|--:|--:|--:|\n")
 		fmt.Fprintf(c, "| %d | %d | %d | %d | %d | %d |\n\n", i.Clusters, i.Removed, i.Moved, i.Changed, i.Fields, i.Added)

@@ -12,6 +12,8 @@ package preview
 import (
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/table"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/textfmt"
@@ -37,9 +39,37 @@ func headline(p *fleet.Preview) string {
 	return "would change nothing"
 }
 
+// Commit describes a commit on one line: its subject, author and date, and where it can be looked at. It
+// is empty where the source says nothing.
+func Commit(c *fleet.Commit) string {
+	if c == nil {
+		return ""
+	}
+	var parts []string
+	if c.Subject != "" {
+		parts = append(parts, strconv.Quote(c.Subject))
+	}
+	if c.Author != "" {
+		parts = append(parts, "by "+c.Author)
+	}
+	if !c.At.IsZero() {
+		parts = append(parts, "of "+textfmt.Time(c.At))
+	}
+	if c.URL != "" {
+		parts = append(parts, c.URL)
+	}
+	if parts == nil {
+		return ""
+	}
+	return textfmt.Visible("commit: " + strings.Join(parts, " "))
+}
+
 // Print prints a preview for a terminal; as a summary without the single changes.
 func Print(w io.Writer, p *fleet.Preview, summary bool) error {
 	fmt.Fprintf(w, "%s %s\n", textfmt.Visible(p.Revision), headline(p))
+	if about := Commit(p.Commit); about != "" {
+		fmt.Fprintln(w, about)
+	}
 	for _, problem := range OtherProblems(p.Problems, p.Failing).Group() {
 		fmt.Fprintln(w, severity(problem.Problem)+textfmt.Visible(problem.String()))
 	}

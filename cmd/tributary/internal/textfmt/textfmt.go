@@ -19,13 +19,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 )
 
-// Visible replaces control characters, so that the text cannot control a terminal.
+// Visible replaces control characters, so that the text cannot control a terminal, nor the order in which
+// it is read.
 func Visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case unicode.IsControl(r) || r == unicode.ReplacementChar:
+		case unicode.IsControl(r), r == unicode.ReplacementChar, unicode.Is(unicode.Bidi_Control, r):
 			return '?'
 		}
 		return r
