@@ -134,7 +134,7 @@ type InputChange struct {
 
 // Violation is a limit of the guard that is exceeded.
 type Violation struct {
-	// Rule is the field of spec.guard: removedPerCluster, removedPerFleet, removedEverywhere, protected,
+	// Rule is served, where it is unknown what is lost, or the field of spec.guard: removedPerCluster, removedPerFleet, removedEverywhere, protected,
 	// orphanedClusters, failingClusters, allowEmptySets, allowVanishedSets, allowOrphanedParts or
 	// allowReownedNames.
 	Rule string `json:"rule"`

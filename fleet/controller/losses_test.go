@@ -356,3 +356,76 @@ func TestLossesAreInTheLogUntilTheWindowEnds(t *testing.T) {
 		t.Error("the history has no write")
 	}
 }
+
+// What expires at one time is withdrawn one after the other, and adds up.
+func TestDeltasThatExpireTogetherAddUp(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	s := newSource()
+	s.put("main@1", tenApps("  guard: {removedEverywhere: 100%}\n", 10))
+	r := start(t, s, openStore(t, sqliteFile(t)), withClock(c))
+	r.awaitRevision("main@1")
+	for _, cluster := range []string{"ann", "bob", "cid"} { // 45 inputs, of which 9 may go
+		var resources []string
+		for i := range 4 {
+			resources = append(resources, fmt.Sprintf("{apiVersion: example.com/v1, kind: App, metadata: {name: more%d}, spec: {tag: v1}}", i))
+		}
+		r.apply(expiring(c.Now(), time.Hour, fmt.Sprintf("name: of-%s, clusters: [%s], resources: [%s]", cluster, cluster, strings.Join(resources, ", "))))
+	}
+	c.forward(time.Hour)
+	r.patch("ann", "App/app5", `{"spec": {"tag": "v2"}}`) // makes the controller look at the clock
+	r.await("the notice", func() bool { return len(r.Status().Overdue) == 1 })
+	for _, why := range r.Status().Overdue {
+		if want := "the fleet would lose 12 of 45 inputs (20% allowed), with 8 lost earlier"; !strings.Contains(why, want) {
+			t.Errorf("the third is overdue because %q, want %q", why, want)
+		}
+	}
+}
+
+// A confirmation is for one impact: it does not count once another change made the write remove more.
+func TestConfirmationOfAWriteDoesNotCountForAnotherImpact(t *testing.T) {
+	t.Parallel()
+	const extra = `resources: [{apiVersion: v1, kind: Namespace, metadata: {name: extra}}]`
+	s := newSource()
+	s.put("main@1", prod(false))
+	r := start(t, s, openStore(t, sqliteFile(t)))
+	r.awaitRevision("main@1")
+	r.apply(`{name: space, clusters: [ann], ` + extra + `}`)
+	remove := func(digest string) error {
+		o := ada
+		o.Confirm = digest
+		_, err := r.DeleteDelta(t.Context(), o, "delta/space")
+		return err
+	}
+	seen := r.wantGuarded(remove, "protected")
+	r.apply(`{name: space, clusters: [ann, bob], ` + extra + `}`)
+	if err := remove(seen.Digest); !errors.Is(err, fleet.ErrGuarded) {
+		t.Errorf("the write with the confirmation of another impact = %v, want %v", err, fleet.ErrGuarded)
+	}
+	if err := remove(r.wantGuarded(remove, "removedEverywhere", "protected").Digest); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A commit that is reverted and applied again approves its own impact again, which is the same, but not
+// once more clusters have what it removes.
+func TestTrailerOfACommitThatIsAppliedAgain(t *testing.T) {
+	t.Parallel()
+	const spec = "  guard: {approveByTrailer: true}\n"
+	r := startGuarded(t, spec)
+	less := guarded(spec, "base/kustomization.yaml", noDB)
+	digest := r.propose("main@2", less, fleet.Held).Impact.Digest
+	r.source.commit = &fleet.Commit{Approves: []string{digest}}
+	r.propose("main@3", less, fleet.Live)
+	r.source.commit = nil
+	r.propose("main@4", guarded(spec), fleet.Live)
+	r.source.commit = &fleet.Commit{Approves: []string{digest}}
+	if live := r.propose("main@5", less, fleet.Live); len(live.Decisions) != 1 {
+		t.Errorf("decisions = %v, want the approval by the commit", live.Decisions)
+	}
+	r.source.commit = nil
+	more := []string{"clusters/dan.yaml", clusterFile("dan", "dev")}
+	r.propose("main@6", guarded(spec, more...), fleet.Live)
+	r.source.commit = &fleet.Commit{Approves: []string{digest}}
+	r.propose("main@7", guarded(spec, append(more, "base/kustomization.yaml", noDB)...), fleet.Held)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -129,5 +130,23 @@ func TestClusterThatAnUpgradeCannotRenderAffectsNoOtherCluster(t *testing.T) {
 		r.wantUnserved("ann")
 		r.wantState("bob", fleet.ClusterOrphaned)
 		r.wantInput("bob", "db", `{"replicas":1,"tag":"v1"}`)
+	})
+}
+
+// What a cluster was served before the upgrade is unknown, and so is what it would lose.
+func TestReleaseForAClusterWhoseInputsAreUnknownIsHeld(t *testing.T) {
+	t.Parallel()
+	eachFault(t, func(t *testing.T, stack bool) {
+		r := upgrade(t, stack)
+		r.wantUnserved("ann")
+		held := r.propose("main@2", acme("base/kustomization.yaml", noDB), fleet.Held)
+		if !slices.Equal(rules(held.Violations), []string{"served"}) || held.Violations[0].Cluster != "ann" {
+			t.Errorf("violations = %v, want served, of ann", held.Violations)
+		}
+		r.wantUnserved("ann")
+		r.decide(fleet.Approve, "main@2", "")
+		r.awaitRevision("main@2")
+		r.wantInput("ann", "db", "")
+		r.release("main@3", acme())
 	})
 }

@@ -11,6 +11,7 @@
 package weigh
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"time"
@@ -69,7 +70,7 @@ func (c Change) Compare(guard fleet.Guard) (*fleet.Impact, []fleet.Violation, er
 
 // Check returns which limits of a guard the change exceeds. The impact is the sum of the diffs.
 func (c Change) Check(guard fleet.Guard, diffs []impact.Diff, sum *fleet.Impact) []fleet.Violation {
-	return impact.Check(guard, diffs, sum, impact.Before{
+	return append(c.unknown(), impact.Check(guard, diffs, sum, impact.Before{
 		Inputs: c.Before.InputCount, Having: c.Before.Having,
 		Earlier:      func() []fleet.LossGroup { return c.Before.Lost(c.Losses, c.At, c.After) },
 		Files:        len(c.Before.Live().Names),
@@ -77,7 +78,30 @@ func (c Change) Check(guard fleet.Guard, diffs []impact.Diff, sum *fleet.Impact)
 		EarlierListed: func(selector string) []string {
 			return c.Before.LostFromList(c.Losses, c.At, c.After, selector)
 		},
-	})
+	})...)
+}
+
+// unknown returns the violation of clusters of which nobody can tell what they would lose: what they
+// were served cannot be loaded or rendered here, so that their polls are answered 503, and the change
+// answers them again.
+func (c Change) unknown() []fleet.Violation {
+	if c.Before == nil {
+		return nil
+	}
+	var names []string
+	for _, m := range c.Before.Members() {
+		if m.Unavailable() == nil || m.Release().IsZero() { // or it was never served
+			continue
+		}
+		if next := c.After.Named(m.Cluster.Name); next != nil && next.State != fleet.ClusterDecommissioned && next.IsServed() {
+			names = append(names, m.Cluster.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return []fleet.Violation{{Rule: "served", Cluster: names[0], Message: fmt.Sprintf(
+		"what cluster %q was served cannot be rendered here, so that nobody can tell what it would lose (clusters: %d)", names[0], len(names))}}
 }
 
 // Lost returns what the log is to say of what clusters lose by the change, unless somebody approved or
