@@ -85,7 +85,7 @@ func openSignedAt(r *registryServer, host, tag string, keys ...cosignKey) source
 	r.t.Helper()
 	o := r.options()
 	for _, k := range keys {
-		o.OCI.VerifyKeyFiles = append(o.OCI.VerifyKeyFiles, k.public)
+		o.OCI.Signers.KeyFiles = append(o.OCI.Signers.KeyFiles, k.public)
 	}
 	return openAs(r.t, "oci://"+host+"/fleet:"+tag, o)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources/internal/transport"
 	"github.com/tributary-gitops/tributary/sources/internal/tree"
 	"github.com/tributary-gitops/tributary/sources/oci"
+	"github.com/tributary-gitops/tributary/sources/oci/cosign"
 )
 
 // Options say how a source is read. The zero value works for a source that is
@@ -57,6 +58,12 @@ const (
 // trusted.
 type OCIOptions = oci.Options
 
+// Identity is who may sign an artifact without a key.
+type Identity = cosign.Identity
+
+// ParseIdentity parses "issuer=REGEXP subject=REGEXP".
+func ParseIdentity(text string) (Identity, error) { return cosign.ParseIdentity(text) }
+
 // check refuses options that would be silently ignored, above all keys for
 // signatures that nothing would verify.
 func (o Options) check(at location) error {
@@ -65,10 +72,14 @@ func (o Options) check(at location) error {
 		return message.Invalid("a client certificate needs both a certificate file and a key file: name the other one as well")
 	case len(o.Git.VerifyKeyFiles) > 0 && at.repository == nil:
 		return message.Invalid("keys to verify commits apply only to a Git repository, and the source is not one")
-	case len(o.OCI.VerifyKeyFiles) > 0 && at.artifact == nil:
-		return message.Invalid("keys to verify artifacts apply only to an oci:// source, and the source is not one")
-	case slices.Contains(o.Git.VerifyKeyFiles, "") || slices.Contains(o.OCI.VerifyKeyFiles, ""):
+	case !o.OCI.Signers.None() && at.artifact == nil:
+		return message.Invalid("keys and identities to verify artifacts apply only to an oci:// source, and the source is not one")
+	case slices.Contains(o.Git.VerifyKeyFiles, "") || slices.Contains(o.OCI.Signers.KeyFiles, ""):
 		return message.Invalid("keys to verify with: a file name is empty; name a file that contains public keys")
+	case len(o.OCI.Signers.Identities) > 0 && o.OCI.Signers.TrustedRootFile == "":
+		return message.Invalid("--verify-oci-identity needs --verify-oci-trusted-root: name the trusted_root.json of your Sigstore; cosign trusted-root create --with-default-services writes the public one")
+	case len(o.OCI.Signers.Identities) == 0 && o.OCI.Signers.TrustedRootFile != "":
+		return message.Invalid("--verify-oci-trusted-root has no effect without --verify-oci-identity: say who may sign")
 	case o.Git.Verify != "" && len(o.Git.VerifyKeyFiles) == 0:
 		return message.Invalid("verify %s: name the public keys to verify with", o.Git.Verify)
 	case !o.Git.Verify.Known():

@@ -77,7 +77,7 @@ var rooms = map[string][]string{
 	"cmd/tributary/internal/usage":        {},
 	"cmd/tributary/internal/watch":        {"server/api", "server/client"},
 
-	"sources":                    {"fleet", "sources/dir", "sources/git", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version", "sources/oci"},
+	"sources":                    {"fleet", "sources/dir", "sources/git", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version", "sources/oci", "sources/oci/cosign"},
 	"sources/archive":            {"fleet", "sources/internal/tree"},
 	"sources/dir":                {"fleet", "sources/internal/message", "sources/internal/tree"},
 	"sources/git":                {"fleet", "sources/git/signature", "sources/internal/message", "sources/internal/transport", "sources/internal/tree", "sources/internal/version"},

@@ -40,7 +40,9 @@ func (s *sourceFlags) bind(f *pflag.FlagSet) {
 	f.StringVar(&git.KnownHostsFile, "git-known-hosts-file", "", "file with the keys of the ssh hosts to trust (default ~/.ssh/known_hosts)")
 	f.Var(flags.Names(&git.VerifyKeyFiles), "verify-git-keys", "files with OpenPGP or SSH public keys; a signature by one of them is required")
 	f.StringVar((*string)(&git.Verify), "verify-git-mode", "", "what must be signed: head (the commit), tag or tag-and-head (default head)")
-	f.Var(flags.Names(&s.options.OCI.VerifyKeyFiles), "verify-oci-keys", "files with Cosign public keys; a signature by one of them is required")
+	f.Var(flags.Names(&s.options.OCI.Signers.KeyFiles), "verify-oci-keys", "files with Cosign public keys; a signature by one of them is required")
+	f.Var(flags.Identities(&s.options.OCI.Signers.Identities), "verify-oci-identity", "'issuer=REGEXP subject=REGEXP' of a certificate; an artifact signed with one (keyless) is required; can be repeated")
+	f.StringVar(&s.options.OCI.Signers.TrustedRootFile, "verify-oci-trusted-root", "", "trusted_root.json with the authorities and logs of these certificates")
 }
 
 // bindRegistry binds the flags that push takes too.

@@ -82,9 +82,9 @@ type Options struct {
 	// type kubernetes.io/dockerconfigjson; "" means Docker's default location.
 	// It may name credential helpers, which are then run.
 	ConfigFile string
-	// VerifyKeyFiles contain public keys of Cosign (PEM). If there are any,
-	// only what one of the keys has signed is read.
-	VerifyKeyFiles []string
+	// Signers are whose signatures are trusted. If there are any, only what one
+	// of them has signed is read.
+	Signers cosign.Signers
 }
 
 // New returns an artifact as a source. It connects to nothing yet.
@@ -180,16 +180,11 @@ func (r *Artifact) advance(ctx context.Context, from *ociremote.Repository, head
 	return nil
 }
 
-// verify reads the keys again each time, because they can be replaced.
 func (r *Artifact) verify(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) error {
-	if len(r.at.Options.VerifyKeyFiles) == 0 {
+	if r.at.Options.Signers.None() {
 		return nil
 	}
-	keys, err := cosign.ReadKeys(r.at.Options.VerifyKeyFiles)
-	if err != nil {
-		return err
-	}
-	return keys.Verify(ctx, from, head)
+	return r.at.Options.Signers.Verify(ctx, from, head)
 }
 
 func (r *Artifact) pull(ctx context.Context, from *ociremote.Repository, head ocispec.Descriptor) (*tree.Tree, *fleet.Commit, error) {

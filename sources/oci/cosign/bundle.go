@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 
+	intoto "github.com/in-toto/attestation/go/v1"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
@@ -103,40 +104,52 @@ func (s *search) checkReferrer(ctx context.Context, referrer ocispec.Descriptor,
 	if text, err = s.readListed(ctx, s.repo.Blobs(), manifest.Layers[0].Digest); err != nil {
 		return err
 	}
-	return s.keys.checkBundle(text, s.manifest.Digest)
+	return s.trust.checkBundle(text, s.manifest.Digest)
 }
 
-// checkBundle returns nil for a bundle in which one of the keys signed the
+// checkBundle returns nil for a bundle in which one of the signers signed the
 // statement that this is the artifact. Other tools sign other statements about
 // an artifact, such as how it was built, with the same keys; those are not
 // signatures of the artifact.
-func (k Keys) checkBundle(text []byte, artifact digest.Digest) error {
+func (t trust) checkBundle(text []byte, artifact digest.Digest) error {
 	var b bundle.Bundle
 	switch err := b.UnmarshalJSON(text); {
 	case err != nil:
 		return badSignature("in a bundle that cannot be read")
 	case b.GetDsseEnvelope() == nil:
 		return badSignature("in a bundle without a statement")
-	case b.GetVerificationMaterial().GetPublicKey() == nil:
-		return badSignature("made with a certificate instead of a key")
 	}
 	sum, err := hex.DecodeString(artifact.Encoded())
 	if err != nil {
 		return err
 	}
-	why := anotherKey
-	for _, key := range k {
-		signed, err := key.bundles.Verify(&b, verify.NewPolicy(verify.WithArtifactDigest(artifact.Algorithm().String(), sum), verify.WithKey()))
-		switch {
-		case err != nil:
-			why = key.rejectionReason(&b, why)
-		case signed.Statement.GetPredicateType() != signaturePredicate:
-			return attestation(signed.Statement.GetPredicateType())
-		default:
-			return nil
-		}
+	signed, err := t.verifyBundle(&b, verify.WithArtifactDigest(artifact.Algorithm().String(), sum))
+	if err == nil && signed.Statement.GetPredicateType() != signaturePredicate {
+		err = attestation(signed.Statement.GetPredicateType())
 	}
-	return why
+	return err
+}
+
+// verifyBundle returns what one of the signers signed.
+func (t trust) verifyBundle(b *bundle.Bundle, artifact verify.ArtifactPolicyOption) (*verify.VerificationResult, error) {
+	withKey := b.GetVerificationMaterial().GetPublicKey() != nil
+	switch {
+	case !withKey && t.certificates == nil:
+		return nil, badSignature("made with a certificate instead of a key")
+	case !withKey:
+		return t.certificates.check(b, artifact)
+	case len(t.keys) == 0:
+		return nil, badSignature("made with a key instead of a certificate")
+	}
+	why := anotherKey
+	for _, key := range t.keys {
+		signed, err := key.bundles.Verify(b, verify.NewPolicy(artifact, verify.WithKey()))
+		if err == nil {
+			return signed, nil
+		}
+		why = key.rejectionReason(b, why)
+	}
+	return nil, why
 }
 
 // rejectionReason reports whether a bundle was rejected because it is for
@@ -146,12 +159,17 @@ func (k key) rejectionReason(b *bundle.Bundle, otherwise badSignature) badSignat
 	if err != nil {
 		return otherwise
 	}
-	for _, subject := range signed.Statement.GetSubject() {
+	return anotherArtifact(subjectDigest(signed.Statement))
+}
+
+// subjectDigest returns the digest of the artifact that a statement is about.
+func subjectDigest(s *intoto.Statement) string {
+	for _, subject := range s.GetSubject() {
 		if hash := subject.GetDigest()["sha256"]; hash != "" {
-			return anotherArtifact("sha256:" + hash)
+			return "sha256:" + hash
 		}
 	}
-	return anotherArtifact("which has no digest")
+	return "which has no digest"
 }
 
 func attestation(of string) badSignature {

@@ -1,8 +1,8 @@
-// Package cosign verifies that one of some public keys signed an artifact, as
-// cosign verify does.
+// Package cosign verifies that one of some public keys, or one of some
+// identities with a certificate, signed an artifact, as cosign verify does.
 //
-//	keys, err := cosign.ReadKeys([]string{"cosign.pub"})
-//	err = keys.Verify(ctx, repository, manifest)
+//	signers := cosign.Signers{KeyFiles: []string{"cosign.pub"}}
+//	err = signers.Verify(ctx, repository, manifest)
 //
 // Signatures come from the artifact's own repository, and are bounded in number
 // and size. No other service is asked.
@@ -28,7 +28,37 @@ import (
 	"github.com/tributary-gitops/tributary/sources/internal/tree"
 )
 
-// Verify returns nil if one of the keys signed the manifest. Cosign stores
+// Signers are whose signatures are valid. The signature of any of them is
+// enough.
+type Signers struct {
+	// KeyFiles contain public keys of Cosign (PEM).
+	KeyFiles []string
+	// Identities are those of certificates, which signers without keys use.
+	Identities []Identity
+	// TrustedRootFile is the trusted_root.json with the authorities and logs that
+	// these certificates and signatures must come from.
+	TrustedRootFile string
+}
+
+// None reports whether there are no signers, so nothing has to be signed.
+func (s Signers) None() bool { return len(s.KeyFiles) == 0 && len(s.Identities) == 0 }
+
+// read reads all files. They are read each time, because they can be replaced.
+func (s Signers) read() (t trust, err error) {
+	if t.keys, err = ReadKeys(s.KeyFiles); err == nil && len(s.Identities) > 0 {
+		t.certificates, err = readCertificates(s.Identities, s.TrustedRootFile)
+	}
+	return t, err
+}
+
+// trust is what the files of Signers contain.
+type trust struct {
+	keys Keys
+	// certificates is nil if there are no identities.
+	certificates *certificates
+}
+
+// Verify returns nil if one of the signers signed the manifest. Cosign stores
 // signatures in the same repository: as a Sigstore bundle that refers to the
 // manifest, or under a tag made of its digest. One valid signature is enough,
 // whatever else is there. Verify asks only the registry.
@@ -38,11 +68,19 @@ import (
 // was pushed, and may be signed again. If the answer is unknown, the error is
 // not a fault. Verify usually sends four small requests, and some 300 at most;
 // ctx bounds their time.
-func (k Keys) Verify(ctx context.Context, repo *ociremote.Repository, manifest ocispec.Descriptor) error {
+func (s Signers) Verify(ctx context.Context, repo *ociremote.Repository, manifest ocispec.Descriptor) error {
 	if err := manifest.Digest.Validate(); err != nil {
 		return err
 	}
-	s := newSearch(k, repo, manifest)
+	t, err := s.read()
+	if err != nil {
+		return err
+	}
+	return t.verify(ctx, repo, manifest)
+}
+
+func (t trust) verify(ctx context.Context, repo *ociremote.Repository, manifest ocispec.Descriptor) error {
+	s := newSearch(t, repo, manifest)
 	// An error with bundles must not hide a valid signature under the tag: an
 	// old registry may support only tags.
 	var unknown error
@@ -85,7 +123,7 @@ const (
 
 // search looks for a valid signature of one manifest.
 type search struct {
-	keys     Keys
+	trust    trust
 	repo     *ociremote.Repository
 	manifest ocispec.Descriptor
 	// found counts the signatures that are not valid, and reasons says why,
@@ -99,8 +137,8 @@ type search struct {
 
 // newSearch copies only the address and the client from repo. What
 // repo has learned about the registry's abilities may be temporary.
-func newSearch(k Keys, repo *ociremote.Repository, manifest ocispec.Descriptor) *search {
-	return &search{keys: k, manifest: manifest, texts: map[digest.Digest]func() ([]byte, error){}, repo: &ociremote.Repository{
+func newSearch(t trust, repo *ociremote.Repository, manifest ocispec.Descriptor) *search {
+	return &search{trust: t, manifest: manifest, texts: map[digest.Digest]func() ([]byte, error){}, repo: &ociremote.Repository{
 		Client: repo.Client, Reference: repo.Reference, PlainHTTP: repo.PlainHTTP,
 		MaxMetadataBytes: maxList, ReferrerListMaxPages: 10,
 	}}
@@ -143,7 +181,11 @@ func (s *search) fault() error {
 	if s.found > 0 {
 		wrong = fmt.Sprintf("none of the artifact's signatures is valid (%d found: %s)", s.found, strings.Join(s.reasons[:min(3, len(s.reasons))], "; "))
 	}
-	return tree.NewFault("", "%s: sign it with cosign sign --key cosign.key %s", wrong, name)
+	with := "--key cosign.key "
+	if s.trust.certificates != nil {
+		with = ""
+	}
+	return tree.NewFault("", "%s: sign it with cosign sign %s%s", wrong, with, name)
 }
 
 // read returns the content of a tag or digest, bounded in size and verified

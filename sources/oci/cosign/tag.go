@@ -3,6 +3,7 @@ package cosign
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/sigstore/sigstore-go/pkg/verify"
 	"oras.land/oras-go/v2/errdef"
 )
 
@@ -68,11 +70,33 @@ func (s *search) checkLayer(ctx context.Context, layer ocispec.Descriptor) error
 	if err != nil {
 		return err
 	}
-	byKey := func(k key) bool { return k.VerifySignature(bytes.NewReader(signed), bytes.NewReader(text)) == nil }
-	if !slices.ContainsFunc(s.keys, byKey) {
-		return anotherKey
+	if err := s.trust.checkSignature(signed, layer.Annotations, text); err != nil {
+		return err
 	}
 	return checkPayload(text, s.manifest.Digest)
+}
+
+// checkSignature returns nil if one of the signers signed a text.
+func (t trust) checkSignature(signed []byte, annotations map[string]string, text []byte) error {
+	byKey := func(k key) bool { return k.VerifySignature(bytes.NewReader(signed), bytes.NewReader(text)) == nil }
+	withCertificate := annotations[certificateAnnotation] != ""
+	switch {
+	case slices.ContainsFunc(t.keys, byKey):
+		return nil
+	case t.certificates != nil && withCertificate:
+		sum := sha256.Sum256(text)
+		b, err := taggedBundle(signed, annotations, sum[:])
+		if err != nil {
+			return badSignature("with a certificate or log entry that cannot be read")
+		}
+		_, err = t.certificates.check(b, verify.WithArtifact(bytes.NewReader(text)))
+		return err
+	case len(t.keys) == 0:
+		return badSignature("made with a key instead of a certificate")
+	case withCertificate:
+		return badSignature("made with a certificate instead of a key")
+	}
+	return anotherKey
 }
 
 // checkPayload checks the content of a signed text, because anyone who can push
