@@ -34,6 +34,10 @@ func (s *sourceFlags) bind(f *pflag.FlagSet) {
 	git := &s.options.Git
 	f.StringVar(&git.TokenFile, "git-token-file", "", "file with the token or password for Git over https")
 	f.StringVar(&git.Username, "git-username", "", "user name for the token, if the host requires a particular one")
+	f.StringVar(&git.Provider, "git-provider", "", "who issues tokens for Git over https: github (a GitHub App) or azure (a workload identity, for Azure DevOps)")
+	f.StringVar(&git.GitHubAppID, "git-github-app-id", "", "ID of the GitHub App")
+	f.StringVar(&git.GitHubAppInstallation, "git-github-app-installation-id", "", "ID of the App's installation (default: the one that the repository is in)")
+	f.StringVar(&git.GitHubAppKeyFile, "git-github-app-key-file", "", "private key of the GitHub App, in PEM format")
 	f.Var(flags.Names(&git.RedirectHosts), "git-allow-redirect-host", "other hosts to which a Git server may redirect; the token is not sent there")
 	f.StringVar(&git.SSHKeyFile, "git-ssh-key-file", "", "private key for ssh (default: the agent at SSH_AUTH_SOCK)")
 	f.StringVar(&git.SSHPassphraseFile, "git-ssh-passphrase-file", "", "file with the passphrase of that key")

@@ -21,6 +21,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/git/token"
 	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"github.com/tributary-gitops/tributary/sources/internal/transport"
 )
@@ -29,9 +30,13 @@ import (
 // go-git's client, which hides the answers that say how to authenticate, when to
 // come back and where a repository has moved.
 type httpDialer struct {
-	url                 *url.URL
-	pool                *transport.Pool
+	url  *url.URL
+	pool *transport.Pool
+	// username goes with the token. Hosts that only check the token still need
+	// some name.
 	tokenFile, username string
+	// issued are tokens that somebody issues; nil if nobody does.
+	issued *token.Cache
 	// redirectHosts are other hosts that may be redirected to.
 	redirectHosts []string
 	// bearer is true once the server has asked for the token as a bearer token.
@@ -40,12 +45,43 @@ type httpDialer struct {
 }
 
 func newHTTPDialer(c Config) (dialer, error) {
-	if c.Options.TokenFile != "" && c.URL.Scheme == "http" && !c.PlainHTTP && !isLoopback(c.URL.Hostname()) {
-		return nil, message.Invalid("the token in --git-token-file would be sent over the network unencrypted: use https, or allow it with --plain-http")
+	d := &httpDialer{url: c.URL, pool: transport.NewPool(c.TLS, c.Proxy), tokenFile: c.Options.TokenFile,
+		username: cmp.Or(c.Options.Username, "git"), redirectHosts: c.Options.RedirectHosts}
+	if err := d.useProvider(c.Options); err != nil {
+		return nil, err
 	}
-	// Hosts that only check the token still need some user name.
-	return &httpDialer{url: c.URL, pool: transport.NewPool(c.TLS, c.Proxy), tokenFile: c.Options.TokenFile, username: cmp.Or(c.Options.Username, "git"),
-		redirectHosts: c.Options.RedirectHosts}, nil
+	if (d.tokenFile != "" || d.issued != nil) && c.URL.Scheme == "http" && !c.PlainHTTP && !isLoopback(c.URL.Hostname()) {
+		return nil, message.Invalid("%s would be sent over the network unencrypted: use https, or allow it with --plain-http", d.tokenName())
+	}
+	return d, nil
+}
+
+// useProvider sets what issues tokens.
+func (d *httpDialer) useProvider(o Options) error {
+	app := o.GitHubAppID != "" || o.GitHubAppInstallation != "" || o.GitHubAppKeyFile != ""
+	switch {
+	case o.Provider != "" && o.TokenFile != "":
+		return message.Invalid("--git-provider %s issues tokens, and --git-token-file names one: remove one of the flags", message.Printable(o.Provider))
+	case o.Provider == ProviderGitHub && (o.GitHubAppID == "" || o.GitHubAppKeyFile == ""):
+		return message.Invalid("--git-provider github needs a GitHub App: name it with --git-github-app-id and --git-github-app-key-file")
+	case o.Provider == ProviderGitHub:
+		d.issued = token.NewCache(&token.GitHubApp{ID: o.GitHubAppID, Installation: o.GitHubAppInstallation, KeyFile: o.GitHubAppKeyFile, Repository: d.url})
+	case app:
+		return message.Invalid("a GitHub App is used only with --git-provider github: set it, or remove the App's flags")
+	case o.Provider == ProviderAzure:
+		d.issued = token.NewCache(token.AzureWorkloadIdentity{})
+	case o.Provider != "":
+		return message.Invalid("--git-provider %s: must be github or azure", message.Printable(o.Provider))
+	}
+	return nil
+}
+
+// tokenName names the token in errors.
+func (d *httpDialer) tokenName() string {
+	if d.issued != nil {
+		return "the " + d.issued.String()
+	}
+	return "the token in --git-token-file"
 }
 
 func isLoopback(host string) bool {
@@ -58,21 +94,29 @@ func (d *httpDialer) close() { d.pool.Close() }
 // dial takes one round trip, unless the server first says how it wants the
 // token.
 func (d *httpDialer) dial(ctx context.Context) (*remote, error) {
-	s := &httpSession{dialer: d, base: strings.TrimSuffix(d.url.String(), "/"), bearer: d.bearer.Load()}
-	if d.tokenFile != "" {
-		var err error
-		if s.token, err = readSecret("--git-token-file", d.tokenFile); err != nil {
-			return nil, err
-		}
-	}
+	s := &httpSession{dialer: d, base: strings.TrimSuffix(d.url.String(), "/"), username: d.username, bearer: d.bearer.Load()}
 	next, err := d.pool.Transport()
 	if err != nil {
 		return nil, err
 	}
 	s.client = &http.Client{Transport: retries().Transport(next), CheckRedirect: s.checkRedirect}
+	switch {
+	case d.issued != nil:
+		issued, err := d.issued.Get(ctx, s.client)
+		if err != nil {
+			return nil, err
+		}
+		s.token, s.username, s.bearer = issued.Secret, issued.Username, issued.Username == ""
+	case d.tokenFile != "":
+		if s.token, err = readSecret("--git-token-file", d.tokenFile); err != nil {
+			return nil, err
+		}
+	}
 	answer, err := s.list(ctx)
 	var status *statusError
-	if errors.As(err, &status) && status.wantsOtherScheme(s) {
+	if d.issued != nil && errors.Is(err, fleet.ErrUnauthenticated) {
+		d.issued.Forget() // It may have been revoked.
+	} else if errors.As(err, &status) && status.wantsOtherScheme(s) {
 		s.bearer = !s.bearer
 		d.bearer.Store(s.bearer)
 		answer, err = s.list(ctx)
@@ -117,9 +161,10 @@ type httpSession struct {
 	dialer *httpDialer
 	client *http.Client
 	// base is the URL of the repository, after redirects.
-	base   string
-	token  string
-	bearer bool
+	base string
+	// username goes with the token, unless it is sent as a bearer token.
+	username, token string
+	bearer          bool
 }
 
 func (s *httpSession) close() {}
@@ -154,7 +199,7 @@ func (s *httpSession) do(ctx context.Context, method, address string, body []byt
 	case s.bearer:
 		request.Header.Set("Authorization", "Bearer "+s.token)
 	default:
-		request.SetBasicAuth(s.dialer.username, s.token)
+		request.SetBasicAuth(s.username, s.token)
 	}
 	response, err := s.client.Do(request) //nolint:bodyclose // the answer closes it
 	if err != nil {
@@ -164,7 +209,7 @@ func (s *httpSession) do(ctx context.Context, method, address string, body []byt
 	answer := drainedBody{transport.NewStallReader(ctx, response.Body, cancel, transport.StallTimeout)}
 	if response.StatusCode != http.StatusOK {
 		_ = answer.Close() // The text of an error may contain secrets.
-		return nil, &statusError{response, s.token != "" && s.atOrigin(response.Request.URL), s.token != ""}
+		return nil, &statusError{response, s.token != "" && s.atOrigin(response.Request.URL), s.token != "", s.dialer.tokenName()}
 	}
 	if method == http.MethodGet {
 		if err := checkSmart(response.Header); err != nil {
@@ -236,6 +281,8 @@ type statusError struct {
 	*http.Response
 	// sent is true if the token was sent, and token if there is one.
 	sent, token bool
+	// name names the token.
+	name string
 }
 
 // wantsOtherScheme reports whether the server would accept the token under the
@@ -277,13 +324,13 @@ func (e *statusError) Error() string {
 	case e.StatusCode == http.StatusUnauthorized && e.token && !e.sent:
 		return fmt.Sprintf("%v: the repository has moved to %s, and the token is not sent there; use its new URL", err, message.Printable(e.Request.URL.Host))
 	case e.StatusCode == http.StatusUnauthorized && e.sent:
-		return fmt.Sprintf("%v: the server does not accept the token in --git-token-file; put a valid token there, and check whether the server needs --git-username", err)
+		return fmt.Sprintf("%v: the server does not accept %s; replace it, and check whether the server needs --git-username", err, e.name)
 	case e.StatusCode == http.StatusForbidden && e.sent:
-		return fmt.Sprintf("%v: the token in --git-token-file may not read the repository; grant it access, or use another token", err)
+		return fmt.Sprintf("%v: %s may not read the repository; grant it access, or use another token", err, e.name)
 	case e.StatusCode == http.StatusUnauthorized, e.StatusCode == http.StatusForbidden:
 		return fmt.Sprintf("%v: %v", err, errNoToken)
 	case e.StatusCode == http.StatusNotFound && e.token:
-		return fmt.Sprintf("%v; check the URL, and that the token in --git-token-file may read the repository", err)
+		return fmt.Sprintf("%v; check the URL, and that %s may read the repository", err, e.name)
 	case e.StatusCode == http.StatusNotFound:
 		return fmt.Sprintf("%v; check the URL, and that the repository can be read without credentials, or name some with --git-token-file", err)
 	}

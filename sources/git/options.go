@@ -32,6 +32,12 @@ type Options struct {
 	// Username is sent with the token; "" works for hosts that only check the
 	// token.
 	Username string
+	// Provider says who issues tokens for http and https, in place of TokenFile:
+	// ProviderGitHub, ProviderAzure, or "" for nobody.
+	Provider string
+	// GitHubAppID, GitHubAppInstallation (which may be empty) and
+	// GitHubAppKeyFile are for ProviderGitHub.
+	GitHubAppID, GitHubAppInstallation, GitHubAppKeyFile string
 	// RedirectHosts are other hosts, as HOST or HOST:PORT, to which an http or https
 	// server may redirect. The token is never sent there.
 	RedirectHosts []string
@@ -50,6 +56,14 @@ type Options struct {
 	// Verify says what must be signed.
 	Verify VerifyMode
 }
+
+// The values of Options.Provider.
+const (
+	// ProviderGitHub uses a GitHub App.
+	ProviderGitHub = "github"
+	// ProviderAzure uses a workload identity for Azure DevOps.
+	ProviderAzure = "azure"
+)
 
 // VerifyMode says which signature is verified, as Flux's
 // GitRepository.spec.verify.mode does.

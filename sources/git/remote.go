@@ -27,6 +27,9 @@ type dialer interface {
 }
 
 func newDialer(c Config) (dialer, error) {
+	if s := c.URL.Scheme; c.Options.Provider != "" && s != "http" && s != "https" {
+		return nil, message.Invalid("--git-provider issues tokens for https, and the source is not an https URL")
+	}
 	switch c.URL.Scheme {
 	case "file":
 		return fileDialer{c.URL.Path}, nil
