@@ -62,6 +62,13 @@ func (l location) base() string {
 	return l.directory
 }
 
+// Fleet returns the name of the fleet that a SOURCE has, whatever its branch, tag or version: two SOURCEs
+// with different names have different fleets, or the fleet has moved.
+func Fleet(ref string) (string, error) {
+	l, err := parseLocation(ref)
+	return strings.TrimSuffix(strings.TrimRight(l.base(), "/"), ".git") + query("path", l.path), err
+}
+
 var (
 	// schemeLike also matches a URL without its slashes, which is a mistake and
 	// not the name of a directory.

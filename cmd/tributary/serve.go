@@ -33,6 +33,7 @@ type serveOptions struct {
 	releaseTimeout    time.Duration
 	store             string
 	requireStore      bool
+	movedFrom         string
 	retention         time.Duration
 	readOnly          bool
 	tokensFile        string
@@ -92,6 +93,7 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if the server cannot run.`,
 	f.Var(flags.Duration(&o.interval, time.Minute), "interval", "how often to check the source; a directory is also watched")
 	f.Var(flags.Duration(&o.releaseTimeout, controller.DefaultReleaseTimeout), "release-timeout", "how long the evaluation of one revision may take; after three tries it is refused")
 	f.StringVar(&o.store, "store", defaultStore, "change log: sqlite:PATH, or the postgres:// URL of a database")
+	f.StringVar(&o.movedFrom, "moved-from", "", "SOURCE that the fleet in the change log came from, if it has moved to another one")
 	f.BoolVar(&o.requireStore, "require-store", false, "refuse to start without a change log, or with an empty one; for every start but the first")
 	f.Var(flags.Duration(&o.retention, 365*24*time.Hour), "history-retention", "how long to keep changes at least; 0 keeps them forever")
 	f.BoolVar(&o.readOnly, "read-only", false, "follow the change log and answer polls only: no SOURCE, no writes")
@@ -146,11 +148,11 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 		defer func() { _ = opened.Close() }()
 		source = opened
 	}
-	store, err := openStore(ctx, o.store, ref, o.readOnly, o.requireStore)
+	store, release, err := openStore(ctx, ref, o)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = store.Close() }()
+	defer release()
 
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

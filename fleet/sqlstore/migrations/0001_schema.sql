@@ -276,6 +276,12 @@ CREATE TABLE lease (
 );
 INSERT INTO lease (holder, until, looks) VALUES ('', 0, 0);
 
+-- The source of the fleet, in one row; empty before the first server. Branches and tags are left out.
+CREATE TABLE fleet_source (
+    source TEXT NOT NULL
+);
+INSERT INTO fleet_source (source) VALUES ('');
+
 -- The tries of releases that have begun and not ended, by revision, and when the last one began.
 CREATE TABLE tries (
     revision TEXT PRIMARY KEY,
