@@ -429,3 +429,41 @@ func TestTrailerOfACommitThatIsAppliedAgain(t *testing.T) {
 	r.source.commit = &fleet.Commit{Approves: []string{digest}}
 	r.propose("main@7", guarded(spec, append(more, "base/kustomization.yaml", noDB)...), fleet.Held)
 }
+
+// An input that one cluster loses is not removed everywhere, however small the fleet.
+func TestInputsThatVanishEverywhereInSmallFleets(t *testing.T) {
+	t.Parallel()
+	const spec = "  guard: {removedPerCluster: 100%, removedPerFleet: 100%}\n"
+	of := func(clusters int, files ...string) fstest.MapFS {
+		tree := guarded(spec, files...)
+		for _, name := range []string{"ann", "bob", "cid"}[clusters:] {
+			delete(tree, "clusters/"+name+".yaml")
+		}
+		return tree
+	}
+	otherSet := strings.Replace(string(guarded(spec)["fleet.yaml"].Data), "  inputs:\n", "  inputs:\n  - {name: small, kind: Small, schema: schemas/app.json}\n", 1)
+	for name, files := range map[string][]string{
+		"removed":              {"base/kustomization.yaml", noDB},
+		"given another id":     {"base/db.yaml", app("database", "{tag: v1, replicas: 1}")},
+		"moved to another set": {"fleet.yaml", otherSet, "base/db.yaml", strings.Replace(app("db", "{tag: v1}"), "kind: App", "kind: Small", 1)},
+	} {
+		for clusters := 1; clusters <= 3; clusters++ {
+			t.Run(fmt.Sprintf("%s, %d clusters", name, clusters), func(t *testing.T) {
+				t.Parallel()
+				s := newSource()
+				s.put("main@1", of(clusters))
+				r := start(t, s, openStore(t, sqliteFile(t)))
+				r.awaitRevision("main@1")
+				if clusters == 1 {
+					r.propose("main@2", of(clusters, files...), fleet.Live)
+					return
+				}
+				held := r.propose("main@2", of(clusters, files...), fleet.Held)
+				want := fmt.Sprintf("apps/db would vanish from %d of %d clusters that have it (25%% allowed)", clusters, clusters)
+				if len(held.Violations) != 1 || held.Violations[0].Message != want {
+					t.Errorf("violations = %v, want %q", held.Violations, want)
+				}
+			})
+		}
+	}
+}
