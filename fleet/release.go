@@ -142,6 +142,8 @@ type RolloutStatus struct {
 	Phase Phase `json:"phase"`
 	// Reason is why it is paused, or what it waits for.
 	Reason string `json:"reason,omitempty"`
+	// Pause is why it is paused, with what a resume would take away; nil where it is not.
+	Pause *RolloutPause `json:"pause,omitempty"`
 	// Since is when the present wave was reached, by the change of that Generation.
 	Since      time.Time    `json:"since"`
 	Generation int64        `json:"generation"`

@@ -62,8 +62,11 @@ type RolloutPause struct {
 	Reason PauseReason `json:"reason"`
 	// Detail says why in a sentence for people.
 	Detail string `json:"detail,omitempty"`
-	// Impact is the digest of the impact that a resume confirms; only with PauseGuard.
-	Impact string `json:"impact,omitempty"`
+	// Impact is the digest of the impact that a resume confirms, and Removes and Reowned are what it
+	// takes away; only with PauseGuard.
+	Impact  string        `json:"impact,omitempty"`
+	Removes []LossGroup   `json:"removes,omitempty"`
+	Reowned []ReownedName `json:"reownedNames,omitempty"`
 }
 
 // PauseReason is what paused a rollout.

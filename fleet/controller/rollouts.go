@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -138,7 +139,11 @@ func (r *releaser) exceedsGuard(ctx context.Context, w weigh.Change, ro *fleet.R
 	if len(violations) == 0 {
 		return nil, lost, nil
 	}
-	return &fleet.RolloutPause{Reason: fleet.PauseGuard, Detail: violations[0].Message, Impact: sum.Digest}, nil, nil
+	var why []string
+	for _, v := range violations {
+		why = append(why, v.Message)
+	}
+	return &fleet.RolloutPause{Reason: fleet.PauseGuard, Detail: strings.Join(why, "; "), Impact: sum.Digest, Removes: impact.LossesOf(sum), Reowned: sum.Reowned}, nil, nil
 }
 
 // pause pauses the rollout, or records that the source went back while it is paused.

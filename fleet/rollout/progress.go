@@ -12,7 +12,7 @@ import (
 // many clusters of the present wave have the release, and polled how many of them have polled it.
 // Pinned clusters, and those that the release is not valid for, have another release.
 func Status(r *fleet.Rollout, have, polled int, now time.Time) (status *fleet.RolloutStatus, through bool) {
-	status = &fleet.RolloutStatus{Phase: fleet.Progressing, Since: r.Since, Generation: r.Generation}
+	status = &fleet.RolloutStatus{Phase: fleet.Progressing, Pause: r.Paused, Since: r.Since, Generation: r.Generation}
 	for i := range r.Waves {
 		w := r.Waves[i].Status()
 		w.Reached = i < r.Step

@@ -28,7 +28,7 @@ var edits = []struct {
 	weight int
 	do     func(a *author, c *commit) string
 }{
-	{22, (*author).tag}, {17, (*author).addOrRemoveObject}, {19, (*author).addOrLoseClusters}, {8, (*author).relabel}, {5, (*author).closeSite}, {9, (*author).moveName}, {16, (*author).patchCluster},
+	{22, (*author).tag}, {17, (*author).addOrRemoveObject}, {19, (*author).addOrLoseClusters}, {8, (*author).relabel}, {10, (*author).closeSite}, {5, (*author).moveName}, {16, (*author).patchCluster},
 	{9, (*author).breakSomething}, {6, (*author).shrink}, {4, (*author).changeSets}, {4, (*author).toggleNotes}, {6, (*author).changeGuard}, {7, (*author).changeWaves},
 }
 

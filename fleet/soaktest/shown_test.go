@@ -50,6 +50,19 @@ func (s *soak) show(i *fleet.Impact) {
 	}
 }
 
+// showPause keeps what the next wave removes, of a rollout that is paused because of that.
+func (s *soak) showPause(r *fleet.Release) {
+	if r.Rollout == nil || r.Rollout.Pause == nil || r.Rollout.Pause.Impact == "" {
+		return
+	}
+	removed := map[removal]bool{}
+	for _, one := range recorded(&fleet.Losses{Groups: r.Rollout.Pause.Removes}) {
+		removed[one] = true
+	}
+	addAround(removed, nil, r.Rollout.Pause.Reowned)
+	s.shown[r.Rollout.Pause.Impact] = removed
+}
+
 // unseen returns what is removed and was not shown.
 func unseen(lost []removal, shown map[removal]bool) []removal {
 	return slices.DeleteFunc(slices.Clone(lost), func(r removal) bool { return shown[r] })
@@ -109,7 +122,7 @@ func (s *soak) allowed(before model, c *fleet.Change, was, now map[string]*clust
 		allowed = len(hidden) == 0
 	}
 	if r := before.rollout; r != nil && r.Confirmed != "" && c.Release != nil && r.Release == c.Release.Ref {
-		allowed = true
+		allowed = allowed || s.shown[r.Confirmed] != nil && len(unseen(lost, s.shown[r.Confirmed])) == 0
 	}
 	if exceeds := before.exceeded(before.live, was, now, c.At); !allowed && len(exceeds) > 0 {
 		wrong = append(wrong, fmt.Sprintf("the guard is exceeded, and nobody allowed that: %s by %+v", exceeds, hidden[:min(len(hidden), 20)]))

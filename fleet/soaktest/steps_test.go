@@ -21,7 +21,7 @@ var steps = []step{
 	{34, (*soak).commits}, {5, (*soak).forcePush},
 	{8, (*soak).putDelta}, {3, (*soak).deleteDelta}, {7, (*soak).patchObject}, {3, (*soak).deleteOwn}, {2, (*soak).rollBack}, {3, (*soak).expire},
 	{4, (*soak).declare}, {2, (*soak).register}, {6, (*soak).redeclare}, {4, (*soak).decommission}, {3, (*soak).recommission}, {2, (*soak).purge},
-	{20, (*soak).decide}, {16, (*soak).pollSome}, {7, (*soak).pollList}, {4, (*soak).amend}, {6, (*soak).wait}, {4, (*soak).pin}, {3, (*soak).unpin},
+	{30, (*soak).decide}, {16, (*soak).pollSome}, {12, (*soak).pollList}, {4, (*soak).amend}, {6, (*soak).wait}, {4, (*soak).pin}, {3, (*soak).unpin},
 	{4, (*soak).restarts}, {3, (*soak).sourceOutage}, {4, (*soak).storeOutage}, {3, (*soak).follow},
 }
 
@@ -219,7 +219,12 @@ func (s *soak) steer() {
 	verdict := []fleet.Verdict{fleet.Pause, fleet.Resume, fleet.Resume, fleet.Skip, fleet.Skip, fleet.Abort}[s.IntN(6)]
 	waits := s.model.waitsFor(s.clock.Now(), s.polled)
 	revision := s.model.rollout.Release.Revision
-	_, err := s.server.Decide(s.t.Context(), options(), verdict, revision, "")
+	r, err := s.server.Release(s.t.Context(), revision)
+	if err != nil {
+		s.fail("Release(%q) = %v", revision, err)
+	}
+	s.showPause(r)
+	_, err = s.server.Decide(s.t.Context(), options(), verdict, revision, "")
 	s.did("%s: %s, which waits for %s: %v", verdict, short(revision), waits, err)
 	var refused *fleet.GuardError
 	if verdict == fleet.Abort && errors.As(err, &refused) {
