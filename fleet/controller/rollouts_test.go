@@ -3,6 +3,7 @@ package controller_test
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -261,4 +262,27 @@ func TestHistoryOfAClusterHasTheRolloutThatIntroducedIt(t *testing.T) {
 	if !slices.ContainsFunc(changes, func(c fleet.Change) bool { return c.Kind == fleet.ReleaseRolledOut }) {
 		t.Errorf("history of eve = %+v, want the rollout", changes)
 	}
+}
+
+// A resume confirms what the next wave does by now, so that it has to be seen.
+func TestPauseByTheGuardSaysWhatTheNextWaveTakesAway(t *testing.T) {
+	t.Parallel()
+	const spec = "  guard: {removedEverywhere: 100%, removedPerFleet: 100%, removedPerCluster: 1}\n" + inWaves
+	r := startGuarded(t, spec)
+	r.propose("main@2", guarded(spec, "base/kustomization.yaml", noDB), fleet.Live)
+	if _, err := r.DeleteObject(t.Context(), ada, "cid", fleet.ObjectName{Kind: "App", Name: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	r.decide(fleet.Skip, "main@2", "")
+	r.advance()
+	r = r.restart()
+	ro := r.releaseOf("main@2").Rollout
+	want := []fleet.LossGroup{{Clusters: []string{"cid"}, Inputs: []fleet.InputRef{{Set: "apps", ID: "db"}}}}
+	if ro.Pause == nil || ro.Pause.Reason != fleet.PauseGuard || !reflect.DeepEqual(ro.Pause.Removes, want) {
+		t.Fatalf("rollout = %+v, want it paused because of apps/db of cid", ro)
+	}
+	r.wantRevisions("ann=main@2 bob=main@2 cid=main@1")
+	r.decide(fleet.Resume, "main@2", "")
+	r.advance()
+	r.wantRevisions("ann=main@2 bob=main@2 cid=main@2")
 }
