@@ -293,6 +293,16 @@ func (s *soak) propose(c *commit, did string) {
 		got = string(r.State)
 	}
 	if got != want || r.Impact != nil && r.Impact.Digest != p.Impact.Digest {
-		s.fail("the preview of %s is %s with %s, and it became %s with %s", c.revision, p.Outcome, encode(p.Impact), r.State, encode(r.Impact))
+		s.fail("the preview of %s is %s, and it became %s; they differ from\n%s\nand\n%s on", c.revision, p.Outcome, r.State, since(encode(r.Impact), encode(p.Impact)), since(encode(p.Impact), encode(r.Impact)))
 	}
+}
+
+// since returns some of a text from where it begins to differ from another one, its digest apart.
+func since(other, text string) string {
+	const digest = len(`{"digest":"sha256:"`) + 64
+	at := min(digest, len(text), len(other))
+	for at < min(len(text), len(other)) && text[at] == other[at] {
+		at++
+	}
+	return text[max(0, at-200):min(len(text), at+300)]
 }

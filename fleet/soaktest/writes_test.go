@@ -355,13 +355,15 @@ func (s *soak) decommission() {
 // recommission brings a cluster back, half of the time one that is decommissioned just before: it is served
 // then what it was.
 func (s *soak) recommission() {
-	name, back := pick(s.Rand, s.inState(fleet.ClusterDecommissioned)), map[string]answer(nil)
+	name, back, failing := pick(s.Rand, s.inState(fleet.ClusterDecommissioned)), map[string]answer(nil), false
 	if name == "" || s.IntN(2) == 0 {
 		name = pick(s.Rand, s.past[s.model.generation])
 		c := s.past[s.model.generation][name]
 		if c.sets != nil && c.exists() {
 			back = c.sets
 		}
+		row := s.model.rows[name]
+		failing = row != nil && row.Reason == fleet.ReasonFailing // where it should be is not valid for it
 		s.try(isKept, "decommission "+name, func(o controller.WriteOptions) (*fleet.Result, error) {
 			return s.server.Decommission(s.t.Context(), o, name)
 		})
@@ -369,7 +371,7 @@ func (s *soak) recommission() {
 	want, now := outcome(""), s.past[s.model.generation]
 	if dns := now[name].spec.DNS; dns != "" && owners(now)[dns] != name {
 		want = conflict
-	} else if back != nil {
+	} else if back != nil && !failing {
 		want = isKept
 	}
 	got := s.try(want, "recommission "+name, func(o controller.WriteOptions) (*fleet.Result, error) {
