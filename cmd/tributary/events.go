@@ -42,9 +42,8 @@ Exit status is 0, or 1 if the server does not answer.`,
 				return err
 			}
 			return show(cmd, o.getOptions, listing.Changes, func(ctx context.Context, c *client.Client) (answer listing.Answer[api.Change], err error) {
-				answer.Items, err = c.History(ctx, o.query)
+				answer, err = o.history(ctx, c)
 				slices.Reverse(answer.Items)
-				answer.Partial = true
 				return answer, err
 			})
 		},
@@ -52,6 +51,7 @@ Exit status is 0, or 1 if the server does not answer.`,
 	o.server.Bind(cmd)
 	o.list.Bind(cmd.Flags())
 	f := cmd.Flags()
+	o.match.Bind(f)
 	f.StringVar(&subject, "for", "", "only changes of cluster/NAME or delta/NAME")
 	f.StringVar(&o.since, "since", "", "changes after this time: RFC 3339, or how long ago, such as 7d")
 	f.IntVar(&o.query.Limit, "limit", 20, "maximum number of changes; 0 for all")

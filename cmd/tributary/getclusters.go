@@ -8,12 +8,14 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
 )
 
 func newGetClusters(o *getOptions) *cobra.Command {
 	var only flags.Clusters
+	var match remote.Match
 	cmd := &cobra.Command{
 		Use:     "clusters [NAME]...",
 		Aliases: []string{"cluster", "cl"},
@@ -38,6 +40,9 @@ Exit status is 0, or 1 if the cluster does not exist or the server does not answ
 			return show(cmd, o, listing.Clusters, func(ctx context.Context, c *client.Client) (answer listing.Answer[api.Cluster], err error) {
 				if len(args) == 0 {
 					answer.Items, err = c.Clusters(ctx, only.Selector, only.Kinds()...)
+					if err == nil && len(answer.Items) == 0 {
+						err = match.Selector(ctx, c, "selector", only.Selector)
+					}
 					return answer, err
 				}
 				answer, err = byName(args, func(name string) (api.Cluster, error) { return c.Cluster(ctx, name) })
@@ -49,5 +54,6 @@ Exit status is 0, or 1 if the cluster does not exist or the server does not answ
 		},
 	}
 	only.Bind(cmd)
+	match.Bind(cmd.Flags())
 	return cmd
 }

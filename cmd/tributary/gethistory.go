@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/listing"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
 	"github.com/tributary-gitops/tributary/server/client"
@@ -23,6 +25,7 @@ type historyOptions struct {
 	query        fleet.ChangeQuery
 	delta        string
 	since, until string
+	match        remote.Match
 }
 
 func newGetHistory(shared *getOptions) *cobra.Command {
@@ -46,9 +49,7 @@ Exit status is 0, or 1 if the generation does not exist or the server does not a
 			}
 			return show(cmd, o.getOptions, listing.Changes, func(ctx context.Context, c *client.Client) (answer listing.Answer[api.Change], err error) {
 				if len(args) == 0 {
-					answer.Items, err = c.History(ctx, o.query)
-					answer.Partial = true
-					return answer, err
+					return o.history(ctx, c)
 				}
 				answer, err = byName(args, func(text string) (api.Change, error) { return getChange(ctx, c, text) })
 				if answer.One && err == nil {
@@ -59,6 +60,7 @@ Exit status is 0, or 1 if the generation does not exist or the server does not a
 		},
 	}
 	f := cmd.Flags()
+	o.match.Bind(f)
 	f.StringVar(&o.query.Cluster, "cluster", "", "changes that affected this cluster")
 	f.StringVar(&o.query.Actor, "actor", "", "changes by the credential with this name")
 	f.StringVar(&o.delta, "delta", "", "changes of this delta: NAME, or cluster/NAME for that of a cluster")
@@ -66,6 +68,18 @@ Exit status is 0, or 1 if the generation does not exist or the server does not a
 	f.StringVar(&o.until, "until", "", "changes before this time: RFC 3339, or how long ago")
 	f.IntVar(&o.query.Limit, "limit", 50, "maximum number of changes; 0 for all")
 	return cmd
+}
+
+// history returns the changes that match. A cluster that is not known, and that none of them was
+// for, is an error: a release going live is for every cluster.
+func (o *historyOptions) history(ctx context.Context, c *client.Client) (answer listing.Answer[api.Change], err error) {
+	answer.Partial = true
+	answer.Items, err = c.History(ctx, o.query)
+	isFor := func(c api.Change) bool { return slices.Contains(c.Clusters, o.query.Cluster) }
+	if err == nil && o.query.Cluster != "" && !slices.ContainsFunc(answer.Items, isFor) {
+		err = o.match.Names(ctx, c, []string{o.query.Cluster})
+	}
+	return answer, err
 }
 
 // check reads the flags into the query.

@@ -120,6 +120,7 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return flags.FromEnvironment(cmd.Flags()) },
 	}
 	root.SetUsageFunc(usage.Print)
+	root.SetFlagErrorFunc(usage.FlagError)
 	root.AddCommand(newServe(), newRender(), newValidate(), newDiff(), newPush(),
 		newStatus(), newGet(), newCompare(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
 		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap(),

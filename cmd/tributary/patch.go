@@ -19,6 +19,7 @@ type patchOptions struct {
 	object flags.Object
 	change flags.Change
 	group  flags.Group
+	match  remote.Match
 }
 
 func newPatch() *cobra.Command {
@@ -50,6 +51,7 @@ Exit status is 0, or 1 if nothing was changed.`,
 	f := cmd.Flags()
 	o.object.Bind(f)
 	o.group.Bind(f)
+	o.match.Bind(f)
 	o.change.Bind(f)
 	return cmd
 }

@@ -50,6 +50,10 @@ func (o *patchOptions) patchGroup(ctx context.Context, c *client.Client, name fl
 		if err := o.group.Apply(d, time.Now()); err != nil {
 			return nil, err
 		}
+		err = errors.Join(o.match.Selector(ctx, c, "selector", o.group.Selector), o.match.Names(ctx, c, o.group.Clusters))
+		if err != nil {
+			return nil, err
+		}
 		body, err := json.Marshal(d)
 		if err != nil {
 			return nil, err

@@ -24,6 +24,7 @@ type pinOptions struct {
 	clusters []string
 	selector string
 	all      bool
+	match    remote.Match
 	name     string
 	expires  string
 }
@@ -53,6 +54,7 @@ Exit status is 0, or 1 if nothing was changed.`,
 	f.Var(flags.Names(&o.clusters), "cluster", "name of a cluster (may be repeated)")
 	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters, in the syntax of kubectl")
 	f.BoolVar(&o.all, "all", false, "all clusters of the fleet")
+	o.match.Bind(f)
 	f.StringVar(&o.name, "name", "", "name of the pin (default: derived from its clusters)")
 	f.StringVar(&o.expires, "expires", "", "when the pin expires: a duration from now, such as 72h, or a time (RFC 3339)")
 	return cmd
@@ -68,6 +70,12 @@ func pin(cmd *cobra.Command, release string, o *pinOptions) error {
 			if err := guardDerivedName(ctx, c, p, &options); err != nil {
 				return nil, err
 			}
+		}
+		err := errors.Join(o.match.Selector(ctx, c, "selector", o.selector), o.match.Names(ctx, c, p.Clusters))
+		if err != nil {
+			return nil, err
+		}
+		if o.name == "" {
 			o.Say(cmd.OutOrStdout(), "pin "+p.Name)
 		}
 		return c.PutPin(ctx, options, p)

@@ -38,6 +38,7 @@ type tokenOptions struct {
 	role     string
 	ttl      time.Duration
 	selector string
+	match    remote.Match
 	store    string
 	newStore bool
 }
@@ -71,6 +72,7 @@ Exit status is 0, or 1 if no token was created.`,
 	f.IntVar(&o.request.Uses, "uses", 0, "number of clusters that it can register; 0 for any number (role bootstrap)")
 	f.Var(flags.Duration(&o.ttl, 0), "ttl", "how long it is valid, such as 90d; 0 until it is revoked")
 	f.StringVarP(&o.selector, "selector", "l", "", "labels of the clusters that it can change, in the syntax of kubectl (role operator)")
+	o.match.Bind(f)
 	f.StringVar(&o.store, "store", "", "change log to write to without a server")
 	f.BoolVar(&o.newStore, "create", false, "begin the change log of --store if there is none")
 	return cmd
@@ -125,6 +127,14 @@ func (o *tokenOptions) create(ctx context.Context, s *remote.Flags, request api.
 	client, err := s.Client()
 	if err != nil {
 		return api.CreatedToken{}, err
+	}
+	if err := o.match.Selector(ctx, client, "selector", o.selector); err != nil {
+		return api.CreatedToken{}, err
+	}
+	for key, value := range request.Labels { // the first cluster with all of them may be still to come
+		if err := o.match.Selector(ctx, client, "labels", key+"="+value); err != nil {
+			return api.CreatedToken{}, err
+		}
 	}
 	return client.CreateToken(ctx, request)
 }

@@ -82,7 +82,11 @@ func waitFor(cmd *cobra.Command, text string, o *waitOptions) error {
 	ctx, cancel := context.WithTimeoutCause(cmd.Context(), o.timeout, errTimeout)
 	defer cancel()
 	status := await.Status{Text: "the server has not answered"}
+	first := true
 	err = w.Do(ctx, func(ctx context.Context) (bool, error) {
+		if first { // whatever the timeout, look once
+			ctx, first = cmd.Context(), false
+		}
 		now, err := check(ctx, c, subject)
 		if err == nil {
 			status = now

@@ -49,7 +49,11 @@ func fromOperations(body []byte, o fleet.Object, current map[string]any) (map[st
 	}
 	operations, err := jsonpatch.DecodePatch(body)
 	if err != nil {
-		return nil, problem("the JSON patch must be a list of operations: " + err.Error())
+		reason := ""
+		if text := err.Error(); !strings.Contains(text, "json: ") { // which names Go types
+			reason = ": " + text
+		}
+		return nil, problem("the JSON patch must be a list of operations" + reason)
 	}
 	for i, operation := range operations {
 		for _, read := range []func() (string, error){operation.Path, operation.From} {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/server/api"
@@ -161,9 +162,22 @@ func (c *Client) do(ctx context.Context, q call, into any) (tag string, err erro
 		d.DisallowUnknownFields()
 	}
 	if err := d.Decode(into); err != nil {
-		return "", fmt.Errorf("server %s: the answer cannot be read; is the server newer than this client? %w", c.base, err)
+		return "", c.unreadable("the answer", err)
 	}
 	return answer.Header.Get("ETag"), nil
+}
+
+// unreadable reports that what the server sent is not what the client knows, without the names of
+// Go types.
+func (c *Client) unreadable(what string, err error) error {
+	reason := "it is not JSON"
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		reason = fmt.Sprintf("the field %q has a %s", wrongType.Field, wrongType.Value)
+	} else if field, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+		reason = "it has the unknown field " + field
+	}
+	return fmt.Errorf("server %s: %s cannot be read: %s; is the server newer than this client?", c.base, what, reason)
 }
 
 // noAnswer reports that no answer came. Whether a write that may have reached the

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -60,7 +59,7 @@ func (c *Client) Events(ctx context.Context, after int64, do func(api.Change) er
 		}
 		var change api.Change
 		if err := json.Unmarshal(data, &change); err != nil {
-			return fmt.Errorf("server %s: an event cannot be read; is the server newer than this client? %w", c.base, err)
+			return c.unreadable("an event", err)
 		}
 		if err := do(change); err != nil {
 			return err

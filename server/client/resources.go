@@ -24,6 +24,13 @@ func (c *Client) Clusters(ctx context.Context, selector string, kinds ...string)
 	return pages[api.Cluster](ctx, c, q, 0)
 }
 
+// HasCluster reports whether a cluster matches a label selector.
+func (c *Client) HasCluster(ctx context.Context, selector string) (bool, error) {
+	var page api.List[api.Cluster]
+	_, err := c.do(ctx, get("clusters").with("selector", selector).with("limit", "1"), &page)
+	return len(page.Items) > 0, err
+}
+
 // Cluster returns a cluster, by name or dns.
 func (c *Client) Cluster(ctx context.Context, name string) (cluster api.Cluster, err error) {
 	_, err = c.do(ctx, get("clusters", name), &cluster)

@@ -16,8 +16,8 @@ import (
 type Group struct {
 	flags     *pflag.FlagSet
 	Name      string // of the delta; "" if the flag is not set
-	selector  string
-	clusters  []string
+	Selector  string // the values of the flags
+	Clusters  []string
 	priority  int
 	expiresAt string
 	expiresIn time.Duration
@@ -27,8 +27,8 @@ type Group struct {
 func (g *Group) Bind(f *pflag.FlagSet) {
 	g.flags = f
 	f.StringVar(&g.Name, "delta", "", "change a group of clusters with the named delta of this name")
-	f.StringVarP(&g.selector, "selector", "l", "", "labels of the clusters that the delta is for, in the syntax of kubectl")
-	f.StringSliceVar(&g.clusters, "clusters", nil, "names of the clusters that the delta is for, separated by commas")
+	f.StringVarP(&g.Selector, "selector", "l", "", "labels of the clusters that the delta is for, in the syntax of kubectl")
+	f.StringSliceVar(&g.Clusters, "clusters", nil, "names of the clusters that the delta is for, separated by commas")
 	f.IntVar(&g.priority, "priority", 0, "priority among named deltas: lower ones are applied first")
 	f.StringVar(&g.expiresAt, "expires-at", "", "when the delta expires (RFC 3339)")
 	f.Var(Duration(&g.expiresIn, 0), "expires-in", "how long until the delta expires, such as 72h or 90d")
@@ -78,7 +78,7 @@ func (g *Group) applyScope(d *fleet.Delta) error {
 	case g.flags.Changed("selector") && g.flags.Changed("clusters"):
 		return errors.New("use --selector or --clusters, not both")
 	case g.flags.Changed("selector"):
-		parsed, err := selector.Parse(g.selector)
+		parsed, err := selector.Parse(g.Selector)
 		if errors.Is(err, selector.ErrEmpty) {
 			err = fmt.Errorf("%w; for all clusters, apply a document with selector: {}", err)
 		}
@@ -87,7 +87,7 @@ func (g *Group) applyScope(d *fleet.Delta) error {
 		}
 		wanted.Selector = parsed
 	case g.flags.Changed("clusters"):
-		wanted.Clusters = slices.Compact(slices.Sorted(slices.Values(g.clusters)))
+		wanted.Clusters = slices.Compact(slices.Sorted(slices.Values(g.Clusters)))
 	case isNew:
 		return fmt.Errorf("delta %q is new: name its clusters with --selector or --clusters", d.Name)
 	default:

@@ -48,7 +48,7 @@ func ReadInputs(set string, answer json.RawMessage) ([]Input, error) {
 
 // maxSummary and maxWideSummary limit how much of an input a row shows, in characters.
 const (
-	maxSummary     = 60
+	maxSummary     = 36
 	maxWideSummary = 1000
 )
 

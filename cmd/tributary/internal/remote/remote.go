@@ -96,6 +96,9 @@ func Error(err error) error {
 	}
 	switch {
 	case errors.Is(err, fleet.ErrUnauthenticated):
+		if strings.Contains(r.Detail, "Authorization:") {
+			r.Detail = fleet.ErrUnauthenticated.Error() + ": the server needs a token"
+		}
 		return fmt.Errorf("%w; give a token with --token-file or TRIBUTARY_TOKEN", err)
 	case len(r.Errors) > 1:
 		return fmt.Errorf("%d problems, and nothing was changed:\n%w", len(r.Errors), err)

@@ -6,6 +6,7 @@
 package usage
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -79,6 +80,22 @@ func Print(cmd *cobra.Command) error {
 	}
 	_, err := fmt.Fprint(cmd.OutOrStderr(), b.String())
 	return err
+}
+
+// FlagError returns the error of a flag that cannot be parsed, without the names of Go functions.
+func FlagError(_ *cobra.Command, err error) error {
+	before, number, found := strings.Cut(err.Error(), ": strconv.Parse")
+	if !found {
+		return err
+	}
+	kind := "a whole number"
+	switch {
+	case strings.HasPrefix(number, "Float"):
+		kind = "a number"
+	case strings.HasPrefix(number, "Bool"):
+		kind = "true or false"
+	}
+	return errors.New(before + ": must be " + kind)
 }
 
 // width is the width of help texts, in columns.

@@ -48,9 +48,11 @@ func (w Watch) Do(ctx context.Context, look func(context.Context) (done bool, er
 		done, err := look(ctx)
 		_, retryable := client.Retryable(err)
 		switch {
+		case done && err == nil:
+			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case done, err != nil && !(retryable && patient):
+		case err != nil && !(retryable && patient):
 			return err
 		case err != nil && err.Error() != reported:
 			reported = err.Error()
