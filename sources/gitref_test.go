@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources"
 )
 
 func wantRevision(t *testing.T, s fleet.Source, known, want string) *fleet.Snapshot {
@@ -240,4 +241,40 @@ func TestGitPinnedHashThatIsNoCommit(t *testing.T) {
 		fetchError(t, open(t, url+"?ref="+repo.inBare("rev-parse", "v1")), "is a tag where a commit is needed")
 		fetchError(t, open(t, url+"?ref="+repo.inBare("rev-parse", "main^{tree}")), "")
 	})
+}
+
+// TestGitReadsACommitOfABranch pins a commit that must be on the branch.
+func TestGitReadsACommitOfABranch(t *testing.T) {
+	t.Parallel()
+	overEach(t, func(t *testing.T, repo *gitRepo, url string) {
+		first := repo.commit(map[string]string{"fleet.yaml": "one"})
+		second := repo.commit(map[string]string{"fleet.yaml": "two"})
+		repo.inBare("branch", "other", first)
+		third := repo.commit(map[string]string{"fleet.yaml": "three"})
+		repo.inBare("tag", "v1", first)
+		for _, commit := range []string{first, second, third} {
+			ref := url + "?ref=main&commit=" + commit
+			s := open(t, ref)
+			if s.String() != ref {
+				t.Errorf("String() = %q, want %q", s, ref)
+			}
+			snapshot := wantRevision(t, s, "", "main@sha1:"+commit)
+			wantContents(t, snapshot.Tree, map[string]string{"fleet.yaml": map[string]string{first: "one", second: "two", third: "three"}[commit]})
+			fetchNothing(t, s, snapshot.Revision)
+		}
+		s := open(t, url+"?ref=other&commit="+second)
+		fetchError(t, s, "commit "+second+": not found; the branch other does not lead to it")
+		fetchError(t, s, "the branch other does not lead to it")
+		repo.inBare("update-ref", "refs/heads/other", third)
+		wantRevision(t, s, "", "other@sha1:"+second)
+		fetchError(t, open(t, url+"?ref=v1&commit="+first), "ref refs/tags/v1: ", "it is a tag, and commit must be on a branch")
+	})
+	for query, want := range map[string]string{
+		"ref=main&commit=abc":                              "all of its 40 hexadecimal digits",
+		"commit=" + strings.Repeat("a", 40):                "commit must be on a branch",
+		"ref=semver:1.x&commit=" + strings.Repeat("a", 40): "commit must be on a branch",
+	} {
+		_, err := sources.Open("https://git.example.com/fleet.git?"+query, sources.Options{})
+		wantText(t, err, want)
+	}
 }

@@ -43,7 +43,7 @@ type location struct {
 func (l location) String() string {
 	switch {
 	case l.repository != nil:
-		return l.base() + query("ref", l.ref.String(), "path", l.path)
+		return l.base() + query("ref", l.ref.String(), "commit", l.ref.Within(), "path", l.path)
 	case l.artifact != nil:
 		return "oci://" + l.artifact.String() + query("semver", l.artifact.Semver, "semverFilter", l.artifact.SemverFilter,
 			"layer", l.artifact.Layer, "operation", operation(l.artifact.Copy), "path", l.path)
@@ -148,13 +148,18 @@ func parseRepositoryURL(u *url.URL) (location, error) {
 	if err := checkScheme(u); err != nil {
 		return location{}, err
 	}
-	values, err := parseQuery(u.RawQuery, "ref", "path")
+	values, err := parseQuery(u.RawQuery, "ref", "path", "commit")
 	if err != nil {
 		return location{}, err
 	}
 	var ref git.Ref
 	if text, ok := values["ref"]; ok {
 		if ref, err = git.ParseRef(text); err != nil {
+			return location{}, invalidSource("%s", err)
+		}
+	}
+	if commit, ok := values["commit"]; ok {
+		if ref, err = ref.At(commit); err != nil {
 			return location{}, invalidSource("%s", err)
 		}
 	}

@@ -112,7 +112,7 @@ func TestOpenRefusesSource(t *testing.T) {
 		"git+file://srv/repo.git":          "git+file:///srv/repo.git",
 		"git+file:srv/repo.git":            "git+file:///srv/repo.git",
 		"git+file:///srv/a%00b":            "git+file:///srv/repo.git",
-		"https://host/repo?depth=1":        "query parameter depth is not known here: use ref, path",
+		"https://host/repo?depth=1":        "query parameter depth is not known here: use ref, path, commit",
 		"https://host/repo?semver=1.x":     "query parameter semver is not known here",
 		"https://host/repo?ref=a&ref=b":    "ref more than once",
 		"https://host/repo?path=a&path=b":  "path more than once",

@@ -39,7 +39,7 @@ func readCommit(ctx context.Context, remote *remote, at remoteRef, have *commit,
 	}
 	defer r.pack.close()
 	if _, ok := r.size(at.commit); !ok && want.history {
-		return nil, commitNotFound(at.commit)
+		return nil, commitNotFound(at)
 	}
 	root, err := r.root(at, o)
 	if err != nil {

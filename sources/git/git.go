@@ -105,7 +105,7 @@ func (r *Repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 	if err != nil {
 		return nil, err
 	}
-	if commit := r.at.Ref.commit; commit != "" {
+	if commit := r.at.Ref.commit; commit != "" && r.at.Ref.name == "" {
 		// The content of a commit hash never changes, so the server need not be
 		// asked.
 		if answer, ok := r.cachedOutcome(pinnedCommit(commit), verify, known); ok {
@@ -124,11 +124,11 @@ func (r *Repository) fetch(ctx context.Context, known string) (*fleet.Snapshot, 
 	if answer, ok := r.cachedOutcome(at, verify, known); ok {
 		return answer.snapshot, answer.err
 	}
-	if at.ref == "" && r.missingIn == remote.digest() {
-		return nil, commitNotFound(at.commit) // Finding out again would mean reading the whole history.
+	if (at.ref == "" || !at.tip.IsZero()) && r.missingIn == remote.digest() {
+		return nil, commitNotFound(at) // Finding out again would mean reading the whole history.
 	}
 	if err := r.advance(ctx, remote, at, verify); err != nil {
-		if at.ref == "" && errors.Is(err, fleet.ErrNotFound) {
+		if (at.ref == "" || !at.tip.IsZero()) && errors.Is(err, fleet.ErrNotFound) {
 			r.missingIn = remote.digest()
 		}
 		return nil, tree.Refused(at.revision(), err)

@@ -28,6 +28,9 @@ type remoteRef struct {
 	// tag is the annotated tag that points to the commit; zero if there is
 	// none.
 	tag plumbing.Hash
+	// tip is the last commit of the branch if the commit may be an earlier one;
+	// zero otherwise.
+	tip plumbing.Hash
 }
 
 // revision returns the revision as Flux writes it, such as main@sha1:....
@@ -48,6 +51,12 @@ func Revision(ref string, commit plumbing.Hash) string {
 // which appears in metrics, logs and answers.
 func (r *remote) resolve(want Ref) (remoteRef, error) {
 	at, err := r.find(want)
+	if err == nil && want.Within() != "" {
+		if !at.tag.IsZero() || strings.HasPrefix(at.ref, tagPrefix) {
+			return remoteRef{}, fmt.Errorf("ref %s: %w: it is a tag, and commit must be on a branch", message.Printable(at.ref), fleet.ErrInvalid)
+		}
+		at.tip, at.commit = at.commit, plumbing.NewHash(want.commit)
+	}
 	if err == nil && message.Printable(at.ref) != at.ref {
 		return remoteRef{}, fmt.Errorf("ref %s: %w: its name contains characters that cannot be printed; rename it", message.Printable(at.ref), fleet.ErrInvalid)
 	}
@@ -56,7 +65,7 @@ func (r *remote) resolve(want Ref) (remoteRef, error) {
 
 func (r *remote) find(want Ref) (remoteRef, error) {
 	switch {
-	case want.commit != "":
+	case want.commit != "" && want.name == "":
 		return pinnedCommit(want.commit), nil
 	case want.semver != "":
 		return r.highestTag(want.semver)

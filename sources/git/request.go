@@ -13,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/sources/internal/message"
 )
 
 // want describes what to request from a server.
@@ -36,6 +37,8 @@ func (r *remote) want(at remoteRef, have *commit, o readOptions) (want, error) {
 	w := want{have: have, bounds: boundsOf(o.limits, o.path != "")}
 	w.bounds.partial = have != nil && !have.complete
 	switch {
+	case !at.tip.IsZero() && at.tip != at.commit:
+		w = want{hashes: []plumbing.Hash{at.tip}, history: true, bounds: boundsOf(o.limits, true)}
 	case !at.tag.IsZero():
 		w.hashes = []plumbing.Hash{at.tag}
 	case at.ref != "":
@@ -48,7 +51,7 @@ func (r *remote) want(at remoteRef, have *commit, o readOptions) (want, error) {
 		w = want{hashes: r.allRefHashes(), history: true, bounds: boundsOf(o.limits, true)}
 	}
 	if len(w.hashes) == 0 {
-		return want{}, commitNotFound(at.commit)
+		return want{}, commitNotFound(at)
 	}
 	return w, nil
 }
@@ -104,8 +107,11 @@ func (r *remote) allRefHashes() []plumbing.Hash {
 	return slices.Compact(hashes)
 }
 
-func commitNotFound(hash plumbing.Hash) error {
-	return fmt.Errorf("commit %s: %w; no branch and no tag leads to it", hash, fleet.ErrNotFound)
+func commitNotFound(at remoteRef) error {
+	if at.ref != "" {
+		return fmt.Errorf("commit %s: %w; the branch %s does not lead to it", at.commit, fleet.ErrNotFound, message.Printable(strings.TrimPrefix(at.ref, branchPrefix)))
+	}
+	return fmt.Errorf("commit %s: %w; no branch and no tag leads to it", at.commit, fleet.ErrNotFound)
 }
 
 // explainPackError explains a failed request. Git has no status for refusing a
@@ -115,7 +121,7 @@ func commitNotFound(hash plumbing.Hash) error {
 func explainPackError(at remoteRef, err error) error {
 	var line *pktline.ErrorLine
 	if at.ref == "" && (errors.Is(err, errClosed) || errors.As(err, &line) && strings.Contains(line.Text, "not our ref")) {
-		return commitNotFound(at.commit)
+		return commitNotFound(at)
 	}
 	return err
 }
