@@ -50,6 +50,8 @@ type Repo interface {
 	Waves() []WaveRule
 	// CommitURL returns spec.source.commitURL, the template of a commit's URL; empty for none.
 	CommitURL() string
+	// Providers returns spec.providers.
+	Providers() []ProviderRule
 	// Render computes what one cluster is served with those deltas, which are in the order in
 	// which they are applied. The rendering is nil where the cluster has a fault, or depends on
 	// a part of the tree that has one, and only there. The faults are then among the problems;

@@ -174,6 +174,9 @@ func (r *Repo) Problems() fleet.Problems { return slices.Clone(r.problems) }
 // Guard implements fleet.Repo.
 func (r *Repo) Guard() fleet.Guard { return r.spec.Guard }
 
+// Providers implements fleet.Repo.
+func (r *Repo) Providers() []fleet.ProviderRule { return slices.Clip(r.spec.Providers) }
+
 // Waves implements fleet.Repo.
 func (r *Repo) Waves() []fleet.WaveRule { return slices.Clone(r.spec.Waves) }
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 	"k8s.io/apimachinery/pkg/labels"
@@ -288,5 +289,22 @@ func (s clusterHandlers) getBootstrap(_ *http.Request, v *view.View, _ url.Value
 	for _, o := range v.ResourceSets() {
 		all.ResourceSets = append(all.ResourceSets, o.JSON)
 	}
+	for _, r := range v.Live().Repo.Providers() {
+		all.Providers = append(all.Providers, providerRule(r))
+	}
 	return all, nil
+}
+
+func providerRule(r fleet.ProviderRule) api.ProviderRule {
+	duration := func(d time.Duration) string {
+		if d == 0 {
+			return ""
+		}
+		return d.String()
+	}
+	rule := api.ProviderRule{Selector: r.Selector.String(), ReconcileEvery: duration(r.Every)}
+	for _, s := range r.Schedule {
+		rule.Schedule = append(rule.Schedule, api.Schedule{Cron: s.Cron, TimeZone: s.TimeZone, Window: duration(s.Window)})
+	}
+	return rule
 }

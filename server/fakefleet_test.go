@@ -119,6 +119,8 @@ func (r *repo) Unread() map[string]fleet.Problem { return nil }
 
 func (r *repo) Guard() fleet.Guard { return fleet.DefaultGuard() }
 
+func (r *repo) Providers() []fleet.ProviderRule { return nil }
+
 func (r *repo) Waves() []fleet.WaveRule { return nil }
 func (r *repo) CommitURL() string       { return "" }
 

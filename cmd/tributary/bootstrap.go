@@ -59,7 +59,7 @@ Exit status is 0, or 1 if nothing was printed.`,
 	f.StringVar(&o.dns, "dns", "", "alternative name of the cluster, which contains a dot")
 	f.StringVar(&o.namespace, "namespace", "flux-system", "namespace of the manifests")
 	f.StringVar(&o.image, "image", "ghcr.io/tributary-gitops/tributary:"+version, "image of the Job")
-	f.Var(flags.Duration(&o.interval, 5*time.Minute), "interval", "interval of the cluster's polls")
+	f.Var(flags.Duration(&o.interval, 5*time.Minute), "interval", "interval of the cluster's polls, unless spec.providers of fleet.yaml has one")
 	f.Var(flags.Duration(&o.ttl, 24*time.Hour), "ttl", "how long the bootstrap token is valid")
 	return cmd
 }
@@ -88,6 +88,9 @@ func runBootstrap(cmd *cobra.Command, o *bootstrapOptions, name string) error {
 	}
 	if m.Fleet, err = client.Bootstrap(cmd.Context()); err != nil {
 		return remote.Error(err)
+	}
+	if err := m.FollowFleet(cmd.Flags().Changed("interval")); err != nil {
+		return err
 	}
 	// The token comes last, so that an earlier error leaves no unused token behind.
 	token, err := client.CreateToken(cmd.Context(), api.TokenRequest{

@@ -49,6 +49,8 @@ type Spec struct {
 	Waves    []fleet.WaveRule
 	// CommitURL is the template of a commit's URL; empty for none.
 	CommitURL string
+	// Providers say how often the providers of clusters poll.
+	Providers []fleet.ProviderRule
 	Problems  fleet.Problems
 	// FailsAll reports that a problem concerns the whole fleet. Directories that are
 	// missing concern only the clusters that are placed on them.
@@ -152,6 +154,7 @@ func (s *Spec) fill(d *document, doc *fleetDocument) {
 			s.Sets = append(s.Sets, &doc.Spec.Inputs[i])
 		}
 	}
+	s.Providers = doc.providers
 	for i := range doc.Spec.Rollout.Waves {
 		s.Waves = append(s.Waves, doc.Spec.Rollout.Waves[i].rule())
 	}
@@ -232,7 +235,10 @@ type fleetDocument struct {
 		Rollout   struct {
 			Waves []wave `json:"waves"`
 		} `json:"rollout"`
+		Providers []providerRule `json:"providers"`
 	} `json:"spec"`
+
+	providers []fleet.ProviderRule
 }
 
 // guard is spec.guard, the document form of fleet.Guard.
@@ -423,6 +429,9 @@ func (f *fleetDocument) check(d *document, tree fs.FS) {
 	checkCommitURL(d, f.Spec.Source.CommitURL)
 	f.Spec.Guard.check(d)
 	checkWaves(d, "spec.rollout.waves", f.Spec.Rollout.Waves)
+	for i := range f.Spec.Providers {
+		f.providers = append(f.providers, f.Spec.Providers[i].compile(d, FieldIndex("spec.providers", i)))
+	}
 }
 
 // checkCommitURL notes where the template of a commit's URL is none.

@@ -75,6 +75,25 @@ type Bootstrap struct {
 	Sets []BootstrapSet `json:"sets"`
 	// ResourceSets are those of the fleet repo, whole, sorted by namespace and name.
 	ResourceSets []json.RawMessage `json:"resourceSets"`
+	// Providers say how often the providers of clusters poll. The first one counts that selects a
+	// cluster.
+	Providers []ProviderRule `json:"providers,omitempty"`
+}
+
+// ProviderRule is an entry of spec.providers of fleet.yaml.
+type ProviderRule struct {
+	// Selector is a label selector as kubectl writes one; empty for all clusters.
+	Selector string `json:"selector"`
+	// ReconcileEvery is a duration such as 5m0s; empty where the rule does not say.
+	ReconcileEvery string     `json:"reconcileEvery,omitempty"`
+	Schedule       []Schedule `json:"schedule,omitempty"`
+}
+
+// Schedule is an entry of a provider's spec.schedule.
+type Schedule struct {
+	Cron     string `json:"cron"`
+	TimeZone string `json:"timeZone,omitempty"`
+	Window   string `json:"window,omitempty"`
 }
 
 // BootstrapSet is an input set as a ResourceSetInputProvider asks for it.

@@ -11,6 +11,8 @@ package standing
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/view"
 	"github.com/tributary-gitops/tributary/server/api"
@@ -45,7 +47,7 @@ type Standing struct {
 
 // Of returns the standing of a member of a view, from its last polls.
 func Of(v *view.View, m *view.Member, polls []fleet.Poll, now time.Time) Standing {
-	s := Standing{Contact: contactOf(polls, m.HasSet, now), polls: polls}
+	s := Standing{Contact: contactOf(polls, m.HasSet, ruleOf(m), now), polls: polls}
 	if m.State == fleet.ClusterDecommissioned {
 		if s.Contact == api.ContactLate {
 			s.Contact = api.ContactOK
@@ -107,16 +109,18 @@ func isBehind(v *view.View, m *view.Member, polls []fleet.Poll) bool {
 }
 
 // A cluster is late after three missed polls, because one fails now and then. It is late after a
-// minute at the earliest, and after an hour if its interval is not known.
+// minute at the earliest, and after an hour if its interval is not known. The interval is what it
+// usually is or what fleet.yaml says, whichever is longer.
 const (
 	missedPolls     = 3
 	minLate         = time.Minute
 	unknownInterval = time.Hour
+	defaultInterval = 10 * time.Minute // of Flux Operator
 )
 
 // contactOf concludes from a cluster's polls whether it still polls. It ignores polls of sets that
 // the cluster no longer has.
-func contactOf(polls []fleet.Poll, isServed func(set string) bool, now time.Time) api.Contact {
+func contactOf(polls []fleet.Poll, isServed func(set string) bool, rule *fleet.ProviderRule, now time.Time) api.Contact {
 	contact := api.ContactNever
 	for _, p := range polls {
 		if p.IsByHand() || !isServed(p.Set) {
@@ -125,13 +129,52 @@ func contactOf(polls []fleet.Poll, isServed func(set string) bool, now time.Time
 		if contact == api.ContactNever {
 			contact = api.ContactOK
 		}
-		late := max(missedPolls*p.Every, minLate)
-		if p.Every == 0 {
-			late = unknownInterval
-		}
-		if now.Sub(p.At) > late {
+		if now.After(lateAt(p, rule)) {
 			return api.ContactLate
 		}
 	}
 	return contact
+}
+
+// lateAt returns when a set that was polled counts as late.
+func lateAt(p fleet.Poll, rule *fleet.ProviderRule) time.Time {
+	every := p.Every
+	if rule != nil {
+		every = max(every, rule.Every)
+	}
+	if every == 0 {
+		if rule == nil || len(rule.Schedule) == 0 {
+			return p.At.Add(unknownInterval)
+		}
+		every = defaultInterval
+	}
+	at := p.At
+	for range missedPolls {
+		if at = rule.NextPoll(at, every); at.IsZero() { // the schedule has no time left
+			return p.At.AddDate(1000, 0, 0)
+		}
+	}
+	return maxTime(at, p.At.Add(minLate))
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// ruleOf returns what fleet.yaml says of the providers of a member; nil where it says nothing.
+func ruleOf(m *view.Member) *fleet.ProviderRule {
+	repo := m.Repo()
+	if repo == nil {
+		return nil
+	}
+	rules := repo.Providers()
+	for i := range rules {
+		if rules[i].Selector.Matches(labels.Set(m.Cluster.Labels)) {
+			return &rules[i]
+		}
+	}
+	return nil
 }

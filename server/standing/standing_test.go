@@ -32,8 +32,48 @@ func TestContactFollowsTheClustersPollInterval(t *testing.T) {
 		"by a clock that is ahead of it": {[]fleet.Poll{poll("apps", -time.Hour, time.Minute)}, api.ContactOK},
 	} {
 		isServed := func(set string) bool { return set == "apps" || set == "users" }
-		if got := contactOf(c.polls, isServed, now); got != c.want {
+		if got := contactOf(c.polls, isServed, nil, now); got != c.want {
 			t.Errorf("%s: contact = %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestLatenessRespectsTheProvider(t *testing.T) {
+	t.Parallel()
+	office, err := fleet.NewSchedule("0 8 * * 1-5", "Europe/Berlin", 10*time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	daily, err := fleet.NewSchedule("30 4 * * *", "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(text string) time.Time {
+		when, err := time.Parse("Mon 2006-01-02 15:04 -0700", text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return when
+	}
+	for name, c := range map[string]struct {
+		rule       fleet.ProviderRule
+		last, late string
+		every      time.Duration
+	}{
+		"interval of the provider, after one poll": {fleet.ProviderRule{Every: time.Hour}, "Mon 2026-01-05 12:00 +0100", "Mon 2026-01-05 15:00 +0100", 0},
+		"usual interval is longer":                 {fleet.ProviderRule{Every: time.Minute}, "Mon 2026-01-05 12:00 +0100", "Mon 2026-01-05 15:00 +0100", time.Hour},
+		"within office hours":                      {fleet.ProviderRule{Schedule: []fleet.Schedule{office}}, "Mon 2026-01-05 12:00 +0100", "Mon 2026-01-05 12:30 +0100", 0},
+		"over a weekend":                           {fleet.ProviderRule{Every: 5 * time.Minute, Schedule: []fleet.Schedule{office}}, "Fri 2026-01-09 17:52 +0100", "Mon 2026-01-12 08:10 +0100", 5 * time.Minute},
+		"once a day, without a window":             {fleet.ProviderRule{Schedule: []fleet.Schedule{daily}}, "Mon 2026-01-05 04:30 +0000", "Thu 2026-01-08 04:30 +0000", time.Hour},
+		"once a day and in office hours":           {fleet.ProviderRule{Schedule: []fleet.Schedule{daily, office}}, "Fri 2026-01-09 17:52 +0100", "Mon 2026-01-12 04:30 +0000", 5 * time.Minute},
+	} {
+		poll := []fleet.Poll{{Set: "apps", At: at(c.last), Every: c.every}}
+		isServed := func(string) bool { return true }
+		if got := contactOf(poll, isServed, &c.rule, at(c.late)); got != api.ContactOK {
+			t.Errorf("%s: contact at %s is %s, want ok", name, c.late, got)
+		}
+		if got := contactOf(poll, isServed, &c.rule, at(c.late).Add(time.Second)); got != api.ContactLate {
+			t.Errorf("%s: contact after %s is %s, want late", name, c.late, got)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"text/template"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
 	"github.com/tributary-gitops/tributary/server/api"
@@ -38,12 +39,33 @@ type Manifests struct {
 	Namespace string // of every manifest
 	Image     string // of the Job
 	Interval  time.Duration
+	Schedule  []api.Schedule // of the providers; empty for any time
 
 	Token   string // the bootstrap token
 	TokenID string
 	CA      string // certificates to trust in PEM, "" for none
 
 	Fleet api.Bootstrap // the input sets and ResourceSets
+}
+
+// FollowFleet sets the interval, unless the user has, and the schedule as fleet.yaml has them for the
+// labels of the cluster.
+func (m *Manifests) FollowFleet(keepInterval bool) error {
+	for _, r := range m.Fleet.Providers {
+		selector, err := labels.Parse(r.Selector)
+		if err != nil {
+			return err
+		}
+		if !selector.Matches(labels.Set(m.Labels)) {
+			continue
+		}
+		m.Schedule = r.Schedule
+		if !keepInterval && r.ReconcileEvery != "" {
+			m.Interval, err = time.ParseDuration(r.ReconcileEvery)
+		}
+		return err
+	}
+	return nil
 }
 
 // TokenSecret is the name of the Secret that holds the cluster's own token.
