@@ -80,12 +80,18 @@ func (o Options) check(at location) error {
 		return message.Invalid("--verify-oci-identity needs --verify-oci-trusted-root: name the trusted_root.json of your Sigstore; cosign trusted-root create --with-default-services writes the public one")
 	case len(o.OCI.Signers.Identities) == 0 && o.OCI.Signers.TrustedRootFile != "":
 		return message.Invalid("--verify-oci-trusted-root has no effect without --verify-oci-identity: say who may sign")
+	case o.OCI.Provider != "" && o.OCI.ConfigFile != "":
+		return message.Invalid("--registry-provider and --registry-config exclude each other: name the one that has the credentials")
 	case o.Git.Verify != "" && len(o.Git.VerifyKeyFiles) == 0:
 		return message.Invalid("verify %s: name the public keys to verify with", o.Git.Verify)
 	case !o.Git.Verify.Known():
 		return message.Invalid("verify %q: must be head, tag or tag-and-head", string(o.Git.Verify))
 	}
-	if err := o.Proxy.Check(); err != nil {
+	err := o.Proxy.Check()
+	if err == nil && at.artifact != nil {
+		err = o.OCI.Provider.Check(at.artifact.Registry)
+	}
+	if err != nil {
 		return message.Invalid("%s", err)
 	}
 	return nil

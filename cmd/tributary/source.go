@@ -58,6 +58,7 @@ func (s *sourceFlags) bindRegistry(f *pflag.FlagSet) {
 	f.StringVar(&s.options.Proxy.AuthFile, "source-proxy-auth-file", "", "file with user:password for that proxy")
 	f.StringVar(&s.options.OCI.ConfigFile, "registry-config", "", "Docker config.json with the credentials of registries (default: Docker's own)")
 	flags.BindTreeLimits(f, &s.options.Limits)
+	f.StringVar((*string)(&s.options.OCI.Provider), "registry-provider", "", "aws, azure or gcp: authenticate to the provider's registry by workload identity")
 	f.BoolVar(&s.options.PlainHTTP, "plain-http", false, "allow registries without TLS, and credentials over http")
 }
 

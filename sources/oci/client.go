@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/tributary-gitops/tributary/sources/internal/transport"
+	"github.com/tributary-gitops/tributary/sources/oci/cloud"
 	"oras.land/oras-go/v2/registry"
 	ociremote "oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -24,6 +25,8 @@ type Client struct {
 	plainHTTP  bool
 	configFile string
 	pool       *transport.Pool
+	// identity gives the credentials, if a provider is named.
+	identity *cloud.Identity
 
 	mu sync.Mutex
 	// tokens are the tokens that were sent last. The next request sends them at
@@ -36,10 +39,14 @@ type Client struct {
 
 // NewClient returns a client with few retries. It connects to nothing yet.
 func NewClient(c Config) *Client {
-	return &Client{
+	client := &Client{
 		at:        registry.Reference{Registry: c.Reference.Registry, Repository: canonicalRepository(c.Reference)},
 		plainHTTP: c.PlainHTTP, configFile: c.Options.ConfigFile, pool: transport.NewPool(c.TLS, c.Proxy), Retries: transport.FetchRetries,
 	}
+	if c.Options.Provider != "" {
+		client.identity = cloud.New(c.Options.Provider)
+	}
+	return client
 }
 
 // canonicalRepository returns the repository's name at the registry. Docker Hub
@@ -67,7 +74,7 @@ func (c *Client) Dial() (*ociremote.Repository, error) {
 		Client:     &http.Client{Transport: clientTransport{c.Retries.Transport(next), c.at.Host(), config.token(c.at), transport.StallTimeout}, CheckRedirect: c.checkRedirect},
 		Header:     http.Header{"User-Agent": {"tributary"}},
 		ClientID:   "tributary",
-		Credential: c.credentialFunc(config),
+		Credential: c.credentialFunc(config, next),
 		Cache:      c.tokenCache(config),
 	}
 	return &ociremote.Repository{
@@ -90,12 +97,18 @@ const (
 
 // credentialFunc returns credentials for the registry only, so a host that it
 // redirects to never gets them.
-func (c *Client) credentialFunc(config *dockerConfig) auth.CredentialFunc {
+func (c *Client) credentialFunc(config *dockerConfig, next *http.Transport) auth.CredentialFunc {
 	return func(ctx context.Context, host string) (auth.Credential, error) {
 		if host != c.at.Host() {
 			return auth.EmptyCredential, nil
 		}
-		credential, err := config.credential(ctx, c.at)
+		var credential auth.Credential
+		var err error
+		if c.identity != nil {
+			credential, err = c.identity.Credential(ctx, next, host)
+		} else {
+			credential, err = config.credential(ctx, c.at)
+		}
 		if err != nil && ctx.Err() == nil {
 			err = credentialFileError{err}
 		}

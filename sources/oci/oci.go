@@ -26,6 +26,7 @@ import (
 	"github.com/tributary-gitops/tributary/sources/internal/message"
 	"github.com/tributary-gitops/tributary/sources/internal/transport"
 	"github.com/tributary-gitops/tributary/sources/internal/tree"
+	"github.com/tributary-gitops/tributary/sources/oci/cloud"
 	"github.com/tributary-gitops/tributary/sources/oci/cosign"
 )
 
@@ -82,6 +83,9 @@ type Options struct {
 	// type kubernetes.io/dockerconfigjson; "" means Docker's default location.
 	// It may name credential helpers, which are then run.
 	ConfigFile string
+	// Provider is the cloud provider whose registry it is. If it is named, the
+	// workload's identity is used in place of ConfigFile.
+	Provider cloud.Provider
 	// Signers are whose signatures are trusted. If there are any, only what one
 	// of them has signed is read.
 	Signers cosign.Signers

@@ -71,7 +71,13 @@ func forRequest(through *url.URL) func(*http.Request) (*url.URL, error) {
 	if through == nil {
 		return http.ProxyFromEnvironment
 	}
-	return http.ProxyURL(through)
+	return func(r *http.Request) (*url.URL, error) {
+		// A metadata service is on this machine's link.
+		if net.ParseIP(r.URL.Hostname()).IsLinkLocalUnicast() {
+			return nil, nil
+		}
+		return through, nil
+	}
 }
 
 // Dial connects to host:port through the proxy, for protocols other than HTTP.
