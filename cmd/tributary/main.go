@@ -125,5 +125,6 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		newStatus(), newGet(), newCompare(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
 		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap(),
 		newVersion(), newWhoami())
+	addCompletions(root)
 	return root
 }

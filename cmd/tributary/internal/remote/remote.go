@@ -105,3 +105,18 @@ func Error(err error) error {
 	}
 	return err
 }
+
+// ClientOf returns a client for the server that the flags of a command name, also where the command
+// itself does not run.
+func ClientOf(cmd *cobra.Command) (*client.Client, error) {
+	s := Flags{command: cmd}
+	for name, into := range map[string]*string{
+		"server": &s.Config.URL, "token-file": &s.tokenFile, "ca-file": &s.Config.CAFile,
+		"client-cert-file": &s.Config.CertFile, "client-key-file": &s.Config.KeyFile,
+	} {
+		if f := cmd.Flag(name); f != nil {
+			*into = f.Value.String()
+		}
+	}
+	return s.Client()
+}
