@@ -17,6 +17,7 @@ const module = "github.com/tributary-gitops/tributary"
 var commandParts = []string{
 	"cmd/tributary/internal/await",
 	"cmd/tributary/internal/bootstrap",
+	"cmd/tributary/internal/changelog",
 	"cmd/tributary/internal/compare",
 	"cmd/tributary/internal/document",
 	"cmd/tributary/internal/drain",
@@ -51,6 +52,7 @@ var rooms = map[string][]string{
 
 	"cmd/tributary/internal/await":        {"fleet", "server/api", "server/client", "cmd/tributary/internal/textfmt"},
 	"cmd/tributary/internal/bootstrap":    {"server/api"},
+	"cmd/tributary/internal/changelog":    {"server/api", "sources", "fleet/controller", "fleet/credential", "fleet/sqlstore"},
 	"cmd/tributary/internal/compare":      {"server/api", "server/client", "cmd/tributary/internal/textdiff"},
 	"cmd/tributary/internal/document":     {"fleet"},
 	"cmd/tributary/internal/drain":        {"server/api", "server/client"},

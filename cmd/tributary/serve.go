@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/changelog"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/fleet/controller"
@@ -31,11 +32,8 @@ type serveOptions struct {
 	listen, addrFile  string
 	interval          time.Duration
 	releaseTimeout    time.Duration
-	store             string
-	requireStore      bool
-	movedFrom         string
+	store             changelog.Options
 	retention         time.Duration
-	readOnly          bool
 	tokensFile        string
 	adminTokenFile    string
 	webhookSecretFile string
@@ -74,13 +72,13 @@ Its sender must know a secret of --webhook-secret-file.`,
 
 Exit status is 0 after SIGINT or SIGTERM, and 1 if the server cannot run.`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if o.readOnly && len(args) == 0 {
+			if o.store.ReadOnly && len(args) == 0 {
 				return nil
 			}
 			return named("SOURCE")(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if o.readOnly && len(args) > 0 {
+			if o.store.ReadOnly && len(args) > 0 {
 				return errors.New("serve: --read-only follows only the change log; leave out SOURCE")
 			}
 			return serve(cmd.Context(), cmd.ErrOrStderr(), strings.Join(args, ""), o)
@@ -92,11 +90,11 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if the server cannot run.`,
 	f.StringVar(&o.addrFile, "addr-file", "", "file to write the listen address to, for --listen 127.0.0.1:0")
 	f.Var(flags.Duration(&o.interval, time.Minute), "interval", "how often to check the source; a directory is also watched")
 	f.Var(flags.Duration(&o.releaseTimeout, controller.DefaultReleaseTimeout), "release-timeout", "how long the evaluation of one revision may take; after three tries it is refused")
-	f.StringVar(&o.store, "store", defaultStore, "change log: sqlite:PATH, or the postgres:// URL of a database")
-	f.StringVar(&o.movedFrom, "moved-from", "", "SOURCE that the fleet in the change log came from, if it has moved to another one")
-	f.BoolVar(&o.requireStore, "require-store", false, "refuse to start without a change log, or with an empty one; for every start but the first")
+	f.StringVar(&o.store.URL, "store", "sqlite:tributary.db", "change log: sqlite:PATH, or the postgres:// URL of a database")
+	f.StringVar(&o.store.MovedFrom, "moved-from", "", "SOURCE that the fleet in the change log came from, if it has moved to another one")
+	f.BoolVar(&o.store.Required, "require-store", false, "refuse to start without a change log, or with an empty one; for every start but the first")
 	f.Var(flags.Duration(&o.retention, 365*24*time.Hour), "history-retention", "how long to keep changes at least; 0 keeps them forever")
-	f.BoolVar(&o.readOnly, "read-only", false, "follow the change log and answer polls only: no SOURCE, no writes")
+	f.BoolVar(&o.store.ReadOnly, "read-only", false, "follow the change log and answer polls only: no SOURCE, no writes")
 	f.StringVar(&o.adminTokenFile, "admin-token-file", "", "file with an admin token; read again when it changes")
 	f.StringVar(&o.tokensFile, "tokens-file", "", "YAML file of credentials; read again when it changes")
 	f.StringVar(&o.webhookSecretFile, "webhook-secret-file", "", "file with webhook secrets, one on each line; read again when it changes")
@@ -140,7 +138,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 		return err
 	}
 	var source fleet.Source
-	if !o.readOnly {
+	if !o.store.ReadOnly {
 		opened, err := sources.Open(ref, o.source.options)
 		if err != nil {
 			return err
@@ -148,7 +146,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 		defer func() { _ = opened.Close() }()
 		source = opened
 	}
-	store, release, err := openStore(ctx, ref, o)
+	store, release, err := changelog.Open(ctx, ref, o.store)
 	if err != nil {
 		return err
 	}
@@ -158,7 +156,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	live := controller.New(controller.Config{
 		Source: source, Renderer: render.NewRenderer(), Interval: o.interval, Logger: logger, Registerer: registry,
-		Store: store, Archive: archive.New(), Retention: o.retention, ReadOnly: o.readOnly,
+		Store: store, Archive: archive.New(), Retention: o.retention, ReadOnly: o.store.ReadOnly,
 		ReleaseTimeout: o.releaseTimeout,
 	})
 	s, err := server.New(server.Config{
@@ -166,7 +164,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 		ReadTree: func(ctx context.Context, packed io.Reader) (fs.FS, error) {
 			return archive.ReadUpload(ctx, packed, o.source.options.Limits)
 		},
-		ReadOnly: o.readOnly, Limits: limits, AdminTokenFile: o.adminTokenFile,
+		ReadOnly: o.store.ReadOnly, Limits: limits, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,
 		TLSCertFile: o.tlsCert, TLSKeyFile: o.tlsKey, ClientCAFile: o.clientCA,
 		OIDCIssuer: o.oidcIssuer, OIDCAudience: o.oidcAudience, OIDCRulesFile: o.oidcRules, OIDCCAFile: o.oidcCA,

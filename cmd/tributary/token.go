@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/changelog"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/selector"
@@ -122,7 +123,7 @@ func (o *tokenOptions) tokenRequest(cmd *cobra.Command) (api.TokenRequest, error
 
 func (o *tokenOptions) create(ctx context.Context, s *remote.Flags, request api.TokenRequest) (api.CreatedToken, error) {
 	if o.store != "" {
-		return createInStore(ctx, o.store, o.newStore, request)
+		return changelog.CreateToken(ctx, o.store, o.newStore, request)
 	}
 	client, err := s.Client()
 	if err != nil {

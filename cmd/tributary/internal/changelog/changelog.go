@@ -1,4 +1,5 @@
-package main
+// Package changelog opens the change log that a command works on.
+package changelog
 
 import (
 	"context"
@@ -11,38 +12,45 @@ import (
 	"github.com/tributary-gitops/tributary/sources"
 )
 
-// defaultStore is in the working directory of the server.
-const defaultStore = "sqlite:tributary.db"
+// Options say which change log a server has.
+type Options struct {
+	// URL is sqlite:PATH, or the postgres:// URL of a database.
+	URL string
+	// Required refuses one that is not there, or empty.
+	Required bool
+	ReadOnly bool
+	// MovedFrom is the SOURCE that the fleet came from, if it has moved; else empty.
+	MovedFrom string
+}
 
-// openStore opens the change log of a server, and returns what closes it. If it is required, there must
-// be one already. A file in the directory that is served is rejected, because each write would change the
-// source and so cause another write. So are a file that another process serves, and the change log of
-// another fleet.
-func openStore(ctx context.Context, source string, o serveOptions) (store *sqlstore.Store, release func(), err error) {
-	if o.requireStore {
-		if err := sqlstore.Require(ctx, o.store); err != nil {
+// Open opens the change log of a server, and returns what closes it. A file in the directory that is
+// served is rejected, because each write would change the source and so cause another write. So are a
+// file that another process serves, and the change log of another fleet.
+func Open(ctx context.Context, source string, o Options) (store *sqlstore.Store, release func(), err error) {
+	if o.Required {
+		if err := sqlstore.Require(ctx, o.URL); err != nil {
 			return nil, nil, fmt.Errorf("--require-store: %w; bring the change log back, or leave out the flag to begin a new one", err)
 		}
 	}
-	if o.readOnly {
-		store, err = sqlstore.OpenReadOnly(ctx, o.store)
+	if o.ReadOnly {
+		store, err = sqlstore.OpenReadOnly(ctx, o.URL)
 		return store, func() { _ = store.Close() }, err
 	}
-	if path, ok := strings.CutPrefix(o.store, "sqlite:"); ok && isIn(source, path) {
-		return nil, nil, fmt.Errorf("--store %s: is in %s, which is the source; use a path outside of it", o.store, source)
+	if path, ok := strings.CutPrefix(o.URL, "sqlite:"); ok && isIn(source, path) {
+		return nil, nil, fmt.Errorf("--store %s: is in %s, which is the source; use a path outside of it", o.URL, source)
 	}
-	if store, err = sqlstore.Open(ctx, o.store); err != nil {
+	if store, err = sqlstore.Open(ctx, o.URL); err != nil {
 		return nil, nil, err
 	}
-	unlock, err := sqlstore.ClaimFile(ctx, o.store)
+	unlock, err := sqlstore.ClaimFile(ctx, o.URL)
 	if err == nil {
 		release = func() { _, _ = store.Close(), unlock() }
-		if err = claimSource(ctx, store, source, o.movedFrom); err == nil {
+		if err = claimSource(ctx, store, source, o.MovedFrom); err == nil {
 			return store, release, nil
 		}
 		release()
 	}
-	if path, ok := strings.CutPrefix(o.store, "sqlite:"); ok {
+	if path, ok := strings.CutPrefix(o.URL, "sqlite:"); ok {
 		err = fmt.Errorf("--store sqlite:%s: %w", path, err) // a URL of PostgreSQL may have a password
 	}
 	return nil, nil, err

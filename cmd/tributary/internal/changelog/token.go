@@ -1,4 +1,4 @@
-package main
+package changelog
 
 import (
 	"context"
@@ -12,9 +12,9 @@ import (
 	"github.com/tributary-gitops/tributary/server/api"
 )
 
-// createInStore creates a token in a change log without a server. Servers that use the
+// CreateToken creates a token in a change log without a server. Servers that use the
 // change log accept the token. Unless create is set, there must be a change log.
-func createInStore(ctx context.Context, url string, create bool, request api.TokenRequest) (made api.CreatedToken, err error) {
+func CreateToken(ctx context.Context, url string, create bool, request api.TokenRequest) (made api.CreatedToken, err error) {
 	wanted := credential.Request{
 		Name: request.Name, Role: request.Role, Cluster: request.Cluster, Labels: request.Labels, Uses: request.Uses, Selector: request.Selector,
 	}
@@ -37,15 +37,15 @@ func createInStore(ctx context.Context, url string, create bool, request api.Tok
 	if err := f.Restore(ctx); err != nil {
 		return made, err
 	}
-	token, err := f.CreateToken(ctx, controller.WriteOptions{Actor: whoami(), Reason: "tributary token create --store"}, wanted)
+	token, err := f.CreateToken(ctx, controller.WriteOptions{Actor: actor(), Reason: "tributary token create --store"}, wanted)
 	if err != nil {
 		return made, err
 	}
 	return api.CreatedToken{Token: api.Token{Token: token.Token}, Secret: token.Secret, Generation: token.Generation}, nil
 }
 
-// whoami returns the actor for the history, where no credential is used.
-func whoami() string {
+// actor returns the actor for the history, where no credential is used.
+func actor() string {
 	u, err := user.Current()
 	if err != nil {
 		return "direct access to the store"
