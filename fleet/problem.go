@@ -21,6 +21,9 @@ type Problem struct {
 	Field string `json:"field,omitempty"`
 	// Cluster is the cluster that the problem concerns; empty where it concerns the fleet.
 	Cluster string `json:"cluster,omitempty"`
+	// Concerns names the clusters that a fault of a shared file concerns, the first ones of many, for
+	// people: "a, b, c and 7 more". It is empty where that is one cluster, or unknown.
+	Concerns string `json:"clusters,omitempty"`
 	// Delta is the ID of the delta that has the field; empty where a file has it.
 	Delta string `json:"delta,omitempty"`
 	// Message says what is wrong and what to do.
@@ -135,8 +138,21 @@ func (ps Problems) Warnings() Problems {
 	return slices.DeleteFunc(slices.Clone(ps), func(p Problem) bool { return !p.Warning })
 }
 
-// Sort orders problems by file, line, cluster, delta and field, and drops duplicates. The same
-// problems always sort to the same list.
+// Concern returns the problem of a shared file with the names of the clusters that it concerns.
+func (p Problem) Concern(clusters []string) Problem {
+	const most = 5
+	slices.Sort(clusters)
+	clusters = slices.Compact(clusters)
+	p.Concerns = strings.Join(clusters[:min(len(clusters), most)], ", ")
+	if more := len(clusters) - most; more > 0 {
+		p.Concerns += fmt.Sprintf(" and %d more", more)
+	}
+	return p
+}
+
+// Sort orders problems by file, line, cluster, delta and field, and drops duplicates: of those
+// that differ only in Concerns, it keeps one that has them. The same problems always sort to
+// the same list.
 func (ps Problems) Sort() Problems {
 	slices.SortFunc(ps, func(a, b Problem) int {
 		return cmp.Or(
@@ -147,7 +163,11 @@ func (ps Problems) Sort() Problems {
 			cmp.Compare(a.Delta, b.Delta),
 			cmp.Compare(a.Field, b.Field),
 			cmp.Compare(a.Message, b.Message),
+			cmp.Compare(b.Concerns, a.Concerns),
 		)
 	})
-	return slices.Compact(ps)
+	return slices.CompactFunc(ps, func(a, b Problem) bool {
+		b.Concerns = a.Concerns
+		return a == b
+	})
 }

@@ -144,7 +144,12 @@ func inputsOf(members []member) []*fleet.Input {
 
 func (r *Repo) memberProblems(ctx context.Context, s *fleetrepo.InputSet, st *stack, c *fleet.Cluster, members []member) fleet.Problems {
 	var problems fleet.Problems
-	if len(members) == 0 && !s.AllowEmpty {
+	switch {
+	case len(members) > 0 || s.AllowEmpty:
+	case len(membersOf(slices.Index(r.sets, s), st.Objects)) == 0: // whatever clusters are placed there
+		problems = append(problems, fleet.Problem{File: cmp.Or(kustomization(r.tree, st.placement.Overlay), st.placement.Overlay), Line: 1, Message: fmt.Sprintf(
+			"input set %q is empty for clusters that are placed here, which makes Flux delete everything that it made from the set; add an object of the set, or set allowEmpty: true on it", s.Name)})
+	default:
 		problems = append(problems, setProblem(s, c, "is empty, which makes Flux delete everything that it made from the set; give the cluster an object of the set, or set allowEmpty: true on it"))
 	}
 	if len(members) > fleet.MaxInputs {

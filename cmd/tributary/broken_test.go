@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -44,7 +45,7 @@ func TestFirstLineNamesTheFault(t *testing.T) {
 			}
 			dir, want := t.TempDir(), ""
 			files := map[string]string{}
-			for _, f := range append(valid.Files, archive.Files...) {
+			for _, f := range slices.Concat(valid.Files, archive.Files) {
 				files[f.Name] = string(f.Data)
 			}
 			want = files[wantFile]

@@ -143,7 +143,8 @@ const yieldThreshold = 100
 
 // render renders the members at those places. The view is not published yet, and owns its slice.
 func (v *View) render(ctx context.Context, places []int, progress func(done, total int)) (fleet.Problems, error) {
-	var mu sync.Mutex // guards done, and the calls of progress
+	var mu sync.Mutex                        // guards done, the calls of progress, and concerns
+	concerns := map[fleet.Problem][]string{} // the clusters of each fault that names none
 	done := 0
 	var next atomic.Int64
 	workers := min(runtime.GOMAXPROCS(0), len(places))
@@ -158,6 +159,13 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 			v.members[places[n]] = m
 			v.renders.count(m, before)
 			problems[w] = append(problems[w], found...)
+			for _, p := range found {
+				if p.Cluster == "" && !p.Warning {
+					mu.Lock()
+					concerns[p] = append(concerns[p], m.Cluster.Name)
+					mu.Unlock()
+				}
+			}
 			if progress != nil {
 				mu.Lock()
 				done++
@@ -178,7 +186,13 @@ func (v *View) render(ctx context.Context, places []int, progress func(done, tot
 	if err := cmp.Or(group.Wait(), whole.Err()); err != nil { // the last cluster may have been cut short
 		return nil, err
 	}
-	return slices.Concat(problems...), nil
+	all := slices.Concat(problems...)
+	for i, p := range all {
+		if names := concerns[p]; names != nil {
+			all[i] = p.Concern(names)
+		}
+	}
+	return all, nil
 }
 
 func (r *Renders) count(m, before *Member) {

@@ -46,13 +46,21 @@ func Print(w io.Writer, r Report, format string) error {
 	return nil
 }
 
+// clustersOf names the clusters that a problem of a shared file concerns.
+func clustersOf(p fleet.Problem) string {
+	if p.Concerns == "" {
+		return ""
+	}
+	return " (clusters: " + p.Concerns + ")"
+}
+
 func printText(w io.Writer, r Report) error {
 	for _, p := range append(r.Problems.Faults(), r.Problems.Warnings()...).Group() {
 		kind := ""
 		if p.Warning {
 			kind = "warning: "
 		}
-		if _, err := fmt.Fprintln(w, kind+p.String()); err != nil {
+		if _, err := fmt.Fprintln(w, kind+p.String()+clustersOf(p.Problem)); err != nil {
 			return err
 		}
 	}
