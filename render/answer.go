@@ -16,6 +16,7 @@ import (
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // answers returns the answer to a poll of each set, and what keeps it from being served.
@@ -51,7 +52,7 @@ func (j *renderJob) identity() ([]byte, error) {
 	if j.earlier != nil && j.earlier.cluster.SameIdentity(j.cluster) {
 		return j.earlier.identity, nil
 	}
-	return kustomize.EncodeJSON(j.cluster.Identity())
+	return yamltext.EncodeJSON(j.cluster.Identity())
 }
 
 // inputs returns the inputs of the set at an index, sorted by id. They are the stack's
@@ -238,7 +239,7 @@ func differentKeys(s *fleetrepo.InputSet, a, b *cache.Input) fleet.Problem {
 // quoteAsWritten replaces a value that a message quotes by what is written in the file, such as
 // 1.50 or 0x1F for a number.
 func quoteAsWritten(message string, value any, written *yaml.Node) string {
-	text, isScalar := kustomize.ScalarText(value)
+	text, isScalar := yamltext.ScalarText(value)
 	if written == nil || !isScalar || written.Value == text {
 		return message
 	}
@@ -264,7 +265,7 @@ func (r *Repo) causeOf(ctx context.Context, s *stack, o *cache.Object, field str
 
 // isSource reports whether a value is what kustomize makes of a node.
 func isSource(n *yaml.Node, value any) bool {
-	text, isScalar := kustomize.ScalarText(value)
+	text, isScalar := yamltext.ScalarText(value)
 	if !isScalar || n.Value == text {
 		return true
 	}
@@ -280,20 +281,20 @@ func isSource(n *yaml.Node, value any) bool {
 // that the last patch which mentions the field has it in; 0 where that is unknown.
 func (r *Repo) ownLine(c *fleet.Cluster, o *cache.Object, field string) (line int) {
 	for _, root := range r.documents(c.File) {
-		spec := kustomize.Child(root, "spec")
+		spec := yamltext.Child(root, "spec")
 		if root.Line != c.Line || c.File == "" {
 			continue
 		}
-		if list := kustomize.Child(spec, "resources"); list != nil {
+		if list := yamltext.Child(spec, "resources"); list != nil {
 			for _, n := range list.Content {
 				if likeness(n, o.ID) > 0 {
 					line, _ = follow(n, field)
 				}
 			}
 		}
-		if list := kustomize.Child(spec, "patches"); list != nil {
+		if list := yamltext.Child(spec, "patches"); list != nil {
 			for _, n := range list.Content {
-				text := kustomize.Child(n, "patch")
+				text := yamltext.Child(n, "patch")
 				if text == nil {
 					continue
 				}
@@ -353,7 +354,7 @@ func follow(at *yaml.Node, field string) (line int, n *yaml.Node) {
 		case at.Kind == yaml.SequenceNode && err == nil && i < len(at.Content):
 			at = at.Content[i]
 			line = at.Line
-		case kustomize.Child(at, part) != nil:
+		case yamltext.Child(at, part) != nil:
 			for k := 0; k+1 < len(at.Content); k += 2 {
 				if at.Content[k].Value == part {
 					line, at = at.Content[k].Line, at.Content[k+1]
@@ -399,8 +400,8 @@ func (r *Repo) originOf(ctx context.Context, s *stack, id resid.ResId, field str
 // likeness says how much a document looks like the source of an object; 0 where it cannot
 // be. A build may have added a prefix and a suffix to the name, and set the namespace.
 func likeness(root *yaml.Node, id resid.ResId) int {
-	metadata, kind := kustomize.Child(root, "metadata"), kustomize.Child(root, "kind")
-	name, namespace := kustomize.Child(metadata, "name"), kustomize.Child(metadata, "namespace")
+	metadata, kind := yamltext.Child(root, "metadata"), yamltext.Child(root, "kind")
+	name, namespace := yamltext.Child(metadata, "name"), yamltext.Child(metadata, "namespace")
 	if kind == nil || name == nil || kind.Value != id.Kind || !strings.Contains(id.Name, name.Value) {
 		return 0
 	}
@@ -408,7 +409,7 @@ func likeness(root *yaml.Node, id resid.ResId) int {
 	if namespace != nil && namespace.Value == id.Namespace || namespace == nil && id.Namespace == "" {
 		points += 2
 	}
-	if version := kustomize.Child(root, "apiVersion"); version != nil && version.Value == id.ApiVersion() {
+	if version := yamltext.Child(root, "apiVersion"); version != nil && version.Value == id.ApiVersion() {
 		points++
 	}
 	return points

@@ -14,6 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
 	"github.com/tributary-gitops/tributary/render/kustomize"
 	"github.com/tributary-gitops/tributary/render/patch"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Render implements fleet.Repo. It takes one rendering if there are no deltas or all of
@@ -348,12 +349,12 @@ func (r *Repo) textProblem(c *fleet.Cluster, p *part, err error) fleet.Problem {
 		return out
 	}
 	for _, root := range r.documents(c.File) {
-		list := kustomize.Child(kustomize.Child(root, "spec"), "patches")
+		list := yamltext.Child(yamltext.Child(root, "spec"), "patches")
 		if root.Line != c.Line || list == nil {
 			continue
 		}
 		for i, n := range list.Content {
-			text := kustomize.Child(n, "patch")
+			text := yamltext.Child(n, "patch")
 			if fleetrepo.FieldIndex("spec.patches", i) == p.Field && text != nil && text.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
 				out.Line, out.Message = text.Line+wrong.Line, wrong.Message
 			}

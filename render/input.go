@@ -14,6 +14,7 @@ import (
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // complete returns an object with its input in every set.
@@ -113,7 +114,7 @@ func (b *inputBuilder) id() string {
 		if !found {
 			continue
 		}
-		text, scalar := kustomize.ScalarText(value)
+		text, scalar := yamltext.ScalarText(value)
 		if !scalar {
 			b.fault(b.set.ID[i], "must be a string, number or boolean to be part of an id")
 		} else if c := strings.IndexFunc(text, unicode.IsControl); c >= 0 {
@@ -130,7 +131,7 @@ func (b *inputBuilder) id() string {
 
 // encode writes a mapping as JSON without its braces.
 func (b *inputBuilder) encode(m map[string]any) []byte {
-	data, err := kustomize.EncodeJSON(m)
+	data, err := yamltext.EncodeJSON(m)
 	if err != nil {
 		b.fault("", "%v", err)
 		return nil
@@ -157,7 +158,7 @@ func (b *inputBuilder) checkContract(values map[string]any) {
 	if metadata, _ := b.object.Values()["metadata"].(map[string]any); !kustomize.IsTextMap(metadata, "labels") {
 		labels, _ := metadata["labels"].(map[string]any)
 		for _, key := range slices.Sorted(maps.Keys(labels)) {
-			if text, scalar := kustomize.ScalarText(labels[key]); scalar && text != labels[key] {
+			if text, scalar := yamltext.ScalarText(labels[key]); scalar && text != labels[key] {
 				b.fault("metadata.labels."+key, "must be a string in Kubernetes, is %s; put it in quotes", text)
 			}
 		}
@@ -261,7 +262,7 @@ func isReadableSecret(o *kustomize.Object) bool {
 			return true
 		}
 		for _, v := range m {
-			if text, _ := kustomize.ScalarText(v); !strings.HasPrefix(text, "ENC[") {
+			if text, _ := yamltext.ScalarText(v); !strings.HasPrefix(text, "ENC[") {
 				return true
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
-	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // TestTooManyInputsAreAFault calls inputs itself, because a build of so many objects is
@@ -57,7 +57,7 @@ func TestAnswerIsItsInputs(t *testing.T) {
 			return
 		}
 		served.Add(1)
-		identity, err := kustomize.EncodeJSON(cluster.Identity())
+		identity, err := yamltext.EncodeJSON(cluster.Identity())
 		if err != nil {
 			t.Fatal(err)
 		}

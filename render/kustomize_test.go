@@ -20,6 +20,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // TestClusterGetsWhatKustomizeBuilds checks promise 7: whatever the overlay does to names
@@ -274,7 +275,7 @@ func krustyBuild(fsys filesys.FileSystem, dir string, k map[string]any) (m resma
 }
 
 func canonical(data []byte) string {
-	v, err := kustomize.DecodeJSON(data)
+	v, err := yamltext.DecodeJSON(data)
 	if err != nil {
 		return err.Error()
 	}

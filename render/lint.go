@@ -20,6 +20,7 @@ import (
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Lint returns warnings about what has no effect in a repo that Compile returned: overlays,
@@ -34,7 +35,7 @@ func Lint(ctx context.Context, repo fleet.Repo) fleet.Problems {
 	}
 	l := linter{Repo: r}
 	if roots := r.documents(fleetrepo.FleetFile); len(roots) > 0 {
-		l.spec = kustomize.Child(roots[0], "spec")
+		l.spec = yamltext.Child(roots[0], "spec")
 	}
 	l.unusedDirectories()
 	l.unusedSchemas()
@@ -217,13 +218,13 @@ func (l *linter) selectors() {
 func (l *linter) warnSpec(list string, i int, message string) {
 	at := l.spec
 	for part := range strings.SplitSeq(list, ".") {
-		at = kustomize.Child(at, part)
+		at = yamltext.Child(at, part)
 	}
 	line := 0
 	if at != nil && i < len(at.Content) {
 		entry := at.Content[i]
-		if line = entry.Line; kustomize.Child(entry, "selector") != nil {
-			line = kustomize.Child(entry, "selector").Line
+		if line = entry.Line; yamltext.Child(entry, "selector") != nil {
+			line = yamltext.Child(entry, "selector").Line
 		}
 	}
 	l.warn(fleetrepo.FleetFile, line, fmt.Sprintf("spec.%s[%d].selector", list, i), "%s", message)

@@ -22,6 +22,7 @@ import (
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 const (
@@ -117,9 +118,9 @@ func (r *Repo) lineOf(c *fleet.Cluster, path, key string) int {
 		}
 		at := root
 		for part := range strings.SplitSeq(path, ".") {
-			at = kustomize.Child(at, part)
+			at = yamltext.Child(at, part)
 		}
-		if value := kustomize.Child(at, key); value != nil {
+		if value := yamltext.Child(at, key); value != nil {
 			return value.Line
 		}
 	}

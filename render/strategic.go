@@ -9,6 +9,7 @@ import (
 	"github.com/tributary-gitops/tributary/render/fleetrepo"
 	"github.com/tributary-gitops/tributary/render/kustomize"
 	"github.com/tributary-gitops/tributary/render/patch"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // StrategicMerge implements fleet.Repo: kustomize's strategic merge of a patch, YAML or
@@ -32,7 +33,7 @@ func (r *Repo) StrategicMerge(o fleet.Object, text []byte) (merged []byte, err e
 }
 
 func (r *Repo) strategicMerge(o fleet.Object, text string) ([]byte, error) {
-	before, err := kustomize.DecodeJSON(o.JSON)
+	before, err := yamltext.DecodeJSON(o.JSON)
 	if err != nil {
 		return nil, err
 	}

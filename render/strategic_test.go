@@ -12,6 +12,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // TestStrategicMergeIsKustomizes compares with krusty's build of the one object and the
@@ -74,11 +75,11 @@ func mergedByKrusty(t *testing.T, o fleet.Object, patch string) string {
 	if err != nil || strings.Contains(string(data), `"$patch"`) {
 		return ""
 	}
-	value, err := kustomize.DecodeJSON(data)
+	value, err := yamltext.DecodeJSON(data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	data, _ = kustomize.EncodeJSON(value)
+	data, _ = yamltext.EncodeJSON(value)
 	return string(data)
 }
 

@@ -208,12 +208,13 @@ func (r *releaser) hold(at *position.Position, c *fleet.Change, held *candidate,
 		for _, v := range doc.Violations {
 			r.log.Error("release is held", "revision", doc.Revision, "release", doc.ID, "rule", v.Rule, "why", v.Message)
 		}
-		waits := "release waits for a decision"
-		if fleet.NeedFix(doc.Violations) {
-			waits = "release waits for its commit to be fixed"
-		}
-		r.log.Error(waits, "revision", doc.Revision, "release", doc.ID, "state", string(s),
+		log := r.log.With("revision", doc.Revision, "release", doc.ID, "state", string(s),
 			"clusters", doc.Impact.Clusters, "removed", doc.Impact.Removed, "moved", doc.Impact.Moved, "lost", impact.Losses(doc.Impact, 5), "commit", doc.Commit)
+		if fleet.NeedFix(doc.Violations) {
+			log.Error("release waits for its commit to be fixed")
+		} else {
+			log.Error("release waits for a decision")
+		}
 	}}
 }
 

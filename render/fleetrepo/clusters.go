@@ -23,6 +23,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 const (
@@ -323,7 +324,7 @@ func besideKustomization(tree fs.FS, name, text string) bool {
 }
 
 func scalar(n *yaml.Node, key string) string {
-	if value := kustomize.Child(n, key); value != nil && value.Kind == yaml.ScalarNode {
+	if value := yamltext.Child(n, key); value != nil && value.Kind == yaml.ScalarNode {
 		return value.Value
 	}
 	return ""
@@ -378,7 +379,7 @@ func (o *inlineObject) check(d *document, path string) {
 	if o.text == "" {
 		return
 	}
-	metadata := kustomize.Child(o.node, "metadata")
+	metadata := yamltext.Child(o.node, "metadata")
 	name := scalar(metadata, "name")
 	if name == "" && !strings.HasSuffix(scalar(o.node, "kind"), "List") {
 		d.problem(path+".metadata.name", "must be a string that is not empty")

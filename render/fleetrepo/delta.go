@@ -12,6 +12,7 @@ import (
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
 	"github.com/tributary-gitops/tributary/render/patch"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // maxReason limits a delta's reason, in bytes: every list of deltas shows it.
@@ -285,7 +286,7 @@ func (o *plainObject) check(d *document, path string) {
 // check checks a delta's patch as far as possible without the objects: which kind of
 // patch it is, and that kustomize can read it.
 func (p patchDocument) check(d *document, path string) {
-	switch wrong := kustomize.CheckShape(p.Patch); {
+	switch wrong := yamltext.CheckShape(p.Patch); {
 	case p.Path != "":
 		d.problem(path+".path", "is not supported; write the patch in this document, under patch")
 	case strings.TrimSpace(p.Patch) == "":

@@ -30,7 +30,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/internal/nearest"
-	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // document is one YAML document with the lines of its fields and the problems found in
@@ -44,7 +44,7 @@ type document struct {
 
 // parseDocuments splits a file into its documents. Comments alone make none.
 func parseDocuments(file string, data []byte) ([]*document, fleet.Problems) {
-	if p := kustomize.CheckYAML(file, data); p != nil {
+	if p := yamltext.Check(file, data); p != nil {
 		return nil, fleet.Problems{*p}
 	}
 	var docs []*document
@@ -56,7 +56,7 @@ func parseDocuments(file string, data []byte) ([]*document, fleet.Problems) {
 			return docs, nil
 		}
 		if err != nil {
-			return nil, fleet.Problems{kustomize.SyntaxProblem(file, data, err)}
+			return nil, fleet.Problems{yamltext.SyntaxProblem(file, data, err)}
 		}
 		if root := node.Content[0]; !isNull(root) {
 			docs = append(docs, &document{file: file, root: root, lines: map[string]int{}})
@@ -94,7 +94,7 @@ func parseOne(text []byte) (*document, fleet.Problems) {
 		return nil, fleet.Problems{{Message: fmt.Sprintf("must have one document, has %d", len(docs))}}
 	}
 	d := docs[0]
-	if at, wrong := kustomize.CheckNode(d.root); at != nil {
+	if at, wrong := yamltext.CheckNode(d.root); at != nil {
 		return nil, fleet.Problems{{Line: at.Line, Message: wrong}}
 	}
 	if c := (textCheck{d: d}); !c.check(nil, d.root) {
@@ -125,7 +125,7 @@ func FieldIndex(path string, i int) string { return path + "[" + strconv.Itoa(i)
 // nearest one around it that is in the document. It notes nothing if the field or
 // something in it has a problem already, because the rest follows from that.
 func (d *document) problem(path, format string, args ...any) {
-	if len(d.problems) >= kustomize.MaxProblems || d.isFaulty(path) {
+	if len(d.problems) >= yamltext.MaxProblems || d.isFaulty(path) {
 		return
 	}
 	d.problems = append(d.problems, fleet.Problem{

@@ -6,7 +6,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/utils"
 
-	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // FieldPath is a path into an object, in the grammar of kustomize's `replacements`: dots
@@ -66,7 +66,7 @@ func element(list []any, part string) any {
 		} else if key != "" {
 			continue
 		}
-		if text, ok := kustomize.ScalarText(got); ok && text == value {
+		if text, ok := yamltext.ScalarText(got); ok && text == value {
 			return e
 		}
 	}

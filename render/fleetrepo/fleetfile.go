@@ -21,6 +21,7 @@ import (
 	"github.com/tributary-gitops/tributary/render/cache"
 	"github.com/tributary-gitops/tributary/render/kustomize"
 	"github.com/tributary-gitops/tributary/render/schema"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // FleetFile is the file at the root of a fleet repo that Spec is read from.
@@ -178,7 +179,7 @@ func (s *Spec) fill(d *document, doc *fleetDocument) {
 		}
 	}
 	// Beyond the limit not all problems are known, so nothing is known about the rest.
-	s.FailsAll = faults > 0 || len(s.Problems) >= kustomize.MaxProblems
+	s.FailsAll = faults > 0 || len(s.Problems) >= yamltext.MaxProblems
 }
 
 // Place is a directory as an overlay or as a component.
@@ -327,7 +328,7 @@ func (v *anyValues) decodeNode(d *document, path string, n *yaml.Node) {
 		return
 	}
 	var err error
-	if *v, err = kustomize.ValueOf(n); err != nil {
+	if *v, err = yamltext.ValueOf(n); err != nil {
 		d.problem(path, "%v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 const (
@@ -109,9 +110,9 @@ func (d *document) resourceSet() fleet.Object {
 	if len(d.problems) > 0 {
 		return set
 	}
-	value, err := kustomize.ValueOf(d.root)
+	value, err := yamltext.ValueOf(d.root)
 	if err == nil {
-		set.JSON, err = kustomize.EncodeJSON(value)
+		set.JSON, err = yamltext.EncodeJSON(value)
 	}
 	if err != nil {
 		d.problem("", "%v", err)
@@ -148,7 +149,7 @@ func (d *document) addIdentity(o fleet.Object) string {
 	}
 	d.fillIn(root, "apiVersion", "apiVersion", o.APIVersion)
 	d.fillIn(root, "kind", "kind", o.Kind)
-	meta := kustomize.Child(root, "metadata")
+	meta := yamltext.Child(root, "metadata")
 	if meta == nil {
 		meta = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Style: root.Style}
 		insert(root, "metadata", meta)
@@ -168,7 +169,7 @@ func (d *document) addIdentity(o fleet.Object) string {
 
 // fillIn sets a key of a mapping, or checks that it has the wanted value already.
 func (d *document) fillIn(n *yaml.Node, key, path, want string) {
-	value := kustomize.Child(n, key)
+	value := yamltext.Child(n, key)
 	switch {
 	case value == nil && want != "":
 		insert(n, key, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: want})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // A ResourceSet whose providers yield no inputs deletes everything that it made. Flux
@@ -154,7 +155,7 @@ func unprotectedIn(tree fs.FS, name string) (problems fleet.Problems) {
 	}
 	docs, _ := parseDocuments(name, data)
 	for _, d := range docs {
-		value, err := kustomize.ValueOf(d.root)
+		value, err := yamltext.ValueOf(d.root)
 		if err != nil {
 			continue
 		}

@@ -10,7 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Limits on documents that are stored as JSON and read as YAML again.
@@ -154,12 +154,12 @@ func (t *textCheck) checkMapping(at *position, n *yaml.Node) bool {
 // plainJSON returns a mapping as values and as JSON, in kustomize's reading of scalars
 // and with aliases written out.
 func plainJSON(n *yaml.Node) (map[string]any, []byte, error) {
-	value, err := kustomize.ValueOf(n)
+	value, err := yamltext.ValueOf(n)
 	if err != nil {
 		return nil, nil, err
 	}
 	positiveZero(value)
-	data, err := kustomize.EncodeJSON(value)
+	data, err := yamltext.EncodeJSON(value)
 	return value, data, err
 }
 

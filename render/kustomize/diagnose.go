@@ -17,6 +17,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/internal/nearest"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Diagnose says why the build of a placement that passed the vetting failed. It reads every
@@ -113,7 +114,7 @@ func (k *rereadKustomization) check() (problems fleet.Problems) {
 			continue
 		}
 		for _, field := range []string{"source", "targets"} {
-			if child := Child(n, field); child == nil || len(child.Content) == 0 {
+			if child := yamltext.Child(n, field); child == nil || len(child.Content) == 0 {
 				problems = append(problems, k.problem(n.Line, at+"."+field, "must be set"))
 			}
 		}
@@ -152,7 +153,7 @@ func (k *rereadKustomization) checkText(file string) fleet.Problems {
 		if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fleet.Problems{SyntaxProblem(name, data, err)}
+			return fleet.Problems{yamltext.SyntaxProblem(name, data, err)}
 		}
 	}
 }
@@ -161,7 +162,7 @@ func (k *rereadKustomization) checkGenerator(at string, n *yaml.Node) (problems 
 	if valueOf(n, "name") == "" {
 		problems = append(problems, k.problem(n.Line, at+".name", "must be set"))
 	}
-	literals := Child(n, "literals")
+	literals := yamltext.Child(n, "literals")
 	if literals == nil {
 		return problems
 	}
@@ -187,7 +188,7 @@ type patchEntry struct {
 func (k *rereadKustomization) patches() (all []patchEntry) {
 	for _, field := range []string{"patches", "patchesJson6902", "patchesStrategicMerge"} {
 		for i, n := range k.entries(field) {
-			p := patchEntry{file: k.file, field: fmt.Sprintf("%s[%d]", field, i), entry: n, target: Child(n, "target"), inline: Child(n, "patch")}
+			p := patchEntry{file: k.file, field: fmt.Sprintf("%s[%d]", field, i), entry: n, target: yamltext.Child(n, "target"), inline: yamltext.Child(n, "patch")}
 			file := valueOf(n, "path")
 			if n.Kind == yaml.ScalarNode { // of patchesStrategicMerge
 				p.inline, file = n, n.Value
@@ -230,7 +231,7 @@ func (p *patchEntry) check(k *rereadKustomization) (problems fleet.Problems) {
 	}
 	if p.target != nil {
 		for _, field := range []string{"group", "version", "kind", "name", "namespace"} {
-			n := Child(p.target, field)
+			n := yamltext.Child(p.target, field)
 			if n == nil {
 				continue
 			}
@@ -311,7 +312,7 @@ func CheckPatchText(text string) *TextError {
 			return nil
 		}
 		if err != nil {
-			p := SyntaxProblem("", []byte(text), err)
+			p := yamltext.SyntaxProblem("", []byte(text), err)
 			return &TextError{p.Line, p.Column, p.Message}
 		}
 		if wrong := checkOperations(doc.Content[0]); wrong != nil {
@@ -328,7 +329,7 @@ func checkOperations(list *yaml.Node) *TextError {
 		wrong := func(at *yaml.Node, format string, args ...any) *TextError {
 			return &TextError{at.Line, at.Column, fmt.Sprintf("operation %d: ", i) + fmt.Sprintf(format, args...)}
 		}
-		op := Child(n, "op")
+		op := yamltext.Child(n, "op")
 		if op == nil {
 			return wrong(n, "op: must be set (RFC 6902)")
 		}
@@ -336,7 +337,7 @@ func checkOperations(list *yaml.Node) *TextError {
 		if !known {
 			return wrong(op, "op: %q must be add, remove, replace, move, copy or test%s", op.Value, nearest.Hint(op.Value, []string{"add", "remove", "replace", "move", "copy", "test"}))
 		}
-		if Child(n, "path") == nil || slices.Contains(needs, "from") && Child(n, "from") == nil {
+		if yamltext.Child(n, "path") == nil || slices.Contains(needs, "from") && yamltext.Child(n, "from") == nil {
 			return wrong(n, "path: must be set (RFC 6902)")
 		}
 	}
@@ -354,7 +355,7 @@ func checkObjects(file string, data []byte) (problems fleet.Problems) {
 			return c.problems
 		}
 		if err != nil {
-			return append(c.problems, SyntaxProblem(file, data, err))
+			return append(c.problems, yamltext.SyntaxProblem(file, data, err))
 		}
 		c.document(doc.Content[0])
 	}
@@ -367,7 +368,7 @@ type objectCheck struct {
 }
 
 func (c *objectCheck) problem(n *yaml.Node, field, format string, args ...any) {
-	if len(c.problems) < MaxProblems {
+	if len(c.problems) < yamltext.MaxProblems {
 		c.problems = append(c.problems, fleet.Problem{File: c.file, Line: n.Line, Column: n.Column, Field: field, Message: fmt.Sprintf(format, args...)})
 	}
 }
@@ -394,19 +395,19 @@ func (c *objectCheck) document(n *yaml.Node) {
 // object checks the identity of an object, or of each in a list of objects.
 func (c *objectCheck) object(at string, n *yaml.Node) {
 	in := func(field string) string { return strings.TrimPrefix(at+"."+field, ".") }
-	kind, metadata := Child(n, "kind"), Child(n, "metadata")
-	if items := Child(n, "items"); kind != nil && strings.HasSuffix(kind.Value, "List") && items != nil {
+	kind, metadata := yamltext.Child(n, "kind"), yamltext.Child(n, "metadata")
+	if items := yamltext.Child(n, "items"); kind != nil && strings.HasSuffix(kind.Value, "List") && items != nil {
 		for i, item := range items.Content {
 			c.object(in(fmt.Sprintf("items[%d]", i)), item)
 		}
 		return
 	}
-	if kind == nil && metadata == nil && Child(n, "apiVersion") == nil {
+	if kind == nil && metadata == nil && yamltext.Child(n, "apiVersion") == nil {
 		c.problem(n, at, "is no Kubernetes object, which has apiVersion, kind and metadata.name; if the file is of another kind, remove its entry from resources")
 		return
 	}
 	for _, field := range []string{"apiVersion", "kind"} {
-		value := Child(n, field)
+		value := yamltext.Child(n, field)
 		switch other := otherCase(n, field); {
 		case value == nil && other != nil:
 			c.problem(other, in(field), "must be set; %s is another key, because case matters", other.Value)
@@ -414,15 +415,15 @@ func (c *objectCheck) object(at string, n *yaml.Node) {
 			c.problem(cmpNode(value, n), in(field), "must be set")
 		}
 	}
-	name := Child(metadata, "name")
+	name := yamltext.Child(metadata, "name")
 	switch {
 	case name != nil && name.Kind == yaml.ScalarNode && name.ShortTag() != "!!str" && name.ShortTag() != "!!null":
 		c.problem(name, in("metadata.name"), "%s is not a string; put it in quotes", name.Value)
 	case name != nil && name.Value != "":
-	case Child(metadata, "generateName") != nil:
+	case yamltext.Child(metadata, "generateName") != nil:
 		c.problem(metadata, in("metadata.generateName"), "is not supported by kustomize; give the object a metadata.name")
-	case name == nil && Child(n, "name") != nil:
-		c.problem(Child(n, "name"), in("metadata.name"), "must be set; indent name, so that it is in metadata")
+	case name == nil && yamltext.Child(n, "name") != nil:
+		c.problem(yamltext.Child(n, "name"), in("metadata.name"), "must be set; indent name, so that it is in metadata")
 	default:
 		c.problem(cmpNode(keyOf(metadata, "name"), metadata, n), in("metadata.name"), "must be set")
 	}
@@ -460,7 +461,7 @@ func keyOf(n *yaml.Node, name string) *yaml.Node {
 
 // valueOf returns the text of a key of a mapping; "" where there is none.
 func valueOf(n *yaml.Node, key string) string {
-	if value := Child(n, key); value != nil {
+	if value := yamltext.Child(n, key); value != nil {
 		return value.Value
 	}
 	return ""

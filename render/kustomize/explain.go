@@ -13,6 +13,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/internal/nearest"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 var (
@@ -104,7 +105,7 @@ var reasons = []reason{
 	}},
 	{regexp.MustCompile(`var '\{(\S+) (\w+)\S* .*cannot be mapped`), func(e *explanation, m []string) fleet.Problem {
 		for _, d := range e.v.below(fleet.Placement{Overlay: e.dirs[0], Components: e.dirs[1:]}) {
-			if k := e.v.reread(d); d.dir != "" && k != nil && slices.ContainsFunc(k.Vars, func(v types.Var) bool { return v.Name == m[1] }) {
+			if k := e.v.reread(d); d.dir != "" && k != nil && slices.ContainsFunc(k.Vars, func(v types.Var) bool { return v.Name == m[1] }) { //nolint:staticcheck // kustomize still reads vars
 				e.k = k
 			}
 		}
@@ -167,7 +168,7 @@ func (e *explanation) patchesNothing(m []string) fleet.Problem {
 		if valueOf(n, "kind") != kind {
 			return
 		}
-		meta := Child(n, "metadata")
+		meta := yamltext.Child(n, "metadata")
 		others = append(others, valueOf(meta, "name"))
 		if valueOf(meta, "name") != name {
 			return
@@ -187,8 +188,8 @@ func (e *explanation) patchesNothing(m []string) fleet.Problem {
 	}
 	for _, p := range e.k.patches() {
 		for _, doc := range documentsIn([]byte(p.text)) {
-			if valueOf(doc, "kind") == kind && valueOf(Child(doc, "metadata"), "name") == name {
-				file, line, _ := p.at(Child(Child(doc, "metadata"), "name").Line, 0)
+			if valueOf(doc, "kind") == kind && valueOf(yamltext.Child(doc, "metadata"), "name") == name {
+				file, line, _ := p.at(yamltext.Child(yamltext.Child(doc, "metadata"), "name").Line, 0)
 				return fleet.Problem{File: file, Line: line, Field: p.fieldIn(file, e.k), Message: message}
 			}
 		}
@@ -227,7 +228,7 @@ func (e *explanation) hint(kind, name string) string {
 	var names []string
 	e.eachObject(func(n *yaml.Node) {
 		if valueOf(n, "kind") == kind {
-			names = append(names, valueOf(Child(n, "metadata"), "name"))
+			names = append(names, valueOf(yamltext.Child(n, "metadata"), "name"))
 		}
 	})
 	if slices.Contains(names, name) {
@@ -271,7 +272,7 @@ func (v *Vetting) lastLineOf(file, kind, name string) (line int) {
 		return 0
 	}
 	for _, n := range documentsIn(data) {
-		if valueOf(n, "kind") == kind && valueOf(Child(n, "metadata"), "name") == name {
+		if valueOf(n, "kind") == kind && valueOf(yamltext.Child(n, "metadata"), "name") == name {
 			line = n.Line
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Limits on what kustomize reads. They are far beyond any honest fleet, and keep a
@@ -41,7 +42,7 @@ type Filesystem struct {
 	dir           string            // where the build starts
 	added         map[string][]byte // by absolute path
 	read, objects int
-	shape         shape
+	shape         yamltext.Shape
 	refused       fleet.Problems
 }
 
@@ -132,15 +133,15 @@ func (f *Filesystem) ReadFile(name string) ([]byte, error) {
 	if f.read += len(data); f.read > maxBuild {
 		return nil, f.refuse(inRepo, fmt.Errorf("one build reads more than %d MiB; does it include the same base many times?", maxBuild>>20))
 	}
-	shape, p := readShape(inRepo, data)
+	shape, p := yamltext.ReadShape(inRepo, data)
 	if p != nil {
 		f.refused = append(f.refused, *p)
 		return nil, errors.New(p.String())
 	}
-	if f.shape.add(shape); f.shape.tooMuch() != "" {
-		return nil, f.refuse(inRepo, errors.New(f.shape.tooMuch()))
+	if f.shape.Add(shape); f.shape.TooMuch() != "" {
+		return nil, f.refuse(inRepo, errors.New(f.shape.TooMuch()))
 	}
-	if f.objects += countObjects(data); f.objects > maxObjects {
+	if f.objects += yamltext.CountObjects(data); f.objects > maxObjects {
 		return nil, f.refuse(inRepo, fmt.Errorf("one build reads more than %d objects, counting from this file; place clusters on smaller overlays", maxObjects))
 	}
 	if IsKustomization(path.Base(inRepo)) && !f.IsValid(path.Dir(inRepo)) {

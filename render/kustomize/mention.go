@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/resid"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Mention returns the file and line of the last patch or replacement of a placement that may
@@ -40,9 +41,9 @@ func reversed(list []string) []string {
 
 func (k *rereadKustomization) mention(id resid.ResId, field string) (file string, line int) {
 	for _, n := range k.entries("replacements") {
-		if targets := Child(n, "targets"); targets != nil {
+		if targets := yamltext.Child(n, "targets"); targets != nil {
 			for _, t := range targets.Content {
-				if paths := Child(t, "fieldPaths"); paths != nil && selects(Child(t, "select"), id) {
+				if paths := yamltext.Child(t, "fieldPaths"); paths != nil && selects(yamltext.Child(t, "select"), id) {
 					for _, at := range paths.Content {
 						if parts := strings.Split(at.Value, "."); parts[len(parts)-1] == field {
 							file, line = k.file, at.Line
@@ -57,7 +58,7 @@ func (k *rereadKustomization) mention(id resid.ResId, field string) (file string
 			continue
 		}
 		for _, doc := range documentsIn([]byte(p.text)) {
-			other := valueOf(doc, "kind") != id.Kind || !strings.Contains(id.Name, valueOf(Child(doc, "metadata"), "name"))
+			other := valueOf(doc, "kind") != id.Kind || !strings.Contains(id.Name, valueOf(yamltext.Child(doc, "metadata"), "name"))
 			if doc.Kind == yaml.MappingNode && p.target == nil && other {
 				continue
 			}
@@ -85,7 +86,7 @@ func selects(target *yaml.Node, id resid.ResId) bool {
 // operation whose path has it; nil for none.
 func mentionedIn(n *yaml.Node, field string) (found *yaml.Node) {
 	if at := valueOf(n, "path"); valueOf(n, "op") != "" && slices.Contains(strings.Split(at, "/"), field) {
-		found = cmpNode(Child(n, "value"), Child(n, "path"))
+		found = cmpNode(yamltext.Child(n, "value"), yamltext.Child(n, "path"))
 	}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == field {

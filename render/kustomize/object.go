@@ -14,6 +14,7 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Resource is an object in kustomize's own form, with what only kustomize knows about it.
@@ -44,12 +45,12 @@ func (r Resource) Object() (Object, error) {
 	if err != nil {
 		return Object{}, fmt.Errorf("%s: %w", Title(r.ID), err)
 	}
-	value, err := DecodeJSON(data)
+	value, err := yamltext.DecodeJSON(data)
 	if err != nil {
 		return Object{}, fmt.Errorf("%s: %w", Title(r.ID), err)
 	}
 	o := newObject(r.ID, r.Unknown, value)
-	if o.JSON, err = EncodeJSON(value); err != nil {
+	if o.JSON, err = yamltext.EncodeJSON(value); err != nil {
 		return Object{}, fmt.Errorf("%s: %w", Title(r.ID), err)
 	}
 	o.floats = sync.OnceValue((&Object{value: value}).Floats)
@@ -109,7 +110,7 @@ func (o *Object) Text() []byte {
 	if o.JSON != nil {
 		return o.JSON
 	}
-	data, err := EncodeJSON(o.Values())
+	data, err := yamltext.EncodeJSON(o.Values())
 	if err != nil {
 		panic(err) // the object's inputs were written from the same values
 	}
@@ -122,7 +123,7 @@ func (o *Object) Floats() map[string]any {
 	if o.floats != nil {
 		return o.floats()
 	}
-	value, _ := floats(o.Values())
+	value, _ := yamltext.Floats(o.Values())
 	m, _ := value.(map[string]any)
 	return m
 }
@@ -133,7 +134,7 @@ func (o *Object) Metadata(key string) labels.Set {
 	m, _ := meta[key].(map[string]any)
 	set := make(labels.Set, len(m))
 	for k, v := range m {
-		set[k], _ = ScalarText(v)
+		set[k], _ = yamltext.ScalarText(v)
 	}
 	return set
 }

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/tributary-gitops/tributary/fleet"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // plugins vets generators, transformers and validators. Those that are built into
@@ -60,7 +61,7 @@ func (v *Vetting) pluginFiles(r reference, found *vettedDir) {
 }
 
 func (v *Vetting) pluginConfig(r reference, data []byte) {
-	if p := CheckYAML(r.file, data); p != nil {
+	if p := yamltext.Check(r.file, data); p != nil {
 		v.report(*p)
 		return
 	}
@@ -101,7 +102,7 @@ func isYAML(data []byte) bool {
 
 // syntaxProblem is a problem of text that is in the file of a reference, or inline at its line.
 func (r reference) syntaxProblem(data []byte, err error) fleet.Problem {
-	p := SyntaxProblem(r.file, data, err)
+	p := yamltext.SyntaxProblem(r.file, data, err)
 	if r.line > 0 {
 		p.Line, p.Column, p.Field = r.line, 0, r.field
 	}

@@ -15,13 +15,14 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/internal/nearest"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // parseStrictly parses a kustomization. It refuses what kustomize ignores without a word:
 // a key that is repeated, of which only the last counts, documents after the first one, and
 // entries of lists that are empty.
 func parseStrictly(file string, data []byte) (*yaml.Node, fleet.Problems) {
-	if p := CheckYAML(file, data); p != nil {
+	if p := yamltext.Check(file, data); p != nil {
 		return nil, fleet.Problems{*p}
 	}
 	var root *yaml.Node
@@ -33,7 +34,7 @@ func parseStrictly(file string, data []byte) (*yaml.Node, fleet.Problems) {
 			break
 		}
 		if err != nil {
-			return nil, fleet.Problems{SyntaxProblem(file, data, err)}
+			return nil, fleet.Problems{yamltext.SyntaxProblem(file, data, err)}
 		}
 		switch {
 		case root == nil:

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/internal/nearest"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Target is what a patch or a replacement in a kustomization selects.
@@ -80,7 +81,7 @@ func (v *Vetting) anyIn(file string, matches func(kind, name string) bool) bool 
 		if dec.Decode(&doc) != nil {
 			return false
 		}
-		kind, name := Child(doc.Content[0], "kind"), Child(Child(doc.Content[0], "metadata"), "name")
+		kind, name := yamltext.Child(doc.Content[0], "kind"), yamltext.Child(yamltext.Child(doc.Content[0], "metadata"), "name")
 		if kind != nil && name != nil && matches(kind.Value, name.Value) {
 			return true
 		}
@@ -106,7 +107,7 @@ func (v *Vetting) Ignored() (problems fleet.Problems) {
 		for _, field := range []string{"configMapGenerator", "secretGenerator"} {
 			for i, n := range k.entries(field) {
 				known := []string{"create", "replace", "merge"}
-				if b := Child(n, "behavior"); b != nil && b.Value != "" && !slices.Contains(known, b.Value) {
+				if b := yamltext.Child(n, "behavior"); b != nil && b.Value != "" && !slices.Contains(known, b.Value) {
 					problems = append(problems, k.problem(b.Line, fmt.Sprintf("%s[%d].behavior", field, i),
 						"%q is ignored; it must be create, replace or merge%s", b.Value, nearest.Hint(b.Value, known)))
 				}
@@ -126,11 +127,11 @@ func (p *patchEntry) ignored(k *rereadKustomization, list *yaml.Node) (problems 
 		problems = append(problems, fleet.Problem{File: file, Line: line, Field: p.fieldIn(file, k), Message: fmt.Sprintf(format, args...)})
 	}
 	for _, n := range list.Content {
-		if at := Child(n, "path"); at != nil && at.Value != "" && !strings.HasPrefix(at.Value, "/") {
+		if at := yamltext.Child(n, "path"); at != nil && at.Value != "" && !strings.HasPrefix(at.Value, "/") {
 			add(at, "path %s does not begin with /, so that its first part is ignored; write /%[1]s", at.Value)
 		}
 		op := valueOf(n, "op")
-		if (op == "add" || op == "replace") && Child(n, "value") == nil {
+		if (op == "add" || op == "replace") && yamltext.Child(n, "value") == nil {
 			add(n, "the operation %s has no value, so that null is written; add value", op)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/internal/nearest"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // maxSteps limits the work of one stack: its kustomizations, and everything in them that
@@ -46,7 +47,7 @@ type Vetting struct {
 	// mistake in a cycle.
 	overlays   map[string]bool
 	configured int // documents that configure plugins
-	// found counts all problems; problems has the first MaxProblems of them.
+	// found counts all problems; problems has the first yamltext.MaxProblems of them.
 	found    int
 	problems fleet.Problems
 }
@@ -172,14 +173,14 @@ func (v *Vetting) problem(r reference, format string, args ...any) {
 
 // warning notes what does not keep the kustomization from being built.
 func (v *Vetting) warning(r reference, format string, args ...any) {
-	if len(v.problems) < MaxProblems {
+	if len(v.problems) < yamltext.MaxProblems {
 		v.problems = append(v.problems, fleet.Problem{File: r.file, Line: r.line, Field: r.field, Message: fmt.Sprintf(format, args...), Warning: true})
 	}
 }
 
 func (v *Vetting) report(p fleet.Problem) {
 	v.found++
-	if len(v.problems) < MaxProblems {
+	if len(v.problems) < yamltext.MaxProblems {
 		v.problems = append(v.problems, p)
 	}
 }
@@ -418,9 +419,9 @@ func (v *Vetting) resource(dir string, r reference, kind string) *vettedDir {
 	case err != nil: // the build reports it
 	case len(bytes.TrimSpace(data)) == 0:
 		v.problem(r, "%s is empty; if that is intended, remove the entry", r.value)
-	case holdsNoObject(data) && isRemark(data):
+	case yamltext.HoldsNoObject(data) && yamltext.IsRemark(data):
 		v.warning(r, "%s holds no object, only comments", r.value)
-	case holdsNoObject(data):
+	case yamltext.HoldsNoObject(data):
 		v.problem(r, "%s holds no object; if that is intended, remove the entry", r.value)
 	}
 	return &vettedDir{valid: true, plain: true, files: []string{clean}, load: fileLoad(data)}
@@ -507,7 +508,7 @@ func (v *Vetting) otherFiles(dir string, k *types.Kustomization, at func(field, 
 	named := map[string][]string{"configurations": k.Configurations, "crds": k.Crds}
 	for _, p := range slices.Concat(k.Patches, k.PatchesJson6902) {
 		named["patches"] = append(named["patches"], p.Path)
-		if wrong := CheckShape(p.Patch); wrong != "" {
+		if wrong := yamltext.CheckShape(p.Patch); wrong != "" {
 			v.problem(at("patches", p.Patch), "%s", wrong)
 		}
 	}
@@ -547,7 +548,7 @@ func (v *Vetting) replacementFile(file string) {
 		v.problem(reference{file: file}, "%s", UnreadableFile(file, err, "").Message)
 		return
 	}
-	if p := CheckYAML(file, data); p != nil {
+	if p := yamltext.Check(file, data); p != nil {
 		v.report(*p)
 		return
 	}

@@ -9,6 +9,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/types"
+
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // The work of a build, in comparisons of two objects, of which kustomize 0.21 makes three million or
@@ -229,7 +231,7 @@ func literal(pattern string) string {
 // read adds the objects of a file. What is not YAML is reported where kustomize reads it.
 func (t *tally) read(tree fs.FS, file string) {
 	data, err := ReadFile(tree, file)
-	if err != nil || CheckYAML(file, data) != nil {
+	if err != nil || yamltext.Check(file, data) != nil {
 		return
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -243,7 +245,7 @@ func (t *tally) read(tree fs.FS, file string) {
 }
 
 func (t *tally) count(n *yaml.Node) {
-	kind, items := Child(n, "kind"), Child(n, "items")
+	kind, items := yamltext.Child(n, "kind"), yamltext.Child(n, "items")
 	switch {
 	case kind == nil || t.objects > 2*maxObjects:
 	case strings.HasSuffix(kind.Value, "List") && items != nil:
@@ -254,7 +256,7 @@ func (t *tally) count(n *yaml.Node) {
 		t.objects++
 		t.inFiles++
 		t.kinds[kind.Value]++
-		if name := Child(Child(n, "metadata"), "name"); name != nil {
+		if name := yamltext.Child(yamltext.Child(n, "metadata"), "name"); name != nil {
 			t.names[name.Value]++
 		}
 		if slices.Contains(named, kind.Value) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // ApplyEdit returns the object after an edit: nil if the edit deletes it, and the same
@@ -39,7 +40,7 @@ func decodeEdit(e *fleet.Edit) (map[string]any, error) {
 	if len(e.Patch) == 0 {
 		return nil, errors.New("has no patch")
 	}
-	patch, err := kustomize.DecodeJSON(e.Patch)
+	patch, err := yamltext.DecodeJSON(e.Patch)
 	if err != nil {
 		return nil, fmt.Errorf("is not a merge patch: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // Merge is one strategic merge patch. Its value is kept as JSON: a fleet has as many of
@@ -36,7 +37,7 @@ func (p *Patch) readMerges(resources []*resource.Resource) error {
 		return err
 	}
 	for i, res := range resources {
-		value, err := kustomize.ValueOf(res.YNode())
+		value, err := yamltext.ValueOf(res.YNode())
 		if err != nil {
 			return err
 		}
@@ -69,7 +70,7 @@ func newMerge(id resid.ResId, value map[string]any) (m Merge, usual bool, err er
 	}
 	m = Merge{ID: id, plain: true}
 	m.inspect(value)
-	m.text, err = kustomize.EncodeJSON(value)
+	m.text, err = yamltext.EncodeJSON(value)
 	return m, usual, err
 }
 
@@ -103,7 +104,7 @@ func (m *Merge) apply(o *kustomize.Object) (map[string]any, error) {
 	if !m.plain || m.hasLists && !o.Unknown {
 		return nil, ErrNeedsBuild
 	}
-	value, err := kustomize.DecodeJSON(m.text)
+	value, err := yamltext.DecodeJSON(m.text)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // ErrNeedsBuild reports that only a build of the whole cluster is known to give
@@ -147,7 +148,7 @@ func read(p fleet.Patch, newTarget func(fleet.Target) (*target, error)) (out *Pa
 }
 
 func parse(p fleet.Patch, newTarget func(fleet.Target) (*target, error)) (*Patch, error) {
-	if wrong := kustomize.CheckYAML("patch", []byte(p.Patch)); wrong != nil {
+	if wrong := yamltext.Check("patch", []byte(p.Patch)); wrong != nil {
 		return nil, errors.New(wrong.Message)
 	}
 	if err := checkTarget(p.Target); err != nil {

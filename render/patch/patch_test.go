@@ -7,6 +7,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/fleet"
 	"github.com/tributary-gitops/tributary/render/kustomize"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // readObject reads one object from YAML.
@@ -29,7 +30,7 @@ func TestNumberBeyondFloat64IsLeftToTheLibrary(t *testing.T) {
 	t.Parallel()
 	o := readObject(t, "apiVersion: example.com/v1\nkind: App\nmetadata: {name: web}\nspec: {n: 1}\n").WithValue(nil, nil)
 	o.JSON = []byte(`{"apiVersion":"example.com/v1","kind":"App","metadata":{"name":"web"},"spec":{"n":1e999}}`)
-	value, err := kustomize.DecodeJSON(o.JSON)
+	value, err := yamltext.DecodeJSON(o.JSON)
 	if err != nil {
 		t.Fatal(err)
 	}

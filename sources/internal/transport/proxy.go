@@ -119,7 +119,7 @@ func connect(ctx context.Context, through *url.URL, address string) (net.Conn, e
 		request.Header.Set("Proxy-Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password)))
 	}
 	buffered := bufio.NewReader(conn)
-	response, err := roundTrip(conn, buffered, request)
+	response, err := roundTrip(conn, buffered, request) //nolint:bodyclose // what follows is the tunnel
 	if err == nil && response.StatusCode != http.StatusOK {
 		err = fmt.Errorf("it answered %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	}

@@ -1,4 +1,4 @@
-package kustomize
+package yamltext
 
 import (
 	"bytes"
@@ -67,9 +67,9 @@ func ScalarText(v any) (string, bool) {
 	return "", false
 }
 
-// floats returns a value with every number as a float64. It returns false if a number has
+// Floats returns a value with every number as a float64. It returns false if a number has
 // no float64.
-func floats(v any) (any, bool) {
+func Floats(v any) (any, bool) {
 	switch v := v.(type) {
 	case json.Number:
 		f, err := v.Float64()
@@ -77,7 +77,7 @@ func floats(v any) (any, bool) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for key, value := range v {
-			f, ok := floats(value)
+			f, ok := Floats(value)
 			if !ok {
 				return nil, false
 			}
@@ -87,7 +87,7 @@ func floats(v any) (any, bool) {
 	case []any:
 		out := make([]any, len(v))
 		for i, value := range v {
-			f, ok := floats(value)
+			f, ok := Floats(value)
 			if !ok {
 				return nil, false
 			}

@@ -1,4 +1,14 @@
-package kustomize
+// Package yamltext reads the text of YAML files strictly: it refuses what would be slow to read or does not mean
+// what it seems to, and says where a text is not YAML, in words for those who wrote it.
+//
+//	if p := yamltext.Check("base/app.yaml", data); p != nil { … }     // file, line, column, message
+//	if err := yaml.Unmarshal(data, &doc); err != nil {
+//		return yamltext.SyntaxProblem("base/app.yaml", data, err)
+//	}
+//	value, err := yamltext.ValueOf(doc.Content[0])                     // as kustomize reads it
+//
+// It knows YAML and Kubernetes objects, and nothing of kustomizations.
+package yamltext
 
 import (
 	"bytes"
@@ -36,12 +46,12 @@ const (
 	MaxProblems = 1_000
 )
 
-// CheckYAML refuses a file in another encoding than UTF-8, one whose aliases expand too far or
+// Check refuses a file in another encoding than UTF-8, one whose aliases expand too far or
 // into themselves, one whose shape would make reading it slow, and one with a number that no
 // float64 holds or a key that begins with an invisible character. It accepts text that is not
 // YAML, because the parser reports that better.
-func CheckYAML(file string, data []byte) *fleet.Problem {
-	_, p := readShape(file, data)
+func Check(file string, data []byte) *fleet.Problem {
+	_, p := ReadShape(file, data)
 	return p
 }
 
@@ -63,7 +73,7 @@ func CheckShape(text string) string {
 // CheckNode says what is wrong with the shape or a number of a node, and where; nil for
 // nothing.
 func CheckNode(n *yaml.Node) (at *yaml.Node, wrong string) {
-	var s shape
+	var s Shape
 	if at, wrong = s.measure(n, 0); at != nil {
 		return at, wrong
 	}
@@ -115,17 +125,18 @@ func problemAt(file string, at *yaml.Node, wrong string) *fleet.Problem {
 	return &fleet.Problem{File: file, Line: at.Line, Column: at.Column, Message: wrong}
 }
 
-// shape is what makes YAML slow to read.
-type shape struct{ nodes, work int }
+// Shape is what makes YAML slow to read. The zero value is that of nothing.
+type Shape struct{ nodes, work int }
 
-func (s *shape) add(other shape) {
+// Add adds the shape of another text.
+func (s *Shape) Add(other Shape) {
 	s.nodes += other.nodes
 	s.work += other.work
 }
 
-// readShape returns the shape of all documents of a file together.
-func readShape(file string, data []byte) (shape, *fleet.Problem) {
-	var s shape
+// ReadShape returns the shape of all documents of a file together.
+func ReadShape(file string, data []byte) (Shape, *fleet.Problem) {
+	var s Shape
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return s, &fleet.Problem{File: file, Line: 1, Column: 1, Message: "is in UTF-16; save the file as UTF-8"}
 	}
@@ -133,7 +144,7 @@ func readShape(file string, data []byte) (shape, *fleet.Problem) {
 	numbers := mayOverflow.Match(data)
 	unseen := invisible.Match(data)
 	if len(data) < smallFile && !aliases && !numbers && !unseen {
-		return shape{nodes: len(data) / 4}, nil
+		return Shape{nodes: len(data) / 4}, nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	for {
@@ -164,7 +175,7 @@ func readShape(file string, data []byte) (shape, *fleet.Problem) {
 
 // measure adds the shape of a node and of all nodes below it. It returns what is wrong,
 // and at which node; nil for nothing.
-func (s *shape) measure(n *yaml.Node, depth int) (*yaml.Node, string) {
+func (s *Shape) measure(n *yaml.Node, depth int) (*yaml.Node, string) {
 	if depth > maxDepth {
 		return n, fmt.Sprintf("is nested more than %d levels deep; flatten it", maxDepth)
 	}
@@ -191,8 +202,8 @@ func (s *shape) measure(n *yaml.Node, depth int) (*yaml.Node, string) {
 	return nil, ""
 }
 
-// tooMuch says which limit a build exceeds; "" for none.
-func (s *shape) tooMuch() string {
+// TooMuch says which limit a build exceeds; "" for none.
+func (s *Shape) TooMuch() string {
 	switch {
 	case s.nodes > maxNodes:
 		return fmt.Sprintf("one build reads more than %d values, counting from this file; place clusters on smaller overlays", maxNodes)
@@ -251,9 +262,9 @@ func (e *expansion) size(n *yaml.Node) int {
 	return size
 }
 
-// countObjects counts the objects in a file, and those in lists as kustomize does. For a
+// CountObjects counts the objects in a file, and those in lists as kustomize does. For a
 // file of few objects it returns an upper bound.
-func countObjects(data []byte) int {
+func CountObjects(data []byte) int {
 	if n := bytes.Count(data, []byte("kind")) + bytes.Count(data, []byte(`\`)); n < 50 { // A key may be written with escapes.
 		return n
 	}
@@ -271,9 +282,9 @@ func countObjects(data []byte) int {
 // plainKind matches the kind of an object at the start of a line.
 var plainKind = regexp.MustCompile(`(?m)^kind:[ \t]+["']?(\w+)`)
 
-// holdsNoObject reports whether a file of resources has documents, none of which holds an
+// HoldsNoObject reports whether a file of resources has documents, none of which holds an
 // object: they are empty, null, or lists without items.
-func holdsNoObject(data []byte) bool {
+func HoldsNoObject(data []byte) bool {
 	for _, kind := range plainKind.FindAllSubmatch(data, -1) {
 		if !bytes.HasSuffix(kind[1], []byte("List")) {
 			return false
@@ -291,9 +302,9 @@ func holdsNoObject(data []byte) bool {
 	}
 }
 
-// isRemark reports whether a file has comments, and no object that is commented out. flux
+// IsRemark reports whether a file has comments, and no object that is commented out. flux
 // bootstrap replaces such files by others.
-func isRemark(data []byte) bool {
+func IsRemark(data []byte) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(data), []byte("#")) && !commentedKind.Match(data)
 }
 
