@@ -305,7 +305,10 @@ func (l *linter) variables(ctx context.Context) {
 	}
 	for _, text := range slices.Sorted(maps.Keys(first)) {
 		p := first[text]
-		file, line, _ := l.originOf(ctx, p.stack, p.object.ID, "spec")
+		file, line, spec := l.originOf(ctx, p.stack, p.object.ID, "spec")
+		if at := scalarWith(spec, text); at != nil {
+			line = at.Line
+		}
 		l.warn(file, line, "", "%s: %s is served as it is, because nothing substitutes it; use cluster.* in the template, or a patch", kustomize.Title(p.object.ID), text)
 	}
 }
@@ -324,4 +327,21 @@ func variablesOf(o *cache.Object) (found []string) {
 	}
 	slices.Sort(found)
 	return slices.Compact(found)
+}
+
+// scalarWith returns the first scalar at or below a node, which may be nil, that contains a text; nil for
+// none.
+func scalarWith(n *yaml.Node, text string) *yaml.Node {
+	switch {
+	case n == nil:
+		return nil
+	case n.Kind == yaml.ScalarNode && strings.Contains(n.Value, text):
+		return n
+	}
+	for _, child := range n.Content {
+		if found := scalarWith(child, text); found != nil {
+			return found
+		}
+	}
+	return nil
 }

@@ -40,6 +40,7 @@ var who = map[string]string{
 	"POST /api/v1/rollback":            "operator admin",
 	"GET /api/v1/events":               "viewer operator admin",
 	"GET /api/v1/releases":             "viewer operator admin",
+	"GET /api/v1/status":               "viewer operator admin",
 	"GET /api/v1/releases/{id}":        "viewer operator admin",
 
 	"POST /api/v1/releases/{id}/approve": "admin",

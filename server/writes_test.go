@@ -86,8 +86,8 @@ var refusals = []struct {
 	{"delta that is several", "PUT", pin, yamlDoc, "selector: {}\n---\nselector: {}\n", 422, "invalid", "", "one document"},
 	{"delta of another type", "PUT", pin, "text/yaml", `selector: {}`, 415, "media-type", "", yamlDoc},
 	{"delta over the limit", "PUT", pin, jsonDoc, `{"selector": {}, "reason": "` + strings.Repeat("x", 2<<20) + `"}`, 413, "too-long", "", "bytes"},
-	{"delta of an edit that hits nothing", "PUT", pin, jsonDoc, `{"selector": {}, "edits": [{"kind": "App", "name": "none", "patch": {}}]}`, 422, "invalid", `cluster "one": edits[0]`, "App/none"},
-	{"delta against the schema of each", "PUT", pin, jsonDoc, `{"selector": {}, "edits": [{"kind": "App", "name": "web", "patch": {"spec": {"replicas": "x"}}}]}`, 422, "invalid", `cluster "two"`, "replicas"},
+	{"delta of an edit that hits nothing", "PUT", pin, jsonDoc, `{"selector": {}, "edits": [{"kind": "App", "name": "none", "patch": {}}]}`, 422, "invalid", `clusters "one", "two": edits[0]`, "App/none"},
+	{"delta against the schema of each", "PUT", pin, jsonDoc, `{"selector": {}, "edits": [{"kind": "App", "name": "web", "patch": {"spec": {"replicas": "x"}}}]}`, 422, "invalid", `clusters "one", "two"`, "replicas"},
 	{"deletion of no delta", "DELETE", pin, "", ``, 404, "not-found", "", `delta "pin"`},
 	{"deletion of no delta of its own", "DELETE", ownOne, "", ``, 404, "not-found", "", `own delta of cluster "one"`},
 

@@ -106,7 +106,7 @@ func TestExpiredDeltaStaysWhileClustersNeedIt(t *testing.T) {
 	c.forward(time.Hour)
 	r.patch("cid", "App/db", `{"spec": {"tag": "v2"}}`) // makes the controller look at the clock
 	r.await("the notice", func() bool { return len(r.Status().Overdue) == 1 })
-	if why := r.Status().Overdue["delta/zone"]; !strings.Contains(why, "zone") || !strings.Contains(why, `cluster "ann"`) || !strings.Contains(why, `cluster "bob"`) {
+	if why := r.Status().Overdue["delta/zone"]; !strings.Contains(why, "zone") || !strings.Contains(why, `clusters "ann", "bob"`) {
 		t.Errorf("Overdue = %v, want the reason and both clusters", r.Status().Overdue)
 	}
 	r.wantInput("ann", "web", `{`+webFields+`,"tag":"v1","zone":"eu"}`)

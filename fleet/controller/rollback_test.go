@@ -94,7 +94,7 @@ func TestRollbackThatIsInvalidOnTheCurrentBaseIsRefused(t *testing.T) {
 	r.release("main@2", acme("schemas/app.json", `{"properties": {"replicas": {"maximum": 5}}}`))
 	for _, rollback := range []controller.Rollback{{Generation: 2}, {Generation: 2, Delta: "delta/big"}} {
 		err := r.wantRefused(fleet.ErrInvalid, func() (*fleet.Result, error) { return r.Rollback(t.Context(), ada, rollback) })
-		if !strings.Contains(err.Error(), `cluster "ann"`) || !strings.Contains(err.Error(), `cluster "bob"`) || !strings.Contains(err.Error(), "replicas") {
+		if !strings.Contains(err.Error(), `clusters "ann", "bob"`) || !strings.Contains(err.Error(), "replicas") {
 			t.Errorf("error = %v, want it to name both clusters and the field", err)
 		}
 	}

@@ -53,7 +53,11 @@ func describeMetric(name, help string) *prometheus.Desc {
 var ageBuckets = []float64{60, 120, 300, 600, 900, 1800, 3600, 3 * 3600, 12 * 3600, 24 * 3600, 7 * 24 * 3600}
 
 // Describe implements prometheus.Collector.
-func (c *Collector) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, to) }
+func (c *Collector) Describe(to chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{lateDesc, neverDesc, behindDesc, failingDesc, ageDesc} {
+		to <- desc
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
