@@ -10,6 +10,7 @@ import (
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/preview"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/remote"
@@ -22,7 +23,7 @@ import (
 )
 
 type diffOptions struct {
-	source  sourceFlags
+	source  flags.Source
 	server  remote.Flags
 	deltas  string
 	output  string
@@ -52,7 +53,7 @@ On a terminal a long output goes through the pager of PAGER. With --summary it h
 change. With -o markdown the output is a comment for a pull request, cut to the length that GitHub
 accepts; -o json has everything.
 
-` + sourceHelp,
+` + flags.SourceHelp,
 		Example: `  tributary diff "git+file://$PWD?ref=main" .
   tributary diff . --server https://tributary.example.com
   tributary diff . --server https://tributary.example.com -o markdown > comment.md
@@ -69,7 +70,7 @@ it, 3 if it has faults, and 4 if the comparison failed.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return runDiff(cmd, args, &o) },
 	}
 	f := cmd.Flags()
-	o.source.bind(f)
+	o.source.Bind(f)
 	o.server.BindAddress(cmd, f)
 	f.StringVar(&o.deltas, "deltas", "", "file with deltas to apply to both SOURCEs, - for standard input")
 	f.StringVarP(&o.output, "output", "o", "text", "text, markdown or json")
@@ -135,7 +136,7 @@ func (o *diffOptions) compareWithServer(ctx context.Context, ref string) (*fleet
 		return nil, errors.New("diff: --deltas is for two SOURCEs; a server uses its own deltas")
 	}
 	// The certificate flags apply to the server as well as to the source.
-	tls := o.source.options.TLS
+	tls := o.source.Options.TLS
 	o.server.Config.CAFile, o.server.Config.CertFile, o.server.Config.KeyFile = tls.CAFile, tls.CertFile, tls.KeyFile
 	client, err := o.server.Client()
 	if err != nil {
@@ -167,7 +168,7 @@ func (o *diffOptions) compareWithServer(ctx context.Context, ref string) (*fleet
 // fetch fetches a source. For a revision that cannot be a snapshot it returns a preview
 // with the fault.
 func (o *diffOptions) fetch(ctx context.Context, ref string) (sources.Source, *fleet.Snapshot, *fleet.Preview, error) {
-	source, snapshot, err := o.source.snapshot(ctx, ref)
+	source, snapshot, err := snapshot(ctx, ref, o.source.Options)
 	var refusal *fleet.RefusedError
 	if errors.As(err, &refusal) {
 		p := &fleet.Preview{Revision: refusal.Revision, Outcome: fleet.OutcomeFailed, Problems: fleet.Problems{refusal.Problem}}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/complete"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/exitcode"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/usage"
@@ -125,6 +126,6 @@ TRIBUTARY_TOKENS_FILE, and so on.`,
 		newStatus(), newGet(), newCompare(), newEvents(), newWait(), newPatch(), newApply(), newDelete(), newRollback(), newRelease(), newPin(), newUnpin(),
 		newLabel(), newDecommission(), newRecommission(), newToken(), newRegister(), newBootstrap(),
 		newVersion(), newWhoami())
-	addCompletions(root)
+	complete.Names(root)
 	return root
 }

@@ -18,7 +18,7 @@ import (
 )
 
 type pushOptions struct {
-	registry       sourceFlags
+	registry       flags.Source
 	tags           []string
 	annotations    []string
 	source         string
@@ -74,7 +74,7 @@ tag could not be set.`,
 	f.BoolVar(&o.skipValidation, "skip-validation", false, "push without checking the fleet repo")
 	f.BoolVar(&o.listIgnored, "list-ignored", false, "list the ignored files and directories, which are not pushed, on standard error")
 	f.StringVarP(&o.output, "output", "o", "text", "text or json")
-	o.registry.bindRegistry(f)
+	o.registry.BindRegistry(f)
 	return cmd
 }
 
@@ -107,7 +107,7 @@ func runPush(ctx context.Context, w, stderr io.Writer, dir, target string, o pus
 }
 
 func (o pushOptions) options() (push.Options, error) {
-	p := push.Options{Options: o.registry.options, Tags: o.tags, Source: o.source, Revision: o.revision}
+	p := push.Options{Options: o.registry.Options, Tags: o.tags, Source: o.source, Revision: o.revision}
 	for _, written := range o.annotations {
 		name, value, ok := strings.Cut(written, "=")
 		if !ok {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/document"
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/lookup"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/fleet"
@@ -18,7 +19,7 @@ import (
 )
 
 type renderOptions struct {
-	source  sourceFlags
+	source  flags.Source
 	set     string
 	objects bool
 	deltas  string
@@ -39,7 +40,7 @@ tributary get deltas -o yaml. It warns about parts of them that no longer apply.
 With --labels or --dns it prints what a cluster would get that does not exist yet, if it
 were declared or registered with them. CLUSTER is then its name, by default "example".
 
-` + sourceHelp,
+` + flags.SourceHelp,
 		Example: `  tributary render . eu-prod-01
   tributary render . eu-prod-01 --set platform-components -o json
   tributary render . eu-prod-01 --objects
@@ -53,7 +54,7 @@ Exit status is 0, or 1 if the cluster cannot be rendered.`,
 	}
 	cmd.Args = o.whatIf.args
 	o.whatIf.bind(cmd.Flags())
-	o.source.bind(cmd.Flags())
+	o.source.Bind(cmd.Flags())
 	cmd.Flags().StringVar(&o.set, "set", "", "print only this input set")
 	cmd.Flags().BoolVar(&o.objects, "objects", false, "print objects instead of inputs")
 	cmd.Flags().StringVar(&o.deltas, "deltas", "", "file with deltas to apply, - for standard input")
@@ -74,7 +75,7 @@ func renderCluster(cmd *cobra.Command, ref, name string, o renderOptions) error 
 			return err
 		}
 	}
-	source, snapshot, err := o.source.snapshot(ctx, ref)
+	source, snapshot, err := snapshot(ctx, ref, o.source.Options)
 	if err != nil {
 		return err
 	}

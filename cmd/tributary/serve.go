@@ -28,7 +28,7 @@ import (
 )
 
 type serveOptions struct {
-	source            sourceFlags
+	source            flags.Source
 	listen, addrFile  string
 	interval          time.Duration
 	releaseTimeout    time.Duration
@@ -58,7 +58,7 @@ their Flux Operators. A revision that has a fault is not served: clusters keep t
 good one, and tributary get releases says what is wrong. The change log (--store) keeps
 what is live and every change made through the API across restarts.
 
-` + sourceHelp + `
+` + flags.SourceHelp + `
 
 Without a tokens file, an admin token file or a token in the change log (tributary token
 create), every request has the rights of an admin. That is only allowed on a loopback
@@ -85,7 +85,7 @@ Exit status is 0 after SIGINT or SIGTERM, and 1 if the server cannot run.`,
 		},
 	}
 	f := cmd.Flags()
-	o.source.bind(f)
+	o.source.Bind(f)
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on")
 	f.StringVar(&o.addrFile, "addr-file", "", "file to write the listen address to, for --listen 127.0.0.1:0")
 	f.Var(flags.Duration(&o.interval, time.Minute), "interval", "how often to check the source; a directory is also watched")
@@ -139,7 +139,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	}
 	var source fleet.Source
 	if !o.store.ReadOnly {
-		opened, err := sources.Open(ref, o.source.options)
+		opened, err := sources.Open(ref, o.source.Options)
 		if err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func serve(ctx context.Context, stderr io.Writer, ref string, o serveOptions) er
 	s, err := server.New(server.Config{
 		Fleet: live, Logger: logger, Registry: registry, Version: version,
 		ReadTree: func(ctx context.Context, packed io.Reader) (fs.FS, error) {
-			return archive.ReadUpload(ctx, packed, o.source.options.Limits)
+			return archive.ReadUpload(ctx, packed, o.source.Options.Limits)
 		},
 		ReadOnly: o.store.ReadOnly, Limits: limits, AdminTokenFile: o.adminTokenFile,
 		TokensFile: o.tokensFile, WebhookSecretFile: o.webhookSecretFile, AllowAnonymous: o.allowAnonymous,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tributary-gitops/tributary/cmd/tributary/internal/flags"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/output"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/progress"
 	"github.com/tributary-gitops/tributary/cmd/tributary/internal/report"
@@ -18,7 +19,7 @@ import (
 )
 
 type validateOptions struct {
-	source sourceFlags
+	source flags.Source
 	output string
 	strict bool
 }
@@ -35,7 +36,7 @@ nothing, labels that are probably misspelt, and variables that nothing substitut
 checks that each ResourceSet in a YAML file of the fleet repo waits for its providers, because Flux
 deletes everything made from a provider that is recreated otherwise.
 
-` + sourceHelp,
+` + flags.SourceHelp,
 		Example: `  tributary validate .
   tributary validate https://github.com/acme/fleet.git?ref=new-cluster -o json
 
@@ -45,7 +46,7 @@ Exit status is 0 if the fleet can be served, and 1 if not.`,
 			return validate(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], o)
 		},
 	}
-	o.source.bind(cmd.Flags())
+	o.source.Bind(cmd.Flags())
 	cmd.Flags().BoolVar(&o.strict, "strict", false, "treat warnings as faults")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "text or json")
 	return cmd
@@ -55,7 +56,7 @@ func validate(ctx context.Context, w, stderr io.Writer, ref string, o validateOp
 	if err := output.Check(o.output, "text", "json"); err != nil {
 		return err
 	}
-	source, snapshot, err := o.source.snapshot(ctx, ref)
+	source, snapshot, err := snapshot(ctx, ref, o.source.Options)
 	var refused *fleet.RefusedError
 	if errors.As(err, &refused) {
 		return report.Print(w, report.Report{Revision: refused.Revision, Problems: fleet.Problems{refused.Problem}}, o.output)

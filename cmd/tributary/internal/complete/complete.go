@@ -1,4 +1,7 @@
-package main
+// Package complete lets a shell complete names that the server knows.
+//
+//	complete.Names(root)   // once all commands are there
+package complete
 
 import (
 	"context"
@@ -31,8 +34,8 @@ var completions = map[string][]names{
 	"release resume": {releaseIDs}, "release skip": {releaseIDs}, "release abort": {releaseIDs},
 }
 
-// addCompletions lets a shell complete the names that the server knows, as arguments and flags.
-func addCompletions(root *cobra.Command) {
+// Names lets a shell complete the names that the server knows, as arguments and flags.
+func Names(root *cobra.Command) {
 	for path, positions := range completions {
 		cmd, _, err := root.Find(strings.Fields(path))
 		if err != nil {
