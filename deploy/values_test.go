@@ -46,6 +46,37 @@ func TestConformanceOfChartValues(t *testing.T) {
 	}
 }
 
+// The annotations and labels by which clouds give pods an identity reach the ServiceAccount and every pod.
+func TestConformanceOfCloudIdentity(t *testing.T) {
+	objects, err := template(t, map[string]any{
+		"source": "oci://registry.example.com/fleet:stable", "auth": map[string]any{"tokensSecret": "tokens"},
+		"store": map[string]any{"postgresSecret": "db"}, "readOnly": map[string]any{"replicas": 1},
+		"serviceAccount": map[string]any{"annotations": map[string]any{"azure.workload.identity/client-id": "id"}},
+		"podLabels":      map[string]any{"azure.workload.identity/use": "true"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pods := 0
+	for _, o := range objects {
+		switch o.GetKind() {
+		case "ServiceAccount":
+			if got := o.GetAnnotations()["azure.workload.identity/client-id"]; got != "id" {
+				t.Errorf("the ServiceAccount has the annotation %q, want id", got)
+			}
+		case "Deployment":
+			pods++
+			labels, _, _ := unstructured.NestedStringMap(o.Object, "spec", "template", "metadata", "labels")
+			if labels["azure.workload.identity/use"] != "true" {
+				t.Errorf("the pods of %s have the labels %v", o.GetName(), labels)
+			}
+		}
+	}
+	if pods != 2 {
+		t.Errorf("the chart has %d Deployments, want 2", pods)
+	}
+}
+
 // An upgrade requires the store that the installation made. A value decides otherwise.
 func TestConformanceOfRequiredStore(t *testing.T) {
 	for _, test := range []struct {

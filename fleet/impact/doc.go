@@ -3,8 +3,8 @@
 //
 //	diffs, err := impact.Compare(pairs, impact.Options{Fields: true}, nil)
 //	sum := impact.Sum(diffs)
-//	impact.SetDigest(sum, release.Ref(), failing)
-//	violations := impact.Check(guard, diffs, sum, inputs)
+//	impact.SetDigest(sum, failing)
+//	violations := impact.Check(guard, diffs, sum, before)   // before says what was served
 //
 // A release is compared once for all clusters and then shown, checked and decided on as one
 // [fleet.Impact]. A write is compared in the same way for the clusters that it is for.

@@ -33,6 +33,9 @@ spec:
       labels:
         {{- include "tributary.selector" .root | nindent 8 }}
         app.kubernetes.io/component: {{ .component }}
+        {{- with $v.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
     spec:
       serviceAccountName: {{ include "tributary.name" .root }}
       automountServiceAccountToken: false
