@@ -12,6 +12,9 @@ import (
 // mistake would replace latest.
 func ParseTarget(reference string, o Options) (oci.Reference, error) {
 	at, err := parseLocation(reference)
+	if err != nil && hostLike.MatchString(reference) {
+		return oci.Reference{}, message.Invalid("target is not an OCI artifact: write oci:// before it")
+	}
 	if err != nil { // The error is about the target, not about a SOURCE.
 		return oci.Reference{}, message.Reword(err, "target"+strings.TrimPrefix(err.Error(), "SOURCE"))
 	}

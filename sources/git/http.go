@@ -1,13 +1,13 @@
 package git
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"github.com/tributary-gitops/tributary/fleet"
@@ -211,27 +212,33 @@ func (s *httpSession) do(ctx context.Context, method, address string, body []byt
 		_ = answer.Close() // The text of an error may contain secrets.
 		return nil, &statusError{response, s.token != "" && s.atOrigin(response.Request.URL), s.token != "", s.dialer.tokenName()}
 	}
-	if method == http.MethodGet {
-		if err := checkSmart(response.Header); err != nil {
-			_ = answer.Close() // It is of no use.
-			return nil, err
-		}
-		moved := *response.Request.URL
-		moved.RawQuery, moved.User = "", nil
-		s.base = strings.TrimSuffix(moved.String(), refsSuffix)
+	if method != http.MethodGet {
+		return answer, nil
 	}
-	return answer, nil
+	moved := *response.Request.URL
+	moved.RawQuery, moved.User = "", nil
+	s.base = strings.TrimSuffix(moved.String(), refsSuffix)
+	begun := bufio.NewReader(answer)
+	if isFileOfRefs(begun) {
+		_ = answer.Close() // It is of no use.
+		return nil, errDumb
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{begun, answer}, nil
 }
 
-// checkSmart returns an error for a host that gives out the files of a
-// repository and does not speak Git's protocol. All servers that do set the type.
-func checkSmart(h http.Header) error {
-	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	if kind != "text/plain" && kind != "application/octet-stream" {
-		return nil
-	}
-	return errors.New("the host gives out files and does not speak Git's protocol (dumb HTTP), which is not supported; serve the repository with git http-backend or over ssh")
+// isFileOfRefs reports whether an answer begins as the file of a repository does that lists its refs. It
+// reads nothing but the beginning.
+func isFileOfRefs(answer *bufio.Reader) bool {
+	begin, _ := answer.Peek(len(plumbing.ZeroHash)*2 + 1)
+	hash, isRef := strings.CutSuffix(string(begin), "\t")
+	return isRef && plumbing.IsHash(hash)
 }
+
+// errDumb is the error of a host that gives out the files of a repository.
+var errDumb = errors.New("the host gives out files and does not speak Git's protocol (dumb HTTP), which is not supported; serve the repository with git http-backend or over ssh")
 
 // atOrigin reports whether a URL is at the host that the token is for.
 func (s *httpSession) atOrigin(u *url.URL) bool {
