@@ -80,7 +80,7 @@ test: build $(ORAS) $(COSIGN) $(FLUXOCI) ## run the tests with the race detector
 	CGO_ENABLED=1 go test -race -short -timeout $(TESTTIMEOUT) $(TESTFLAGS) $(SLOW) ./... ./.ci/benchmarks
 
 # The tests that do less with -short.
-LONG := TestScripts|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill
+LONG := TestScripts|TestFirstLineNamesTheFault|TestNothingShowsACredential|TestRestartNeedsNoSource|TestAcknowledgedWritesSurviveKill
 LONG := $(LONG)|TestClusterGetsWhatKustomizeBuilds|TestTreesAreBuiltOrRefusedAsByKustomize|TestHerdWithOneCredentialIsAnswered|TestPollsBeyondCapacityAreShedUntilThereIsRoom|TestAnswersAreOfOneReleaseWhileReleasesSwap
 LONG := $(LONG)|TestSQLite|TestPostgres|TestConcurrentWritersLoseNoUpdate|TestThousandConcurrentRegistrationsSucceed|TestGitReadsWhatGitArchives
 

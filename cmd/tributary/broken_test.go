@@ -36,7 +36,10 @@ func TestFirstLineNamesTheFault(t *testing.T) {
 	if err != nil || len(archives) < 60 {
 		t.Fatalf("%d archives: %v", len(archives), err)
 	}
-	for _, name := range archives {
+	for n, name := range archives {
+		if testing.Short() && n%4 != 0 {
+			continue
+		}
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			t.Parallel()
 			archive, err := txtar.ParseFile(name)
