@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,6 +15,10 @@ func TestExamplesOfHelpWorkWithTheExampleFleet(t *testing.T) {
 	t.Parallel()
 	fleet, err := filepath.Abs("../../examples/fleet")
 	if err != nil {
+		t.Fatal(err)
+	}
+	here := t.TempDir() // some examples write files
+	if err := os.CopyFS(here, os.DirFS(fleet)); err != nil {
 		t.Fatal(err)
 	}
 	p := newProcess(t, fleet, "--store", "sqlite:"+filepath.Join(t.TempDir(), "store.db"))
@@ -30,7 +35,7 @@ func TestExamplesOfHelpWorkWithTheExampleFleet(t *testing.T) {
 			}
 			t.Run(line, func(t *testing.T) {
 				t.Parallel()
-				if out := runShell(t, fleet, "export TRIBUTARY_SERVER="+p.url+"\n"+line+"\n"); strings.Contains(out, "no input would change") {
+				if out := runShell(t, here, "export TRIBUTARY_SERVER="+p.url+"\n"+line+"\n"); strings.Contains(out, "no input would change") {
 					t.Errorf("printed\n%s\nwant a change", out)
 				}
 			})
