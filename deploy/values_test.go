@@ -46,7 +46,7 @@ func TestConformanceOfChartValues(t *testing.T) {
 	}
 }
 
-// The annotations and labels by which clouds give pods an identity reach the ServiceAccount and every pod.
+// A cloud identity needs annotations on the ServiceAccount and labels on the pods.
 func TestConformanceOfCloudIdentity(t *testing.T) {
 	objects, err := template(t, map[string]any{
 		"source": "oci://registry.example.com/fleet:stable", "auth": map[string]any{"tokensSecret": "tokens"},

@@ -59,15 +59,14 @@ func (c *Compiled) IsUnreadable(cluster string, before *Cluster) *Problem {
 		return nil
 	}
 	unread := c.Repo.Unread()
-	for at := path.Clean(before.File); len(unread) > 0; at = path.Dir(at) {
+	for at := path.Clean(before.File); ; at = path.Dir(at) {
 		if p, ok := unread[at]; ok {
 			return &p
 		}
 		if at == path.Dir(at) {
-			break
+			return nil
 		}
 	}
-	return nil
 }
 
 // HasUnreadable reports whether IsUnreadable may have a reason for any cluster.

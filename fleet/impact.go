@@ -134,9 +134,9 @@ type InputChange struct {
 
 // Violation is a limit of the guard that is exceeded.
 type Violation struct {
-	// Rule is served, where it is unknown what is lost, or the field of spec.guard: removedPerCluster, removedPerFleet, removedEverywhere, protected,
-	// orphanedClusters, failingClusters, allowEmptySets, allowVanishedSets, allowOrphanedParts or
-	// allowReownedNames.
+	// Rule is the field of spec.guard: removedPerCluster, removedPerFleet, removedEverywhere,
+	// protected, orphanedClusters, failingClusters, allowEmptySets, allowVanishedSets,
+	// allowOrphanedParts or allowReownedNames. It is served if it is unknown what is lost.
 	Rule string `json:"rule"`
 	// Cluster is the first that exceeds it, where the limit is one of clusters.
 	Cluster string `json:"cluster,omitempty"`

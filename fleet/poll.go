@@ -2,8 +2,8 @@ package fleet
 
 import "time"
 
-// Poll is the last poll of one input set by one cluster, or the last one by hand. The last poll of a list of clusters, as a
-// management cluster makes, is one without a Cluster, and its Set is the selector.
+// Poll is the last poll of one input set by one cluster, or the last one by hand. The last poll of a
+// list of clusters, as a management cluster makes, is one without a Cluster, and its Set is the selector.
 type Poll struct {
 	Cluster string `json:"-"`
 	Set     string `json:"set"`

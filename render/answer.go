@@ -215,7 +215,7 @@ func (r *Repo) objectProblem(ctx context.Context, s *fleetrepo.InputSet, st *sta
 		var written *yaml.Node
 		p.Cluster = ""
 		p.File, p.Line, written = r.causeOf(ctx, st, o, f.Path)
-		f.Message = quoteAsWritten(f.Message, valueAt(o.Values(), f.Path), written)
+		f.Message = quoteAsWritten(f.Message, yamltext.ValueAt(o.Values(), partsOfPath(f.Path)), written)
 	} else if line := r.ownLine(c, o, f.Path); line > 0 {
 		p.Line = line
 	}
@@ -254,7 +254,7 @@ func quoteAsWritten(message string, value any, written *yaml.Node) string {
 // last patch that mentions the field, without the node.
 func (r *Repo) causeOf(ctx context.Context, s *stack, o *cache.Object, field string) (file string, line int, written *yaml.Node) {
 	file, line, n := r.originOf(ctx, s, o.ID, field)
-	if n != nil && isSource(n, valueAt(o.Values(), field)) {
+	if n != nil && isSource(n, yamltext.ValueAt(o.Values(), partsOfPath(field))) {
 		return file, line, n
 	}
 	if patch, at := s.vetting.Mention(s.placement, o.ID, lastKey(field)); patch != "" {
@@ -320,25 +320,6 @@ func lastKey(field string) string {
 
 func partsOfPath(field string) []string {
 	return strings.FieldsFunc(field, func(c rune) bool { return c == '.' || c == '[' || c == ']' })
-}
-
-// valueAt returns the value of a field; nil if there is none.
-func valueAt(v any, field string) any {
-	for _, part := range partsOfPath(field) {
-		switch in := v.(type) {
-		case map[string]any:
-			v = in[part]
-		case []any:
-			i, err := strconv.Atoi(part)
-			if err != nil || i < 0 || i >= len(in) {
-				return nil
-			}
-			v = in[i]
-		default:
-			return nil
-		}
-	}
-	return v
 }
 
 // follow returns the line of a field within a document, or of the nearest one around it. The

@@ -220,14 +220,14 @@ func TestDNSWhoseOwnerChangesKeepsItsTenInputs(t *testing.T) {
 	}
 	c.propose(t, swap, "held", reason)
 	c.wantInputs(t, comps, 10)
-	// The same in two commits, between which nobody has the name.
+	// The same in two commits. After the first one, no cluster has the dns.
 	gone := map[string]string{
 		clusterPath(0): committedCluster(0, "", "size: large, region: eu"),
 		clusterPath(1): committedCluster(1, "p2.k8s.example.com", "size: small, region: eu"),
 	}
 	c.propose(t, gone, "live", "")
 	if status, _, _ := c.try(http.MethodGet, "/api/v1/flux/clusters"+comps, ""); status != http.StatusNotFound {
-		t.Errorf("a poll by a name that nobody has = %d, want 404", status)
+		t.Errorf("status of a poll by an unused dns = %d, want 404", status)
 	}
 	c.propose(t, map[string]string{clusterPath(1): committedCluster(1, "p1.k8s.example.com", "size: small, region: eu")}, "held", reason)
 	// And by the API, by a cluster that is new.

@@ -102,7 +102,7 @@ var rooms = map[string][]string{
 	"render/kustomize":           {"fleet", "internal/nearest", "render/yamltext"},
 	"render/hostiletest":         {},
 	"render/patch":               {"fleet", "render/kustomize", "render/yamltext"},
-	"render/schema":              {"internal/nearest", "render/kustomize"},
+	"render/schema":              {"internal/nearest", "render/kustomize", "render/yamltext"},
 	"render/yamltext":            {"fleet"},
 	"server":                     {"fleet", "fleet/controller", "fleet/credential", "fleet/view", "server/api", "server/auth", "server/limit", "server/standing", "server/webhook"},
 	"server/api":                 {"fleet"},

@@ -219,8 +219,8 @@ func (c *Controller) RecordPoll(m *view.Member, name, set string, generation int
 }
 
 // RecordListPoll records that the list of the clusters that match a selector is polled. It is an
-// ErrTooLarge or ErrStore where the list cannot be remembered, so that nobody could say what it would
-// lose: do not answer the poll then.
+// ErrTooLarge or ErrStore if the list cannot be remembered. Do not answer the poll then: the guard could
+// not tell what a later change removes from the list.
 func (c *Controller) RecordListPoll(ctx context.Context, selector labels.Selector, generation int64, agent string) error {
 	record := func(ctx context.Context) error {
 		return c.polls.RecordList(ctx, selector, generation, c.cfg.Now(), agent)

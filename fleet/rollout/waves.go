@@ -12,9 +12,9 @@ import (
 const RestWave = "rest"
 
 // Waves returns the waves in which a release reaches the fleet, without empty ones, and the
-// clusters that are new with it: those that nothing declares, or whose declaration its files
-// contradict, so that it ends, or that only the rollout in progress declares and that were never served. The rules are those of the live release. The last wave makes the
-// release live. Orphans are in no wave, nor are clusters that the release would orphan.
+// clusters that are new with it: those that nothing declares, those whose declaration its files
+// contradict, so that it ends, and those that only the rollout in progress declares and that were
+// never served. The rules are those of the live release. The last wave makes the release live. Orphans are in no wave, nor are clusters that the release would orphan.
 func (r *Rules) Waves(release *fleet.Compiled) (waves []fleet.Wave, added []string) {
 	live := r.compiled(r.state.LiveRef())
 	if live == nil {

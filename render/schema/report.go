@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/message"
 
 	"github.com/tributary-gitops/tributary/internal/nearest"
+	"github.com/tributary-gitops/tributary/render/yamltext"
 )
 
 // violation is one thing that a value lacks or has too much, and what to do.
@@ -164,7 +165,7 @@ func (r *reporter) word(e *jsonschema.ValidationError) {
 		r.found = append(r.found, violation{path: path, message: fmt.Sprintf(format, args...)})
 	}
 	hint := func(text string) { r.found[len(r.found)-1].hint = text }
-	value := valueAt(r.value, e.InstanceLocation)
+	value := yamltext.ValueAt(r.value, e.InstanceLocation)
 	is := describe(value)
 	switch k := e.ErrorKind.(type) {
 	case *kind.Type:
@@ -235,25 +236,6 @@ func few(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
 	}
 	return strings.Join(names, ", ")
-}
-
-// valueAt returns the value at a location within a value; nil if there is none.
-func valueAt(v any, location []string) any {
-	for _, part := range location {
-		switch in := v.(type) {
-		case map[string]any:
-			v = in[part]
-		case []any:
-			i, err := strconv.Atoi(part)
-			if err != nil || i < 0 || i >= len(in) {
-				return nil
-			}
-			v = in[i]
-		default:
-			return nil
-		}
-	}
-	return v
 }
 
 // describe writes a value: texts in quotes, and numbers as they are written.

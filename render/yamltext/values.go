@@ -201,3 +201,23 @@ func appendText(b []byte, text string) ([]byte, bool) {
 	}
 	return append(append(append(b, '"'), text...), '"'), true
 }
+
+// ValueAt returns the value at a location, keys and list indexes, within a decoded value; nil if there is
+// none.
+func ValueAt(v any, location []string) any {
+	for _, part := range location {
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i < 0 || i >= len(in) {
+				return nil
+			}
+			v = in[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}

@@ -42,45 +42,44 @@ var (
 	neverDesc   = describeMetric("tributary_clusters_never_polled", "Clusters whose Flux Operator has never polled.")
 	behindDesc  = describeMetric("tributary_clusters_behind", "Clusters that lack the release that the fleet goes to: they are kept on another one, or have not polled since.")
 	failingDesc = describeMetric("tributary_clusters_failing", "Clusters that the release that they should be on is not valid for, or whose polls this server answers with 503.")
-	ageDesc     = describeMetric("tributary_poll_age_seconds", "How long ago the last poll of each set by each cluster was, at the time of the scrape, whichever server answered.")
 )
 
 func describeMetric(name, help string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, nil, nil)
 }
 
-// ageBuckets are in seconds, from what a provider that polls every minute needs to a week.
-var ageBuckets = []float64{60, 120, 300, 600, 900, 1800, 3600, 3 * 3600, 12 * 3600, 24 * 3600, 7 * 24 * 3600}
+// newAges returns the histogram of one scrape. The bounds are in seconds, from what a provider that polls
+// every minute needs to a week.
+func newAges() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "tributary_poll_age_seconds",
+		Help:    "How long ago the last poll of each set by each cluster was, at the time of the scrape, whichever server answered.",
+		Buckets: []float64{60, 120, 300, 600, 900, 1800, 3600, 3 * 3600, 12 * 3600, 24 * 3600, 7 * 24 * 3600},
+	})
+}
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{lateDesc, neverDesc, behindDesc, failingDesc, ageDesc} {
+	for _, desc := range []*prometheus.Desc{lateDesc, neverDesc, behindDesc, failingDesc} {
 		to <- desc
 	}
+	newAges().Describe(to)
 }
 
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	var counts api.ClusterCounts
-	n, sum, buckets := uint64(0), 0.0, make(map[float64]uint64, len(ageBuckets))
-	for _, bound := range ageBuckets {
-		buckets[bound] = 0
-	}
+	histogram := newAges()
 	if v, polls, now := c.Look(); v != nil {
 		counts = Count(v, polls, now)
 		for _, age := range ages(v, polls, now) {
-			n, sum = n+1, sum+age
-			for _, bound := range ageBuckets {
-				if age <= bound {
-					buckets[bound]++
-				}
-			}
+			histogram.Observe(age)
 		}
 	}
 	for desc, value := range map[*prometheus.Desc]int{lateDesc: counts.Late, neverDesc: counts.NeverPolled, behindDesc: counts.Behind, failingDesc: counts.Failing} {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(value))
 	}
-	to <- prometheus.MustNewConstHistogram(ageDesc, n, sum, buckets)
+	histogram.Collect(to)
 }
 
 // ages returns in seconds how long ago each set of each cluster was polled that is not decommissioned.

@@ -1,5 +1,4 @@
-// Package fleetstatus prints the fleet at a glance: a line for each thing that there is to say, and
-// the command that shows more.
+// Package fleetstatus prints a summary of the fleet. Each line names the command that shows more.
 //
 //	status, err := client.Status(ctx)
 //	err = fleetstatus.Print(os.Stdout, status, time.Now())
